@@ -1,0 +1,1 @@
+//! The nouns: parsed once, valid ever after.

@@ -1,0 +1,1 @@
+//! The audit log: frames, segments, recovery, verification.

@@ -1,0 +1,3 @@
+//! The `acgs` binary.
+
+fn main() {}
