@@ -1,1 +1,13 @@
-//! The nouns: parsed once, valid ever after.
+//! The nouns of the field: parsed once at the edge, valid ever after.
+
+mod entity;
+mod evaluation;
+mod fault;
+mod json;
+mod verdict;
+
+pub use entity::{Entity, EntityUid};
+pub use evaluation::{Action, Claims, Evaluation, Party, UnknownMembers};
+pub use fault::InputFault;
+pub use json::{Json, Object};
+pub use verdict::{Enforcement, Finding, Reason, Severity, Verdict};

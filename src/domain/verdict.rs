@@ -1,0 +1,183 @@
+//! What was decided, and why.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a verdict is what it is: the first that applies, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The caller must state the constitution it believes in, and did not.
+    ConstitutionHashRequired,
+    /// The caller believes in another constitution than the one in force.
+    ConstitutionMismatch,
+    /// The schema does not know the subject's or resource's type, or the action does not apply to it.
+    UnknownType,
+    /// The schema does not know the action.
+    UnknownAction,
+    /// An attribute has another type than the schema declares.
+    InvalidProperties,
+    /// Entities could not be loaded.
+    Unavailable,
+    /// A policy errored.
+    EvaluationError,
+    /// A blocking `forbid` holds.
+    Forbidden,
+    /// No `permit` holds.
+    NoPermit,
+    /// The only reason of a permit.
+    Permitted,
+}
+
+impl Reason {
+    /// The reason as it is written on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ConstitutionHashRequired => "constitution_hash_required",
+            Self::ConstitutionMismatch => "constitution_mismatch",
+            Self::UnknownType => "unknown_type",
+            Self::UnknownAction => "unknown_action",
+            Self::InvalidProperties => "invalid_properties",
+            Self::Unavailable => "unavailable",
+            Self::EvaluationError => "evaluation_error",
+            Self::Forbidden => "forbidden",
+            Self::NoPermit => "no_permit",
+            Self::Permitted => "permitted",
+        }
+    }
+}
+
+/// How bad the violation of a principle is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worst.
+    Critical,
+    /// Serious.
+    High,
+    /// Notable.
+    Medium,
+    /// Minor.
+    Low,
+}
+
+/// What the violation of a principle does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Enforcement {
+    /// It denies.
+    Block,
+    /// It is reported and does not deny.
+    Warn,
+}
+
+/// A principle that the action violates, and by which policies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The principle's id.
+    pub principle: Arc<str>,
+    /// Its severity.
+    pub severity: Severity,
+    /// The `forbid` policies that hold.
+    pub policies: Vec<Arc<str>>,
+    /// What the caller can do, from those policies.
+    pub advice: Vec<Arc<str>>,
+}
+
+/// The outcome of one evaluation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// Why.
+    pub reason: Reason,
+    /// The ids of the determining policies, in the order of the bundle.
+    pub policies: Vec<Arc<str>>,
+    /// Violated principles that block.
+    pub violations: Vec<Finding>,
+    /// Violated principles that only warn.
+    pub warnings: Vec<Finding>,
+    /// Sum of the weights of the principles that are not violated, blocking or warning alike: 0 to 1.
+    pub score: f64,
+    /// What exactly is wrong, where the reason alone does not say it.
+    pub detail: Option<String>,
+    members: Box<str>,
+}
+
+impl Verdict {
+    /// A verdict of the policies.
+    #[must_use]
+    pub fn of_policies(
+        reason: Reason,
+        policies: Vec<Arc<str>>,
+        violations: Vec<Finding>,
+        warnings: Vec<Finding>,
+        score: f64,
+        detail: Option<String>,
+    ) -> Self {
+        let members = members(reason, &policies, &violations, &warnings, detail.as_deref());
+        Self { reason, policies, violations, warnings, score, detail, members }
+    }
+
+    /// A deny that comes before any policy is asked; nothing was found compliant, so the score is 0.
+    pub fn deny(reason: Reason, detail: impl Into<String>) -> Self {
+        Self::of_policies(reason, Vec::new(), Vec::new(), Vec::new(), 0.0, Some(detail.into()))
+    }
+
+    /// Whether the action may be done.
+    #[must_use]
+    pub fn permits(&self) -> bool {
+        self.reason == Reason::Permitted
+    }
+
+    /// The JSON members `reason`, `policies`, `violations`, `warnings` and, where there is one, `detail`, without
+    /// braces: answers and audit records carry the same text, made once a verdict.
+    #[must_use]
+    pub fn members(&self) -> &str {
+        &self.members
+    }
+}
+
+fn members(
+    reason: Reason,
+    policies: &[Arc<str>],
+    violations: &[Finding],
+    warnings: &[Finding],
+    detail: Option<&str>,
+) -> Box<str> {
+    let mut text = format!("\"reason\":\"{}\",\"policies\":{}", reason.as_str(), json(&policies));
+    let _ = write!(text, ",\"violations\":{},\"warnings\":{}", json(&violations), json(&warnings));
+    if let Some(detail) = detail {
+        let _ = write!(text, ",\"detail\":{}", json(&detail));
+    }
+    text.into()
+}
+
+/// JSON text of a value that has no map keys to fail on.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_written_reason_is_the_serialized_one() {
+        for reason in [Reason::ConstitutionHashRequired, Reason::NoPermit, Reason::Permitted, Reason::UnknownAction] {
+            assert_eq!(json(&reason), format!("\"{}\"", reason.as_str()));
+        }
+    }
+
+    #[test]
+    fn the_members_of_a_verdict_are_json() {
+        let verdict = Verdict::deny(Reason::UnknownType, "type `\"x\"` is unknown");
+        let text = format!("{{{}}}", verdict.members());
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            serde_json::json!({"reason": "unknown_type", "policies": [], "violations": [], "warnings": [],
+                "detail": "type `\"x\"` is unknown"})
+        );
+    }
+}
