@@ -3,11 +3,13 @@
 mod entity;
 mod evaluation;
 mod fault;
+mod hash;
 mod json;
 mod verdict;
 
 pub use entity::{Entity, EntityUid};
 pub use evaluation::{Action, Claims, Evaluation, Party, UnknownMembers};
 pub use fault::InputFault;
+pub use hash::{ConstitutionDigest, ConstitutionalHash, HashError};
 pub use json::{Json, Object};
 pub use verdict::{Enforcement, Finding, Reason, Severity, Verdict};

@@ -1,0 +1,137 @@
+//! From facts to a verdict: permit if something permits it, nothing that blocks forbids it, and nothing failed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cedar_policy::Effect;
+use rayon::prelude::*;
+
+use super::evaluate::EvaluationError;
+use super::facts::{Facts, Gathering, RequestProperties};
+use super::rule::Rule;
+use super::{Constitution, Principle};
+use crate::domain::{Enforcement, Entity, EntityUid, Evaluation, Finding, Reason, Verdict};
+
+/// From how many policies on a slice is evaluated by several threads: below, handing out the work costs more than it
+/// saves (`cargo bench` prints both).
+pub const PARALLEL_FROM: usize = 4096;
+
+/// What became of one policy.
+type Outcome = Result<bool, EvaluationError>;
+
+impl Constitution {
+    /// Begins to gather the facts of a decision; a request that does not fit the schema has its verdict already.
+    pub fn gather(&self, mode: RequestProperties, evaluation: &Evaluation) -> Result<Gathering, Box<Verdict>> {
+        Gathering::start(&self.vocabulary, self.level, mode, evaluation)
+    }
+
+    /// Decides on facts, asking only the policies whose scope could match.
+    #[must_use]
+    pub fn judge(&self, facts: &Facts) -> Verdict {
+        let candidates = self.index.candidates(facts);
+        let ask = |position: &u32| {
+            let rule = self.rules.get(*position as usize)?;
+            match rule.holds(facts) {
+                Ok(false) => None,
+                outcome => Some((rule, outcome)),
+            }
+        };
+        let outcomes: Vec<(&Rule, Outcome)> = if candidates.len() < self.parallel_from {
+            candidates.iter().filter_map(ask).collect()
+        } else {
+            candidates.par_iter().filter_map(ask).collect()
+        };
+        self.verdict(&outcomes)
+    }
+
+    /// The same constitution, evaluating slices of `policies` and more by several threads.
+    #[must_use]
+    pub fn parallel_from(self, policies: usize) -> Self {
+        Self { parallel_from: policies, ..self }
+    }
+
+    /// Decides a question with entities at hand.
+    #[must_use]
+    pub fn decide<'a>(
+        &self,
+        mode: RequestProperties,
+        evaluation: &Evaluation,
+        find: impl Fn(&EntityUid) -> Option<&'a Entity>,
+    ) -> Verdict {
+        let gathered = self.gather(mode, evaluation).and_then(|mut gathering| {
+            while !gathering.wanted().is_empty() {
+                let found: Vec<_> = gathering.wanted().iter().map(&find).collect();
+                gathering.supply(found)?;
+            }
+            Ok(gathering.finish())
+        });
+        match gathered {
+            Ok(facts) => self.judge(&facts),
+            Err(verdict) => *verdict,
+        }
+    }
+
+    /// Weighs the policies that hold or failed.
+    fn verdict(&self, outcomes: &[(&Rule, Outcome)]) -> Verdict {
+        let mut permits = Vec::new();
+        let mut failures = Vec::new();
+        let mut forbids: BTreeMap<usize, Vec<&Rule>> = BTreeMap::new();
+        let mut detail = None;
+        for (rule, outcome) in outcomes {
+            match (outcome, rule.effect, rule.principle) {
+                (Err(error), _, _) => {
+                    detail.get_or_insert_with(|| format!("policy `{}`: {error}", rule.id));
+                    failures.push(Arc::clone(&rule.id));
+                }
+                (Ok(_), Effect::Forbid, Some(principle)) => forbids.entry(principle).or_default().push(rule),
+                (Ok(_), _, _) => permits.push(Arc::clone(&rule.id)),
+            }
+        }
+        let mut violations = Vec::new();
+        let mut warnings = Vec::new();
+        let mut lost = 0.0;
+        for (place, rules) in &forbids {
+            let Some(principle) = self.principles.get(*place) else {
+                continue;
+            };
+            lost += principle.weight;
+            match principle.enforcement {
+                Enforcement::Block => violations.push(finding(principle, rules)),
+                Enforcement::Warn => warnings.push(finding(principle, rules)),
+            }
+        }
+        let (reason, policies) = if !failures.is_empty() {
+            (Reason::EvaluationError, failures)
+        } else if !violations.is_empty() {
+            (Reason::Forbidden, self.blocking(outcomes))
+        } else if permits.is_empty() {
+            (Reason::NoPermit, permits)
+        } else {
+            (Reason::Permitted, permits)
+        };
+        Verdict::of_policies(reason, policies, violations, warnings, score(lost), detail)
+    }
+
+    /// The blocking forbids among the policies that hold, in the order of the bundle.
+    fn blocking(&self, outcomes: &[(&Rule, Outcome)]) -> Vec<Arc<str>> {
+        let blocks = |rule: &Rule| {
+            rule.effect == Effect::Forbid
+                && self.principle_of(rule).is_some_and(|principle| principle.enforcement == Enforcement::Block)
+        };
+        outcomes.iter().filter(|(rule, _)| blocks(rule)).map(|(rule, _)| Arc::clone(&rule.id)).collect()
+    }
+}
+
+fn finding(principle: &Principle, rules: &[&Rule]) -> Finding {
+    Finding {
+        principle: Arc::clone(&principle.id),
+        severity: principle.severity,
+        policies: rules.iter().map(|rule| Arc::clone(&rule.id)).collect(),
+        advice: rules.iter().filter_map(|rule| rule.advice.clone()).collect(),
+    }
+}
+
+/// The score without the weights lost, free of the dust that adding decimals leaves.
+fn score(lost: f64) -> f64 {
+    ((1.0 - lost).clamp(0.0, 1.0) * 1e6).round() / 1e6
+}

@@ -1,0 +1,112 @@
+//! Conditions, compiled when the constitution is loaded: literals ready, names resolved, nothing left to parse.
+
+use cedar_policy_core::ast::{self, BinaryOp, Expr, ExprKind, Pattern, UnaryOp, Var};
+use smol_str::SmolStr;
+
+use super::value::{Record, Set, Value};
+
+/// How deep a condition may nest: its evaluation recurses.
+pub const MAX_DEPTH: usize = 512;
+
+/// A compiled expression. It means what Cedar's evaluator makes of the same expression, errors included.
+#[derive(Debug)]
+pub enum Node {
+    /// A literal, or a set or record of literals.
+    Constant(Value),
+    /// A variable of the request.
+    Variable(Var),
+    /// `if … then … else …`
+    If(Box<[Node; 3]>),
+    /// `&&`, evaluated left to right, no further than needed.
+    And(Box<[Node; 2]>),
+    /// `||`, likewise.
+    Or(Box<[Node; 2]>),
+    /// An operator with one operand.
+    Unary(UnaryOp, Box<Node>),
+    /// An operator with two operands, both always evaluated.
+    Binary(BinaryOp, Box<[Node; 2]>),
+    /// `x.name`
+    Get(Box<Node>, SmolStr),
+    /// `x has a.b.c`
+    Has(Box<Node>, Vec<SmolStr>),
+    /// `x like "…"`
+    Like(Box<Node>, Pattern),
+    /// `x is T`
+    Is(Box<Node>, SmolStr),
+    /// `[…]`
+    Set(Vec<Node>),
+    /// `{…}`
+    Record(Vec<(SmolStr, Node)>),
+    /// A function of an extension.
+    Call(ast::Name, Vec<Node>),
+}
+
+/// Why an expression could not be compiled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    /// It nests too deep.
+    #[error("nests deeper than {MAX_DEPTH} levels")]
+    TooDeep,
+    /// It has a part that a static policy does not have.
+    #[error("has a part that only templates may have")]
+    NotStatic,
+}
+
+impl Node {
+    /// Compiles an expression of a static policy.
+    pub fn compile(expr: &Expr) -> Result<Self, CompileError> {
+        Self::at_depth(expr, 0)
+    }
+
+    fn at_depth(expr: &Expr, depth: usize) -> Result<Self, CompileError> {
+        if depth > MAX_DEPTH {
+            return Err(CompileError::TooDeep);
+        }
+        let node = |inner: &Expr| Self::at_depth(inner, depth + 1);
+        let boxed = |inner: &Expr| node(inner).map(Box::new);
+        Ok(match expr.expr_kind() {
+            ExprKind::Lit(literal) => Self::Constant(literal.into()),
+            ExprKind::Var(variable) => Self::Variable(*variable),
+            ExprKind::If { test_expr, then_expr, else_expr } => {
+                Self::If(Box::new([node(test_expr)?, node(then_expr)?, node(else_expr)?]))
+            }
+            ExprKind::And { left, right } => Self::And(Box::new([node(left)?, node(right)?])),
+            ExprKind::Or { left, right } => Self::Or(Box::new([node(left)?, node(right)?])),
+            ExprKind::UnaryApp { op, arg } => Self::Unary(*op, boxed(arg)?),
+            ExprKind::BinaryApp { op, arg1, arg2 } => Self::Binary(*op, Box::new([node(arg1)?, node(arg2)?])),
+            ExprKind::GetAttr { expr, attr } => Self::Get(boxed(expr)?, attr.clone()),
+            ExprKind::HasAttr { expr, attr } => Self::Has(boxed(expr)?, vec![attr.clone()]),
+            ExprKind::ExtHasAttr { expr, attrs } => Self::Has(boxed(expr)?, attrs.iter().cloned().collect()),
+            ExprKind::Like { expr, pattern } => Self::Like(boxed(expr)?, pattern.clone()),
+            ExprKind::Is { expr, entity_type } => Self::Is(boxed(expr)?, entity_type.to_string().into()),
+            ExprKind::Set(items) => Self::set(items.iter().map(node).collect::<Result<_, _>>()?),
+            ExprKind::Record(fields) => {
+                let field = |(name, field): (&SmolStr, &Expr)| Ok((name.clone(), node(field)?));
+                Self::record(fields.iter().map(field).collect::<Result<_, CompileError>>()?)
+            }
+            ExprKind::ExtensionFunctionApp { fn_name, args } => {
+                Self::Call(fn_name.clone(), args.iter().map(node).collect::<Result<_, _>>()?)
+            }
+            ExprKind::Slot(_) | ExprKind::Unknown(_) => return Err(CompileError::NotStatic),
+        })
+    }
+
+    fn constant(&self) -> Option<&Value> {
+        if let Self::Constant(value) = self { Some(value) } else { None }
+    }
+
+    fn set(items: Vec<Self>) -> Self {
+        match items.iter().map(|item| item.constant().cloned()).collect::<Option<Set>>() {
+            Some(set) => Self::Constant(Value::Set(set)),
+            None => Self::Set(items),
+        }
+    }
+
+    fn record(fields: Vec<(SmolStr, Self)>) -> Self {
+        let constant = |(name, field): &(SmolStr, Self)| Some((name.clone(), field.constant()?.clone()));
+        match fields.iter().map(constant).collect::<Option<Record>>() {
+            Some(record) => Self::Constant(Value::Record(record)),
+            None => Self::Record(fields),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! `constitution.toml`: what the constitution is called, and its principles.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+use super::bundle::Source;
+use super::fault::Fault;
+use crate::domain::{ConstitutionalHash, Enforcement, Severity};
+
+/// How far from 1 the sum of the weights may be: the error of adding decimals as doubles.
+const WEIGHT_TOLERANCE: f64 = 1e-6;
+
+/// A principle of the constitution.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Principle {
+    /// Its name in policies and verdicts.
+    pub id: Arc<str>,
+    /// Its name for people.
+    pub title: String,
+    /// What it demands.
+    pub text: String,
+    /// The field it belongs to.
+    pub category: String,
+    /// How bad a violation is.
+    pub severity: Severity,
+    /// What a violation does.
+    pub enforcement: Enforcement,
+    /// Its share in the compliance score: 0 to 1; all together make 1.
+    pub weight: f64,
+}
+
+/// The manifest, without faults.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// The constitution's name.
+    pub name: String,
+    /// Its version, free text.
+    pub version: String,
+    /// The hash it was ratified under, where one is assigned.
+    pub hash: Option<ConstitutionalHash>,
+    /// Its principles, in the order of the file.
+    pub principles: Vec<Principle>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    name: String,
+    version: String,
+    hash: Option<Spanned<String>>,
+}
+
+impl Manifest {
+    /// Reads a manifest; what is wrong with it goes to `faults`.
+    pub fn parse(source: &Source, faults: &mut Vec<Fault>) -> Option<Self> {
+        let before = faults.len();
+        let (mut root, errors) = DeTable::parse_recoverable(&source.text);
+        for error in errors {
+            faults.push(at(source, error.span().map_or(0, |span| span.start), error.message()));
+        }
+        if faults.len() > before {
+            return None;
+        }
+        let principles = root.get_mut().remove("principle");
+        let span = root.span();
+        let head: Option<Head> = read(source, Spanned::new(span, DeValue::Table(root.into_inner())), faults);
+        let hash = head.as_ref().and_then(|head| head.hash.as_ref()).and_then(|hash| {
+            let parsed = hash.get_ref().parse();
+            parsed.map_err(|error| faults.push(at(source, hash.span().start, &format!("`hash`: {error}")))).ok()
+        });
+        let principles = principles_of(source, principles, faults);
+        let head = head.filter(|_| faults.len() == before)?;
+        Some(Self { name: head.name, version: head.version, hash, principles })
+    }
+}
+
+fn principles_of(source: &Source, value: Option<Spanned<DeValue<'_>>>, faults: &mut Vec<Fault>) -> Vec<Principle> {
+    let Some(value) = value else {
+        faults.push(Fault::of_file(&source.file, "has no `[[principle]]`"));
+        return Vec::new();
+    };
+    let start = value.span().start;
+    let DeValue::Array(items) = value.into_inner() else {
+        faults.push(at(source, start, "`principle` must be written as `[[principle]]`"));
+        return Vec::new();
+    };
+    let mut ids = HashSet::new();
+    let mut principles = Vec::new();
+    let before = faults.len();
+    for item in items {
+        let start = item.span().start;
+        let Some(principle) = read::<Principle>(source, item, faults) else {
+            continue;
+        };
+        if principle.id.is_empty() {
+            faults.push(at(source, start, "a principle's `id` must not be empty"));
+        }
+        if !ids.insert(Arc::clone(&principle.id)) {
+            faults.push(at(source, start, &format!("principle `{}` is there twice", principle.id)));
+        }
+        if !(0.0..=1.0).contains(&principle.weight) {
+            let detail = format!("weight {} of principle `{}` is not between 0 and 1", principle.weight, principle.id);
+            faults.push(at(source, start, &detail));
+        }
+        principles.push(principle);
+    }
+    let sum: f64 = principles.iter().map(|principle| principle.weight).sum();
+    if faults.len() == before && (sum - 1.0).abs() > WEIGHT_TOLERANCE {
+        faults.push(Fault::of_file(&source.file, format!("the weights of all principles make {sum}, not 1")));
+    }
+    principles
+}
+
+fn read<'de, T: Deserialize<'de>>(source: &Source, value: Spanned<DeValue<'de>>, faults: &mut Vec<Fault>) -> Option<T> {
+    let start = value.span().start;
+    T::deserialize(ValueDeserializer::from(value))
+        .map_err(|error| faults.push(at(source, error.span().map_or(start, |span| span.start), error.message())))
+        .ok()
+}
+
+fn at(source: &Source, offset: usize, detail: &str) -> Fault {
+    Fault::at(&source.file, &source.text, offset, detail)
+}

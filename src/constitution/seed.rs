@@ -1,0 +1,43 @@
+//! Entities in Cedar's JSON form, held against the schema by Cedar itself.
+
+use cedar_policy::{Entity as CedarEntity, Schema};
+
+use super::bundle::Source;
+use super::fault::Fault;
+use crate::domain::Entity;
+
+/// Reads `entities.json`; what is wrong with it goes to `faults`.
+pub fn parse(source: &Source, schema: &Schema, faults: &mut Vec<Fault>) -> Vec<Entity> {
+    let entities: Vec<Entity> = match serde_json::from_str(&source.text) {
+        Ok(entities) => entities,
+        Err(error) => {
+            faults.push(Fault {
+                line: Some(error.line()),
+                column: Some(error.column()),
+                ..Fault::of_file(&source.file, error.to_string())
+            });
+            return Vec::new();
+        }
+    };
+    for entity in &entities {
+        if let Err(detail) = check(entity, schema) {
+            faults.push(Fault::of_file(&source.file, format!("entity `{}`: {detail}", entity.uid)));
+        }
+    }
+    entities
+}
+
+/// Whether the schema takes an entity.
+pub fn check(entity: &Entity, schema: &Schema) -> Result<(), String> {
+    let json = serde_json::to_value(entity).map_err(|error| error.to_string())?;
+    CedarEntity::from_json_value(json, Some(schema)).map(|_| ()).map_err(|error| {
+        let mut causes = vec![error.to_string()];
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            causes.push(cause.to_string());
+            source = cause.source();
+        }
+        causes.dedup();
+        causes.join(": ").split_whitespace().collect::<Vec<_>>().join(" ")
+    })
+}
