@@ -1,0 +1,175 @@
+//! What can be wrong with a log, and where.
+
+use std::io;
+
+use thiserror::Error;
+
+use super::tree::Hash;
+
+/// What is wrong at one place of the log.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum Problem {
+    /// The segment's file is not as long as its header says.
+    #[error("the segment has `{found}` bytes instead of `{expected}`")]
+    Length {
+        /// As the header says, in bytes.
+        expected: u64,
+        /// The file's length in bytes.
+        found: u64,
+    },
+    /// A segment does not begin with a whole header block.
+    #[error("the segment header is damaged: {0}")]
+    SegmentHeader(&'static str),
+    /// The segment's name and its header disagree.
+    #[error("the segment header says first record `{0}`, which is not what the name says")]
+    Name(u64),
+    /// Records are missing before this segment, or a segment is there twice.
+    #[error("the segment begins with record `{found}` where `{expected}` comes next")]
+    Gap {
+        /// The record that should come next.
+        expected: u64,
+        /// The segment's first record.
+        found: u64,
+    },
+    /// The segment's header says something else of the log before it than the log itself.
+    #[error("the segment does not continue the segment before it")]
+    SegmentChain,
+    /// A frame's header cannot be read.
+    #[error("the frame header is damaged: {0}")]
+    FrameHeader(&'static str),
+    /// A frame is where another should be.
+    #[error("the frame begins with record `{0}`, which is not the next one")]
+    FrameIndex(u64),
+    /// A frame's hash of the one before is not that one's.
+    #[error("the frame follows a frame with hash `{found}` instead of `{expected}`")]
+    FrameChain {
+        /// The hash of the frame before it.
+        expected: Hash,
+        /// The hash it has.
+        found: Hash,
+    },
+    /// Peaks or payload of a frame do not have the header's checksum.
+    #[error("the frame body is damaged: its checksum is wrong")]
+    FrameBody,
+    /// The checksum is right, but the payload is not the list of records that the header announces.
+    #[error("the frame's payload is not the list of records that its header announces")]
+    Payload,
+    /// There are bytes between the end of a frame and the block's end.
+    #[error("the frame's padding is not zero")]
+    Padding,
+    /// The checksum is right, but the records do not give the tree that the frame says.
+    #[error("the records do not have the tree root that the frame says")]
+    Tree,
+    /// A frame is missing or damaged while there is a later one.
+    #[error("the frame is missing or incomplete, but there is a later one at offset `{0}`")]
+    Lost(u64),
+    /// An incomplete frame in a segment that is not the last one.
+    #[error("the frame is incomplete, but a later segment exists")]
+    Torn,
+}
+
+/// One fault of the log.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("segment `{segment}`, offset `{offset}`, record `{index}`: {problem}")]
+pub struct Fault {
+    /// The first record that is affected: the first of the frame or, if a whole segment is unusable, of the segment.
+    pub index: u64,
+    /// The segment's file name.
+    pub segment: String,
+    /// Where in the file, in bytes.
+    pub offset: u64,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// Why a log cannot be opened or read.
+#[derive(Debug, Error)]
+pub enum LedgerError {
+    /// Another process has the log open.
+    #[error("another process has the audit log open")]
+    Locked,
+    /// The log is not what was written.
+    #[error("the audit log is corrupt: {0}")]
+    Corrupt(#[from] Fault),
+    /// A segment size that is not allowed.
+    #[error("a segment size of `{0}` bytes is not a multiple of `4096` from `16384` to `1073741824`")]
+    SegmentSize(u64),
+    /// Records that were asked for are no longer in any segment.
+    #[error("record `{wanted}` is no longer in the audit log, which begins with `{first}`")]
+    Gone {
+        /// The first that was asked for.
+        wanted: u64,
+        /// The first that is there.
+        first: u64,
+    },
+    /// The disk failed.
+    #[error("cannot {action} `{name}`: {source}")]
+    Disk {
+        /// What was tried.
+        action: &'static str,
+        /// With which file.
+        name: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl LedgerError {
+    /// For `map_err`: the disk's error, with what was tried.
+    pub(super) fn disk(action: &'static str, name: &str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Disk { action, name: name.to_owned(), source }
+    }
+}
+
+/// Why a batch was not appended. None of its records is acknowledged.
+#[derive(Debug, Error)]
+pub enum AppendError {
+    /// There is nothing to append.
+    #[error("the batch is empty")]
+    Empty,
+    /// The batch can never be appended; smaller ones can.
+    #[error("the batch has `{bytes}` bytes, more than the limit of `{limit}`")]
+    TooLarge {
+        /// The batch's bytes.
+        bytes: usize,
+        /// What one frame of this log may hold.
+        limit: usize,
+    },
+    /// Writing failed. The log stays usable; a later append works when the disk does.
+    #[error("cannot write to `{segment}` at offset `{offset}`: {source}")]
+    Write {
+        /// The segment's file name.
+        segment: String,
+        /// Where, in bytes.
+        offset: u64,
+        /// Why.
+        source: io::Error,
+    },
+    /// The next segment could not be made. The log stays usable; a later append works when the disk does.
+    #[error("cannot make the next segment `{segment}`: {source}")]
+    NextSegment {
+        /// The name it would have had.
+        segment: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Syncing failed, which is final: what is on disk can be known only by reading it anew in a new process.
+    #[error("cannot sync `{name}`: {source}")]
+    Sync {
+        /// The segment's file name, or `.` for the folder.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A sync failed earlier.
+    #[error("the audit log ended with a failed sync")]
+    Ended,
+}
+
+impl AppendError {
+    /// Whether the process must end, since nothing more can be appended.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Sync { .. } | Self::Ended)
+    }
+}

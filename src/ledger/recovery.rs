@@ -1,0 +1,78 @@
+//! Opens a log: finds its end in the last segment, cuts off what was torn, and makes sure that the rest is durable.
+
+use super::Options;
+use super::fault::LedgerError;
+use super::frame::BLOCK;
+use super::scan::{Cursor, Segment, Torn};
+use super::segment::{self, NextSegment, Tip};
+use super::storage::{Storage, StorageFile, read_full, write_all, write_zeros};
+
+/// The size in bytes of the first segment of a new log, unless segments are smaller anyway.
+///
+/// It is filled while the daemon starts, so it is small: the second one is made in the background.
+const FIRST_SEGMENT: u64 = 4 << 20;
+
+/// What is zeroed behind the last frame at every start, in bytes.
+///
+/// The process before may have ended on a failed sync, after which reading shows pages that the disk does not hold.
+const REWRITTEN_ZEROS: u64 = 1 << 20;
+
+/// What opening a log found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// The index behind the last record.
+    pub size: u64,
+    /// What was cut off behind the last frame.
+    pub torn: Option<Torn>,
+}
+
+/// The last segment, ready to be appended to.
+pub(super) struct Recovered<F> {
+    pub(super) segment: Segment<F>,
+    pub(super) cursor: Cursor,
+    pub(super) torn: Option<Torn>,
+}
+
+/// Finds or makes the last segment. The folder must be locked.
+pub(super) fn recover<S: Storage>(storage: &S, options: Options) -> Result<Recovered<S::File>, LedgerError> {
+    for name in storage.list().map_err(LedgerError::disk("list", "."))? {
+        if segment::is_temporary(&name) {
+            storage.remove(&name).map_err(LedgerError::disk("remove", &name))?;
+        }
+    }
+    let Some(first) = segment::list(storage)?.pop() else { return begin(storage, options) };
+    let name = segment::name(first);
+    let file = storage.open_to_write(&name).map_err(LedgerError::disk("open", &name))?;
+    let (segment, mut cursor) = Segment::check(file, first)?;
+    let torn = segment.scan(&mut cursor, |_, _| Ok(()))?;
+    settle(&segment, &cursor, torn.as_ref())?;
+    storage.sync_folder().map_err(LedgerError::disk("sync", "."))?;
+    Ok(Recovered { segment, cursor, torn })
+}
+
+/// Zeroes what was torn and makes durable what was found, which an earlier process may have written without syncing.
+fn settle<F: StorageFile>(segment: &Segment<F>, cursor: &Cursor, torn: Option<&Torn>) -> Result<(), LedgerError> {
+    let file = &segment.file;
+    let torn_end = torn.map_or(0, |torn| torn.offset + torn.bytes);
+    let end = (cursor.offset + REWRITTEN_ZEROS).min(segment.size).max(torn_end);
+    write_zeros(file, cursor.offset, end).map_err(LedgerError::disk("write to", &segment.name))?;
+    if let Some((offset, length)) = cursor.last {
+        let mut frame = vec![0; length];
+        read_full(file, &mut frame, offset).map_err(LedgerError::disk("read", &segment.name))?;
+        write_all(file, &frame, offset).map_err(LedgerError::disk("write to", &segment.name))?;
+    }
+    file.sync().map_err(LedgerError::disk("sync", &segment.name))
+}
+
+/// Makes the first segment of a new log.
+fn begin<S: Storage>(storage: &S, options: Options) -> Result<Recovered<S::File>, LedgerError> {
+    let name = segment::name(0);
+    let size = options.segment_size.bytes().min(FIRST_SEGMENT);
+    let filled = NextSegment::new(0, size).fill(storage).map_err(LedgerError::disk("make", &name))?;
+    let tip = Tip::default();
+    filled.begin(&tip).map_err(LedgerError::disk("make", &name))?;
+    storage.rename(&filled.name, &name).map_err(LedgerError::disk("make", &name))?;
+    storage.sync_folder().map_err(LedgerError::disk("sync", "."))?;
+    let cursor = Cursor { offset: BLOCK as u64, tip, frames: 0, last: None };
+    Ok(Recovered { segment: Segment { file: filled.file, name, size }, cursor, torn: None })
+}

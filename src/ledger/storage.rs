@@ -1,0 +1,193 @@
+//! The ledger's only way to disk, so that tests can put a simulated one in its place.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+/// One folder of files.
+///
+/// What was done to names (`create`, `rename`, `remove`) is durable after `sync_folder`, what was done to a file's
+/// bytes after the file's own `sync`.
+pub trait Storage {
+    /// An open file.
+    type File: StorageFile;
+
+    /// The names of all files, in any order.
+    fn list(&self) -> io::Result<Vec<String>>;
+
+    /// Makes an empty file, or empties the one of that name, and opens it to be read and written.
+    fn create(&self, name: &str) -> io::Result<Self::File>;
+
+    /// Opens a file that exists to be read and written.
+    fn open_to_write(&self, name: &str) -> io::Result<Self::File>;
+
+    /// Opens a file that exists to be read only.
+    fn open_to_read(&self, name: &str) -> io::Result<Self::File>;
+
+    /// Gives a file another name; a file that had that name before is gone. All or nothing.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Makes names durable.
+    fn sync_folder(&self) -> io::Result<()>;
+
+    /// Takes the folder for this process alone, as long as the returned file lives.
+    ///
+    /// Fails with `WouldBlock` if another has it.
+    fn lock(&self) -> io::Result<Self::File>;
+}
+
+/// An open file of a [`Storage`].
+pub trait StorageFile {
+    /// Writes once, maybe fewer bytes than given; returns how many.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
+
+    /// Reads once, maybe fewer bytes than the buffer holds; returns how many, 0 at the file's end.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Makes the file's bytes and length durable.
+    fn sync(&self) -> io::Result<()>;
+
+    /// The file's length in bytes.
+    fn length(&self) -> io::Result<u64>;
+}
+
+/// Writes all bytes: a short write is continued.
+pub(super) fn write_all(file: &impl StorageFile, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write_at(bytes, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                bytes = bytes.get(written..).unwrap_or_default();
+                offset += written as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Writes zeros from `offset` up to `end`.
+pub(super) fn write_zeros(file: &impl StorageFile, mut offset: u64, end: u64) -> io::Result<()> {
+    const CHUNK: u64 = 1 << 20;
+    let zeros = vec![0; usize::try_from(end.saturating_sub(offset).min(CHUNK)).unwrap_or_default()];
+    while offset < end {
+        let length = usize::try_from(end - offset).unwrap_or(usize::MAX).min(zeros.len());
+        write_all(file, zeros.get(..length).unwrap_or_default(), offset)?;
+        offset += length as u64;
+    }
+    Ok(())
+}
+
+/// Fills the buffer as far as the file goes; returns how many bytes were read.
+pub(super) fn read_full(file: &impl StorageFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut read = 0;
+    while let Some(rest) = buffer.get_mut(read..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, offset + read as u64) {
+            Ok(0) => break,
+            Ok(more) => read += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
+}
+
+/// A folder on disk.
+#[derive(Clone, Debug)]
+pub struct DiskStorage {
+    folder: PathBuf,
+}
+
+impl DiskStorage {
+    /// The name of the file that is locked.
+    const LOCK: &str = "lock";
+
+    /// A folder that is only read, or is known to exist. Nothing is touched yet.
+    pub fn at(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+
+    /// Makes the folder, durably, if it is not there. The folder above it must be.
+    pub fn create(folder: impl Into<PathBuf>) -> io::Result<Self> {
+        let storage = Self::at(folder);
+        match fs::create_dir(&storage.folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        if let Some(parent) = storage.folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            File::open(parent)?.sync_all()?;
+        }
+        Ok(storage)
+    }
+}
+
+impl Storage for DiskStorage {
+    type File = File;
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        fs::read_dir(&self.folder)?
+            .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
+            .collect()
+    }
+
+    fn create(&self, name: &str) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).create(true).truncate(true).open(self.folder.join(name))
+    }
+
+    fn open_to_write(&self, name: &str) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).open(self.folder.join(name))
+    }
+
+    fn open_to_read(&self, name: &str) -> io::Result<File> {
+        File::open(self.folder.join(name))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.folder.join(from), self.folder.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.folder.join(name))
+    }
+
+    fn sync_folder(&self) -> io::Result<()> {
+        File::open(&self.folder)?.sync_all()
+    }
+
+    fn lock(&self) -> io::Result<File> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(self.folder.join(Self::LOCK))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+impl StorageFile for File {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        FileExt::write_at(self, bytes, offset)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+}
