@@ -1,0 +1,148 @@
+//! Keeps the answers of one worker back until their records are durable.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::dev::{MessageResponse, OneshotSender};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, MailboxError, Message};
+
+use super::committer::{Committer, Lane};
+use crate::ledger::Batch;
+use crate::settings::Durability;
+
+/// Why a decision cannot be recorded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AuditError {
+    /// Too many records wait.
+    #[error("too many decisions wait for the audit log")]
+    Full,
+    /// The disk does not take records.
+    #[error("the audit log cannot be written")]
+    Unwritable,
+    /// The log has ended.
+    #[error("the audit log has ended")]
+    Ended,
+    /// The logger did not answer in time.
+    #[error("the audit log did not answer in time")]
+    Late,
+}
+
+impl From<MailboxError> for AuditError {
+    fn from(error: MailboxError) -> Self {
+        match error {
+            MailboxError::Closed => Self::Ended,
+            MailboxError::Timeout => Self::Late,
+        }
+    }
+}
+
+/// The index of the first of some records that follow each other in the log; `None` in `async` mode, where the
+/// answer does not wait for one.
+pub type FirstIndex = Option<u64>;
+
+/// Holds back the answers of one HTTP worker.
+#[derive(Debug)]
+pub struct AuditLogger {
+    committer: Committer,
+    lane: Arc<Lane>,
+    durability: Durability,
+    waiting: Waiting,
+}
+
+/// Who waits, in the order of their records in the lane.
+type Waiting = Rc<RefCell<VecDeque<Waiter>>>;
+
+#[derive(Debug)]
+struct Waiter {
+    records: u32,
+    answer: Option<OneshotSender<Result<FirstIndex, AuditError>>>,
+}
+
+impl AuditLogger {
+    /// Starts the logger of this worker.
+    #[must_use]
+    pub fn start(committer: Committer, durability: Durability) -> Addr<Self> {
+        Self::create(|ctx| {
+            let lane = committer.lane(ctx.address().recipient());
+            Self { committer, lane, durability, waiting: Waiting::default() }
+        })
+    }
+}
+
+impl Actor for AuditLogger {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // As many as may be in flight; the door has the bound.
+        ctx.set_mailbox_capacity(usize::MAX >> 4);
+    }
+}
+
+/// Records decisions; answered once they are durable.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<FirstIndex, AuditError>")]
+pub struct Record(pub Batch);
+
+impl Handler<Record> for AuditLogger {
+    type Result = Recorded;
+
+    fn handle(&mut self, Record(records): Record, _: &mut Self::Context) -> Recorded {
+        match (self.committer.submit(&self.lane, &records), self.durability) {
+            (Err(error), _) => Recorded::Now(Err(error)),
+            (Ok(()), Durability::Async) => Recorded::Now(Ok(None)),
+            (Ok(()), Durability::Durable) => Recorded::Later(Rc::clone(&self.waiting), records.count()),
+        }
+    }
+}
+
+/// The answer to [`Record`], which waits in line without a task of its own.
+#[derive(Debug)]
+pub enum Recorded {
+    /// Known already.
+    Now(Result<FirstIndex, AuditError>),
+    /// When so many more records are durable.
+    Later(Waiting, u32),
+}
+
+impl MessageResponse<AuditLogger, Record> for Recorded {
+    fn handle(self, _: &mut Context<AuditLogger>, answer: Option<OneshotSender<Result<FirstIndex, AuditError>>>) {
+        match self {
+            Self::Later(waiting, records) => waiting.borrow_mut().push_back(Waiter { records, answer }),
+            // Who asked may be gone; then nobody waits.
+            Self::Now(outcome) => drop(answer.map(|answer| answer.send(outcome))),
+        }
+    }
+}
+
+/// From the committer, once a batch: what became of this worker's oldest records.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Durable {
+    /// The index of the first of them.
+    pub outcome: Result<u64, AuditError>,
+    /// How many they are.
+    pub records: u32,
+}
+
+impl Handler<Durable> for AuditLogger {
+    type Result = ();
+
+    fn handle(&mut self, durable: Durable, _: &mut Self::Context) {
+        if self.durability == Durability::Async {
+            return;
+        }
+        let mut waiting = self.waiting.borrow_mut();
+        let mut answered = 0;
+        while answered < durable.records {
+            let Some(waiter) = waiting.pop_front() else {
+                return;
+            };
+            let outcome = durable.outcome.clone().map(|first| Some(first + u64::from(answered)));
+            answered += waiter.records;
+            // Who asked may have given up; the record stands all the same.
+            drop(waiter.answer.map(|answer| answer.send(outcome)));
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The record of a decision, as it stands in the log: compact JSON, members in a fixed order.
+
+use std::io::Write as _;
+
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::batch::{Batch, BatchError};
+use crate::domain::{Claims, ConstitutionalHash, Evaluation, Verdict};
+use crate::settings::RequestRecord;
+
+/// The version of the record's form.
+const VERSION: u8 = 1;
+
+/// Everything that is recorded of one decision.
+#[derive(Debug, Clone, Copy)]
+pub struct DecisionRecord<'a> {
+    /// The decision's id: a `UUIDv7`.
+    pub id: Uuid,
+    /// When it was made.
+    pub at: OffsetDateTime,
+    /// Who asked: a caller's name, or `anonymous`.
+    pub caller: &'a str,
+    /// What was asked.
+    pub evaluation: &'a Evaluation,
+    /// What was decided.
+    pub verdict: &'a Verdict,
+    /// The hash in force.
+    pub hash: ConstitutionalHash,
+    /// The digest in force, as 64 hex digits.
+    pub digest: &'a str,
+    /// SHA-256 over the stored entities that were read, as 64 hex digits; none where none was stored.
+    pub entities: Option<&'a str>,
+    /// Whether the verdict was made before, for the same question.
+    pub cached: bool,
+}
+
+impl DecisionRecord<'_> {
+    /// Adds the record to a batch. One of more than `limit` bytes is replaced by its SHA-256.
+    pub fn push(&self, form: RequestRecord, limit: usize, batch: &mut Batch) -> Result<(), BatchError> {
+        let mut text = Vec::with_capacity(768);
+        self.write(form, &mut text);
+        let limit = limit.min(Batch::MAX_RECORD);
+        if text.len() > limit {
+            text = self.replaced(&text);
+        }
+        batch.push(&text)
+    }
+
+    fn write(&self, form: RequestRecord, text: &mut Vec<u8>) {
+        self.write_head("decision", text);
+        text.extend_from_slice(b",\"caller\":");
+        json(text, self.caller);
+        match form {
+            RequestRecord::Full => {
+                text.push(b',');
+                text.extend_from_slice(self.evaluation.canonical().as_bytes());
+            }
+            RequestRecord::Digest => self.write_digested(text),
+        }
+        self.write_claims(&self.evaluation.claims, text);
+        let _ = write!(text, ",\"decision\":{},{}", self.verdict.permits(), self.verdict.members());
+        self.write_tail(text);
+    }
+
+    fn write_head(&self, kind: &str, text: &mut Vec<u8>) {
+        let _ = write!(text, "{{\"v\":{VERSION},\"id\":\"{}\",\"ts\":\"", self.id.hyphenated());
+        write_timestamp(self.at, text);
+        let _ = write!(text, "\",\"kind\":\"{kind}\"");
+    }
+
+    fn write_claims(&self, claims: &Claims, text: &mut Vec<u8>) {
+        for (member, claim) in [("claimed_in_header", &claims.header), ("claimed_in_context", &claims.context)] {
+            if let Some(claim) = claim {
+                let _ = write!(text, ",\"{member}\":");
+                json(text, claim);
+            }
+        }
+    }
+
+    fn write_tail(&self, text: &mut Vec<u8>) {
+        let _ = write!(text, ",\"hash\":\"{}\",\"digest\":\"{}\",\"entities\":", self.hash, self.digest);
+        match self.entities {
+            Some(digest) => {
+                let _ = write!(text, "\"{digest}\"");
+            }
+            None => text.extend_from_slice(b"null"),
+        }
+        let _ = write!(text, ",\"cached\":{}}}", self.cached);
+    }
+
+    /// Only the names of those involved; what else the request says is in a digest that its salt keeps from being
+    /// guessed without the record.
+    fn write_digested(&self, text: &mut Vec<u8>) {
+        let evaluation = self.evaluation;
+        for (member, uid) in [("subject", &evaluation.subject.uid), ("resource", &evaluation.resource.uid)] {
+            let _ = write!(text, ",\"{member}\":{{\"type\":");
+            json(text, &uid.kind);
+            text.extend_from_slice(b",\"id\":");
+            json(text, &uid.id);
+            text.push(b'}');
+        }
+        text.extend_from_slice(b",\"action\":{\"name\":");
+        json(text, &evaluation.action.name);
+        let salt: [u8; 16] = rand::random();
+        let digest = Sha256::new().chain_update(salt).chain_update(evaluation.canonical()).finalize();
+        let _ = write!(text, "}},\"request\":{{\"salt\":\"{}\",\"sha256\":\"{}\"}}", hex(&salt), hex(&digest));
+    }
+
+    /// What stands in for a record that is too large: who and what it was cannot be kept, its digest can.
+    fn replaced(&self, whole: &[u8]) -> Vec<u8> {
+        let mut text = Vec::with_capacity(512);
+        self.write_head("decision", &mut text);
+        let _ = write!(
+            text,
+            ",\"decision\":{},\"reason\":\"{}\",\"replaced\":{{\"bytes\":{},\"sha256\":\"{}\"}}",
+            self.verdict.permits(),
+            self.verdict.reason.as_str(),
+            whole.len(),
+            hex(&Sha256::digest(whole))
+        );
+        self.write_tail(&mut text);
+        text
+    }
+}
+
+/// RFC 3339 in UTC with microseconds.
+fn write_timestamp(at: OffsetDateTime, text: &mut Vec<u8>) {
+    let (year, month, day) = at.to_calendar_date();
+    let (hour, minute, second, micros) = at.to_hms_micro();
+    let month = u8::from(month);
+    let _ = write!(text, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z");
+}
+
+/// Writes text as a JSON string.
+fn json(text: &mut Vec<u8>, value: &str) {
+    // Writing text to memory does not fail.
+    let _ = serde_json::to_writer(text, value);
+}
+
+/// Lower-case hex digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        use std::fmt::Write as _;
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
