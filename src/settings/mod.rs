@@ -1,1 +1,230 @@
 //! Settings: TOML and environment into checked structs.
+//!
+//! Layers, each over those before it: built-in defaults, `default.toml`, `<profile>.toml`, `local.toml`, and variables
+//! like `ACGS_HTTP__BIND`. Each is checked alone, so that a fault has a place even where a later layer would have
+//! hidden it; then they are merged, and the rules between settings are checked. All faults are reported at once.
+
+mod address;
+mod choice;
+mod conflict;
+mod fault;
+mod file;
+mod keys;
+mod layer;
+mod log_level;
+mod near;
+mod rule;
+mod section;
+#[cfg(test)]
+mod tests;
+mod variables;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+pub use self::{
+    address::{Bind, DatabaseUrl, PublicUrl},
+    choice::{Durability, HashEnforcement, LogFormat, RequestProperties, RequestRecord},
+    fault::{Fault, Faults, Place, Span, Wrong},
+    keys::{ApplicationTier, Audit, Cache, Constitution, Database, Http, Log, Pool, RequestTier, Settings},
+    log_level::LogLevel,
+    variables::{SYSTEM_FOLDER, environment, folder, profile},
+};
+use self::{
+    layer::{Entry, Layer, Merged},
+    rule::Written,
+    section::{Key, Section},
+};
+
+/// Files that are read whatever the profile; neither can be one.
+const LAYERS: [&str; 2] = ["default", "local"];
+
+/// Settings, and where each came from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// Every key, in order.
+    pub origins: Vec<Origin>,
+}
+
+/// One setting and where it came from. As text: `http.bind = "127.0.0.1:80" # default.toml:12`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The full name of the key, like `http.bind`.
+    pub key: &'static str,
+    /// The value in force, as TOML.
+    pub value: String,
+    /// Where it came from.
+    pub place: Place,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {} # {}", self.key, self.value, self.place.origin())
+    }
+}
+
+impl Settings {
+    /// Reads a settings folder and the environment.
+    ///
+    /// A missing `default.toml` or `local.toml` is fine, since every key has a default; so is a missing
+    /// [`SYSTEM_FOLDER`]. Any other missing folder was named by somebody, and is a fault, as is a profile without a
+    /// file. Relative paths become absolute, starting at the folder, or, for `data_dir`, at the working directory.
+    ///
+    /// # Errors
+    /// Every fault of every layer.
+    pub fn load(
+        folder: &Path,
+        profile: Option<&str>,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Loaded, Faults> {
+        let keys = keys::keys();
+        let env: Vec<(String, String)> = env.collect();
+        let mut faults = Vec::new();
+        let layers = read_layers(&keys, folder, profile, &env, &mut faults);
+        let mut merged = match Merged::new(&keys, &layers) {
+            Ok(merged) => merged,
+            Err(error) => return Err(one(folder, error.to_string(), faults)),
+        };
+        let mut settings = match Self::read(&|key| merged.value(key)) {
+            Ok(settings) => settings,
+            Err((key, wrong)) => return Err(one(folder, format!("`{key}` is {wrong}"), faults)),
+        };
+        settings.complete(folder, &env, &mut merged);
+        faults.extend(conflict::check(&settings, &merged, &faults));
+        Faults::check(faults)?;
+        let origin = |(key, value)| Origin { key, value, place: merged.place(key) };
+        let origins = settings.values().into_iter().map(origin).collect();
+        Ok(Loaded { settings, origins })
+    }
+
+    /// The keys that have another value in `new` and are only looked at when the daemon starts.
+    ///
+    /// Everything about the constitution and `log.level` can change while it runs.
+    #[must_use]
+    pub fn restart_needed(&self, new: &Self) -> Vec<&'static str> {
+        let is_live = |key: &str| key.starts_with("constitution.") || key == "log.level";
+        let new: BTreeMap<_, _> = new.values().into_iter().collect();
+        let changed = |(key, value): (_, String)| (new.get(key) != Some(&value)).then_some(key);
+        self.values().into_iter().filter_map(changed).filter(|key| !is_live(key)).collect()
+    }
+
+    /// Every key with its value as TOML, in order.
+    #[must_use]
+    pub fn values(&self) -> Vec<(&'static str, String)> {
+        let mut values = Vec::new();
+        self.write(&mut values);
+        values.into_iter().map(|(key, written)| (key, written.to_toml())).collect()
+    }
+
+    /// Makes paths absolute, and fills in an empty `data_dir`.
+    fn complete(&mut self, folder: &Path, env: &[(String, String)], merged: &mut Merged) {
+        // Without a working directory relative paths stay as they are.
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        if self.data_dir.as_os_str().is_empty() {
+            // Systemd separates several state directories by colons; the first one is ours.
+            let state = variables::value_of("STATE_DIRECTORY", env.iter().cloned());
+            let state = state.as_deref().and_then(|list| list.split(':').next()).filter(|path| !path.is_empty());
+            self.data_dir = PathBuf::from(state.unwrap_or("data"));
+            if let Some(state) = state {
+                let place = Place::Variable("STATE_DIRECTORY".to_owned());
+                merged.replace("data_dir", Entry { value: Written::from(state), place });
+            }
+        }
+        self.data_dir = absolute(&self.data_dir);
+        let DatabaseUrl::Sqlite(database) = &mut self.database.url;
+        *database = self.data_dir.join(&*database);
+        self.constitution.path = absolute(&folder.join(&self.constitution.path));
+        if let Bind::Unix(socket) = &mut self.http.bind {
+            *socket = absolute(&folder.join(&*socket));
+        }
+    }
+}
+
+/// The settings as a TOML file that gives the same settings in any folder.
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut last = "";
+        for (key, value) in self.values() {
+            let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
+            if section != last {
+                writeln!(f, "\n[{section}]")?;
+            }
+            writeln!(f, "{name} = {value}")?;
+            last = section;
+        }
+        Ok(())
+    }
+}
+
+fn read_layers(
+    keys: &[Key],
+    folder: &Path,
+    profile: Option<&str>,
+    env: &[(String, String)],
+    faults: &mut Vec<Fault>,
+) -> Vec<Layer> {
+    let mut layers = vec![Layer::defaults(keys)];
+    match std::fs::metadata(folder) {
+        Ok(found) if found.is_dir() => {
+            layers.extend(file::read(keys, &folder.join("default.toml"), faults));
+            layers.extend(profile.and_then(|profile| read_profile(keys, folder, profile, faults)));
+            layers.extend(file::read(keys, &folder.join("local.toml"), faults));
+        }
+        // Nobody named it, so nothing is missing, unless a profile should be in it.
+        Err(error) if error.kind() == ErrorKind::NotFound && folder == Path::new(SYSTEM_FOLDER) => {
+            layers.extend(profile.and_then(|profile| read_profile(keys, folder, profile, faults)));
+        }
+        other => {
+            let wrong = match other {
+                Ok(_) => Wrong::NoFolder,
+                Err(error) if error.kind() == ErrorKind::NotFound => Wrong::NoFolder,
+                Err(error) => Wrong::Unreadable(error.to_string()),
+            };
+            faults.push(Fault::at(Place::Path(folder.to_owned()), wrong));
+        }
+    }
+    layers.push(variables::read(keys, env, faults));
+    layers
+}
+
+fn read_profile(keys: &[Key], folder: &Path, profile: &str, faults: &mut Vec<Fault>) -> Option<Layer> {
+    let is_name = !profile.is_empty() && profile.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    if !is_name || LAYERS.contains(&profile) {
+        let allowed = "letters, digits, `-` and `_`, and neither `default` nor `local`".to_owned();
+        let fault = Fault::at(Place::Profile, Wrong::ProfileName(profile.to_owned()));
+        faults.push(Fault { allowed: Some(allowed), ..fault });
+        return None;
+    }
+    let path = folder.join(format!("{profile}.toml"));
+    let layer = file::read(keys, &path, faults);
+    if layer.is_none() {
+        let fault = Fault::at(Place::Path(path), Wrong::NoProfile(profile.to_owned()));
+        let profiles = profiles(folder);
+        let suggestion = near::nearest(profile, profiles.iter().map(String::as_str)).map(str::to_owned);
+        faults.push(Fault { suggestion, ..fault });
+    }
+    layer
+}
+
+/// The profiles that have a file.
+fn profiles(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(".toml").map(str::to_owned))
+        .filter(|name| !LAYERS.contains(&name.as_str()))
+        .collect();
+    names.sort();
+    names
+}
+
+/// All faults and one that is nobody's but the program's.
+fn one(folder: &Path, wrong: String, mut faults: Vec<Fault>) -> Faults {
+    faults.push(Fault::at(Place::Path(folder.to_owned()), Wrong::Unreadable(wrong)));
+    Faults::from(faults)
+}

@@ -1,0 +1,245 @@
+//! Settings that say where something is: the socket, the public URL, the database.
+
+use std::{
+    fmt,
+    net::{Ipv6Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use super::rule::Word;
+use crate::domain::{ConstitutionDigest, ConstitutionalHash};
+
+/// Where the daemon listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bind {
+    /// An address and port; port 0 is any free one.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket, at most 107 bytes. A relative one starts at the settings folder.
+    Unix(PathBuf),
+}
+
+impl Bind {
+    /// Whether only callers on this host can reach it.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Word for Bind {
+    fn allowed() -> String {
+        "an IP address with a port like `127.0.0.1:8080` or `[::1]:8080`, or `unix:` with a path".to_owned()
+    }
+
+    fn read(text: &str) -> Result<Self, &'static str> {
+        match text.strip_prefix("unix:") {
+            Some(path) => PathBuf::read(path).map(Self::Unix),
+            None => text.parse().map(Self::Tcp).map_err(|_| "not an address with a port"),
+        }
+    }
+
+    fn write(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// The `http` or `https` URL that clients use, without a slash at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl(String);
+
+impl PublicUrl {
+    /// The URL; a path can be appended to it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Word for PublicUrl {
+    fn allowed() -> String {
+        "an `http` or `https` URL with a host, without user, query and fragment".to_owned()
+    }
+
+    fn read(text: &str) -> Result<Self, &'static str> {
+        let wrong = "not such a URL";
+        let text = text.trim_end_matches('/');
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(wrong)?;
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        // A bracket ends an IPv6 address, whose own colons are not the port's.
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => (host, Some(port)),
+            _ => (authority, None),
+        };
+        let is_name = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
+        let is_v6 = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .is_some_and(|host| host.parse::<Ipv6Addr>().is_ok());
+        let is_port = port.is_none_or(|port| {
+            port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port != 0)
+        });
+        let is_path = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%/".contains(&b));
+        if (is_name || is_v6) && is_port && is_path { Ok(Self(text.to_owned())) } else { Err(wrong) }
+    }
+
+    fn write(&self) -> String {
+        self.0.clone()
+    }
+}
+
+/// The database to use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// The file of an SQLite database.
+    Sqlite(PathBuf),
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Sqlite(path) = self;
+        write!(f, "sqlite:{}", path.display())
+    }
+}
+
+impl Word for DatabaseUrl {
+    fn allowed() -> String {
+        "`sqlite:` with the path of a file".to_owned()
+    }
+
+    fn read(text: &str) -> Result<Self, &'static str> {
+        if text.starts_with("postgres:") || text.starts_with("postgresql:") {
+            return Err("but PostgreSQL is not supported by this version yet");
+        }
+        let path = text.strip_prefix("sqlite:").ok_or("not a database")?;
+        // `sqlite://acgs.db` means the same file as `sqlite:acgs.db`, not one at the root.
+        let path = path.strip_prefix("//").unwrap_or(path);
+        // In memory every connection would get a database of its own; options would become part of the file's name.
+        if path.starts_with(':') || path.starts_with("file:") || path.contains('?') {
+            Err("not the path of a file")
+        } else {
+            PathBuf::read(path).map(Self::Sqlite)
+        }
+    }
+
+    fn write(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Word for ConstitutionalHash {
+    fn allowed() -> String {
+        "16 lower-case hex digits".to_owned()
+    }
+
+    fn read(text: &str) -> Result<Self, &'static str> {
+        text.parse().map_err(|_| "not a constitutional hash")
+    }
+
+    fn write(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Word for ConstitutionDigest {
+    fn allowed() -> String {
+        "64 lower-case hex digits".to_owned()
+    }
+
+    fn read(text: &str) -> Result<Self, &'static str> {
+        text.parse().map_err(|_| "not a digest")
+    }
+
+    fn write(&self) -> String {
+        self.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_and_unix_sockets_are_local() {
+        for (text, local) in [
+            ("127.0.0.1:8080", true),
+            ("127.9.9.9:0", true),
+            ("[::1]:8080", true),
+            ("[::ffff:127.0.0.1]:8080", true),
+            ("unix:/run/acgs/acgs.sock", true),
+            ("0.0.0.0:8080", false),
+            ("[::]:8080", false),
+            ("192.0.2.1:80", false),
+        ] {
+            let bind = Bind::read(text).unwrap();
+            assert_eq!((bind.is_local(), bind.write().as_str()), (local, text));
+        }
+        for text in ["", "8080", "localhost:8080", "127.0.0.1", "127.0.0.1:65536", "unix:", "/run/acgs.sock", ":8080"] {
+            assert!(Bind::read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_public_url_has_a_scheme_and_a_host() {
+        for (text, url) in [
+            ("https://acgs.example", "https://acgs.example"),
+            ("https://acgs.example/", "https://acgs.example"),
+            ("http://[::1]:8080", "http://[::1]:8080"),
+            ("http://[::1]", "http://[::1]"),
+            ("http://10.0.0.1:80/acgs/", "http://10.0.0.1:80/acgs"),
+        ] {
+            assert_eq!(PublicUrl::read(text).unwrap().as_str(), url);
+        }
+        for text in [
+            "acgs.example",
+            "ftp://acgs.example",
+            "https://",
+            "https:///path",
+            "https://a.example:port",
+            "https://a.example:0",
+            "https://a.example:",
+            "https://user@a.example",
+            "https://a.example?x=1",
+            "https://a.example/#x",
+            "https://a b.example",
+            "https://[::1",
+            "https://a.example/a b",
+        ] {
+            assert_eq!(PublicUrl::read(text), Err("not such a URL"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_sqlite_url_is_a_file() {
+        for (text, path) in [
+            ("sqlite:acgs.db", "acgs.db"),
+            ("sqlite://acgs.db", "acgs.db"),
+            ("sqlite:/var/lib/acgs.db", "/var/lib/acgs.db"),
+            ("sqlite:///var/lib/acgs.db", "/var/lib/acgs.db"),
+        ] {
+            assert_eq!(DatabaseUrl::read(text), Ok(DatabaseUrl::Sqlite(path.into())));
+        }
+        for text in
+            ["", "acgs.db", "sqlite:", "sqlite::memory:", "sqlite:a.db?mode=ro", "sqlite:file:a.db", "mysql://h/d"]
+        {
+            assert!(DatabaseUrl::read(text).is_err(), "{text}");
+        }
+    }
+}

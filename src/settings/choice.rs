@@ -1,0 +1,76 @@
+//! Settings that are one of a few words.
+
+use super::rule::Word;
+
+macro_rules! choice {
+    ($( $(#[$about:meta])* $name:ident { $( $(#[$doc:meta])* $variant:ident = $word:literal, )* } )*) => { $(
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name {
+            $( $(#[$doc])* #[doc = concat!("Written as `", $word, "`.")] $variant, )*
+        }
+
+        impl Word for $name {
+            const CHOICES: &'static [&'static str] = &[$($word),*];
+
+            fn read(text: &str) -> Result<Self, &'static str> {
+                match text {
+                    $( $word => Ok(Self::$variant), )*
+                    _ => Err("not one of its words"),
+                }
+            }
+
+            fn write(&self) -> String {
+                match self {
+                    $( Self::$variant => $word.to_owned(), )*
+                }
+            }
+        }
+    )* };
+}
+
+choice! {
+    /// Whether callers must name the constitution they believe in.
+    HashEnforcement {
+        /// A hash is compared where a caller sends one.
+        WhenPresent = "when_present",
+        /// A caller that sends no hash is denied.
+        Required = "required",
+    }
+
+    /// What becomes of the properties that a request brings along.
+    RequestProperties {
+        /// They fill attributes that the stored entity does not have.
+        Merge = "merge",
+        /// They are dropped.
+        Ignore = "ignore",
+    }
+
+    /// Whether an answer waits for its record.
+    Durability {
+        /// An answer leaves when its record is on disk.
+        Durable = "durable",
+        /// An answer may leave before that; a crash can lose records.
+        Async = "async",
+    }
+
+    /// How much of a request is recorded.
+    RequestRecord {
+        /// All of it.
+        Full = "full",
+        /// Only a salted digest of its properties and context.
+        Digest = "digest",
+    }
+
+    /// The form of a log line.
+    LogFormat {
+        /// Journald under systemd, pretty on a terminal, JSON otherwise.
+        Auto = "auto",
+        /// Without time, with the level as journald's prefix.
+        Journald = "journald",
+        /// In colour, for people.
+        Pretty = "pretty",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}

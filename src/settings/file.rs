@@ -1,0 +1,168 @@
+//! One settings file, parsed alone, so that every fault in it has a line and a column.
+
+use std::{io::ErrorKind, ops::Range, path::Path};
+
+use toml::de::{DeTable, DeValue};
+
+use super::{
+    fault::{Fault, Place, Span, Wrong},
+    layer::{Entry, Layer},
+    near::nearest,
+    rule::Written,
+    section::Key,
+};
+
+/// Reads one file. None: there is no such file.
+pub(super) fn read(keys: &[Key], path: &Path, faults: &mut Vec<Fault>) -> Option<Layer> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        Err(error) => {
+            faults.push(Fault::at(Place::Path(path.to_owned()), Wrong::Unreadable(error.to_string())));
+            return Some(Layer::new(path.display().to_string()));
+        }
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let mut reader =
+        Reader { keys, path, text: &text, faults: Vec::new(), layer: Layer::new(path.display().to_string()) };
+    reader.document(str::from_utf8(&bytes).err().map(|error| error.valid_up_to()));
+    // Tables are sorted by name; people read files from top to bottom.
+    reader.faults.sort_by_key(|(start, _)| *start);
+    faults.extend(reader.faults.into_iter().map(|(_, fault)| fault));
+    Some(reader.layer)
+}
+
+struct Reader<'a> {
+    keys: &'a [Key],
+    path: &'a Path,
+    text: &'a str,
+    faults: Vec<(usize, Fault)>,
+    layer: Layer,
+}
+
+impl Reader<'_> {
+    fn document(&mut self, not_utf8: Option<usize>) {
+        if let Some(start) = not_utf8 {
+            let wrong = Wrong::Syntax("not UTF-8".to_owned());
+            return self.fault(&(start..start + '\u{fffd}'.len_utf8()), wrong, None, None, None);
+        }
+        let (document, errors) = DeTable::parse_recoverable(self.text);
+        let mut last_line = 0;
+        for error in &errors {
+            let span = error.span().unwrap_or_default();
+            let line = Span::new(self.path.to_owned(), self.text, &span).line;
+            // One slip often makes several errors in its line.
+            if line != last_line {
+                self.fault(&span, Wrong::Syntax(error.message().to_owned()), None, None, None);
+            }
+            last_line = line;
+        }
+        // What stands after a slip may be in the wrong table; its keys are looked at once the file is TOML.
+        if errors.is_empty() {
+            self.table(document.get_ref(), "");
+        }
+    }
+
+    fn table(&mut self, table: &DeTable<'_>, section: &str) {
+        for (part, value) in table {
+            let name =
+                if section.is_empty() { part.get_ref().to_string() } else { format!("{section}.{}", part.get_ref()) };
+            let keys = self.keys;
+            // A quoted name with a dot in it is not a path through sections.
+            let key = keys.iter().find(|key| key.name == name && !part.get_ref().contains('.'));
+            let is_section = keys.iter().any(|key| is_within(key.name, &name)) && !part.get_ref().contains('.');
+            match (key, value.get_ref()) {
+                (Some(key), written) => self.value(key, &to_written(written), value.span()),
+                (None, DeValue::Table(inner)) if is_section => self.table(inner, &name),
+                (None, _) if is_section => {
+                    let wrong = Wrong::NotASection(name.clone());
+                    self.fault(&part.span(), wrong, Some(name.clone()), None, Some(format!("a table `[{name}]`")));
+                }
+                (None, written) => self.unknown(&name, section, &part.span(), is_table(written)),
+            }
+        }
+    }
+
+    fn value(&mut self, key: &Key, written: &Written, span: Range<usize>) {
+        let place = Place::Span(Span::new(self.path.to_owned(), self.text, &span));
+        match Fault::of_value(key, written, place.clone()) {
+            Some(fault) => self.faults.push((span.start, fault)),
+            None => self.layer.insert(key.name, Entry { value: written.clone(), place }),
+        }
+    }
+
+    fn unknown(&mut self, name: &str, section: &str, span: &Range<usize>, is_table: bool) {
+        let mut known: Vec<&str> =
+            if is_table { sections(self.keys) } else { self.keys.iter().map(|key| key.name).collect() };
+        let in_section: Vec<&str> = known.iter().copied().filter(|key| leaf(key).0 == section).collect();
+        let suggestion = nearest(leaf(name).1, in_section.iter().map(|key| leaf(key).1))
+            .and_then(|near| in_section.iter().copied().find(|key| leaf(key).1 == near))
+            // The right key in the wrong section, if there is only one such.
+            .or_else(|| {
+                known.retain(|key| leaf(key).1 == leaf(name).1);
+                if let [only] = known.as_slice() { Some(*only) } else { None }
+            });
+        let list = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let allowed = if is_table { list(&sections(self.keys)) } else { list(&in_section) };
+        let wrong = if is_table { Wrong::UnknownSection(name.to_owned()) } else { Wrong::UnknownKey(name.to_owned()) };
+        let suggestion = suggestion.map(str::to_owned);
+        self.fault(span, wrong, suggestion.clone().or(Some(name.to_owned())), suggestion, Some(allowed));
+    }
+
+    fn fault(
+        &mut self,
+        span: &Range<usize>,
+        wrong: Wrong,
+        key: Option<String>,
+        suggestion: Option<String>,
+        allowed: Option<String>,
+    ) {
+        let place = Place::Span(Span::new(self.path.to_owned(), self.text, span));
+        self.faults.push((span.start, Fault { wrong, place, key, allowed, suggestion }));
+    }
+}
+
+/// Whether a key belongs to a section, or to a section of it.
+pub(super) fn is_within(key: &str, section: &str) -> bool {
+    key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// Section and last part of a name.
+fn leaf(name: &str) -> (&str, &str) {
+    name.rsplit_once('.').unwrap_or(("", name))
+}
+
+/// Every section, outer ones first.
+fn sections(keys: &[Key]) -> Vec<&'static str> {
+    let mut sections = Vec::new();
+    for key in keys {
+        for (end, _) in key.name.match_indices('.') {
+            let section = key.name.get(..end).unwrap_or_default();
+            if !sections.contains(&section) {
+                sections.push(section);
+            }
+        }
+    }
+    sections
+}
+
+fn is_table(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::Table(_) => true,
+        DeValue::Array(items) => items.first().is_some_and(|item| item.get_ref().is_table()),
+        _ => false,
+    }
+}
+
+fn to_written(value: &DeValue<'_>) -> Written {
+    match value {
+        DeValue::String(text) => Written::Text(text.to_string()),
+        DeValue::Integer(digits) => i64::from_str_radix(digits.as_str(), digits.radix())
+            .map_or_else(|_| Written::Huge(digits.to_string()), Written::Integer),
+        DeValue::Float(_) => Written::Other("a float"),
+        DeValue::Boolean(_) => Written::Other("a boolean"),
+        DeValue::Datetime(_) => Written::Other("a date or time"),
+        DeValue::Array(_) => Written::Other("an array"),
+        DeValue::Table(_) => Written::Other("a table"),
+    }
+}

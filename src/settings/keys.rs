@@ -1,0 +1,165 @@
+//! Every key there is: its type, its name, its default and what is allowed, each said once.
+//!
+//! A section that no code reads yet does not exist yet.
+
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
+
+use super::{
+    address::{Bind, DatabaseUrl, PublicUrl},
+    choice::{Durability, HashEnforcement, LogFormat, RequestProperties, RequestRecord},
+    log_level::LogLevel,
+    rule::{Count, Millis, PathOrEmpty, Rule, Seconds, Text},
+    section::{Section, section},
+};
+use crate::domain::{ConstitutionDigest, ConstitutionalHash};
+
+section! {
+    /// Everything an admin can tell the daemon.
+    ///
+    /// Every path in it is absolute.
+    Settings {
+        /// Folder of everything the daemon writes.
+        ///
+        /// A relative one starts at the working directory. Empty: `$STATE_DIRECTORY`, else `./data`.
+        data_dir: PathBuf = "data_dir", "", PathOrEmpty;
+    }
+    sections {
+        /// `[http]`
+        http: Http;
+        /// `[database]`
+        database: Database;
+        /// `[cache]`
+        cache: Cache;
+        /// `[constitution]`
+        constitution: Constitution;
+        /// `[audit]`
+        audit: Audit;
+        /// `[log]`
+        log: Log;
+    }
+}
+
+section! {
+    /// The door: who may come in, how many, and for how long.
+    Http {
+        /// Where the daemon listens.
+        bind: Bind = "http.bind", "127.0.0.1:8080", Text;
+        /// The address that clients use. None: derived from `bind`.
+        public_url: Option<PublicUrl> = "http.public_url", "", Text;
+        /// Threads that serve requests. None (written as 0): one per core.
+        workers: Option<NonZeroUsize> = "http.workers", 0, Count(0..=1024);
+        /// The largest body of a request, in bytes.
+        max_body_bytes: NonZeroUsize = "http.max_body_bytes", 262_144, Count(1_024..=67_108_864);
+        /// The largest number of evaluations in one request.
+        max_evaluations: NonZeroUsize = "http.max_evaluations", 1_000, Count(1..=100_000);
+        /// Requests that are worked on at the same time; one more is refused at once.
+        max_in_flight: NonZeroUsize = "http.max_in_flight", 4_096, Count(1..=1_000_000);
+        /// After this long a request is answered with an error.
+        request_timeout: Duration = "http.request_timeout_ms", 1_000, Millis(1..=600_000);
+        /// How long requests in flight may take to finish after a signal to stop.
+        shutdown_timeout: Duration = "http.shutdown_timeout_s", 30, Seconds(1..=3_600);
+    }
+}
+
+section! {
+    /// Where entities are stored.
+    Database {
+        /// The database. A relative path starts at `data_dir`.
+        url: DatabaseUrl = "database.url", "sqlite:acgs.db", Text;
+    }
+    sections {
+        /// `[database.pool]`
+        pool: Pool;
+    }
+}
+
+section! {
+    /// Connections to the database.
+    Pool {
+        /// Connections kept open.
+        size: NonZeroU32 = "database.pool.size", 20, Count(1..=1_000);
+        /// How long a query waits for a free connection.
+        acquire_timeout: Duration = "database.pool.acquire_timeout_ms", 500, Millis(1..=600_000);
+    }
+}
+
+section! {
+    /// What is remembered, and for how long.
+    Cache {
+        /// How long a verdict or an entity may be kept.
+        default_ttl: Duration = "cache.default_ttl_s", 300, Seconds(1..=2_592_000);
+    }
+    sections {
+        /// `[cache.l1]`
+        l1: RequestTier;
+        /// `[cache.l3]`
+        l3: ApplicationTier;
+    }
+}
+
+section! {
+    /// The cache of each HTTP worker.
+    RequestTier {
+        /// Entries per worker. None (written as 0): the cache is off.
+        capacity: Option<NonZeroUsize> = "cache.l1.capacity", 20_000, Count(0..=10_000_000);
+    }
+}
+
+section! {
+    /// The cache of the whole process.
+    ApplicationTier {
+        /// Entries. None (written as 0): the cache is off.
+        capacity: Option<NonZeroUsize> = "cache.l3.capacity", 100_000, Count(0..=100_000_000);
+    }
+}
+
+section! {
+    /// Which constitution is in force here, and how callers have to name it.
+    Constitution {
+        /// Folder of the constitution. A relative one starts at the settings folder.
+        path: PathBuf = "constitution.path", "constitution", Text;
+        /// The hash that the constitution must have. None: any.
+        expected_hash: Option<ConstitutionalHash> = "constitution.expected_hash", "cdd01ef066bc6cf2", Text;
+        /// The digest that the constitution must have. None: any.
+        pinned_digest: Option<ConstitutionDigest> = "constitution.pinned_digest", "", Text;
+        /// Whether callers must name the hash they believe in.
+        hash_enforcement: HashEnforcement = "constitution.hash_enforcement", "when_present", Text;
+        /// What becomes of the properties that a request brings along.
+        request_properties: RequestProperties = "constitution.request_properties", "merge", Text;
+    }
+}
+
+section! {
+    /// The audit log.
+    Audit {
+        /// Whether an answer waits until its record is on disk.
+        durability: Durability = "audit.durability", "durable", Text;
+        /// How much time's records may be lost in a crash. Only `async` durability looks at it.
+        flush_interval: Duration = "audit.flush_interval_ms", 10, Millis(1..=60_000);
+        /// How much of a request is recorded.
+        request: RequestRecord = "audit.request", "full", Text;
+        /// Records that may wait for the disk; with more, requests are refused.
+        max_queue: NonZeroUsize = "audit.max_queue", 8_192, Count(1..=1_000_000);
+    }
+}
+
+section! {
+    /// What the daemon says about itself.
+    Log {
+        /// The form of a line.
+        format: LogFormat = "log.format", "auto", Text;
+        /// How much is said.
+        level: LogLevel = "log.level", "info", Text;
+    }
+}
+
+/// Every key, in the order in which they are shown.
+pub(super) fn keys() -> Vec<super::section::Key> {
+    let mut keys = Vec::new();
+    Settings::keys(&mut keys);
+    keys
+}

@@ -1,0 +1,128 @@
+//! Layers of values, and which of them wins.
+
+use std::collections::BTreeMap;
+
+use config::{Config, ConfigError, Source, Value, ValueKind};
+
+use super::{
+    fault::{Fault, Place, Wrong, without_password},
+    near::nearest,
+    rule::Written,
+    section::Key,
+};
+
+/// One value and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) value: Written,
+    pub(super) place: Place,
+}
+
+/// The valid values of one source.
+#[derive(Debug, Clone)]
+pub(super) struct Layer {
+    name: String,
+    entries: BTreeMap<&'static str, Entry>,
+}
+
+impl Layer {
+    /// A layer without values. No two layers may have the same name.
+    pub(super) fn new(name: String) -> Self {
+        Self { name, entries: BTreeMap::new() }
+    }
+
+    /// The layer below all others, with a value for every key.
+    pub(super) fn defaults(keys: &[Key]) -> Self {
+        let mut layer = Self::new("default".to_owned());
+        for key in keys {
+            layer.insert(key.name, Entry { value: key.default.clone(), place: Place::Default });
+        }
+        layer
+    }
+
+    /// Takes one value.
+    pub(super) fn insert(&mut self, key: &'static str, entry: Entry) {
+        self.entries.insert(key, entry);
+    }
+}
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<config::Map<String, Value>, ConfigError> {
+        let value = |entry: &Entry| match &entry.value {
+            Written::Text(text) | Written::Huge(text) => ValueKind::String(text.clone()),
+            Written::Integer(number) => ValueKind::I64(*number),
+            Written::Other(_) => ValueKind::Nil,
+        };
+        let tagged = |(key, entry): (&&str, &Entry)| ((*key).to_owned(), Value::new(Some(&self.name), value(entry)));
+        Ok(self.entries.iter().map(tagged).collect())
+    }
+}
+
+/// The winning value of every key.
+#[derive(Debug)]
+pub(super) struct Merged(BTreeMap<&'static str, Entry>);
+
+impl Merged {
+    /// Merges layers, later ones over earlier ones.
+    pub(super) fn new(keys: &[Key], layers: &[Layer]) -> Result<Self, ConfigError> {
+        let builder = layers.iter().fold(Config::builder(), |builder, layer| builder.add_source(layer.clone()));
+        let tree = Value::new(None, builder.build()?.collect()?);
+        let mut winners = BTreeMap::new();
+        for key in keys {
+            let Some(value) = at(&tree, key.name) else { continue };
+            let layer = layers.iter().find(|layer| Some(layer.name.as_str()) == value.origin());
+            if let Some(entry) = layer.and_then(|layer| layer.entries.get(key.name)) {
+                winners.insert(key.name, entry.clone());
+            }
+        }
+        Ok(Self(winners))
+    }
+
+    /// The value of a key.
+    pub(super) fn value(&self, key: &str) -> Option<Written> {
+        self.0.get(key).map(|entry| entry.value.clone())
+    }
+
+    /// Where the value of a key came from.
+    pub(super) fn place(&self, key: &str) -> Place {
+        self.0.get(key).map_or(Place::Default, |entry| entry.place.clone())
+    }
+
+    /// Puts a value there that no layer has.
+    pub(super) fn replace(&mut self, key: &'static str, entry: Entry) {
+        self.0.insert(key, entry);
+    }
+}
+
+fn at<'a>(tree: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(tree, |value, part| match &value.kind {
+        ValueKind::Table(table) => table.get(part),
+        _ => None,
+    })
+}
+
+impl Fault {
+    /// What is wrong with the value of a key, if anything is.
+    pub(super) fn of_value(key: &Key, written: &Written, place: Place) -> Option<Self> {
+        let why = (key.check)(written).err()?;
+        let value = match written {
+            Written::Other(name) => (*name).to_owned(),
+            _ => format!("`{}`", without_password(&written.to_toml())),
+        };
+        let suggestion = match written {
+            Written::Text(text) => nearest(text, key.choices.iter().copied()).map(str::to_owned),
+            _ => None,
+        };
+        Some(Self {
+            wrong: Wrong::Value { key: key.name.to_owned(), value, why },
+            place,
+            key: Some(key.name.to_owned()),
+            allowed: Some(key.allowed.clone()),
+            suggestion,
+        })
+    }
+}

@@ -1,0 +1,67 @@
+//! Which known name was probably meant by an unknown one.
+
+/// The candidate that differs from `name` by the fewest typing errors, if they are few.
+pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let wanted = name.to_lowercase();
+    let (distance, found) = candidates
+        .into_iter()
+        .map(|candidate| (distance(&wanted, &candidate.to_lowercase()), candidate))
+        .min_by_key(|(distance, _)| *distance)?;
+    // One error for each three letters: in names shorter than that any other name would be near.
+    (distance <= wanted.chars().count() / 3).then_some(found)
+}
+
+/// Letters to insert, remove, replace, or swap with their neighbour, to make `a` into `b`.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let at = |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX / 2);
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    let mut last_a = None;
+    for (i, letter) in a.chars().enumerate() {
+        let mut row = vec![i + 1];
+        let mut last_b = None;
+        for (j, other) in b.iter().copied().enumerate() {
+            let replace = at(&above, j) + usize::from(letter != other);
+            let mut best = replace.min(at(&above, j + 1) + 1).min(at(&row, j) + 1);
+            if last_a == Some(other) && last_b == Some(letter) && j > 0 {
+                best = best.min(at(&before, j - 1) + 1);
+            }
+            row.push(best);
+            last_b = Some(other);
+        }
+        before = std::mem::replace(&mut above, row);
+        last_a = Some(letter);
+    }
+    at(&above, b.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn swapped_missing_and_wrong_letters_are_near() {
+        for (name, found) in [
+            ("prot", Some("port")),
+            ("pot", Some("port")),
+            ("Port", Some("port")),
+            ("workes", Some("workers")),
+            ("wxrkxrs", Some("workers")),
+            ("address", None),
+            ("l2", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(name, ["port", "workers", "l1"]), found, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_distance_counts_typing_errors() {
+        for (a, b, errors) in
+            [("", "abc", 3), ("abc", "", 3), ("abc", "acb", 1), ("kitten", "sitting", 3), ("a", "a", 0)]
+        {
+            assert_eq!(distance(a, b), errors, "{a} {b}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! How one value is read: what an admin may write, and what the daemon makes of it.
+
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    ops::RangeInclusive,
+    path::PathBuf,
+    time::Duration,
+};
+
+/// A value as it stands in a file or in a variable, before it is known to be any good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Written {
+    /// A string.
+    Text(String),
+    /// A whole number.
+    Integer(i64),
+    /// Digits that no whole number of 64 bits can hold.
+    Huge(String),
+    /// Anything else; no key takes it. Its name has an article.
+    Other(&'static str),
+}
+
+impl Written {
+    /// The value as TOML; for what no key takes, its name.
+    pub(super) fn to_toml(&self) -> String {
+        match self {
+            Self::Text(text) => {
+                // Always on one line, so that a message is too.
+                let escaped: String = text.chars().map(escape).collect();
+                format!("\"{escaped}\"")
+            }
+            Self::Integer(number) => number.to_string(),
+            Self::Huge(digits) => digits.clone(),
+            Self::Other(name) => (*name).to_owned(),
+        }
+    }
+
+    fn text(&self) -> Result<&str, &'static str> {
+        if let Self::Text(text) = self { Ok(text) } else { Err("not a string") }
+    }
+
+    fn integer(&self, range: &RangeInclusive<i64>) -> Result<i64, &'static str> {
+        match self {
+            Self::Integer(number) if range.contains(number) => Ok(*number),
+            Self::Integer(_) | Self::Huge(_) => Err("out of range"),
+            Self::Text(_) | Self::Other(_) => Err("not an integer"),
+        }
+    }
+}
+
+impl From<&str> for Written {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<i64> for Written {
+    fn from(number: i64) -> Self {
+        Self::Integer(number)
+    }
+}
+
+/// Reads and writes the values of one key. What is wrong with a value is said as "not a …".
+pub(super) trait Rule<T> {
+    /// What is allowed, for an admin.
+    fn allowed(&self) -> String;
+    /// The words that are allowed, where they can be counted.
+    fn choices(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// The value that was meant.
+    fn read(&self, written: &Written) -> Result<T, &'static str>;
+    /// The value, so that `read` gives it back.
+    fn write(&self, value: &T) -> Written;
+}
+
+/// A type with a form in text of its own.
+pub(super) trait Word: Sized {
+    /// The words that are allowed, where they can be counted.
+    const CHOICES: &'static [&'static str] = &[];
+    /// What is allowed, for an admin.
+    fn allowed() -> String {
+        Self::CHOICES.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+    }
+    /// The value that was meant.
+    fn read(text: &str) -> Result<Self, &'static str>;
+    /// The value, so that `read` gives it back.
+    fn write(&self) -> String;
+}
+
+/// Any text that the type can read.
+pub(super) struct Text;
+
+impl<T: Word> Rule<T> for Text {
+    fn allowed(&self) -> String {
+        T::allowed()
+    }
+
+    fn choices(&self) -> &'static [&'static str] {
+        T::CHOICES
+    }
+
+    fn read(&self, written: &Written) -> Result<T, &'static str> {
+        T::read(written.text()?)
+    }
+
+    fn write(&self, value: &T) -> Written {
+        Written::Text(value.write())
+    }
+}
+
+/// Empty text is no value.
+impl<T: Word> Word for Option<T> {
+    fn allowed() -> String {
+        format!("{}, or nothing", T::allowed())
+    }
+
+    fn read(text: &str) -> Result<Self, &'static str> {
+        if text.is_empty() { Ok(None) } else { T::read(text).map(Some) }
+    }
+
+    fn write(&self) -> String {
+        self.as_ref().map(T::write).unwrap_or_default()
+    }
+}
+
+impl Word for PathBuf {
+    fn allowed() -> String {
+        "a path".to_owned()
+    }
+
+    fn read(text: &str) -> Result<Self, &'static str> {
+        if text.is_empty() || text.contains('\0') { Err("not a path") } else { Ok(text.into()) }
+    }
+
+    fn write(&self) -> String {
+        self.to_string_lossy().into_owned()
+    }
+}
+
+/// A path; the empty one is filled in when all settings are known.
+pub(super) struct PathOrEmpty;
+
+impl Rule<PathBuf> for PathOrEmpty {
+    fn allowed(&self) -> String {
+        Option::<PathBuf>::allowed()
+    }
+
+    fn read(&self, written: &Written) -> Result<PathBuf, &'static str> {
+        Ok(Option::<PathBuf>::read(written.text()?)?.unwrap_or_default())
+    }
+
+    fn write(&self, value: &PathBuf) -> Written {
+        Written::Text(value.write())
+    }
+}
+
+/// A type of whole numbers.
+pub(super) trait Number: Sized {
+    /// The number, if the type has it.
+    fn from_integer(number: i64) -> Option<Self>;
+    /// The number again.
+    fn to_integer(&self) -> i64;
+}
+
+macro_rules! number {
+    ($($type:ty, $value:ident => $plain:expr;)*) => { $(
+        impl Number for $type {
+            fn from_integer(number: i64) -> Option<Self> {
+                number.try_into().ok().and_then(Self::new)
+            }
+
+            fn to_integer(&self) -> i64 {
+                let $value = self;
+                i64::try_from($plain).unwrap_or(i64::MAX)
+            }
+        }
+    )* };
+}
+
+number! {
+    NonZeroUsize, value => value.get();
+    NonZeroU32, value => value.get();
+}
+
+impl Number for usize {
+    fn from_integer(number: i64) -> Option<Self> {
+        number.try_into().ok()
+    }
+
+    fn to_integer(&self) -> i64 {
+        i64::try_from(*self).unwrap_or(i64::MAX)
+    }
+}
+
+/// Nought is no value.
+impl<T: Number> Number for Option<T> {
+    fn from_integer(number: i64) -> Option<Self> {
+        if number == 0 { Some(None) } else { T::from_integer(number).map(Some) }
+    }
+
+    fn to_integer(&self) -> i64 {
+        self.as_ref().map_or(0, T::to_integer)
+    }
+}
+
+/// A whole number within bounds, both included.
+pub(super) struct Count(pub(super) RangeInclusive<i64>);
+
+impl<T: Number> Rule<T> for Count {
+    fn allowed(&self) -> String {
+        within(&self.0)
+    }
+
+    fn read(&self, written: &Written) -> Result<T, &'static str> {
+        T::from_integer(written.integer(&self.0)?).ok_or("out of range")
+    }
+
+    fn write(&self, value: &T) -> Written {
+        Written::Integer(value.to_integer())
+    }
+}
+
+/// A time in whole milliseconds within bounds, both included.
+pub(super) struct Millis(pub(super) RangeInclusive<i64>);
+
+impl Rule<Duration> for Millis {
+    fn allowed(&self) -> String {
+        format!("{}, in milliseconds", within(&self.0))
+    }
+
+    fn read(&self, written: &Written) -> Result<Duration, &'static str> {
+        Ok(Duration::from_millis(written.integer(&self.0)?.unsigned_abs()))
+    }
+
+    fn write(&self, value: &Duration) -> Written {
+        Written::Integer(i64::try_from(value.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// A time in whole seconds within bounds, both included.
+pub(super) struct Seconds(pub(super) RangeInclusive<i64>);
+
+impl Rule<Duration> for Seconds {
+    fn allowed(&self) -> String {
+        format!("{}, in seconds", within(&self.0))
+    }
+
+    fn read(&self, written: &Written) -> Result<Duration, &'static str> {
+        Ok(Duration::from_secs(written.integer(&self.0)?.unsigned_abs()))
+    }
+
+    fn write(&self, value: &Duration) -> Written {
+        Written::Integer(i64::try_from(value.as_secs()).unwrap_or(i64::MAX))
+    }
+}
+
+/// A character as it stands in a TOML string.
+fn escape(letter: char) -> String {
+    match letter {
+        '"' | '\\' => format!("\\{letter}"),
+        '\n' => "\\n".to_owned(),
+        _ if letter.is_control() => format!("\\u{:04X}", u32::from(letter)),
+        _ => letter.to_string(),
+    }
+}
+
+fn within(range: &RangeInclusive<i64>) -> String {
+    format!("an integer from {} to {}", range.start(), range.end())
+}

@@ -1,0 +1,91 @@
+//! From one table of keys: the structs, the list of keys, reading and writing.
+
+use super::rule::Written;
+
+/// One key, as it is known before any file is read.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// Its full name: sections and key, joined by dots.
+    pub(super) name: &'static str,
+    /// Its value where nobody gives one.
+    pub(super) default: Written,
+    /// What is allowed, for an admin.
+    pub(super) allowed: String,
+    /// The words that are allowed, where they can be counted.
+    pub(super) choices: &'static [&'static str],
+    /// What is wrong with a value, if anything is.
+    pub(super) check: fn(&Written) -> Result<(), &'static str>,
+}
+
+impl Key {
+    /// The name of the variable that overrides it.
+    pub(super) fn variable(&self) -> String {
+        format!("ACGS_{}", self.name.replace('.', "__").to_uppercase())
+    }
+}
+
+/// A table of a settings file.
+pub(super) trait Section: Sized {
+    /// Adds its keys, in the order in which they are shown.
+    fn keys(into: &mut Vec<Key>);
+    /// The section from merged values; an error is the key and what is wrong with its value.
+    fn read(value: &dyn Fn(&str) -> Option<Written>) -> Result<Self, (&'static str, &'static str)>;
+    /// Adds its values, in the order of the keys.
+    fn write(&self, into: &mut Vec<(&'static str, Written)>);
+}
+
+/// Declares a section: each line is one key with its type, full name, default and rule.
+macro_rules! section {
+    (
+        $(#[$about:meta])*
+        $name:ident {
+            $( $(#[$doc:meta])* $field:ident: $type:ty = $key:literal, $default:expr, $rule:expr; )*
+        }
+        $( sections { $( $(#[$inner_doc:meta])* $inner:ident: $section:ident; )* } )?
+    ) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct $name {
+            $(
+                $(#[$doc])*
+                #[doc = concat!(
+                    "\n\nKey `", $key, "`, default `", stringify!($default), "`, allowed `", stringify!($rule), "`."
+                )]
+                pub $field: $type,
+            )*
+            $($( $(#[$inner_doc])* pub $inner: $section, )*)?
+        }
+
+        impl $crate::settings::section::Section for $name {
+            fn keys(into: &mut Vec<$crate::settings::section::Key>) {
+                $( into.push($crate::settings::section::Key {
+                    name: $key,
+                    default: $default.into(),
+                    allowed: Rule::<$type>::allowed(&$rule),
+                    choices: Rule::<$type>::choices(&$rule),
+                    check: |written| Rule::<$type>::read(&$rule, written).map(drop),
+                }); )*
+                $($( $section::keys(into); )*)?
+            }
+
+            fn read(
+                value: &dyn Fn(&str) -> Option<$crate::settings::rule::Written>,
+            ) -> Result<Self, (&'static str, &'static str)> {
+                Ok(Self {
+                    $( $field: {
+                        let written = value($key).ok_or(($key, "missing"))?;
+                        Rule::<$type>::read(&$rule, &written).map_err(|wrong| ($key, wrong))?
+                    }, )*
+                    $($( $inner: $section::read(value)?, )*)?
+                })
+            }
+
+            fn write(&self, into: &mut Vec<(&'static str, $crate::settings::rule::Written)>) {
+                $( into.push(($key, Rule::<$type>::write(&$rule, &self.$field))); )*
+                $($( self.$inner.write(into); )*)?
+            }
+        }
+    };
+}
+
+pub(super) use section;

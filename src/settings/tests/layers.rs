@@ -1,0 +1,134 @@
+//! Which value wins, and what becomes of it.
+
+use std::{path::Path, time::Duration};
+
+use super::{
+    super::{Bind, DatabaseUrl, HashEnforcement, Loaded, Place, Settings, folder, keys},
+    folder_with, load, variables,
+};
+
+#[test]
+fn an_empty_folder_gives_the_defaults() {
+    let Loaded { settings, origins } = load(&[], &[]);
+    assert_eq!(settings.http.bind.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.http.request_timeout, Duration::from_secs(1));
+    assert_eq!(settings.http.workers, None);
+    assert_eq!(settings.constitution.expected_hash.unwrap().as_str(), "cdd01ef066bc6cf2");
+    assert!(origins.iter().all(|origin| origin.place == Place::Default));
+    assert_eq!(origins.len(), keys::keys().len());
+}
+
+#[test]
+fn every_default_is_allowed_and_written_as_it_was_read() {
+    let written = load(&[], &[]).settings.values();
+    for (key, (name, value)) in keys::keys().iter().zip(written) {
+        assert_eq!((key.check)(&key.default), Ok(()), "{name}");
+        // Paths have become absolute.
+        if !["data_dir", "database.url", "constitution.path"].contains(&name) {
+            assert_eq!((key.name, key.default.to_toml()), (name, value));
+        }
+    }
+}
+
+#[test]
+fn later_layers_win_and_each_value_knows_its_origin() {
+    let files = [
+        ("default.toml", "[http]\nworkers = 1\nmax_evaluations = 1\nmax_in_flight = 1\nmax_body_bytes = 2000"),
+        ("site.toml", "http.workers = 2\nhttp.max_evaluations = 2\nhttp.max_in_flight = 2"),
+        ("local.toml", "\nhttp = { workers = 3, max_evaluations = 3 }"),
+    ];
+    let loaded = load(&files, &[("ACGS_HTTP__WORKERS", "4"), ("ACGS_PROFILE", "site"), ("PATH", "/bin")]);
+    let origins: Vec<String> = loaded.origins[1..9].iter().map(ToString::to_string).collect();
+    assert_eq!(
+        origins,
+        [
+            r#"http.bind = "127.0.0.1:8080" # default"#,
+            r#"http.public_url = "" # default"#,
+            "http.workers = 4 # ACGS_HTTP__WORKERS",
+            "http.max_body_bytes = 2000 # default.toml:5",
+            "http.max_evaluations = 3 # local.toml:2",
+            "http.max_in_flight = 2 # site.toml:3",
+            "http.request_timeout_ms = 1000 # default",
+            "http.shutdown_timeout_s = 30 # default",
+        ]
+    );
+}
+
+#[test]
+fn a_file_of_the_settings_in_force_gives_them_again() {
+    let first = load(&[("local.toml", "[http]\nbind = \"unix:a \\\"b\\\\.sock\"\nworkers = 7")], &[]).settings;
+    let second = load(&[("default.toml", &first.to_string())], &[]).settings;
+    assert_eq!(first, second);
+    assert!(first.to_string().contains("\n[database.pool]\nsize = 20\n"), "{first}");
+}
+
+#[test]
+fn variables_are_read_as_the_type_of_their_key() {
+    let env = [
+        ("ACGS_CONSTITUTION__EXPECTED_HASH", "1234567890123456"),
+        ("ACGS_HTTP__PUBLIC_URL", ""),
+        ("ACGS_DATABASE__POOL__SIZE", "7"),
+        ("ACGS_LOG__LEVEL", "off"),
+        ("ACGS_DATA_DIR", "/true"),
+    ];
+    let settings = load(&[], &env).settings;
+    assert_eq!(settings.constitution.expected_hash.unwrap().as_str(), "1234567890123456");
+    assert_eq!(settings.http.public_url, None);
+    assert_eq!(settings.database.pool.size.get(), 7);
+    assert_eq!(settings.log.level.as_str(), "off");
+    assert_eq!(settings.data_dir, Path::new("/true"));
+}
+
+#[test]
+fn relative_paths_start_where_the_manual_says() {
+    let here = std::env::current_dir().unwrap();
+    let folder = folder_with(&[("local.toml", "http.bind = \"unix:s\"\nconstitution.path = \"c\"")]);
+    let load = |env| Settings::load(folder.path(), None, variables(env)).unwrap();
+    let settings = load(&[]).settings;
+    assert_eq!(settings.data_dir, here.join("data"));
+    assert_eq!(settings.database.url, DatabaseUrl::Sqlite(here.join("data/acgs.db")));
+    assert_eq!(settings.constitution.path, folder.path().join("c"));
+    assert_eq!(settings.http.bind, Bind::Unix(folder.path().join("s")));
+    assert_eq!(load(&[("ACGS_DATA_DIR", "x"), ("STATE_DIRECTORY", "/y")]).settings.data_dir, here.join("x"));
+    assert_eq!(load(&[("ACGS_DATABASE__URL", "sqlite:/z/a.db")]).settings.database.url.to_string(), "sqlite:/z/a.db");
+    let systemd = load(&[("STATE_DIRECTORY", "/var/lib/acgs:/var/lib/other")]);
+    assert_eq!(systemd.origins[0].to_string(), r#"data_dir = "/var/lib/acgs" # STATE_DIRECTORY"#);
+}
+
+#[test]
+fn the_folder_is_the_flags_then_the_variables_then_the_one_here() {
+    let env = || variables(&[("ACGS_SETTINGS", "/env")]);
+    assert_eq!(folder(Some("/flag".into()), env()), Path::new("/flag"));
+    assert_eq!(folder(None, env()), Path::new("/env"));
+    // Tests run in the repository, which has one.
+    assert_eq!(folder(None, variables(&[("ACGS_SETTINGS", "")])), Path::new("settings"));
+}
+
+#[test]
+fn only_the_constitution_and_the_log_level_change_live() {
+    let old = load(&[], &[]).settings;
+    let env = [
+        ("ACGS_CONSTITUTION__HASH_ENFORCEMENT", "required"),
+        ("ACGS_CONSTITUTION__EXPECTED_HASH", ""),
+        ("ACGS_LOG__LEVEL", "debug"),
+        ("ACGS_LOG__FORMAT", "json"),
+        ("ACGS_HTTP__WORKERS", "2"),
+    ];
+    assert_eq!(old.restart_needed(&load(&[], &env).settings), ["http.workers", "log.format"]);
+    assert_eq!(old.restart_needed(&load(&[], &env[..3]).settings), [""; 0]);
+}
+
+#[test]
+fn shipped_files_load_and_default_toml_says_every_default() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("settings");
+    let defaults = load(&[], &[]).settings;
+    let Loaded { mut settings, origins } = Settings::load(&folder, None, variables(&[])).unwrap();
+    settings.constitution.path.clone_from(&defaults.constitution.path);
+    assert_eq!(settings, defaults);
+    for origin in &origins {
+        assert!(origin.place.origin().starts_with("default.toml:"), "{origin}");
+    }
+    let production = Settings::load(&folder, Some("production"), variables(&[])).unwrap().settings;
+    assert_eq!(production.constitution.hash_enforcement, HashEnforcement::Required);
+    assert!(production.http.bind.is_local());
+}
