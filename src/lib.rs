@@ -3,6 +3,7 @@
 //! The layers, top to bottom; imports point down only, and `tests/layers.rs` holds that:
 //! `cli` → `daemon` → `http` → `actors` → `constitution`, `ledger`, `store` → `settings` → `domain`.
 
+pub mod actors;
 pub mod domain;
 pub mod ledger;
 pub mod settings;
