@@ -1,0 +1,2 @@
+DROP TABLE entity_versions;
+DROP TABLE entities;

@@ -1,0 +1,226 @@
+//! The actor that owns the store: blocking queries on threads of their own, one typed message per query.
+
+use std::num::{NonZeroU16, NonZeroUsize};
+use std::thread;
+
+use actix::prelude::*;
+
+use crate::domain::{Entity, EntityUid};
+use crate::store::{Cursor, Page, Precondition, Store, StoreError, StoredEntity, Written};
+
+/// Answers questions to the store, several at a time.
+///
+/// A question that nobody waits for any more is left out; one that has begun is done to its end. Writes are answered
+/// after the versions of what they changed were bumped, see [`Store`].
+#[derive(Debug)]
+pub struct Database {
+    store: Store,
+}
+
+impl Database {
+    /// Starts the actor on `threads` threads; each job takes a connection from the store's pool.
+    ///
+    /// # Panics
+    /// Where no actix system runs, or the system has no more threads to give.
+    #[must_use]
+    pub fn start(store: Store, threads: NonZeroUsize) -> Addr<Self> {
+        let thread = || thread::Builder::new().name("acgs-database".to_owned());
+        SyncArbiter::start_with_thread_builder(threads.get(), thread, move || Self { store: store.clone() })
+    }
+}
+
+impl Actor for Database {
+    type Context = SyncContext<Self>;
+}
+
+impl From<MailboxError> for StoreError {
+    fn from(error: MailboxError) -> Self {
+        match error {
+            MailboxError::Timeout => Self::Late,
+            MailboxError::Closed => Self::Unavailable { path: None, cause: "it is shut down".into() },
+        }
+    }
+}
+
+/// Finds one stored entity.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Option<StoredEntity>, StoreError>")]
+pub struct FindEntity(pub EntityUid);
+
+impl Handler<FindEntity> for Database {
+    type Result = Result<Option<StoredEntity>, StoreError>;
+
+    fn handle(&mut self, FindEntity(uid): FindEntity, _: &mut Self::Context) -> Self::Result {
+        self.store.find(&uid)
+    }
+}
+
+/// Finds many stored entities as they are at one moment, in the order asked.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Vec<Option<StoredEntity>>, StoreError>")]
+pub struct FindEntities(pub Vec<EntityUid>);
+
+impl Handler<FindEntities> for Database {
+    type Result = Result<Vec<Option<StoredEntity>>, StoreError>;
+
+    fn handle(&mut self, FindEntities(uids): FindEntities, _: &mut Self::Context) -> Self::Result {
+        self.store.find_many(&uids)
+    }
+}
+
+/// Lists the stored entities of a type.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Page, StoreError>")]
+pub struct ListEntities {
+    /// The type.
+    pub kind: String,
+    /// Where to go on.
+    pub after: Option<Cursor>,
+    /// Entities at most.
+    pub limit: NonZeroU16,
+}
+
+impl Handler<ListEntities> for Database {
+    type Result = Result<Page, StoreError>;
+
+    fn handle(&mut self, ask: ListEntities, _: &mut Self::Context) -> Self::Result {
+        self.store.list(&ask.kind, ask.after.as_ref(), ask.limit)
+    }
+}
+
+/// Stores an entity, in place of one of the same name.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Written, StoreError>")]
+pub struct PutEntity {
+    /// The entity.
+    pub entity: Entity,
+    /// What must hold.
+    pub precondition: Precondition,
+}
+
+impl Handler<PutEntity> for Database {
+    type Result = Result<Written, StoreError>;
+
+    fn handle(&mut self, ask: PutEntity, _: &mut Self::Context) -> Self::Result {
+        self.store.put(&ask.entity, ask.precondition)
+    }
+}
+
+/// Stores many entities, all of them or none; answers in the order given.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Vec<Written>, StoreError>")]
+pub struct PutEntities(pub Vec<Entity>);
+
+impl Handler<PutEntities> for Database {
+    type Result = Result<Vec<Written>, StoreError>;
+
+    fn handle(&mut self, PutEntities(batch): PutEntities, _: &mut Self::Context) -> Self::Result {
+        self.store.put_many(&batch)
+    }
+}
+
+/// Removes an entity.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<(), StoreError>")]
+pub struct RemoveEntity {
+    /// Which entity.
+    pub uid: EntityUid,
+    /// What must hold.
+    pub precondition: Precondition,
+}
+
+impl Handler<RemoveEntity> for Database {
+    type Result = Result<(), StoreError>;
+
+    fn handle(&mut self, ask: RemoveEntity, _: &mut Self::Context) -> Self::Result {
+        self.store.remove(&ask.uid, ask.precondition)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::actors::Mailbox;
+    use crate::domain::Object;
+    use crate::store::StoreOptions;
+
+    /// A question that says when it has begun and is answered when the test lets it be.
+    #[derive(Message)]
+    #[rtype(result = "Result<(), StoreError>")]
+    struct Wait(oneshot::Sender<()>, mpsc::Receiver<()>);
+
+    impl Handler<Wait> for Database {
+        type Result = Result<(), StoreError>;
+
+        fn handle(&mut self, Wait(begun, until): Wait, _: &mut Self::Context) -> Self::Result {
+            begun.send(()).unwrap();
+            let _ = until.recv();
+            Ok(())
+        }
+    }
+
+    fn start(folder: &tempfile::TempDir) -> Addr<Database> {
+        let options = StoreOptions {
+            path: folder.path().join("acgs.db"),
+            max_connections: NonZeroU32::MIN,
+            min_idle: 1,
+            pre_ping: false,
+            recycle: Duration::from_hours(1),
+            acquire_timeout: Duration::from_secs(10),
+        };
+        Database::start(Store::open(&options).unwrap(), NonZeroUsize::MIN)
+    }
+
+    fn user(id: &str) -> Entity {
+        let uid = EntityUid::new("User", id);
+        Entity { uid, attrs: Object::default(), parents: Vec::new(), tags: Object::default() }
+    }
+
+    #[actix::test]
+    async fn every_question_gets_its_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Mailbox::new(start(&folder), Duration::from_mins(1));
+        let (ann, bob) = (user("ann"), user("bob"));
+        let put = PutEntity { entity: ann.clone(), precondition: Precondition::IfNoneMatch };
+        let first = database.ask(put.clone()).await.unwrap();
+        assert!(matches!(database.ask(put).await, Err(StoreError::Exists(_))));
+        let batch = database.ask(PutEntities(vec![bob.clone()])).await.unwrap();
+        assert_eq!((first.version, batch.len()), (1, 1));
+
+        let found = database.ask(FindEntity(ann.uid.clone())).await.unwrap().unwrap();
+        assert_eq!((found.version, &found.entity), (first.version, &ann));
+        let found = database.ask(FindEntities(vec![EntityUid::new("User", "x"), bob.uid.clone()])).await.unwrap();
+        assert_eq!(found.into_iter().map(|one| one.map(|stored| stored.entity)).collect::<Vec<_>>(), [None, Some(bob)]);
+
+        let list = ListEntities { kind: "User".to_owned(), after: None, limit: NonZeroU16::MIN };
+        let page = database.ask(list.clone()).await.unwrap();
+        let next = database.ask(ListEntities { after: page.next, ..list }).await.unwrap();
+        assert_eq!((page.items.len(), next.items.len(), next.next), (1, 1, None));
+
+        let remove = RemoveEntity { uid: ann.uid, precondition: Precondition::Any };
+        database.ask(remove.clone()).await.unwrap();
+        assert!(matches!(database.ask(remove).await, Err(StoreError::Missing(_))));
+    }
+
+    #[actix::test]
+    async fn an_answer_after_the_deadline_is_late_and_the_question_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let addr = start(&folder);
+        let (patient, hasty) = (Mailbox::new(addr.clone(), Duration::from_mins(1)), Mailbox::new(addr, Duration::ZERO));
+        let ((begin, begun), (go, until)) = (oneshot::channel(), mpsc::channel());
+        let waiting = patient.clone();
+        let waiting = actix::spawn(async move { waiting.ask(Wait(begin, until)).await });
+        begun.await.unwrap();
+        let put = PutEntity { entity: user("ann"), precondition: Precondition::Any };
+        assert!(matches!(hasty.ask(put).await, Err(StoreError::Late)));
+        go.send(()).unwrap();
+        waiting.await.unwrap().unwrap();
+        assert_eq!(patient.ask(FindEntity(user("ann").uid)).await.unwrap(), None);
+    }
+}

@@ -1,0 +1,48 @@
+//! How one asks an actor.
+
+use std::fmt;
+use std::time::Duration;
+
+use actix::dev::ToEnvelope;
+use actix::{Actor, Addr, Handler, MailboxError, Message};
+
+/// The address of an actor, and how long its answers are waited for.
+pub struct Mailbox<A: Actor> {
+    addr: Addr<A>,
+    deadline: Duration,
+}
+
+impl<A: Actor> Mailbox<A> {
+    /// Asks this actor, each time waiting no longer than `deadline`.
+    #[must_use]
+    pub fn new(addr: Addr<A>, deadline: Duration) -> Self {
+        Self { addr, deadline }
+    }
+
+    /// Asks. An answer that is late or can never come is an error of the actor's own kind.
+    ///
+    /// A question that is dropped or late before the actor comes to it may be left out, but one that the actor has
+    /// begun is done to its end.
+    pub async fn ask<M, T, E>(&self, message: M) -> Result<T, E>
+    where
+        A: Handler<M>,
+        A::Context: ToEnvelope<A, M>,
+        M: Message<Result = Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<MailboxError> + Send + 'static,
+    {
+        self.addr.send(message).timeout(self.deadline).await?
+    }
+}
+
+impl<A: Actor> Clone for Mailbox<A> {
+    fn clone(&self) -> Self {
+        Self { addr: self.addr.clone(), deadline: self.deadline }
+    }
+}
+
+impl<A: Actor> fmt::Debug for Mailbox<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mailbox").field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,162 @@
+//! One connection: the only place that knows which database it is.
+
+use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use diesel::Connection as _;
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use diesel::{QueryResult, sql_query};
+
+use super::error::StoreError;
+use super::migrations;
+
+/// A connection to the database.
+pub type Connection = SqliteConnection;
+
+/// Runs a transaction that writes; it is undone where `job` fails.
+///
+/// It takes the one writer's place at its start and waits for it, up to the connection's busy timeout. Begun as a
+/// reader it could find later that another wrote meanwhile, and would have to be run again.
+pub(super) fn write<T>(
+    conn: &mut Connection,
+    job: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    conn.immediate_transaction(job)
+}
+
+/// Runs several queries on what is stored at one moment.
+pub(super) fn read<T>(
+    conn: &mut Connection,
+    job: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    conn.transaction(job)
+}
+
+/// Files of up to so many bytes are read through when they are opened, which takes some ten milliseconds; in larger ones
+/// damage shows when the damaged page is read.
+const CHECKED_AT_OPEN: u64 = 8 * 1024 * 1024;
+
+/// "ACGS", as the first migration writes it.
+const APPLICATION: i64 = 0x4143_4753;
+
+/// Opens the database file, makes it where there is none, and brings it up to date.
+///
+/// The folder must be there. A new file is readable by its owner only. A file that is damaged, another
+/// application's or of a newer version is refused as it is: nothing is written to it.
+pub fn open(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
+    let opened = connect(path, busy_timeout).and_then(|mut conn| migrations::run(&mut conn, path).map(|_| conn));
+    opened.map_err(|error| error.at(path))
+}
+
+/// Brings the database up to date as [`open`] does, and answers how many migrations it lacked.
+pub fn migrate(path: &Path, busy_timeout: Duration) -> Result<usize, StoreError> {
+    let migrated = connect(path, busy_timeout).and_then(|mut conn| migrations::run(&mut conn, path));
+    migrated.map_err(|error| error.at(path))
+}
+
+fn connect(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
+    let size = create_or_measure(path)?;
+    let mut conn = Connection::establish(&url(path)?)?;
+    conn.batch_execute(&format!("PRAGMA busy_timeout = {};", busy_timeout.as_millis()))?;
+    if size > 0 {
+        verify(&mut conn, size)?;
+    }
+    configure(&mut conn, busy_timeout)?;
+    Ok(conn)
+}
+
+/// How SQLite is told where the file is. An absolute path cannot be taken for a URI or `:memory:`.
+pub(super) fn url(path: &Path) -> Result<String, StoreError> {
+    let path = std::path::absolute(path).map_err(StoreError::unavailable)?;
+    path.into_os_string().into_string().map_err(|_| StoreError::unavailable("its path is not UTF-8"))
+}
+
+/// Sets what SQLite keeps per connection.
+///
+/// `synchronous = FULL`: a write that was answered must outlast a power failure, since it may be what takes a right
+/// away. `cell_size_check` finds damaged pages sooner. A connection caches at most 1 MiB, because the pool may have 50.
+pub(super) fn configure(conn: &mut Connection, busy_timeout: Duration) -> QueryResult<()> {
+    conn.batch_execute(&format!(
+        "PRAGMA busy_timeout = {};
+         PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = ON;
+         PRAGMA trusted_schema = OFF;
+         PRAGMA cell_size_check = ON;
+         PRAGMA cache_size = -1024;",
+        busy_timeout.as_millis()
+    ))
+}
+
+/// Reads the whole database and says the first thing that is wrong with it. Takes seconds where it is large.
+pub fn check(conn: &mut Connection) -> Result<(), StoreError> {
+    #[derive(QueryableByName)]
+    struct Line {
+        #[diesel(sql_type = Text)]
+        quick_check: String,
+    }
+    let lines = sql_query("PRAGMA quick_check(1)").load::<Line>(conn)?;
+    match lines.first() {
+        Some(line) if line.quick_check == "ok" => Ok(()),
+        Some(line) => Err(StoreError::damaged(line.quick_check.replace('\n', " "))),
+        None => Err(StoreError::damaged("it cannot be checked")),
+    }
+}
+
+/// The size of the file in bytes; 0 for one that was made just now.
+fn create_or_measure(path: &Path) -> Result<u64, StoreError> {
+    let log = with_suffix(path, "-wal");
+    match fs::metadata(path) {
+        Ok(file) if !file.is_file() => Err(StoreError::unavailable("it is not a file")),
+        // SQLite would take it for a new database, and whatever was in it would be gone without a word.
+        Ok(file) if file.len() == 0 => Err(StoreError::damaged("the file is empty; remove it to begin a new database")),
+        Ok(file) => Ok(file.len()),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::unavailable(error)),
+        Err(_) if log.exists() => {
+            Err(StoreError::damaged(format!("the file is gone, but its log `{}` is there", log.display())))
+        }
+        Err(_) => create(path),
+    }
+}
+
+fn create(path: &Path) -> Result<u64, StoreError> {
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match (created, path.parent()) {
+        (Ok(_), _) => Ok(0),
+        (Err(error), Some(folder)) if error.kind() == ErrorKind::NotFound => {
+            Err(StoreError::unavailable(format!("folder `{}` does not exist", folder.display())))
+        }
+        (Err(error), _) => Err(StoreError::unavailable(error)),
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Refuses a database that is another application's or that is damaged, as far as can be seen at little cost.
+fn verify(conn: &mut Connection, size: u64) -> Result<(), StoreError> {
+    #[derive(QueryableByName)]
+    struct Header {
+        #[diesel(sql_type = BigInt)]
+        application: i64,
+        #[diesel(sql_type = BigInt)]
+        tables: i64,
+    }
+    let header = "SELECT application_id AS application, (SELECT count(*) FROM sqlite_schema) AS tables
+                  FROM pragma_application_id";
+    let header = sql_query(header).get_result::<Header>(conn)?;
+    // A start that ended before its first migration leaves a file without tables.
+    let is_new = header.application == 0 && header.tables == 0;
+    if header.application != APPLICATION && !is_new {
+        return Err(StoreError::damaged("it is not a database of acgs"));
+    }
+    if size <= CHECKED_AT_OPEN { check(conn) } else { Ok(()) }
+}

@@ -1,0 +1,267 @@
+//! The table `entities`.
+//!
+//! Every write gives its entity a new version, greater than every version given before in the whole store: an entity
+//! that is removed and made anew never has an old version again. The version is taken first, and that row is locked
+//! until the commit, so writers go one after the other and versions are committed in their order.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroU16;
+
+use diesel::dsl::now;
+use diesel::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use smol_str::SmolStr;
+
+use super::connection::{Connection, read, write};
+use super::cursor::Cursor;
+use super::error::StoreError;
+use super::schema::{entities, entity_versions};
+use crate::domain::{Entity, EntityUid};
+
+/// An entity and its version.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredEntity {
+    /// The entity.
+    pub entity: Entity,
+    /// Its version: greater after every write, 1 or more.
+    pub version: i64,
+}
+
+/// What must hold for a write to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precondition {
+    /// Nothing.
+    Any,
+    /// The entity is stored, at this version.
+    IfMatch(i64),
+    /// The entity is not stored.
+    IfNoneMatch,
+}
+
+/// What a write did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// The version that the entity has now.
+    pub version: i64,
+    /// Whether the entity was not stored before.
+    pub created: bool,
+}
+
+/// One part of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// The entities, in the order of the bytes of their ids.
+    pub items: Vec<StoredEntity>,
+    /// Where the next part begins, if there is one.
+    pub next: Option<Cursor>,
+}
+
+/// Ids of one type asked for in one query: SQLite binds at most 32,766 values.
+const IDS: usize = 500;
+/// Types asked for in one query: each nests the condition one deeper.
+const TYPES: usize = 16;
+
+/// Finds one entity.
+pub fn find(conn: &mut Connection, uid: &EntityUid) -> Result<Option<StoredEntity>, StoreError> {
+    let row = entities::table.find((uid.kind.as_str(), uid.id.as_str())).select(Row::as_select());
+    row.first(conn).optional()?.map(StoredEntity::try_from).transpose()
+}
+
+/// Finds many entities as they are at one moment, and answers in the order asked. The same name may come twice.
+pub fn find_many(conn: &mut Connection, uids: &[EntityUid]) -> Result<Vec<Option<StoredEntity>>, StoreError> {
+    let mut wanted = BTreeMap::<&str, BTreeSet<&str>>::new();
+    for uid in uids {
+        wanted.entry(&uid.kind).or_default().insert(&uid.id);
+    }
+    let mut groups = Vec::new();
+    for (kind, ids) in &wanted {
+        let ids = ids.iter().copied().collect::<Vec<_>>();
+        groups.extend(ids.chunks(IDS).map(|ids| (*kind, ids.to_vec())));
+    }
+    let found = if groups.len() <= TYPES {
+        load(conn, &groups)?
+    } else {
+        read(conn, |conn| groups.chunks(TYPES).map(|part| load(conn, part)).collect::<Result<Vec<_>, _>>())?.concat()
+    };
+    let found = found.into_iter().map(|stored| (stored.entity.uid.clone(), stored)).collect::<HashMap<_, _>>();
+    Ok(uids.iter().map(|uid| found.get(uid).cloned()).collect())
+}
+
+/// Finds the entities of some types and ids with one query.
+fn load(conn: &mut Connection, groups: &[(&str, Vec<&str>)]) -> Result<Vec<StoredEntity>, StoreError> {
+    // Without a condition the query would find everything.
+    if groups.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut query = entities::table.select(Row::as_select()).into_boxed();
+    for (kind, ids) in groups {
+        query = query.or_filter(entities::type_.eq(*kind).and(entities::id.eq_any(ids)));
+    }
+    query.load(conn)?.into_iter().map(StoredEntity::try_from).collect()
+}
+
+/// Lists the entities of a type, at most `limit` of them, after a cursor that this list gave before.
+pub fn list(conn: &mut Connection, kind: &str, after: Option<&Cursor>, limit: NonZeroU16) -> Result<Page, StoreError> {
+    let mut query = entities::table.filter(entities::type_.eq(kind)).select(Row::as_select()).into_boxed();
+    if let Some(cursor) = after {
+        query = query.filter(entities::id.gt(cursor.id_within(kind)?));
+    }
+    // One more than asked for tells whether there is a next part.
+    let rows = query.order(entities::id).limit(i64::from(limit.get()) + 1).load(conn)?;
+    let mut items = rows.into_iter().map(StoredEntity::try_from).collect::<Result<Vec<_>, _>>()?;
+    let more = items.len() > usize::from(limit.get());
+    items.truncate(usize::from(limit.get()));
+    let next = items.last().filter(|_| more).map(|last| Cursor::after(&last.entity.uid));
+    Ok(Page { items, next })
+}
+
+/// The types that have stored entities, in the order of their bytes. Costs one look at the key's index for each type,
+/// however many entities there are.
+pub fn types(conn: &mut Connection) -> Result<Vec<SmolStr>, StoreError> {
+    let smallest = entities::table.select(entities::type_).order(entities::type_).limit(1);
+    let mut types = Vec::new();
+    let mut next = smallest.first::<String>(conn).optional()?;
+    while let Some(kind) = next {
+        next = smallest.filter(entities::type_.gt(&kind)).first::<String>(conn).optional()?;
+        types.push(SmolStr::from(kind));
+    }
+    Ok(types)
+}
+
+/// Stores an entity, in place of one of the same name.
+///
+/// [`StoreError::Stale`] or [`StoreError::Exists`] where the precondition does not hold.
+pub fn put(conn: &mut Connection, entity: &Entity, precondition: Precondition) -> Result<Written, StoreError> {
+    write(conn, |conn| {
+        let newest = advance(conn, 1)?;
+        let stored = version(conn, &entity.uid)?;
+        precondition.check(&entity.uid, stored)?;
+        store(conn, entity, stored, newest + 1)
+    })
+}
+
+/// Stores many entities in one transaction: all of them or none. Answers in the order given.
+///
+/// [`StoreError::Twice`] where two of them have one name.
+pub fn put_many(conn: &mut Connection, batch: &[Entity]) -> Result<Vec<Written>, StoreError> {
+    write(conn, |conn| {
+        let newest = advance(conn, i64::try_from(batch.len()).map_err(StoreError::unavailable)?)?;
+        let versions = (newest + 1..).zip(batch);
+        let written = versions.map(|(next, entity)| {
+            let stored = version(conn, &entity.uid)?;
+            if stored.is_some_and(|version| version > newest) {
+                return Err(StoreError::Twice(entity.uid.clone()));
+            }
+            store(conn, entity, stored, next)
+        });
+        written.collect()
+    })
+}
+
+/// Removes an entity. [`StoreError::Missing`] where there is none, whatever the precondition.
+pub fn remove(conn: &mut Connection, uid: &EntityUid, precondition: Precondition) -> Result<(), StoreError> {
+    write(conn, |conn| {
+        // Also takes the lock that keeps the version from changing before the row is removed.
+        advance(conn, 1)?;
+        let stored = version(conn, uid)?;
+        if stored.is_none() {
+            return Err(StoreError::Missing(uid.clone()));
+        }
+        precondition.check(uid, stored)?;
+        diesel::delete(entities::table.find((uid.kind.as_str(), uid.id.as_str()))).execute(conn)?;
+        Ok(())
+    })
+}
+
+/// The newest version given out; 0 in a new store.
+pub fn newest_version(conn: &mut Connection) -> Result<i64, StoreError> {
+    let newest = entity_versions::table.select(entity_versions::newest).first(conn).optional()?;
+    newest.ok_or_else(|| StoreError::damaged("the row of table `entity_versions` is gone"))
+}
+
+/// Takes the next `count` versions; they follow the one that is answered.
+fn advance(conn: &mut Connection, count: i64) -> Result<i64, StoreError> {
+    let next = entity_versions::newest.eq(entity_versions::newest + count);
+    diesel::update(entity_versions::table).set(next).execute(conn)?;
+    Ok(newest_version(conn)? - count)
+}
+
+fn version(conn: &mut Connection, uid: &EntityUid) -> Result<Option<i64>, StoreError> {
+    let row = entities::table.find((uid.kind.as_str(), uid.id.as_str()));
+    Ok(row.select(entities::version).first(conn).optional()?)
+}
+
+fn store(conn: &mut Connection, entity: &Entity, stored: Option<i64>, version: i64) -> Result<Written, StoreError> {
+    let row = NewRow {
+        type_: &entity.uid.kind,
+        id: &entity.uid.id,
+        attrs: to_json(&entity.attrs)?,
+        parents: to_json(&entity.parents)?,
+        tags: to_json(&entity.tags)?,
+        version,
+    };
+    let row = (&row, entities::updated_at.eq(now));
+    if stored.is_some() {
+        let found = entities::table.find((entity.uid.kind.as_str(), entity.uid.id.as_str()));
+        diesel::update(found).set(row).execute(conn)?;
+    } else {
+        diesel::insert_into(entities::table).values(row).execute(conn)?;
+    }
+    Ok(Written { version, created: stored.is_none() })
+}
+
+fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(StoreError::unavailable)
+}
+
+impl Precondition {
+    fn check(self, uid: &EntityUid, stored: Option<i64>) -> Result<(), StoreError> {
+        match self {
+            Self::IfMatch(expected) if stored != Some(expected) => {
+                Err(StoreError::Stale { uid: uid.clone(), expected, stored })
+            }
+            Self::IfNoneMatch if stored.is_some() => Err(StoreError::Exists(uid.clone())),
+            Self::Any | Self::IfMatch(_) | Self::IfNoneMatch => Ok(()),
+        }
+    }
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = entities)]
+struct Row {
+    type_: String,
+    id: String,
+    attrs: String,
+    parents: String,
+    tags: String,
+    version: i64,
+}
+
+#[derive(Insertable, AsChangeset)]
+#[diesel(table_name = entities, primary_key(type_, id))]
+struct NewRow<'a> {
+    type_: &'a str,
+    id: &'a str,
+    attrs: String,
+    parents: String,
+    tags: String,
+    version: i64,
+}
+
+impl TryFrom<Row> for StoredEntity {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let uid = EntityUid::new(row.type_, row.id);
+        let attrs = from_json(&uid, "attrs", &row.attrs)?;
+        let parents = from_json(&uid, "parents", &row.parents)?;
+        let tags = from_json(&uid, "tags", &row.tags)?;
+        Ok(Self { entity: Entity { uid, attrs, parents, tags }, version: row.version })
+    }
+}
+
+fn from_json<T: DeserializeOwned>(uid: &EntityUid, column: &str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text)
+        .map_err(|error| StoreError::DamagedEntity { uid: uid.clone(), detail: format!("`{column}`: {error}") })
+}

@@ -1,0 +1,143 @@
+//! What can go wrong between a question and the database.
+
+use std::path::{Path, PathBuf};
+
+use diesel::result::{ConnectionError, Error as QueryError};
+use thiserror::Error;
+
+use crate::domain::EntityUid;
+
+/// A cause from below the store.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// There is no such entity.
+    #[error("`{0}` is not stored")]
+    Missing(EntityUid),
+    /// The entity is at another version than the writer believes, or it is gone.
+    #[error("`{uid}` is not at version `{expected}`")]
+    Stale {
+        /// Which entity.
+        uid: EntityUid,
+        /// The version that the writer believes in.
+        expected: i64,
+        /// The version that is stored, if any.
+        stored: Option<i64>,
+    },
+    /// The entity was to be created and is there already.
+    #[error("`{0}` is stored already")]
+    Exists(EntityUid),
+    /// One batch has two entities of one name, and it cannot be told which is meant.
+    #[error("`{0}` is named twice in one batch")]
+    Twice(EntityUid),
+    /// The cursor was not given by this list.
+    #[error("the cursor is not one that this list gave")]
+    Cursor,
+    /// No connection came free in time, or another writer held the database for too long. Nothing was written.
+    #[error("the database is busy: {0}")]
+    Busy(String),
+    /// The answer did not come before the deadline of the one who asked. A write may still have been made.
+    #[error("the database did not answer in time")]
+    Late,
+    /// The database file is not what was written. It is never repaired or made anew here.
+    #[error("the database{} is damaged: {detail}", place(.path.as_deref()))]
+    Damaged {
+        /// The file, where it is known.
+        path: Option<PathBuf>,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A stored row cannot be read as an entity.
+    #[error("the stored entity `{uid}` is damaged: {detail}")]
+    DamagedEntity {
+        /// Which entity.
+        uid: EntityUid,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The database has a migration that this version does not know.
+    #[error("the database `{}` was written by a newer acgs: migration `{migration}` is unknown here", .path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The version of the first migration that is unknown.
+        migration: String,
+    },
+    /// The database cannot be reached or does not work.
+    #[error("the database{} is unavailable: {cause}", place(.path.as_deref()))]
+    Unavailable {
+        /// The file, where it is known.
+        path: Option<PathBuf>,
+        /// Why.
+        cause: Cause,
+    },
+}
+
+impl StoreError {
+    /// Something that is wrong with the database file.
+    pub(super) fn damaged(detail: impl Into<String>) -> Self {
+        Self::Damaged { path: None, detail: detail.into() }
+    }
+
+    /// Something that keeps the database from working.
+    pub(super) fn unavailable(cause: impl Into<Cause>) -> Self {
+        Self::Unavailable { path: None, cause: cause.into() }
+    }
+
+    /// The same error, naming the file where it does not yet.
+    #[must_use]
+    pub fn at(mut self, file: &Path) -> Self {
+        if let Self::Damaged { path: path @ None, .. } | Self::Unavailable { path: path @ None, .. } = &mut self {
+            *path = Some(file.to_owned());
+        }
+        self
+    }
+}
+
+/// Diesel passes on only the text of SQLite's errors, not their codes; the texts are fixed in SQLite's source.
+const BUSY: [&str; 3] = ["database is locked", "database table is locked", "database schema is locked"];
+const DAMAGED: [&str; 6] = [
+    "database disk image is malformed",
+    "malformed database schema",
+    "file is not a database",
+    "unsupported file format",
+    "no such table",
+    "no such column",
+];
+
+/// What an error text of SQLite means.
+pub(super) fn of_text(text: &str) -> StoreError {
+    if BUSY.iter().any(|known| text.starts_with(known)) {
+        StoreError::Busy(text.to_owned())
+    } else if DAMAGED.iter().any(|known| text.starts_with(known)) {
+        StoreError::damaged(text)
+    } else {
+        StoreError::unavailable(text)
+    }
+}
+
+impl From<QueryError> for StoreError {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::DatabaseError(_, information) => of_text(information.message()),
+            QueryError::DeserializationError(cause) => Self::damaged(cause.to_string()),
+            QueryError::RollbackErrorOnCommit { commit_error, .. } => Self::from(*commit_error),
+            other => Self::unavailable(other),
+        }
+    }
+}
+
+impl From<ConnectionError> for StoreError {
+    fn from(error: ConnectionError) -> Self {
+        match error {
+            ConnectionError::CouldntSetupConfiguration(error) => Self::from(error),
+            other => Self::unavailable(other),
+        }
+    }
+}
+
+fn place(path: Option<&Path>) -> String {
+    path.map(|path| format!(" `{}`", path.display())).unwrap_or_default()
+}

@@ -1,0 +1,119 @@
+//! What the daemon stores: entities now. One file a table; queries are plain functions over a connection.
+//!
+//! [`Store`] is how the rest of the daemon gets at them: it has the pool, and it keeps the order that makes caches safe.
+
+mod connection;
+mod cursor;
+pub mod entities;
+mod error;
+mod migrations;
+mod pool;
+mod schema;
+mod stored_types;
+#[cfg(test)]
+mod tests;
+mod versions;
+
+use std::num::NonZeroU16;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use connection::{Connection, check, migrate, open};
+pub use cursor::Cursor;
+pub use entities::{Page, Precondition, StoredEntity, Written};
+pub use error::{Cause, StoreError};
+pub use pool::StoreOptions;
+pub use stored_types::StoredTypes;
+pub use versions::{Slot, Stamp, Versions};
+
+use crate::domain::{Entity, EntityUid};
+use pool::Pool;
+
+/// The open store; shared by all clones. Its functions block, so they are called from threads that may.
+///
+/// INVARIANT: a write goes: types into [`StoredTypes`], commit, bump [`Versions`], answer. A reader that may keep what
+/// it reads takes the stamps first. Only writes that go through this process's store keep that order.
+#[derive(Debug, Clone)]
+pub struct Store {
+    path: Arc<Path>,
+    pool: Pool,
+    versions: Versions,
+    types: StoredTypes,
+}
+
+impl Store {
+    /// Opens the database, brings it up to date and opens the first connections.
+    pub fn open(options: &StoreOptions) -> Result<Self, StoreError> {
+        let mut conn = open(&options.path, options.acquire_timeout)?;
+        let types = StoredTypes::default();
+        let stored = entities::newest_version(&mut conn).and_then(|_| entities::types(&mut conn));
+        types.insert(&stored.map_err(|error| error.at(&options.path))?);
+        let pool = Pool::open(options).map_err(|error| error.at(&options.path))?;
+        Ok(Self { path: options.path.as_path().into(), pool, versions: Versions::new(), types })
+    }
+
+    /// The counters that tell whether an entity may have changed.
+    #[must_use]
+    pub fn versions(&self) -> &Versions {
+        &self.versions
+    }
+
+    /// The types that may have stored entities.
+    #[must_use]
+    pub fn types(&self) -> &StoredTypes {
+        &self.types
+    }
+
+    /// Finds one entity. Needs no connection where nothing of its type is stored.
+    pub fn find(&self, uid: &EntityUid) -> Result<Option<StoredEntity>, StoreError> {
+        if !self.types.contains(&uid.kind) {
+            return Ok(None);
+        }
+        self.run(|conn| entities::find(conn, uid))
+    }
+
+    /// Finds many entities and answers in the order asked. Needs no connection where nothing of their types is stored.
+    pub fn find_many(&self, uids: &[EntityUid]) -> Result<Vec<Option<StoredEntity>>, StoreError> {
+        if !uids.iter().any(|uid| self.types.contains(&uid.kind)) {
+            return Ok(vec![None; uids.len()]);
+        }
+        self.run(|conn| entities::find_many(conn, uids))
+    }
+
+    /// Lists the entities of a type, at most `limit` of them, after a cursor that this list gave before.
+    pub fn list(&self, kind: &str, after: Option<&Cursor>, limit: NonZeroU16) -> Result<Page, StoreError> {
+        self.run(|conn| entities::list(conn, kind, after, limit))
+    }
+
+    /// Stores an entity; see [`entities::put`].
+    pub fn put(&self, entity: &Entity, precondition: Precondition) -> Result<Written, StoreError> {
+        self.write([&entity.uid], |conn| entities::put(conn, entity, precondition))
+    }
+
+    /// Stores many entities, all of them or none; see [`entities::put_many`].
+    pub fn put_many(&self, batch: &[Entity]) -> Result<Vec<Written>, StoreError> {
+        self.write(batch.iter().map(|entity| &entity.uid), |conn| entities::put_many(conn, batch))
+    }
+
+    /// Removes an entity; see [`entities::remove`].
+    pub fn remove(&self, uid: &EntityUid, precondition: Precondition) -> Result<(), StoreError> {
+        self.write([uid], |conn| entities::remove(conn, uid, precondition))
+    }
+
+    fn write<'a, T>(
+        &self,
+        uids: impl IntoIterator<Item = &'a EntityUid, IntoIter: Clone>,
+        job: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let uids = uids.into_iter();
+        self.types.insert(uids.clone().map(|uid| &uid.kind));
+        let written = self.run(job);
+        // After a failure too: a commit that failed may still be on disk.
+        uids.for_each(|uid| self.versions.bump(uid));
+        written
+    }
+
+    fn run<T>(&self, job: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.pool.run(job).map_err(|error| error.at(&self.path))
+    }
+}

@@ -1,0 +1,68 @@
+//! The store over a real SQLite file.
+
+mod entities;
+mod opening;
+mod writers;
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::*;
+
+/// A store in a folder of its own, which goes when this is dropped.
+struct Stored {
+    store: Store,
+    options: StoreOptions,
+    _folder: TempDir,
+}
+
+impl Stored {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = options(&folder.path().join("acgs.db"));
+        Self { store: Store::open(&options).unwrap(), options, _folder: folder }
+    }
+
+    /// A connection beside the pool.
+    fn connection(&self) -> Connection {
+        open(&self.options.path, self.options.acquire_timeout).unwrap()
+    }
+}
+
+fn options(path: &Path) -> StoreOptions {
+    StoreOptions {
+        path: path.to_owned(),
+        max_connections: NonZeroU32::new(4).unwrap(),
+        min_idle: 1,
+        pre_ping: true,
+        recycle: Duration::from_hours(1),
+        acquire_timeout: Duration::from_secs(10),
+    }
+}
+
+/// A closed database with some entities, in a folder of its own.
+fn closed_database() -> (TempDir, PathBuf, Vec<Entity>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("acgs.db");
+    let entities = (0..40).map(|n| user(&format!("user-{n:02}"), n)).collect::<Vec<_>>();
+    let mut conn = open(&path, Duration::from_secs(10)).unwrap();
+    super::entities::put_many(&mut conn, &entities).unwrap();
+    (folder, path, entities)
+}
+
+fn uid(id: &str) -> EntityUid {
+    EntityUid::new("User", id)
+}
+
+/// A user with attributes, parents and tags that depend on `n`.
+fn user(id: &str, n: i64) -> Entity {
+    let text = format!(
+        r#"{{"uid":{{"type":"User","id":""}},"attrs":{{"n":{n},"name":"Zoë \"Z\"","deep":{{"list":[1,true,null]}}}},
+            "parents":[{{"type":"Team","id":"t{n}"}}],"tags":{{"t":"{n}"}}}}"#
+    );
+    let entity = serde_json::from_str::<Entity>(&text).unwrap();
+    Entity { uid: uid(id), ..entity }
+}
