@@ -75,8 +75,7 @@ impl Actor for AuditLogger {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        // As many as may be in flight; the door has the bound.
-        ctx.set_mailbox_capacity(usize::MAX >> 4);
+        ctx.set_mailbox_capacity(super::MAILBOX);
     }
 }
 
@@ -90,16 +89,19 @@ impl Handler<Record> for AuditLogger {
 
     fn handle(&mut self, Record(records): Record, _: &mut Self::Context) -> Recorded {
         match (self.committer.submit(&self.lane, &records), self.durability) {
-            (Err(error), _) => Recorded::Now(Err(error)),
-            (Ok(()), Durability::Async) => Recorded::Now(Ok(None)),
-            (Ok(()), Durability::Durable) => Recorded::Later(Rc::clone(&self.waiting), records.count()),
+            (Err(error), _) => Recorded(Answer::Now(Err(error))),
+            (Ok(()), Durability::Async) => Recorded(Answer::Now(Ok(None))),
+            (Ok(()), Durability::Durable) => Recorded(Answer::Later(Rc::clone(&self.waiting), records.count())),
         }
     }
 }
 
 /// The answer to [`Record`], which waits in line without a task of its own.
 #[derive(Debug)]
-pub enum Recorded {
+pub struct Recorded(Answer);
+
+#[derive(Debug)]
+enum Answer {
     /// Known already.
     Now(Result<FirstIndex, AuditError>),
     /// When so many more records are durable.
@@ -108,10 +110,10 @@ pub enum Recorded {
 
 impl MessageResponse<AuditLogger, Record> for Recorded {
     fn handle(self, _: &mut Context<AuditLogger>, answer: Option<OneshotSender<Result<FirstIndex, AuditError>>>) {
-        match self {
-            Self::Later(waiting, records) => waiting.borrow_mut().push_back(Waiter { records, answer }),
+        match self.0 {
+            Answer::Later(waiting, records) => waiting.borrow_mut().push_back(Waiter { records, answer }),
             // Who asked may be gone; then nobody waits.
-            Self::Now(outcome) => drop(answer.map(|answer| answer.send(outcome))),
+            Answer::Now(outcome) => drop(answer.map(|answer| answer.send(outcome))),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The thread that writes the audit log: all that waits becomes one frame, one write, one sync, one answer a worker.
 
+use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -201,6 +202,9 @@ impl Shared {
     }
 }
 
+/// A segment made ahead of need; `None` where that failed.
+type Filled = Option<FilledSegment<File>>;
+
 /// What the thread owns.
 struct Writer {
     ledger: Ledger<DiskStorage>,
@@ -211,8 +215,8 @@ struct Writer {
     /// Reused from batch to batch.
     frame: Batch,
     parts: Vec<(Arc<Lane>, u32)>,
-    next: mpsc::Receiver<Option<FilledSegment<<DiskStorage as crate::ledger::Storage>::File>>>,
-    filled: mpsc::Sender<Option<FilledSegment<<DiskStorage as crate::ledger::Storage>::File>>>,
+    next: mpsc::Receiver<Filled>,
+    filled: mpsc::Sender<Filled>,
     filling: bool,
 }
 

@@ -1,6 +1,15 @@
 //! Who owns state and keeps order. What they do is in the layers below.
 
+pub mod application_cache;
+pub mod audit_logger;
+pub mod committer;
 pub mod database;
 mod mailbox;
+pub mod registry;
+pub mod request_cache;
+pub mod validator;
 
 pub use mailbox::Mailbox;
+
+/// How many messages an actor's mailbox takes before senders wait: more than the door lets in, which is the bound.
+const MAILBOX: usize = 1 << 20;

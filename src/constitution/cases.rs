@@ -6,10 +6,10 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::bundle::Bundle;
-use super::facts::RequestProperties;
 use super::fault::{Fault, Faults};
 use super::{Constitution, Source};
 use crate::domain::{Entity, EntityUid, Evaluation, Finding, Json, Object, Reason, UnknownMembers, Verdict};
+use crate::settings::RequestProperties;
 
 /// One case, ready to be run.
 #[derive(Debug, Clone)]

@@ -7,10 +7,11 @@ use cedar_policy::Effect;
 use rayon::prelude::*;
 
 use super::evaluate::EvaluationError;
-use super::facts::{Facts, Gathering, RequestProperties};
+use super::facts::{Facts, Gathering};
 use super::rule::Rule;
 use super::{Constitution, Principle};
 use crate::domain::{Enforcement, Entity, EntityUid, Evaluation, Finding, Reason, Verdict};
+use crate::settings::RequestProperties;
 
 /// From how many policies on a slice is evaluated by several threads: below, handing out the work costs more than it
 /// saves (`cargo bench` prints both).

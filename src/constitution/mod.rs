@@ -26,11 +26,12 @@ use cedar_policy::{Effect, Schema};
 
 pub use bundle::{Bundle, Source};
 pub use cases::{Case, CaseOutcome, Coverage};
-pub use facts::{Facts, Gathering, RequestProperties};
+pub use facts::{Facts, Gathering};
 pub use fault::{Fault, Faults};
 pub use manifest::Principle;
 
 use crate::domain::{ConstitutionDigest, ConstitutionalHash, Entity};
+use crate::settings;
 use index::ScopeIndex;
 use manifest::Manifest;
 use policies::Policies;
@@ -74,6 +75,23 @@ impl Constitution {
     /// Loads the bundle in `folder`; the error is every fault it has.
     pub fn load(folder: &Path) -> Result<Self, Faults> {
         Self::from_bundle(&Bundle::read(folder)?)
+    }
+
+    /// Loads the bundle that the settings name; that it is another one than they demand is a fault too.
+    pub fn load_as_set(settings: &settings::Constitution) -> Result<Self, Faults> {
+        let constitution = Self::load(&settings.path)?;
+        let mut faults = Vec::new();
+        if let Some(expected) = settings.expected_hash.filter(|expected| *expected != constitution.hash) {
+            let detail =
+                format!("has the hash `{}`, but `constitution.expected_hash` is `{expected}`", constitution.hash);
+            faults.push(Fault::of_file(bundle::MANIFEST, detail));
+        }
+        if let Some(pinned) = settings.pinned_digest.filter(|pinned| *pinned != constitution.digest) {
+            let detail =
+                format!("has the digest `{}`, but `constitution.pinned_digest` is `{pinned}`", constitution.digest);
+            faults.push(Fault::of_file(bundle::MANIFEST, detail));
+        }
+        if faults.is_empty() { Ok(constitution) } else { Err(Faults(faults)) }
     }
 
     /// Checks and compiles a bundle; the error is every fault it has.

@@ -1,6 +1,7 @@
 //! The audit log: frames, segments, recovery, verification.
 
 mod batch;
+mod decision;
 mod fault;
 mod frame;
 mod log;
@@ -18,6 +19,7 @@ mod corruption;
 mod simulation;
 
 pub use batch::{Batch, BatchError};
+pub use decision::{DecisionRecord, hex};
 pub use fault::{AppendError, Fault, LedgerError, Problem};
 pub use log::{Ledger, Options};
 pub use records::{Records, records};

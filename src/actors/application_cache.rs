@@ -1,0 +1,160 @@
+//! L3: the entities that this process used, shared by all its workers.
+
+use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use actix::{Actor, Context, Handler, Message, ResponseFuture};
+use lru::LruCache;
+
+use super::Mailbox;
+use super::database::{Database, FindEntities};
+use crate::domain::EntityUid;
+use crate::store::{Stamp, StoreError, StoredEntity, StoredTypes, Versions};
+
+/// How many locks the entities are spread over.
+const SHARDS: usize = 16;
+
+/// An entity as it was read, or the fact that it was not stored.
+#[derive(Debug, Clone)]
+pub struct Read {
+    /// The entity; none where it is not stored.
+    pub entity: Option<Arc<StoredEntity>>,
+    /// Its version from before it was read.
+    pub stamp: Stamp,
+}
+
+/// Owns what is read from the database: fills the shelf that every worker looks at.
+#[derive(Debug)]
+pub struct ApplicationCache {
+    database: Mailbox<Database>,
+    shelf: Arc<Shelf>,
+}
+
+/// How a worker reads entities: from the shelf without crossing threads, and only for the rest from the actor.
+#[derive(Debug, Clone)]
+pub struct EntityReader {
+    cache: Mailbox<ApplicationCache>,
+    shelf: Arc<Shelf>,
+    versions: Versions,
+    types: StoredTypes,
+}
+
+#[derive(Debug)]
+struct Shelf {
+    /// Empty: the tier is off.
+    shards: Vec<Mutex<LruCache<EntityUid, (Read, Instant)>>>,
+    hasher: RandomState,
+    ttl: Duration,
+}
+
+impl ApplicationCache {
+    /// Starts the cache in the current arbiter; at most `capacity` entities are kept, each for no longer than `ttl`.
+    #[must_use]
+    pub fn start(
+        database: Mailbox<Database>,
+        deadline: Duration,
+        capacity: Option<NonZeroUsize>,
+        ttl: Duration,
+        versions: Versions,
+        types: StoredTypes,
+    ) -> EntityReader {
+        let shelf = Arc::new(Shelf::new(capacity, ttl));
+        let cache = Self { database, shelf: Arc::clone(&shelf) };
+        EntityReader { cache: Mailbox::new(Actor::start(cache), deadline), shelf, versions, types }
+    }
+}
+
+impl Actor for ApplicationCache {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(super::MAILBOX);
+    }
+}
+
+/// Reads entities from the database, in one query, and puts them on the shelf.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Vec<Read>, StoreError>")]
+pub struct Load(Vec<(EntityUid, Stamp)>);
+
+impl Handler<Load> for ApplicationCache {
+    type Result = ResponseFuture<Result<Vec<Read>, StoreError>>;
+
+    fn handle(&mut self, Load(wanted): Load, _: &mut Self::Context) -> Self::Result {
+        let (database, shelf) = (self.database.clone(), Arc::clone(&self.shelf));
+        Box::pin(async move {
+            let uids = wanted.iter().map(|(uid, _)| uid.clone()).collect();
+            let found = database.ask(FindEntities(uids)).await?;
+            let reads = wanted.into_iter().zip(found).map(|((uid, stamp), entity)| {
+                let read = Read { entity: entity.map(Arc::new), stamp };
+                shelf.put(uid, read.clone());
+                read
+            });
+            Ok(reads.collect())
+        })
+    }
+}
+
+impl EntityReader {
+    /// Reads entities, and answers in the order asked.
+    pub async fn read(&self, uids: &[EntityUid]) -> Result<Vec<Read>, StoreError> {
+        let mut found: Vec<Result<Read, Stamp>> = uids.iter().map(|uid| self.at_hand(uid)).collect();
+        let missing =
+            uids.iter().zip(&found).filter_map(|(uid, read)| Some((uid.clone(), read.as_ref().err().copied()?)));
+        let missing: Vec<_> = missing.collect();
+        if !missing.is_empty() {
+            let mut loaded = self.cache.ask(Load(missing)).await?.into_iter();
+            for slot in found.iter_mut().filter(|read| read.is_err()) {
+                if let Some(read) = loaded.next() {
+                    *slot = Ok(read);
+                }
+            }
+        }
+        found.into_iter().map(|read| read.map_err(|_| StoreError::Late)).collect()
+    }
+
+    /// What is known of an entity without asking anybody; else the stamp to load it with.
+    fn at_hand(&self, uid: &EntityUid) -> Result<Read, Stamp> {
+        // INVARIANT: the stamp is taken before anything is read, so that a change meanwhile makes the read outdated.
+        let stamp = self.versions.stamp(uid);
+        if !self.types.contains(&uid.kind) {
+            return Ok(Read { entity: None, stamp });
+        }
+        self.shelf.find(uid, &self.versions).ok_or(stamp)
+    }
+}
+
+impl Shelf {
+    fn new(capacity: Option<NonZeroUsize>, ttl: Duration) -> Self {
+        let shard = |capacity: NonZeroUsize| {
+            let each = NonZeroUsize::new(capacity.get().div_ceil(SHARDS)).unwrap_or(capacity);
+            Mutex::new(LruCache::new(each))
+        };
+        let shards = capacity.into_iter().flat_map(|capacity| (0..SHARDS).map(move |_| shard(capacity))).collect();
+        Self { shards, hasher: RandomState::new(), ttl }
+    }
+
+    fn shard(&self, uid: &EntityUid) -> Option<&Mutex<LruCache<EntityUid, (Read, Instant)>>> {
+        #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash are as good as all")]
+        let hash = self.hasher.hash_one(uid) as usize;
+        self.shards.get(hash.checked_rem(self.shards.len())?)
+    }
+
+    fn find(&self, uid: &EntityUid, versions: &Versions) -> Option<Read> {
+        let mut shard = self.shard(uid)?.lock().unwrap_or_else(PoisonError::into_inner);
+        let (read, since) = shard.get(uid)?;
+        if since.elapsed() < self.ttl && versions.is_current(&read.stamp) {
+            return Some(read.clone());
+        }
+        shard.pop(uid);
+        None
+    }
+
+    fn put(&self, uid: EntityUid, read: Read) {
+        if let Some(shard) = self.shard(&uid) {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).put(uid, (read, Instant::now()));
+        }
+    }
+}

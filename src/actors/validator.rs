@@ -1,0 +1,351 @@
+//! Decides: one validator an HTTP worker, each distinct question evaluated once.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::{Actor, Addr, Context, Handler, MailboxError, Message, ResponseFuture};
+use sha2::{Digest, Sha256};
+use tokio::sync::oneshot;
+
+use super::application_cache::{EntityReader, Read};
+use super::registry::{Active, Register, Registry};
+use super::request_cache::{Fetch, Kept, Key, Put, RequestCache};
+use crate::constitution::Gathering;
+use crate::domain::{EntityUid, Evaluation, Reason, Verdict};
+use crate::ledger::hex;
+use crate::settings::{HashEnforcement, RequestProperties};
+use crate::store::StoreError;
+
+/// Decides for one HTTP worker.
+#[derive(Debug)]
+pub struct Validator(Rc<Bench>);
+
+/// What the decisions in progress share.
+#[derive(Debug)]
+struct Bench {
+    active: RefCell<Arc<Active>>,
+    cache: Addr<RequestCache>,
+    entities: EntityReader,
+    /// Questions that are being decided, with everybody else who waits for them.
+    in_flight: RefCell<HashMap<Key, Vec<oneshot::Sender<Kept>>>>,
+}
+
+/// One decision, not yet recorded.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    /// The verdict.
+    pub verdict: Arc<Verdict>,
+    /// SHA-256 over the stored entities that were read, as hex digits; none where none was stored.
+    pub entities: Option<Arc<str>>,
+    /// Whether the verdict was made before, for the same question.
+    pub cached: bool,
+}
+
+/// Decisions under one constitution.
+#[derive(Debug)]
+pub struct Decisions {
+    /// The constitution.
+    pub active: Arc<Active>,
+    /// The decisions, in the order of the questions; the last one is where they stopped.
+    pub decided: Vec<Decided>,
+}
+
+/// Why there is no decision.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecideError {
+    /// The validator did not answer in time.
+    #[error("no decision was reached in time")]
+    Late,
+    /// The validator has ended.
+    #[error("the validator has ended")]
+    Ended,
+}
+
+impl From<MailboxError> for DecideError {
+    fn from(error: MailboxError) -> Self {
+        match error {
+            MailboxError::Closed => Self::Ended,
+            MailboxError::Timeout => Self::Late,
+        }
+    }
+}
+
+impl Validator {
+    /// Starts the validator of this worker and makes it known to the registry.
+    #[must_use]
+    pub fn start(
+        active: Arc<Active>,
+        cache: Addr<RequestCache>,
+        entities: EntityReader,
+        registry: &Addr<Registry>,
+    ) -> Addr<Self> {
+        let bench = Bench { active: RefCell::new(active), cache, entities, in_flight: RefCell::default() };
+        let validator = Actor::start(Self(Rc::new(bench)));
+        registry.do_send(Register(validator.clone().recipient()));
+        validator
+    }
+}
+
+impl Actor for Validator {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(super::MAILBOX);
+    }
+}
+
+/// A constitution to decide under from now on.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Activate(pub Arc<Active>);
+
+impl Handler<Activate> for Validator {
+    type Result = ();
+
+    fn handle(&mut self, Activate(active): Activate, _: &mut Self::Context) {
+        self.0.active.replace(active);
+    }
+}
+
+/// Decides questions that share one scope: one hash check, one load of entities.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Decisions, DecideError>")]
+pub struct Decide {
+    /// The questions.
+    pub evaluations: Arc<[Evaluation]>,
+    /// Stop after the first decision that is this one.
+    pub stop_at: Option<bool>,
+}
+
+impl Handler<Decide> for Validator {
+    type Result = ResponseFuture<Result<Decisions, DecideError>>;
+
+    fn handle(&mut self, decide: Decide, _: &mut Self::Context) -> Self::Result {
+        let bench = Rc::clone(&self.0);
+        Box::pin(async move {
+            loop {
+                let active = Arc::clone(&bench.active.borrow());
+                // INVARIANT: nothing is decided under a constitution that was replaced meanwhile.
+                if let Some(decided) = bench.decide(&active, &decide).await {
+                    return Ok(Decisions { active, decided });
+                }
+            }
+        })
+    }
+}
+
+/// How far one question has come.
+enum Progress {
+    /// It is decided.
+    Done(Decided),
+    /// Its facts are being gathered here, for everybody who asks the same meanwhile.
+    Gathering(Turn, Box<Gathering>, Vec<Read>),
+    /// The same question is being decided for somebody else, or as an earlier item.
+    Joined(oneshot::Receiver<Kept>),
+}
+
+/// The right to decide a question for everybody on this worker who asks it. When it is dropped without a verdict, they
+/// begin anew.
+struct Turn {
+    key: Key,
+    bench: Rc<Bench>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.bench.in_flight.borrow_mut().remove(&self.key);
+    }
+}
+
+impl Bench {
+    /// All decisions; `None` where the questions have to be put again, since another constitution came into force
+    /// while entities were read, or somebody else gave up deciding one of them.
+    async fn decide(self: &Rc<Self>, active: &Arc<Active>, decide: &Decide) -> Option<Vec<Decided>> {
+        let mut progress = self.begin(active, &decide.evaluations).await;
+        let loaded = self.load(&mut progress).await;
+        if !Arc::ptr_eq(active, &self.active.borrow()) {
+            return None;
+        }
+        if let Err(error) = loaded {
+            tracing::warn!(%error, "entities cannot be read: decisions that need them are denied");
+            let denied =
+                fresh(Verdict::deny(Reason::Unavailable, "the entities that the decision needs cannot be read"));
+            for item in progress.iter_mut().filter(|item| matches!(item, Progress::Gathering(..))) {
+                *item = Progress::Done(denied.clone());
+            }
+        }
+        let mut decided = Vec::with_capacity(progress.len());
+        for item in self.judge(active, progress, decide.stop_at) {
+            let one = match item {
+                Progress::Done(done) => done,
+                Progress::Joined(verdict) => verdict.await.as_ref().map(known).ok()?,
+                // `judge` leaves none.
+                Progress::Gathering(..) => break,
+            };
+            let stop = decide.stop_at == Some(one.verdict.permits());
+            decided.push(one);
+            if stop {
+                break;
+            }
+        }
+        Some(decided)
+    }
+
+    /// Decides what can be decided without entities, and begins to gather the facts of the rest.
+    async fn begin(self: &Rc<Self>, active: &Active, evaluations: &[Evaluation]) -> Vec<Progress> {
+        let denied: Vec<_> = evaluations.iter().map(|evaluation| deny_claim(active, evaluation)).collect();
+        let keys: Vec<Key> = evaluations.iter().map(|evaluation| key(active, evaluation)).collect();
+        // A cache that does not answer is as good as an empty one.
+        let cached = self.cache.send(Fetch(keys.clone())).await.unwrap_or_default();
+        let cached = cached.into_iter().chain(std::iter::repeat(None));
+        let items = evaluations.iter().zip(denied).zip(keys.into_iter().zip(cached));
+        items
+            .map(|((evaluation, denied), (key, cached))| match (denied, cached) {
+                (Some(verdict), _) => Progress::Done(fresh(verdict)),
+                (None, Some(kept)) => Progress::Done(known(&kept)),
+                (None, None) => self.start(active, evaluation, key),
+            })
+            .collect()
+    }
+
+    fn start(self: &Rc<Self>, active: &Active, evaluation: &Evaluation, key: Key) -> Progress {
+        let mut in_flight = self.in_flight.borrow_mut();
+        if let Some(others) = in_flight.get_mut(&key) {
+            let (sender, receiver) = oneshot::channel();
+            others.push(sender);
+            return Progress::Joined(receiver);
+        }
+        match active.constitution.gather(active.request_properties, evaluation) {
+            Err(verdict) => Progress::Done(fresh(*verdict)),
+            Ok(gathering) => {
+                in_flight.insert(key, Vec::new());
+                let turn = Turn { key, bench: Rc::clone(self) };
+                Progress::Gathering(turn, Box::new(gathering), Vec::new())
+            }
+        }
+    }
+
+    /// Reads what all items want, together, round by round.
+    async fn load(&self, progress: &mut [Progress]) -> Result<(), StoreError> {
+        loop {
+            let wants = |item: &Progress| match item {
+                Progress::Gathering(_, gathering, _) => gathering.wanted().to_vec(),
+                Progress::Done(_) | Progress::Joined(_) => Vec::new(),
+            };
+            let mut wanted: Vec<EntityUid> = progress.iter().flat_map(wants).collect();
+            if wanted.is_empty() {
+                return Ok(());
+            }
+            if wanted.len() > 2 {
+                wanted.sort_unstable();
+                wanted.dedup();
+            }
+            let reads = self.entities.read(&wanted).await?;
+            let found: HashMap<&EntityUid, &Read> = wanted.iter().zip(&reads).collect();
+            for item in progress.iter_mut() {
+                if let Progress::Gathering(_, gathering, read) = item {
+                    let mine = gathering.wanted().iter().filter_map(|uid| found.get(uid).copied());
+                    let mine: Vec<Read> = mine.cloned().collect();
+                    let entities = mine.iter().map(|read| read.entity.as_ref().map(|stored| &stored.entity));
+                    let supplied = gathering.supply(entities);
+                    read.extend(mine);
+                    if let Err(verdict) = supplied {
+                        *item = Progress::Done(fresh(*verdict));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Judges what has its facts, in order, up to the first decision that ends the batch.
+    fn judge(&self, active: &Active, progress: Vec<Progress>, stop_at: Option<bool>) -> Vec<Progress> {
+        let mut judged = Vec::with_capacity(progress.len());
+        let mut kept = Vec::new();
+        for item in progress {
+            let item = match item {
+                Progress::Gathering(turn, gathering, reads) => {
+                    let verdict = Kept {
+                        verdict: Arc::new(active.constitution.judge(&gathering.finish())),
+                        entities: digest(&reads),
+                        stamps: reads.iter().map(|read| read.stamp).collect(),
+                    };
+                    self.tell(&turn, &verdict);
+                    kept.push((turn.key, verdict.clone()));
+                    Progress::Done(Decided { cached: false, ..known(&verdict) })
+                }
+                decided => decided,
+            };
+            let stop = matches!(&item, Progress::Done(done) if stop_at == Some(done.verdict.permits()));
+            judged.push(item);
+            if stop {
+                break;
+            }
+        }
+        if !kept.is_empty() {
+            self.cache.do_send(Put(kept));
+        }
+        judged
+    }
+
+    /// Gives a verdict to everybody who joined.
+    fn tell(&self, turn: &Turn, verdict: &Kept) {
+        for other in self.in_flight.borrow_mut().remove(&turn.key).into_iter().flatten() {
+            // Who asked may have given up.
+            drop(other.send(verdict.clone()));
+        }
+    }
+}
+
+/// A claim to another constitution than the one in force, or none where one is demanded.
+fn deny_claim(active: &Active, evaluation: &Evaluation) -> Option<Verdict> {
+    let hash = active.constitution.hash();
+    let claims = [&evaluation.claims.header, &evaluation.claims.context];
+    let mut claims = claims.into_iter().flatten().peekable();
+    if claims.peek().is_none() && active.hash_enforcement == HashEnforcement::Required {
+        let detail = "state the constitutional hash in `X-Constitutional-Hash` or `context.constitutional_hash`";
+        return Some(Verdict::deny(Reason::ConstitutionHashRequired, detail));
+    }
+    let wrong = claims.find(|claim| ***claim != *hash.as_str())?;
+    let stated: String = wrong.chars().take(64).collect();
+    Some(Verdict::deny(Reason::ConstitutionMismatch, format!("the constitution in force is `{hash}`, not `{stated}`")))
+}
+
+/// Everything that the verdict depends on, but for the entities: their versions are checked when it is found.
+fn key(active: &Active, evaluation: &Evaluation) -> Key {
+    let mode = match active.request_properties {
+        RequestProperties::Merge => b'm',
+        RequestProperties::Ignore => b'i',
+    };
+    let hasher = Sha256::new().chain_update(active.constitution.digest().as_bytes()).chain_update([mode]);
+    hasher.chain_update(evaluation.canonical()).finalize().into()
+}
+
+/// SHA-256 over the stored entities that were read, one line of JSON each, in the order of their names.
+fn digest(reads: &[Read]) -> Option<Arc<str>> {
+    let stored: BTreeMap<&EntityUid, _> = reads
+        .iter()
+        .filter_map(|read| read.entity.as_ref())
+        .map(|stored| (&stored.entity.uid, &stored.entity))
+        .collect();
+    if stored.is_empty() {
+        return None;
+    }
+    let mut hasher = Sha256::new();
+    for entity in stored.values() {
+        hasher.update(serde_json::to_vec(entity).unwrap_or_default());
+        hasher.update(b"\n");
+    }
+    Some(hex(&hasher.finalize()).into())
+}
+
+/// A verdict that was made now, without any entity.
+fn fresh(verdict: Verdict) -> Decided {
+    Decided { verdict: Arc::new(verdict), entities: None, cached: false }
+}
+
+/// A verdict that was made before.
+fn known(kept: &Kept) -> Decided {
+    Decided { verdict: Arc::clone(&kept.verdict), entities: kept.entities.clone(), cached: true }
+}

@@ -1,0 +1,74 @@
+//! Reads a request's body: bounded in size and time, JSON and nothing else.
+
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::error::PayloadError;
+use actix_web::http::header;
+use actix_web::web::{Bytes, BytesMut, Payload};
+use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+
+use super::problem::{BAD_REQUEST, Problem, TIMEOUT, TOO_LARGE, UNSUPPORTED};
+use crate::domain::InputFault;
+
+/// Bounds of a body.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// The most bytes.
+    pub bytes: usize,
+    /// The longest time it may take to arrive.
+    pub time: Duration,
+}
+
+/// Reads and parses a JSON body.
+pub async fn json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload, bounds: Bounds) -> Result<T, Problem> {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if length.is_some_and(|length: u64| length > bounds.bytes as u64) {
+        return Err(too_large(bounds));
+    }
+    let body = tokio::time::timeout(bounds.time, collect(payload, bounds));
+    let body = body.await.map_err(|_| Problem::new(&TIMEOUT, "the body did not arrive in time"))??;
+    if !is_json(request) {
+        return Err(Problem::new(&UNSUPPORTED, "the content type must be `application/json`"));
+    }
+    if body.is_empty() {
+        return Err(unreadable("the body is empty"));
+    }
+    serde_json::from_slice(&body).map_err(|error| unreadable(&format!("the body cannot be read: {error}")))
+}
+
+async fn collect(mut payload: Payload, bounds: Bounds) -> Result<Bytes, Problem> {
+    let mut body: Option<BytesMut> = None;
+    let mut first = Bytes::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| match error {
+            PayloadError::Overflow => too_large(bounds),
+            other => unreadable(&format!("the body cannot be read: {other}")),
+        })?;
+        if first.len() + body.as_ref().map_or(0, BytesMut::len) + chunk.len() > bounds.bytes {
+            return Err(too_large(bounds));
+        }
+        // Most bodies come in one piece, which needs no copy.
+        match &mut body {
+            None if first.is_empty() => first = chunk,
+            None => body = Some([std::mem::take(&mut first), chunk].concat().as_slice().into()),
+            Some(body) => body.extend_from_slice(&chunk),
+        }
+    }
+    Ok(body.map_or(first, BytesMut::freeze))
+}
+
+fn is_json(request: &HttpRequest) -> bool {
+    let given = request.headers().get(header::CONTENT_TYPE).and_then(|given| given.to_str().ok());
+    let essence = given.and_then(|given| given.split(';').next()).map(str::trim);
+    essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
+}
+
+fn unreadable(detail: &str) -> Problem {
+    Problem::faults(&BAD_REQUEST, vec![InputFault::new("", detail)])
+}
+
+fn too_large(bounds: Bounds) -> Problem {
+    Problem::new(&TOO_LARGE, format!("the body has more than {} bytes", bounds.bytes))
+}

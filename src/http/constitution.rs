@@ -1,0 +1,65 @@
+//! `/v1/constitution…`: what is in force, policy by policy, and how it is replaced.
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Path, Query};
+use serde::Deserialize;
+use serde_json::json;
+use time::format_description::well_known::Rfc3339;
+
+use super::front::Front;
+use super::page::{Limit, page};
+use super::problem::{INTERNAL, NOT_FOUND, Problem};
+use crate::actors::registry::Reload;
+
+/// `GET /v1/constitution`
+pub async fn show(front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let active = front.shared.in_force.get();
+    let constitution = &active.constitution;
+    let (permits, forbids): (Vec<_>, Vec<_>) = constitution.policies().partition(|policy| policy.effect == "permit");
+    let activated_at = active.activated_at.format(&Rfc3339);
+    Ok(HttpResponse::Ok().json(json!({
+        "name": constitution.name(),
+        "version": constitution.version(),
+        "hash": constitution.hash(),
+        "digest": constitution.digest(),
+        "activated_at": activated_at.map_err(|error| Problem::new(&INTERNAL, error.to_string()))?,
+        "principles": constitution.principles(),
+        "counts": {
+            "principles": constitution.principles().len(),
+            "policies": permits.len() + forbids.len(),
+            "permits": permits.len(),
+            "forbids": forbids.len(),
+        },
+    })))
+}
+
+/// Which part of the policies to show.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoliciesQuery {
+    #[serde(default)]
+    limit: Limit,
+    cursor: Option<String>,
+}
+
+/// `GET /v1/constitution/policies`
+pub async fn policies(front: Data<Front>, query: Query<PoliciesQuery>) -> Result<HttpResponse, Problem> {
+    let active = front.shared.in_force.get();
+    let policies = active.constitution.policies().map(|policy| (policy.id.to_owned(), policy));
+    page(policies, query.limit, query.cursor.as_deref())
+}
+
+/// `GET /v1/constitution/policies/{id}`
+pub async fn policy(front: Data<Front>, id: Path<String>) -> Result<HttpResponse, Problem> {
+    let active = front.shared.in_force.get();
+    let policy = active.constitution.policy(&id);
+    let policy = policy.ok_or_else(|| Problem::new(&NOT_FOUND, format!("there is no policy `{id}`")))?;
+    Ok(HttpResponse::Ok().json(policy))
+}
+
+/// `POST /v1/constitution/reload`
+pub async fn reload(front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let reloaded = front.shared.registry.ask(Reload::default()).await?;
+    let named = |(hash, digest)| json!({"hash": hash, "digest": digest});
+    Ok(HttpResponse::Ok().json(json!({"old": named(reloaded.old), "new": named(reloaded.new)})))
+}

@@ -1,0 +1,118 @@
+//! From questions to recorded decisions: a place in the audit log, a decision, a durable record, and only then an answer.
+
+use std::sync::Arc;
+
+use actix_web::http::header::HeaderMap;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::door::CONSTITUTIONAL_HASH;
+use super::front::Front;
+use super::problem::{Problem, UNAVAILABLE};
+use crate::actors::audit_logger::{FirstIndex, Record};
+use crate::actors::registry::Active;
+use crate::actors::validator::{Decide, Decided, Decisions};
+use crate::domain::Evaluation;
+use crate::ledger::{Batch, DecisionRecord};
+
+/// The most bytes that the records of one request may have together; so long a request repeats itself.
+const MAX_RECORDED: usize = 8 << 20;
+
+/// Who asks, until there is authentication.
+const CALLER: &str = "anonymous";
+
+/// Decisions that are in the audit log; only these are answered.
+#[derive(Debug)]
+pub struct Recorded {
+    /// The constitution they were made under.
+    pub active: Arc<Active>,
+    /// The decisions, in the order of the questions.
+    pub decisions: Vec<RecordedDecision>,
+}
+
+/// One decision and where it is in the log.
+#[derive(Debug)]
+pub struct RecordedDecision {
+    /// The decision.
+    pub decided: Decided,
+    /// Its id.
+    pub id: Uuid,
+    /// Its index in the audit log; none in `async` mode, where the answer does not wait for one.
+    pub index: Option<u64>,
+}
+
+/// Decides questions and records the decisions; all of them, or up to the first that is `stop_at`.
+pub async fn decide(
+    front: &Front,
+    headers: &HeaderMap,
+    mut evaluations: Vec<Evaluation>,
+    stop_at: Option<bool>,
+) -> Result<Recorded, Problem> {
+    if let Some(claim) = headers.get(&CONSTITUTIONAL_HASH) {
+        let claim: Box<str> = String::from_utf8_lossy(claim.as_bytes()).into();
+        evaluations.iter_mut().for_each(|evaluation| evaluation.claims.header = Some(claim.clone()));
+    }
+    let job = decide_and_record(front, evaluations.into(), stop_at);
+    match tokio::time::timeout(front.deadline(), job).await {
+        Ok(recorded) => recorded,
+        Err(_) => Err(Problem::new(&UNAVAILABLE, "no decision was recorded in time")),
+    }
+}
+
+async fn decide_and_record(
+    front: &Front,
+    evaluations: Arc<[Evaluation]>,
+    stop_at: Option<bool>,
+) -> Result<Recorded, Problem> {
+    // INVARIANT: the place is taken before anything is decided and kept until the record is durable.
+    let place = front.shared.committer.reserve(evaluations.len())?;
+    let decide = Decide { evaluations: Arc::clone(&evaluations), stop_at };
+    let Decisions { active, decided } =
+        front.validator.send(decide).await.map_err(crate::actors::validator::DecideError::from)??;
+    let (batch, ids) = records(front, &active, &evaluations, &decided)?;
+    let first: FirstIndex =
+        front.audit.send(Record(batch)).await.map_err(crate::actors::audit_logger::AuditError::from)??;
+    drop(place);
+    let indices = (0..).map(|nth| first.map(|first| first + nth));
+    let decisions = decided.into_iter().zip(ids).zip(indices);
+    let decisions = decisions.map(|((decided, id), index)| RecordedDecision { decided, id, index }).collect();
+    Ok(Recorded { active, decisions })
+}
+
+fn records(
+    front: &Front,
+    active: &Active,
+    evaluations: &[Evaluation],
+    decided: &[Decided],
+) -> Result<(Batch, Vec<Uuid>), Problem> {
+    let at = OffsetDateTime::now_utc();
+    let limit = MAX_RECORDED / decided.len().max(1);
+    let mut batch = Batch::default();
+    let mut ids = Vec::with_capacity(decided.len());
+    for (evaluation, decided) in evaluations.iter().zip(decided) {
+        let id = decision_id(at);
+        let record = DecisionRecord {
+            id,
+            at,
+            caller: CALLER,
+            evaluation,
+            verdict: &decided.verdict,
+            hash: active.constitution.hash(),
+            digest: &active.digest,
+            entities: decided.entities.as_deref(),
+            cached: decided.cached,
+        };
+        record.push(front.shared.settings.audit.request, limit, &mut batch).map_err(|error| {
+            tracing::error!(%error, "a decision cannot be recorded");
+            Problem::new(&UNAVAILABLE, "the decision cannot be recorded")
+        })?;
+        ids.push(id);
+    }
+    Ok((batch, ids))
+}
+
+/// A `UUIDv7`: the time in milliseconds, and random bits.
+fn decision_id(at: OffsetDateTime) -> Uuid {
+    let millis = u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid()
+}

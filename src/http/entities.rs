@@ -1,0 +1,144 @@
+//! `/v1/entities…`: who and what the constitution knows, in Cedar's entity JSON.
+
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::web::{Data, Path, Payload, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::body::{self, Bounds};
+use super::front::Front;
+use super::page::Limit;
+use super::problem::{BAD_REQUEST, INVALID_ENTITY, NOT_FOUND, Problem};
+use crate::actors::database::{FindEntity, ListEntities, PutEntities, PutEntity, RemoveEntity};
+use crate::constitution::Constitution;
+use crate::domain::{Entity, EntityUid, InputFault, Object};
+use crate::store::{Cursor, Precondition, StoredEntity};
+
+/// An entity as its route takes it: the path has its name, the body may repeat it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    uid: Option<EntityUid>,
+    #[serde(default)]
+    attrs: Object,
+    #[serde(default)]
+    parents: Vec<EntityUid>,
+    #[serde(default)]
+    tags: Object,
+}
+
+/// Which entities to list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    limit: Limit,
+    cursor: Option<String>,
+}
+
+/// `GET /v1/entities/{type}/{id}`
+pub async fn show(path: Path<(String, String)>, front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let uid = uid(path);
+    let stored = front.shared.database.ask(FindEntity(uid.clone())).await?;
+    let stored = stored.ok_or_else(|| Problem::new(&NOT_FOUND, format!("`{uid}` is not stored")))?;
+    Ok(HttpResponse::Ok().insert_header((header::ETAG, etag(stored.version))).json(&stored.entity))
+}
+
+/// `PUT /v1/entities/{type}/{id}`
+pub async fn put(
+    request: HttpRequest,
+    path: Path<(String, String)>,
+    payload: Payload,
+    front: Data<Front>,
+) -> Result<HttpResponse, Problem> {
+    let uid = uid(path);
+    let precondition = precondition(request.headers())?;
+    let written: Written = body::json(&request, payload, bounds(&front)).await?;
+    if written.uid.as_ref().is_some_and(|named| *named != uid) {
+        return Err(wrong("/uid", format!("is not `{uid}`, which the path names")));
+    }
+    let entity = Entity { uid, attrs: written.attrs, parents: written.parents, tags: written.tags };
+    check(&front.shared.in_force.get().constitution, std::slice::from_ref(&entity), |_| String::new())?;
+    let written = front.shared.database.ask(PutEntity { entity: entity.clone(), precondition }).await?;
+    let mut response = if written.created { HttpResponse::Created() } else { HttpResponse::Ok() };
+    Ok(response.insert_header((header::ETAG, etag(written.version))).json(&entity))
+}
+
+/// `DELETE /v1/entities/{type}/{id}`
+pub async fn remove(
+    request: HttpRequest,
+    path: Path<(String, String)>,
+    front: Data<Front>,
+) -> Result<HttpResponse, Problem> {
+    let precondition = precondition(request.headers())?;
+    front.shared.database.ask(RemoveEntity { uid: uid(path), precondition }).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// `GET /v1/entities?type=`
+pub async fn list(query: Query<ListQuery>, front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let query = query.into_inner();
+    let after = query.cursor.map(|cursor| cursor.parse::<Cursor>()).transpose()?;
+    let list = ListEntities { kind: query.kind, after, limit: query.limit.get() };
+    let page = front.shared.database.ask(list).await?;
+    let items: Vec<&Entity> = page.items.iter().map(|StoredEntity { entity, .. }| entity).collect();
+    let next = page.next.map(|cursor| cursor.to_string());
+    Ok(HttpResponse::Ok().json(json!({"items": items, "next_cursor": next})))
+}
+
+/// `POST /v1/entities/batch`: stores all of an array of entities, or none.
+pub async fn put_batch(request: HttpRequest, payload: Payload, front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let entities: Vec<Entity> = body::json(&request, payload, bounds(&front)).await?;
+    check(&front.shared.in_force.get().constitution, &entities, |nth| format!("/{nth}"))?;
+    let uids: Vec<EntityUid> = entities.iter().map(|entity| entity.uid.clone()).collect();
+    let written = front.shared.database.ask(PutEntities(entities)).await?;
+    let items = uids.iter().zip(&written).map(|(uid, written)| {
+        json!({"uid": uid, "etag": etag(written.version), "created": written.created})
+    });
+    Ok(HttpResponse::Ok().json(json!({"items": items.collect::<Vec<_>>()})))
+}
+
+fn uid(path: Path<(String, String)>) -> EntityUid {
+    let (kind, id) = path.into_inner();
+    EntityUid::new(kind, id)
+}
+
+fn bounds(front: &Front) -> Bounds {
+    Bounds { bytes: front.shared.settings.http.max_body_bytes.get(), time: front.deadline() }
+}
+
+/// Every entity that does not fit the schema, with where it is in the body.
+fn check(constitution: &Constitution, entities: &[Entity], pointer: impl Fn(usize) -> String) -> Result<(), Problem> {
+    let faulty = entities.iter().enumerate().filter_map(|(nth, entity)| {
+        constitution.check_entity(entity).err().map(|detail| InputFault::new(pointer(nth), detail))
+    });
+    let faults: Vec<InputFault> = faulty.collect();
+    if faults.is_empty() { Ok(()) } else { Err(Problem::faults(&INVALID_ENTITY, faults)) }
+}
+
+fn etag(version: i64) -> String {
+    format!("\"{version}\"")
+}
+
+/// `If-Match` with one entity tag, or `If-None-Match: *` (RFC 9110, section 13.1).
+fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim());
+    match (text(header::IF_MATCH), text(header::IF_NONE_MATCH)) {
+        (None, None) => Ok(Precondition::Any),
+        (None, Some("*")) => Ok(Precondition::IfNoneMatch),
+        (Some(tag), None) => tag
+            .strip_prefix('"')
+            .and_then(|tag| tag.strip_suffix('"'))
+            .and_then(|version| version.parse().ok())
+            .map(Precondition::IfMatch)
+            .ok_or_else(|| wrong("", format!("`If-Match` must be one entity tag that this route gave, not `{tag}`"))),
+        _ => Err(wrong("", "give either `If-Match` or `If-None-Match: *`".to_owned())),
+    }
+}
+
+fn wrong(pointer: &str, detail: String) -> Problem {
+    Problem::faults(&BAD_REQUEST, vec![InputFault::new(pointer, detail)])
+}

@@ -1,0 +1,97 @@
+//! What the handlers of one HTTP worker have at hand.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix::{Actor, Addr};
+
+use crate::actors::Mailbox;
+use crate::actors::application_cache::EntityReader;
+use crate::actors::audit_logger::AuditLogger;
+use crate::actors::committer::Committer;
+use crate::actors::database::Database;
+use crate::actors::registry::{InForce, Registry};
+use crate::actors::request_cache::RequestCache;
+use crate::actors::validator::Validator;
+use crate::settings::Settings;
+use crate::store::Versions;
+
+/// What all workers share.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// The settings the daemon was started with.
+    pub settings: Arc<Settings>,
+    /// The address clients use, without a slash at its end.
+    pub public_url: Arc<str>,
+    /// The entity store.
+    pub database: Mailbox<Database>,
+    /// Who owns the constitution in force.
+    pub registry: Mailbox<Registry>,
+    /// The same, for the validators to register at.
+    pub registry_addr: Addr<Registry>,
+    /// The constitution in force, to be shown.
+    pub in_force: InForce,
+    /// The audit log's thread.
+    pub committer: Committer,
+    /// The way to stored entities.
+    pub entities: EntityReader,
+    /// The versions of stored entities.
+    pub versions: Versions,
+    /// Requests in progress.
+    pub in_flight: Arc<AtomicUsize>,
+    /// Set when the daemon begins to stop.
+    pub draining: Arc<AtomicBool>,
+}
+
+/// One worker's own actors, and what all share.
+#[derive(Debug, Clone)]
+pub struct Front {
+    /// What all workers share.
+    pub shared: Shared,
+    /// Decides.
+    pub validator: Addr<Validator>,
+    /// Records.
+    pub audit: Addr<AuditLogger>,
+}
+
+thread_local! {
+    /// The app factory runs once per worker *and* per listener, so the actors are kept per thread.
+    static HERE: OnceCell<Front> = const { OnceCell::new() };
+}
+
+impl Front {
+    /// The front of this HTTP worker, started on first use.
+    #[must_use]
+    pub fn here(shared: &Shared) -> Self {
+        HERE.with(|here| here.get_or_init(|| Self::start(shared)).clone())
+    }
+
+    fn start(shared: &Shared) -> Self {
+        let cache = &shared.settings.cache;
+        let cache = RequestCache::new(cache.l1.capacity, cache.default_ttl, shared.versions.clone()).start();
+        Self {
+            validator: Validator::start(
+                shared.in_force.get(),
+                cache,
+                shared.entities.clone(),
+                &shared.registry_addr,
+            ),
+            audit: AuditLogger::start(shared.committer.clone(), shared.settings.audit.durability),
+            shared: shared.clone(),
+        }
+    }
+
+    /// How long a request may take.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        self.shared.settings.http.request_timeout
+    }
+
+    /// Whether the daemon is on its way out.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,71 @@
+//! `/livez` and `/readyz`: whether the process works, and whether it can decide.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::ContentType;
+use actix_web::web::{Data, Query};
+use serde::Deserialize;
+
+use super::front::Front;
+use crate::actors::committer::Health;
+use crate::actors::database::FindEntity;
+use crate::domain::EntityUid;
+
+/// Whether to list each check.
+#[derive(Debug, Deserialize)]
+pub struct Verbosity {
+    verbose: Option<String>,
+}
+
+/// One check: its name, what is wrong, and whether decisions need it.
+struct Check {
+    name: &'static str,
+    fault: Option<String>,
+    needed: bool,
+}
+
+/// `GET /livez`
+pub async fn livez() -> HttpResponse {
+    HttpResponse::Ok().insert_header(ContentType::plaintext()).body("ok")
+}
+
+/// `GET /readyz`: 503 where no decision can be made. What only degrades the answers is listed with `?verbose`.
+pub async fn readyz(front: Data<Front>, query: Query<Verbosity>) -> HttpResponse {
+    let checks = checks(&front).await;
+    let ready = checks.iter().all(|check| check.fault.is_none() || !check.needed);
+    let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    let summary = if ready { "ok" } else { "not ready" };
+    let body = if query.verbose.is_some() || !ready {
+        let lines = checks.iter().map(Check::line).collect::<Vec<_>>();
+        format!("{}\n{summary}\n", lines.join("\n"))
+    } else {
+        summary.to_owned()
+    };
+    response.insert_header(ContentType::plaintext()).body(body)
+}
+
+async fn checks(front: &Front) -> Vec<Check> {
+    let audit = match front.shared.committer.health() {
+        Health::Writing => None,
+        Health::Failing => Some("the log cannot be written".to_owned()),
+        Health::Ended => Some("the log has ended".to_owned()),
+    };
+    // An id that no type has: it asks the database as far as any decision would.
+    let probe = FindEntity(EntityUid::new("acgs::Probe", "readyz"));
+    let database = front.shared.database.ask(probe).await.err().map(|error| error.to_string());
+    let draining = front.is_draining().then(|| "the daemon is stopping".to_owned());
+    vec![
+        Check { name: "audit", fault: audit, needed: true },
+        Check { name: "database", fault: database, needed: false },
+        Check { name: "running", fault: draining, needed: true },
+    ]
+}
+
+impl Check {
+    fn line(&self) -> String {
+        match (&self.fault, self.needed) {
+            (None, _) => format!("[+]{} ok", self.name),
+            (Some(fault), true) => format!("[-]{} failed: {fault}", self.name),
+            (Some(fault), false) => format!("[-]{} degraded: {fault}", self.name),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Lists, page by page: `?limit=&cursor=`, answered as `{"items": […], "next_cursor": …}`.
+
+use std::num::NonZeroU16;
+
+use actix_web::HttpResponse;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::problem::{BAD_REQUEST, Problem};
+use crate::domain::InputFault;
+
+/// How many items a page has: 1 to 1000, 100 where the caller does not say.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "u16")]
+pub struct Limit(NonZeroU16);
+
+impl Limit {
+    const MOST: u16 = 1000;
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> NonZeroU16 {
+        self.0
+    }
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(NonZeroU16::MIN.saturating_add(99))
+    }
+}
+
+impl TryFrom<u16> for Limit {
+    type Error = String;
+
+    fn try_from(limit: u16) -> Result<Self, String> {
+        match NonZeroU16::new(limit) {
+            Some(limit) if limit.get() <= Self::MOST => Ok(Self(limit)),
+            _ => Err(format!("`limit` must be from 1 to {}", Self::MOST)),
+        }
+    }
+}
+
+/// One page of items that each have a name; the cursor is the name of the last one shown.
+pub fn page<T: Serialize>(
+    items: impl Iterator<Item = (String, T)>,
+    limit: Limit,
+    cursor: Option<&str>,
+) -> Result<HttpResponse, Problem> {
+    let mut rest = items.peekable();
+    if let Some(cursor) = cursor {
+        let last = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|name| String::from_utf8(name).ok());
+        let found = last.is_some_and(|last| rest.by_ref().any(|(name, _)| name == last));
+        if !found {
+            let fault = InputFault::new("/cursor", "is not one that this list gave");
+            return Err(Problem::faults(&BAD_REQUEST, vec![fault]));
+        }
+    }
+    let (names, shown): (Vec<_>, Vec<_>) = rest.by_ref().take(usize::from(limit.get().get())).unzip();
+    let next = names.last().filter(|_| rest.peek().is_some()).map(|name| URL_SAFE_NO_PAD.encode(name));
+    Ok(HttpResponse::Ok().json(json!({"items": shown, "next_cursor": next})))
+}

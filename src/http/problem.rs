@@ -1,0 +1,197 @@
+//! Errors as callers see them: RFC 9457 problem details, each with a page of its own.
+
+use std::fmt;
+
+use actix_web::HttpResponse;
+use actix_web::ResponseError;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use serde_json::json;
+
+use crate::actors::audit_logger::AuditError;
+use crate::actors::registry::ReloadError;
+use crate::actors::validator::DecideError;
+use crate::domain::InputFault;
+use crate::store::StoreError;
+
+/// A kind of problem: its page at `/problems/<slug>` explains it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// The last part of its `type`.
+    pub slug: &'static str,
+    /// Its title.
+    pub title: &'static str,
+    /// The HTTP status it comes with.
+    pub status: u16,
+    /// What it means and what to do, for its page.
+    pub meaning: &'static str,
+}
+
+macro_rules! kinds {
+    ($($name:ident = $slug:literal, $title:literal, $status:literal, $meaning:literal;)*) => {
+        $(#[doc = $title] pub const $name: Kind = Kind { slug: $slug, title: $title, status: $status, meaning: $meaning };)*
+
+        /// Every kind there is.
+        pub const KINDS: &[&Kind] = &[$(&$name),*];
+    };
+}
+
+kinds! {
+    BAD_REQUEST = "bad-request", "The request cannot be read", 400,
+        "The body is no JSON, has members of the wrong type, or a parameter is wrong. `errors` names every fault by JSON pointer.";
+    FORBIDDEN = "management-closed", "Management is closed here", 403,
+        "Routes that show or change the daemon's state answer only where it listens on loopback or a Unix socket.";
+    NOT_FOUND = "not-found", "Not found", 404,
+        "There is no such route, or nothing is stored under that name.";
+    METHOD_NOT_ALLOWED = "method-not-allowed", "The route does not take this method", 405,
+        "The header `Allow` lists the methods that the route takes.";
+    TIMEOUT = "request-timeout", "The request took too long to arrive", 408,
+        "The body did not arrive within `http.request_timeout_ms`.";
+    CONFLICT = "constitution-mismatch", "Another constitution is in force", 409,
+        "The header `X-Constitutional-Hash` names another constitution than the one in force, or is missing where it is demanded. The answer carries the one in force.";
+    STALE = "stale", "The resource has changed", 412,
+        "`If-Match` or `If-None-Match` did not hold. Read the resource again, and decide anew what to write.";
+    TOO_LARGE = "too-large", "The body is too large", 413,
+        "The body has more than `http.max_body_bytes` bytes.";
+    UNSUPPORTED = "unsupported-media-type", "The content type is not JSON", 415,
+        "Send `Content-Type: application/json`.";
+    FAULTY_CONSTITUTION = "faulty-constitution", "The constitution has faults", 422,
+        "The bundle was not taken, and the constitution before it is still in force. `errors` lists every fault.";
+    INVALID_ENTITY = "invalid-entity", "The entity does not fit the schema", 422,
+        "Attributes, tags or parents are not what the constitution's schema declares for the type. Nothing was stored.";
+    INTERNAL = "internal", "Something went wrong inside", 500,
+        "The daemon's log says what, under the request id.";
+    OVERLOADED = "overloaded", "Too many requests", 503,
+        "More than `http.max_in_flight` requests are in progress, or too many decisions wait for the audit log. Try again after `Retry-After` seconds.";
+    UNAVAILABLE = "unavailable", "A part of the daemon is not available", 503,
+        "The audit log or the database cannot be used now, or did not answer in time. `/readyz?verbose` says which.";
+}
+
+/// An error on its way to a caller.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    kind: &'static Kind,
+    detail: String,
+    errors: Vec<InputFault>,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// A problem of a kind, with what happened this time.
+    pub fn new(kind: &'static Kind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), errors: Vec::new(), header: None }
+    }
+
+    /// Faults in the input, all of them.
+    #[must_use]
+    pub fn faults(kind: &'static Kind, errors: Vec<InputFault>) -> Self {
+        let detail = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        Self { errors, ..Self::new(kind, detail) }
+    }
+
+    /// With a header in the answer.
+    #[must_use]
+    pub fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
+        Self { header: Some((name, value)), ..self }
+    }
+
+    /// What happened this time.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The problem as JSON, for one request.
+    #[must_use]
+    pub fn json(&self, request_id: &str) -> String {
+        let mut body = json!({
+            "type": format!("/problems/{}", self.kind.slug),
+            "title": self.kind.title,
+            "status": self.kind.status,
+            "detail": self.detail,
+            "instance": request_id,
+        });
+        if let (false, Some(members)) = (self.errors.is_empty(), body.as_object_mut()) {
+            members.insert("errors".to_owned(), json!(self.errors));
+        }
+        body.to_string()
+    }
+
+    /// Too much at once: try again in a second.
+    pub fn overloaded(detail: impl Into<String>) -> Self {
+        Self::new(&OVERLOADED, detail).with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// A failure whose cause is for the log, not for the caller.
+    fn logged(kind: &'static Kind, detail: &'static str, cause: &dyn fmt::Display) -> Self {
+        tracing::error!(%cause, "{detail}");
+        Self::new(kind, detail)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The body is written where the request id is known, see [`super::door`].
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::new(self.status_code());
+        if let Some((name, value)) = &self.header {
+            response.headers_mut().insert(name.clone(), value.clone());
+        }
+        response.extensions_mut().insert(self.clone());
+        response
+    }
+}
+
+impl From<AuditError> for Problem {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Full => Self::overloaded(error.to_string()),
+            AuditError::Unwritable | AuditError::Ended | AuditError::Late => Self::new(&UNAVAILABLE, error.to_string()),
+        }
+    }
+}
+
+impl From<DecideError> for Problem {
+    fn from(error: DecideError) -> Self {
+        match error {
+            DecideError::Late | DecideError::Ended => Self::new(&UNAVAILABLE, error.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Missing(_) => Self::new(&NOT_FOUND, error.to_string()),
+            StoreError::Stale { .. } | StoreError::Exists(_) => Self::new(&STALE, error.to_string()),
+            StoreError::Twice(_) => Self::faults(&BAD_REQUEST, vec![InputFault::new("", error.to_string())]),
+            StoreError::Cursor => Self::faults(&BAD_REQUEST, vec![InputFault::new("/cursor", error.to_string())]),
+            StoreError::Busy(_) | StoreError::Late => Self::new(&UNAVAILABLE, error.to_string()),
+            StoreError::Damaged { .. }
+            | StoreError::DamagedEntity { .. }
+            | StoreError::Newer { .. }
+            | StoreError::Unavailable { .. } => Self::logged(&UNAVAILABLE, "the database cannot be used", &error),
+        }
+    }
+}
+
+impl From<ReloadError> for Problem {
+    fn from(error: ReloadError) -> Self {
+        match error {
+            ReloadError::Faulty(faults) => {
+                let errors = faults.0.iter().map(|fault| InputFault::new("", fault.to_string())).collect();
+                Self::faults(&FAULTY_CONSTITUTION, errors)
+            }
+            ReloadError::Unanswered(_) => Self::logged(&UNAVAILABLE, "the constitution could not be swapped", &error),
+        }
+    }
+}
