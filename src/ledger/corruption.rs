@@ -76,7 +76,7 @@ fn options() -> Options {
 
 fn batch(number: u8) -> Batch {
     let mut batch = Batch::default();
-    for record in 0..1 + number % 4 {
+    for record in 0..=number % 4 {
         batch.push(format!("{{\"batch\":{number},\"record\":{record},{}}}", "x".repeat(300)).as_bytes()).unwrap();
     }
     batch
