@@ -229,6 +229,25 @@ fn nothing_is_appended_after_a_failed_sync() {
 }
 
 #[test]
+fn zeros_whose_sync_failed_are_written_again_by_the_next_process() {
+    let mut large = Batch::default();
+    large.push(&[b'x'; 11_000]).unwrap();
+    for seed in 0..100 {
+        let mut run = Run::new(seed);
+        let (mut ledger, _) = Ledger::open(run.disk.clone(), run.options).unwrap();
+        run.disk.fails(Faults { write: 1000, ..Faults::default() });
+        assert!(ledger.capacity() < large.bytes().len() || ledger.append(&large).is_err());
+        run.disk.fails(Faults { sync: 1000, ..Faults::default() });
+        let repaired = ledger.repair();
+        assert!(repaired.is_ok() || repaired.is_err_and(|error| error.is_final()));
+        run.disk.fails(Faults::default());
+        run.session(Crash::Process, 0);
+        run.session(Crash::Power, 1);
+        run.finish();
+    }
+}
+
+#[test]
 fn a_full_disk_stops_the_log_only_as_long_as_it_is_full() {
     let mut run = Run::new(3);
     let (mut ledger, _) = Ledger::open(run.disk.clone(), run.options).unwrap();
