@@ -67,11 +67,12 @@
 //!
 //! - Only zeros follow: a clean end.
 //! - The frame is *torn*: it was never written whole, so never acknowledged, and is cut off. That is so if its header
-//!   is invalid and begins with a zero byte, or is invalid with nothing but zeros from its byte 67 to byte 511 of the
+//!   is invalid and begins with a zero byte, or is invalid with nothing but zeros from byte 67 to byte 511 of the
 //!   frame; or if its header is valid, the body's checksum is wrong, and the extent (header, peaks, payload) ends in a
-//!   zero byte or has a 512-byte sector, counted from the frame's start, that ends in two zero bytes. What was not
-//!   written is zero still, and in what was written this does not occur: there are never two zero bytes in a row in a
-//!   payload, since no record has any and no length is zero.
+//!   zero byte or has a 512-byte sector, counted from the frame's start, that begins or ends with two zero bytes. What
+//!   was not written is zero still, and in what was written this does not occur: there are never two zero bytes in a
+//!   row in a payload, since no record has any and no length is zero. (In peaks they occur by chance, once in 65,536
+//!   for each end of a sector that lies within them.)
 //! - Otherwise it was complete and was *damaged*: the log is corrupt and is not opened.
 //! - If in any later block of the segment there is a valid frame header, the log is corrupt in every case. No payload
 //!   looks like one, since the index in it has two zero bytes in a row.
