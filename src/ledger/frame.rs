@@ -110,13 +110,14 @@ impl Header {
         Ok(Frame { payload, tip: Tip { tree: tree.ok_or(Problem::Payload)?, frame: Hash::of(&[hashed]) } })
     }
 
-    /// Whether the body, known to be damaged, was never written whole.
+    /// Whether the body, known to be damaged, was never written whole, or was being zeroed.
     ///
-    /// In a payload there are never two zero bytes in a row: no record has any, and no length is zero. So a sector
-    /// that ends in two, or an extent that ends in one, still has the zeros of before.
+    /// In a payload there are never two zero bytes in a row: no record has any, and no length is zero. So a sector that
+    /// begins or ends with two, or an extent that ends with one, still has the zeros of before or has new ones.
     pub(super) fn is_body_torn(&self, bytes: &[u8]) -> bool {
         let extent = bytes.get(..self.extent()).unwrap_or(bytes);
-        extent.ends_with(&[0]) || extent.chunks(SECTOR).any(|sector| sector.ends_with(&[0, 0]))
+        let at_an_end = |sector: &[u8]| sector.starts_with(&[0, 0]) || sector.ends_with(&[0, 0]);
+        extent.ends_with(&[0]) || extent.chunks(SECTOR).any(at_an_end)
     }
 }
 

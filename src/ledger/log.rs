@@ -47,10 +47,9 @@ pub struct Ledger<S: Storage> {
 enum State {
     /// Frames that fit go into the segment.
     Open,
-    /// The next segment is missing, which has to be made before anything else.
+    /// Going on in the next segment failed and has to be done before anything else: the next one may have its name
+    /// already, in which case a restart would lose a frame appended to the old one.
     Starved,
-    /// The next segment may have its name already. A frame behind this in the old segment would be lost at a restart.
-    Sealed,
     /// A sync failed.
     Ended,
 }
@@ -134,7 +133,7 @@ impl<S: Storage> Ledger<S> {
             self.dirty = self.end;
         }
         match self.state {
-            State::Starved | State::Sealed => self.rotate(),
+            State::Starved => self.rotate(),
             State::Open | State::Ended => Ok(()),
         }
     }
@@ -203,9 +202,7 @@ impl<S: Storage> Ledger<S> {
 
     /// Goes on in the next segment.
     fn rotate(&mut self) -> Result<(), AppendError> {
-        if self.state == State::Open {
-            self.state = State::Starved;
-        }
+        self.state = State::Starved;
         let name = segment::name(self.tip.tree.size());
         let failed = |source| AppendError::NextSegment { segment: name.clone(), source };
         let filled = match self.next.take() {
@@ -217,7 +214,6 @@ impl<S: Storage> Ledger<S> {
             segment::discard(&self.storage, &filled.name);
             return Err(failed(error));
         }
-        self.state = State::Sealed;
         // If the current segment has no frame yet, the new one has the same name and replaces it.
         if let Err(error) = self.storage.rename(&filled.name, &name) {
             segment::discard(&self.storage, &filled.name);

@@ -1,4 +1,90 @@
 //! The audit log: frames, segments, recovery, verification.
+//!
+//! One [`Ledger`] appends: each [`Batch`] of records becomes one frame with one write and one sync, and only then is
+//! it acknowledged. [`Ledger::open`] finds the end again after any crash, [`verify()`] reads everything and says
+//! whether it is what was written, [`records()`] reads records back. Nothing here knows of threads or of HTTP, and the
+//! only way to disk is [`Storage`].
+//!
+//! # Format, version 1
+//!
+//! All numbers are big-endian, all hashes are SHA-256, all checksums CRC32C (Castagnoli). `‖` joins bytes.
+//!
+//! The folder holds `lock`, an empty file on which the writing process holds an exclusive lock (`flock`), and segments
+//! named `segment-<first>.log`, where `<first>` is the index of the segment's first record in 20 decimal digits.
+//! `segment-….tmp` are segments in the making and no part of the log; the next start removes them. Other files are
+//! left alone.
+//!
+//! ## Segment
+//! A segment has a fixed size, a multiple of 4096 bytes; sizes may differ from segment to segment. It is filled with
+//! zeros, begun and synced under a temporary name and then renamed, so whatever has a segment's name is whole. Frames
+//! follow each other from offset 4096 on; behind the last one there are only zeros up to the end. The header block:
+//!
+//! | offset | bytes | content |
+//! |---|---|---|
+//! | 0 | 8 | `acgs-seg` |
+//! | 8 | 2 | version: 1 |
+//! | 10 | 2 | P, how many peaks |
+//! | 12 | 8 | size of the segment in bytes |
+//! | 20 | 8 | index of the first record, as in the name |
+//! | 28 | 32 | hash of the frame before, zeros if there is none |
+//! | 60 | 32 × P | the peaks of the tree before the first record |
+//! | … | | zeros |
+//! | 4092 | 4 | checksum of bytes 0 to 4091 |
+//!
+//! ## Frame
+//! It begins at a multiple of 4096 bytes and is padded with zeros to the next one, so that no write touches a block
+//! with an acknowledged record. The next frame follows at once; if it does not fit, in the next segment.
+//!
+//! | offset | bytes | content |
+//! |---|---|---|
+//! | 0 | 8 | `acgs-frm` |
+//! | 8 | 2 | version: 1 |
+//! | 10 | 2 | P, how many peaks: the bits set in first index + count |
+//! | 12 | 4 | L, length of the payload in bytes, at most 33,554,432 |
+//! | 16 | 4 | count of records, at least 1 |
+//! | 20 | 8 | index of the first record |
+//! | 28 | 32 | hash of the frame before, zeros for the first frame of the log |
+//! | 60 | 4 | checksum of peaks ‖ payload |
+//! | 64 | 4 | checksum of bytes 0 to 63 |
+//! | 68 | 32 × P | the peaks of the tree after this frame |
+//! | 68 + 32 P | L | payload: each record as a `u16` length and so many bytes |
+//! | 68 + 32 P + L | | zeros up to the next multiple of 4096 |
+//!
+//! The two checksums together cover every byte before the padding, and the padding must be zero. A record has 1 to
+//! 65,535 bytes and none of them is NUL. The payload is an entry bundle of C2SP tlog-tiles.
+//!
+//! The *hash of a frame* is that of its header ‖ peaks. The records need not be hashed a second time for it: the peaks
+//! commit to them.
+//!
+//! ## Tree
+//! RFC 6962: a leaf is `SHA-256(0x00 ‖ record)`, a node `SHA-256(0x01 ‖ left ‖ right)`, the empty tree `SHA-256("")`.
+//! The *peaks* are the roots of the perfect subtrees that the tree consists of, one for each bit set in its size, the
+//! largest (leftmost) first. The root is their fold from the right: the last peak, joined as right child with the one
+//! before it, and so on.
+//!
+//! ## The end of the log
+//! Going from frame to frame, the log ends at the end of the last segment or where no valid frame begins. There:
+//!
+//! - Only zeros follow: a clean end.
+//! - The frame is *torn*: it was never written whole, so never acknowledged, and is cut off. That is so if its header
+//!   is invalid and begins with a zero byte, or is invalid with nothing but zeros from byte 67 to byte 511 of the
+//!   frame; or if its header is valid, the body's checksum is wrong, and the extent (header, peaks, payload) ends in a
+//!   zero byte or has a 512-byte sector, counted from the frame's start, that begins or ends with two zero bytes. What
+//!   was not written is zero still, and in what was written this does not occur: there are never two zero bytes in a
+//!   row in a payload, since no record has any and no length is zero. (In peaks they occur by chance, once in 65,536
+//!   for each end of a sector that lies within them.)
+//! - Otherwise it was complete and was *damaged*: the log is corrupt and is not opened.
+//! - If in any later block of the segment there is a valid frame header, the log is corrupt in every case. No payload
+//!   looks like one, since the index in it has two zero bytes in a row.
+//!
+//! Opening reads the last segment only. It then writes the last frame once more, zeroes what is torn and at least the
+//! MiB behind the last frame, and syncs: if the process before ended on a failed sync, the page cache may show what
+//! the disk does not hold.
+//!
+//! ## What nobody can tell from this folder alone
+//! Whether the last frames were zeroed, the last segments removed, or everything rewritten: for that one needs an
+//! earlier checkpoint. Nor whether segments before the first that is there were ever there: old ones may be deleted,
+//! and the first one's header carries the tree of all records before it.
 
 mod batch;
 mod decision;

@@ -10,7 +10,7 @@ use super::storage::{Storage, StorageFile, read_full, write_all, write_zeros};
 /// The size in bytes of the first segment of a new log, unless segments are smaller anyway.
 ///
 /// It is filled while the daemon starts, so it is small: the second one is made in the background.
-const FIRST_SEGMENT: u64 = 4 << 20;
+const FIRST_SEGMENT: u64 = 8 << 20;
 
 /// What is zeroed behind the last frame at every start, in bytes.
 ///

@@ -11,7 +11,9 @@ use super::storage::{StorageFile, read_full};
 #[derive(Debug, Default)]
 pub(super) struct Window {
     start: u64,
-    bytes: Vec<u8>,
+    /// How many bytes of the buffer are the file's.
+    length: usize,
+    buffer: Vec<u8>,
 }
 
 impl Window {
@@ -20,17 +22,20 @@ impl Window {
     /// So many bytes at an offset, fewer if the file ends before.
     pub(super) fn read(&mut self, file: &impl StorageFile, offset: u64, length: usize) -> io::Result<&[u8]> {
         if self.part(offset, length).is_none() {
+            if self.buffer.len() < length.max(Self::LENGTH) {
+                self.buffer = vec![0; length.max(Self::LENGTH)];
+            }
+            // Nothing counts as read if reading fails.
+            self.length = 0;
+            self.length = read_full(file, &mut self.buffer, offset)?;
             self.start = offset;
-            self.bytes.resize(length.max(Self::LENGTH), 0);
-            let read = read_full(file, &mut self.bytes, offset)?;
-            self.bytes.truncate(read);
         }
-        Ok(self.part(offset, length).unwrap_or(&self.bytes))
+        Ok(self.part(offset, length).or(self.buffer.get(..self.length)).unwrap_or_default())
     }
 
     fn part(&self, offset: u64, length: usize) -> Option<&[u8]> {
         let from = usize::try_from(offset.checked_sub(self.start)?).ok()?;
-        self.bytes.get(from..)?.get(..length)
+        self.buffer.get(..self.length)?.get(from..)?.get(..length)
     }
 }
 

@@ -146,6 +146,7 @@ impl NextSegment {
     pub fn fill<S: Storage>(&self, storage: &S) -> io::Result<FilledSegment<S::File>> {
         let made = storage.create(&self.name).and_then(|file| {
             write_zeros(&file, 0, self.size)?;
+            // So that the sync of the header, which an append waits for, finds little left to do.
             file.sync()?;
             Ok(FilledSegment { file, name: self.name.clone(), size: self.size })
         });

@@ -286,8 +286,8 @@ impl StorageFile for SimulatedFile {
             length = 0;
         } else if dies.is_err() || fails || state.happens(faults.short_write) {
             length = state.random.random_range(0..=bytes.len());
-            // The kernel stops at pages; that a write stops one byte before a sector's end is not to be feared.
-            if dies.is_ok() && (offset + length) % SECTOR == SECTOR - 1 {
+            // The kernel stops at pages; that a write stops one byte off a sector's end is not to be feared.
+            if dies.is_ok() && matches!((offset + length) % SECTOR, 1 | 511) {
                 length -= 1;
             }
         }
