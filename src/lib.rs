@@ -4,8 +4,12 @@
 //! `cli` → `daemon` → `http` → `actors` → `constitution`, `ledger`, `store` → `settings` → `domain`.
 
 pub mod actors;
+pub mod cli;
 pub mod constitution;
+pub mod daemon;
 pub mod domain;
+pub mod http;
 pub mod ledger;
+pub mod logging;
 pub mod settings;
 pub mod store;

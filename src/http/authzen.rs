@@ -50,11 +50,8 @@ pub async fn evaluations(request: HttpRequest, payload: Payload, front: Data<Fro
             Err(found) => faults.push(Some(found)),
         }
     }
-    let decisions = if sound.is_empty() {
-        Vec::new()
-    } else {
-        decide(&front, request.headers(), sound, stop_at).await?.decisions
-    };
+    let decisions =
+        if sound.is_empty() { Vec::new() } else { decide(&front, request.headers(), sound, stop_at).await?.decisions };
     let full = prefers_representation(&request);
     Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(render_batch(&faults, &decisions, stop_at, full)))
 }

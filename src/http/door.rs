@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_web::body::BoxBody;
-use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::{Error, HttpMessage, ResponseError};
+use actix_web::{HttpResponse, ResponseError};
 
 use super::front::Front;
 use super::problem::{BAD_REQUEST, CONFLICT, FORBIDDEN, INTERNAL, NOT_FOUND, Problem};
@@ -36,39 +36,45 @@ impl Drop for Place {
     }
 }
 
-/// Takes a request in, has it answered, and finishes the answer.
-pub async fn pass<S>(front: Rc<Front>, request: ServiceRequest, next: &S) -> Result<ServiceResponse<BoxBody>, Error>
-where
-    S: Service<ServiceRequest, Response = ServiceResponse<BoxBody>, Error = Error>,
-{
-    let id = request_id(request.headers());
-    let trace = request.headers().get(&TRACEPARENT).and_then(|parent| continue_trace(parent.to_str().ok()?));
-    let path_is_authzen = request.path().starts_with("/access/");
-    let in_flight = &front.shared.in_flight;
-    let place = Place(Arc::clone(in_flight));
-    let before = in_flight.fetch_add(1, Ordering::Relaxed);
-    let refused = refuse(&front, &request, before);
-    let mut response = match refused {
-        Some(problem) => request.into_response(problem.error_response()),
-        None => {
-            let head = request.request().clone();
-            match next.call(request).await {
-                Ok(response) => response,
-                Err(error) => ServiceResponse::new(head, error.as_response_error().error_response()),
-            }
+/// A request on its way through.
+pub struct Visit {
+    front: Rc<Front>,
+    id: HeaderValue,
+    trace: Option<HeaderValue>,
+    /// `AuthZEN` wants errors as plain text.
+    plain: bool,
+    _place: Place,
+}
+
+impl Visit {
+    /// Takes a request in; the problem is why it goes no further.
+    pub fn enter(front: &Rc<Front>, request: &ServiceRequest) -> (Self, Option<Problem>) {
+        let place = Place(Arc::clone(&front.shared.in_flight));
+        let before = place.0.fetch_add(1, Ordering::Relaxed);
+        let headers = request.headers();
+        let visit = Self {
+            front: Rc::clone(front),
+            id: request_id(headers),
+            trace: headers.get(&TRACEPARENT).and_then(|parent| continue_trace(parent.to_str().ok()?)),
+            plain: request.path().starts_with("/access/"),
+            _place: place,
+        };
+        (visit, refuse(front, request, before))
+    }
+
+    /// Finishes the answer.
+    pub fn leave(self, mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+        if response.status().is_client_error() || response.status().is_server_error() {
+            response = explain(response, &self.id, self.plain);
         }
-    };
-    drop(place);
-    if response.status().is_client_error() || response.status().is_server_error() {
-        response = explain(response, &id, path_is_authzen);
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, self.id);
+        headers.insert(CONSTITUTIONAL_HASH, hash_value(self.front.shared.in_force.hash()));
+        if let Some(trace) = self.trace {
+            headers.insert(TRACEPARENT, trace);
+        }
+        response
     }
-    let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, id);
-    headers.insert(CONSTITUTIONAL_HASH, hash_value(front.shared.in_force.hash()));
-    if let Some(trace) = trace {
-        headers.insert(TRACEPARENT, trace);
-    }
-    Ok(response)
 }
 
 /// Why a request is not let in, if it is not.
@@ -90,9 +96,10 @@ fn refuse(front: &Front, request: &ServiceRequest, before: usize) -> Option<Prob
         Some(claim) if claim.as_bytes() != hash.as_str().as_bytes() => {
             Some(Problem::new(&CONFLICT, format!("the constitution in force is `{hash}`")))
         }
-        None if active.hash_enforcement == HashEnforcement::Required => {
-            Some(Problem::new(&CONFLICT, format!("state the constitution in force, `{hash}`, in `X-Constitutional-Hash`")))
-        }
+        None if active.hash_enforcement == HashEnforcement::Required => Some(Problem::new(
+            &CONFLICT,
+            format!("state the constitution in force, `{hash}`, in `X-Constitutional-Hash`"),
+        )),
         _ => None,
     }
 }
@@ -108,26 +115,24 @@ fn explain(response: ServiceResponse<BoxBody>, id: &HeaderValue, plain: bool) ->
         }
         None => unforeseen(&response),
     };
-    let (request, mut response) = response.into_parts();
-    if plain && response.status() != problem.status_code() {
-        *response.status_mut() = problem.status_code();
-    }
-    if plain && response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-        *response.status_mut() = StatusCode::BAD_REQUEST;
-    }
+    let (request, response) = response.into_parts();
+    let status = match problem.status_code() {
+        // AuthZEN knows only 400 for what cannot be read.
+        StatusCode::UNSUPPORTED_MEDIA_TYPE if plain => StatusCode::BAD_REQUEST,
+        status => status,
+    };
     let (kind, body) = if plain {
-        (HeaderValue::from_static("text/plain; charset=utf-8"), problem.detail().to_owned())
+        ("text/plain; charset=utf-8", problem.detail().to_owned())
     } else {
-        (HeaderValue::from_static("application/problem+json"), problem.json(id.to_str().unwrap_or_default()))
+        ("application/problem+json", problem.json(id.to_str().unwrap_or_default()))
     };
-    *response.head_mut() = {
-        let mut head = actix_web::dev::ResponseHead::new(problem.status_code());
-        head.status = response.status();
-        head.headers = response.headers().clone();
-        head.headers.insert(header::CONTENT_TYPE, kind);
-        head
-    };
-    ServiceResponse::new(request, response.set_body(BoxBody::new(body)))
+    let mut explained = HttpResponse::build(status).insert_header((header::CONTENT_TYPE, kind)).body(body);
+    for (name, value) in response.headers() {
+        if name != header::CONTENT_TYPE {
+            explained.headers_mut().insert(name.clone(), value.clone());
+        }
+    }
+    ServiceResponse::new(request, explained)
 }
 
 /// A problem for an error that came from the framework: a path or query that does not fit its route.
@@ -144,9 +149,9 @@ fn unforeseen(response: &ServiceResponse<BoxBody>) -> Problem {
 
 /// The caller's request id where it is printable and short, else a new one.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
-    let given = headers.get(&REQUEST_ID).filter(|id| {
-        (1..=MAX_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
-    });
+    let given = headers
+        .get(&REQUEST_ID)
+        .filter(|id| (1..=MAX_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic));
     given.cloned().unwrap_or_else(|| {
         let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
         let mut text = uuid::Uuid::encode_buffer();
@@ -158,7 +163,9 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
 fn continue_trace(parent: &str) -> Option<HeaderValue> {
     let mut parts = parent.split('-');
     let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let hex = |text: &str, length| text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let hex = |text: &str, length| {
+        text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
     let zero = |text: &str| text.bytes().all(|byte| byte == b'0');
     let sound = hex(version, 2) && version != "ff" && hex(trace, 32) && hex(span, 16) && hex(flags, 2);
     if !sound || zero(trace) || zero(span) || (version == "00" && parts.next().is_some()) {

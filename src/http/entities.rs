@@ -95,9 +95,10 @@ pub async fn put_batch(request: HttpRequest, payload: Payload, front: Data<Front
     check(&front.shared.in_force.get().constitution, &entities, |nth| format!("/{nth}"))?;
     let uids: Vec<EntityUid> = entities.iter().map(|entity| entity.uid.clone()).collect();
     let written = front.shared.database.ask(PutEntities(entities)).await?;
-    let items = uids.iter().zip(&written).map(|(uid, written)| {
-        json!({"uid": uid, "etag": etag(written.version), "created": written.created})
-    });
+    let items = uids
+        .iter()
+        .zip(&written)
+        .map(|(uid, written)| json!({"uid": uid, "etag": etag(written.version), "created": written.created}));
     Ok(HttpResponse::Ok().json(json!({"items": items.collect::<Vec<_>>()})))
 }
 

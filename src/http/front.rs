@@ -72,12 +72,7 @@ impl Front {
         let cache = &shared.settings.cache;
         let cache = RequestCache::new(cache.l1.capacity, cache.default_ttl, shared.versions.clone()).start();
         Self {
-            validator: Validator::start(
-                shared.in_force.get(),
-                cache,
-                shared.entities.clone(),
-                &shared.registry_addr,
-            ),
+            validator: Validator::start(shared.in_force.get(), cache, shared.entities.clone(), &shared.registry_addr),
             audit: AuditLogger::start(shared.committer.clone(), shared.settings.audit.durability),
             shared: shared.clone(),
         }

@@ -48,6 +48,11 @@ pub fn verify<S: Storage>(storage: &S) -> Result<Summary, LedgerError> {
         root: Tip::default().tree.root(),
         torn: None,
     };
+    // Segments are never deleted, so the log begins with its first record.
+    if let Some(first) = firsts.first().copied().filter(|first| *first > 0) {
+        let problem = Problem::Gap { expected: 0, found: first };
+        return Err(Fault { index: 0, segment: segment::name(first), offset: 0, problem }.into());
+    }
     let mut reached: Option<Tip> = None;
     for (number, first) in firsts.iter().enumerate() {
         let name = segment::name(*first);

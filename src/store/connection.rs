@@ -59,6 +59,21 @@ pub fn migrate(path: &Path, busy_timeout: Duration) -> Result<usize, StoreError>
     migrated.map_err(|error| error.at(path))
 }
 
+/// Looks whether [`open`] would take the file, without changing anything. A file that is not there yet is fine.
+pub fn inspect(path: &Path, busy_timeout: Duration) -> Result<(), StoreError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let inspected = measure(path).and_then(|size| {
+        let name = url(path)?.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        let mut conn = Connection::establish(&format!("file:{name}?mode=ro"))?;
+        conn.batch_execute(&format!("PRAGMA busy_timeout = {};", busy_timeout.as_millis()))?;
+        verify(&mut conn, size)?;
+        migrations::is_behind(&mut conn, path).map(|_| ())
+    });
+    inspected.map_err(|error| error.at(path))
+}
+
 fn connect(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
     let size = create_or_measure(path)?;
     let mut conn = Connection::establish(&url(path)?)?;
@@ -111,16 +126,24 @@ pub fn check(conn: &mut Connection) -> Result<(), StoreError> {
 /// The size of the file in bytes; 0 for one that was made just now.
 fn create_or_measure(path: &Path) -> Result<u64, StoreError> {
     let log = with_suffix(path, "-wal");
+    match fs::exists(path) {
+        Ok(true) => measure(path),
+        Err(error) => Err(StoreError::unavailable(error)),
+        Ok(false) if log.exists() => {
+            Err(StoreError::damaged(format!("the file is gone, but its log `{}` is there", log.display())))
+        }
+        Ok(false) => create(path),
+    }
+}
+
+/// The size in bytes of a file that is there.
+fn measure(path: &Path) -> Result<u64, StoreError> {
     match fs::metadata(path) {
         Ok(file) if !file.is_file() => Err(StoreError::unavailable("it is not a file")),
         // SQLite would take it for a new database, and whatever was in it would be gone without a word.
         Ok(file) if file.len() == 0 => Err(StoreError::damaged("the file is empty; remove it to begin a new database")),
         Ok(file) => Ok(file.len()),
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::unavailable(error)),
-        Err(_) if log.exists() => {
-            Err(StoreError::damaged(format!("the file is gone, but its log `{}` is there", log.display())))
-        }
-        Err(_) => create(path),
+        Err(error) => Err(StoreError::unavailable(error)),
     }
 }
 

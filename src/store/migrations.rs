@@ -23,7 +23,8 @@ pub(super) fn run(conn: &mut Connection, path: &Path) -> Result<usize, StoreErro
     write(conn, |conn| Ok(conn.run_pending_migrations(MIGRATIONS).map_err(failed)?.len()))
 }
 
-fn is_behind(conn: &mut Connection, path: &Path) -> Result<bool, StoreError> {
+/// Whether there are migrations to run.
+pub(super) fn is_behind(conn: &mut Connection, path: &Path) -> Result<bool, StoreError> {
     let known = MigrationSource::<Sqlite>::migrations(&MIGRATIONS).map_err(failed)?;
     let applied = conn.applied_migrations().map_err(failed)?;
     match applied.iter().filter(|version| !is_known(&known, version)).min() {

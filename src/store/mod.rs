@@ -18,7 +18,7 @@ use std::num::NonZeroU16;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use connection::{Connection, check, migrate, open};
+pub use connection::{Connection, check, inspect, migrate, open};
 pub use cursor::Cursor;
 pub use entities::{Page, Precondition, StoredEntity, Written};
 pub use error::{Cause, StoreError};

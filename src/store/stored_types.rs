@@ -22,6 +22,12 @@ impl StoredTypes {
         self.0.load().contains(kind)
     }
 
+    /// Whether nothing was ever stored, as far as is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.load().is_empty()
+    }
+
     /// Says that entities of these types are, or are about to be, stored.
     pub fn insert<'a>(&self, kinds: impl IntoIterator<Item = &'a SmolStr>) {
         let known = self.0.load();

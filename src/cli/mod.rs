@@ -1,0 +1,133 @@
+//! The command line: arguments in, exit code out.
+
+mod audit;
+mod check;
+mod constitution;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::daemon::{self, DaemonError, Source};
+use crate::settings;
+use crate::store;
+
+/// Exit code where settings or the constitution are faulty: `EX_CONFIG` of sysexits.h.
+const EXIT_CONFIG: u8 = 78;
+
+/// Exit code where the disk fails: `EX_IOERR` of sysexits.h.
+const EXIT_IO: u8 = 74;
+
+/// Decides whether AI agents may do what they want to do, under a constitution, and records every decision.
+#[derive(Debug, Parser)]
+#[command(name = "acgs", version, arg_required_else_help = false)]
+struct Cli {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Where the settings are.
+#[derive(Debug, Args)]
+struct Place {
+    /// The settings folder [default: $ACGS_SETTINGS, else ./settings if there is one, else /etc/acgs].
+    #[arg(long, global = true, value_name = "DIR")]
+    settings: Option<PathBuf>,
+    /// The profile: NAME.toml over default.toml [default: $ACGS_PROFILE].
+    #[arg(long, global = true, value_name = "NAME")]
+    profile: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon (the default).
+    Serve,
+    /// Check settings, constitution and, unless offline, the database; print every fault.
+    Check {
+        /// Leave the database out.
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Print the settings in force.
+    Settings {
+        /// Say where each came from.
+        #[arg(long)]
+        origins: bool,
+    },
+    /// Bring the database up to date.
+    Migrate,
+    /// Look at a constitution.
+    Constitution(constitution::Command),
+    /// Look at the audit log.
+    Audit(audit::Command),
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let source = Source {
+        folder: settings::folder(cli.place.settings, settings::environment()),
+        profile: settings::profile(cli.place.profile, settings::environment()),
+    };
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => finish(daemon::run(&source)),
+        Command::Check { offline } => check::run(&source, offline),
+        Command::Settings { origins } => show_settings(&source, origins),
+        Command::Migrate => finish(migrate(&source)),
+        Command::Constitution(command) => constitution::run(&command, &source),
+        Command::Audit(command) => audit::run(command, &source),
+    }
+}
+
+fn show_settings(source: &Source, origins: bool) -> ExitCode {
+    match source.load() {
+        Err(faults) => fail(&faults, EXIT_CONFIG),
+        Ok(loaded) if origins => {
+            loaded.origins.iter().for_each(|origin| print_line(&origin.to_string()));
+            ExitCode::SUCCESS
+        }
+        Ok(loaded) => {
+            print_line(loaded.settings.to_string().trim_end());
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn migrate(source: &Source) -> Result<(), DaemonError> {
+    let settings = source.load()?.settings;
+    let options = daemon::store_options(&settings);
+    let migrations = store::migrate(&options.path, options.acquire_timeout)?;
+    print_line(&format!("{migrations} migrations run"));
+    Ok(())
+}
+
+fn finish(outcome: Result<(), DaemonError>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error @ (DaemonError::Settings(_) | DaemonError::Constitution { .. })) => fail(&error, EXIT_CONFIG),
+        Err(error @ (DaemonError::Ledger { .. } | DaemonError::Store(_))) => fail(&error, EXIT_IO),
+        Err(error @ DaemonError::System { .. }) => fail(&error, 1),
+    }
+}
+
+fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    print_fault(error);
+    ExitCode::from(code)
+}
+
+/// To standard error. A reader that is gone wants no more.
+fn print_fault(text: &dyn std::fmt::Display) {
+    use std::io::Write as _;
+    drop(writeln!(std::io::stderr(), "{text}"));
+}
+
+/// To standard output; the command ends where its reader is gone, as in `acgs … | head`.
+fn print_line(text: &str) {
+    use std::io::Write as _;
+    if writeln!(std::io::stdout(), "{text}").is_err() {
+        std::process::exit(0);
+    }
+}

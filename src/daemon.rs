@@ -1,0 +1,301 @@
+//! The composition root: settings → audit log → store → constitution → actors → server → READY; and back in reverse.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix::{Actor, Addr};
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::actors::Mailbox;
+use crate::actors::application_cache::ApplicationCache;
+use crate::actors::committer::{Committer, CommitterThread};
+use crate::actors::database::Database;
+use crate::actors::registry::{Active, Registry, Reload};
+use crate::constitution::Faults as ConstitutionFaults;
+use crate::http::{self, Shared};
+use crate::ledger::{DiskStorage, Ledger, LedgerError, Options};
+use crate::logging::{self, LevelSwitch};
+use crate::settings::{self, DatabaseUrl, Settings};
+use crate::store::{Store, StoreError, StoreOptions};
+
+/// How long a new constitution may take to be in force everywhere.
+const RELOAD_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Where the settings came from, to read them again.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The settings folder.
+    pub folder: PathBuf,
+    /// The profile.
+    pub profile: Option<String>,
+}
+
+/// Why the daemon did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The settings have faults.
+    #[error("{0}")]
+    Settings(#[from] settings::Faults),
+    /// The constitution has faults.
+    #[error("the constitution in `{}` has faults:\n{faults}", .folder.display())]
+    Constitution {
+        /// The bundle's folder.
+        folder: PathBuf,
+        /// All of them.
+        faults: ConstitutionFaults,
+    },
+    /// The audit log cannot be used.
+    #[error("the audit log in `{}` cannot be used: {source}", .folder.display())]
+    Ledger {
+        /// Its folder.
+        folder: PathBuf,
+        /// Why.
+        source: LedgerError,
+    },
+    /// The database cannot be used.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// Something of the system failed.
+    #[error("cannot {action}: {source}")]
+    System {
+        /// What was tried.
+        action: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl Source {
+    /// Reads the settings.
+    pub fn load(&self) -> Result<settings::Loaded, settings::Faults> {
+        Settings::load(&self.folder, self.profile.as_deref(), settings::environment())
+    }
+}
+
+/// The folder of the audit log.
+#[must_use]
+pub fn audit_folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("audit")
+}
+
+/// The options of the store that the settings ask for.
+#[must_use]
+pub fn store_options(settings: &Settings) -> StoreOptions {
+    let DatabaseUrl::Sqlite(path) = &settings.database.url;
+    StoreOptions {
+        path: path.clone(),
+        max_connections: settings.database.pool.size,
+        min_idle: 1,
+        pre_ping: false,
+        recycle: Duration::from_secs(3600),
+        acquire_timeout: settings.database.pool.acquire_timeout,
+    }
+}
+
+/// Runs the daemon until it is told to stop.
+pub fn run(source: &Source) -> Result<(), DaemonError> {
+    let settings = source.load()?.settings;
+    let level = logging::start(&settings.log);
+    let parts = Parts::open(settings)?;
+    let system = actix_web::rt::System::new();
+    system.block_on(parts.serve(source, &level))
+}
+
+/// Everything that is opened before anything is served.
+struct Parts {
+    settings: Arc<Settings>,
+    log: CommitterThread,
+    store: Store,
+    active: Active,
+}
+
+impl Parts {
+    fn open(settings: Settings) -> Result<Self, DaemonError> {
+        // The constitution first: it is what an administrator is most likely to have got wrong.
+        let active = Active::load(&settings.constitution)
+            .map_err(|faults| DaemonError::Constitution { folder: settings.constitution.path.clone(), faults })?;
+        for warning in active.constitution.warnings() {
+            tracing::warn!("constitution: {warning}");
+        }
+        create_data_dir(&settings.data_dir)?;
+        let log = open_log(&settings)?;
+        let store = Store::open(&store_options(&settings))?;
+        if store.types().is_empty() && !active.constitution.seed().is_empty() {
+            store.put_many(active.constitution.seed())?;
+        }
+        Ok(Self { settings: Arc::new(settings), log, store, active })
+    }
+
+    async fn serve(self, source: &Source, level: &LevelSwitch) -> Result<(), DaemonError> {
+        let Self { settings, log, store, active } = self;
+        let mut signals = Signals::new().map_err(system("listen to signals"))?;
+        let listener =
+            http::bind(&settings.http.bind).map_err(system(&format!("listen on `{}`", settings.http.bind)))?;
+        let own_url = listener.url().map_err(system("learn the address listened on"))?;
+        let public_url = settings.http.public_url.as_ref().map_or(own_url.clone(), |url| url.as_str().to_owned());
+
+        let deadline = settings.http.request_timeout;
+        let database = Database::start(store.clone(), database_threads(&settings));
+        let database = Mailbox::new(database, deadline);
+        let entities = ApplicationCache::start(
+            database.clone(),
+            deadline,
+            settings.cache.l3.capacity,
+            settings.cache.default_ttl,
+            store.versions().clone(),
+            store.types().clone(),
+        );
+        let hash = active.constitution.hash();
+        let registry = Registry::new(settings.constitution.clone(), active);
+        let in_force = registry.in_force();
+        let registry = registry.start();
+        let draining = Arc::new(AtomicBool::new(false));
+        let shared = Shared {
+            settings: Arc::clone(&settings),
+            public_url: public_url.trim_end_matches('/').into(),
+            database,
+            registry: Mailbox::new(registry.clone(), RELOAD_DEADLINE),
+            registry_addr: registry.clone(),
+            in_force,
+            committer: log.committer(),
+            entities,
+            versions: store.versions().clone(),
+            in_flight: Arc::new(AtomicUsize::new(0)),
+            draining: Arc::clone(&draining),
+        };
+        let server = listener.serve(shared).map_err(system("start the server"))?;
+        let handle = server.handle();
+        let mut running = actix_web::rt::spawn(server);
+        tracing::info!(url = own_url, %hash, "ready");
+        notify(&[NotifyState::Ready]);
+        loop {
+            tokio::select! {
+                ended = &mut running => {
+                    log.stop();
+                    let cause = ended.map_err(io::Error::other).flatten().err();
+                    let source = cause.unwrap_or_else(|| io::Error::other("it ended by itself"));
+                    return Err(DaemonError::System { action: "go on serving".to_owned(), source });
+                }
+                asked = signals.next() => match asked {
+                    Asked::Reload => reload(source, &settings, &registry, level).await,
+                    Asked::Stop => break,
+                },
+            }
+        }
+        tracing::info!("stopping: requests in progress are finished");
+        draining.store(true, Ordering::Relaxed);
+        notify(&[NotifyState::Stopping]);
+        handle.stop(true).await;
+        // INVARIANT: the log ends after the last worker, so that every answer that left has its record.
+        log.stop();
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Reads settings and constitution again; what is faulty stays as it was.
+async fn reload(source: &Source, started_with: &Settings, registry: &Addr<Registry>, level: &LevelSwitch) {
+    let monotonic = NotifyState::monotonic_usec_now();
+    notify(&match monotonic {
+        Ok(now) => vec![NotifyState::Reloading, now],
+        Err(_) => vec![NotifyState::Reloading],
+    });
+    match source.load() {
+        Err(faults) => tracing::error!("settings are not reloaded:\n{faults}"),
+        Ok(loaded) => {
+            let new = loaded.settings;
+            level.set(&new.log.level);
+            for key in started_with.restart_needed(&new) {
+                tracing::warn!(key, "changed, but takes effect only after a restart");
+            }
+            match registry.send(Reload { settings: Some(new.constitution) }).await {
+                Ok(Ok(reloaded)) => {
+                    tracing::info!(hash = %reloaded.new.0, digest = %reloaded.new.1, "constitution reloaded");
+                }
+                Ok(Err(error)) => tracing::error!(%error, "the constitution stays as it was"),
+                Err(error) => tracing::error!(%error, "the constitution stays as it was"),
+            }
+        }
+    }
+    notify(&[NotifyState::Ready]);
+}
+
+fn open_log(settings: &Settings) -> Result<CommitterThread, DaemonError> {
+    let folder = audit_folder(&settings.data_dir);
+    let storage = DiskStorage::create(&folder).map_err(system(&format!("make `{}`", folder.display())))?;
+    let (ledger, recovery) = Ledger::open(storage.clone(), Options::default())
+        .map_err(|source| DaemonError::Ledger { folder: folder.clone(), source })?;
+    if let Some(torn) = recovery.torn {
+        tracing::warn!(
+            index = torn.index,
+            segment = torn.segment,
+            offset = torn.offset,
+            bytes = torn.bytes,
+            "the audit log ended in a frame that was never acknowledged; it was cut off"
+        );
+    }
+    let audit = &settings.audit;
+    Committer::start(ledger, storage, audit.durability, audit.flush_interval, audit.max_queue.get())
+        .map_err(system("start the audit log's thread"))
+}
+
+/// A query needs a thread and a connection; more threads than connections would only wait.
+fn database_threads(settings: &Settings) -> NonZeroUsize {
+    NonZeroUsize::try_from(settings.database.pool.size).unwrap_or(NonZeroUsize::MIN)
+}
+
+fn create_data_dir(folder: &Path) -> Result<(), DaemonError> {
+    if fs::metadata(folder).is_ok_and(|found| found.is_dir()) {
+        return Ok(());
+    }
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(system(&format!("make `{}`", folder.display())))
+}
+
+fn system(action: &str) -> impl FnOnce(io::Error) -> DaemonError {
+    move |source| DaemonError::System { action: action.to_owned(), source }
+}
+
+/// Tells the service manager, where there is one.
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "the service manager cannot be told");
+    }
+}
+
+/// What a signal asks for.
+enum Asked {
+    Stop,
+    Reload,
+}
+
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            hup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.term.recv() => Asked::Stop,
+            _ = self.int.recv() => Asked::Stop,
+            _ = self.hup.recv() => Asked::Reload,
+        }
+    }
+}

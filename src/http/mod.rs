@@ -1,0 +1,18 @@
+//! The front: parses, asks, answers. The only place that knows status codes.
+
+mod authzen;
+mod body;
+mod constitution;
+mod decide;
+pub mod door;
+mod entities;
+mod front;
+mod health;
+mod page;
+mod problem;
+mod problem_pages;
+mod server;
+mod validate;
+
+pub use front::Shared;
+pub use server::{Bound, bind};

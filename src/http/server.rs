@@ -1,0 +1,146 @@
+//! The route table, and the listener in front of it.
+
+use std::io;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use actix_web::dev::{Server, Service};
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::web::{self, Data, PathConfig, QueryConfig, ServiceConfig};
+use actix_web::{App, HttpServer, Resource, ResponseError, Route};
+use futures_util::future::{Either, ready};
+
+use super::door::Visit;
+use super::front::{Front, Shared};
+use super::problem::{BAD_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
+use super::{authzen, constitution, entities, health, problem_pages, validate};
+use crate::domain::InputFault;
+use crate::settings::Bind;
+
+/// How long a connection may take to send the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an idle connection is kept.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How many connections wait to be accepted.
+const BACKLOG: u32 = 4096;
+
+/// A listener that has its address, before anything is served.
+#[derive(Debug)]
+pub enum Bound {
+    /// A TCP port.
+    Tcp(TcpListener),
+    /// A Unix socket.
+    Unix(std::os::unix::net::UnixListener),
+}
+
+/// Takes the address that the settings name.
+pub fn bind(bind: &Bind) -> io::Result<Bound> {
+    match bind {
+        Bind::Tcp(address) => {
+            let socket = socket2::Socket::new(socket2::Domain::for_address(*address), socket2::Type::STREAM, None)?;
+            socket.set_reuse_address(true)?;
+            socket.bind(&(*address).into())?;
+            socket.listen(BACKLOG.cast_signed())?;
+            Ok(Bound::Tcp(socket.into()))
+        }
+        Bind::Unix(path) => {
+            // A socket left over by a process that is gone. A living one holds the lock of the audit log.
+            match std::fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            std::os::unix::net::UnixListener::bind(path).map(Bound::Unix)
+        }
+    }
+}
+
+impl Bound {
+    /// The URL that reaches this listener from the same host.
+    pub fn url(&self) -> io::Result<String> {
+        match self {
+            Self::Tcp(listener) => Ok(format!("http://{}", listener.local_addr()?)),
+            Self::Unix(_) => Ok("http://localhost".to_owned()),
+        }
+    }
+
+    /// Starts serving.
+    pub fn serve(self, shared: Shared) -> io::Result<Server> {
+        let http = &shared.settings.http;
+        let workers = http.workers.or_else(|| available_parallelism().ok()).map_or(1, std::num::NonZeroUsize::get);
+        let grace = http.shutdown_timeout.as_secs();
+        let server = HttpServer::new(move || {
+            let front = Front::here(&shared);
+            let at_door = Rc::new(front.clone());
+            App::new().app_data(Data::new(front)).configure(routes).wrap_fn(move |request, next| {
+                let (visit, refused) = Visit::enter(&at_door, &request);
+                let answer = match refused {
+                    Some(problem) => Either::Left(ready(Ok(request.into_response(problem.error_response())))),
+                    None => Either::Right(next.call(request)),
+                };
+                async move { Ok(visit.leave(answer.await?)) }
+            })
+        })
+        .workers(workers)
+        .shutdown_timeout(grace)
+        .disable_signals()
+        .client_request_timeout(HEAD_TIMEOUT)
+        .keep_alive(KEEP_ALIVE);
+        let server = match self {
+            Self::Tcp(listener) => server.listen(listener)?,
+            Self::Unix(listener) => server.listen_uds(listener)?,
+        };
+        Ok(server.run())
+    }
+}
+
+/// Every route there is.
+fn routes(config: &mut ServiceConfig) {
+    config
+        .app_data(PathConfig::default().error_handler(|error, _| malformed("", &error.to_string()).into()))
+        .app_data(QueryConfig::default().error_handler(|error, _| malformed("", &error.to_string()).into()))
+        .service(at("/access/v1/evaluation", [(Method::POST, web::post().to(authzen::evaluation))]))
+        .service(at("/access/v1/evaluations", [(Method::POST, web::post().to(authzen::evaluations))]))
+        .service(at("/.well-known/authzen-configuration", [(Method::GET, web::get().to(authzen::configuration))]))
+        .service(at("/v1/validate", [(Method::POST, web::post().to(validate::validate))]))
+        .service(at("/v1/constitution", [(Method::GET, web::get().to(constitution::show))]))
+        .service(at("/v1/constitution/policies", [(Method::GET, web::get().to(constitution::policies))]))
+        .service(at("/v1/constitution/policies/{id}", [(Method::GET, web::get().to(constitution::policy))]))
+        .service(at("/v1/constitution/reload", [(Method::POST, web::post().to(constitution::reload))]))
+        .service(at("/v1/entities", [(Method::GET, web::get().to(entities::list))]))
+        .service(at("/v1/entities/batch", [(Method::POST, web::post().to(entities::put_batch))]))
+        .service(at(
+            "/v1/entities/{type}/{id}",
+            [
+                (Method::GET, web::get().to(entities::show)),
+                (Method::PUT, web::put().to(entities::put)),
+                (Method::DELETE, web::delete().to(entities::remove)),
+            ],
+        ))
+        .service(at("/livez", [(Method::GET, web::get().to(health::livez))]))
+        .service(at("/readyz", [(Method::GET, web::get().to(health::readyz))]))
+        .service(at("/problems/{slug}", [(Method::GET, web::get().to(problem_pages::show))]))
+        .default_service(web::to(|| async { Err::<String, _>(Problem::new(&NOT_FOUND, "there is no such route")) }));
+}
+
+/// A route with its methods; any other method is answered with those it has.
+fn at<const N: usize>(path: &'static str, methods: [(Method, Route); N]) -> Resource {
+    let allowed = methods.iter().map(|(method, _)| method.as_str()).collect::<Vec<_>>().join(", ");
+    let resource = methods.into_iter().fold(web::resource(path), |resource, (_, route)| resource.route(route));
+    resource.default_service(web::to(move || {
+        let allowed = allowed.clone();
+        async move {
+            let problem = Problem::new(&METHOD_NOT_ALLOWED, format!("the route takes {allowed}"));
+            let allow = HeaderValue::from_str(&allowed).unwrap_or_else(|_| HeaderValue::from_static(""));
+            Err::<String, _>(problem.with_header(header::ALLOW, allow))
+        }
+    }))
+}
+
+fn malformed(pointer: &str, detail: &str) -> Problem {
+    Problem::faults(&BAD_REQUEST, vec![InputFault::new(pointer, detail)])
+}
