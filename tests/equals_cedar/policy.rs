@@ -33,12 +33,18 @@ impl Environments {
         Self(environments().into_iter().map(|env| (env.clone(), Path::all(&env))).collect())
     }
 
-    pub fn pick(&self, choices: &mut Choices) -> &Env {
-        &self.0[choices.below(self.0.len())].0
+    /// A few environments, so that questions and policies of one constitution meet often.
+    pub fn some(&self, choices: &mut Choices) -> Vec<usize> {
+        (0..=choices.below(3)).map(|_| choices.below(self.0.len())).collect()
     }
 
-    pub fn policy(&self, choices: &mut Choices, number: usize) -> Policy {
-        let (env, paths) = &self.0[choices.below(self.0.len())];
+    /// The environment of that number.
+    pub fn get(&self, number: usize) -> &Env {
+        &self.0[number].0
+    }
+
+    pub fn policy(&self, choices: &mut Choices, env: usize, number: usize) -> Policy {
+        let (env, paths) = &self.0[env];
         let forbids = choices.chance(40);
         let principle = (forbids || choices.chance(10)).then(|| choices.below(PRINCIPLES.len()));
         let advice = choices.chance(40).then(|| format!("ask for {number}"));
@@ -101,7 +107,8 @@ fn action(choices: &mut Choices, env: &Env) -> (String, bool) {
         0 | 1 => ("action".to_owned(), false),
         2 => (format!("action == {action}"), true),
         3 => (format!("action in {action}"), true),
-        4 => (format!("action in [{AUDIT}, {action}]"), false),
+        4 if action == AUDIT => (format!("action in [{action}]"), true),
+        4 => (format!("action in [Action::\"view\", {action}]"), false),
         _ => (format!("action in {group}"), false),
     }
 }
