@@ -127,3 +127,17 @@ fn a_runaway_hierarchy_is_unavailable() {
     assert_eq!(verdict(4094), "no_permit");
     assert_eq!(verdict(4095), "unavailable: the decision reads more than 4096 entities");
 }
+
+#[test]
+fn a_policy_that_looks_further_than_validation_saw_errs_rather_than_guesses() {
+    // The schema lets no user be in a folder, so that validation takes what follows `&&` for dead.
+    let policies = "@id(\"all\") permit (principal, action, resource);\n\
+                    @id(\"a\") @principle(\"safety\") forbid (principal, action == Action::\"read\", resource)\n\
+                    when { principal.name == \"x\" || (principal in Folder::\"f\" && principal.next.next has colour) };";
+    let constitution = constitution(policies);
+    assert_eq!(constitution.level(), 1);
+    let ann = r#""attrs":{"name":"ann","next":{"type":"User","id":"bob"}},"parents":[{"type":"Folder","id":"f"}]"#;
+    let stored = [entity("User::ann", ann), entity("User::bob", r#""attrs":{"next":{"type":"User","id":"cy"}}"#)];
+    let verdict = constitution.decide(Merge, &ann_reads(""), |uid| stored.iter().find(|entity| entity.uid == *uid));
+    assert_eq!(summary(&verdict), "evaluation_error a: policy `a`: entity `User::\"bob\"` was not read");
+}
