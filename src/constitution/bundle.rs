@@ -51,7 +51,10 @@ impl Bundle {
         let cases = if folder.join("tests").exists() { reader.tree("tests", "toml") } else { Vec::new() };
         match (manifest, schema, reader.faults.is_empty()) {
             (Some(manifest), Some(schema), true) => Ok(Self { manifest, schema, policies, entities, cases }),
-            _ => Err(Faults(reader.faults)),
+            _ => {
+                reader.faults.sort();
+                Err(Faults(reader.faults))
+            }
         }
     }
 

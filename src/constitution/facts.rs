@@ -32,7 +32,7 @@ pub struct Facts {
     action: Value,
     resource: Value,
     context: Value,
-    subject: Data,
+    subject: Option<Data>,
     object: Option<Data>,
     others: HashMap<EntityUid, Data>,
     actions: Arc<Vocabulary>,
@@ -149,8 +149,8 @@ impl Gathering {
                 others.insert(uid, Data { attrs, tags: std::mem::take(&mut found.tags), ancestors });
             }
         }
-        let subject = others.remove(&self.subject).unwrap_or_default();
-        let object = (self.resource != self.subject).then(|| others.remove(&self.resource).unwrap_or_default());
+        let subject = others.remove(&self.subject);
+        let object = others.remove(&self.resource);
         Facts {
             principal: Value::Entity(self.subject),
             action: Value::Entity(self.action),
@@ -322,16 +322,22 @@ impl Facts {
         &self.context
     }
 
-    /// What is known of an entity; `None` where it is not stored and the request says nothing of it.
+    /// What is known of an entity: nothing, where it is absent; `None` where it was not asked for.
     #[must_use]
     pub fn data(&self, uid: &EntityUid) -> Option<&Data> {
         if matches!(&self.principal, Value::Entity(principal) if principal == uid) {
-            return Some(&self.subject);
+            return self.subject.as_ref();
         }
         match (&self.resource, &self.object) {
             (Value::Entity(resource), Some(object)) if resource == uid => Some(object),
             _ => self.others.get(uid),
         }
+    }
+
+    /// Whether `uid` is an action that the schema knows.
+    #[must_use]
+    pub fn is_action(&self, uid: &EntityUid) -> bool {
+        self.actions.action_of(uid).is_some()
     }
 
     /// Whether `uid` is `group` or in it, directly or not.
