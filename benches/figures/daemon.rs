@@ -28,7 +28,7 @@ impl Daemon {
         let notices = data.path().join("notify.sock");
         drop(std::fs::remove_file(&notices));
         let socket = UnixDatagram::bind(&notices)?;
-        socket.set_read_timeout(Some(Duration::from_secs(60)))?;
+        socket.set_read_timeout(Some(Duration::from_mins(1)))?;
         let port = free_port()?;
         let since = Instant::now();
         let child = Command::new(env!("CARGO_BIN_EXE_acgs"))

@@ -10,6 +10,7 @@ mod daemon;
 mod open_loop;
 mod rows;
 
+use std::str::FromStr;
 use std::time::Duration;
 
 /// How long and how often to measure.
@@ -21,8 +22,7 @@ pub struct Effort {
 
 impl Effort {
     fn from_environment() -> Self {
-        let number = |name, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
-        Self { seconds: number("ACGS_BENCH_SECONDS", 5), rounds: number("ACGS_BENCH_ROUNDS", 3) as usize }
+        Self { seconds: number("ACGS_BENCH_SECONDS", 5), rounds: number("ACGS_BENCH_ROUNDS", 3) }
     }
 
     fn open_loop(self) -> Duration {
@@ -30,13 +30,21 @@ impl Effort {
     }
 }
 
+/// A number from the environment.
+fn number<T: FromStr>(name: &str, default: T) -> T {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// One group of figures.
+type Row = fn(Effort) -> Outcome;
+
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 fn main() -> Outcome {
     let effort = Effort::from_environment();
     // Cargo adds `--bench` to what the caller says.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let all: [(&str, fn(Effort) -> Outcome); 7] = [
+    let all: [(&str, Row); 7] = [
         ("start", rows::start),
         ("ratios", rows::ratios),
         ("policies", rows::policies),

@@ -69,10 +69,10 @@ pub fn run(
             overdue.push_back((next, due_at(next)));
             next += 1;
         }
-        while let (Some(connection), false) = (idle.last().copied(), overdue.is_empty()) {
+        while !idle.is_empty() {
             let Some((number, due)) = overdue.pop_front() else { break };
-            send(&mut connections[connection], address, &body(number), due)?;
-            idle.pop();
+            let connection = idle.pop().and_then(|place| connections.get_mut(place)).ok_or("no such connection")?;
+            send(connection, address, &body(number), due)?;
         }
         let ahead = if next < total {
             due_at(next).saturating_duration_since(Instant::now())
@@ -82,7 +82,7 @@ pub fn run(
         poll.poll(&mut events, Some(ahead.saturating_sub(SPIN).max(Duration::ZERO)))?;
         for event in &events {
             let token = event.token().0;
-            if let Some(latency) = receive(&mut connections[token])? {
+            if let Some(latency) = receive(connections.get_mut(token).ok_or("no such connection")?)? {
                 latencies.push(latency);
                 idle.push(token);
             }
@@ -116,7 +116,7 @@ fn receive(connection: &mut Connection) -> Result<Option<Duration>, Box<dyn Erro
     loop {
         match connection.stream.read(&mut chunk) {
             Ok(0) => return Err("the daemon closed a connection".into()),
-            Ok(read) => connection.received.extend_from_slice(&chunk[..read]),
+            Ok(read) => connection.received.extend_from_slice(chunk.get(..read).unwrap_or_default()),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
             Err(error) => return Err(error.into()),
         }

@@ -171,7 +171,7 @@ fn with_users(count: u64, constitution: &Path) -> Result<Daemon, Box<dyn Error>>
         max_connections: std::num::NonZeroU32::MIN,
         min_idle: 1,
         pre_ping: false,
-        recycle: Duration::from_secs(3600),
+        recycle: Duration::from_hours(1),
         acquire_timeout: Duration::from_secs(10),
     })?;
     let user = |number: u64| {

@@ -16,8 +16,9 @@ mod world;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
-use acgs::constitution::{Bundle, Constitution, RequestProperties, Source};
+use acgs::constitution::{Bundle, Constitution, Source};
 use acgs::domain::{Entity, EntityUid, Evaluation, Finding, Object, UnknownMembers, Verdict};
+use acgs::settings::RequestProperties;
 use cedar_policy::Schema;
 use proptest::prelude::any;
 use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm, TestCaseError, TestRng, TestRunner};

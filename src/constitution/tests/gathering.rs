@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::constitution::RequestProperties::Merge;
+use crate::settings::RequestProperties::Merge;
 
 /// Ann's manager is Bob, his is Cy, and so on; each is in a group of a group.
 fn organisation() -> Vec<Entity> {

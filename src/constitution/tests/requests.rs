@@ -1,7 +1,7 @@
 //! Requests held against the schema and the store: what does not fit, what wins, what is left out.
 
 use super::*;
-use crate::constitution::RequestProperties::{self, Ignore, Merge};
+use crate::settings::RequestProperties::{self, Ignore, Merge};
 
 const DOCUMENT: &str = r#""type":"Document","id":"d""#;
 const READ: &str = r#""name":"read""#;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use super::*;
-use crate::constitution::RequestProperties;
 use crate::constitution::facts::Facts;
+use crate::settings::RequestProperties;
 
 fn gathered(constitution: &Constitution, evaluation: &Evaluation, stored: &[Entity]) -> Facts {
     let stored: HashMap<&EntityUid, &Entity> = stored.iter().map(|entity| (&entity.uid, entity)).collect();
