@@ -76,7 +76,11 @@ impl Bound {
         let server = HttpServer::new(move || {
             let front = Front::here(&shared);
             let at_door = Rc::new(front.clone());
-            App::new().app_data(Data::new(front)).configure(routes).wrap_fn(move |request, next| {
+            App::new().app_data(Data::new(front)).configure(routes).wrap_fn(move |mut request, next| {
+                // RFC 9110, section 9.3.2: as GET; the body is left out where the answer is written.
+                if request.method() == Method::HEAD {
+                    request.head_mut().method = Method::GET;
+                }
                 let (visit, refused) = Visit::enter(&at_door, &request);
                 let answer = match refused {
                     Some(problem) => Either::Left(ready(Ok(request.into_response(problem.error_response())))),
@@ -129,7 +133,8 @@ fn routes(config: &mut ServiceConfig) {
 
 /// A route with its methods; any other method is answered with those it has.
 fn at<const N: usize>(path: &'static str, methods: [(Method, Route); N]) -> Resource {
-    let allowed = methods.iter().map(|(method, _)| method.as_str()).collect::<Vec<_>>().join(", ");
+    let names = methods.iter().map(|(method, _)| if *method == Method::GET { "GET, HEAD" } else { method.as_str() });
+    let allowed = names.collect::<Vec<_>>().join(", ");
     let resource = methods.into_iter().fold(web::resource(path), |resource, (_, route)| resource.route(route));
     resource.default_service(web::to(move || {
         let allowed = allowed.clone();
