@@ -174,7 +174,9 @@ impl From<StoreError> for Problem {
             StoreError::Missing(_) => Self::new(&NOT_FOUND, error.to_string()),
             StoreError::Stale { .. } | StoreError::Exists(_) => Self::new(&STALE, error.to_string()),
             StoreError::Twice(_) => Self::faults(&BAD_REQUEST, vec![InputFault::new("", error.to_string())]),
-            StoreError::Cursor => Self::faults(&BAD_REQUEST, vec![InputFault::new("/cursor", error.to_string())]),
+            StoreError::Cursor => {
+                Self::faults(&BAD_REQUEST, vec![InputFault::new("/cursor", "is not one that this list gave")])
+            }
             StoreError::Busy(_) | StoreError::Late => Self::new(&UNAVAILABLE, error.to_string()),
             StoreError::Damaged { .. }
             | StoreError::DamagedEntity { .. }

@@ -7,6 +7,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_web::dev::{Server, Service};
+use actix_web::error::QueryPayloadError;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, Data, PathConfig, QueryConfig, ServiceConfig};
@@ -106,7 +107,7 @@ impl Bound {
 fn routes(config: &mut ServiceConfig) {
     config
         .app_data(PathConfig::default().error_handler(|error, _| malformed("", &error.to_string()).into()))
-        .app_data(QueryConfig::default().error_handler(|error, _| malformed("", &error.to_string()).into()))
+        .app_data(QueryConfig::default().error_handler(|error, _| malformed_query(&error).into()))
         .service(at("/access/v1/evaluation", [(Method::POST, web::post().to(authzen::evaluation))]))
         .service(at("/access/v1/evaluations", [(Method::POST, web::post().to(authzen::evaluations))]))
         .service(at("/.well-known/authzen-configuration", [(Method::GET, web::get().to(authzen::configuration))]))
@@ -144,6 +145,13 @@ fn at<const N: usize>(path: &'static str, methods: [(Method, Route); N]) -> Reso
             Err::<String, _>(problem.with_header(header::ALLOW, allow))
         }
     }))
+}
+
+fn malformed_query(error: &QueryPayloadError) -> Problem {
+    match error {
+        QueryPayloadError::Deserialize(cause) => malformed("", &format!("the query cannot be read: {cause}")),
+        other => malformed("", &other.to_string()),
+    }
 }
 
 fn malformed(pointer: &str, detail: &str) -> Problem {
