@@ -92,7 +92,7 @@ impl Gathering {
             None => vocabulary.record("context", &evaluation.context, &action.context, Required::Demanded),
             Some(context) => vocabulary.record("context", &context, &action.context, Required::Demanded),
         };
-        let context = context.map_err(invalid)?;
+        let context = context.map_err(|misfit| invalid(&misfit))?;
         let mut properties = Vec::new();
         if mode == RequestProperties::Merge {
             for (owner, party, declared) in
@@ -100,7 +100,7 @@ impl Gathering {
             {
                 if !party.properties.is_empty() {
                     let record = vocabulary.record(owner, &party.properties, &declared.attrs, Required::Waived);
-                    properties.push((party.uid.clone(), record.map_err(invalid)?));
+                    properties.push((party.uid.clone(), record.map_err(|misfit| invalid(&misfit))?));
                 }
             }
         }
@@ -129,7 +129,7 @@ impl Gathering {
     pub fn supply<'a>(&mut self, entities: impl IntoIterator<Item = Option<&'a Entity>>) -> Result<(), Box<Verdict>> {
         for (uid, entity) in std::mem::take(&mut self.wanted).into_iter().zip(entities) {
             let found = match entity {
-                Some(entity) => self.read(&uid, entity).map_err(invalid)?,
+                Some(entity) => self.read(&uid, entity).map_err(|misfit| invalid(&misfit))?,
                 None => Found::default(),
             };
             let found = self.with_properties(&uid, found);
@@ -302,7 +302,8 @@ fn with_action(context: &Object, properties: &Object) -> Option<Object> {
     Some(context)
 }
 
-fn invalid(misfit: Misfit) -> Box<Verdict> {
+#[expect(clippy::unnecessary_box_returns, reason = "errors of this size are boxed where they are made")]
+fn invalid(misfit: &Misfit) -> Box<Verdict> {
     Box::new(Verdict::deny(Reason::InvalidProperties, misfit.to_string()))
 }
 

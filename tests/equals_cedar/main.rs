@@ -62,7 +62,7 @@ fn every_verdict_is_the_one_that_cedar_comes_to() {
         cases,
         source_file: Some(file!()),
         failure_persistence: Some(Box::new(persistence)),
-        max_shrink_iters: 2000,
+        max_shrink_time: 30_000,
         ..Config::default()
     };
     let (schema, _) = Schema::from_cedarschema_str(schema::SCHEMA).unwrap();
@@ -101,7 +101,7 @@ fn check(bytes: &[u8], schema: &Schema, environments: &Environments, tally: &mut
         return Ok(());
     }
     let reference = Reference::new(&policies);
-    let entities: HashMap<EntityUid, Entity> = store.iter().map(|(uid, _)| stored(&store, *uid)).collect();
+    let entities: HashMap<EntityUid, Entity> = store.keys().map(|uid| stored(&store, *uid)).collect();
     let bundle = bundle(&policies);
     let mut constitution = Constitution::from_bundle(&bundle)
         .map_err(|faults| TestCaseError::fail(format!("{faults}\n{:#?}", bundle.policies)))?;
@@ -170,13 +170,13 @@ fn assert_everything_occurred(tally: &Tally, cases: usize) {
 }
 
 fn bundle(policies: &[Policy]) -> Bundle {
-    let mut manifest = "name = \"random\"\nversion = \"1\"\n".to_owned();
-    for (id, enforcement, severity, weight) in PRINCIPLES {
-        manifest += &format!(
+    let principles = PRINCIPLES.map(|(id, enforcement, severity, weight)| {
+        format!(
             "[[principle]]\nid = \"{id}\"\ntitle = \"t\"\ntext = \"t\"\ncategory = \"c\"\nseverity = \"{severity}\"\n\
              enforcement = \"{enforcement}\"\nweight = {weight}\n"
-        );
-    }
+        )
+    });
+    let manifest = format!("name = \"random\"\nversion = \"1\"\n{}", principles.concat());
     let source = |file: &str, text: String| Source { file: file.to_owned(), text };
     let file = |policies: &[Policy]| policies.iter().map(Policy::annotated).collect::<Vec<_>>().join("\n");
     let (first, second) = policies.split_at(policies.len() / 2);
