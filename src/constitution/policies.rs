@@ -135,7 +135,7 @@ fn annotate<'a>(
         let place = first.fault("").to_string();
         return fault(format!("policy `{id}` is there twice, first at {}", place.trim_end_matches(": ")));
     }
-    let policy = policy.new_id(PolicyId::new(&id));
+    let policy = policy.clone().new_id(PolicyId::new(&id));
     written.insert(id, Written { source, offset, policy, principle });
 }
 
@@ -162,8 +162,7 @@ fn validate(
                 ValidationError::EntityDerefLevelViolation(_) => {
                     deeper.insert(id, error);
                 }
-                _ if level == 0 => faults.extend(located(written, &id, error)),
-                _ => {}
+                _ => faults.extend(located(written, &id, error)),
             }
         }
         if level == 0 {
