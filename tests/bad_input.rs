@@ -1,5 +1,10 @@
 //! Hostile and clumsy callers: whatever they send, the daemon names the fault and goes on.
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test ends where an answer is not as it must be")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test ends where an answer is not as it must be"
+)]
 
 mod harness;
 

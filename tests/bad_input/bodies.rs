@@ -49,7 +49,7 @@ fn a_body_that_cannot_be_read_is_refused_with_the_reason_and_the_place() {
         (
             "a bare NUL in text",
             with("helper", "\0").into(),
-            "control character (\\u0000-\\u001F) found while parsing a string at line 1 column 33",
+            "control character (\\u0000-\\u001F) found while parsing a string at line 1 column 34",
         ),
     ];
     let daemon = TestDaemon::start();
