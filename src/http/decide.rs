@@ -6,7 +6,7 @@ use actix_web::http::header::HeaderMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::door::CONSTITUTIONAL_HASH;
+use super::door;
 use super::front::Front;
 use super::problem::{Problem, UNAVAILABLE};
 use crate::actors::audit_logger::{AuditError, FirstIndex, Record};
@@ -48,8 +48,8 @@ pub async fn decide(
     mut evaluations: Vec<Evaluation>,
     stop_at: Option<bool>,
 ) -> Result<Recorded, Problem> {
-    if let Some(claim) = headers.get(&CONSTITUTIONAL_HASH) {
-        let claim: Box<str> = String::from_utf8_lossy(claim.as_bytes()).into();
+    if let Some(claim) = door::claimed_hash(headers) {
+        let claim: Box<str> = claim.into();
         for evaluation in &mut evaluations {
             evaluation.claims.header = Some(claim.clone());
         }

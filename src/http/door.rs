@@ -1,5 +1,6 @@
 //! The door: every request comes in and every answer goes out here.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -98,8 +99,8 @@ fn refuse(front: &Front, request: &ServiceRequest, before: usize) -> Option<Prob
     }
     let active = front.shared.in_force.get();
     let hash = active.constitution.hash();
-    match request.headers().get(&CONSTITUTIONAL_HASH) {
-        Some(claim) if claim.as_bytes() != hash.as_str().as_bytes() => {
+    match claimed_hash(request.headers()) {
+        Some(claim) if claim != hash.as_str() => {
             Some(Problem::new(&CONFLICT, format!("the constitution in force is `{hash}`")))
         }
         None if active.hash_enforcement == HashEnforcement::Required => Some(Problem::new(
@@ -108,6 +109,12 @@ fn refuse(front: &Front, request: &ServiceRequest, before: usize) -> Option<Prob
         )),
         _ => None,
     }
+}
+
+/// The constitution that the caller believes in. Where it names several, all of them: that is never the one in force.
+pub fn claimed_hash(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+    let claims = headers.get_all(&CONSTITUTIONAL_HASH).map(|claim| String::from_utf8_lossy(claim.as_bytes()));
+    claims.reduce(|all, claim| format!("{all}, {claim}").into())
 }
 
 /// Whether every `%` begins two hex digits, and all that they stand for is UTF-8.
