@@ -22,7 +22,7 @@ use crate::constitution::Faults as ConstitutionFaults;
 use crate::http::{self, Shared};
 use crate::ledger::{DiskStorage, Ledger, LedgerError, Options};
 use crate::logging::{self, LevelSwitch};
-use crate::settings::{self, DatabaseUrl, Settings};
+use crate::settings::{self, Bind, DatabaseUrl, Settings};
 use crate::store::{Store, StoreError, StoreOptions};
 
 /// How long a new constitution may take to be in force everywhere.
@@ -174,7 +174,11 @@ impl Parts {
         let handle = server.handle();
         let mut running = actix_web::rt::spawn(server);
         tracing::info!(url = own_url, %hash, "ready");
-        notify(&[NotifyState::Ready]);
+        let place = match &settings.http.bind {
+            Bind::Tcp(_) => own_url,
+            bind @ Bind::Unix(_) => bind.to_string(),
+        };
+        notify(&[NotifyState::Ready, NotifyState::Status(&format!("listening on {place}"))]);
         loop {
             tokio::select! {
                 ended = &mut running => {

@@ -1,0 +1,359 @@
+//! The real binary in a throwaway folder, and a small client for it.
+//!
+//! Nothing here sleeps or polls: the daemon says `READY=1` on a `NOTIFY_SOCKET` as it does under systemd, and the end of
+//! its standard error says that it is gone.
+//!
+//! ```ignore
+//! let daemon = Setup::new().set("http.max_in_flight", 1).start();
+//! assert_eq!(daemon.get("/livez").status, 200);
+//! assert!(daemon.stop().success());
+//! ```
+#![allow(
+    dead_code,
+    unused_imports,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "each test binary uses the part it needs, and a test ends where its harness fails"
+)]
+
+mod http;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Read;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+pub use http::{Answer, Connection, Request};
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// No event is waited for longer than this; reaching it is a failure, never a way to wait.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the harness tells itself on the daemon's socket when the daemon has ended.
+const GONE: &str = "GONE=1";
+
+/// The repository.
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// How to start a daemon: the shipped settings, a data folder of its own, any free port, and what a test changes.
+///
+/// It can be started again and again: the data folder lasts as long as the setup or a daemon made from it.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    settings: PathBuf,
+    data: Arc<TempDir>,
+    environment: BTreeMap<String, String>,
+}
+
+impl Setup {
+    /// The shipped settings with an empty data folder.
+    pub fn new() -> Self {
+        let data = Arc::new(tempfile::tempdir().unwrap());
+        let setup = Self { settings: repository().join("settings"), data, environment: BTreeMap::new() };
+        setup.set("http.bind", "127.0.0.1:0").set("http.workers", 2)
+    }
+
+    /// With another settings folder.
+    pub fn settings(self, folder: impl Into<PathBuf>) -> Self {
+        Self { settings: folder.into(), ..self }
+    }
+
+    /// With one setting changed, by its variable.
+    pub fn set(self, key: &str, value: impl fmt::Display) -> Self {
+        let name = format!("ACGS_{}", key.replace('.', "__").to_uppercase());
+        self.env(&name, value)
+    }
+
+    /// With a variable in the daemon's environment, which has no other.
+    pub fn env(mut self, name: &str, value: impl fmt::Display) -> Self {
+        self.environment.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// With the constitution in this folder, whatever its hash.
+    pub fn constitution(self, folder: &Path) -> Self {
+        self.set("constitution.path", folder.display()).set("constitution.expected_hash", "")
+    }
+
+    /// Listening on a Unix socket in the data folder.
+    pub fn unix(self) -> Self {
+        let path = self.data_dir().join("acgs.sock");
+        std::fs::create_dir_all(self.data_dir()).unwrap();
+        self.set("http.bind", format_args!("unix:{}", path.display()))
+    }
+
+    /// The data folder. The first start makes it.
+    pub fn data_dir(&self) -> PathBuf {
+        self.data.path().join("data")
+    }
+
+    /// The command with these arguments, as this setup would start it.
+    pub fn command<S: AsRef<std::ffi::OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_acgs"));
+        command
+            .current_dir(self.data.path())
+            .env_clear()
+            .env("ACGS_SETTINGS", &self.settings)
+            .env("ACGS_DATA_DIR", self.data_dir())
+            .envs(&self.environment)
+            .args(arguments)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run<S: AsRef<std::ffi::OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Starts the daemon and waits until it is ready.
+    #[track_caller]
+    pub fn start(&self) -> TestDaemon {
+        self.try_start().unwrap_or_else(|refused| panic!("the daemon did not start: {refused}"))
+    }
+
+    /// Starts the daemon and waits until it is ready, or has ended.
+    #[track_caller]
+    pub fn try_start(&self) -> Result<TestDaemon, Refused> {
+        let runtime = tempfile::tempdir().unwrap();
+        let path = runtime.path().join("notify");
+        let notifications = UnixDatagram::bind(&path).unwrap();
+        notifications.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut command = self.command(["serve"]);
+        let mut child = command.env("NOTIFY_SOCKET", &path).stderr(Stdio::piped()).spawn().unwrap();
+        let errors = Errors::read(child.stderr.take().unwrap(), path);
+        let mut daemon = TestDaemon {
+            child,
+            errors,
+            notifications,
+            address: Address::Tcp(SocketAddr::from(([0; 4], 0))),
+            _folders: (Arc::clone(&self.data), runtime),
+        };
+        match daemon.told_or_gone("READY=1") {
+            Some(told) => {
+                daemon.address = Address::read(&told);
+                Ok(daemon)
+            }
+            None => Err(Refused { status: daemon.child.wait().unwrap(), stderr: daemon.stderr() }),
+        }
+    }
+}
+
+/// How a daemon ended that never became ready.
+#[derive(Debug)]
+pub struct Refused {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// All it wrote to standard error.
+    pub stderr: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}", self.status, self.stderr)
+    }
+}
+
+/// A running daemon. It ends with the test; where the test fails, what it logged is shown.
+#[derive(Debug)]
+pub struct TestDaemon {
+    child: Child,
+    errors: Errors,
+    notifications: UnixDatagram,
+    address: Address,
+    _folders: (Arc<TempDir>, TempDir),
+}
+
+/// Where a daemon listens.
+#[derive(Debug, Clone)]
+enum Address {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// From the `STATUS=` that comes with `READY=1`.
+    fn read(told: &str) -> Self {
+        let status = told.lines().find_map(|line| line.strip_prefix("STATUS=listening on "));
+        let place = status.unwrap_or_else(|| panic!("the daemon does not say where it listens: {told}"));
+        match (place.strip_prefix("http://"), place.strip_prefix("unix:")) {
+            (Some(address), _) => {
+                let mut address: SocketAddr = address.parse().unwrap();
+                if address.ip().is_unspecified() {
+                    address.set_ip([127, 0, 0, 1].into());
+                }
+                Self::Tcp(address)
+            }
+            (_, Some(path)) => Self::Unix(path.into()),
+            _ => panic!("the daemon listens at an unknown kind of place: {place}"),
+        }
+    }
+}
+
+impl TestDaemon {
+    /// A daemon with the shipped settings.
+    #[track_caller]
+    pub fn start() -> Self {
+        Setup::new().start()
+    }
+
+    /// `GET`
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Answer {
+        self.ask(&Request::get(path))
+    }
+
+    /// `POST` of JSON.
+    #[track_caller]
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        self.ask(&Request::post(path).json(body))
+    }
+
+    /// `PUT` of JSON.
+    #[track_caller]
+    pub fn put(&self, path: &str, body: &Value) -> Answer {
+        self.ask(&Request::put(path).json(body))
+    }
+
+    /// `DELETE`
+    #[track_caller]
+    pub fn delete(&self, path: &str) -> Answer {
+        self.ask(&Request::delete(path))
+    }
+
+    /// Asks on a connection of its own.
+    #[track_caller]
+    pub fn ask(&self, request: &Request) -> Answer {
+        self.connect().ask(request)
+    }
+
+    /// A new connection.
+    #[track_caller]
+    pub fn connect(&self) -> Connection {
+        self.try_connect().unwrap()
+    }
+
+    /// A new connection, where the daemon may be gone.
+    pub fn try_connect(&self) -> std::io::Result<Connection> {
+        match &self.address {
+            Address::Tcp(address) => Connection::new(TcpStream::connect(address)?),
+            Address::Unix(path) => Connection::new(UnixStream::connect(path)?),
+        }
+    }
+
+    /// The TCP address it listens at.
+    #[track_caller]
+    pub fn address(&self) -> SocketAddr {
+        match &self.address {
+            Address::Tcp(address) => *address,
+            Address::Unix(path) => panic!("the daemon listens at `{}`", path.display()),
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has written to standard error.
+    pub fn stderr(&self) -> String {
+        self.errors.text()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until it tells its service manager this, such as `READY=1` after a reload.
+    #[track_caller]
+    pub fn wait_for(&self, told: &str) -> String {
+        self.told_or_gone(told).unwrap_or_else(|| panic!("the daemon ended before it said `{told}`"))
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn wait(mut self) -> ExitStatus {
+        while self.told_or_gone(GONE).is_some() {}
+        self.child.wait().unwrap()
+    }
+
+    /// Stops it as systemd does, and waits for its end.
+    #[track_caller]
+    pub fn stop(self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// Kills it, so that it can do nothing more, and waits until it is gone.
+    pub fn kill(self) {
+        self.signal(Signal::KILL);
+        self.wait();
+    }
+
+    /// The notification with this line; nothing where the daemon has ended.
+    #[track_caller]
+    fn told_or_gone(&self, line: &str) -> Option<String> {
+        let mut buffer = [0; 4096];
+        loop {
+            let length = self.notifications.recv(&mut buffer);
+            let length = length.unwrap_or_else(|error| panic!("the daemon never said `{line}`: {error}"));
+            let told = std::str::from_utf8(buffer.get(..length).unwrap()).unwrap();
+            if told == GONE {
+                return None;
+            }
+            if told.lines().any(|told| told == line) {
+                return Some(told.to_owned());
+            }
+        }
+    }
+}
+
+impl Drop for TestDaemon {
+    fn drop(&mut self) {
+        // Both do nothing where the process has been waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("---- the daemon's standard error\n{}----", self.stderr());
+        }
+    }
+}
+
+/// What a daemon writes to standard error.
+#[derive(Debug)]
+struct Errors {
+    text: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Errors {
+    /// Reads to the end, and then says on the notification socket that the daemon is gone.
+    fn read(mut from: impl Read + Send + 'static, socket: PathBuf) -> Self {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let into = Arc::clone(&text);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 8192];
+            while let Ok(length @ 1..) = from.read(&mut buffer) {
+                into.lock().unwrap().extend_from_slice(buffer.get(..length).unwrap());
+            }
+            // The test may be over.
+            let _ = UnixDatagram::unbound().and_then(|from| from.send_to(GONE.as_bytes(), socket));
+        });
+        Self { text }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.text.lock().unwrap()).into_owned()
+    }
+}
