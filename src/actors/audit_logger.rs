@@ -113,7 +113,9 @@ impl MessageResponse<AuditLogger, Record> for Recorded {
         match self.0 {
             Answer::Later(waiting, records) => waiting.borrow_mut().push_back(Waiter { records, answer }),
             // Who asked may be gone; then nobody waits.
-            Answer::Now(outcome) => drop(answer.map(|answer| answer.send(outcome))),
+            Answer::Now(outcome) => {
+                let _ = answer.map(|answer| answer.send(outcome));
+            }
         }
     }
 }
@@ -144,7 +146,7 @@ impl Handler<Durable> for AuditLogger {
             let outcome = durable.outcome.clone().map(|first| Some(first + u64::from(answered)));
             answered += waiter.records;
             // Who asked may have given up; the record stands all the same.
-            drop(waiter.answer.map(|answer| answer.send(outcome)));
+            let _ = waiter.answer.map(|answer| answer.send(outcome));
         }
     }
 }

@@ -50,7 +50,9 @@ pub async fn decide(
 ) -> Result<Recorded, Problem> {
     if let Some(claim) = headers.get(&CONSTITUTIONAL_HASH) {
         let claim: Box<str> = String::from_utf8_lossy(claim.as_bytes()).into();
-        evaluations.iter_mut().for_each(|evaluation| evaluation.claims.header = Some(claim.clone()));
+        for evaluation in &mut evaluations {
+            evaluation.claims.header = Some(claim.clone());
+        }
     }
     let job = decide_and_record(front, evaluations.into(), stop_at);
     match tokio::time::timeout(front.deadline(), job).await {
