@@ -58,7 +58,7 @@ impl Visit {
             front: Rc::clone(front),
             id: request_id(headers),
             trace: headers.get(&TRACEPARENT).and_then(|parent| continue_trace(parent.to_str().ok()?)),
-            plain: request.path().starts_with("/access/"),
+            plain: routed_path(request).starts_with("/access/"),
             _place: place,
         };
         (visit, refuse(front, request, before))
@@ -80,9 +80,15 @@ impl Visit {
     }
 }
 
+/// The path as the route table sees it, percent-decoded: who wrote `/%76%31/entities` comes to the same route, so the
+/// same rules have to hold.
+fn routed_path(request: &ServiceRequest) -> &str {
+    request.match_info().as_str()
+}
+
 /// Why a request is not let in, if it is not.
 fn refuse(front: &Front, request: &ServiceRequest, before: usize) -> Option<Problem> {
-    let path = request.path();
+    let path = routed_path(request);
     let limit = front.shared.settings.http.max_in_flight.get();
     if before >= limit && !matches!(path, "/livez" | "/readyz") {
         return Some(Problem::overloaded(format!("{limit} requests are in progress")));
