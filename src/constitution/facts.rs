@@ -9,19 +9,10 @@ use super::coerce::{Misfit, Required};
 use super::value::{Record, Value};
 use super::vocabulary::{Action, EntityType, Vocabulary};
 use crate::domain::{Entity, EntityUid, Evaluation, Json, Object, Party, Reason, Verdict};
+use crate::settings::RequestProperties;
 
 /// How many entities one decision may read; more is a runaway hierarchy.
 pub const MAX_ENTITIES: usize = 4096;
-
-/// What to do with the properties of subject and resource that a request brings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum RequestProperties {
-    /// They fill attributes that the stored entity does not have: what is stored always wins.
-    #[default]
-    Merge,
-    /// They are dropped.
-    Ignore,
-}
 
 /// What is known of one entity.
 #[derive(Debug, Default)]
