@@ -57,7 +57,7 @@ impl Visit {
             front: Rc::clone(front),
             id: request_id(headers),
             trace: headers.get(&TRACEPARENT).and_then(|parent| continue_trace(parent.to_str().ok()?)),
-            plain: request.path().starts_with("/access/"),
+            plain: path(request).starts_with("/access/"),
             _place: place,
         };
         (visit, refuse(front, request, before))
@@ -78,9 +78,14 @@ impl Visit {
     }
 }
 
+/// The path as routes are matched with it: decoded, so that no way of writing it leads around the door.
+fn path(request: &ServiceRequest) -> &str {
+    request.match_info().as_str()
+}
+
 /// Why a request is not let in, if it is not.
 fn refuse(front: &Front, request: &ServiceRequest, before: usize) -> Option<Problem> {
-    let path = request.path();
+    let path = path(request);
     let limit = front.shared.settings.http.max_in_flight.get();
     if before >= limit && !matches!(path, "/livez" | "/readyz") {
         return Some(Problem::overloaded(format!("{limit} requests are in progress")));
