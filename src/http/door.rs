@@ -115,6 +115,7 @@ fn refuse(front: &Front, request: &ServiceRequest, before: usize) -> Option<Prob
 }
 
 /// The constitution that the caller believes in. Where it names several, all of them: that is never the one in force.
+#[must_use]
 pub fn claimed_hash(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     let claims = headers.get_all(&CONSTITUTIONAL_HASH).map(|claim| String::from_utf8_lossy(claim.as_bytes()));
     claims.reduce(|all, claim| format!("{all}, {claim}").into())
