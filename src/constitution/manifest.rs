@@ -56,7 +56,8 @@ struct Head {
 }
 
 impl Manifest {
-    /// Reads a manifest; what is wrong with it goes to `faults`.
+    /// Reads a manifest; what is wrong with it goes to `faults`. There is one also where something is wrong, as long as
+    /// it says which principles there are, so that policies can be held against them.
     pub fn parse(source: &Source, faults: &mut Vec<Fault>) -> Option<Self> {
         let before = faults.len();
         let (mut root, errors) = DeTable::parse_recoverable(&source.text);
@@ -74,25 +75,30 @@ impl Manifest {
             parsed.map_err(|error| faults.push(at(source, hash.span().start, &format!("`hash`: {error}")))).ok()
         });
         let principles = principles_of(source, principles, faults);
-        let head = head.filter(|_| faults.len() == before)?;
+        let (head, principles) = (head?, principles?);
         Some(Self { name: head.name, version: head.version, hash, principles })
     }
 }
 
-fn principles_of(source: &Source, value: Option<Spanned<DeValue<'_>>>, faults: &mut Vec<Fault>) -> Vec<Principle> {
+fn principles_of(
+    source: &Source,
+    value: Option<Spanned<DeValue<'_>>>,
+    faults: &mut Vec<Fault>,
+) -> Option<Vec<Principle>> {
     let value = value.filter(|value| value.get_ref().as_array().is_none_or(|items| !items.is_empty()));
     let Some(value) = value else {
         faults.push(Fault::of_file(&source.file, "has no `[[principle]]`"));
-        return Vec::new();
+        return None;
     };
     let start = value.span().start;
     let DeValue::Array(items) = value.into_inner() else {
         faults.push(at(source, start, "`principle` must be written as `[[principle]]`"));
-        return Vec::new();
+        return None;
     };
     let mut ids = HashSet::new();
     let mut principles = Vec::new();
     let before = faults.len();
+    let count = items.len();
     for item in items {
         let start = item.span().start;
         let Some(principle) = read::<Principle>(source, item, faults) else {
@@ -114,7 +120,7 @@ fn principles_of(source: &Source, value: Option<Spanned<DeValue<'_>>>, faults: &
     if faults.len() == before && (sum - 1.0).abs() > WEIGHT_TOLERANCE {
         faults.push(Fault::of_file(&source.file, format!("the weights of all principles make {sum}, not 1")));
     }
-    principles
+    Some(principles).filter(|principles| principles.len() == count)
 }
 
 fn read<'de, T: Deserialize<'de>>(source: &Source, value: Spanned<DeValue<'de>>, faults: &mut Vec<Fault>) -> Option<T> {

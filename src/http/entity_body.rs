@@ -83,8 +83,32 @@ impl Reader {
     fn optional(&mut self, pointer: &str, value: Option<&Json>) -> Option<Object> {
         match value {
             None => Some(Object::default()),
-            Some(Json::Object(object)) => Some(object.clone()),
+            Some(value @ Json::Object(object)) => {
+                self.values(pointer, value);
+                Some(object.clone())
+            }
             Some(other) => self.fault(pointer, format!("must be an object, not {}", other.type_name())),
+        }
+    }
+
+    /// Refuses the values that Cedar does not have, at any depth.
+    fn values(&mut self, pointer: &str, value: &Json) {
+        match value {
+            Json::Null | Json::Float(_) => {
+                let allowed = "must be a boolean, a 64-bit integer, a string, an array or an object";
+                self.faults.push(InputFault::new(pointer, format!("{allowed}, not {}", value.type_name())));
+            }
+            Json::Bool(_) | Json::Int(_) | Json::Str(_) => {}
+            Json::Array(items) => {
+                for (nth, item) in items.iter().enumerate() {
+                    self.values(&step(pointer, &nth.to_string()), item);
+                }
+            }
+            Json::Object(object) => {
+                for (key, item) in object.iter() {
+                    self.values(&step(pointer, key), item);
+                }
+            }
         }
     }
 

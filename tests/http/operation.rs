@@ -1,0 +1,137 @@
+//! Health, problem pages, where the daemon listens, and how it stops.
+
+use serde_json::json;
+
+use super::harness::{Request, Setup, Signal, TestDaemon};
+use super::{EVALUATION, EVALUATIONS, asked, decision, permitted, problem};
+
+#[test]
+fn health_is_plain_text_and_says_more_when_asked() {
+    let daemon = TestDaemon::start();
+    for (path, expected) in [
+        ("/livez", "ok"),
+        ("/readyz", "ok"),
+        ("/readyz?verbose", "[+]audit ok\n[+]database ok\n[+]running ok\nok\n"),
+        ("/readyz?verbose=1", "[+]audit ok\n[+]database ok\n[+]running ok\nok\n"),
+    ] {
+        let answer = daemon.get(path);
+        let kind = answer.header("content-type");
+        assert_eq!((answer.status, kind, answer.text()), (200, Some("text/plain; charset=utf-8"), expected), "{path}");
+    }
+}
+
+#[test]
+fn head_is_get_without_the_body() {
+    let daemon = TestDaemon::start();
+    for path in ["/livez", "/v1/constitution/policies", "/v1/entities/Tool/calculator", "/problems/stale", "/nothing"] {
+        let (head, get) = (daemon.ask(&Request::new("HEAD", path)), daemon.get(path));
+        assert_eq!((head.status, &*head.body), (get.status, &b""[..]), "{path}");
+        for name in ["content-length", "content-type", "etag"] {
+            assert_eq!(head.header(name), get.header(name), "{name} of {path}");
+        }
+    }
+    // Nothing of a body is left over for the next answer.
+    let mut connection = daemon.connect();
+    let twice = [Request::new("HEAD", "/livez"), Request::new("HEAD", "/nothing"), Request::get("/livez")];
+    assert_eq!(twice.map(|request| connection.ask(&request).status), [200, 404, 200]);
+}
+
+#[test]
+fn every_problem_has_a_page_that_explains_it() {
+    let daemon = TestDaemon::start();
+    for slug in [
+        "bad-request",
+        "management-closed",
+        "not-found",
+        "method-not-allowed",
+        "request-timeout",
+        "constitution-mismatch",
+        "stale",
+        "too-large",
+        "unsupported-media-type",
+        "faulty-constitution",
+        "invalid-entity",
+        "internal",
+        "overloaded",
+        "unavailable",
+    ] {
+        let page = daemon.get(&format!("/problems/{slug}"));
+        assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")), "{slug}");
+        let text = page.text();
+        assert!(text.contains("<title>") && !text.contains("http:") && !text.contains("https:"), "{text}");
+    }
+    assert_eq!(problem(&daemon.get("/problems/nothing")), "404 not-found");
+}
+
+#[test]
+fn management_is_closed_where_others_could_reach_it() {
+    let daemon = Setup::new().set("http.bind", "0.0.0.0:0").start();
+    let named = |method, path| Request::new(method, path).json(&json!({}));
+    for request in [
+        named("GET", "/v1/constitution"),
+        named("GET", "/v1/constitution/policies"),
+        named("GET", "/v1/constitution/policies/x"),
+        named("POST", "/v1/constitution/reload"),
+        named("GET", "/v1/entities?type=User"),
+        named("POST", "/v1/entities/batch"),
+        named("GET", "/v1/entities/User/x"),
+        named("PUT", "/v1/entities/User/x"),
+        named("DELETE", "/v1/entities/User/x"),
+        named("PUT", "/%76%31/entities/User/x"),
+        named("PUT", "http://127.0.0.1/v1/entities/User/x"),
+    ] {
+        let answer = daemon.ask(&request);
+        assert_eq!(problem(&answer), "403 management-closed", "{request:?}");
+    }
+    for path in ["/V1/constitution", "//v1/constitution", "/./v1/constitution", "/x/../v1/constitution"] {
+        assert_eq!(problem(&daemon.get(path)), "404 not-found", "{path}");
+    }
+    for path in ["/livez", "/readyz", "/problems/stale", "/.well-known/authzen-configuration"] {
+        assert_eq!(daemon.get(path).status, 200, "{path}");
+    }
+    for path in [EVALUATION, EVALUATIONS, "/v1/validate"] {
+        assert_eq!(daemon.ask(&asked(path, &[])).json()["decision"], true, "{path}");
+    }
+}
+
+#[test]
+fn a_unix_socket_is_as_good_as_a_port_and_may_be_left_over() {
+    let setup = Setup::new().unix();
+    for _ in 0..2 {
+        let daemon = setup.start();
+        assert!(decision(&daemon, &permitted()));
+        assert_eq!(daemon.get("/v1/constitution").status, 200);
+        daemon.kill();
+    }
+}
+
+#[test]
+fn a_request_in_progress_is_answered_before_the_daemon_stops() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let setup = Setup::new().set("http.request_timeout_ms", 30_000).set("http.shutdown_timeout_s", 60);
+        let daemon = setup.start();
+        let body = permitted().to_string();
+        let head = format!(
+            "POST {EVALUATION} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+             Expect: 100-continue\r\n\r\n",
+            body.len()
+        );
+        let mut idle = daemon.connect();
+        assert_eq!(idle.ask(&Request::get("/livez")).status, 200);
+        let mut connection = daemon.connect();
+        connection.send(head.as_bytes());
+        assert_eq!(connection.interim(), 100);
+        daemon.signal(signal);
+        daemon.wait_for("STOPPING=1");
+        connection.send(body.as_bytes());
+        let answer = connection.answer();
+        assert_eq!((answer.status, &answer.json()["decision"]), (200, &json!(true)), "{answer}");
+        drop(connection);
+        assert_eq!(daemon.wait().code(), Some(0));
+        // An idle connection holds nothing up, and is closed.
+        assert!(idle.is_closed());
+        let exported = String::from_utf8(setup.run(["audit", "export"]).stdout).unwrap();
+        let id = answer.json()["context"]["id"].as_str().unwrap().to_owned();
+        assert_eq!(exported.matches(&id).count(), 1, "{exported}");
+    }
+}
