@@ -66,14 +66,16 @@ impl Chance {
 
     /// One write.
     pub fn write(&mut self) -> Write {
-        match self.below(4) {
-            0 => Write::Remove(self.uid_of_any()),
-            1 => {
-                let entities: Stored = (0..3).map(|_| self.entity()).map(|one| (one.uid.clone(), one)).collect();
-                Write::Put(entities.into_values().collect())
-            }
-            _ => Write::Put(vec![self.entity()]),
+        if self.in_ten(7) {
+            return self.write_of_one();
         }
+        let entities: Stored = (0..3).map(|_| self.entity()).map(|one| (one.uid.clone(), one)).collect();
+        Write::Put(entities.into_values().collect())
+    }
+
+    /// One write that changes one entity.
+    pub fn write_of_one(&mut self) -> Write {
+        if self.in_ten(3) { Write::Remove(self.uid_of_any()) } else { Write::Put(vec![self.entity()]) }
     }
 
     /// One question; sometimes one that the schema does not know.

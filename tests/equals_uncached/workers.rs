@@ -46,7 +46,8 @@ impl Workers {
     pub fn start(count: usize, capacities: Capacities) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = archive::constitution().display().to_string();
-        let settings = [("ACGS_CONSTITUTION__PATH".to_owned(), path), ("ACGS_CONSTITUTION__EXPECTED_HASH".into(), String::new())];
+        let settings =
+            [("ACGS_CONSTITUTION__PATH".to_owned(), path), ("ACGS_CONSTITUTION__EXPECTED_HASH".into(), String::new())];
         let settings = Settings::load(folder.path(), None, settings.into_iter()).unwrap().settings;
         let active = Active::load(&settings.constitution).unwrap();
         let store = Store::open(&StoreOptions {
@@ -85,16 +86,6 @@ impl Workers {
         Self { constitution, database, validators, arbiters, _folder: folder }
     }
 
-    /// The address of one worker's validator.
-    pub fn validator(&self, worker: usize) -> Addr<Validator> {
-        self.validators[worker % self.validators.len()].clone()
-    }
-
-    /// The thread of one worker.
-    pub fn arbiter(&self, worker: usize) -> &Arbiter {
-        &self.arbiters[worker % self.arbiters.len()]
-    }
-
     /// Writes, and returns when the write is acknowledged.
     pub async fn write(&self, write: &Write) {
         match write {
@@ -117,13 +108,9 @@ impl Workers {
 
     /// Asks one worker.
     pub async fn ask(&self, worker: usize, questions: &[Evaluation], stop_at: Option<bool>) -> Vec<Decided> {
-        ask(&self.validator(worker), questions, stop_at).await
+        let decide = Decide { evaluations: questions.into(), stop_at };
+        self.validators[worker].send(decide).await.unwrap().unwrap().decided
     }
-}
-
-/// Asks one validator.
-pub async fn ask(validator: &Addr<Validator>, questions: &[Evaluation], stop_at: Option<bool>) -> Vec<Decided> {
-    validator.send(Decide { evaluations: questions.into(), stop_at }).await.unwrap().unwrap().decided
 }
 
 impl Drop for Workers {
