@@ -80,6 +80,7 @@ impl Manifest {
 }
 
 fn principles_of(source: &Source, value: Option<Spanned<DeValue<'_>>>, faults: &mut Vec<Fault>) -> Vec<Principle> {
+    let value = value.filter(|value| value.get_ref().as_array().is_none_or(|items| !items.is_empty()));
     let Some(value) = value else {
         faults.push(Fault::of_file(&source.file, "has no `[[principle]]`"));
         return Vec::new();

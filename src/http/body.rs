@@ -32,6 +32,11 @@ pub async fn json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload, 
     if !is_json(request) {
         return Err(Problem::new(&UNSUPPORTED, "the content type must be `application/json`"));
     }
+    if let Some(encoding) = request.headers().get(header::CONTENT_ENCODING)
+        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        return Err(Problem::new(&UNSUPPORTED, "the body must come without a content encoding"));
+    }
     if body.is_empty() {
         return Err(unreadable("the body is empty"));
     }
@@ -44,6 +49,7 @@ async fn collect(mut payload: Payload, bounds: Bounds) -> Result<Bytes, Problem>
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| match error {
             PayloadError::Overflow => too_large(bounds),
+            PayloadError::Incomplete(_) => unreadable("the body is cut short, or its chunks are malformed"),
             other => unreadable(&format!("the body cannot be read: {other}")),
         })?;
         if first.len() + body.as_ref().map_or(0, BytesMut::len) + chunk.len() > bounds.bytes {

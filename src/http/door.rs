@@ -87,6 +87,10 @@ fn refuse(front: &Front, request: &ServiceRequest, before: usize) -> Option<Prob
     if !path.starts_with("/v1/") || path == "/v1/validate" {
         return None;
     }
+    // What stands for no text, or for itself, would let two names mean one entity, or one two.
+    if request.uri().path_and_query().is_some_and(|address| !is_percent_encoded_text(address.as_str())) {
+        return Some(Problem::new(&BAD_REQUEST, "the address is not percent-encoded UTF-8"));
+    }
     if !front.shared.settings.http.bind.is_local() {
         return Some(Problem::new(&FORBIDDEN, "management routes answer only on loopback or a Unix socket"));
     }
@@ -102,6 +106,22 @@ fn refuse(front: &Front, request: &ServiceRequest, before: usize) -> Option<Prob
         )),
         _ => None,
     }
+}
+
+/// Whether every `%` begins two hex digits, and all that they stand for is UTF-8.
+fn is_percent_encoded_text(address: &str) -> bool {
+    let mut parts = address.split('%');
+    let mut decoded = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let Some((digits, rest)) = part.as_bytes().split_at_checked(2) else { return false };
+        let [Some(high), Some(low)] = [0, 1].map(|nth| digits.get(nth).and_then(|digit| (*digit as char).to_digit(16)))
+        else {
+            return false;
+        };
+        decoded.extend(u8::try_from(high * 16 + low));
+        decoded.extend(rest);
+    }
+    std::str::from_utf8(&decoded).is_ok()
 }
 
 /// Writes the body of an error: a short message on the `AuthZEN` routes, problem details on all others.

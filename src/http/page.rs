@@ -13,7 +13,7 @@ use crate::domain::InputFault;
 
 /// How many items a page has: 1 to 1000, 100 where the caller does not say.
 #[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(try_from = "u16")]
+#[serde(try_from = "String")]
 pub struct Limit(NonZeroU16);
 
 impl Limit {
@@ -32,12 +32,12 @@ impl Default for Limit {
     }
 }
 
-impl TryFrom<u16> for Limit {
+impl TryFrom<String> for Limit {
     type Error = String;
 
-    fn try_from(limit: u16) -> Result<Self, String> {
-        match NonZeroU16::new(limit) {
-            Some(limit) if limit.get() <= Self::MOST => Ok(Self(limit)),
+    fn try_from(limit: String) -> Result<Self, String> {
+        match limit.parse::<NonZeroU16>() {
+            Ok(limit) if limit.get() <= Self::MOST => Ok(Self(limit)),
             _ => Err(format!("`limit` must be from 1 to {}", Self::MOST)),
         }
     }

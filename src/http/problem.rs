@@ -54,7 +54,7 @@ kinds! {
     TOO_LARGE = "too-large", "The body is too large", 413,
         "The body has more than `http.max_body_bytes` bytes.";
     UNSUPPORTED = "unsupported-media-type", "The content type is not JSON", 415,
-        "Send `Content-Type: application/json`.";
+        "Send `Content-Type: application/json`, and no `Content-Encoding`.";
     FAULTY_CONSTITUTION = "faulty-constitution", "The constitution has faults", 422,
         "The bundle was not taken, and the constitution before it is still in force. `errors` lists every fault.";
     INVALID_ENTITY = "invalid-entity", "The entity does not fit the schema", 422,
@@ -174,7 +174,9 @@ impl From<StoreError> for Problem {
             StoreError::Missing(_) => Self::new(&NOT_FOUND, error.to_string()),
             StoreError::Stale { .. } | StoreError::Exists(_) => Self::new(&STALE, error.to_string()),
             StoreError::Twice(_) => Self::faults(&BAD_REQUEST, vec![InputFault::new("", error.to_string())]),
-            StoreError::Cursor => Self::faults(&BAD_REQUEST, vec![InputFault::new("/cursor", error.to_string())]),
+            StoreError::Cursor => {
+                Self::faults(&BAD_REQUEST, vec![InputFault::new("/cursor", "is not one that this list gave")])
+            }
             StoreError::Busy(_) | StoreError::Late => Self::new(&UNAVAILABLE, error.to_string()),
             StoreError::Damaged { .. }
             | StoreError::DamagedEntity { .. }

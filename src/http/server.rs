@@ -7,6 +7,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_web::dev::{Server, Service};
+use actix_web::error::QueryPayloadError;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, Data, PathConfig, QueryConfig, ServiceConfig};
@@ -76,7 +77,11 @@ impl Bound {
         let server = HttpServer::new(move || {
             let front = Front::here(&shared);
             let at_door = Rc::new(front.clone());
-            App::new().app_data(Data::new(front)).configure(routes).wrap_fn(move |request, next| {
+            App::new().app_data(Data::new(front)).configure(routes).wrap_fn(move |mut request, next| {
+                // RFC 9110, section 9.3.2: as GET; the body is left out where the answer is written.
+                if request.method() == Method::HEAD {
+                    request.head_mut().method = Method::GET;
+                }
                 let (visit, refused) = Visit::enter(&at_door, &request);
                 let answer = match refused {
                     Some(problem) => Either::Left(ready(Ok(request.into_response(problem.error_response())))),
@@ -102,7 +107,7 @@ impl Bound {
 fn routes(config: &mut ServiceConfig) {
     config
         .app_data(PathConfig::default().error_handler(|error, _| malformed("", &error.to_string()).into()))
-        .app_data(QueryConfig::default().error_handler(|error, _| malformed("", &error.to_string()).into()))
+        .app_data(QueryConfig::default().error_handler(|error, _| malformed_query(&error).into()))
         .service(at("/access/v1/evaluation", [(Method::POST, web::post().to(authzen::evaluation))]))
         .service(at("/access/v1/evaluations", [(Method::POST, web::post().to(authzen::evaluations))]))
         .service(at("/.well-known/authzen-configuration", [(Method::GET, web::get().to(authzen::configuration))]))
@@ -129,7 +134,8 @@ fn routes(config: &mut ServiceConfig) {
 
 /// A route with its methods; any other method is answered with those it has.
 fn at<const N: usize>(path: &'static str, methods: [(Method, Route); N]) -> Resource {
-    let allowed = methods.iter().map(|(method, _)| method.as_str()).collect::<Vec<_>>().join(", ");
+    let names = methods.iter().map(|(method, _)| if *method == Method::GET { "GET, HEAD" } else { method.as_str() });
+    let allowed = names.collect::<Vec<_>>().join(", ");
     let resource = methods.into_iter().fold(web::resource(path), |resource, (_, route)| resource.route(route));
     resource.default_service(web::to(move || {
         let allowed = allowed.clone();
@@ -139,6 +145,13 @@ fn at<const N: usize>(path: &'static str, methods: [(Method, Route); N]) -> Reso
             Err::<String, _>(problem.with_header(header::ALLOW, allow))
         }
     }))
+}
+
+fn malformed_query(error: &QueryPayloadError) -> Problem {
+    match error {
+        QueryPayloadError::Deserialize(cause) => malformed("", &format!("the query cannot be read: {cause}")),
+        other => malformed("", &other.to_string()),
+    }
 }
 
 fn malformed(pointer: &str, detail: &str) -> Problem {

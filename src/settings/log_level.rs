@@ -14,9 +14,12 @@ pub struct LogLevel(String);
 
 impl LogLevel {
     /// The filter for the subscriber.
+    ///
+    /// Bytes that are no HTTP are the caller's fault, and answered with 400: they are no errors of the daemon, and
+    /// nobody may fill its log with them. A directive of that target brings them back.
     #[must_use]
     pub fn filter(&self) -> EnvFilter {
-        EnvFilter::new(&self.0)
+        EnvFilter::new(format!("actix_http::h1=off,{}", self.0))
     }
 
     /// The directives as they were written.

@@ -63,12 +63,12 @@ impl Request {
     pub fn bytes(&self) -> Vec<u8> {
         let mut text = format!("{}\r\nHost: localhost\r\n", self.line);
         for (name, value) in &self.headers {
-            text += &format!("{name}: {value}\r\n");
+            text.extend([name, ": ", value, "\r\n"]);
         }
         if let Some(body) = &self.body {
-            text += &format!("Content-Length: {}\r\n", body.len());
+            text.extend(["Content-Length: ", &body.len().to_string(), "\r\n"]);
         }
-        text += "\r\n";
+        text.push_str("\r\n");
         [text.as_bytes(), self.body.as_deref().unwrap_or_default()].concat()
     }
 }

@@ -36,7 +36,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// No event is waited for longer than this; reaching it is a failure, never a way to wait.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What the harness tells itself on the daemon's socket when the daemon has ended.
 const GONE: &str = "GONE=1";
