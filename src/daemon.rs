@@ -26,7 +26,7 @@ use crate::settings::{self, Bind, DatabaseUrl, Settings};
 use crate::store::{Store, StoreError, StoreOptions};
 
 /// How long a new constitution may take to be in force everywhere.
-const RELOAD_DEADLINE: Duration = Duration::from_secs(60);
+const RELOAD_DEADLINE: Duration = Duration::from_mins(1);
 
 /// Where the settings came from, to read them again.
 #[derive(Debug, Clone)]
@@ -57,11 +57,11 @@ pub enum DaemonError {
         /// Its folder.
         folder: PathBuf,
         /// Why.
-        source: LedgerError,
+        source: Box<LedgerError>,
     },
     /// The database cannot be used.
     #[error("{0}")]
-    Store(#[from] StoreError),
+    Store(Box<StoreError>),
     /// Something of the system failed.
     #[error("cannot {action}: {source}")]
     System {
@@ -70,6 +70,12 @@ pub enum DaemonError {
         /// Why it failed.
         source: io::Error,
     },
+}
+
+impl From<StoreError> for DaemonError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Box::new(error))
+    }
 }
 
 impl Source {
@@ -94,7 +100,7 @@ pub fn store_options(settings: &Settings) -> StoreOptions {
         max_connections: settings.database.pool.size,
         min_idle: 1,
         pre_ping: false,
-        recycle: Duration::from_secs(3600),
+        recycle: Duration::from_hours(1),
         acquire_timeout: settings.database.pool.acquire_timeout,
     }
 }
@@ -235,7 +241,7 @@ fn open_log(settings: &Settings) -> Result<CommitterThread, DaemonError> {
     let folder = audit_folder(&settings.data_dir);
     let storage = DiskStorage::create(&folder).map_err(system(&format!("make `{}`", folder.display())))?;
     let (ledger, recovery) = Ledger::open(storage.clone(), Options::default())
-        .map_err(|source| DaemonError::Ledger { folder: folder.clone(), source })?;
+        .map_err(|source| DaemonError::Ledger { folder: folder.clone(), source: Box::new(source) })?;
     if let Some(torn) = recovery.torn {
         tracing::warn!(
             index = torn.index,

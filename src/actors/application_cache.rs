@@ -29,20 +29,20 @@ pub struct Read {
 #[derive(Debug)]
 pub struct ApplicationCache {
     database: Mailbox<Database>,
-    shelf: Arc<Shelf>,
+    shelves: Arc<Shelves>,
 }
 
 /// How a worker reads entities: from the shelf without crossing threads, and only for the rest from the actor.
 #[derive(Debug, Clone)]
 pub struct EntityReader {
     cache: Mailbox<ApplicationCache>,
-    shelf: Arc<Shelf>,
+    shelves: Arc<Shelves>,
     versions: Versions,
     types: StoredTypes,
 }
 
 #[derive(Debug)]
-struct Shelf {
+struct Shelves {
     /// Empty: the tier is off.
     shards: Vec<Mutex<LruCache<EntityUid, (Read, Instant)>>>,
     hasher: RandomState,
@@ -60,9 +60,9 @@ impl ApplicationCache {
         versions: Versions,
         types: StoredTypes,
     ) -> EntityReader {
-        let shelf = Arc::new(Shelf::new(capacity, ttl));
-        let cache = Self { database, shelf: Arc::clone(&shelf) };
-        EntityReader { cache: Mailbox::new(Actor::start(cache), deadline), shelf, versions, types }
+        let shelves = Arc::new(Shelves::new(capacity, ttl));
+        let cache = Self { database, shelves: Arc::clone(&shelves) };
+        EntityReader { cache: Mailbox::new(Actor::start(cache), deadline), shelves, versions, types }
     }
 }
 
@@ -83,13 +83,14 @@ impl Handler<Load> for ApplicationCache {
     type Result = ResponseFuture<Result<Vec<Read>, StoreError>>;
 
     fn handle(&mut self, Load(wanted): Load, _: &mut Self::Context) -> Self::Result {
-        let (database, shelf) = (self.database.clone(), Arc::clone(&self.shelf));
+        let database = self.database.clone();
+        let shelves = Arc::clone(&self.shelves);
         Box::pin(async move {
             let uids = wanted.iter().map(|(uid, _)| uid.clone()).collect();
             let found = database.ask(FindEntities(uids)).await?;
             let reads = wanted.into_iter().zip(found).map(|((uid, stamp), entity)| {
                 let read = Read { entity: entity.map(Arc::new), stamp };
-                shelf.put(uid, read.clone());
+                shelves.put(uid, read.clone());
                 read
             });
             Ok(reads.collect())
@@ -101,9 +102,8 @@ impl EntityReader {
     /// Reads entities, and answers in the order asked.
     pub async fn read(&self, uids: &[EntityUid]) -> Result<Vec<Read>, StoreError> {
         let mut found: Vec<Result<Read, Stamp>> = uids.iter().map(|uid| self.at_hand(uid)).collect();
-        let missing =
-            uids.iter().zip(&found).filter_map(|(uid, read)| Some((uid.clone(), read.as_ref().err().copied()?)));
-        let missing: Vec<_> = missing.collect();
+        let stamps = found.iter().map(|read| read.as_ref().err().copied());
+        let missing: Vec<_> = uids.iter().zip(stamps).filter_map(|(uid, stamp)| Some((uid.clone(), stamp?))).collect();
         if !missing.is_empty() {
             let mut loaded = self.cache.ask(Load(missing)).await?.into_iter();
             for slot in found.iter_mut().filter(|read| read.is_err()) {
@@ -128,11 +128,11 @@ impl EntityReader {
         if !self.types.contains(&uid.kind) {
             return Ok(Read { entity: None, stamp });
         }
-        self.shelf.find(uid, &self.versions).ok_or(stamp)
+        self.shelves.find(uid, &self.versions).ok_or(stamp)
     }
 }
 
-impl Shelf {
+impl Shelves {
     fn new(capacity: Option<NonZeroUsize>, ttl: Duration) -> Self {
         let shard = |capacity: NonZeroUsize| {
             let each = NonZeroUsize::new(capacity.get().div_ceil(SHARDS)).unwrap_or(capacity);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use actix::dev::{MessageResponse, OneshotSender};
 use actix::{Actor, Addr, AsyncContext, Context, Handler, MailboxError, Message};
 
-use super::committer::{Committer, Lane};
+use super::committer::{Committer, Lane, Reservation};
 use crate::ledger::Batch;
 use crate::settings::Durability;
 
@@ -57,7 +57,10 @@ type Waiting = Rc<RefCell<VecDeque<Waiter>>>;
 #[derive(Debug)]
 struct Waiter {
     records: u32,
+    /// Who is to be told; nobody in `async` mode, where the answer is out.
     answer: Option<OneshotSender<Result<FirstIndex, AuditError>>>,
+    /// INVARIANT: the place in the queue is kept until the records are durable, whether or not anybody still waits.
+    _place: Reservation,
 }
 
 impl AuditLogger {
@@ -82,16 +85,27 @@ impl Actor for AuditLogger {
 /// Records decisions; answered once they are durable.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<FirstIndex, AuditError>")]
-pub struct Record(pub Batch);
+pub struct Record {
+    /// The records.
+    pub records: Batch,
+    /// Their place in the queue, taken before anything was decided.
+    pub place: Reservation,
+}
 
 impl Handler<Record> for AuditLogger {
     type Result = Recorded;
 
-    fn handle(&mut self, Record(records): Record, _: &mut Self::Context) -> Recorded {
-        match (self.committer.submit(&self.lane, &records), self.durability) {
-            (Err(error), _) => Recorded(Answer::Now(Err(error))),
-            (Ok(()), Durability::Async) => Recorded(Answer::Now(Ok(None))),
-            (Ok(()), Durability::Durable) => Recorded(Answer::Later(Rc::clone(&self.waiting), records.count())),
+    fn handle(&mut self, Record { records, place }: Record, _: &mut Self::Context) -> Recorded {
+        if let Err(error) = self.committer.submit(&self.lane, &records) {
+            return Recorded(Answer::Now(Err(error)));
+        }
+        let waiter = Waiter { records: records.count(), answer: None, _place: place };
+        match self.durability {
+            Durability::Durable => Recorded(Answer::Later(Rc::clone(&self.waiting), waiter)),
+            Durability::Async => {
+                self.waiting.borrow_mut().push_back(waiter);
+                Recorded(Answer::Now(Ok(None)))
+            }
         }
     }
 }
@@ -104,16 +118,18 @@ pub struct Recorded(Answer);
 enum Answer {
     /// Known already.
     Now(Result<FirstIndex, AuditError>),
-    /// When so many more records are durable.
-    Later(Waiting, u32),
+    /// When the records are durable.
+    Later(Waiting, Waiter),
 }
 
 impl MessageResponse<AuditLogger, Record> for Recorded {
     fn handle(self, _: &mut Context<AuditLogger>, answer: Option<OneshotSender<Result<FirstIndex, AuditError>>>) {
         match self.0 {
-            Answer::Later(waiting, records) => waiting.borrow_mut().push_back(Waiter { records, answer }),
+            Answer::Later(waiting, waiter) => waiting.borrow_mut().push_back(Waiter { answer, ..waiter }),
             // Who asked may be gone; then nobody waits.
-            Answer::Now(outcome) => drop(answer.map(|answer| answer.send(outcome))),
+            Answer::Now(outcome) => {
+                let _ = answer.map(|answer| answer.send(outcome));
+            }
         }
     }
 }
@@ -132,9 +148,6 @@ impl Handler<Durable> for AuditLogger {
     type Result = ();
 
     fn handle(&mut self, durable: Durable, _: &mut Self::Context) {
-        if self.durability == Durability::Async {
-            return;
-        }
         let mut waiting = self.waiting.borrow_mut();
         let mut answered = 0;
         while answered < durable.records {
@@ -144,7 +157,7 @@ impl Handler<Durable> for AuditLogger {
             let outcome = durable.outcome.clone().map(|first| Some(first + u64::from(answered)));
             answered += waiter.records;
             // Who asked may have given up; the record stands all the same.
-            drop(waiter.answer.map(|answer| answer.send(outcome)));
+            let _ = waiter.answer.map(|answer| answer.send(outcome));
         }
     }
 }

@@ -178,10 +178,10 @@ impl Drop for Reservation {
 
 impl Shared {
     fn wake(&self) {
-        if self.asleep.swap(false, Ordering::AcqRel) {
-            if let Some(thread) = &*lock(&self.thread) {
-                thread.unpark();
-            }
+        if self.asleep.swap(false, Ordering::AcqRel)
+            && let Some(thread) = &*lock(&self.thread)
+        {
+            thread.unpark();
         }
     }
 

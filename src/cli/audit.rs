@@ -46,7 +46,7 @@ struct Data {
 }
 
 /// Runs one of the commands.
-pub fn run(command: Command, source: &Source) -> ExitCode {
+pub fn run(command: &Command, source: &Source) -> ExitCode {
     let (Action::Verify { data } | Action::Export { data, .. }) = &command.action;
     let data_dir = match &data.data {
         Some(folder) => folder.clone(),
@@ -56,9 +56,9 @@ pub fn run(command: Command, source: &Source) -> ExitCode {
         },
     };
     let storage = DiskStorage::at(daemon::audit_folder(&data_dir));
-    match command.action {
+    match &command.action {
         Action::Verify { .. } => verify(&storage, &data_dir),
-        Action::Export { from, to, .. } => export(&storage, from, to.unwrap_or(u64::MAX)),
+        Action::Export { from, to, .. } => export(&storage, *from, to.unwrap_or(u64::MAX)),
     }
 }
 

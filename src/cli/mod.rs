@@ -32,10 +32,14 @@ struct Cli {
 /// Where the settings are.
 #[derive(Debug, Args)]
 struct Place {
-    /// The settings folder [default: $ACGS_SETTINGS, else ./settings if there is one, else /etc/acgs].
+    /// The settings folder.
+    ///
+    /// By default `$ACGS_SETTINGS`, else `./settings` if there is one, else `/etc/acgs`.
     #[arg(long, global = true, value_name = "DIR")]
     settings: Option<PathBuf>,
-    /// The profile: NAME.toml over default.toml [default: $ACGS_PROFILE].
+    /// The profile: `NAME.toml` over `default.toml`.
+    ///
+    /// By default `$ACGS_PROFILE`.
     #[arg(long, global = true, value_name = "NAME")]
     profile: Option<String>,
 }
@@ -78,7 +82,7 @@ pub fn run() -> ExitCode {
         Command::Settings { origins } => show_settings(&source, origins),
         Command::Migrate => finish(migrate(&source)),
         Command::Constitution(command) => constitution::run(&command, &source),
-        Command::Audit(command) => audit::run(command, &source),
+        Command::Audit(command) => audit::run(&command, &source),
     }
 }
 

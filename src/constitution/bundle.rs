@@ -49,10 +49,11 @@ impl Bundle {
         let policies = reader.tree("policies", "cedar");
         let entities = if folder.join(ENTITIES).exists() { reader.required(ENTITIES) } else { None };
         let cases = if folder.join("tests").exists() { reader.tree("tests", "toml") } else { Vec::new() };
-        match (manifest, schema, reader.faults.is_empty()) {
-            (Some(manifest), Some(schema), true) => Ok(Self { manifest, schema, policies, entities, cases }),
-            _ => Err(Faults(reader.faults)),
-        }
+        let (Some(manifest), Some(schema), true) = (manifest, schema, reader.faults.is_empty()) else {
+            reader.faults.sort();
+            return Err(Faults(reader.faults));
+        };
+        Ok(Self { manifest, schema, policies, entities, cases })
     }
 
     /// The digest: SHA-256 over what `sha256sum` prints for manifest, schema and policies, in that order.

@@ -82,7 +82,10 @@ impl Bundle {
 fn parse(source: &Source, faults: &mut Vec<Fault>) -> Vec<Case> {
     let at = |offset, detail: &str| Fault::at(&source.file, &source.text, offset, detail);
     let (mut root, errors) = DeTable::parse_recoverable(&source.text);
-    faults.extend(errors.iter().map(|error| at(error.span().map_or(0, |span| span.start), error.message())));
+    if !errors.is_empty() {
+        faults.extend(errors.iter().map(|error| at(error.span().map_or(0, |span| span.start), error.message())));
+        return Vec::new();
+    }
     let written = root.get_mut().remove("case");
     for key in root.get_ref().keys() {
         faults.push(at(key.span().start, &format!("`{}` is unknown; a case is written as `[[case]]`", key.get_ref())));

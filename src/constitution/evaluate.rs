@@ -18,6 +18,9 @@ pub enum EvaluationError {
     /// An attribute, tag or field that is not there.
     #[error("`{0}` does not exist")]
     Absent(SmolStr),
+    /// An entity that validation did not expect to be looked into.
+    #[error("entity `{0}` was not read")]
+    Unread(EntityUid),
     /// An operand of a type that the operator does not take.
     #[error("an operand is not {0}")]
     Type(&'static str),
@@ -146,7 +149,7 @@ fn test(op: BinaryOp, left: &Value, right: &Value, facts: &Facts) -> Outcome<boo
         }
         BinaryOp::HasTag => {
             let (uid, name) = (entity(left)?, text(right)?);
-            facts.data(uid).is_some_and(|data| data.tags.get(name).is_some())
+            look(uid, facts)?.is_some_and(|data| data.tags.get(name).is_some())
         }
         BinaryOp::Less | BinaryOp::LessEq => match (left, right) {
             (Value::Long(left), Value::Long(right)) if op == BinaryOp::Less => left < right,
@@ -176,8 +179,12 @@ fn arithmetic(op: BinaryOp, left: i64, right: i64) -> Outcome<i64> {
 
 fn is_in(uid: &EntityUid, group: &Value, facts: &Facts) -> Outcome<bool> {
     match group {
-        Value::Entity(group) => Ok(facts.is_member(uid, group)),
+        Value::Entity(group) => {
+            look(uid, facts)?;
+            Ok(facts.is_member(uid, group))
+        }
         Value::Set(groups) => {
+            look(uid, facts)?;
             // Cedar looks at the type of every item before it looks at any membership.
             let groups = groups.iter().map(entity).collect::<Outcome<Vec<_>>>()?;
             Ok(groups.into_iter().any(|group| facts.is_member(uid, group)))
@@ -186,12 +193,21 @@ fn is_in(uid: &EntityUid, group: &Value, facts: &Facts) -> Outcome<bool> {
     }
 }
 
+/// What is known of an entity; nothing for an action. One that was not asked for is not taken for absent: whatever a
+/// policy would conclude from that would be a guess.
+fn look<'a>(uid: &EntityUid, facts: &'a Facts) -> Outcome<Option<&'a Data>> {
+    match facts.data(uid) {
+        None if !facts.is_action(uid) => Err(EvaluationError::Unread(uid.clone())),
+        data => Ok(data),
+    }
+}
+
 fn has(value: &Value, path: &[SmolStr], facts: &Facts) -> Outcome<bool> {
     let mut current = value;
     for name in path {
         let next = match current {
             Value::Record(record) => record.get(name),
-            Value::Entity(uid) => facts.data(uid).and_then(|data| data.attrs.get(name)),
+            Value::Entity(uid) => look(uid, facts)?.and_then(|data| data.attrs.get(name)),
             _ => return Err(EvaluationError::Type("a record or an entity")),
         };
         let Some(next) = next else {
@@ -204,19 +220,19 @@ fn has(value: &Value, path: &[SmolStr], facts: &Facts) -> Outcome<bool> {
 
 fn get<'a>(value: Cow<'a, Value>, name: &SmolStr, facts: &'a Facts) -> Outcome<Cow<'a, Value>> {
     let absent = || EvaluationError::Absent(name.clone());
-    let attribute = |uid: &EntityUid| facts.data(uid).and_then(|data: &Data| data.attrs.get(name));
+    let attribute = |uid: &EntityUid| look(uid, facts)?.and_then(|data| data.attrs.get(name)).ok_or_else(absent);
     match value {
         Cow::Borrowed(Value::Record(record)) => record.get(name).map(Cow::Borrowed).ok_or_else(absent),
         Cow::Owned(Value::Record(record)) => record.get(name).cloned().map(Cow::Owned).ok_or_else(absent),
-        Cow::Borrowed(Value::Entity(uid)) => attribute(uid).map(Cow::Borrowed).ok_or_else(absent),
-        Cow::Owned(Value::Entity(uid)) => attribute(&uid).map(Cow::Borrowed).ok_or_else(absent),
+        Cow::Borrowed(Value::Entity(uid)) => attribute(uid).map(Cow::Borrowed),
+        Cow::Owned(Value::Entity(uid)) => attribute(&uid).map(Cow::Borrowed),
         _ => Err(EvaluationError::Type("a record or an entity")),
     }
 }
 
 fn tag<'a>(owner: &Value, name: &Value, facts: &'a Facts) -> Outcome<&'a Value> {
     let (uid, name) = (entity(owner)?, text(name)?);
-    facts.data(uid).and_then(|data| data.tags.get(name)).ok_or_else(|| EvaluationError::Absent(name.clone()))
+    look(uid, facts)?.and_then(|data| data.tags.get(name)).ok_or_else(|| EvaluationError::Absent(name.clone()))
 }
 
 fn call(function: &ast::Name, arguments: &[Node], facts: &Facts) -> Outcome<Value> {

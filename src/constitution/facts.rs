@@ -32,7 +32,7 @@ pub struct Facts {
     action: Value,
     resource: Value,
     context: Value,
-    subject: Data,
+    subject: Option<Data>,
     object: Option<Data>,
     others: HashMap<EntityUid, Data>,
     actions: Arc<Vocabulary>,
@@ -83,7 +83,7 @@ impl Gathering {
             None => vocabulary.record("context", &evaluation.context, &action.context, Required::Demanded),
             Some(context) => vocabulary.record("context", &context, &action.context, Required::Demanded),
         };
-        let context = context.map_err(invalid)?;
+        let context = context.map_err(|misfit| invalid(&misfit))?;
         let mut properties = Vec::new();
         if mode == RequestProperties::Merge {
             for (owner, party, declared) in
@@ -91,7 +91,7 @@ impl Gathering {
             {
                 if !party.properties.is_empty() {
                     let record = vocabulary.record(owner, &party.properties, &declared.attrs, Required::Waived);
-                    properties.push((party.uid.clone(), record.map_err(invalid)?));
+                    properties.push((party.uid.clone(), record.map_err(|misfit| invalid(&misfit))?));
                 }
             }
         }
@@ -120,7 +120,7 @@ impl Gathering {
     pub fn supply<'a>(&mut self, entities: impl IntoIterator<Item = Option<&'a Entity>>) -> Result<(), Box<Verdict>> {
         for (uid, entity) in std::mem::take(&mut self.wanted).into_iter().zip(entities) {
             let found = match entity {
-                Some(entity) => self.read(&uid, entity).map_err(invalid)?,
+                Some(entity) => self.read(&uid, entity).map_err(|misfit| invalid(&misfit))?,
                 None => Found::default(),
             };
             let found = self.with_properties(&uid, found);
@@ -149,8 +149,8 @@ impl Gathering {
                 others.insert(uid, Data { attrs, tags: std::mem::take(&mut found.tags), ancestors });
             }
         }
-        let subject = others.remove(&self.subject).unwrap_or_default();
-        let object = (self.resource != self.subject).then(|| others.remove(&self.resource).unwrap_or_default());
+        let subject = others.remove(&self.subject);
+        let object = others.remove(&self.resource);
         Facts {
             principal: Value::Entity(self.subject),
             action: Value::Entity(self.action),
@@ -293,7 +293,8 @@ fn with_action(context: &Object, properties: &Object) -> Option<Object> {
     Some(context)
 }
 
-fn invalid(misfit: Misfit) -> Box<Verdict> {
+#[expect(clippy::unnecessary_box_returns, reason = "errors of this size are boxed everywhere here")]
+fn invalid(misfit: &Misfit) -> Box<Verdict> {
     Box::new(Verdict::deny(Reason::InvalidProperties, misfit.to_string()))
 }
 
@@ -322,16 +323,22 @@ impl Facts {
         &self.context
     }
 
-    /// What is known of an entity; `None` where it is not stored and the request says nothing of it.
+    /// What is known of an entity: nothing, where it is absent; `None` where it was not asked for.
     #[must_use]
     pub fn data(&self, uid: &EntityUid) -> Option<&Data> {
         if matches!(&self.principal, Value::Entity(principal) if principal == uid) {
-            return Some(&self.subject);
+            return self.subject.as_ref();
         }
         match (&self.resource, &self.object) {
             (Value::Entity(resource), Some(object)) if resource == uid => Some(object),
             _ => self.others.get(uid),
         }
+    }
+
+    /// Whether `uid` is an action that the schema knows.
+    #[must_use]
+    pub fn is_action(&self, uid: &EntityUid) -> bool {
+        self.actions.action_of(uid).is_some()
     }
 
     /// Whether `uid` is `group` or in it, directly or not.

@@ -19,6 +19,9 @@ mod seed;
 mod value;
 mod vocabulary;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 use std::sync::Arc;
 

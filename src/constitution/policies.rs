@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use cedar_policy::{Effect, Policy, PolicyId, PolicySet, Schema, ValidationError, ValidationMode, Validator};
 use cedar_policy_core::ast;
+use cedar_policy_core::parser::Loc;
 use miette::Diagnostic;
 
 use super::bundle::Source;
@@ -53,7 +54,7 @@ impl Policies {
         let mut written = BTreeMap::new();
         for source in sources {
             for (offset, policy) in parse_file(source, faults) {
-                annotate(source, offset, policy, principles, &mut written, faults);
+                annotate(source, offset, &policy, principles, &mut written, faults);
             }
         }
         if sources.is_empty() {
@@ -89,11 +90,11 @@ fn parse_file(source: &Source, faults: &mut Vec<Fault>) -> Vec<(usize, Policy)> 
         }
     };
     for template in set.templates() {
-        let offset = AsRef::<ast::Template>::as_ref(template).loc().map_or(0, |loc| loc.start());
+        let offset = AsRef::<ast::Template>::as_ref(template).loc().map_or(0, Loc::start);
         let detail = "is a template: only policies without slots are taken";
         faults.push(Fault::at(&source.file, &source.text, offset, detail));
     }
-    let offset = |policy: &Policy| AsRef::<ast::Policy>::as_ref(policy).loc().map_or(0, |loc| loc.start());
+    let offset = |policy: &Policy| AsRef::<ast::Policy>::as_ref(policy).loc().map_or(0, Loc::start);
     let mut policies: Vec<_> = set.policies().map(|policy| (offset(policy), policy.clone())).collect();
     policies.sort_by_key(|(offset, _)| *offset);
     policies
@@ -103,7 +104,7 @@ fn parse_file(source: &Source, faults: &mut Vec<Fault>) -> Vec<(usize, Policy)> 
 fn annotate<'a>(
     source: &'a Source,
     offset: usize,
-    policy: Policy,
+    policy: &Policy,
     principles: Option<&[Principle]>,
     written: &mut BTreeMap<String, Written<'a>>,
     faults: &mut Vec<Fault>,
@@ -169,7 +170,7 @@ fn validate(
             warnings.extend(
                 result
                     .validation_warnings()
-                    .filter_map(|warning| located(written, &warning.policy_id().to_string(), warning)),
+                    .filter_map(|warning| located(written, warning.policy_id().as_ref(), warning)),
             );
         }
         if deeper.is_empty() {

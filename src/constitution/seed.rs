@@ -1,5 +1,7 @@
 //! Entities in Cedar's JSON form, held against the schema by Cedar itself.
 
+use std::collections::HashSet;
+
 use cedar_policy::{Entity as CedarEntity, Schema};
 
 use super::bundle::Source;
@@ -11,15 +13,22 @@ pub fn parse(source: &Source, schema: &Schema, faults: &mut Vec<Fault>) -> Vec<E
     let entities: Vec<Entity> = match serde_json::from_str(&source.text) {
         Ok(entities) => entities,
         Err(error) => {
+            // The message ends in the place, which the fault says at its beginning.
+            let detail = error.to_string();
+            let place = format!(" at line {} column {}", error.line(), error.column());
             faults.push(Fault {
                 line: Some(error.line()),
                 column: Some(error.column()),
-                ..Fault::of_file(&source.file, error.to_string())
+                ..Fault::of_file(&source.file, detail.strip_suffix(&place).unwrap_or(&detail))
             });
             return Vec::new();
         }
     };
+    let mut uids = HashSet::new();
     for entity in &entities {
+        if !uids.insert(&entity.uid) {
+            faults.push(Fault::of_file(&source.file, format!("entity `{}` is there twice", entity.uid)));
+        }
         if let Err(detail) = check(entity, schema) {
             faults.push(Fault::of_file(&source.file, format!("entity `{}`: {detail}", entity.uid)));
         }

@@ -10,8 +10,11 @@ use serde_json::json;
 use super::body::{self, Bounds};
 use super::decide::{RecordedDecision, decide};
 use super::front::Front;
-use super::problem::{BAD_REQUEST, Problem};
+use super::problem::{BAD_REQUEST, Problem, TOO_LARGE};
 use crate::domain::{Evaluation, InputFault, Json, Object, UnknownMembers};
+
+/// The most bytes that the evaluations of one batch may have together once their defaults are filled in.
+const MAX_EXPANDED: usize = 4 << 20;
 
 /// `POST /access/v1/evaluation`: one decision.
 pub async fn evaluation(request: HttpRequest, payload: Payload, front: Data<Front>) -> Result<HttpResponse, Problem> {
@@ -33,7 +36,7 @@ pub async fn evaluations(request: HttpRequest, payload: Payload, front: Data<Fro
         return Err(wrong("/evaluations", format!("has {} items; at most {limit} are taken", items.len())));
     }
     let stop_at = stop_at(&body)?;
-    let parsed: Vec<Result<Evaluation, Vec<InputFault>>> = items.iter().map(|item| parse_item(item, &body)).collect();
+    let parsed = parse_items(items, &body)?;
     // A faulty item counts as a deny: where a deny ends the batch, nothing after it is decided.
     let end = match parsed.iter().position(Result::is_err) {
         Some(faulty) if stop_at == Some(false) => faulty + 1,
@@ -80,6 +83,23 @@ async fn single(request: &HttpRequest, front: &Front, body: &Object) -> Result<H
         render(decision, true, &mut text);
     }
     Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(text))
+}
+
+/// Reads the items of a batch. A small body can make large questions by repeating its defaults, so that their size
+/// together has a bound of its own.
+fn parse_items(items: &[Json], defaults: &Object) -> Result<Vec<Result<Evaluation, Vec<InputFault>>>, Problem> {
+    let mut parsed = Vec::with_capacity(items.len());
+    let mut size = 0;
+    for item in items {
+        let evaluation = parse_item(item, defaults);
+        size += evaluation.as_ref().map_or(0, |evaluation| evaluation.canonical().len());
+        if size > MAX_EXPANDED {
+            let detail = format!("the evaluations, with their defaults, have more than {MAX_EXPANDED} bytes");
+            return Err(Problem::new(&TOO_LARGE, detail));
+        }
+        parsed.push(evaluation);
+    }
+    Ok(parsed)
 }
 
 fn parse_item(item: &Json, defaults: &Object) -> Result<Evaluation, Vec<InputFault>> {

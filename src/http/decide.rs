@@ -9,9 +9,9 @@ use uuid::Uuid;
 use super::door::CONSTITUTIONAL_HASH;
 use super::front::Front;
 use super::problem::{Problem, UNAVAILABLE};
-use crate::actors::audit_logger::{FirstIndex, Record};
+use crate::actors::audit_logger::{AuditError, FirstIndex, Record};
 use crate::actors::registry::Active;
-use crate::actors::validator::{Decide, Decided, Decisions};
+use crate::actors::validator::{Decide, DecideError, Decided, Decisions};
 use crate::domain::Evaluation;
 use crate::ledger::{Batch, DecisionRecord};
 
@@ -50,7 +50,9 @@ pub async fn decide(
 ) -> Result<Recorded, Problem> {
     if let Some(claim) = headers.get(&CONSTITUTIONAL_HASH) {
         let claim: Box<str> = String::from_utf8_lossy(claim.as_bytes()).into();
-        evaluations.iter_mut().for_each(|evaluation| evaluation.claims.header = Some(claim.clone()));
+        for evaluation in &mut evaluations {
+            evaluation.claims.header = Some(claim.clone());
+        }
     }
     let job = decide_and_record(front, evaluations.into(), stop_at);
     match tokio::time::timeout(front.deadline(), job).await {
@@ -64,15 +66,12 @@ async fn decide_and_record(
     evaluations: Arc<[Evaluation]>,
     stop_at: Option<bool>,
 ) -> Result<Recorded, Problem> {
-    // INVARIANT: the place is taken before anything is decided and kept until the record is durable.
+    // INVARIANT: the place is taken before anything is decided, so that no decision is made that cannot be recorded.
     let place = front.shared.committer.reserve(evaluations.len())?;
     let decide = Decide { evaluations: Arc::clone(&evaluations), stop_at };
-    let Decisions { active, decided } =
-        front.validator.send(decide).await.map_err(crate::actors::validator::DecideError::from)??;
-    let (batch, ids) = records(front, &active, &evaluations, &decided)?;
-    let first: FirstIndex =
-        front.audit.send(Record(batch)).await.map_err(crate::actors::audit_logger::AuditError::from)??;
-    drop(place);
+    let Decisions { active, decided } = front.validator.send(decide).await.map_err(DecideError::from)??;
+    let (records, ids) = records(front, &active, &evaluations, &decided)?;
+    let first: FirstIndex = front.audit.send(Record { records, place }).await.map_err(AuditError::from)??;
     let indices = (0..).map(|nth| first.map(|first| first + nth));
     let decisions = decided.into_iter().zip(ids).zip(indices);
     let decisions = decisions.map(|((decided, id), index)| RecordedDecision { decided, id, index }).collect();

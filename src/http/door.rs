@@ -48,6 +48,7 @@ pub struct Visit {
 
 impl Visit {
     /// Takes a request in; the problem is why it goes no further.
+    #[must_use]
     pub fn enter(front: &Rc<Front>, request: &ServiceRequest) -> (Self, Option<Problem>) {
         let place = Place(Arc::clone(&front.shared.in_flight));
         let before = place.0.fetch_add(1, Ordering::Relaxed);
@@ -63,6 +64,7 @@ impl Visit {
     }
 
     /// Finishes the answer.
+    #[must_use]
     pub fn leave(self, mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
         if response.status().is_client_error() || response.status().is_server_error() {
             response = explain(response, &self.id, self.plain);

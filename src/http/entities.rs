@@ -113,10 +113,10 @@ fn bounds(front: &Front) -> Bounds {
 
 /// Every entity that does not fit the schema, with where it is in the body.
 fn check(constitution: &Constitution, entities: &[Entity], pointer: impl Fn(usize) -> String) -> Result<(), Problem> {
-    let faulty = entities.iter().enumerate().filter_map(|(nth, entity)| {
+    let misfits = entities.iter().enumerate().filter_map(|(nth, entity)| {
         constitution.check_entity(entity).err().map(|detail| InputFault::new(pointer(nth), detail))
     });
-    let faults: Vec<InputFault> = faulty.collect();
+    let faults: Vec<InputFault> = misfits.collect();
     if faults.is_empty() { Ok(()) } else { Err(Problem::faults(&INVALID_ENTITY, faults)) }
 }
 

@@ -69,7 +69,11 @@ kinds! {
 
 /// An error on its way to a caller.
 #[derive(Debug, Clone)]
-pub struct Problem {
+pub struct Problem(Box<Told>);
+
+/// What a caller is told.
+#[derive(Debug, Clone)]
+struct Told {
     kind: &'static Kind,
     detail: String,
     errors: Vec<InputFault>,
@@ -79,40 +83,43 @@ pub struct Problem {
 impl Problem {
     /// A problem of a kind, with what happened this time.
     pub fn new(kind: &'static Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), header: None }
+        Self(Box::new(Told { kind, detail: detail.into(), errors: Vec::new(), header: None }))
     }
 
     /// Faults in the input, all of them.
     #[must_use]
     pub fn faults(kind: &'static Kind, errors: Vec<InputFault>) -> Self {
         let detail = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        Self { errors, ..Self::new(kind, detail) }
+        let mut problem = Self::new(kind, detail);
+        problem.0.errors = errors;
+        problem
     }
 
     /// With a header in the answer.
     #[must_use]
-    pub fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
-        Self { header: Some((name, value)), ..self }
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.header = Some((name, value));
+        self
     }
 
     /// What happened this time.
     #[must_use]
     pub fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// The problem as JSON, for one request.
     #[must_use]
     pub fn json(&self, request_id: &str) -> String {
         let mut body = json!({
-            "type": format!("/problems/{}", self.kind.slug),
-            "title": self.kind.title,
-            "status": self.kind.status,
-            "detail": self.detail,
+            "type": format!("/problems/{}", self.0.kind.slug),
+            "title": self.0.kind.title,
+            "status": self.0.kind.status,
+            "detail": self.0.detail,
             "instance": request_id,
         });
-        if let (false, Some(members)) = (self.errors.is_empty(), body.as_object_mut()) {
-            members.insert("errors".to_owned(), json!(self.errors));
+        if let (false, Some(members)) = (self.0.errors.is_empty(), body.as_object_mut()) {
+            members.insert("errors".to_owned(), json!(self.0.errors));
         }
         body.to_string()
     }
@@ -131,19 +138,19 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.detail)
+        f.write_str(&self.0.detail)
     }
 }
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        StatusCode::from_u16(self.kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.0.kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// The body is written where the request id is known, see [`super::door`].
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::new(self.status_code());
-        if let Some((name, value)) = &self.header {
+        if let Some((name, value)) = &self.0.header {
             response.headers_mut().insert(name.clone(), value.clone());
         }
         response.extensions_mut().insert(self.clone());

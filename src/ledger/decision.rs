@@ -59,7 +59,7 @@ impl DecisionRecord<'_> {
             }
             RequestRecord::Digest => self.write_digested(text),
         }
-        self.write_claims(&self.evaluation.claims, text);
+        self.write_claims(text);
         let _ = write!(text, ",\"decision\":{},{}", self.verdict.permits(), self.verdict.members());
         self.write_tail(text);
     }
@@ -70,7 +70,8 @@ impl DecisionRecord<'_> {
         let _ = write!(text, "\",\"kind\":\"{kind}\"");
     }
 
-    fn write_claims(&self, claims: &Claims, text: &mut Vec<u8>) {
+    fn write_claims(&self, text: &mut Vec<u8>) {
+        let claims: &Claims = &self.evaluation.claims;
         for (member, claim) in [("claimed_in_header", &claims.header), ("claimed_in_context", &claims.context)] {
             if let Some(claim) = claim {
                 let _ = write!(text, ",\"{member}\":");

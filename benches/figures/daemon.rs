@@ -1,0 +1,91 @@
+//! Starts the release binary for a measurement, in a folder that goes with it.
+
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// A running daemon.
+pub struct Daemon {
+    child: Child,
+    data: TempDir,
+    port: u16,
+    /// From the start of the process to `READY=1`.
+    pub until_ready: Duration,
+}
+
+impl Daemon {
+    /// Starts a daemon under a constitution, with an empty data folder.
+    pub fn start(constitution: &Path) -> io::Result<Self> {
+        Self::start_on(TempDir::new_in(scratch())?, constitution)
+    }
+
+    /// Starts a daemon on a data folder that is there.
+    pub fn start_on(data: TempDir, constitution: &Path) -> io::Result<Self> {
+        let notices = data.path().join("notify.sock");
+        drop(std::fs::remove_file(&notices));
+        let socket = UnixDatagram::bind(&notices)?;
+        socket.set_read_timeout(Some(Duration::from_mins(1)))?;
+        let port = free_port()?;
+        let since = Instant::now();
+        let child = Command::new(env!("CARGO_BIN_EXE_acgs"))
+            .arg("--settings")
+            .arg(data.path())
+            .env("ACGS_DATA_DIR", data.path().join("data"))
+            .env("ACGS_HTTP__BIND", format!("127.0.0.1:{port}"))
+            .env("ACGS_CONSTITUTION__PATH", constitution)
+            .env("ACGS_CONSTITUTION__EXPECTED_HASH", "")
+            .env("NOTIFY_SOCKET", &notices)
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut notice = [0; 1024];
+        socket.recv(&mut notice)?;
+        Ok(Self { child, data, port, until_ready: since.elapsed() })
+    }
+
+    /// The address it listens on.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Its resident memory in MiB.
+    pub fn resident(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
+        kib.unwrap_or_default() / 1024.0
+    }
+
+    /// Stops it and gives its folder back.
+    pub fn stop(mut self) -> io::Result<TempDir> {
+        end(&mut self.child)?;
+        let empty = TempDir::new_in(scratch())?;
+        Ok(std::mem::replace(&mut self.data, empty))
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        drop(end(&mut self.child));
+    }
+}
+
+fn end(child: &mut Child) -> io::Result<()> {
+    if child.try_wait()?.is_none() {
+        Command::new("kill").arg("-TERM").arg(child.id().to_string()).status()?;
+        child.wait()?;
+    }
+    Ok(())
+}
+
+/// A folder on a real disk: the system's temporary folder may be memory, where a sync costs nothing.
+fn scratch() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}

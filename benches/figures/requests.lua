@@ -1,0 +1,15 @@
+-- wrk script: AuthZEN evaluations; `-- same` sends one again and again, `-- distinct` none twice in a run.
+local same, counter = true, 0
+local template = '{"subject":{"type":"user","id":"user-%d","properties":{"role":"editor"}},"action":{"name":"write"},"resource":{"type":"record","id":"record-%d","properties":{"status":"active"}}}'
+local headers = { ["Content-Type"] = "application/json" }
+
+function init(args)
+  same = args[1] ~= "distinct"
+  math.randomseed(os.time())
+  counter = math.random(1, 1000000000)
+end
+
+function request()
+  if not same then counter = counter + 1 end
+  return wrk.format("POST", nil, headers, string.format(template, counter, counter))
+end

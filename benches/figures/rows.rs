@@ -1,0 +1,235 @@
+//! The rows: each starts what it needs, measures, and prints.
+
+use std::error::Error;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use acgs::domain::{Entity, EntityUid, Object};
+use acgs::store::{Store, StoreOptions};
+use tempfile::TempDir;
+
+use crate::closed_loop::{self, Requests, Run, median};
+use crate::daemon::Daemon;
+use crate::{Effort, Outcome, bundles, open_loop};
+
+/// The shipped constitution.
+fn shipped() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/settings/constitution"))
+}
+
+/// From the start of the process to `READY=1`.
+pub fn start(effort: Effort) -> Outcome {
+    let mut first = Vec::new();
+    let mut again = Vec::new();
+    for _ in 0..effort.rounds.max(5) {
+        let daemon = Daemon::start(shipped())?;
+        first.push(daemon.until_ready.as_secs_f64() * 1e3);
+        let daemon = Daemon::start_on(daemon.stop()?, shipped())?;
+        again.push(daemon.until_ready.as_secs_f64() * 1e3);
+    }
+    println!(
+        "start to ready, shipped constitution: first start {}, later starts {}",
+        spread(&first, "ms"),
+        spread(&again, "ms")
+    );
+    Ok(())
+}
+
+/// Throughput against `/livez` of the same daemon, runs interleaved.
+pub fn ratios(effort: Effort) -> Outcome {
+    for (name, applicable, kinds) in
+        [("3 policies", 3, &[Requests::Same, Requests::Distinct][..]), ("20 policies", 20, &[Requests::Distinct][..])]
+    {
+        let bundle = bundles::write(applicable, 0)?;
+        let daemon = Daemon::start(bundle.path())?;
+        warm(&daemon)?;
+        for connections in [1, 16, 64] {
+            for kind in kinds {
+                let mut pairs = Vec::new();
+                for _ in 0..effort.rounds {
+                    let decisions = closed_loop::run(&daemon.address(), *kind, connections, effort.seconds)?;
+                    let livez = closed_loop::run(&daemon.address(), Requests::Livez, connections, effort.seconds)?;
+                    pairs.push((decisions, livez));
+                }
+                print_ratio(name, kind.name(), connections, &pairs);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// 20 policies that apply, alone and among 10,000.
+pub fn policies(effort: Effort) -> Outcome {
+    let (few, many) = (bundles::write(20, 0)?, bundles::write(20, 9_980)?);
+    let (few, many) = (Daemon::start(few.path())?, Daemon::start(many.path())?);
+    println!("start to ready with 10,000 policies: {:.0} ms", many.until_ready.as_secs_f64() * 1e3);
+    warm(&few)?;
+    warm(&many)?;
+    for connections in [1, 16] {
+        let mut ratios = Vec::new();
+        for _ in 0..effort.rounds {
+            let one = closed_loop::run(&few.address(), Requests::Distinct, connections, effort.seconds)?;
+            let other = closed_loop::run(&many.address(), Requests::Distinct, connections, effort.seconds)?;
+            println!(
+                "{connections} connections, distinct: 20 policies p50 {:.0} µs, 10,000 policies p50 {:.0} µs",
+                one.p50, other.p50
+            );
+            ratios.push(other.p50 / one.p50);
+        }
+        println!("10,000 policies ÷ 20 policies, p50, {connections} connections: {}", spread(&ratios, ""));
+    }
+    Ok(())
+}
+
+/// Latency at a constant rate of arrivals.
+pub fn open(effort: Effort) -> Outcome {
+    let bundle = bundles::write(3, 0)?;
+    let daemon = Daemon::start(bundle.path())?;
+    warm(&daemon)?;
+    for (rate, distinct) in [(1_000, 100_000), (10_000, 100_000)] {
+        for _ in 0..effort.rounds {
+            let latencies = open_loop::run(&daemon.address(), rate, effort.open_loop(), |number| {
+                evaluation(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % distinct)
+            })?;
+            let [p50, p99, p999, max] = [0.5, 0.99, 0.999, 1.0].map(|share| latencies.percentile(share));
+            println!(
+                "open loop {rate}/s, {} requests of {distinct} distinct: p50 {p50:.3} ms, p99 {p99:.3} ms, p99.9 {p999:.3} ms, max {max:.3} ms",
+                latencies.count()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// How long a reload takes under load.
+pub fn reload(effort: Effort) -> Outcome {
+    let daemon = Daemon::start(shipped())?;
+    let address = daemon.address();
+    let mut times = Vec::new();
+    std::thread::scope(|scope| -> Outcome {
+        let load = scope.spawn(|| {
+            closed_loop::run(&address, Requests::Livez, 16, effort.seconds).map_err(|error| error.to_string())
+        });
+        for _ in 0..effort.rounds.max(5) {
+            let since = Instant::now();
+            request(&daemon, "POST", "/v1/constitution/reload", "")?;
+            times.push(since.elapsed().as_secs_f64() * 1e3);
+        }
+        load.join().map_err(|_| "the load ended")??;
+        Ok(())
+    })?;
+    println!("reload of the shipped constitution until in force in every worker, under load: {}", spread(&times, "ms"));
+    Ok(())
+}
+
+/// Resident memory with 10,000 policies and full caches.
+pub fn memory(effort: Effort) -> Outcome {
+    let bundle = bundles::write(20, 9_980)?;
+    let daemon = Daemon::start(bundle.path())?;
+    let before = daemon.resident();
+    closed_loop::run(&daemon.address(), Requests::Distinct, 64, effort.seconds * 2)?;
+    println!(
+        "resident with 10,000 policies: {before:.0} MiB after the start, {:.0} MiB with full verdict caches",
+        daemon.resident()
+    );
+    Ok(())
+}
+
+/// 1,000 stored users against 1,000,000, each request about one of 1,000 hot ones.
+pub fn entities(effort: Effort) -> Outcome {
+    let bundle = bundles::write(3, 0)?;
+    let few = with_users(1_000, bundle.path())?;
+    let many = with_users(1_000_000, bundle.path())?;
+    println!(
+        "start to ready: {:.0} ms with 1,000 entities, {:.0} ms with 1,000,000",
+        few.until_ready.as_secs_f64() * 1e3,
+        many.until_ready.as_secs_f64() * 1e3
+    );
+    let mut ratios = Vec::new();
+    for _ in 0..effort.rounds {
+        let p99 = |daemon: &Daemon| -> Result<f64, Box<dyn Error>> {
+            let run = open_loop::run(&daemon.address(), 2_000, Duration::from_secs(effort.seconds), |number| {
+                evaluation_of(number % 1_000, number)
+            })?;
+            Ok(run.percentile(0.99))
+        };
+        let (one, other) = (p99(&few)?, p99(&many)?);
+        println!("open loop 2000/s, p99: 1,000 entities {one:.3} ms, 1,000,000 entities {other:.3} ms");
+        ratios.push(other / one);
+    }
+    println!("1,000,000 ÷ 1,000 entities, p99 with a warm L3: {}", spread(&ratios, ""));
+    Ok(())
+}
+
+fn with_users(count: u64, constitution: &Path) -> Result<Daemon, Box<dyn Error>> {
+    let data = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
+    std::fs::create_dir(data.path().join("data"))?;
+    let store = Store::open(&StoreOptions {
+        path: data.path().join("data/acgs.db"),
+        max_connections: std::num::NonZeroU32::MIN,
+        min_idle: 1,
+        pre_ping: false,
+        recycle: Duration::from_hours(1),
+        acquire_timeout: Duration::from_secs(10),
+    })?;
+    let user = |number: u64| {
+        let attrs: Object = serde_json::from_str(r#"{"role":"editor"}"#).unwrap_or_default();
+        let parents = vec![EntityUid::new("team", format!("team-{}", number % 100))];
+        Entity { uid: EntityUid::new("user", format!("user-{number}")), attrs, parents, tags: Object::default() }
+    };
+    for first in (0..count).step_by(10_000) {
+        let batch: Vec<Entity> = (first..count.min(first + 10_000)).map(user).collect();
+        store.put_many(&batch)?;
+    }
+    drop(store);
+    Ok(Daemon::start_on(data, constitution)?)
+}
+
+fn evaluation(number: u64) -> String {
+    evaluation_of(number, number)
+}
+
+fn evaluation_of(user: u64, record: u64) -> String {
+    format!(
+        r#"{{"subject":{{"type":"user","id":"user-{user}","properties":{{"role":"editor"}}}},"action":{{"name":"write"}},"resource":{{"type":"record","id":"record-{record}","properties":{{"status":"active"}}}}}}"#
+    )
+}
+
+fn warm(daemon: &Daemon) -> Result<Run, Box<dyn Error>> {
+    closed_loop::run(&daemon.address(), Requests::Distinct, 64, 2)
+}
+
+/// One request on a connection of its own; anything but a 200 is an error.
+fn request(daemon: &Daemon, method: &str, path: &str, body: &str) -> Outcome {
+    let mut stream = TcpStream::connect(daemon.address())?;
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(format!("{method} {path}: {answer}").into()) }
+}
+
+fn print_ratio(bundle: &str, requests: &str, connections: usize, pairs: &[(Run, Run)]) {
+    let ratios: Vec<f64> = pairs.iter().map(|(decisions, livez)| decisions.rate / livez.rate).collect();
+    let of = |measure: fn(&Run) -> f64| median(pairs.iter().map(|(run, _)| measure(run)).collect());
+    let livez = median(pairs.iter().map(|(_, livez)| livez.rate).collect());
+    println!(
+        "{bundle}, {requests:<8}, {connections:>2} connections: {:>6.0}/s, p50 {:>5.0} µs, p99 {:>6.0} µs, livez {livez:>6.0}/s, ratio {}",
+        of(|run| run.rate),
+        of(|run| run.p50),
+        of(|run| run.p99),
+        spread(&ratios, "")
+    );
+}
+
+/// Median and range.
+fn spread(values: &[f64], unit: &str) -> String {
+    let (low, high) =
+        values.iter().fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(*value), high.max(*value)));
+    format!("{:.2} {unit} ({low:.2} to {high:.2})", median(values.to_vec()))
+}

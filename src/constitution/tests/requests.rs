@@ -1,0 +1,171 @@
+//! Requests held against the schema and the store: what does not fit, what wins, what is left out.
+
+use super::*;
+use crate::settings::RequestProperties::{self, Ignore, Merge};
+
+const DOCUMENT: &str = r#""type":"Document","id":"d""#;
+const READ: &str = r#""name":"read""#;
+
+fn decide(policies: &str, mode: RequestProperties, evaluation: &Evaluation, stored: &[Entity]) -> String {
+    summary(&constitution(policies).decide(mode, evaluation, |uid| stored.iter().find(|entity| entity.uid == *uid)))
+}
+
+#[test]
+fn what_the_schema_does_not_know_is_denied_with_its_name() {
+    let user = r#""id":"u""#;
+    let rows = [
+        (question(user, r#""name":"write""#, DOCUMENT, ""), "unknown_action: the schema has no action `write`"),
+        (
+            question(user, READ, r#""type":"Robot","id":"r""#, ""),
+            "unknown_type: the schema has no type `Robot`, which the resource has",
+        ),
+        (
+            question(user, READ, r#""type":"Folder","id":"f""#, ""),
+            "unknown_type: action `read` does not apply to a resource of type `Folder`",
+        ),
+        (
+            question(user, r#""name":"readers""#, DOCUMENT, ""),
+            "unknown_type: action `readers` does not apply to a subject of type `User`",
+        ),
+        (
+            question(user, r#""name":"Action::\"read\"""#, DOCUMENT, ""),
+            "unknown_action: the schema has no action `Action::\"read\"`",
+        ),
+        (question(user, r#""name":"check""#, DOCUMENT, ""), "unknown_action: the schema has no action `check`"),
+        (question(user, r#""name":"Org::Action::\"check\"""#, DOCUMENT, ""), "permitted a"),
+        (question(user, READ, DOCUMENT, ""), "permitted a"),
+    ];
+    for (evaluation, expected) in rows {
+        assert_eq!(decide("@id(\"a\") permit (principal, action, resource);", Merge, &evaluation, &[]), expected);
+    }
+}
+
+#[test]
+fn an_entity_outside_its_enumeration_is_of_no_known_type() {
+    let schema = SCHEMA.replace("resource: [Document, User]", "resource: [Document, User, Colour]");
+    let text = "@id(\"a\") permit (principal, action, resource);";
+    let constitution =
+        Constitution::from_bundle(&Bundle { schema: source("schema.cedarschema", &schema), ..bundle(text) }).unwrap();
+    let paint = |colour: &str| {
+        let resource = format!(r#""type":"Colour","id":"{colour}""#);
+        summary(&constitution.decide(Merge, &question(r#""id":"u""#, READ, &resource, ""), |_| None))
+    };
+    assert_eq!(paint("red"), "permitted a");
+    assert_eq!(paint("mauve"), "unknown_type: `Colour::\"mauve\"` is not one of the entities of its type");
+}
+
+#[test]
+fn an_attribute_of_another_type_is_named() {
+    let subject =
+        |properties: &str| question(&format!(r#""id":"u","properties":{{{properties}}}"#), READ, DOCUMENT, "");
+    let context = |context: &str| question(r#""id":"u""#, READ, DOCUMENT, context);
+    let resource = format!(r#"{DOCUMENT},"properties":{{"size":9223372036854775808}}"#);
+    let rows = [
+        (subject(r#""name":7"#), "`subject.name` must be a string, not an integer"),
+        (subject(r#""name":null"#), "`subject.name` must be a string, not null"),
+        (subject(r#""home":{"city":1}"#), "`subject.home.city` must be a string, not an integer"),
+        (subject(r#""home":{}"#), "`subject.home.city` is required"),
+        (
+            subject(r#""next":{"type":"Group","id":"g"}"#),
+            "`subject.next` must refer to an entity of type `User`, not `Group`",
+        ),
+        (
+            subject(r#""colour":{"type":"Colour","id":"mauve"}"#),
+            "`subject.colour` `Colour::\"mauve\"` is not one of the entities of its type",
+        ),
+        (
+            question(r#""id":"u""#, READ, &resource, ""),
+            "`resource.size` must be a 64-bit integer, not a number that is no 64-bit integer",
+        ),
+        (context(r#""risk":"high""#), "`context.risk` must be a 64-bit integer, not a string"),
+        (
+            context(r#""by":"ann""#),
+            "`context.by` must be an entity reference {\"type\": \"User\", \"id\": …}, not a string",
+        ),
+        (
+            question(r#""id":"u""#, r#""name":"read","properties":{"count":"7"}"#, DOCUMENT, ""),
+            "`context.action.count` must be a 64-bit integer, not a string",
+        ),
+        (
+            question(r#""id":"u""#, r#""name":"read","properties":{"size":7}"#, DOCUMENT, ""),
+            "`context.action.count` is required",
+        ),
+    ];
+    for (evaluation, expected) in rows {
+        let verdict = decide("@id(\"a\") permit (principal, action, resource);", Merge, &evaluation, &[]);
+        assert_eq!(verdict, format!("invalid_properties: {expected}"));
+    }
+}
+
+#[test]
+fn a_stored_attribute_of_another_type_is_named_with_its_entity() {
+    let stored = [entity("Document::d", r#""attrs":{"owner":"ann"}"#)];
+    let evaluation = question(r#""id":"u""#, READ, DOCUMENT, "");
+    let expected = "invalid_properties: `Document::\"d\".owner` must be an entity reference {\"type\": \"User\", \"id\": …}, not a string";
+    assert_eq!(decide(POLICIES, Merge, &evaluation, &stored), expected);
+    let stored = [entity("Document::d", r#""tags":{"x":1}"#)];
+    let expected = "invalid_properties: `Document::\"d\".x` must be an entity reference {\"type\": \"User\", \"id\": …}, not an integer";
+    assert_eq!(decide(POLICIES, Merge, &evaluation, &stored), expected);
+}
+
+#[test]
+fn what_is_stored_wins_over_the_properties_of_a_request() {
+    let policies = "@id(\"name\") permit (principal, action, resource) when { principal.name == \"stored\" };\n\
+                    @id(\"colour\") permit (principal, action, resource)\n\
+                    when { principal has colour && principal.colour == Colour::\"red\" };";
+    let properties =
+        r#""id":"u","properties":{"name":"sent","colour":{"type":"Colour","id":"red"},"undeclared":[null]}"#;
+    let evaluation = question(properties, READ, DOCUMENT, "");
+    let stored = [entity("User::u", r#""attrs":{"name":"stored"}"#)];
+    assert_eq!(decide(policies, Merge, &evaluation, &stored), "permitted name colour");
+    assert_eq!(decide(policies, Ignore, &evaluation, &stored), "permitted name");
+    assert_eq!(decide(policies, Merge, &evaluation, &[]), "permitted colour");
+    assert_eq!(
+        decide(policies, Ignore, &evaluation, &[]),
+        "evaluation_error name: policy `name`: `name` does not exist"
+    );
+}
+
+#[test]
+fn properties_that_are_ignored_need_not_fit() {
+    let evaluation = question(r#""id":"u","properties":{"name":7}"#, READ, DOCUMENT, "");
+    assert_eq!(decide("@id(\"a\") permit (principal, action, resource);", Ignore, &evaluation, &[]), "permitted a");
+}
+
+#[test]
+fn one_entity_in_both_roles_has_the_properties_of_both() {
+    let policy = "@id(\"a\") permit (principal, action == Action::\"read\", resource is User)\n\
+                  when { principal.name == \"first\" && resource has colour && principal has colour };";
+    let evaluation = question(
+        r#""id":"u","properties":{"name":"first"}"#,
+        READ,
+        r#""type":"User","id":"u","properties":{"name":"second","colour":{"type":"Colour","id":"red"}}"#,
+        "",
+    );
+    assert_eq!(decide(policy, Merge, &evaluation, &[]), "permitted a");
+}
+
+#[test]
+fn the_properties_of_an_action_replace_those_in_the_context() {
+    let policy = "@id(\"a\") permit (principal, action == Action::\"read\", resource)\n\
+                  when { context has action && context.action.count == 1 };";
+    let sent = r#""action":{"count":2}"#;
+    let with = question(r#""id":"u""#, r#""name":"read","properties":{"count":1}"#, DOCUMENT, sent);
+    assert_eq!(decide(policy, Merge, &with, &[]), "permitted a");
+    assert_eq!(decide(policy, Merge, &question(r#""id":"u""#, READ, DOCUMENT, sent), &[]), "no_permit");
+}
+
+#[test]
+fn a_warning_is_reported_and_costs_its_weight_but_does_not_deny() {
+    let policies = "@id(\"all\") permit (principal, action, resource);\n\
+                    @id(\"leak\") @principle(\"privacy\") @advice(\"ask\") forbid (principal, action, resource);";
+    let evaluation = question(r#""id":"u""#, READ, DOCUMENT, "");
+    let verdict = constitution(policies).decide(Merge, &evaluation, |_| None);
+    assert_eq!(summary(&verdict), "permitted all");
+    assert!(verdict.violations.is_empty());
+    assert_eq!((&*verdict.warnings[0].principle, &*verdict.warnings[0].policies[0]), ("privacy", "leak"));
+    assert!((verdict.score - 0.75).abs() < f64::EPSILON);
+    let blocked = constitution(&policies.replace("privacy", "safety")).decide(Merge, &evaluation, |_| None);
+    assert_eq!(summary(&blocked), "forbidden leak");
+    assert!((blocked.score - 0.25).abs() < f64::EPSILON);
+}
