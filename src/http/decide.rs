@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use actix_web::http::header::HeaderMap;
+use actix_web::{HttpResponse, HttpResponseBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::door::CONSTITUTIONAL_HASH;
+use super::door::{CONSTITUTIONAL_HASH, hash_value};
 use super::front::Front;
 use super::problem::{Problem, UNAVAILABLE};
 use crate::actors::audit_logger::{AuditError, FirstIndex, Record};
@@ -28,6 +29,15 @@ pub struct Recorded {
     pub active: Arc<Active>,
     /// The decisions, in the order of the questions.
     pub decisions: Vec<RecordedDecision>,
+}
+
+impl Recorded {
+    /// An answer that names the constitution of the decisions.
+    pub fn respond(&self) -> HttpResponseBuilder {
+        let mut response = HttpResponse::Ok();
+        response.insert_header((CONSTITUTIONAL_HASH, hash_value(self.active.constitution.hash())));
+        response
+    }
 }
 
 /// One decision and where it is in the log.
