@@ -87,7 +87,8 @@ impl Clients {
         let (ending, ticks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let connections: Vec<Connection> = (0..count).map(|_| daemon.connect()).collect();
         let client = |(client, mut connection): (u64, Connection)| {
-            let (ending, ticks, tell, question) = (Arc::clone(&ending), Arc::clone(&ticks), tell.clone(), question.clone());
+            let (ending, ticks, tell, question) =
+                (Arc::clone(&ending), Arc::clone(&ticks), tell.clone(), question.clone());
             thread::spawn(move || {
                 let mut story = Story::default();
                 for number in (client * 1_000_003).. {

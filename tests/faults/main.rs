@@ -48,8 +48,9 @@ fn check_log(setup: &Setup, stories: &[Story]) {
     assert!(surplus <= unanswered * DECISIONS, "{surplus} records that nobody asked for");
 }
 
-/// While clients ask, writing fails until the fault is over; then it goes on by itself.
-fn check_outage(daemon: &TestDaemon, clients: &Clients, over: impl FnOnce()) -> (u64, u64) {
+/// While clients ask, writing fails until the fault is over; then it goes on by itself, for so many answers at least.
+/// Returns the ticks between which nothing could be written.
+fn check_outage(daemon: &TestDaemon, clients: &Clients, after: usize, over: impl FnOnce()) -> (u64, u64) {
     clients.wait_for(20, 503);
     let (status, text) = readiness(daemon);
     assert_eq!(status, 503);
@@ -58,7 +59,7 @@ fn check_outage(daemon: &TestDaemon, clients: &Clients, over: impl FnOnce()) -> 
     clients.wait_for(20, 503);
     let ended = clients.tick();
     over();
-    clients.wait_for(20, 200);
+    clients.wait_for(after, 200);
     assert_eq!(readiness(daemon).0, 200);
     (begun, ended)
 }
@@ -68,20 +69,42 @@ fn while_the_log_cannot_be_written_nothing_is_decided_and_then_it_goes_on_by_its
     let Some(faults) = Faults::new() else { return };
     for errno in [EIO, ENOSPC] {
         faults.clear();
-        let setup = faults.within(setup());
+        // Nothing waits until it is too late for it.
+        let setup = faults.within(setup()).set("http.request_timeout_ms", 20_000);
         let daemon = setup.start();
         let clients = Clients::start(&daemon, CLIENTS, question);
         clients.wait_for(20, 200);
         faults.set(&format!("write error {errno} audit"));
-        let (begun, ended) = check_outage(&daemon, &clients, || faults.clear());
+        let (begun, ended) = check_outage(&daemon, &clients, 20, || faults.clear());
         let stories = clients.end();
         assert!(stories.iter().all(|story| !story.cut));
         let during = |one: &&Answered| one.ticks.0 > begun && one.ticks.1 < ended;
         let during: Vec<_> = stories.iter().flat_map(|story| &story.answered).filter(during).collect();
         assert!(during.is_empty(), "answered without a record: {during:?}");
+        for answer in stories.iter().flat_map(|story| &story.refused) {
+            assert_eq!(answer.to_string(), "503 the audit log cannot be written");
+        }
         assert!(daemon.stop().success());
         check_log(&setup, &stories);
     }
+}
+
+#[test]
+fn an_asynchronous_log_that_cannot_be_written_keeps_what_was_answered() {
+    let Some(faults) = Faults::new() else { return };
+    let setup = faults.within(setup()).set("audit.durability", "async");
+    let daemon = setup.start();
+    let clients = Clients::start(&daemon, CLIENTS, question);
+    clients.wait_for(20, 200);
+    faults.set(&format!("write error {EIO} audit"));
+    check_outage(&daemon, &clients, 20, || faults.clear());
+    let stories = clients.end();
+    assert!(daemon.stop().success());
+    verify(&setup);
+    let exported = Exported::from(&setup, 0);
+    let lost: Vec<_> = stories.iter().flat_map(|story| &story.answered).collect();
+    let lost: Vec<_> = lost.into_iter().filter(|one| exported.place(&one.id).is_none()).collect();
+    assert!(lost.is_empty(), "{lost:?}");
 }
 
 #[test]
@@ -134,7 +157,7 @@ fn a_next_segment_that_cannot_be_made_stops_decisions_only_until_it_can() {
     let daemon = setup.start();
     let clients = Clients::start(&daemon, 1, fat_question);
     clients.wait_for(3, 200);
-    check_outage(&daemon, &clients, || faults.clear());
+    check_outage(&daemon, &clients, 2, || faults.clear());
     let stories = clients.end();
     assert!(daemon.stop().success());
     check_answered(&setup, &stories);
@@ -148,7 +171,7 @@ fn a_full_disk_stops_decisions_only_until_there_is_room() {
     let daemon = setup.start();
     let clients = Clients::start(&daemon, 1, fat_question);
     clients.wait_for(3, 200);
-    check_outage(&daemon, &clients, || disk.grow(256));
+    check_outage(&daemon, &clients, 2, || disk.grow(256));
     let stories = clients.end();
     assert!(daemon.stop().success());
     check_answered(&setup, &stories);
