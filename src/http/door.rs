@@ -200,6 +200,7 @@ fn continue_trace(parent: &str) -> Option<HeaderValue> {
 }
 
 /// A constitutional hash as the value of its header.
+#[must_use]
 pub fn hash_value(hash: ConstitutionalHash) -> HeaderValue {
     // Hex digits are a header value.
     HeaderValue::from_str(hash.as_str()).unwrap_or_else(|_| HeaderValue::from_static(""))
