@@ -69,7 +69,7 @@ impl Log {
     fn segments(&self) -> BTreeMap<String, Vec<u8>> {
         let files = fs::read_dir(self.folder()).unwrap().map(|entry| entry.unwrap());
         let named = files.map(|file| (file.file_name().into_string().unwrap(), file.path()));
-        let segments = named.filter(|(name, _)| name.starts_with("segment-") && name.ends_with(".log"));
+        let segments = named.filter(|(name, _)| name.starts_with("segment-0"));
         segments.map(|(name, path)| (name, fs::read(path).unwrap())).collect()
     }
 

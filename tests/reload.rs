@@ -1,5 +1,5 @@
 //! Reload under load: no request fails, and nothing is decided under the old constitution once the reload is answered.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod audit;
 mod harness;

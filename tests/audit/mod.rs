@@ -62,7 +62,7 @@ pub fn question(number: u64) -> Request {
         "resource": tool(number),
         "context": {"risk": number % 5},
     });
-    if number % 4 > 0 {
+    if !number.is_multiple_of(4) {
         return Request::post("/access/v1/evaluation").json(&body);
     }
     let items = (0..number % 9).map(|nth| json!({"resource": tool(number + nth)}));

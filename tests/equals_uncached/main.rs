@@ -32,12 +32,12 @@ fn cases() -> u64 {
 
 #[test]
 fn an_answer_is_that_of_a_fresh_evaluation_over_what_is_stored() {
-    each_seed(|seed, capacities| one_after_the_other(seed, capacities));
+    each_seed(one_after_the_other);
 }
 
 #[test]
 fn an_answer_is_no_older_than_the_last_acknowledged_write_and_mixes_no_two_states() {
-    each_seed(|seed, capacities| all_at_once(seed, capacities));
+    each_seed(all_at_once);
 }
 
 fn each_seed<F: Future<Output = ()>>(case: impl Fn(u64, Capacities) -> F) {

@@ -20,7 +20,7 @@ use actix::{Actor, Addr, Arbiter};
 use super::archive::{self, Write};
 
 /// So long that nothing is late on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Entries per cache; none: off.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +55,7 @@ impl Workers {
             max_connections: NonZeroU32::new(2).unwrap(),
             min_idle: 2,
             pre_ping: false,
-            recycle: Duration::from_secs(3600),
+            recycle: Duration::from_hours(1),
             acquire_timeout: PATIENCE,
         });
         let store = store.unwrap();
