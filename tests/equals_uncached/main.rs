@@ -97,6 +97,8 @@ async fn all_at_once(seed: u64, capacities: Capacities) {
     });
     let askers: Vec<_> = askers.collect();
     for _ in 0..60 {
+        // One entity at a time: between the commit of a transaction and the bump of its versions, a decision that reads
+        // in several rounds may see a part of it.
         let write = chance.write_of_one();
         let mut state = history.states.borrow().last().unwrap().clone();
         write.apply(&mut state);
