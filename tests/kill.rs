@@ -6,10 +6,7 @@
 mod audit;
 mod harness;
 
-use std::time::Duration;
-
-use audit::{Answered, Clients, Exported, question, verify};
-use harness::Setup;
+use audit::{Exported, kill_under_load, verify};
 
 const CLIENTS: u64 = 4;
 
@@ -17,27 +14,12 @@ fn rounds() -> usize {
     std::env::var("ACGS_KILL_ROUNDS").map_or(50, |rounds| rounds.parse().unwrap())
 }
 
-/// Starts, asks, and kills at a moment that nothing in the daemon has chosen.
-fn round(setup: &Setup) -> Vec<Answered> {
-    let daemon = setup.start();
-    let clients = Clients::start(&daemon, CLIENTS, question);
-    clients.wait_for(1, 200);
-    // No event is waited for: the moment has to be a random one.
-    std::thread::sleep(Duration::from_micros(rand::random_range(0..150_000)));
-    daemon.kill();
-    let stories = clients.end();
-    let refused: Vec<_> = stories.iter().flat_map(|story| &story.refused).collect();
-    assert!(refused.is_empty(), "{refused:?}");
-    assert!(stories.iter().all(|story| story.cut), "the kill came when nobody asked");
-    stories.into_iter().flat_map(|story| story.answered).collect()
-}
-
 #[test]
 fn every_answered_decision_is_in_the_log_once_however_often_the_daemon_is_killed() {
     let setup = audit::setup();
     let (mut answered, mut size, mut torn) = (Vec::new(), 0, 0);
     for _ in 0..rounds() {
-        let new = round(&setup);
+        let new = kill_under_load(&setup, CLIENTS);
         torn += usize::from(!verify(&setup).stderr.is_empty());
         let exported = Exported::from(&setup, size);
         exported.holds(size, &new);
@@ -57,7 +39,7 @@ fn an_asynchronous_log_loses_at_most_its_newest_records() {
     let setup = audit::setup().set("audit.durability", "async").set("http.workers", 1);
     let (mut kept, mut size, mut lost) = (Vec::new(), 0, 0);
     for _ in 0..rounds().div_ceil(5) {
-        let new = round(&setup);
+        let new = kill_under_load(&setup, CLIENTS);
         verify(&setup);
         let exported = Exported::from(&setup, size);
         size += exported.records.len() as u64;

@@ -14,6 +14,7 @@ use std::process::Output;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -134,6 +135,22 @@ impl Clients {
         self.ending.store(true, Ordering::Relaxed);
         self.threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     }
+}
+
+/// Starts the daemon, asks, and kills it at a moment that nothing in it has chosen; returns what was answered.
+#[track_caller]
+pub fn kill_under_load(setup: &Setup, clients: u64) -> Vec<Answered> {
+    let daemon = setup.start();
+    let clients = Clients::start(&daemon, clients, question);
+    clients.wait_for(1, 200);
+    // No event is waited for: the moment has to be a random one.
+    thread::sleep(Duration::from_micros(rand::random_range(0..150_000)));
+    daemon.kill();
+    let stories = clients.end();
+    let refused: Vec<_> = stories.iter().flat_map(|story| &story.refused).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+    assert!(stories.iter().all(|story| story.cut), "the kill came when nobody asked");
+    stories.into_iter().flat_map(|story| story.answered).collect()
 }
 
 /// All decisions of an answer.

@@ -7,7 +7,7 @@ mod disk;
 #[path = "../harness/mod.rs"]
 mod harness;
 
-use audit::{Answered, Clients, Exported, Story, question, setup, verify};
+use audit::{Answered, Clients, Exported, Story, kill_under_load, question, setup, verify};
 use disk::{EIO, ENOSPC, Faults, SmallDisk};
 use harness::{Request, Setup, TestDaemon};
 use serde_json::{Value, json};
@@ -145,6 +145,22 @@ fn a_failed_sync_ends_the_process_and_loses_nothing_that_was_answered() {
     assert_eq!(readiness(&daemon).0, 200);
     assert!(daemon.stop().success());
     check_log(&setup, &stories);
+}
+
+#[test]
+fn a_kill_in_the_middle_of_a_write_loses_nothing_that_was_answered() {
+    let Some(faults) = Faults::new() else { return };
+    // A frame takes several slow writes, so that most kills come between two of them.
+    faults.set("write delay 1 .log\nwrite short 1024 .log");
+    let setup = faults.within(setup());
+    let (mut answered, mut torn) = (Vec::new(), 0);
+    for _ in 0..12 {
+        answered.extend(kill_under_load(&setup, 12));
+        torn += usize::from(!verify(&setup).stderr.is_empty());
+        Exported::from(&setup, 0).holds(0, &answered);
+    }
+    assert!(torn > 0, "no kill came in the middle of a write");
+    println!("{} answered, {torn} torn tails", answered.len());
 }
 
 #[test]

@@ -1,7 +1,8 @@
 /* Preloaded into the daemon: makes writes and syncs of the audit log fail on command, and nothing else.
  *
  * The file that FAULTS names is read at every such call. Each line: the call ("write" or "sync"), what becomes of it
- * ("error" with an errno, "short", or "delay" with milliseconds), and a part of the path that the fault is meant for.
+ * ("error" with an errno, "short" with the most bytes to write or 0 for half of them, or "delay" with milliseconds), and a
+ * part of the path that the fault is meant for.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -15,7 +16,7 @@
 
 enum effect { NONE, ERROR, SHORT };
 
-static enum effect fault(const char *call, int fd)
+static enum effect fault(const char *call, int fd, int *number)
 {
     char link[64], path[4096], line[512], on[16], effect[16], part[256];
     const char *faults = getenv("FAULTS");
@@ -30,14 +31,13 @@ static enum effect fault(const char *call, int fd)
     if (file == NULL)
         return NONE;
     enum effect found = NONE;
-    int number;
     while (found == NONE && fgets(line, sizeof line, file) != NULL) {
-        if (sscanf(line, "%15s %15s %d %255s", on, effect, &number, part) != 4)
+        if (sscanf(line, "%15s %15s %d %255s", on, effect, number, part) != 4)
             continue;
         if (strcmp(on, call) != 0 || strstr(path, part) == NULL)
             continue;
         if (strcmp(effect, "delay") == 0) {
-            struct timespec time = { number / 1000, number % 1000 * 1000000L };
+            struct timespec time = { *number / 1000, *number % 1000 * 1000000L };
             nanosleep(&time, NULL);
         } else if (strcmp(effect, "short") == 0) {
             found = SHORT;
@@ -47,18 +47,24 @@ static enum effect fault(const char *call, int fd)
     }
     fclose(file);
     if (found == ERROR)
-        errno = number;
+        errno = *number;
     return found;
 }
 
 static ssize_t faulty_write(const char *name, int fd, const void *bytes, size_t count, off64_t offset)
 {
     ssize_t (*real)(int, const void *, size_t, off64_t) = dlsym(RTLD_NEXT, name);
-    switch (fault("write", fd)) {
+    int number = 0;
+    switch (fault("write", fd, &number)) {
     case ERROR:
         return -1;
     case SHORT:
-        return real(fd, bytes, (count + 1) / 2, offset);
+        /* Large writes are of zeros, and would take too long in small pieces. */
+        if (number == 0 || count > 65536)
+            count = (count + 1) / 2;
+        else if (count > (size_t)number)
+            count = (size_t)number;
+        return real(fd, bytes, count, offset);
     default:
         return real(fd, bytes, count, offset);
     }
@@ -77,7 +83,8 @@ ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t offset)
 static int faulty_sync(const char *name, int fd)
 {
     int (*real)(int) = dlsym(RTLD_NEXT, name);
-    return fault("sync", fd) == ERROR ? -1 : real(fd);
+    int number = 0;
+    return fault("sync", fd, &number) == ERROR ? -1 : real(fd);
 }
 
 int fdatasync(int fd)
