@@ -115,6 +115,12 @@ impl EntityReader {
         found.into_iter().map(|read| read.map_err(|_| StoreError::Late)).collect()
     }
 
+    /// Whether nothing of what was read was changed since.
+    #[must_use]
+    pub fn is_current(&self, reads: &[Read]) -> bool {
+        reads.iter().all(|read| self.versions.is_current(&read.stamp))
+    }
+
     /// What is known of an entity without asking anybody; else the stamp to load it with.
     fn at_hand(&self, uid: &EntityUid) -> Result<Read, Stamp> {
         // INVARIANT: the stamp is taken before anything is read, so that a change meanwhile makes the read outdated.

@@ -143,6 +143,10 @@ impl Committer {
 
     /// Puts records into a lane and sees to it that they are written.
     pub fn submit(&self, lane: &Lane, records: &Batch) -> Result<(), AuditError> {
+        // Decided while writing failed: the answer need not wait for the disk to be tried again.
+        if self.health() == Health::Failing {
+            return Err(AuditError::Unwritable);
+        }
         lock(&lane.records).extend(records).map_err(|_| AuditError::Full)?;
         // The thread may have ended after the reservation. It sets its health before it looks at the lanes for the
         // last time, so either it finds these records or this sees that it ended.
@@ -278,14 +282,12 @@ impl Writer {
     fn fail(&mut self, error: &AppendError) {
         tracing::error!(%error, "the audit log cannot be written: no decision is made until it can");
         self.shared.health.store(Health::Failing as u8, Ordering::Release);
-        if self.pause.is_none() {
-            self.answer(&Err(AuditError::Unwritable));
-        }
         loop {
-            thread::park_timeout(RETRY);
-            if self.shared.stopping.load(Ordering::Acquire) {
-                break;
+            if self.pause.is_none() {
+                self.refuse();
             }
+            thread::park_timeout(RETRY);
+            let stopping = self.shared.stopping.load(Ordering::Acquire);
             // In `async` mode the answers are out already: the batch itself has to be written.
             let retried = match self.pause {
                 None => self.ledger.repair().map(|()| None),
@@ -300,7 +302,23 @@ impl Writer {
                 Err(error) if error.is_final() => return self.end(&error),
                 Err(error) => tracing::warn!(%error, "the audit log still cannot be written"),
             }
+            if stopping {
+                if self.pause.is_some() {
+                    tracing::error!(
+                        records = self.frame.count(),
+                        "answered decisions are lost: they cannot be written"
+                    );
+                }
+                return self.answer(&Err(AuditError::Unwritable));
+            }
         }
+    }
+
+    /// Refuses the batch, and at once also what came while it failed.
+    fn refuse(&mut self) {
+        self.answer(&Err(AuditError::Unwritable));
+        self.gather();
+        self.answer(&Err(AuditError::Unwritable));
     }
 
     /// A failed sync is final: after it nobody knows what is on disk, and another sync may succeed falsely.

@@ -160,12 +160,19 @@ impl Drop for Turn {
 }
 
 impl Bench {
-    /// All decisions; `None` where the questions have to be put again, since another constitution came into force
-    /// while entities were read, or somebody else gave up deciding one of them.
+    /// All decisions; `None` where the questions have to be put again, since another constitution came into force or
+    /// entities changed while they were read, or somebody else gave up deciding one of them.
     async fn decide(self: &Rc<Self>, active: &Arc<Active>, decide: &Decide) -> Option<Vec<Decided>> {
         let mut progress = self.begin(active, &decide.evaluations).await;
         let loaded = self.load(&mut progress).await;
         if !Arc::ptr_eq(active, &self.active.borrow()) {
+            return None;
+        }
+        // INVARIANT: what was read, perhaps in several rounds, stood together at this moment, which is after everybody
+        // who joined had asked. So no verdict is older than a write that was answered before the question.
+        let changed =
+            |item: &Progress| matches!(item, Progress::Gathering(_, _, reads) if !self.entities.is_current(reads));
+        if loaded.is_ok() && progress.iter().any(changed) {
             return None;
         }
         if let Err(error) = loaded {

@@ -53,10 +53,14 @@ pub async fn evaluations(request: HttpRequest, payload: Payload, front: Data<Fro
             Err(found) => faults.push(Some(found)),
         }
     }
-    let decisions =
-        if sound.is_empty() { Vec::new() } else { decide(&front, request.headers(), sound, stop_at).await?.decisions };
+    let (mut response, decisions) = if sound.is_empty() {
+        (HttpResponse::Ok(), Vec::new())
+    } else {
+        let recorded = decide(&front, request.headers(), sound, stop_at).await?;
+        (recorded.respond(), recorded.decisions)
+    };
     let full = prefers_representation(&request);
-    Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(render_batch(&faults, &decisions, stop_at, full)))
+    Ok(response.insert_header(ContentType::json()).body(render_batch(&faults, &decisions, stop_at, full)))
 }
 
 /// `GET /.well-known/authzen-configuration`: the endpoints that exist.
@@ -82,7 +86,7 @@ async fn single(request: &HttpRequest, front: &Front, body: &Object) -> Result<H
     if let Some(decision) = recorded.decisions.first() {
         render(decision, true, &mut text);
     }
-    Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(text))
+    Ok(recorded.respond().insert_header(ContentType::json()).body(text))
 }
 
 /// Reads the items of a batch. A small body can make large questions by repeating its defaults, so that their size

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use actix_web::http::header::HeaderMap;
+use actix_web::{HttpResponse, HttpResponseBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::door;
+use super::door::{CONSTITUTIONAL_HASH, claimed_hash, hash_value};
 use super::front::Front;
 use super::problem::{Problem, UNAVAILABLE};
 use crate::actors::audit_logger::{AuditError, FirstIndex, Record};
@@ -30,6 +31,15 @@ pub struct Recorded {
     pub decisions: Vec<RecordedDecision>,
 }
 
+impl Recorded {
+    /// An answer that names the constitution of the decisions.
+    pub fn respond(&self) -> HttpResponseBuilder {
+        let mut response = HttpResponse::Ok();
+        response.insert_header((CONSTITUTIONAL_HASH, hash_value(self.active.constitution.hash())));
+        response
+    }
+}
+
 /// One decision and where it is in the log.
 #[derive(Debug)]
 pub struct RecordedDecision {
@@ -48,7 +58,7 @@ pub async fn decide(
     mut evaluations: Vec<Evaluation>,
     stop_at: Option<bool>,
 ) -> Result<Recorded, Problem> {
-    if let Some(claim) = door::claimed_hash(headers) {
+    if let Some(claim) = claimed_hash(headers) {
         let claim: Box<str> = claim.into();
         for evaluation in &mut evaluations {
             evaluation.claims.header = Some(claim.clone());

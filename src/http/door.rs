@@ -72,7 +72,10 @@ impl Visit {
         }
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID, self.id);
-        headers.insert(CONSTITUTIONAL_HASH, hash_value(self.front.shared.in_force.hash()));
+        // A decision names the constitution that it was made under, which may have been replaced since.
+        if !headers.contains_key(&CONSTITUTIONAL_HASH) {
+            headers.insert(CONSTITUTIONAL_HASH, hash_value(self.front.shared.in_force.hash()));
+        }
         if let Some(trace) = self.trace {
             headers.insert(TRACEPARENT, trace);
         }
@@ -210,7 +213,9 @@ fn continue_trace(parent: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("00-{trace}-{:016x}-{flags}", rand::random_range(1..=u64::MAX))).ok()
 }
 
-fn hash_value(hash: ConstitutionalHash) -> HeaderValue {
+/// A constitutional hash as the value of its header.
+#[must_use]
+pub fn hash_value(hash: ConstitutionalHash) -> HeaderValue {
     // Hex digits are a header value.
     HeaderValue::from_str(hash.as_str()).unwrap_or_else(|_| HeaderValue::from_static(""))
 }

@@ -54,7 +54,7 @@ pub async fn validate(request: HttpRequest, payload: Payload, front: Data<Front>
         .map_err(|faults| Problem::faults(&BAD_REQUEST, faults))?;
     let recorded = decide(&front, request.headers(), vec![evaluation], None).await?;
     let decision = recorded.decisions.first().ok_or_else(|| Problem::new(&INTERNAL, "no decision was made"))?;
-    Ok(HttpResponse::Ok().json(report(&recorded.active.constitution, decision, since)))
+    Ok(recorded.respond().json(report(&recorded.active.constitution, decision, since)))
 }
 
 fn report<'a>(constitution: &'a Constitution, decision: &'a RecordedDecision, since: Instant) -> Report<'a> {

@@ -1,0 +1,123 @@
+//! The path of a decision without HTTP: validators and request caches on threads of their own, one application cache,
+//! one database.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use acgs::actors::Mailbox;
+use acgs::actors::application_cache::ApplicationCache;
+use acgs::actors::database::{Database, PutEntities, PutEntity, RemoveEntity};
+use acgs::actors::registry::{Active, Registry};
+use acgs::actors::request_cache::RequestCache;
+use acgs::actors::validator::{Decide, Decided, Validator};
+use acgs::constitution::Constitution;
+use acgs::domain::Evaluation;
+use acgs::settings::Settings;
+use acgs::store::{Precondition, Store, StoreError, StoreOptions};
+use actix::{Actor, Addr, Arbiter};
+
+use super::archive::{self, Write};
+
+/// So long that nothing is late on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Entries per cache; none: off.
+#[derive(Debug, Clone, Copy)]
+pub struct Capacities {
+    /// Of each request cache.
+    pub requests: usize,
+    /// Of the application cache.
+    pub entities: usize,
+}
+
+/// Some workers over one store.
+pub struct Workers {
+    /// The constitution they decide under.
+    pub constitution: Arc<Constitution>,
+    database: Mailbox<Database>,
+    validators: Vec<Addr<Validator>>,
+    arbiters: Vec<Arbiter>,
+    _folder: tempfile::TempDir,
+}
+
+impl Workers {
+    /// Starts them over an empty store.
+    pub fn start(count: usize, capacities: Capacities) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = archive::constitution().display().to_string();
+        let settings =
+            [("ACGS_CONSTITUTION__PATH".to_owned(), path), ("ACGS_CONSTITUTION__EXPECTED_HASH".into(), String::new())];
+        let settings = Settings::load(folder.path(), None, settings.into_iter()).unwrap().settings;
+        let active = Active::load(&settings.constitution).unwrap();
+        let store = Store::open(&StoreOptions {
+            path: folder.path().join("acgs.db"),
+            max_connections: NonZeroU32::new(2).unwrap(),
+            min_idle: 2,
+            pre_ping: false,
+            recycle: Duration::from_hours(1),
+            acquire_timeout: PATIENCE,
+        });
+        let store = store.unwrap();
+        let database = Mailbox::new(Database::start(store.clone(), NonZeroUsize::new(2).unwrap()), PATIENCE);
+        let entities = ApplicationCache::start(
+            database.clone(),
+            PATIENCE,
+            NonZeroUsize::new(capacities.entities),
+            PATIENCE,
+            store.versions().clone(),
+            store.types().clone(),
+        );
+        let constitution = Arc::clone(&active.constitution);
+        let registry = Registry::new(settings.constitution, active);
+        let in_force = registry.in_force();
+        let registry = registry.start();
+        let arbiters: Vec<Arbiter> = (0..count).map(|_| Arbiter::new()).collect();
+        let start = |arbiter: &Arbiter| {
+            let (registry, entities, versions) = (registry.clone(), entities.clone(), store.versions().clone());
+            let (active, (tell, told)) = (in_force.get(), mpsc::channel());
+            arbiter.spawn_fn(move || {
+                let cache = RequestCache::new(NonZeroUsize::new(capacities.requests), PATIENCE, versions).start();
+                tell.send(Validator::start(active, cache, entities, &registry)).unwrap();
+            });
+            told.recv().unwrap()
+        };
+        let validators = arbiters.iter().map(start).collect();
+        Self { constitution, database, validators, arbiters, _folder: folder }
+    }
+
+    /// Writes, and returns when the write is acknowledged.
+    pub async fn write(&self, write: &Write) {
+        match write {
+            Write::Put(entities) => match &**entities {
+                [entity] => {
+                    let put = PutEntity { entity: entity.clone(), precondition: Precondition::Any };
+                    self.database.ask(put).await.unwrap();
+                }
+                _ => drop(self.database.ask(PutEntities(entities.clone())).await.unwrap()),
+            },
+            Write::Remove(uid) => {
+                let remove = RemoveEntity { uid: uid.clone(), precondition: Precondition::Any };
+                match self.database.ask(remove).await {
+                    Ok(()) | Err(StoreError::Missing(_)) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+    }
+
+    /// Asks one worker.
+    pub async fn ask(&self, worker: usize, questions: &[Evaluation], stop_at: Option<bool>) -> Vec<Decided> {
+        let decide = Decide { evaluations: questions.into(), stop_at };
+        self.validators[worker].send(decide).await.unwrap().unwrap().decided
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        for arbiter in self.arbiters.drain(..) {
+            arbiter.stop();
+            drop(arbiter.join());
+        }
+    }
+}
