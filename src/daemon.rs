@@ -14,10 +14,11 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::actors::Mailbox;
+use crate::actors::active::Active;
 use crate::actors::application_cache::ApplicationCache;
-use crate::actors::committer::{Committer, CommitterThread};
+use crate::actors::committer::Committer;
 use crate::actors::database::Database;
-use crate::actors::registry::{Active, Registry, Reload};
+use crate::actors::registry::{Registry, Reload};
 use crate::constitution::Faults as ConstitutionFaults;
 use crate::http::{self, Shared};
 use crate::ledger::{DiskStorage, Ledger, LedgerError, Options};
@@ -117,7 +118,7 @@ pub fn run(source: &Source) -> Result<(), DaemonError> {
 /// Everything that is opened before anything is served.
 struct Parts {
     settings: Arc<Settings>,
-    log: CommitterThread,
+    log: Committer,
     store: Store,
     active: Active,
 }
@@ -170,7 +171,7 @@ impl Parts {
             registry: Mailbox::new(registry.clone(), RELOAD_DEADLINE),
             registry_addr: registry.clone(),
             in_force,
-            committer: log.committer(),
+            audit_queue: log.queue(),
             entities,
             versions: store.versions().clone(),
             in_flight: Arc::new(AtomicUsize::new(0)),
@@ -237,7 +238,7 @@ async fn reload(source: &Source, started_with: &Settings, registry: &Addr<Regist
     notify(&[NotifyState::Ready]);
 }
 
-fn open_log(settings: &Settings) -> Result<CommitterThread, DaemonError> {
+fn open_log(settings: &Settings) -> Result<Committer, DaemonError> {
     let folder = audit_folder(&settings.data_dir);
     let storage = DiskStorage::create(&folder).map_err(system(&format!("make `{}`", folder.display())))?;
     let (ledger, recovery) = Ledger::open(storage.clone(), Options::default())

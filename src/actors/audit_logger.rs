@@ -6,37 +6,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::dev::{MessageResponse, OneshotSender};
-use actix::{Actor, Addr, AsyncContext, Context, Handler, MailboxError, Message};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 
-use super::committer::{Committer, Lane, Reservation};
+use super::audit_queue::{AuditError, AuditQueue, Durable, Lane, Reservation};
 use crate::ledger::Batch;
 use crate::settings::Durability;
-
-/// Why a decision cannot be recorded.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AuditError {
-    /// Too many records wait.
-    #[error("too many decisions wait for the audit log")]
-    Full,
-    /// The disk does not take records.
-    #[error("the audit log cannot be written")]
-    Unwritable,
-    /// The log has ended.
-    #[error("the audit log has ended")]
-    Ended,
-    /// The logger did not answer in time.
-    #[error("the audit log did not answer in time")]
-    Late,
-}
-
-impl From<MailboxError> for AuditError {
-    fn from(error: MailboxError) -> Self {
-        match error {
-            MailboxError::Closed => Self::Ended,
-            MailboxError::Timeout => Self::Late,
-        }
-    }
-}
 
 /// The index of the first of some records that follow each other in the log; `None` in `async` mode, where the
 /// answer does not wait for one.
@@ -45,7 +19,7 @@ pub type FirstIndex = Option<u64>;
 /// Holds back the answers of one HTTP worker.
 #[derive(Debug)]
 pub struct AuditLogger {
-    committer: Committer,
+    queue: AuditQueue,
     lane: Arc<Lane>,
     durability: Durability,
     waiting: Waiting,
@@ -66,10 +40,10 @@ struct Waiter {
 impl AuditLogger {
     /// Starts the logger of this worker.
     #[must_use]
-    pub fn start(committer: Committer, durability: Durability) -> Addr<Self> {
+    pub fn start(queue: AuditQueue, durability: Durability) -> Addr<Self> {
         Self::create(|ctx| {
-            let lane = committer.lane(ctx.address().recipient());
-            Self { committer, lane, durability, waiting: Waiting::default() }
+            let lane = queue.lane(ctx.address().recipient());
+            Self { queue, lane, durability, waiting: Waiting::default() }
         })
     }
 }
@@ -96,7 +70,7 @@ impl Handler<Record> for AuditLogger {
     type Result = Recorded;
 
     fn handle(&mut self, Record { records, place }: Record, _: &mut Self::Context) -> Recorded {
-        if let Err(error) = self.committer.submit(&self.lane, &records) {
+        if let Err(error) = self.queue.submit(&self.lane, &records) {
             return Recorded(Answer::Now(Err(error)));
         }
         let waiter = Waiter { records: records.count(), answer: None, _place: place };
@@ -132,16 +106,6 @@ impl MessageResponse<AuditLogger, Record> for Recorded {
             }
         }
     }
-}
-
-/// From the committer, once a batch: what became of this worker's oldest records.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Durable {
-    /// The index of the first of them.
-    pub outcome: Result<u64, AuditError>,
-    /// How many they are.
-    pub records: u32,
 }
 
 impl Handler<Durable> for AuditLogger {

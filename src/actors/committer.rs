@@ -2,14 +2,11 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::thread::{self, JoinHandle, Thread};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use actix::Recipient;
-
-use super::audit_logger::{AuditError, Durable};
+use super::audit_queue::{AuditError, AuditQueue, Durable, Health, Lane};
 use crate::ledger::{AppendError, Batch, DiskStorage, FilledSegment, Ledger};
 use crate::settings::Durability;
 
@@ -22,54 +19,11 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// Exit code of a process whose audit log could not be synced: `EX_IOERR` of sysexits.h.
 const EXIT_IO: i32 = 74;
 
-/// What the door must know of the log, and the way to its thread; shared by all clones.
-#[derive(Debug, Clone)]
-pub struct Committer(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
-    lanes: Mutex<Vec<Arc<Lane>>>,
-    /// Records promised a place and not yet acknowledged.
-    waiting: AtomicUsize,
-    limit: usize,
-    health: AtomicU8,
-    /// Set while the thread sleeps; who clears it wakes it.
-    asleep: AtomicBool,
-    stopping: AtomicBool,
-    thread: Mutex<Option<Thread>>,
-}
-
-/// The records of one worker that are to be written next.
-#[derive(Debug)]
-pub struct Lane {
-    records: Mutex<Batch>,
-    worker: Recipient<Durable>,
-}
-
-/// Places in the queue, given back when dropped.
-#[derive(Debug)]
-pub struct Reservation {
-    shared: Arc<Shared>,
-    places: usize,
-}
-
-/// How the log is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Health {
-    /// Records become durable.
-    Writing,
-    /// Writing failed; it is tried again every second, and until then nothing is decided.
-    Failing,
-    /// It was stopped, or a sync failed.
-    Ended,
-}
-
 /// The running thread.
 #[derive(Debug)]
-pub struct CommitterThread {
+pub struct Committer {
     handle: JoinHandle<()>,
-    committer: Committer,
+    queue: AuditQueue,
 }
 
 impl Committer {
@@ -80,22 +34,13 @@ impl Committer {
         durability: Durability,
         flush_interval: Duration,
         limit: usize,
-    ) -> io::Result<CommitterThread> {
-        let shared = Shared {
-            lanes: Mutex::default(),
-            waiting: AtomicUsize::new(0),
-            limit,
-            health: AtomicU8::new(Health::Writing as u8),
-            asleep: AtomicBool::new(false),
-            stopping: AtomicBool::new(false),
-            thread: Mutex::default(),
-        };
-        let committer = Self(Arc::new(shared));
+    ) -> io::Result<Self> {
+        let queue = AuditQueue::new(limit);
         let (filled, next) = mpsc::channel();
         let writer = Writer {
             ledger,
             storage,
-            shared: Arc::clone(&committer.0),
+            queue: queue.clone(),
             pause: match durability {
                 Durability::Durable => None,
                 Durability::Async => Some(flush_interval),
@@ -107,102 +52,21 @@ impl Committer {
             filling: false,
         };
         let handle = thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
-        *lock(&committer.0.thread) = Some(handle.thread().clone());
-        Ok(CommitterThread { handle, committer })
+        queue.attach(handle.thread().clone());
+        Ok(Self { handle, queue })
     }
 
-    /// A lane for one worker, which is told when its records are durable.
+    /// Where records are handed in.
     #[must_use]
-    pub fn lane(&self, worker: Recipient<Durable>) -> Arc<Lane> {
-        let lane = Arc::new(Lane { records: Mutex::default(), worker });
-        lock(&self.0.lanes).push(Arc::clone(&lane));
-        lane
-    }
-
-    /// Takes places in the queue *before* anything is decided, so that no decision is made that cannot be recorded.
-    pub fn reserve(&self, places: usize) -> Result<Reservation, AuditError> {
-        match self.health() {
-            Health::Writing => {}
-            Health::Failing => return Err(AuditError::Unwritable),
-            Health::Ended => return Err(AuditError::Ended),
-        }
-        let reservation = Reservation { shared: Arc::clone(&self.0), places };
-        let before = self.0.waiting.fetch_add(places, Ordering::Relaxed);
-        if before.saturating_add(places) > self.0.limit { Err(AuditError::Full) } else { Ok(reservation) }
-    }
-
-    /// Whether records become durable now.
-    #[must_use]
-    pub fn health(&self) -> Health {
-        match self.0.health.load(Ordering::Acquire) {
-            0 => Health::Writing,
-            1 => Health::Failing,
-            _ => Health::Ended,
-        }
-    }
-
-    /// Puts records into a lane and sees to it that they are written.
-    pub fn submit(&self, lane: &Lane, records: &Batch) -> Result<(), AuditError> {
-        // Decided while writing failed: the answer need not wait for the disk to be tried again.
-        if self.health() == Health::Failing {
-            return Err(AuditError::Unwritable);
-        }
-        lock(&lane.records).extend(records).map_err(|_| AuditError::Full)?;
-        // The thread may have ended after the reservation. It sets its health before it looks at the lanes for the
-        // last time, so either it finds these records or this sees that it ended.
-        if self.health() == Health::Ended {
-            return Err(AuditError::Ended);
-        }
-        self.0.wake();
-        Ok(())
-    }
-}
-
-impl CommitterThread {
-    /// The way to the thread.
-    #[must_use]
-    pub fn committer(&self) -> Committer {
-        self.committer.clone()
+    pub fn queue(&self) -> AuditQueue {
+        self.queue.clone()
     }
 
     /// Writes what still waits, and ends the thread.
     pub fn stop(self) {
-        self.committer.0.stopping.store(true, Ordering::Release);
-        self.committer.0.wake();
+        self.queue.stop();
         // It does not panic: the process would have ended with it.
         drop(self.handle.join());
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        self.shared.waiting.fetch_sub(self.places, Ordering::Relaxed);
-    }
-}
-
-impl Shared {
-    fn wake(&self) {
-        if self.asleep.swap(false, Ordering::AcqRel)
-            && let Some(thread) = &*lock(&self.thread)
-        {
-            thread.unpark();
-        }
-    }
-
-    fn has_work(&self) -> bool {
-        self.stopping.load(Ordering::Acquire) || lock(&self.lanes).iter().any(|lane| !lock(&lane.records).is_empty())
-    }
-
-    /// Sleeps until a record or the order to stop comes.
-    fn wait(&self) {
-        while !self.has_work() {
-            self.asleep.store(true, Ordering::SeqCst);
-            // Who put a record in before this saw no sleeper; so look once more before sleeping.
-            if !self.has_work() {
-                thread::park();
-            }
-            self.asleep.store(false, Ordering::SeqCst);
-        }
     }
 }
 
@@ -213,7 +77,7 @@ type Filled = Option<FilledSegment<File>>;
 struct Writer {
     ledger: Ledger<DiskStorage>,
     storage: DiskStorage,
-    shared: Arc<Shared>,
+    queue: AuditQueue,
     /// How long records are gathered; `None`: not at all, the next batch is what came during the last sync.
     pause: Option<Duration>,
     /// Reused from batch to batch.
@@ -228,16 +92,16 @@ impl Writer {
     fn run(mut self) {
         loop {
             self.prepare_next_segment();
-            self.shared.wait();
+            self.queue.wait();
             if let Some(pause) = self.pause {
                 thread::sleep(pause);
             }
-            let stopping = self.shared.stopping.load(Ordering::Acquire);
+            let stopping = self.queue.is_stopping();
             self.gather();
             if !self.frame.is_empty() {
                 self.commit();
             } else if stopping {
-                self.shared.health.store(Health::Ended as u8, Ordering::Release);
+                self.queue.set_health(Health::Ended);
                 self.gather();
                 self.answer(&Err(AuditError::Ended));
                 return;
@@ -249,16 +113,7 @@ impl Writer {
     fn gather(&mut self) {
         self.frame.clear();
         self.parts.clear();
-        for lane in lock(&self.shared.lanes).iter() {
-            let mut records = lock(&lane.records);
-            if records.is_empty() || self.frame.bytes().len() + records.bytes().len() > self.ledger.capacity() {
-                continue;
-            }
-            if self.frame.extend(&records).is_ok() {
-                self.parts.push((Arc::clone(lane), records.count()));
-                records.clear();
-            }
-        }
+        self.queue.take(self.ledger.capacity(), &mut self.frame, &mut self.parts);
     }
 
     fn commit(&mut self) {
@@ -269,11 +124,11 @@ impl Writer {
         }
     }
 
-    /// Tells every worker of the batch. A worker that is gone has nobody waiting.
+    /// Tells every worker of the batch.
     fn answer(&mut self, outcome: &Result<u64, AuditError>) {
         let mut index = *outcome.as_ref().unwrap_or(&0);
         for (lane, count) in self.parts.drain(..) {
-            lane.worker.do_send(Durable { outcome: outcome.clone().map(|_| index), records: count });
+            lane.tell(Durable { outcome: outcome.clone().map(|_| index), records: count });
             index += u64::from(count);
         }
     }
@@ -281,13 +136,13 @@ impl Writer {
     /// Nothing of the batch is acknowledged. Nothing more is decided until the disk works again.
     fn fail(&mut self, error: &AppendError) {
         tracing::error!(%error, "the audit log cannot be written: no decision is made until it can");
-        self.shared.health.store(Health::Failing as u8, Ordering::Release);
+        self.queue.set_health(Health::Failing);
         loop {
             if self.pause.is_none() {
                 self.refuse();
             }
             thread::park_timeout(RETRY);
-            let stopping = self.shared.stopping.load(Ordering::Acquire);
+            let stopping = self.queue.is_stopping();
             // In `async` mode the answers are out already: the batch itself has to be written.
             let retried = match self.pause {
                 None => self.ledger.repair().map(|()| None),
@@ -296,7 +151,7 @@ impl Writer {
             match retried {
                 Ok(first) => {
                     tracing::warn!("the audit log can be written again");
-                    self.shared.health.store(Health::Writing as u8, Ordering::Release);
+                    self.queue.set_health(Health::Writing);
                     return self.answer(&first.ok_or(AuditError::Unwritable));
                 }
                 Err(error) if error.is_final() => return self.end(&error),
@@ -324,7 +179,7 @@ impl Writer {
     /// A failed sync is final: after it nobody knows what is on disk, and another sync may succeed falsely.
     fn end(&mut self, error: &AppendError) {
         tracing::error!(%error, "the audit log cannot be synced: the process ends");
-        self.shared.health.store(Health::Ended as u8, Ordering::Release);
+        self.queue.set_health(Health::Ended);
         self.answer(&Err(AuditError::Ended));
         self.gather();
         self.answer(&Err(AuditError::Ended));
@@ -356,9 +211,4 @@ impl Writer {
         };
         self.filling = thread::Builder::new().name("audit-segment".to_owned()).spawn(fill).is_ok();
     }
-}
-
-/// The lock; one that a panicking thread held is as good as any, since panics end the process.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

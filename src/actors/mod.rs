@@ -1,7 +1,9 @@
 //! Who owns state and keeps order. What they do is in the layers below.
 
+pub mod active;
 pub mod application_cache;
 pub mod audit_logger;
+pub mod audit_queue;
 pub mod committer;
 pub mod database;
 mod mailbox;

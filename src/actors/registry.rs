@@ -3,61 +3,13 @@
 use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt, AtomicResponse, Context, Handler, MailboxError, Message, Recipient, WrapFuture};
-use arc_swap::ArcSwap;
 use futures_util::future::join_all;
-use time::OffsetDateTime;
 
+use super::active::{Active, InForce};
 use super::validator::Activate;
-use crate::constitution::{Constitution, Faults};
+use crate::constitution::Faults;
 use crate::domain::{ConstitutionDigest, ConstitutionalHash};
-use crate::settings::{self, HashEnforcement, RequestProperties};
-
-/// A constitution in force, and the rules by which requests meet it.
-#[derive(Debug)]
-pub struct Active {
-    /// The constitution.
-    pub constitution: Arc<Constitution>,
-    /// Its digest as 64 hex digits.
-    pub digest: Box<str>,
-    /// Whether callers must name its hash.
-    pub hash_enforcement: HashEnforcement,
-    /// What becomes of the properties that requests bring.
-    pub request_properties: RequestProperties,
-    /// Since when it is in force.
-    pub activated_at: OffsetDateTime,
-}
-
-impl Active {
-    /// Loads what the settings name, to be in force from now on.
-    pub fn load(settings: &settings::Constitution) -> Result<Self, Faults> {
-        let constitution = Constitution::load_as_set(settings)?;
-        Ok(Self {
-            digest: constitution.digest().to_string().into(),
-            constitution: Arc::new(constitution),
-            hash_enforcement: settings.hash_enforcement,
-            request_properties: settings.request_properties,
-            activated_at: OffsetDateTime::now_utc(),
-        })
-    }
-}
-
-/// The constitution in force, for those who only show it. Validators have their own, which the registry gives them.
-#[derive(Debug, Clone)]
-pub struct InForce(Arc<ArcSwap<Active>>);
-
-impl InForce {
-    /// What is in force now.
-    #[must_use]
-    pub fn get(&self) -> Arc<Active> {
-        self.0.load_full()
-    }
-
-    /// The hash in force now.
-    #[must_use]
-    pub fn hash(&self) -> ConstitutionalHash {
-        self.0.load().constitution.hash()
-    }
-}
+use crate::settings;
 
 /// Why a constitution was not swapped; the one before it is still in force.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -97,8 +49,7 @@ impl Registry {
     /// A registry with a constitution in force that was loaded from these settings.
     #[must_use]
     pub fn new(settings: settings::Constitution, active: Active) -> Self {
-        let in_force = InForce(Arc::new(ArcSwap::from_pointee(active)));
-        Self { settings, in_force, validators: Vec::new() }
+        Self { settings, in_force: InForce::new(active), validators: Vec::new() }
     }
 
     /// A view of what is in force.
@@ -150,7 +101,7 @@ impl Handler<Reload> for Registry {
             let given = validators.iter().map(|validator| validator.send(Activate(Arc::clone(&new))));
             // A validator that is gone decides nothing any more.
             drop(join_all(given).await);
-            in_force.0.store(Arc::clone(&new));
+            in_force.set(Arc::clone(&new));
             let named = |active: &Active| (active.constitution.hash(), active.constitution.digest());
             Ok::<_, ReloadError>((settings, Reloaded { old: named(&old), new: named(&new) }))
         };

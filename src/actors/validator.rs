@@ -9,8 +9,8 @@ use actix::{Actor, Addr, Context, Handler, MailboxError, Message, ResponseFuture
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
+use super::active::Active;
 use super::application_cache::{EntityReader, Read};
-use super::registry::{Active, Register, Registry};
 use super::request_cache::{Fetch, Kept, Key, Put, RequestCache};
 use crate::constitution::Gathering;
 use crate::domain::{EntityUid, Evaluation, Reason, Verdict};
@@ -73,18 +73,11 @@ impl From<MailboxError> for DecideError {
 }
 
 impl Validator {
-    /// Starts the validator of this worker and makes it known to the registry.
+    /// Starts the validator of this worker. The registry has to be told of it, to give it what comes into force.
     #[must_use]
-    pub fn start(
-        active: Arc<Active>,
-        cache: Addr<RequestCache>,
-        entities: EntityReader,
-        registry: &Addr<Registry>,
-    ) -> Addr<Self> {
+    pub fn start(active: Arc<Active>, cache: Addr<RequestCache>, entities: EntityReader) -> Addr<Self> {
         let bench = Bench { active: RefCell::new(active), cache, entities, in_flight: RefCell::default() };
-        let validator = Actor::start(Self(Rc::new(bench)));
-        registry.do_send(Register(validator.clone().recipient()));
-        validator
+        Actor::start(Self(Rc::new(bench)))
     }
 }
 

@@ -10,8 +10,9 @@ use uuid::Uuid;
 use super::door::{CONSTITUTIONAL_HASH, claimed_hash, hash_value};
 use super::front::Front;
 use super::problem::{Problem, UNAVAILABLE};
-use crate::actors::audit_logger::{AuditError, FirstIndex, Record};
-use crate::actors::registry::Active;
+use crate::actors::active::Active;
+use crate::actors::audit_logger::{FirstIndex, Record};
+use crate::actors::audit_queue::AuditError;
 use crate::actors::validator::{Decide, DecideError, Decided, Decisions};
 use crate::domain::Evaluation;
 use crate::ledger::{Batch, DecisionRecord};
@@ -77,7 +78,7 @@ async fn decide_and_record(
     stop_at: Option<bool>,
 ) -> Result<Recorded, Problem> {
     // INVARIANT: the place is taken before anything is decided, so that no decision is made that cannot be recorded.
-    let place = front.shared.committer.reserve(evaluations.len())?;
+    let place = front.shared.audit_queue.reserve(evaluations.len())?;
     let decide = Decide { evaluations: Arc::clone(&evaluations), stop_at };
     let Decisions { active, decided } = front.validator.send(decide).await.map_err(DecideError::from)??;
     let (records, ids) = records(front, &active, &evaluations, &decided)?;

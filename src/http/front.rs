@@ -8,11 +8,12 @@ use std::time::Duration;
 use actix::{Actor, Addr};
 
 use crate::actors::Mailbox;
+use crate::actors::active::InForce;
 use crate::actors::application_cache::EntityReader;
 use crate::actors::audit_logger::AuditLogger;
-use crate::actors::committer::Committer;
+use crate::actors::audit_queue::AuditQueue;
 use crate::actors::database::Database;
-use crate::actors::registry::{InForce, Registry};
+use crate::actors::registry::{Register, Registry};
 use crate::actors::request_cache::RequestCache;
 use crate::actors::validator::Validator;
 use crate::settings::Settings;
@@ -33,8 +34,8 @@ pub struct Shared {
     pub registry_addr: Addr<Registry>,
     /// The constitution in force, to be shown.
     pub in_force: InForce,
-    /// The audit log's thread.
-    pub committer: Committer,
+    /// Where records wait for the audit log.
+    pub audit_queue: AuditQueue,
     /// The way to stored entities.
     pub entities: EntityReader,
     /// The versions of stored entities.
@@ -71,9 +72,11 @@ impl Front {
     fn start(shared: &Shared) -> Self {
         let cache = &shared.settings.cache;
         let cache = RequestCache::new(cache.l1.capacity, cache.default_ttl, shared.versions.clone()).start();
+        let validator = Validator::start(shared.in_force.get(), cache, shared.entities.clone());
+        shared.registry_addr.do_send(Register(validator.clone().recipient()));
         Self {
-            validator: Validator::start(shared.in_force.get(), cache, shared.entities.clone(), &shared.registry_addr),
-            audit: AuditLogger::start(shared.committer.clone(), shared.settings.audit.durability),
+            validator,
+            audit: AuditLogger::start(shared.audit_queue.clone(), shared.settings.audit.durability),
             shared: shared.clone(),
         }
     }

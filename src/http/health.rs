@@ -6,7 +6,7 @@ use actix_web::web::{Data, Query};
 use serde::Deserialize;
 
 use super::front::Front;
-use crate::actors::committer::Health;
+use crate::actors::audit_queue::Health;
 use crate::actors::database::FindEntity;
 use crate::domain::EntityUid;
 
@@ -44,7 +44,7 @@ pub async fn readyz(front: Data<Front>, query: Query<Verbosity>) -> HttpResponse
 }
 
 async fn checks(front: &Front) -> Vec<Check> {
-    let audit = match front.shared.committer.health() {
+    let audit = match front.shared.audit_queue.health() {
         Health::Writing => None,
         Health::Failing => Some("the log cannot be written".to_owned()),
         Health::Ended => Some("the log has ended".to_owned()),

@@ -8,7 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use serde_json::json;
 
-use crate::actors::audit_logger::AuditError;
+use crate::actors::audit_queue::AuditError;
 use crate::actors::registry::ReloadError;
 use crate::actors::validator::DecideError;
 use crate::domain::InputFault;

@@ -6,9 +6,10 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use acgs::actors::Mailbox;
+use acgs::actors::active::Active;
 use acgs::actors::application_cache::ApplicationCache;
 use acgs::actors::database::{Database, PutEntities, PutEntity, RemoveEntity};
-use acgs::actors::registry::{Active, Registry};
+use acgs::actors::registry::{Register, Registry};
 use acgs::actors::request_cache::RequestCache;
 use acgs::actors::validator::{Decide, Decided, Validator};
 use acgs::constitution::Constitution;
@@ -78,7 +79,9 @@ impl Workers {
             let (active, (tell, told)) = (in_force.get(), mpsc::channel());
             arbiter.spawn_fn(move || {
                 let cache = RequestCache::new(NonZeroUsize::new(capacities.requests), PATIENCE, versions).start();
-                tell.send(Validator::start(active, cache, entities, &registry)).unwrap();
+                let validator = Validator::start(active, cache, entities);
+                registry.do_send(Register(validator.clone().recipient()));
+                tell.send(validator).unwrap();
             });
             told.recv().unwrap()
         };

@@ -1,0 +1,229 @@
+//! Where records wait for the thread that writes them: a lane for each worker, a bound over all of them.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
+
+use actix::{MailboxError, Message, Recipient};
+
+use crate::ledger::Batch;
+
+/// Why a decision cannot be recorded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AuditError {
+    /// Too many records wait.
+    #[error("too many decisions wait for the audit log")]
+    Full,
+    /// The disk does not take records.
+    #[error("the audit log cannot be written")]
+    Unwritable,
+    /// The log has ended.
+    #[error("the audit log has ended")]
+    Ended,
+    /// The logger did not answer in time.
+    #[error("the audit log did not answer in time")]
+    Late,
+}
+
+impl From<MailboxError> for AuditError {
+    fn from(error: MailboxError) -> Self {
+        match error {
+            MailboxError::Closed => Self::Ended,
+            MailboxError::Timeout => Self::Late,
+        }
+    }
+}
+
+/// What the door must know of the log, and the way to its thread; shared by all clones.
+#[derive(Debug, Clone)]
+pub struct AuditQueue(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    lanes: Mutex<Vec<Arc<Lane>>>,
+    /// Records promised a place and not yet acknowledged.
+    waiting: AtomicUsize,
+    limit: usize,
+    health: AtomicU8,
+    /// Set while the thread sleeps; who clears it wakes it.
+    asleep: AtomicBool,
+    stopping: AtomicBool,
+    thread: Mutex<Option<Thread>>,
+}
+
+/// The records of one worker that are to be written next.
+#[derive(Debug)]
+pub struct Lane {
+    records: Mutex<Batch>,
+    worker: Recipient<Durable>,
+}
+
+/// Places in the queue, given back when dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    shared: Arc<Shared>,
+    places: usize,
+}
+
+/// How the log is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Health {
+    /// Records become durable.
+    Writing,
+    /// Writing failed; it is tried again every second, and until then nothing is decided.
+    Failing,
+    /// It was stopped, or a sync failed.
+    Ended,
+}
+
+/// From the committer, once a batch: what became of this worker's oldest records.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Durable {
+    /// The index of the first of them.
+    pub outcome: Result<u64, AuditError>,
+    /// How many they are.
+    pub records: u32,
+}
+
+impl AuditQueue {
+    /// A queue of at most `limit` records.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self(Arc::new(Shared {
+            lanes: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            limit,
+            health: AtomicU8::new(Health::Writing as u8),
+            asleep: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            thread: Mutex::default(),
+        }))
+    }
+
+    /// A lane for one worker, which is told when its records are durable.
+    #[must_use]
+    pub fn lane(&self, worker: Recipient<Durable>) -> Arc<Lane> {
+        let lane = Arc::new(Lane { records: Mutex::default(), worker });
+        lock(&self.0.lanes).push(Arc::clone(&lane));
+        lane
+    }
+
+    /// Takes places in the queue *before* anything is decided, so that no decision is made that cannot be recorded.
+    pub fn reserve(&self, places: usize) -> Result<Reservation, AuditError> {
+        match self.health() {
+            Health::Writing => {}
+            Health::Failing => return Err(AuditError::Unwritable),
+            Health::Ended => return Err(AuditError::Ended),
+        }
+        let reservation = Reservation { shared: Arc::clone(&self.0), places };
+        let before = self.0.waiting.fetch_add(places, Ordering::Relaxed);
+        if before.saturating_add(places) > self.0.limit { Err(AuditError::Full) } else { Ok(reservation) }
+    }
+
+    /// Whether records become durable now.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        match self.0.health.load(Ordering::Acquire) {
+            0 => Health::Writing,
+            1 => Health::Failing,
+            _ => Health::Ended,
+        }
+    }
+
+    /// Puts records into a lane and sees to it that they are written.
+    pub fn submit(&self, lane: &Lane, records: &Batch) -> Result<(), AuditError> {
+        // Decided while writing failed: the answer need not wait for the disk to be tried again.
+        if self.health() == Health::Failing {
+            return Err(AuditError::Unwritable);
+        }
+        lock(&lane.records).extend(records).map_err(|_| AuditError::Full)?;
+        // The thread may have ended after the reservation. It sets its health before it looks at the lanes for the
+        // last time, so either it finds these records or this sees that it ended.
+        if self.health() == Health::Ended {
+            return Err(AuditError::Ended);
+        }
+        self.wake();
+        Ok(())
+    }
+
+    /// Tells the thread to end once nothing waits.
+    pub fn stop(&self) {
+        self.0.stopping.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if self.0.asleep.swap(false, Ordering::AcqRel)
+            && let Some(thread) = &*lock(&self.0.thread)
+        {
+            thread.unpark();
+        }
+    }
+}
+
+/// What only the thread does.
+impl AuditQueue {
+    /// Names the thread that is to be woken when records come.
+    pub(super) fn attach(&self, thread: Thread) {
+        *lock(&self.0.thread) = Some(thread);
+    }
+
+    pub(super) fn set_health(&self, health: Health) {
+        self.0.health.store(health as u8, Ordering::Release);
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.0.stopping.load(Ordering::Acquire)
+    }
+
+    /// Sleeps until a record or the order to stop comes.
+    pub(super) fn wait(&self) {
+        while !self.has_work() {
+            self.0.asleep.store(true, Ordering::SeqCst);
+            // Who put a record in before this saw no sleeper; so look once more before sleeping.
+            if !self.has_work() {
+                thread::park();
+            }
+            self.0.asleep.store(false, Ordering::SeqCst);
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        self.is_stopping() || lock(&self.0.lanes).iter().any(|lane| !lock(&lane.records).is_empty())
+    }
+
+    /// Moves what waits into `frame`, as far as `capacity` bytes hold it: each worker's records in one run, which
+    /// `parts` names in order.
+    pub(super) fn take(&self, capacity: usize, frame: &mut Batch, parts: &mut Vec<(Arc<Lane>, u32)>) {
+        for lane in lock(&self.0.lanes).iter() {
+            let mut records = lock(&lane.records);
+            if records.is_empty() || frame.bytes().len() + records.bytes().len() > capacity {
+                continue;
+            }
+            if frame.extend(&records).is_ok() {
+                parts.push((Arc::clone(lane), records.count()));
+                records.clear();
+            }
+        }
+    }
+}
+
+impl Lane {
+    /// Tells the worker what became of its oldest records. A worker that is gone has nobody waiting.
+    pub(super) fn tell(&self, durable: Durable) {
+        self.worker.do_send(durable);
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.shared.waiting.fetch_sub(self.places, Ordering::Relaxed);
+    }
+}
+
+/// The lock; one that a panicking thread held is as good as any, since panics end the process.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
