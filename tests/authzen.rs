@@ -1,5 +1,5 @@
 //! The decisions of the AuthZEN interoperability scenario, asked of the real binary.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a malformed vector ends the test")]
+#![expect(clippy::unwrap_used, reason = "a malformed vector ends the test")]
 
 mod harness;
 

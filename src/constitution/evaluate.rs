@@ -39,12 +39,20 @@ impl Node {
     pub fn holds(&self, facts: &Facts) -> Outcome<bool> {
         match self {
             Self::And(operands) => {
-                let [left, right] = &**operands;
-                Ok(left.holds(facts)? && right.holds(facts)?)
+                for operand in operands {
+                    if !operand.holds(facts)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
             }
             Self::Or(operands) => {
-                let [left, right] = &**operands;
-                Ok(left.holds(facts)? || right.holds(facts)?)
+                for operand in operands {
+                    if operand.holds(facts)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
             }
             Self::If(parts) => {
                 let [test, then, otherwise] = &**parts;

@@ -1,12 +1,15 @@
 //! Conditions, compiled when the constitution is loaded: literals ready, names resolved, nothing left to parse.
 
+use std::sync::Arc;
+
 use cedar_policy_core::ast::{self, BinaryOp, Expr, ExprKind, Pattern, UnaryOp, Var};
 use smol_str::SmolStr;
 
 use super::value::{Record, Set, Value};
 
-/// How deep a condition may nest: its evaluation recurses.
-pub const MAX_DEPTH: usize = 512;
+/// How deep a condition may nest: its evaluation recurses. However many `&&` or `||` follow each other, they are one
+/// level.
+pub const MAX_DEPTH: usize = 128;
 
 /// A compiled expression. It means what Cedar's evaluator makes of the same expression, errors included.
 #[derive(Debug)]
@@ -18,9 +21,9 @@ pub enum Node {
     /// `if … then … else …`
     If(Box<[Node; 3]>),
     /// `&&`, evaluated left to right, no further than needed.
-    And(Box<[Node; 2]>),
+    And(Vec<Node>),
     /// `||`, likewise.
-    Or(Box<[Node; 2]>),
+    Or(Vec<Node>),
     /// An operator with one operand.
     Unary(UnaryOp, Box<Node>),
     /// An operator with two operands, both always evaluated.
@@ -52,6 +55,21 @@ pub enum CompileError {
     NotStatic,
 }
 
+/// The operands of an operator that stands between them all, left to right: `a && b && c` nests to the left.
+fn chain(expr: &Expr, split: impl Fn(&ExprKind) -> Option<(Arc<Expr>, Arc<Expr>)>) -> Vec<Arc<Expr>> {
+    let mut operands = Vec::new();
+    let mut rest = split(expr.expr_kind());
+    while let Some((left, right)) = rest {
+        operands.push(right);
+        rest = split(left.expr_kind());
+        if rest.is_none() {
+            operands.push(left);
+        }
+    }
+    operands.reverse();
+    operands
+}
+
 impl Node {
     /// Compiles an expression of a static policy.
     pub fn compile(expr: &Expr) -> Result<Self, CompileError> {
@@ -70,8 +88,20 @@ impl Node {
             ExprKind::If { test_expr, then_expr, else_expr } => {
                 Self::If(Box::new([node(test_expr)?, node(then_expr)?, node(else_expr)?]))
             }
-            ExprKind::And { left, right } => Self::And(Box::new([node(left)?, node(right)?])),
-            ExprKind::Or { left, right } => Self::Or(Box::new([node(left)?, node(right)?])),
+            ExprKind::And { .. } => {
+                let split = |expr: &ExprKind| match expr {
+                    ExprKind::And { left, right } => Some((Arc::clone(left), Arc::clone(right))),
+                    _ => None,
+                };
+                Self::And(chain(expr, split).iter().map(|operand| node(operand)).collect::<Result<_, _>>()?)
+            }
+            ExprKind::Or { .. } => {
+                let split = |expr: &ExprKind| match expr {
+                    ExprKind::Or { left, right } => Some((Arc::clone(left), Arc::clone(right))),
+                    _ => None,
+                };
+                Self::Or(chain(expr, split).iter().map(|operand| node(operand)).collect::<Result<_, _>>()?)
+            }
             ExprKind::UnaryApp { op, arg } => Self::Unary(*op, boxed(arg)?),
             ExprKind::BinaryApp { op, arg1, arg2 } => Self::Binary(*op, Box::new([node(arg1)?, node(arg2)?])),
             ExprKind::GetAttr { expr, attr } => Self::Get(boxed(expr)?, attr.clone()),

@@ -293,7 +293,7 @@ fn with_action(context: &Object, properties: &Object) -> Option<Object> {
     Some(context)
 }
 
-#[expect(clippy::unnecessary_box_returns, reason = "errors of this size are boxed everywhere here")]
+#[expect(clippy::unnecessary_box_returns, reason = "errors of this size are boxed where they are made")]
 fn invalid(misfit: &Misfit) -> Box<Verdict> {
     Box::new(Verdict::deny(Reason::InvalidProperties, misfit.to_string()))
 }

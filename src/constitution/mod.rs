@@ -24,6 +24,7 @@ mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
 
 use cedar_policy::{Effect, Schema};
 
@@ -40,6 +41,9 @@ use manifest::Manifest;
 use policies::Policies;
 use rule::Rule;
 use vocabulary::Vocabulary;
+
+/// The stack of the thread that loads a bundle, in bytes. Only what is used of it takes memory.
+const LOADING_STACK: usize = 256 << 20;
 
 /// A constitution in force, or ready to be: everything checked, everything compiled.
 #[derive(Debug)]
@@ -99,6 +103,21 @@ impl Constitution {
 
     /// Checks and compiles a bundle; the error is every fault it has.
     pub fn from_bundle(bundle: &Bundle) -> Result<Self, Faults> {
+        // Parser and validator recurse as deep as a policy nests, before anything can say that it nests too deep.
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("constitution".to_owned()).stack_size(LOADING_STACK);
+            let loaded = thread.spawn_scoped(scope, || Self::load_bundle(bundle)).map(ScopedJoinHandle::join);
+            match loaded {
+                Ok(Ok(loaded)) => loaded,
+                Ok(Err(_)) => Err(Faults(vec![Fault::of_file(bundle::MANIFEST, "the bundle cannot be loaded")])),
+                Err(error) => {
+                    Err(Faults(vec![Fault::of_file(bundle::MANIFEST, format!("no thread to load it: {error}"))]))
+                }
+            }
+        })
+    }
+
+    fn load_bundle(bundle: &Bundle) -> Result<Self, Faults> {
         let mut faults = Vec::new();
         let manifest = Manifest::parse(&bundle.manifest, &mut faults);
         let schema = parse_schema(&bundle.schema, &mut faults);

@@ -60,15 +60,20 @@ impl Policies {
         if sources.is_empty() {
             faults.push(Fault::of_file("policies", "has no `*.cedar` file"));
         }
+        // Compiled first: what nests too deep for that is nothing for the validator either.
+        let mut rules: Vec<(&str, usize, Rule)> = Vec::new();
+        written.retain(|id, written| match compile(id, written, vocabulary) {
+            Ok(rule) => {
+                rules.push((&written.source.file, written.offset, rule));
+                true
+            }
+            Err(error) => {
+                faults.push(written.fault(&format!("policy `{id}` {error}")));
+                false
+            }
+        });
         let mut warnings = Vec::new();
         let level = validate(schema, &written, &mut warnings, faults);
-        let mut rules: Vec<(&str, usize, Rule)> = Vec::new();
-        for (id, written) in &written {
-            match compile(id, written, vocabulary) {
-                Ok(rule) => rules.push((&written.source.file, written.offset, rule)),
-                Err(error) => faults.push(written.fault(&format!("policy `{id}` {error}"))),
-            }
-        }
         rules.sort_by_key(|(file, offset, _)| (*file, *offset));
         let level = level.filter(|_| faults.len() == before)?;
         Some(Self { rules: rules.into_iter().map(|(_, _, rule)| rule).collect(), level, warnings })
@@ -135,7 +140,7 @@ fn annotate<'a>(
         let place = first.fault("").to_string();
         return fault(format!("policy `{id}` is there twice, first at {}", place.trim_end_matches(": ")));
     }
-    let policy = policy.new_id(PolicyId::new(&id));
+    let policy = policy.clone().new_id(PolicyId::new(&id));
     written.insert(id, Written { source, offset, policy, principle });
 }
 
@@ -162,8 +167,7 @@ fn validate(
                 ValidationError::EntityDerefLevelViolation(_) => {
                     deeper.insert(id, error);
                 }
-                _ if level == 0 => faults.extend(located(written, &id, error)),
-                _ => {}
+                _ => faults.extend(located(written, &id, error)),
             }
         }
         if level == 0 {

@@ -10,6 +10,7 @@ mod verdict;
 pub use entity::{Entity, EntityUid};
 pub use evaluation::{Action, Claims, Evaluation, Party, UnknownMembers};
 pub use fault::InputFault;
+pub(crate) use fault::step;
 pub use hash::{ConstitutionDigest, ConstitutionalHash, HashError};
 pub use json::{Json, Object};
 pub use verdict::{Enforcement, Finding, Reason, Severity, Verdict};

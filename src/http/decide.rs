@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::door::{CONSTITUTIONAL_HASH, hash_value};
+use super::door::{self, CONSTITUTIONAL_HASH, hash_value};
 use super::front::Front;
 use super::problem::{Problem, UNAVAILABLE};
 use crate::actors::audit_logger::{AuditError, FirstIndex, Record};
@@ -58,8 +58,8 @@ pub async fn decide(
     mut evaluations: Vec<Evaluation>,
     stop_at: Option<bool>,
 ) -> Result<Recorded, Problem> {
-    if let Some(claim) = headers.get(&CONSTITUTIONAL_HASH) {
-        let claim: Box<str> = String::from_utf8_lossy(claim.as_bytes()).into();
+    if let Some(claim) = door::claimed_hash(headers) {
+        let claim: Box<str> = claim.into();
         for evaluation in &mut evaluations {
             evaluation.claims.header = Some(claim.clone());
         }

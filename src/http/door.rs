@@ -1,5 +1,6 @@
 //! The door: every request comes in and every answer goes out here.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -57,7 +58,7 @@ impl Visit {
             front: Rc::clone(front),
             id: request_id(headers),
             trace: headers.get(&TRACEPARENT).and_then(|parent| continue_trace(parent.to_str().ok()?)),
-            plain: request.path().starts_with("/access/"),
+            plain: routed_path(request).starts_with("/access/"),
             _place: place,
         };
         (visit, refuse(front, request, before))
@@ -82,9 +83,15 @@ impl Visit {
     }
 }
 
+/// The path as the route table sees it, percent-decoded: who wrote `/%76%31/entities` comes to the same route, so the
+/// same rules have to hold.
+fn routed_path(request: &ServiceRequest) -> &str {
+    request.match_info().as_str()
+}
+
 /// Why a request is not let in, if it is not.
 fn refuse(front: &Front, request: &ServiceRequest, before: usize) -> Option<Problem> {
-    let path = request.path();
+    let path = routed_path(request);
     let limit = front.shared.settings.http.max_in_flight.get();
     if before >= limit && !matches!(path, "/livez" | "/readyz") {
         return Some(Problem::overloaded(format!("{limit} requests are in progress")));
@@ -101,8 +108,8 @@ fn refuse(front: &Front, request: &ServiceRequest, before: usize) -> Option<Prob
     }
     let active = front.shared.in_force.get();
     let hash = active.constitution.hash();
-    match request.headers().get(&CONSTITUTIONAL_HASH) {
-        Some(claim) if claim.as_bytes() != hash.as_str().as_bytes() => {
+    match claimed_hash(request.headers()) {
+        Some(claim) if claim != hash.as_str() => {
             Some(Problem::new(&CONFLICT, format!("the constitution in force is `{hash}`")))
         }
         None if active.hash_enforcement == HashEnforcement::Required => Some(Problem::new(
@@ -111,6 +118,13 @@ fn refuse(front: &Front, request: &ServiceRequest, before: usize) -> Option<Prob
         )),
         _ => None,
     }
+}
+
+/// The constitution that the caller believes in. Where it names several, all of them: that is never the one in force.
+#[must_use]
+pub fn claimed_hash(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+    let claims = headers.get_all(&CONSTITUTIONAL_HASH).map(|claim| String::from_utf8_lossy(claim.as_bytes()));
+    claims.reduce(|all, claim| format!("{all}, {claim}").into())
 }
 
 /// Whether every `%` begins two hex digits, and all that they stand for is UTF-8.

@@ -7,26 +7,14 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::body::{self, Bounds};
+use super::entity_body;
 use super::front::Front;
 use super::page::Limit;
 use super::problem::{BAD_REQUEST, INVALID_ENTITY, NOT_FOUND, Problem};
 use crate::actors::database::{FindEntity, ListEntities, PutEntities, PutEntity, RemoveEntity};
 use crate::constitution::Constitution;
-use crate::domain::{Entity, EntityUid, InputFault, Object};
+use crate::domain::{Entity, EntityUid, InputFault, Json};
 use crate::store::{Cursor, Precondition, StoredEntity};
-
-/// An entity as its route takes it: the path has its name, the body may repeat it.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    uid: Option<EntityUid>,
-    #[serde(default)]
-    attrs: Object,
-    #[serde(default)]
-    parents: Vec<EntityUid>,
-    #[serde(default)]
-    tags: Object,
-}
 
 /// Which entities to list.
 #[derive(Debug, Deserialize)]
@@ -56,11 +44,8 @@ pub async fn put(
 ) -> Result<HttpResponse, Problem> {
     let uid = uid(path);
     let precondition = precondition(request.headers())?;
-    let written: Written = body::json(&request, payload, bounds(&front)).await?;
-    if written.uid.as_ref().is_some_and(|named| *named != uid) {
-        return Err(wrong("/uid", format!("is not `{uid}`, which the path names")));
-    }
-    let entity = Entity { uid, attrs: written.attrs, parents: written.parents, tags: written.tags };
+    let body: Json = body::json(&request, payload, bounds(&front)).await?;
+    let entity = entity_body::named(&body, &uid)?;
     check(&front.shared.in_force.get().constitution, std::slice::from_ref(&entity), |_| String::new())?;
     let written = front.shared.database.ask(PutEntity { entity: entity.clone(), precondition }).await?;
     let mut response = if written.created { HttpResponse::Created() } else { HttpResponse::Ok() };
@@ -91,7 +76,8 @@ pub async fn list(query: Query<ListQuery>, front: Data<Front>) -> Result<HttpRes
 
 /// `POST /v1/entities/batch`: stores all of an array of entities, or none.
 pub async fn put_batch(request: HttpRequest, payload: Payload, front: Data<Front>) -> Result<HttpResponse, Problem> {
-    let entities: Vec<Entity> = body::json(&request, payload, bounds(&front)).await?;
+    let body: Json = body::json(&request, payload, bounds(&front)).await?;
+    let entities = entity_body::many(&body)?;
     check(&front.shared.in_force.get().constitution, &entities, |nth| format!("/{nth}"))?;
     let uids: Vec<EntityUid> = entities.iter().map(|entity| entity.uid.clone()).collect();
     let written = front.shared.database.ask(PutEntities(entities)).await?;

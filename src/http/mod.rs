@@ -6,6 +6,7 @@ mod constitution;
 mod decide;
 pub mod door;
 mod entities;
+mod entity_body;
 mod front;
 mod health;
 mod page;

@@ -1,7 +1,10 @@
 //! The route table, and the listener in front of it.
 
+use std::fs;
 use std::io;
 use std::net::TcpListener;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::rc::Rc;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -36,7 +39,7 @@ pub enum Bound {
     /// A TCP port.
     Tcp(TcpListener),
     /// A Unix socket.
-    Unix(std::os::unix::net::UnixListener),
+    Unix(UnixListener),
 }
 
 /// Takes the address that the settings name.
@@ -50,12 +53,14 @@ pub fn bind(bind: &Bind) -> io::Result<Bound> {
             Ok(Bound::Tcp(socket.into()))
         }
         Bind::Unix(path) => {
-            // A socket left over by a process that is gone. A living one holds the lock of the audit log.
-            match std::fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
+            if UnixStream::connect(path).is_ok() {
+                return Err(io::ErrorKind::AddrInUse.into());
             }
-            std::os::unix::net::UnixListener::bind(path).map(Bound::Unix)
+            // A socket left over by a process that is gone. Whatever else is there is not ours to remove.
+            if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+                fs::remove_file(path)?;
+            }
+            UnixListener::bind(path).map(Bound::Unix)
         }
     }
 }

@@ -52,13 +52,13 @@ impl Environments {
         let (resource, resource_is_known) = scope(choices, "resource", env.resource);
         let (action, action_is_known) = action(choices, env);
         let effect = if forbids { "forbid" } else { "permit" };
-        let mut text = format!("{effect} ({principal}, {action}, {resource})");
+        let mut conditions = String::new();
         if choices.chance(85) {
             let depth = choices.below(3);
             let mut grammar = Grammar::new(choices, paths, env);
             let condition = grammar.condition(depth);
             let environment = grammar.environment();
-            text += &match (principal_is_known && resource_is_known && action_is_known, choices.below(3)) {
+            conditions = match (principal_is_known && resource_is_known && action_is_known, choices.below(3)) {
                 (true, 0) => format!(" unless {{ {condition} }}"),
                 (true, _) => format!(" when {{ {condition} }}"),
                 (false, 0) => format!(" when {{ {environment} }} when {{ {condition} }}"),
@@ -66,7 +66,7 @@ impl Environments {
                 (false, _) => format!(" when {{ {environment} && {condition} }}"),
             };
         }
-        text.push(';');
+        let text = format!("{effect} ({principal}, {action}, {resource}){conditions};");
         Policy { id: format!("p{number}"), forbids, principle, advice, text }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 
 use crate::policy::{PRINCIPLES, Policy};
 use crate::schema::{AUDIT, action_groups, environments};
-use crate::world::{Attrs, Question, Store, Stored, Uid, Val, explicit};
+use crate::world::{Attrs, Question, Store, Uid, Val, explicit};
 
 /// What a verdict says, in a form that both sides can be brought to.
 #[derive(Debug, PartialEq)]
@@ -90,8 +90,13 @@ impl<'a> Reference<'a> {
             // Without errors and warnings our verdict is nothing but Cedar's decision.
             assert_eq!(all.decision() == Decision::Allow, reason == "permitted");
         }
-        let score = ((1.0 - lost) * 1e6).round() / 1e6;
-        Expected { reason, policies: self.in_order(&policies), violations: blocking, warnings: warning, score }
+        Expected {
+            reason,
+            policies: self.in_order(&policies),
+            violations: blocking,
+            warnings: warning,
+            score: ((1.0 - lost) * 1e6).round() / 1e6,
+        }
     }
 
     fn in_order(&self, ids: &BTreeSet<String>) -> Vec<String> {
@@ -138,7 +143,7 @@ fn merged(store: &Store, question: &Question) -> Store {
             [(question.subject, &question.subject_properties), (question.resource, &question.resource_properties)];
         for (uid, properties) in given {
             for (name, value) in properties {
-                let entity = merged.entry(uid).or_insert_with(Stored::default);
+                let entity = merged.entry(uid).or_default();
                 entity.attrs.entry(name.clone()).or_insert_with(|| value.clone());
             }
         }

@@ -213,6 +213,12 @@ impl Connection {
         Ok(answer)
     }
 
+    /// Reads an answer that only announces another, such as 100: its status.
+    #[track_caller]
+    pub fn interim(&mut self) -> u16 {
+        self.head().unwrap().status
+    }
+
     /// Whether the daemon has closed the connection, once what is left of it was read.
     pub fn is_closed(&mut self) -> bool {
         !matches!(self.reader.read(&mut [0; 1]), Ok(1))

@@ -127,6 +127,7 @@ fn every_fault_of_a_manifest_has_its_place() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn every_fault_of_a_policy_has_its_place() {
     check(&[
         (
@@ -198,7 +199,7 @@ fn every_fault_of_a_policy_has_its_place() {
                 policies(
                     b,
                     "@id(\"a\") permit (principal, action, resource)\nwhen { principal.colour == Colour::\"red\" };",
-                )
+                );
             },
             &[
                 "policies/a.cedar:2:8: for policy `a`, unable to guarantee safety of access to optional attribute `colour` on entity type `User` (try testing for the attribute's presence with `e has colour && ..`)",
@@ -294,7 +295,8 @@ fn every_fault_of_schema_and_entities_has_its_place() {
         (
             "missing attribute",
             |b| {
-                b.entities = Some(source("entities.json", r#"[{"uid":{"type":"User","id":"u"},"attrs":{"name":"u"}}]"#))
+                b.entities =
+                    Some(source("entities.json", r#"[{"uid":{"type":"User","id":"u"},"attrs":{"name":"u"}}]"#));
             },
             &[
                 "entities.json: entity `User::\"u\"`: entity does not conform to the schema: expected entity `User::\"u\"` to have attribute `next`, but it does not",

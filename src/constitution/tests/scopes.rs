@@ -66,8 +66,8 @@ fn every_form_of_scope_is_found_by_what_it_matches() {
         ("action-group", "principal, action in Action::\"readers\", resource"),
         ("action-list", "principal, action in [Action::\"readers\", Action::\"read\"], resource"),
     ];
-    let policies: String = scopes.iter().map(|(id, scope)| format!("@id(\"{id}\") permit ({scope});\n")).collect();
-    let constitution = constitution(&policies);
+    let policies: Vec<String> = scopes.iter().map(|(id, scope)| format!("@id(\"{id}\") permit ({scope});")).collect();
+    let constitution = constitution(&policies.join("\n"));
     let evaluation = question(r#""id":"u""#, r#""name":"read""#, r#""type":"Document","id":"d""#, "");
     let stored = [
         entity("User::u", r#""parents":[{"type":"Group","id":"g"}]"#),

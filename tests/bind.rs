@@ -1,0 +1,69 @@
+//! What depends on where the daemon listens: who may manage it, and what is done to a socket's path.
+#![expect(clippy::indexing_slicing, reason = "a test ends where it fails")]
+
+mod harness;
+
+use std::fs;
+
+use harness::{Request, Setup, TestDaemon};
+use serde_json::json;
+
+/// Management routes, as the route table knows them and as it knows them too.
+const MANAGEMENT: [(&str, &str); 6] = [
+    ("GET", "/v1/constitution"),
+    ("GET", "/%76%31/constitution"),
+    ("GET", "/v%31/constitution/policies"),
+    ("GET", "/v1/%65ntities?type=User"),
+    ("DELETE", "/%761/entities/User/ann"),
+    ("POST", "/v1/constitution/%72eload"),
+];
+
+fn problem(daemon: &TestDaemon, (method, path): (&str, &str)) -> Option<String> {
+    let answer = daemon.ask(&Request::new(method, path));
+    (answer.status >= 400).then(|| answer.json()["type"].as_str().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn management_is_closed_where_strangers_may_come_however_its_paths_are_written() {
+    let daemon = Setup::new().set("http.bind", "0.0.0.0:0").start();
+    for route in MANAGEMENT {
+        assert_eq!(problem(&daemon, route).as_deref(), Some("/problems/management-closed"), "{route:?}");
+    }
+    let question = json!({
+        "subject": {"type": "Agent", "id": "helper"},
+        "action": {"name": "call_tool"},
+        "resource": {"type": "Tool", "id": "calculator"},
+    });
+    assert_eq!(daemon.post("/v1/validate", &question).status, 200);
+    assert_eq!(daemon.post("/v1/%76alidate", &question).status, 200);
+}
+
+#[test]
+fn management_wants_the_constitutional_hash_however_its_paths_are_written() {
+    let daemon = Setup::new().set("constitution.hash_enforcement", "required").start();
+    for route in MANAGEMENT {
+        assert_eq!(problem(&daemon, route).as_deref(), Some("/problems/constitution-mismatch"), "{route:?}");
+    }
+}
+
+#[test]
+fn a_socket_in_use_is_not_taken_from_its_daemon() {
+    let first = Setup::new().unix();
+    let path = first.data_dir().join("acgs.sock");
+    let daemon = first.start();
+    let second = Setup::new().set("http.bind", format_args!("unix:{}", path.display()));
+    let refused = second.try_start().expect_err("two daemons cannot have one socket");
+    assert_eq!(refused.status.code(), Some(1), "{refused}");
+    assert!(refused.stderr.contains(&*path.to_string_lossy()), "{refused}");
+    assert_eq!(daemon.get("/livez").status, 200);
+}
+
+#[test]
+fn a_file_at_the_path_of_the_socket_is_left_alone() {
+    let setup = Setup::new().unix();
+    let path = setup.data_dir().join("acgs.sock");
+    fs::write(&path, "a letter").expect("the folder is there");
+    let refused = setup.try_start().expect_err("a file is no socket");
+    assert_eq!(refused.status.code(), Some(1), "{refused}");
+    assert_eq!(fs::read_to_string(&path).expect("the file is still there"), "a letter");
+}
