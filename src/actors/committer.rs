@@ -91,7 +91,6 @@ struct Writer {
 impl Writer {
     fn run(mut self) {
         loop {
-            self.prepare_next_segment();
             self.queue.wait();
             if let Some(pause) = self.pause {
                 thread::sleep(pause);
@@ -100,6 +99,7 @@ impl Writer {
             self.gather();
             if !self.frame.is_empty() {
                 self.commit();
+                self.prepare_next_segment();
             } else if stopping {
                 self.queue.set_health(Health::Ended);
                 self.gather();
