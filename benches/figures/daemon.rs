@@ -12,7 +12,7 @@ use tempfile::TempDir;
 pub struct Daemon {
     child: Child,
     data: TempDir,
-    port: u16,
+    address: String,
     /// From the start of the process to `READY=1`.
     pub until_ready: Duration,
 }
@@ -29,26 +29,30 @@ impl Daemon {
         drop(std::fs::remove_file(&notices));
         let socket = UnixDatagram::bind(&notices)?;
         socket.set_read_timeout(Some(Duration::from_mins(1)))?;
-        let port = free_port()?;
         let since = Instant::now();
         let child = Command::new(env!("CARGO_BIN_EXE_acgs"))
             .arg("--settings")
             .arg(data.path())
             .env("ACGS_DATA_DIR", data.path().join("data"))
-            .env("ACGS_HTTP__BIND", format!("127.0.0.1:{port}"))
+            .env("ACGS_HTTP__BIND", "127.0.0.1:0")
             .env("ACGS_CONSTITUTION__PATH", constitution)
             .env("ACGS_CONSTITUTION__EXPECTED_HASH", "")
             .env("NOTIFY_SOCKET", &notices)
             .stderr(Stdio::null())
             .spawn()?;
         let mut notice = [0; 1024];
-        socket.recv(&mut notice)?;
-        Ok(Self { child, data, port, until_ready: since.elapsed() })
+        let length = socket.recv(&mut notice)?;
+        let until_ready = since.elapsed();
+        let notice = String::from_utf8_lossy(notice.get(..length).unwrap_or_default()).into_owned();
+        let address = notice.lines().find_map(|line| Some(line.split_once("http://")?.1.trim().to_owned()));
+        let address =
+            address.ok_or_else(|| io::Error::other(format!("the daemon did not say where it is: {notice}")))?;
+        Ok(Self { child, data, address, until_ready })
     }
 
     /// The address it listens on.
-    pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Its resident memory in MiB.
@@ -84,8 +88,4 @@ fn end(child: &mut Child) -> io::Result<()> {
 /// A folder on a real disk: the system's temporary folder may be memory, where a sync costs nothing.
 fn scratch() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
-}
-
-fn free_port() -> io::Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

@@ -1,8 +1,8 @@
 //! Prints the figures that the daemon is judged by, with the conditions they were taken under.
 //!
 //! `cargo bench --bench figures [-- ROW…]`, rows: `ratios policies open start memory reload entities`; all but
-//! `entities` where none is named. `ACGS_BENCH_SECONDS` is the length of a run (default 5; the open loop runs six times
-//! as long), `ACGS_BENCH_ROUNDS` how often each is repeated (default 3). Needs `wrk` for the closed loops.
+//! `entities` where none is named. `BENCH_SECONDS` is the length of a run (default 5; the open loop runs six times
+//! as long), `BENCH_ROUNDS` how often each is repeated (default 3). Needs `wrk` for the closed loops.
 
 mod bundles;
 mod closed_loop;
@@ -22,7 +22,7 @@ pub struct Effort {
 
 impl Effort {
     fn from_environment() -> Self {
-        Self { seconds: number("ACGS_BENCH_SECONDS", 5), rounds: number("ACGS_BENCH_ROUNDS", 3) }
+        Self { seconds: number("BENCH_SECONDS", 5), rounds: number("BENCH_ROUNDS", 3) }
     }
 
     fn open_loop(self) -> Duration {

@@ -49,8 +49,8 @@ pub fn ratios(effort: Effort) -> Outcome {
             for kind in kinds {
                 let mut pairs = Vec::new();
                 for _ in 0..effort.rounds {
-                    let decisions = closed_loop::run(&daemon.address(), *kind, connections, effort.seconds)?;
-                    let livez = closed_loop::run(&daemon.address(), Requests::Livez, connections, effort.seconds)?;
+                    let decisions = closed_loop::run(daemon.address(), *kind, connections, effort.seconds)?;
+                    let livez = closed_loop::run(daemon.address(), Requests::Livez, connections, effort.seconds)?;
                     pairs.push((decisions, livez));
                 }
                 print_ratio(name, kind.name(), connections, &pairs);
@@ -70,8 +70,8 @@ pub fn policies(effort: Effort) -> Outcome {
     for connections in [1, 16] {
         let mut ratios = Vec::new();
         for _ in 0..effort.rounds {
-            let one = closed_loop::run(&few.address(), Requests::Distinct, connections, effort.seconds)?;
-            let other = closed_loop::run(&many.address(), Requests::Distinct, connections, effort.seconds)?;
+            let one = closed_loop::run(few.address(), Requests::Distinct, connections, effort.seconds)?;
+            let other = closed_loop::run(many.address(), Requests::Distinct, connections, effort.seconds)?;
             println!(
                 "{connections} connections, distinct: 20 policies p50 {:.0} µs, 10,000 policies p50 {:.0} µs",
                 one.p50, other.p50
@@ -90,7 +90,7 @@ pub fn open(effort: Effort) -> Outcome {
     warm(&daemon)?;
     for (rate, distinct) in [(1_000, 100_000), (10_000, 100_000)] {
         for _ in 0..effort.rounds {
-            let latencies = open_loop::run(&daemon.address(), rate, effort.open_loop(), |number| {
+            let latencies = open_loop::run(daemon.address(), rate, effort.open_loop(), |number| {
                 evaluation(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % distinct)
             })?;
             let [p50, p99, p999, max] = [0.5, 0.99, 0.999, 1.0].map(|share| latencies.percentile(share));
@@ -110,7 +110,7 @@ pub fn reload(effort: Effort) -> Outcome {
     let mut times = Vec::new();
     std::thread::scope(|scope| -> Outcome {
         let load = scope.spawn(|| {
-            closed_loop::run(&address, Requests::Livez, 16, effort.seconds).map_err(|error| error.to_string())
+            closed_loop::run(address, Requests::Livez, 16, effort.seconds).map_err(|error| error.to_string())
         });
         for _ in 0..effort.rounds.max(5) {
             let since = Instant::now();
@@ -129,7 +129,7 @@ pub fn memory(effort: Effort) -> Outcome {
     let bundle = bundles::write(20, 9_980)?;
     let daemon = Daemon::start(bundle.path())?;
     let before = daemon.resident();
-    closed_loop::run(&daemon.address(), Requests::Distinct, 64, effort.seconds * 2)?;
+    closed_loop::run(daemon.address(), Requests::Distinct, 64, effort.seconds * 2)?;
     println!(
         "resident with 10,000 policies: {before:.0} MiB after the start, {:.0} MiB with full verdict caches",
         daemon.resident()
@@ -150,7 +150,7 @@ pub fn entities(effort: Effort) -> Outcome {
     let mut ratios = Vec::new();
     for _ in 0..effort.rounds {
         let p99 = |daemon: &Daemon| -> Result<f64, Box<dyn Error>> {
-            let run = open_loop::run(&daemon.address(), 2_000, Duration::from_secs(effort.seconds), |number| {
+            let run = open_loop::run(daemon.address(), 2_000, Duration::from_secs(effort.seconds), |number| {
                 evaluation_of(number % 1_000, number)
             })?;
             Ok(run.percentile(0.99))
@@ -198,7 +198,7 @@ fn evaluation_of(user: u64, record: u64) -> String {
 }
 
 fn warm(daemon: &Daemon) -> Result<Run, Box<dyn Error>> {
-    closed_loop::run(&daemon.address(), Requests::Distinct, 64, 2)
+    closed_loop::run(daemon.address(), Requests::Distinct, 64, 2)
 }
 
 /// One request on a connection of its own; anything but a 200 is an error.
