@@ -255,7 +255,8 @@ fn database_threads(settings: &Settings) -> NonZeroUsize {
     NonZeroUsize::try_from(settings.database.pool.size).unwrap_or(NonZeroUsize::MIN)
 }
 
-fn create_data_dir(folder: &Path) -> Result<(), DaemonError> {
+/// Makes the folder of everything the daemon writes, for its user alone; one that is there stays as it is.
+pub fn create_data_dir(folder: &Path) -> Result<(), DaemonError> {
     if fs::metadata(folder).is_ok_and(|found| found.is_dir()) {
         return Ok(());
     }
