@@ -206,6 +206,9 @@ impl Parts {
         handle.stop(true).await;
         // INVARIANT: the log ends after the last worker, so that every answer that left has its record.
         log.stop();
+        if let Err(error) = store.checkpoint() {
+            tracing::warn!(%error, "the database's log stays beside it");
+        }
         tracing::info!("stopped");
         Ok(())
     }
@@ -262,7 +265,8 @@ fn database_threads(settings: &Settings) -> NonZeroUsize {
     NonZeroUsize::try_from(settings.database.pool.size).unwrap_or(NonZeroUsize::MIN)
 }
 
-fn create_data_dir(folder: &Path) -> Result<(), DaemonError> {
+/// Makes the folder of everything the daemon writes, for its user alone; one that is there stays as it is.
+pub fn create_data_dir(folder: &Path) -> Result<(), DaemonError> {
     if fs::metadata(folder).is_ok_and(|found| found.is_dir()) {
         return Ok(());
     }

@@ -58,7 +58,7 @@ pub fn run(command: &Command, source: &Source) -> ExitCode {
     let storage = DiskStorage::at(daemon::audit_folder(&data_dir));
     match &command.action {
         Action::Verify { .. } => verify(&storage, &data_dir),
-        Action::Export { from, to, .. } => export(&storage, *from, to.unwrap_or(u64::MAX)),
+        Action::Export { from, to, .. } => export(&storage, &data_dir, *from, to.unwrap_or(u64::MAX)),
     }
 }
 
@@ -80,26 +80,34 @@ fn verify(storage: &DiskStorage, data_dir: &Path) -> ExitCode {
             ));
             ExitCode::SUCCESS
         }
-        Err(LedgerError::Corrupt(fault)) => {
-            print_fault(&format!("the audit log in `{}` is corrupt: {fault}", data_dir.display()));
-            ExitCode::FAILURE
-        }
-        Err(error) => fail(&error, EXIT_IO),
+        Err(error) => failed(&error, data_dir),
     }
 }
 
-fn export(storage: &DiskStorage, from: u64, to: u64) -> ExitCode {
+/// 1 where the log is not what was written, 74 where it cannot be read.
+fn failed(error: &LedgerError, data_dir: &Path) -> ExitCode {
+    let folder = daemon::audit_folder(data_dir);
+    if let LedgerError::Corrupt(fault) = error {
+        print_fault(&format!("the audit log in `{}` is corrupt: {fault}", folder.display()));
+        ExitCode::FAILURE
+    } else {
+        print_fault(&format!("the audit log in `{}` cannot be read: {error}", folder.display()));
+        ExitCode::from(EXIT_IO)
+    }
+}
+
+fn export(storage: &DiskStorage, data_dir: &Path, from: u64, to: u64) -> ExitCode {
     let mut out = BufWriter::new(std::io::stdout().lock());
     let records = match ledger::records(storage, from..to) {
         Ok(records) => records,
-        Err(error) => return fail(&error, EXIT_IO),
+        Err(error) => return failed(&error, data_dir),
     };
     for record in records {
         let (index, record) = match record {
             Ok(record) => record,
             Err(error) => {
                 drop(out.flush());
-                return fail(&error, EXIT_IO);
+                return failed(&error, data_dir);
             }
         };
         // A record is an object, so its index goes in as the first member.

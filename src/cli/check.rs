@@ -1,9 +1,10 @@
 //! `acgs check`: everything that would keep the daemon from starting, at once.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use super::{EXIT_CONFIG, print_fault, print_line};
-use crate::constitution::Constitution;
+use crate::constitution::{Constitution, Faults};
 use crate::daemon::{self, Source};
 use crate::store;
 
@@ -13,23 +14,16 @@ pub fn run(source: &Source, offline: bool) -> ExitCode {
         Ok(loaded) => loaded.settings,
         Err(faults) => {
             print_fault(&faults);
+            // Which constitution is meant is not known for sure; the one beside the settings is looked at all the same.
+            let beside = source.folder.join("constitution");
+            if beside.is_dir() {
+                report(&beside, Constitution::load(&beside));
+            }
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    let mut sound = true;
-    match Constitution::load_as_set(&settings.constitution) {
-        Ok(constitution) => {
-            for warning in constitution.warnings() {
-                print_fault(&format!("warning: {}/{warning}", settings.constitution.path.display()));
-            }
-        }
-        Err(faults) => {
-            for fault in faults.0 {
-                print_fault(&format!("error: {}/{fault}", settings.constitution.path.display()));
-            }
-            sound = false;
-        }
-    }
+    let loaded = Constitution::load_as_set(&settings.constitution);
+    let mut sound = report(&settings.constitution.path, loaded);
     if !offline {
         let options = daemon::store_options(&settings);
         if let Err(error) = store::inspect(&options.path, options.acquire_timeout) {
@@ -42,5 +36,23 @@ pub fn run(source: &Source, offline: bool) -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(EXIT_CONFIG)
+    }
+}
+
+/// Prints the faults and warnings of a constitution; whether it can be used.
+fn report(folder: &Path, loaded: Result<Constitution, Faults>) -> bool {
+    match loaded {
+        Ok(constitution) => {
+            for warning in constitution.warnings() {
+                print_fault(&format!("warning: {}/{warning}", folder.display()));
+            }
+            true
+        }
+        Err(faults) => {
+            for fault in faults.0 {
+                print_fault(&format!("error: {}/{fault}", folder.display()));
+            }
+            false
+        }
     }
 }

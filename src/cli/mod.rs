@@ -102,6 +102,7 @@ fn show_settings(source: &Source, origins: bool) -> ExitCode {
 
 fn migrate(source: &Source) -> Result<(), DaemonError> {
     let settings = source.load()?.settings;
+    daemon::create_data_dir(&settings.data_dir)?;
     let options = daemon::store_options(&settings);
     let migrations = store::migrate(&options.path, options.acquire_timeout)?;
     print_line(&format!("{migrations} migrations run"));

@@ -108,6 +108,13 @@ pub(super) fn configure(conn: &mut Connection, busy_timeout: Duration) -> QueryR
     ))
 }
 
+/// Moves what is in the write-ahead log into the database file and empties the log, so that the file alone is whole.
+///
+/// Readers and writers go on; where they are in the way, part of the log stays.
+pub(super) fn checkpoint(conn: &mut Connection) -> QueryResult<()> {
+    conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE);")
+}
+
 /// Reads the whole database and says the first thing that is wrong with it. Takes seconds where it is large.
 pub fn check(conn: &mut Connection) -> Result<(), StoreError> {
     #[derive(QueryableByName)]

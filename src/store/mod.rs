@@ -48,8 +48,15 @@ impl Store {
         let types = StoredTypes::default();
         let stored = entities::newest_version(&mut conn).and_then(|_| entities::types(&mut conn));
         types.insert(&stored.map_err(|error| error.at(&options.path))?);
+        // After the migrations of a first start: a database file that lost its log is then still known for what it is.
+        connection::checkpoint(&mut conn).map_err(|error| StoreError::from(error).at(&options.path))?;
         let pool = Pool::open(options).map_err(|error| error.at(&options.path))?;
         Ok(Self { path: options.path.as_path().into(), pool, versions: Versions::new(), types })
+    }
+
+    /// Makes the database file whole by itself, without the log beside it: for the end of the process.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        self.run(|conn| Ok(connection::checkpoint(conn)?))
     }
 
     /// The counters that tell whether an entity may have changed.

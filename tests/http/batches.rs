@@ -83,7 +83,7 @@ fn what_ends_a_batch_is_also_the_last_that_is_recorded() {
     let decisions = records
         .filter(|record| record["kind"] == "decision")
         .map(|record| if record["decision"] == true { 'P' } else { 'D' });
-    assert_eq!(decisions.collect::<String>(), "PD".to_owned() + "" + "P" + "DP");
+    assert_eq!(decisions.collect::<String>(), ["PD", "", "P", "DP"].concat());
 }
 
 #[test]

@@ -1,0 +1,92 @@
+//! `acgs check`: every fault at once.
+
+use std::fs;
+
+use super::harness::{Setup, repository};
+use super::{copy, names, outcome};
+
+#[test]
+fn check_finds_nothing_wrong_with_what_is_shipped() {
+    let setup = Setup::new();
+    for arguments in [&["check"][..], &["check", "--offline"]] {
+        assert_eq!(outcome(&setup.run(arguments)), (Some(0), "ok\n", ""));
+    }
+    assert!(!setup.data_dir().exists(), "a check writes nothing");
+}
+
+#[test]
+fn check_lists_every_fault_of_settings_and_constitution() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path();
+    copy(&repository().join("tests/authzen/constitution"), &settings.join("constitution"));
+    fs::write(settings.join("default.toml"), "[http]\nbnd = \"127.0.0.1:1\"\nmax_in_flight = 0\n[htp]\nx = 1\n")
+        .unwrap();
+    fs::write(settings.join("site.toml"), "[constitution]\nexpected_hash = \"x\"\n").unwrap();
+    fs::write(settings.join("local.toml"), "x = [\n").unwrap();
+    let policies = settings.join("constitution/policies/todo.cedar");
+    let text = fs::read_to_string(&policies).unwrap();
+    let changed = text
+        .replace("@id(\"admins-create\")", "@id(\"editors-create\")")
+        .replace("@principle(\"ownership\")", "@principle(\"nothing\")")
+        .replace("@advice", "@advise");
+    fs::write(&policies, changed).unwrap();
+    let manifest = settings.join("constitution/constitution.toml");
+    fs::write(&manifest, fs::read_to_string(&manifest).unwrap().replace("1.0\n", "0.9\n")).unwrap();
+
+    let setup = Setup::new().settings(settings).set("http.workers", "many").env("ACGS_HTP__BIND", "1");
+    let mut parts = vec![
+        "default.toml:2:1",
+        "`http.bnd`",
+        "did you mean `http.bind`?",
+        "default.toml:3:17",
+        "`http.max_in_flight` is `0`, out of range",
+        "default.toml:4:2",
+        "`htp` is not a section",
+        "site.toml:2:17",
+        "`constitution.expected_hash`",
+        "local.toml:1:",
+        "environment variable ACGS_HTTP__WORKERS",
+        "`http.workers` is `\"many\"`, not an integer",
+        "environment variable ACGS_HTP__BIND",
+        "did you mean `ACGS_HTTP__BIND`?",
+    ];
+    let in_the_bundle = [
+        "constitution/constitution.toml: the weights of all principles make 0.9, not 1",
+        "constitution/policies/todo.cedar:12:",
+        "`editors-create` is there twice",
+        "constitution/policies/todo.cedar:29:1",
+        "`nothing`, which does not exist",
+        "`@advise` is unknown",
+    ];
+    parts.extend(in_the_bundle);
+    let output = setup.run(["--profile", "site", "check"]);
+    let (code, printed, faults) = outcome(&output);
+    assert_eq!((code, printed), (Some(78), ""));
+    names(faults, &parts);
+    // With the settings in order, those of the constitution are left; and the daemon refuses them with the same words.
+    for file in ["default.toml", "site.toml", "local.toml"] {
+        fs::write(settings.join(file), "").unwrap();
+    }
+    let setup = Setup::new().settings(settings);
+    let output = setup.run(["check"]);
+    let (code, _, faults) = outcome(&output);
+    assert_eq!(code, Some(78));
+    names(faults, &in_the_bundle);
+    assert!(!faults.contains(".toml:2"), "{faults}");
+    let refused = setup.try_start().unwrap_err();
+    assert_eq!(refused.status.code(), Some(78));
+    names(&refused.stderr, &in_the_bundle.map(|part| part.trim_start_matches("constitution/")));
+    assert!(!setup.data_dir().exists(), "nothing is made before the constitution is sound");
+}
+
+#[test]
+fn check_finds_a_damaged_database_unless_it_is_to_leave_it_out() {
+    let setup = Setup::new();
+    fs::create_dir_all(setup.data_dir()).unwrap();
+    fs::write(setup.data_dir().join("acgs.db"), "this is no database".repeat(500)).unwrap();
+    let output = setup.run(["check"]);
+    let (code, _, faults) = outcome(&output);
+    assert_eq!(code, Some(78));
+    names(faults, &["acgs.db` is damaged"]);
+    assert_eq!(outcome(&setup.run(["check", "--offline"])), (Some(0), "ok\n", ""));
+}
