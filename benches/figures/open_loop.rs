@@ -56,7 +56,8 @@ pub fn run(
     for (token, connection) in connections.iter_mut().enumerate() {
         poll.registry().register(&mut connection.stream, Token(token), Interest::READABLE)?;
     }
-    let mut idle: Vec<usize> = (0..CONNECTIONS).collect();
+    // First in, first out: a connection that is never used would be closed by the daemon.
+    let mut idle: VecDeque<usize> = (0..CONNECTIONS).collect();
     let mut overdue: VecDeque<(u64, Instant)> = VecDeque::new();
     let mut latencies = Vec::new();
     let begin = Instant::now() + Duration::from_millis(100);
@@ -71,7 +72,8 @@ pub fn run(
         }
         while !idle.is_empty() {
             let Some((number, due)) = overdue.pop_front() else { break };
-            let connection = idle.pop().and_then(|place| connections.get_mut(place)).ok_or("no such connection")?;
+            let connection =
+                idle.pop_front().and_then(|place| connections.get_mut(place)).ok_or("no such connection")?;
             send(connection, address, &body(number), due)?;
         }
         let ahead = if next < total {
@@ -84,7 +86,7 @@ pub fn run(
             let token = event.token().0;
             if let Some(latency) = receive(connections.get_mut(token).ok_or("no such connection")?)? {
                 latencies.push(latency);
-                idle.push(token);
+                idle.push_back(token);
             }
         }
         if now > begin + length + Duration::from_secs(30) {

@@ -201,7 +201,7 @@ impl Writer {
         let order = self.ledger.order_next_segment();
         let (storage, filled) = (self.storage.clone(), self.filled.clone());
         let fill = move || {
-            let made = order.fill(&storage);
+            let made = order.fill_gently(&storage);
             if let Err(error) = &made {
                 tracing::error!(%error, "the audit log's next segment cannot be made");
                 thread::sleep(RETRY);

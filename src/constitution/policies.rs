@@ -152,7 +152,9 @@ fn validate(
     faults: &mut Vec<Fault>,
 ) -> Option<u32> {
     let validator = Validator::new(schema.clone());
-    let mut level = 0;
+    // Almost every constitution reads attributes of the request's own entities. And to Cedar a violation is dear: it is
+    // hashed with the text of its whole file.
+    let mut level = 1;
     let mut policies: Vec<&Policy> = written.values().map(|written| &written.policy).collect();
     // A policy that passes at one level passes at every higher one: only those that failed are tried again.
     loop {
@@ -170,7 +172,7 @@ fn validate(
                 _ => faults.extend(located(written, &id, error)),
             }
         }
-        if level == 0 {
+        if level == 1 {
             warnings.extend(
                 result
                     .validation_warnings()
@@ -178,7 +180,8 @@ fn validate(
             );
         }
         if deeper.is_empty() {
-            return Some(level);
+            let reads_none = level == 1 && policies.iter().all(|policy| is_without_entities(&validator, policy));
+            return Some(if reads_none { 0 } else { level });
         }
         if level == MAX_LEVEL {
             faults.extend(deeper.iter().filter_map(|(id, error)| located(written, id, *error)));
@@ -187,6 +190,12 @@ fn validate(
         policies.retain(|policy| deeper.contains_key(AsRef::<str>::as_ref(policy.id())));
         level += 1;
     }
+}
+
+/// Whether a policy, valid at level 1, reads no entity at all.
+fn is_without_entities(validator: &Validator, policy: &Policy) -> bool {
+    PolicySet::from_policies([policy.clone()])
+        .is_ok_and(|alone| validator.validate_with_level(&alone, ValidationMode::Strict, 0).validation_passed())
 }
 
 fn located(written: &BTreeMap<String, Written<'_>>, id: &str, error: &dyn Diagnostic) -> Option<Fault> {

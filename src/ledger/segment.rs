@@ -1,10 +1,11 @@
 //! A segment: a file of fixed size that holds frames, and how the next one is made ahead of need.
 
 use std::io;
+use std::time::Duration;
 
 use super::fault::{LedgerError, Problem};
 use super::frame::{BLOCK, field, hashes, put};
-use super::storage::{Storage, StorageFile, write_all, write_zeros};
+use super::storage::{Storage, StorageFile, write_all, write_zeros, write_zeros_gently};
 use super::tree::{Hash, Tree};
 
 const MAGIC: &[u8; 8] = b"acgs-seg";
@@ -127,6 +128,9 @@ impl Header {
     }
 }
 
+/// Between two steps of filling a segment in the background.
+const PAUSE: Duration = Duration::from_millis(2);
+
 /// An order for a segment to be filled with zeros, on any thread. The ledger need not wait for it.
 #[derive(Debug)]
 pub struct NextSegment {
@@ -144,8 +148,21 @@ impl NextSegment {
     ///
     /// If it fails, what was made is removed, as far as the disk lets it.
     pub fn fill<S: Storage>(&self, storage: &S) -> io::Result<FilledSegment<S::File>> {
+        self.fill_by(storage, |file| write_zeros(file, 0, self.size))
+    }
+
+    /// The same in small steps with pauses, so that appends meanwhile find the disk free: takes about a second.
+    pub fn fill_gently<S: Storage>(&self, storage: &S) -> io::Result<FilledSegment<S::File>> {
+        self.fill_by(storage, |file| write_zeros_gently(file, 0, self.size, PAUSE))
+    }
+
+    fn fill_by<S: Storage>(
+        &self,
+        storage: &S,
+        write: impl FnOnce(&S::File) -> io::Result<()>,
+    ) -> io::Result<FilledSegment<S::File>> {
         let made = storage.create(&self.name).and_then(|file| {
-            write_zeros(&file, 0, self.size)?;
+            write(&file)?;
             // So that the sync of the header, which an append waits for, finds little left to do.
             file.sync()?;
             Ok(FilledSegment { file, name: self.name.clone(), size: self.size })

@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
 
 /// One folder of files.
 ///
@@ -79,6 +81,18 @@ pub(super) fn write_zeros(file: &impl StorageFile, mut offset: u64, end: u64) ->
         let length = usize::try_from(end - offset).unwrap_or(usize::MAX).min(zeros.len());
         write_all(file, zeros.get(..length).unwrap_or_default(), offset)?;
         offset += length as u64;
+    }
+    Ok(())
+}
+
+/// Overwrites a part of a file with zeros a little at a time, each durable before the next, with pauses between them: so
+/// the disk stays free for those who wait for it.
+pub(super) fn write_zeros_gently(file: &impl StorageFile, offset: u64, end: u64, pause: Duration) -> io::Result<()> {
+    const STEP: usize = 1 << 18;
+    for offset in (offset..end).step_by(STEP) {
+        write_zeros(file, offset, end.min(offset + STEP as u64))?;
+        file.sync()?;
+        thread::sleep(pause);
     }
     Ok(())
 }
