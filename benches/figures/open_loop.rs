@@ -1,10 +1,11 @@
 //! Open loops, for latency: requests are due at a constant rate whether or not earlier ones were answered, and latency
 //! counts from when a request was due. So a stall is felt by all who would have come meanwhile (coordinated omission).
 
-use std::collections::VecDeque;
 use std::error::Error;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
@@ -12,8 +13,8 @@ use mio::{Events, Interest, Poll, Token};
 /// Connections among which the requests are spread.
 const CONNECTIONS: usize = 64;
 
-/// From how far ahead the due time is waited for by looking at the clock.
-const SPIN: Duration = Duration::from_micros(150);
+/// How long the last answers may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Latencies, in order.
 pub struct Latencies(Vec<Duration>);
@@ -37,97 +38,138 @@ impl Latencies {
     }
 }
 
+/// A connection as its reader has it.
 struct Connection {
     stream: mio::net::TcpStream,
-    due: Option<Instant>,
     received: Vec<u8>,
 }
 
 /// Sends `rate` requests a second for so long; `body` makes the body of each from its number.
+///
+/// One thread sleeps until each request is due and sends it, another waits for answers: neither takes a processor from
+/// the daemon by spinning.
 pub fn run(
     address: &str,
     rate: u32,
     length: Duration,
-    body: impl Fn(u64) -> String,
+    body: impl Fn(u64) -> String + Sync,
 ) -> Result<Latencies, Box<dyn Error>> {
-    let mut poll = Poll::new()?;
-    let mut events = Events::with_capacity(CONNECTIONS);
-    let mut connections = (0..CONNECTIONS).map(|_| connect(address)).collect::<Result<Vec<_>, _>>()?;
-    for (token, connection) in connections.iter_mut().enumerate() {
-        poll.registry().register(&mut connection.stream, Token(token), Interest::READABLE)?;
-    }
-    // First in, first out: a connection that is never used would be closed by the daemon.
-    let mut idle: VecDeque<usize> = (0..CONNECTIONS).collect();
-    let mut overdue: VecDeque<(u64, Instant)> = VecDeque::new();
-    let mut latencies = Vec::new();
-    let begin = Instant::now() + Duration::from_millis(100);
+    let streams = (0..CONNECTIONS).map(|_| connect(address)).collect::<Result<Vec<_>, _>>()?;
+    let writers = streams.iter().map(TcpStream::try_clone).collect::<Result<Vec<_>, _>>()?;
     let total = u64::from(rate) * length.as_secs();
-    let due_at = |number: u64| begin + Duration::from_nanos(number * 1_000_000_000 / u64::from(rate));
-    let mut next = 0;
-    while (latencies.len() as u64) < total {
-        let now = Instant::now();
-        while next < total && due_at(next) <= now {
-            overdue.push_back((next, due_at(next)));
-            next += 1;
-        }
-        while !idle.is_empty() {
-            let Some((number, due)) = overdue.pop_front() else { break };
-            let connection =
-                idle.pop_front().and_then(|place| connections.get_mut(place)).ok_or("no such connection")?;
-            send(connection, address, &body(number), due)?;
-        }
-        let ahead = if next < total {
-            due_at(next).saturating_duration_since(Instant::now())
-        } else {
-            Duration::from_millis(5)
-        };
-        poll.poll(&mut events, Some(ahead.saturating_sub(SPIN).max(Duration::ZERO)))?;
-        for event in &events {
-            let token = event.token().0;
-            if let Some(latency) = receive(connections.get_mut(token).ok_or("no such connection")?)? {
-                latencies.push(latency);
-                idle.push_back(token);
+    // First in, first out: a connection that is never used would be closed by the daemon.
+    let (now_idle, idle) = channel();
+    (0..CONNECTIONS).try_for_each(|connection| now_idle.send(connection))?;
+    let (sent, due) = channel();
+    let begin = Instant::now() + Duration::from_millis(100);
+    let body = &body;
+    let latencies = thread::scope(|scope| {
+        let sender = scope.spawn(move || {
+            let outcome = send_all(address, rate, total, begin, &writers, &idle, &sent, body);
+            if outcome.is_err() {
+                writers.iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
             }
-        }
-        if now > begin + length + Duration::from_secs(30) {
-            return Err("the daemon does not keep up with the rate".into());
-        }
-    }
-    latencies.sort_unstable();
+            outcome.map_err(|error| error.to_string())
+        });
+        let latencies = receive_all(streams, total, begin + length + PATIENCE, &now_idle, &due);
+        sender.join().map_err(|_| "the sender ended")??;
+        latencies
+    })?;
     Ok(Latencies(latencies))
 }
 
-fn connect(address: &str) -> std::io::Result<Connection> {
+#[expect(clippy::too_many_arguments, reason = "one thread's share of a run")]
+fn send_all(
+    host: &str,
+    rate: u32,
+    total: u64,
+    begin: Instant,
+    writers: &[TcpStream],
+    idle: &Receiver<usize>,
+    sent: &Sender<(usize, Instant)>,
+    body: &impl Fn(u64) -> String,
+) -> Result<(), Box<dyn Error>> {
+    for number in 0..total {
+        let due = begin + Duration::from_nanos(number * 1_000_000_000 / u64::from(rate));
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        // No idle connection: this request is late, and so are those after it.
+        let connection = idle.recv_timeout(PATIENCE)?;
+        let body = body(number);
+        let length = body.len();
+        let request = format!(
+            "POST /access/v1/evaluation HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        sent.send((connection, due))?;
+        // A request fits the socket's buffer, which is empty: one request at a time.
+        writers.get(connection).ok_or("no such connection")?.write_all(request.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn receive_all(
+    streams: Vec<TcpStream>,
+    total: u64,
+    until: Instant,
+    now_idle: &Sender<usize>,
+    sent: &Receiver<(usize, Instant)>,
+) -> Result<Vec<Duration>, Box<dyn Error>> {
+    let mut poll = Poll::new()?;
+    let mut events = Events::with_capacity(CONNECTIONS);
+    let mut due: Vec<Option<Instant>> = vec![None; CONNECTIONS];
+    let mut connections = Vec::with_capacity(CONNECTIONS);
+    for (token, stream) in streams.into_iter().enumerate() {
+        let mut stream = mio::net::TcpStream::from_std(stream);
+        poll.registry().register(&mut stream, Token(token), Interest::READABLE)?;
+        connections.push(Connection { stream, received: Vec::new() });
+    }
+    let mut latencies = Vec::new();
+    while (latencies.len() as u64) < total {
+        poll.poll(&mut events, Some(until.saturating_duration_since(Instant::now())))?;
+        let now = Instant::now();
+        if now >= until {
+            return Err("the daemon does not keep up with the rate".into());
+        }
+        for event in &events {
+            let token = event.token().0;
+            if receive(connections.get_mut(token).ok_or("no such connection")?)? {
+                // What was sent is said before it is sent.
+                for (connection, at) in sent.try_iter() {
+                    *due.get_mut(connection).ok_or("no such connection")? = Some(at);
+                }
+                let due = due.get_mut(token).and_then(Option::take).ok_or("an answer to nothing")?;
+                latencies.push(now.saturating_duration_since(due));
+                // The sender may be done.
+                let _ = now_idle.send(token);
+            }
+        }
+    }
+    latencies.sort_unstable();
+    Ok(latencies)
+}
+
+fn connect(address: &str) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     stream.set_nonblocking(true)?;
-    Ok(Connection { stream: mio::net::TcpStream::from_std(stream), due: None, received: Vec::new() })
+    Ok(stream)
 }
 
-fn send(connection: &mut Connection, host: &str, body: &str, due: Instant) -> std::io::Result<()> {
-    let head = "POST /access/v1/evaluation HTTP/1.1\r\nHost: ";
-    let length = body.len();
-    let request = format!("{head}{host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}");
-    connection.due = Some(due);
-    // A request fits the socket's buffer, which is empty: one request at a time.
-    connection.stream.write_all(request.as_bytes())
-}
-
-fn receive(connection: &mut Connection) -> Result<Option<Duration>, Box<dyn Error>> {
+/// Reads what is there; whether a whole answer is.
+fn receive(connection: &mut Connection) -> Result<bool, Box<dyn Error>> {
     let mut chunk = [0; 4096];
     loop {
         match connection.stream.read(&mut chunk) {
             Ok(0) => return Err("the daemon closed a connection".into()),
             Ok(read) => connection.received.extend_from_slice(chunk.get(..read).unwrap_or_default()),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
             Err(error) => return Err(error.into()),
         }
     }
-    if !is_whole(&connection.received)? {
-        return Ok(None);
+    let whole = is_whole(&connection.received)?;
+    if whole {
+        connection.received.clear();
     }
-    connection.received.clear();
-    Ok(connection.due.take().map(|due| due.elapsed()))
+    Ok(whole)
 }
 
 /// Whether a whole answer is there; anything but a 200 is an error.
