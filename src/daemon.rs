@@ -1,4 +1,4 @@
-//! The composition root: settings → audit log → store → constitution → actors → server → READY; and back in reverse.
+//! The composition root: settings → constitution → audit log → store → actors → server → READY; and back in reverse.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use actix::{Actor, Addr};
+use actix::Actor;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -18,7 +18,7 @@ use crate::actors::active::Active;
 use crate::actors::application_cache::ApplicationCache;
 use crate::actors::committer::Committer;
 use crate::actors::database::Database;
-use crate::actors::registry::{Registry, Reload};
+use crate::actors::registry::{Registry, Reload, ReloadError};
 use crate::constitution::Faults as ConstitutionFaults;
 use crate::http::{self, Shared};
 use crate::ledger::{DiskStorage, Ledger, LedgerError, Options};
@@ -163,13 +163,14 @@ impl Parts {
         let registry = Registry::new(settings.constitution.clone(), active);
         let in_force = registry.in_force();
         let registry = registry.start();
+        let registry_mailbox = Mailbox::new(registry.clone(), RELOAD_DEADLINE);
         let draining = Arc::new(AtomicBool::new(false));
         let shared = Shared {
             settings: Arc::clone(&settings),
             public_url: public_url.trim_end_matches('/').into(),
             database,
-            registry: Mailbox::new(registry.clone(), RELOAD_DEADLINE),
-            registry_addr: registry.clone(),
+            registry: registry_mailbox.clone(),
+            registry_addr: registry,
             in_force,
             audit_queue: log.queue(),
             entities,
@@ -195,7 +196,7 @@ impl Parts {
                     return Err(DaemonError::System { action: "go on serving".to_owned(), source });
                 }
                 asked = signals.next() => match asked {
-                    Asked::Reload => reload(source, &settings, &registry, level).await,
+                    Asked::Reload => reload(source, &settings, &registry_mailbox, level).await,
                     Asked::Stop => break,
                 },
             }
@@ -215,26 +216,34 @@ impl Parts {
 }
 
 /// Reads settings and constitution again; what is faulty stays as it was.
-async fn reload(source: &Source, started_with: &Settings, registry: &Addr<Registry>, level: &LevelSwitch) {
+async fn reload(source: &Source, started_with: &Settings, registry: &Mailbox<Registry>, level: &LevelSwitch) {
     let monotonic = NotifyState::monotonic_usec_now();
     notify(&match monotonic {
         Ok(now) => vec![NotifyState::Reloading, now],
         Err(_) => vec![NotifyState::Reloading],
     });
     match source.load() {
-        Err(faults) => tracing::error!("settings are not reloaded:\n{faults}"),
+        Err(faults) => {
+            for fault in &faults {
+                tracing::error!(place = %fault.place, "the settings stay as they were: {}", fault.wrong);
+            }
+        }
         Ok(loaded) => {
             let new = loaded.settings;
             level.set(&new.log.level);
             for key in started_with.restart_needed(&new) {
                 tracing::warn!(key, "changed, but takes effect only after a restart");
             }
-            match registry.send(Reload { settings: Some(new.constitution) }).await {
-                Ok(Ok(reloaded)) => {
+            match registry.ask(Reload { settings: Some(new.constitution) }).await {
+                Ok(reloaded) => {
                     tracing::info!(hash = %reloaded.new.0, digest = %reloaded.new.1, "constitution reloaded");
                 }
-                Ok(Err(error)) => tracing::error!(%error, "the constitution stays as it was"),
-                Err(error) => tracing::error!(%error, "the constitution stays as it was"),
+                Err(ReloadError::Faulty(faults)) => {
+                    for fault in &faults.0 {
+                        tracing::error!("the constitution stays as it was: {fault}");
+                    }
+                }
+                Err(error @ ReloadError::Unanswered(_)) => tracing::error!(%error, "it may yet come into force"),
             }
         }
     }

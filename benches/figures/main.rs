@@ -1,6 +1,6 @@
 //! Prints the figures that the daemon is judged by, with the conditions they were taken under.
 //!
-//! `cargo bench --bench figures [-- ROW…]`, rows: `ratios policies open start memory reload entities`; all but
+//! `cargo bench --bench figures [-- ROW…]`, rows: `start ratios policies parallel open reload memory entities`; all but
 //! `entities` where none is named. `BENCH_SECONDS` is the length of a run (default 5; the open loop runs six times
 //! as long), `BENCH_ROUNDS` how often each is repeated (default 3). Needs `wrk` for the closed loops.
 
@@ -44,10 +44,11 @@ fn main() -> Outcome {
     let effort = Effort::from_environment();
     // Cargo adds `--bench` to what the caller says.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let all: [(&str, Row); 7] = [
+    let all: [(&str, Row); 8] = [
         ("start", rows::start),
         ("ratios", rows::ratios),
         ("policies", rows::policies),
+        ("parallel", rows::parallel),
         ("open", rows::open),
         ("reload", rows::reload),
         ("memory", rows::memory),
@@ -70,5 +71,7 @@ fn conditions() {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZeroUsize::get);
     let model = read("/proc/cpuinfo").lines().find_map(|line| Some(line.strip_prefix("model name")?.trim().to_owned()));
     println!("cores {cores}, cpu {}, load {}", model.unwrap_or_default(), read("/proc/loadavg").trim());
-    println!("durable audit, SQLite, default settings but for bind and data_dir; client on the same machine");
+    println!(
+        "durable audit, SQLite, default settings but for bind, data_dir and constitution; client on the same machine"
+    );
 }

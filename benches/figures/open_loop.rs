@@ -67,7 +67,9 @@ pub fn run(
         let sender = scope.spawn(move || {
             let outcome = send_all(address, rate, total, begin, &writers, &idle, &sent, body);
             if outcome.is_err() {
-                writers.iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+                for stream in &writers {
+                    drop(stream.shutdown(Shutdown::Both));
+                }
             }
             outcome.map_err(|error| error.to_string())
         });

@@ -1,12 +1,15 @@
 //! The rows: each starts what it needs, measures, and prints.
 
 use std::error::Error;
+use std::hint::black_box;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use acgs::domain::{Entity, EntityUid, Object};
+use acgs::constitution::{Bundle, Constitution};
+use acgs::domain::{Entity, EntityUid, Evaluation, Object, UnknownMembers};
+use acgs::settings::RequestProperties;
 use acgs::store::{Store, StoreOptions};
 use tempfile::TempDir;
 
@@ -83,6 +86,29 @@ pub fn policies(effort: Effort) -> Outcome {
     Ok(())
 }
 
+/// One decision over slices of different sizes, by one thread and by several.
+pub fn parallel(_: Effort) -> Outcome {
+    for policies in [256, 1_024, 4_096, 16_384] {
+        let folder = bundles::write(policies, 0)?;
+        let bundle = Bundle::read(folder.path())?;
+        let question: Object = serde_json::from_str(&evaluation(1))?;
+        let question = Evaluation::from_object(&question, UnknownMembers::Refused).map_err(|_| "a faulty question")?;
+        let mut times = Vec::new();
+        for from in [usize::MAX, 1] {
+            let constitution = Constitution::from_bundle(&bundle)?.parallel_from(from);
+            let mut each = Vec::new();
+            for _ in 0..100 {
+                let since = Instant::now();
+                black_box(constitution.decide(RequestProperties::Merge, &question, |_| None));
+                each.push(since.elapsed().as_secs_f64() * 1e6);
+            }
+            times.push(median(each));
+        }
+        println!("{policies} policies apply: median {times:.0?} µs by one thread and by several");
+    }
+    Ok(())
+}
+
 /// Latency at a constant rate of arrivals.
 pub fn open(effort: Effort) -> Outcome {
     let bundle = bundles::write(3, 0)?;
@@ -105,22 +131,24 @@ pub fn open(effort: Effort) -> Outcome {
 
 /// How long a reload takes under load.
 pub fn reload(effort: Effort) -> Outcome {
-    let daemon = Daemon::start(shipped())?;
+    let bundle = bundles::write(20, 0)?;
+    let daemon = Daemon::start(bundle.path())?;
     let address = daemon.address();
     let mut times = Vec::new();
     std::thread::scope(|scope| -> Outcome {
         let load = scope.spawn(|| {
-            closed_loop::run(address, Requests::Livez, 16, effort.seconds).map_err(|error| error.to_string())
+            closed_loop::run(address, Requests::Distinct, 16, effort.seconds).map_err(|error| error.to_string())
         });
         for _ in 0..effort.rounds.max(5) {
             let since = Instant::now();
             request(&daemon, "POST", "/v1/constitution/reload", "")?;
             times.push(since.elapsed().as_secs_f64() * 1e3);
         }
-        load.join().map_err(|_| "the load ended")??;
+        let run = load.join().map_err(|_| "the load ended")??;
+        println!("decisions meanwhile: {:.0}/s, p99 {:.0} µs, none failed", run.rate, run.p99);
         Ok(())
     })?;
-    println!("reload of the shipped constitution until in force in every worker, under load: {}", spread(&times, "ms"));
+    println!("reload of 20 policies until in force in every worker, under load: {}", spread(&times, "ms"));
     Ok(())
 }
 

@@ -11,13 +11,13 @@ use crate::constitution::Faults;
 use crate::domain::{ConstitutionDigest, ConstitutionalHash};
 use crate::settings;
 
-/// Why a constitution was not swapped; the one before it is still in force.
+/// Why a reload was not answered with a swap.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReloadError {
-    /// The bundle has faults.
-    #[error("the constitution has faults:\n{0}")]
+    /// The bundle has faults. The constitution before it is still in force.
+    #[error("the constitution has faults")]
     Faulty(Faults),
-    /// The registry has ended or did not answer in time.
+    /// The registry has ended or did not answer in time. The new constitution may yet come into force.
     #[error("the constitution could not be swapped: {0}")]
     Unanswered(String),
 }

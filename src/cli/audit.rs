@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::{EXIT_CONFIG, EXIT_IO, fail, print_fault, print_line};
+use super::{EXIT_CONFIG, EXIT_IO, fail, print_fault, print_line, unwritten};
 use crate::daemon::{self, Source};
 use crate::ledger::{self, DiskStorage, LedgerError};
 
@@ -73,10 +73,7 @@ fn verify(storage: &DiskStorage, data_dir: &Path) -> ExitCode {
             }
             print_line(&format!(
                 "ok: {} records in {} frames and {} segments, root {}",
-                summary.records(),
-                summary.frames,
-                summary.segments,
-                summary.root
+                summary.size, summary.frames, summary.segments, summary.root
             ));
             ExitCode::SUCCESS
         }
@@ -115,10 +112,9 @@ fn export(storage: &DiskStorage, data_dir: &Path, from: u64, to: u64) -> ExitCod
         let written = write!(out, "{{\"index\":{index},")
             .and_then(|()| out.write_all(members))
             .and_then(|()| out.write_all(b"\n"));
-        if written.is_err() {
-            // The reader is gone, as in `acgs audit export | head`.
-            return ExitCode::SUCCESS;
+        if let Err(error) = written {
+            return ExitCode::from(unwritten(&error));
         }
     }
-    if out.flush().is_err() { ExitCode::from(EXIT_IO) } else { ExitCode::SUCCESS }
+    out.flush().map_or_else(|error| ExitCode::from(unwritten(&error)), |()| ExitCode::SUCCESS)
 }

@@ -129,10 +129,19 @@ fn print_fault(text: &dyn std::fmt::Display) {
     drop(writeln!(std::io::stderr(), "{text}"));
 }
 
-/// To standard output; the command ends where its reader is gone, as in `acgs … | head`.
+/// To standard output; the command ends where that fails.
 fn print_line(text: &str) {
     use std::io::Write as _;
-    if writeln!(std::io::stdout(), "{text}").is_err() {
-        std::process::exit(0);
+    if let Err(error) = writeln!(std::io::stdout(), "{text}") {
+        std::process::exit(unwritten(&error).into());
     }
+}
+
+/// The exit code where standard output takes no more: 0 if its reader wants no more, as in `acgs … | head`.
+fn unwritten(error: &std::io::Error) -> u8 {
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
+        return 0;
+    }
+    print_fault(&format!("cannot write to standard output: {error}"));
+    EXIT_IO
 }

@@ -14,7 +14,7 @@ use crate::domain::{Enforcement, Entity, EntityUid, Evaluation, Finding, Reason,
 use crate::settings::RequestProperties;
 
 /// From how many policies on a slice is evaluated by several threads: below, handing out the work costs more than it
-/// saves (`cargo bench` prints both).
+/// saves (`cargo bench --bench figures -- parallel` prints both).
 pub const PARALLEL_FROM: usize = 4096;
 
 /// What became of one policy.

@@ -7,7 +7,7 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
-use super::body::{self, Bounds};
+use super::body;
 use super::decide::{RecordedDecision, decide};
 use super::front::Front;
 use super::problem::{BAD_REQUEST, Problem, TOO_LARGE};
@@ -29,11 +29,13 @@ pub async fn evaluations(request: HttpRequest, payload: Payload, front: Data<Fro
         None => return single(&request, &front, &body).await,
         Some(Json::Array(items)) if items.is_empty() => return single(&request, &front, &body).await,
         Some(Json::Array(items)) => items,
-        Some(other) => return Err(wrong("/evaluations", format!("must be an array, not {}", other.type_name()))),
+        Some(other) => {
+            return Err(Problem::fault("/evaluations", format!("must be an array, not {}", other.type_name())));
+        }
     };
     let limit = front.shared.settings.http.max_evaluations.get();
     if items.len() > limit {
-        return Err(wrong("/evaluations", format!("has {} items; at most {limit} are taken", items.len())));
+        return Err(Problem::fault("/evaluations", format!("has {} items; at most {limit} are taken", items.len())));
     }
     let stop_at = stop_at(&body)?;
     let parsed = parse_items(items, &body)?;
@@ -74,8 +76,7 @@ pub async fn configuration(front: Data<Front>) -> HttpResponse {
 }
 
 async fn read(request: &HttpRequest, payload: Payload, front: &Front) -> Result<Object, Problem> {
-    let bounds = Bounds { bytes: front.shared.settings.http.max_body_bytes.get(), time: front.deadline() };
-    body::json(request, payload, bounds).await
+    body::json(request, payload, front.bounds()).await
 }
 
 async fn single(request: &HttpRequest, front: &Front, body: &Object) -> Result<HttpResponse, Problem> {
@@ -118,7 +119,7 @@ fn stop_at(body: &Object) -> Result<Option<bool>, Problem> {
     let options = match body.get("options") {
         None => return Ok(None),
         Some(Json::Object(options)) => options,
-        Some(other) => return Err(wrong("/options", format!("must be an object, not {}", other.type_name()))),
+        Some(other) => return Err(Problem::fault("/options", format!("must be an object, not {}", other.type_name()))),
     };
     match options.get("evaluations_semantic").map(|semantic| (semantic, semantic.as_str())) {
         None | Some((_, Some("execute_all"))) => Ok(None),
@@ -127,13 +128,9 @@ fn stop_at(body: &Object) -> Result<Option<bool>, Problem> {
         Some((other, _)) => {
             let detail = "must be `execute_all`, `deny_on_first_deny` or `permit_on_first_permit`";
             let given = serde_json::to_string(other).unwrap_or_default();
-            Err(wrong("/options/evaluations_semantic", format!("{detail}, not {given}")))
+            Err(Problem::fault("/options/evaluations_semantic", format!("{detail}, not {given}")))
         }
     }
-}
-
-fn wrong(pointer: &str, detail: String) -> Problem {
-    Problem::faults(&BAD_REQUEST, vec![InputFault::new(pointer, detail)])
 }
 
 /// `Prefer: return=representation` (RFC 7240, section 4.2): items with their reasons.

@@ -9,8 +9,7 @@ use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
-use super::problem::{BAD_REQUEST, Problem, TIMEOUT, TOO_LARGE, UNSUPPORTED};
-use crate::domain::InputFault;
+use super::problem::{Problem, TIMEOUT, TOO_LARGE, UNSUPPORTED};
 
 /// Bounds of a body.
 #[derive(Debug, Clone, Copy)]
@@ -38,9 +37,9 @@ pub async fn json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload, 
         return Err(Problem::new(&UNSUPPORTED, "the body must come without a content encoding"));
     }
     if body.is_empty() {
-        return Err(unreadable("the body is empty"));
+        return Err(Problem::fault("", "the body is empty"));
     }
-    serde_json::from_slice(&body).map_err(|error| unreadable(&format!("the body cannot be read: {error}")))
+    serde_json::from_slice(&body).map_err(|error| Problem::fault("", format!("the body cannot be read: {error}")))
 }
 
 async fn collect(mut payload: Payload, bounds: Bounds) -> Result<Bytes, Problem> {
@@ -49,8 +48,8 @@ async fn collect(mut payload: Payload, bounds: Bounds) -> Result<Bytes, Problem>
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| match error {
             PayloadError::Overflow => too_large(bounds),
-            PayloadError::Incomplete(_) => unreadable("the body is cut short, or its chunks are malformed"),
-            other => unreadable(&format!("the body cannot be read: {other}")),
+            PayloadError::Incomplete(_) => Problem::fault("", "the body is cut short, or its chunks are malformed"),
+            other => Problem::fault("", format!("the body cannot be read: {other}")),
         })?;
         if first.len() + body.as_ref().map_or(0, BytesMut::len) + chunk.len() > bounds.bytes {
             return Err(too_large(bounds));
@@ -69,10 +68,6 @@ fn is_json(request: &HttpRequest) -> bool {
     let given = request.headers().get(header::CONTENT_TYPE).and_then(|given| given.to_str().ok());
     let essence = given.and_then(|given| given.split(';').next()).map(str::trim);
     essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
-}
-
-fn unreadable(detail: &str) -> Problem {
-    Problem::faults(&BAD_REQUEST, vec![InputFault::new("", detail)])
 }
 
 fn too_large(bounds: Bounds) -> Problem {

@@ -154,6 +154,9 @@ fn explain(response: ServiceResponse<BoxBody>, id: &HeaderValue, plain: bool) ->
         }
         None => unforeseen(&response),
     };
+    if problem.status_code().is_server_error() {
+        tracing::warn!(request = ?id, status = problem.status_code().as_u16(), "{}", problem.detail());
+    }
     let (request, response) = response.into_parts();
     let status = match problem.status_code() {
         // AuthZEN knows only 400 for what cannot be read.

@@ -6,11 +6,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::body::{self, Bounds};
+use super::body;
 use super::entity_body;
 use super::front::Front;
 use super::page::Limit;
-use super::problem::{BAD_REQUEST, INVALID_ENTITY, NOT_FOUND, Problem};
+use super::problem::{INVALID_ENTITY, NOT_FOUND, Problem};
 use crate::actors::database::{FindEntity, ListEntities, PutEntities, PutEntity, RemoveEntity};
 use crate::constitution::Constitution;
 use crate::domain::{Entity, EntityUid, InputFault, Json};
@@ -44,7 +44,7 @@ pub async fn put(
 ) -> Result<HttpResponse, Problem> {
     let uid = uid(path);
     let precondition = precondition(request.headers())?;
-    let body: Json = body::json(&request, payload, bounds(&front)).await?;
+    let body: Json = body::json(&request, payload, front.bounds()).await?;
     let entity = entity_body::named(&body, &uid)?;
     check(&front.shared.in_force.get().constitution, std::slice::from_ref(&entity), |_| String::new())?;
     let written = front.shared.database.ask(PutEntity { entity: entity.clone(), precondition }).await?;
@@ -76,7 +76,7 @@ pub async fn list(query: Query<ListQuery>, front: Data<Front>) -> Result<HttpRes
 
 /// `POST /v1/entities/batch`: stores all of an array of entities, or none.
 pub async fn put_batch(request: HttpRequest, payload: Payload, front: Data<Front>) -> Result<HttpResponse, Problem> {
-    let body: Json = body::json(&request, payload, bounds(&front)).await?;
+    let body: Json = body::json(&request, payload, front.bounds()).await?;
     let entities = entity_body::many(&body)?;
     check(&front.shared.in_force.get().constitution, &entities, |nth| format!("/{nth}"))?;
     let uids: Vec<EntityUid> = entities.iter().map(|entity| entity.uid.clone()).collect();
@@ -91,10 +91,6 @@ pub async fn put_batch(request: HttpRequest, payload: Payload, front: Data<Front
 fn uid(path: Path<(String, String)>) -> EntityUid {
     let (kind, id) = path.into_inner();
     EntityUid::new(kind, id)
-}
-
-fn bounds(front: &Front) -> Bounds {
-    Bounds { bytes: front.shared.settings.http.max_body_bytes.get(), time: front.deadline() }
 }
 
 /// Every entity that does not fit the schema, with where it is in the body.
@@ -121,11 +117,9 @@ fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
             .and_then(|tag| tag.strip_suffix('"'))
             .and_then(|version| version.parse().ok())
             .map(Precondition::IfMatch)
-            .ok_or_else(|| wrong("", format!("`If-Match` must be one entity tag that this route gave, not `{tag}`"))),
-        _ => Err(wrong("", "give either `If-Match` or `If-None-Match: *`".to_owned())),
+            .ok_or_else(|| {
+                Problem::fault("", format!("`If-Match` must be one entity tag that this route gave, not `{tag}`"))
+            }),
+        _ => Err(Problem::fault("", "give either `If-Match` or `If-None-Match: *`".to_owned())),
     }
-}
-
-fn wrong(pointer: &str, detail: String) -> Problem {
-    Problem::faults(&BAD_REQUEST, vec![InputFault::new(pointer, detail)])
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr};
 
+use super::body::Bounds;
 use crate::actors::Mailbox;
 use crate::actors::active::InForce;
 use crate::actors::application_cache::EntityReader;
@@ -79,6 +80,12 @@ impl Front {
             audit: AuditLogger::start(shared.audit_queue.clone(), shared.settings.audit.durability),
             shared: shared.clone(),
         }
+    }
+
+    /// How large a body may be, and how long it may take to arrive.
+    #[must_use]
+    pub fn bounds(&self) -> Bounds {
+        Bounds { bytes: self.shared.settings.http.max_body_bytes.get(), time: self.deadline() }
     }
 
     /// How long a request may take.

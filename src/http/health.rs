@@ -51,7 +51,10 @@ async fn checks(front: &Front) -> Vec<Check> {
     };
     // An id that no type has: it asks the database as far as any decision would.
     let probe = FindEntity(EntityUid::new("acgs::Probe", "readyz"));
-    let database = front.shared.database.ask(probe).await.err().map(|error| error.to_string());
+    let database = front.shared.database.ask(probe).await.err().map(|error| {
+        tracing::warn!(%error, "the database cannot be asked");
+        "it cannot be asked".to_owned()
+    });
     let draining = front.is_draining().then(|| "the daemon is stopping".to_owned());
     vec![
         Check { name: "audit", fault: audit, needed: true },

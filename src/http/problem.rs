@@ -86,6 +86,11 @@ impl Problem {
         Self(Box::new(Told { kind, detail: detail.into(), errors: Vec::new(), header: None }))
     }
 
+    /// One fault in the input.
+    pub fn fault(pointer: &str, detail: impl Into<String>) -> Self {
+        Self::faults(&BAD_REQUEST, vec![InputFault::new(pointer, detail)])
+    }
+
     /// Faults in the input, all of them.
     #[must_use]
     pub fn faults(kind: &'static Kind, errors: Vec<InputFault>) -> Self {
@@ -180,11 +185,10 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Missing(_) => Self::new(&NOT_FOUND, error.to_string()),
             StoreError::Stale { .. } | StoreError::Exists(_) => Self::new(&STALE, error.to_string()),
-            StoreError::Twice(_) => Self::faults(&BAD_REQUEST, vec![InputFault::new("", error.to_string())]),
-            StoreError::Cursor => {
-                Self::faults(&BAD_REQUEST, vec![InputFault::new("/cursor", "is not one that this list gave")])
-            }
-            StoreError::Busy(_) | StoreError::Late => Self::new(&UNAVAILABLE, error.to_string()),
+            StoreError::Twice(_) => Self::fault("", error.to_string()),
+            StoreError::Cursor => Self::fault("/cursor", "is not one that this list gave"),
+            StoreError::Late => Self::new(&UNAVAILABLE, error.to_string()),
+            StoreError::Busy(_) => Self::logged(&UNAVAILABLE, "the database is busy", &error),
             StoreError::Damaged { .. }
             | StoreError::DamagedEntity { .. }
             | StoreError::Newer { .. }

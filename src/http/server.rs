@@ -19,9 +19,8 @@ use futures_util::future::{Either, ready};
 
 use super::door::Visit;
 use super::front::{Front, Shared};
-use super::problem::{BAD_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
+use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
 use super::{authzen, constitution, entities, health, problem_pages, validate};
-use crate::domain::InputFault;
 use crate::settings::Bind;
 
 /// How long a connection may take to send the head of a request.
@@ -111,7 +110,7 @@ impl Bound {
 /// Every route there is.
 fn routes(config: &mut ServiceConfig) {
     config
-        .app_data(PathConfig::default().error_handler(|error, _| malformed("", &error.to_string()).into()))
+        .app_data(PathConfig::default().error_handler(|error, _| Problem::fault("", error.to_string()).into()))
         .app_data(QueryConfig::default().error_handler(|error, _| malformed_query(&error).into()))
         .service(at("/access/v1/evaluation", [(Method::POST, web::post().to(authzen::evaluation))]))
         .service(at("/access/v1/evaluations", [(Method::POST, web::post().to(authzen::evaluations))]))
@@ -154,11 +153,7 @@ fn at<const N: usize>(path: &'static str, methods: [(Method, Route); N]) -> Reso
 
 fn malformed_query(error: &QueryPayloadError) -> Problem {
     match error {
-        QueryPayloadError::Deserialize(cause) => malformed("", &format!("the query cannot be read: {cause}")),
-        other => malformed("", &other.to_string()),
+        QueryPayloadError::Deserialize(cause) => Problem::fault("", format!("the query cannot be read: {cause}")),
+        other => Problem::fault("", other.to_string()),
     }
-}
-
-fn malformed(pointer: &str, detail: &str) -> Problem {
-    Problem::faults(&BAD_REQUEST, vec![InputFault::new(pointer, detail)])
 }

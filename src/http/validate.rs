@@ -7,7 +7,7 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
-use super::body::{self, Bounds};
+use super::body;
 use super::decide::{RecordedDecision, decide};
 use super::front::Front;
 use super::problem::{BAD_REQUEST, INTERNAL, Problem};
@@ -48,8 +48,7 @@ struct Report<'a> {
 /// Decides, records and reports.
 pub async fn validate(request: HttpRequest, payload: Payload, front: Data<Front>) -> Result<HttpResponse, Problem> {
     let since = Instant::now();
-    let bounds = Bounds { bytes: front.shared.settings.http.max_body_bytes.get(), time: front.deadline() };
-    let body: Object = body::json(&request, payload, bounds).await?;
+    let body: Object = body::json(&request, payload, front.bounds()).await?;
     let evaluation = Evaluation::from_object(&body, UnknownMembers::Refused)
         .map_err(|faults| Problem::faults(&BAD_REQUEST, faults))?;
     let recorded = decide(&front, request.headers(), vec![evaluation], None).await?;
@@ -79,7 +78,7 @@ fn report<'a>(constitution: &'a Constitution, decision: &'a RecordedDecision, si
         decision_id: decision.id.to_string(),
         constitutional_hash: constitution.hash(),
         compliant: asked && found.is_empty(),
-        compliance_score: verdict.score,
+        compliance_score: if asked { verdict.score } else { 0.0 },
         decision: verdict.permits(),
         reason: verdict.reason,
         detail: verdict.detail.as_deref(),

@@ -96,7 +96,7 @@ fn an_undamaged_log_has_no_fault_and_gives_its_records_back() {
     let summary = verify(&log.storage()).unwrap();
     let expected: Vec<_> =
         (0..20).flat_map(|number| batch(number).records().map(<[u8]>::to_vec).collect::<Vec<_>>()).collect();
-    assert_eq!((summary.records(), summary.frames), (expected.len() as u64, 20));
+    assert_eq!((summary.size, summary.frames), (expected.len() as u64, 20));
     assert_eq!((summary.segments, summary.torn), (log.segments().len() as u64, None));
     for (from, to) in [(0, 50), (0, 1), (7, 8), (13, 41), (49, 60), (50, 60), (60, 70), (5, 5)] {
         let found: Vec<_> = records(&log.storage(), from..to).unwrap().map(Result::unwrap).collect();

@@ -43,15 +43,13 @@ impl DecisionRecord<'_> {
         self.write(form, &mut text);
         let limit = limit.min(Batch::MAX_RECORD);
         if text.len() > limit {
-            text = self.replaced(&text);
+            text = self.replaced(&text, limit);
         }
         batch.push(&text)
     }
 
     fn write(&self, form: RequestRecord, text: &mut Vec<u8>) {
-        self.write_head("decision", text);
-        text.extend_from_slice(b",\"caller\":");
-        json(text, self.caller);
+        self.write_head(text);
         match form {
             RequestRecord::Full => {
                 text.push(b',');
@@ -64,10 +62,11 @@ impl DecisionRecord<'_> {
         self.write_tail(text);
     }
 
-    fn write_head(&self, kind: &str, text: &mut Vec<u8>) {
+    fn write_head(&self, text: &mut Vec<u8>) {
         let _ = write!(text, "{{\"v\":{VERSION},\"id\":\"{}\",\"ts\":\"", self.id.hyphenated());
         write_timestamp(self.at, text);
-        let _ = write!(text, "\",\"kind\":\"{kind}\"");
+        text.extend_from_slice(b"\",\"kind\":\"decision\",\"caller\":");
+        json(text, self.caller);
     }
 
     fn write_claims(&self, text: &mut Vec<u8>) {
@@ -94,6 +93,13 @@ impl DecisionRecord<'_> {
     /// Only the names of those involved; what else the request says is in a digest that its salt keeps from being
     /// guessed without the record.
     fn write_digested(&self, text: &mut Vec<u8>) {
+        self.write_names(text);
+        let salt: [u8; 16] = rand::random();
+        let digest = Sha256::new().chain_update(salt).chain_update(self.evaluation.canonical()).finalize();
+        let _ = write!(text, ",\"request\":{{\"salt\":\"{}\",\"sha256\":\"{}\"}}", hex(&salt), hex(&digest));
+    }
+
+    fn write_names(&self, text: &mut Vec<u8>) {
         let evaluation = self.evaluation;
         for (member, uid) in [("subject", &evaluation.subject.uid), ("resource", &evaluation.resource.uid)] {
             let _ = write!(text, ",\"{member}\":{{\"type\":");
@@ -104,25 +110,29 @@ impl DecisionRecord<'_> {
         }
         text.extend_from_slice(b",\"action\":{\"name\":");
         json(text, &evaluation.action.name);
-        let salt: [u8; 16] = rand::random();
-        let digest = Sha256::new().chain_update(salt).chain_update(evaluation.canonical()).finalize();
-        let _ = write!(text, "}},\"request\":{{\"salt\":\"{}\",\"sha256\":\"{}\"}}", hex(&salt), hex(&digest));
+        text.push(b'}');
     }
 
-    /// What stands in for a record that is too large: who and what it was cannot be kept, its digest can.
-    fn replaced(&self, whole: &[u8]) -> Vec<u8> {
-        let mut text = Vec::with_capacity(512);
-        self.write_head("decision", &mut text);
-        let _ = write!(
-            text,
-            ",\"decision\":{},\"reason\":\"{}\",\"replaced\":{{\"bytes\":{},\"sha256\":\"{}\"}}",
-            self.verdict.permits(),
-            self.verdict.reason.as_str(),
-            whole.len(),
-            hex(&Sha256::digest(whole))
-        );
-        self.write_tail(&mut text);
-        text
+    /// What stands in for a record that is too large: its digest, with the names of those involved unless these alone
+    /// are too long.
+    fn replaced(&self, whole: &[u8], limit: usize) -> Vec<u8> {
+        let with = |names: &[u8]| {
+            let mut text = Vec::with_capacity(1024);
+            self.write_head(&mut text);
+            text.extend_from_slice(names);
+            let (permits, reason) = (self.verdict.permits(), self.verdict.reason.as_str());
+            let (bytes, digest) = (whole.len(), hex(&Sha256::digest(whole)));
+            let _ = write!(
+                text,
+                ",\"decision\":{permits},\"reason\":\"{reason}\",\"replaced\":{{\"bytes\":{bytes},\"sha256\":\"{digest}\"}}"
+            );
+            self.write_tail(&mut text);
+            text
+        };
+        let mut names = Vec::new();
+        self.write_names(&mut names);
+        let text = with(&names);
+        if text.len() > limit { with(&[]) } else { text }
     }
 }
 

@@ -83,8 +83,7 @@
 //!
 //! ## What nobody can tell from this folder alone
 //! Whether the last frames were zeroed, the last segments removed, or everything rewritten: for that one needs an
-//! earlier checkpoint. Nor whether segments before the first that is there were ever there: old ones may be deleted,
-//! and the first one's header carries the tree of all records before it.
+//! earlier checkpoint. Segments are never deleted: a log that does not begin with record 0 is corrupt.
 
 mod batch;
 mod decision;

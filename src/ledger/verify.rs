@@ -12,9 +12,7 @@ const READINGS: u32 = 3;
 /// What a log without faults holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// The first record that is still in a segment. Those before it count only through the first segment's header.
-    pub first: u64,
-    /// The index behind the last record.
+    /// How many records there are: the index behind the last one.
     pub size: u64,
     /// How many frames hold the records.
     pub frames: u64,
@@ -26,28 +24,13 @@ pub struct Summary {
     pub torn: Option<Torn>,
 }
 
-impl Summary {
-    /// How many records were checked.
-    #[must_use]
-    pub const fn records(&self) -> u64 {
-        self.size - self.first
-    }
-}
-
 /// Checks every frame, the chain, the indices, the segments, and the tree computed anew from the records.
 ///
 /// Stops at the first fault, as [`LedgerError::Corrupt`]. Takes no lock and writes nothing, so the log may belong to a
 /// running daemon.
 pub fn verify<S: Storage>(storage: &S) -> Result<Summary, LedgerError> {
     let firsts = segment::list(storage)?;
-    let mut summary = Summary {
-        first: firsts.first().copied().unwrap_or_default(),
-        size: 0,
-        frames: 0,
-        segments: 0,
-        root: Tip::default().tree.root(),
-        torn: None,
-    };
+    let mut summary = Summary { size: 0, frames: 0, segments: 0, root: Tip::default().tree.root(), torn: None };
     // Segments are never deleted, so the log begins with its first record.
     if let Some(first) = firsts.first().copied().filter(|first| *first > 0) {
         let problem = Problem::Gap { expected: 0, found: first };
