@@ -159,3 +159,71 @@ pub fn hex(bytes: &[u8]) -> String {
         text
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::domain::{Object, Reason, UnknownMembers};
+
+    /// The record of a denied question whose context has that many bytes of padding.
+    fn record(form: RequestRecord, limit: usize, padding: usize) -> Value {
+        let question = json!({"subject": {"type": "Agent", "id": "a\u{0}\"b", "properties": {"secret": "s3cret"}},
+            "action": {"name": "call_tool"}, "resource": {"type": "Tool", "id": "t"},
+            "context": {"constitutional_hash": "cdd01ef066bc6cf2", "padding": "x".repeat(padding)}});
+        let question: Object = serde_json::from_value(question).unwrap();
+        let evaluation = Evaluation::from_object(&question, UnknownMembers::Refused).unwrap();
+        let mut batch = Batch::default();
+        DecisionRecord {
+            id: Uuid::nil(),
+            at: OffsetDateTime::from_unix_timestamp_nanos(1_700_000_000_123_456_789).unwrap(),
+            caller: "anonymous",
+            evaluation: &evaluation,
+            verdict: &Verdict::deny(Reason::UnknownType, "what"),
+            hash: "cdd01ef066bc6cf2".parse().unwrap(),
+            digest: "d",
+            entities: None,
+            cached: false,
+        }
+        .push(form, limit, &mut batch)
+        .unwrap();
+        serde_json::from_slice(batch.records().next().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_record_has_what_was_asked_what_was_decided_and_under_what() {
+        assert_eq!(
+            record(RequestRecord::Full, Batch::MAX_RECORD, 1),
+            json!({"v": 1, "id": "00000000-0000-0000-0000-000000000000", "ts": "2023-11-14T22:13:20.123456Z",
+                "kind": "decision", "caller": "anonymous",
+                "subject": {"type": "Agent", "id": "a\u{0}\"b", "properties": {"secret": "s3cret"}},
+                "action": {"name": "call_tool"}, "resource": {"type": "Tool", "id": "t"}, "context": {"padding": "x"},
+                "claimed_in_context": "cdd01ef066bc6cf2", "decision": false, "reason": "unknown_type", "policies": [],
+                "violations": [], "warnings": [], "detail": "what", "hash": "cdd01ef066bc6cf2", "digest": "d",
+                "entities": null, "cached": false})
+        );
+    }
+
+    #[test]
+    fn a_digested_record_names_who_and_what_and_nothing_else_of_the_request() {
+        let digested = record(RequestRecord::Digest, Batch::MAX_RECORD, 1);
+        assert_eq!(digested["subject"], json!({"type": "Agent", "id": "a\u{0}\"b"}));
+        assert_eq!(digested["action"], json!({"name": "call_tool"}));
+        assert!(!digested.to_string().contains("s3cret") && digested.get("context").is_none());
+        let again = record(RequestRecord::Digest, Batch::MAX_RECORD, 1);
+        assert_ne!(digested["request"], again["request"], "the salt is new each time");
+    }
+
+    #[test]
+    fn padding_a_request_does_not_hide_who_asked_for_what() {
+        let replaced = record(RequestRecord::Full, Batch::MAX_RECORD, 70_000);
+        assert_eq!(replaced["subject"], json!({"type": "Agent", "id": "a\u{0}\"b"}));
+        assert_eq!((&replaced["caller"], &replaced["decision"]), (&json!("anonymous"), &json!(false)));
+        assert!(replaced["replaced"]["bytes"].as_u64().unwrap() > 70_000);
+        // Where even the names are too long, the digest of it all is left.
+        let bare = record(RequestRecord::Full, 300, 70_000);
+        assert!(bare.get("subject").is_none());
+        assert_eq!(bare["replaced"]["sha256"].as_str().unwrap().len(), 64);
+    }
+}
