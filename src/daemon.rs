@@ -261,7 +261,7 @@ fn open_log(settings: &Settings) -> Result<Committer, DaemonError> {
             segment = torn.segment,
             offset = torn.offset,
             bytes = torn.bytes,
-            "the audit log ended in a frame that was never acknowledged; it was cut off"
+            "the audit log ended in an incomplete frame, as a crash in mid-write leaves one; it was cut off"
         );
     }
     let audit = &settings.audit;

@@ -56,6 +56,11 @@ fn with_own_binary(folder: &Path) -> String {
 
 #[test]
 fn systemd_takes_the_unit() {
+    // What the unit reloads with is a part of the host.
+    if !Path::new("/bin/kill").exists() {
+        eprintln!("skipped: `/bin/kill` is not installed");
+        return;
+    }
     let folder = tempfile::tempdir().expect("there is a folder for temporary files");
     if let Some(verified) = analyze(&["verify", &with_own_binary(folder.path())]) {
         let said = String::from_utf8_lossy(&verified.stderr);

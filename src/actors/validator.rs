@@ -12,11 +12,14 @@ use tokio::sync::oneshot;
 use super::active::Active;
 use super::application_cache::{EntityReader, Read};
 use super::request_cache::{Fetch, Kept, Key, Put, RequestCache};
-use crate::constitution::Gathering;
+use crate::constitution::{Gathering, MAX_ENTITIES};
 use crate::domain::{EntityUid, Evaluation, Reason, Verdict};
 use crate::ledger::hex;
 use crate::settings::{HashEnforcement, RequestProperties};
 use crate::store::StoreError;
+
+/// How many entities the items of one batch may read together, each counted as often as it is read.
+const MAX_BATCH_ENTITIES: usize = 8 * MAX_ENTITIES;
 
 /// Decides for one HTTP worker.
 #[derive(Debug)]
@@ -230,6 +233,7 @@ impl Bench {
     /// Reads what all items want, together, round by round.
     async fn load(&self, progress: &mut [Progress]) -> Result<(), StoreError> {
         loop {
+            refuse_runaway(progress);
             let wants = |item: &Progress| match item {
                 Progress::Gathering(_, gathering, _) => gathering.wanted().to_vec(),
                 Progress::Done(_) | Progress::Joined(_) => Vec::new(),
@@ -295,6 +299,19 @@ impl Bench {
             // Who asked may have given up.
             drop(other.send(verdict.clone()));
         }
+    }
+}
+
+/// Denies what is still gathered where all items together read more than a batch may.
+fn refuse_runaway(progress: &mut [Progress]) {
+    let asked = |item: &Progress| if let Progress::Gathering(_, gathering, _) = item { gathering.asked() } else { 0 };
+    if progress.len() < 2 || progress.iter().map(asked).sum::<usize>() <= MAX_BATCH_ENTITIES {
+        return;
+    }
+    let detail = format!("the batch reads more than {MAX_BATCH_ENTITIES} entities");
+    let denied = fresh(Verdict::deny(Reason::Unavailable, detail));
+    for item in progress.iter_mut().filter(|item| matches!(item, Progress::Gathering(..))) {
+        *item = Progress::Done(denied.clone());
     }
 }
 

@@ -67,7 +67,7 @@ fn verify(storage: &DiskStorage, data_dir: &Path) -> ExitCode {
         Ok(summary) => {
             if let Some(torn) = &summary.torn {
                 print_fault(&format!(
-                    "note: `{}` ends at offset {} in a frame that was never acknowledged; the next start cuts it off",
+                    "note: `{}` ends at offset {} in an incomplete frame, as a crash in mid-write leaves one; the next start cuts it off",
                     torn.segment, torn.offset
                 ));
             }

@@ -75,7 +75,13 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn required(&mut self, file: &str) -> Option<Source> {
-        match fs::read(self.folder.join(file)).map(String::from_utf8) {
+        let path = self.folder.join(file);
+        // Reading a pipe would wait for a writer.
+        if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+            self.faults.push(Fault::of_file(file, "is not a file"));
+            return None;
+        }
+        match fs::read(path).map(String::from_utf8) {
             Ok(Ok(text)) => return Some(Source { file: file.to_owned(), text }),
             Ok(Err(error)) => {
                 let valid = error.utf8_error().valid_up_to();
@@ -110,7 +116,11 @@ impl Reader<'_> {
                 }
             };
             let name = path.to_string_lossy().into_owned();
-            if kind.is_dir() {
+            if kind.is_symlink() && self.folder.join(&path).is_dir() {
+                let detail =
+                    "is a link to a folder, which the digest's commands do not follow: what it has would not count";
+                self.faults.push(Fault::of_file(&name, detail));
+            } else if kind.is_dir() {
                 self.walk(&path, ending, files);
             } else if name.ends_with(ending) {
                 if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte)) {

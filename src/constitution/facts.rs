@@ -116,6 +116,12 @@ impl Gathering {
         &self.wanted
     }
 
+    /// How many entities were asked for so far.
+    #[must_use]
+    pub fn asked(&self) -> usize {
+        self.known.len()
+    }
+
     /// Gives what the store has of the entities that [`wanted`](Self::wanted) named, in that order.
     pub fn supply<'a>(&mut self, entities: impl IntoIterator<Item = Option<&'a Entity>>) -> Result<(), Box<Verdict>> {
         for (uid, entity) in std::mem::take(&mut self.wanted).into_iter().zip(entities) {

@@ -30,7 +30,7 @@ use cedar_policy::{Effect, Schema};
 
 pub use bundle::{Bundle, Source};
 pub use cases::{Case, CaseOutcome, Coverage};
-pub use facts::{Facts, Gathering};
+pub use facts::{Facts, Gathering, MAX_ENTITIES};
 pub use fault::{Fault, Faults};
 pub use manifest::Principle;
 
@@ -89,8 +89,10 @@ impl Constitution {
         let constitution = Self::load(&settings.path)?;
         let mut faults = Vec::new();
         if let Some(expected) = settings.expected_hash.filter(|expected| *expected != constitution.hash) {
-            let detail =
-                format!("has the hash `{}`, but `constitution.expected_hash` is `{expected}`", constitution.hash);
+            let detail = format!(
+                "has the hash `{}`, but `constitution.expected_hash` is `{expected}`; empty, it takes any",
+                constitution.hash
+            );
             faults.push(Fault::of_file(bundle::MANIFEST, detail));
         }
         if let Some(pinned) = settings.pinned_digest.filter(|pinned| *pinned != constitution.digest) {

@@ -7,6 +7,12 @@ use smol_str::SmolStr;
 use super::fault::step;
 use super::{EntityUid, InputFault, Json, Object};
 
+/// The longest type, id or action name, in bytes: the audit log's record of a decision always has room for them.
+pub const MAX_NAME: usize = 1024;
+
+/// How many faults of one request are told; a hostile one could have more than it has bytes.
+pub const MAX_FAULTS: usize = 100;
+
 /// The member of `context` in which a caller states the constitution it believes in.
 const CLAIM: &str = "constitutional_hash";
 
@@ -96,14 +102,18 @@ impl Evaluation {
         let action = reader.action(action);
         let resource = reader.party("/resource", resource);
         let context = match context {
-            None => Some(Object::default()),
-            Some(context) => reader.object("/context", context).cloned(),
+            None => Some(&NOTHING),
+            Some(context) => reader.object("/context", context),
         };
-        let (Some(subject), Some(action), Some(resource), Some(mut context), []) =
+        let (Some(subject), Some((name, properties)), Some(resource), Some(context), []) =
             (subject, action, resource, context, &*reader.faults)
         else {
             return Err(reader.faults);
         };
+        // Copied only now: a batch repeats its defaults in every item, faulty ones too.
+        let (subject, resource) = (subject.own(), resource.own());
+        let action = Action { name: name.into(), properties: properties.clone() };
+        let mut context = context.clone();
         let claim = context.remove(CLAIM).map(|claim| match claim {
             Json::Str(hash) => hash,
             other => serde_json::to_string(&other).unwrap_or_default().into(),
@@ -149,6 +159,22 @@ fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
+/// The properties of somebody of whom nothing is said.
+static NOTHING: Object = Object::NOTHING;
+
+/// A party as it stands in the request.
+struct Mentioned<'a> {
+    kind: &'a str,
+    id: &'a str,
+    properties: &'a Object,
+}
+
+impl Mentioned<'_> {
+    fn own(&self) -> Party {
+        Party { uid: EntityUid::new(self.kind, self.id), properties: self.properties.clone() }
+    }
+}
+
 /// Reads members and gathers what is wrong with them.
 struct Reader {
     unknown: UnknownMembers,
@@ -157,7 +183,9 @@ struct Reader {
 
 impl Reader {
     fn fault(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
-        self.faults.push(InputFault::new(pointer, detail));
+        if self.faults.len() < MAX_FAULTS {
+            self.faults.push(InputFault::new(pointer, detail));
+        }
     }
 
     fn refuse_unknown(&mut self, pointer: &str, object: &Object, known: &[&str]) {
@@ -166,7 +194,7 @@ impl Reader {
         }
     }
 
-    fn party(&mut self, pointer: &str, value: Option<&Json>) -> Option<Party> {
+    fn party<'a>(&mut self, pointer: &str, value: Option<&'a Json>) -> Option<Mentioned<'a>> {
         let object = self.required(pointer, value)?;
         if self.unknown == UnknownMembers::Refused {
             self.refuse_unknown(pointer, object, &["type", "id", "properties"]);
@@ -174,17 +202,17 @@ impl Reader {
         let kind = self.text(&step(pointer, "type"), object.get("type"));
         let id = self.text(&step(pointer, "id"), object.get("id"));
         let properties = self.properties(pointer, object);
-        Some(Party { uid: EntityUid::new(kind?, id?), properties: properties? })
+        Some(Mentioned { kind: kind?, id: id?, properties: properties? })
     }
 
-    fn action(&mut self, value: Option<&Json>) -> Option<Action> {
+    fn action<'a>(&mut self, value: Option<&'a Json>) -> Option<(&'a str, &'a Object)> {
         let object = self.required("/action", value)?;
         if self.unknown == UnknownMembers::Refused {
             self.refuse_unknown("/action", object, &["name", "properties"]);
         }
         let name = self.text("/action/name", object.get("name"));
         let properties = self.properties("/action", object);
-        Some(Action { name: name?.into(), properties: properties? })
+        Some((name?, properties?))
     }
 
     fn required<'a>(&mut self, pointer: &str, value: Option<&'a Json>) -> Option<&'a Object> {
@@ -207,16 +235,19 @@ impl Reader {
         match value {
             None => self.fault(pointer, "is required"),
             Some(Json::Str(text)) if text.is_empty() => self.fault(pointer, "must not be empty"),
+            Some(Json::Str(text)) if text.len() > MAX_NAME => {
+                self.fault(pointer, format!("must have at most {MAX_NAME} bytes"));
+            }
             Some(Json::Str(text)) => return Some(text),
             Some(other) => self.fault(pointer, format!("must be a string, not {}", other.type_name())),
         }
         None
     }
 
-    fn properties(&mut self, pointer: &str, object: &Object) -> Option<Object> {
+    fn properties<'a>(&mut self, pointer: &str, object: &'a Object) -> Option<&'a Object> {
         match object.get("properties") {
-            None => Some(Object::default()),
-            Some(value) => self.object(&step(pointer, "properties"), value).cloned(),
+            None => Some(&NOTHING),
+            Some(value) => self.object(&step(pointer, "properties"), value),
         }
     }
 }

@@ -60,6 +60,9 @@ impl Json {
 }
 
 impl Object {
+    /// The object without members.
+    pub const NOTHING: Self = Self(Vec::new());
+
     /// Builds an object of members in any order; the first key that comes twice is the error.
     pub fn from_members(mut members: Vec<(Box<str>, Json)>) -> Result<Self, Box<str>> {
         if !members.is_sorted_by(|a, b| a.0 < b.0) {
@@ -194,7 +197,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
-        let mut members = Vec::with_capacity(4);
+        let mut members = Vec::new();
         while let Some(key) = map.next_key_seed(Key)? {
             members.push((key, map.next_value()?));
         }

@@ -8,7 +8,7 @@ mod json;
 mod verdict;
 
 pub use entity::{Entity, EntityUid};
-pub use evaluation::{Action, Claims, Evaluation, Party, UnknownMembers};
+pub use evaluation::{Action, Claims, Evaluation, MAX_FAULTS, MAX_NAME, Party, UnknownMembers};
 pub use fault::InputFault;
 pub(crate) use fault::step;
 pub use hash::{ConstitutionDigest, ConstitutionalHash, HashError};

@@ -19,15 +19,15 @@ const MAX_EXPANDED: usize = 4 << 20;
 /// `POST /access/v1/evaluation`: one decision.
 pub async fn evaluation(request: HttpRequest, payload: Payload, front: Data<Front>) -> Result<HttpResponse, Problem> {
     let body: Object = read(&request, payload, &front).await?;
-    single(&request, &front, &body).await
+    single(&request, &front, body).await
 }
 
 /// `POST /access/v1/evaluations`: many decisions.
 pub async fn evaluations(request: HttpRequest, payload: Payload, front: Data<Front>) -> Result<HttpResponse, Problem> {
     let body: Object = read(&request, payload, &front).await?;
     let items = match body.get("evaluations") {
-        None => return single(&request, &front, &body).await,
-        Some(Json::Array(items)) if items.is_empty() => return single(&request, &front, &body).await,
+        None => return single(&request, &front, body).await,
+        Some(Json::Array(items)) if items.is_empty() => return single(&request, &front, body).await,
         Some(Json::Array(items)) => items,
         Some(other) => {
             return Err(Problem::fault("/evaluations", format!("must be an array, not {}", other.type_name())));
@@ -79,9 +79,11 @@ async fn read(request: &HttpRequest, payload: Payload, front: &Front) -> Result<
     body::json(request, payload, front.bounds()).await
 }
 
-async fn single(request: &HttpRequest, front: &Front, body: &Object) -> Result<HttpResponse, Problem> {
-    let evaluation = Evaluation::from_object(body, UnknownMembers::Ignored)
+async fn single(request: &HttpRequest, front: &Front, body: Object) -> Result<HttpResponse, Problem> {
+    let evaluation = Evaluation::from_object(&body, UnknownMembers::Ignored)
         .map_err(|faults| Problem::faults(&BAD_REQUEST, faults))?;
+    // The question is all that is needed from here on: a large body is not kept while its record is synced.
+    drop(body);
     let recorded = decide(front, request.headers(), vec![evaluation], None).await?;
     let mut text = String::with_capacity(512);
     if let Some(decision) = recorded.decisions.first() {

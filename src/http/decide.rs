@@ -20,6 +20,9 @@ use crate::ledger::{Batch, DecisionRecord};
 /// The most bytes that the records of one request may have together; so long a request repeats itself.
 const MAX_RECORDED: usize = 8 << 20;
 
+/// A record of so many bytes is kept whole however many a batch has.
+const MIN_RECORD: usize = 2 << 10;
+
 /// Who asks, until there is authentication.
 const CALLER: &str = "anonymous";
 
@@ -96,7 +99,7 @@ fn records(
     decided: &[Decided],
 ) -> Result<(Batch, Vec<Uuid>), Problem> {
     let at = OffsetDateTime::now_utc();
-    let limit = MAX_RECORDED / decided.len().max(1);
+    let limit = (MAX_RECORDED / decided.len().max(1)).max(MIN_RECORD);
     let mut batch = Batch::default();
     let mut ids = Vec::with_capacity(decided.len());
     for (evaluation, decided) in evaluations.iter().zip(decided) {

@@ -106,6 +106,9 @@ fn refuse(front: &Front, request: &ServiceRequest, before: usize) -> Option<Prob
     if !front.shared.settings.http.bind.is_local() {
         return Some(Problem::new(&FORBIDDEN, "management routes answer only on loopback or a Unix socket"));
     }
+    if is_from_a_page(request.headers()) {
+        return Some(Problem::new(&FORBIDDEN, "management routes do not answer to web pages"));
+    }
     let active = front.shared.in_force.get();
     let hash = active.constitution.hash();
     match claimed_hash(request.headers()) {
@@ -118,6 +121,13 @@ fn refuse(front: &Front, request: &ServiceRequest, before: usize) -> Option<Prob
         )),
         _ => None,
     }
+}
+
+/// Whether a browser sends this for a page. Until callers prove who they are, any page that a person on this host opens
+/// could else do what that person may: by a form, or by a name that it lets resolve to this host.
+fn is_from_a_page(headers: &HeaderMap) -> bool {
+    let site = headers.get("Sec-Fetch-Site");
+    headers.contains_key(header::ORIGIN) || site.is_some_and(|site| site.as_bytes() != b"none")
 }
 
 /// The constitution that the caller believes in. Where it names several, all of them: that is never the one in force.

@@ -1,7 +1,7 @@
 //! Entities as callers write them: Cedar's entity JSON, read so that every fault is named and nothing is guessed.
 
 use super::problem::{BAD_REQUEST, Problem};
-use crate::domain::{Entity, EntityUid, InputFault, Json, Object, step};
+use crate::domain::{Entity, EntityUid, InputFault, Json, MAX_FAULTS, Object, step};
 
 /// Reads the entity that a path names; the body may repeat the name.
 pub fn named(body: &Json, uid: &EntityUid) -> Result<Entity, Problem> {
@@ -31,8 +31,15 @@ impl Reader {
         }
     }
 
+    /// A body may have more faults than it has bytes, so that not all can be told.
+    fn tell(&mut self, pointer: &str, detail: impl Into<String>) {
+        if self.faults.len() < MAX_FAULTS {
+            self.faults.push(InputFault::new(pointer, detail));
+        }
+    }
+
     fn fault<T>(&mut self, pointer: &str, detail: impl Into<String>) -> Option<T> {
-        self.faults.push(InputFault::new(pointer, detail));
+        self.tell(pointer, detail);
         None
     }
 
@@ -93,10 +100,13 @@ impl Reader {
 
     /// Refuses the values that Cedar does not have, at any depth.
     fn values(&mut self, pointer: &str, value: &Json) {
+        if self.faults.len() >= MAX_FAULTS {
+            return;
+        }
         match value {
             Json::Null | Json::Float(_) => {
                 let allowed = "must be a boolean, a 64-bit integer, a string, an array or an object";
-                self.faults.push(InputFault::new(pointer, format!("{allowed}, not {}", value.type_name())));
+                self.tell(pointer, format!("{allowed}, not {}", value.type_name()));
             }
             Json::Bool(_) | Json::Int(_) | Json::Str(_) => {}
             Json::Array(items) => {
@@ -117,7 +127,7 @@ impl Reader {
             return self.fault(pointer, format!("must be an object, not {}", value.type_name()));
         };
         for (key, _) in object.iter().filter(|(key, _)| !known.contains(key)) {
-            self.faults.push(InputFault::new(step(pointer, key), "is not a member of an entity"));
+            self.tell(&step(pointer, key), "is not a member of an entity");
         }
         Some(object)
     }

@@ -40,7 +40,7 @@ kinds! {
     BAD_REQUEST = "bad-request", "The request cannot be read", 400,
         "The body is no JSON, has members of the wrong type, or a parameter is wrong. `errors` names every fault by JSON pointer.";
     FORBIDDEN = "management-closed", "Management is closed here", 403,
-        "Routes that show or change the daemon's state answer only where it listens on loopback or a Unix socket.";
+        "Routes that show or change the daemon's state answer only where it listens on loopback or a Unix socket, and not to web pages.";
     NOT_FOUND = "not-found", "Not found", 404,
         "There is no such route, or nothing is stored under that name.";
     METHOD_NOT_ALLOWED = "method-not-allowed", "The route does not take this method", 405,

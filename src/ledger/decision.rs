@@ -43,7 +43,7 @@ impl DecisionRecord<'_> {
         self.write(form, &mut text);
         let limit = limit.min(Batch::MAX_RECORD);
         if text.len() > limit {
-            text = self.replaced(&text, limit);
+            text = self.replaced(&text);
         }
         batch.push(&text)
     }
@@ -113,26 +113,20 @@ impl DecisionRecord<'_> {
         text.push(b'}');
     }
 
-    /// What stands in for a record that is too large: its digest, with the names of those involved unless these alone
-    /// are too long.
-    fn replaced(&self, whole: &[u8], limit: usize) -> Vec<u8> {
-        let with = |names: &[u8]| {
-            let mut text = Vec::with_capacity(1024);
-            self.write_head(&mut text);
-            text.extend_from_slice(names);
-            let (permits, reason) = (self.verdict.permits(), self.verdict.reason.as_str());
-            let (bytes, digest) = (whole.len(), hex(&Sha256::digest(whole)));
-            let _ = write!(
-                text,
-                ",\"decision\":{permits},\"reason\":\"{reason}\",\"replaced\":{{\"bytes\":{bytes},\"sha256\":\"{digest}\"}}"
-            );
-            self.write_tail(&mut text);
-            text
-        };
-        let mut names = Vec::new();
-        self.write_names(&mut names);
-        let text = with(&names);
-        if text.len() > limit { with(&[]) } else { text }
+    /// What stands in for a record that is too large: who, what and on what, and the digest of it all. Names have a
+    /// bound, so that this always fits.
+    fn replaced(&self, whole: &[u8]) -> Vec<u8> {
+        let mut text = Vec::with_capacity(1024);
+        self.write_head(&mut text);
+        self.write_names(&mut text);
+        let (permits, reason) = (self.verdict.permits(), self.verdict.reason.as_str());
+        let (bytes, digest) = (whole.len(), hex(&Sha256::digest(whole)));
+        let _ = write!(
+            text,
+            ",\"decision\":{permits},\"reason\":\"{reason}\",\"replaced\":{{\"bytes\":{bytes},\"sha256\":\"{digest}\"}}"
+        );
+        self.write_tail(&mut text);
+        text
     }
 }
 
@@ -221,9 +215,8 @@ mod tests {
         assert_eq!(replaced["subject"], json!({"type": "Agent", "id": "a\u{0}\"b"}));
         assert_eq!((&replaced["caller"], &replaced["decision"]), (&json!("anonymous"), &json!(false)));
         assert!(replaced["replaced"]["bytes"].as_u64().unwrap() > 70_000);
-        // Where even the names are too long, the digest of it all is left.
-        let bare = record(RequestRecord::Full, 300, 70_000);
-        assert!(bare.get("subject").is_none());
-        assert_eq!(bare["replaced"]["sha256"].as_str().unwrap().len(), 64);
+        let of_a_batch = record(RequestRecord::Full, 300, 1_000);
+        assert_eq!(of_a_batch["resource"], json!({"type": "Tool", "id": "t"}));
+        assert_eq!(of_a_batch["replaced"]["sha256"].as_str().unwrap().len(), 64);
     }
 }

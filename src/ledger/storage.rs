@@ -1,8 +1,8 @@
 //! The ledger's only way to disk, so that tests can put a simulated one in its place.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
@@ -129,7 +129,8 @@ impl DiskStorage {
     /// Makes the folder, durably, if it is not there. The folder above it must be.
     pub fn create(folder: impl Into<PathBuf>) -> io::Result<Self> {
         let storage = Self::at(folder);
-        match fs::create_dir(&storage.folder) {
+        // Records may have personal data: for the daemon's own user alone.
+        match DirBuilder::new().mode(0o700).create(&storage.folder) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
@@ -150,7 +151,7 @@ impl Storage for DiskStorage {
     }
 
     fn create(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).create(true).truncate(true).open(self.folder.join(name))
+        OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(self.folder.join(name))
     }
 
     fn open_to_write(&self, name: &str) -> io::Result<File> {

@@ -14,7 +14,10 @@ use super::{
 
 /// Reads one file. None: there is no such file.
 pub(super) fn read(keys: &[Key], path: &Path, faults: &mut Vec<Fault>) -> Option<Layer> {
-    let bytes = match std::fs::read(path) {
+    // Reading a pipe would wait for a writer.
+    let is_special = std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
+    let read = if is_special { Err(std::io::Error::other("not a file")) } else { std::fs::read(path) };
+    let bytes = match read {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return None,
         Err(error) => {
