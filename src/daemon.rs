@@ -24,7 +24,7 @@ use crate::http::{self, Shared};
 use crate::ledger::{DiskStorage, Ledger, LedgerError, Options};
 use crate::logging::{self, LevelSwitch};
 use crate::settings::{self, Bind, DatabaseUrl, Settings};
-use crate::store::{Store, StoreError, StoreOptions};
+use crate::store::{Lock, Store, StoreError, StoreOptions};
 
 /// How long a new constitution may take to be in force everywhere.
 const RELOAD_DEADLINE: Duration = Duration::from_mins(1);
@@ -119,6 +119,7 @@ pub fn run(source: &Source) -> Result<(), DaemonError> {
 struct Parts {
     settings: Arc<Settings>,
     log: Committer,
+    lock: Lock,
     store: Store,
     active: Active,
 }
@@ -133,15 +134,18 @@ impl Parts {
         }
         create_data_dir(&settings.data_dir)?;
         let log = open_log(&settings)?;
-        let store = Store::open(&store_options(&settings))?;
+        let options = store_options(&settings);
+        let lock = Lock::take(&options.path)?;
+        let store = Store::open(&options)?;
         if store.types().is_empty() && !active.constitution.seed().is_empty() {
             store.put_many(active.constitution.seed())?;
         }
-        Ok(Self { settings: Arc::new(settings), log, store, active })
+        Ok(Self { settings: Arc::new(settings), log, lock, store, active })
     }
 
     async fn serve(self, source: &Source, level: &LevelSwitch) -> Result<(), DaemonError> {
-        let Self { settings, log, store, active } = self;
+        // INVARIANT: the database is this process's own until it ends.
+        let Self { settings, log, lock: _lock, store, active } = self;
         let mut signals = Signals::new().map_err(system("listen to signals"))?;
         let listener =
             http::bind(&settings.http.bind).map_err(system(&format!("listen on `{}`", settings.http.bind)))?;

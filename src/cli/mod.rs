@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::daemon::{self, DaemonError, Source};
 use crate::settings;
-use crate::store;
+use crate::store::{self, Lock};
 
 /// Exit code where settings or the constitution are faulty: `EX_CONFIG` of sysexits.h.
 const EXIT_CONFIG: u8 = 78;
@@ -104,6 +104,7 @@ fn migrate(source: &Source) -> Result<(), DaemonError> {
     let settings = source.load()?.settings;
     daemon::create_data_dir(&settings.data_dir)?;
     let options = daemon::store_options(&settings);
+    let _lock = Lock::take(&options.path)?;
     let migrations = store::migrate(&options.path, options.acquire_timeout)?;
     print_line(&format!("{migrations} migrations run"));
     Ok(())

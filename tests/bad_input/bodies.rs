@@ -155,7 +155,7 @@ fn an_id_may_be_any_text_and_names_only_itself() {
         assert_eq!(context(&answer)["reason"], "permitted", "{id}");
     }
     let answer = daemon.ask(&post(EVALUATION, with("helper", &"x".repeat(1_025))));
-    assert_eq!((answer.status, answer.text()), (400, "`resource.id` must have at most 1024 bytes"));
+    assert_eq!((answer.status, answer.text()), (400, "`subject.id` must have at most 1024 bytes"));
     goes_on(&daemon);
 }
 
