@@ -13,7 +13,7 @@ use super::page::Limit;
 use super::problem::{INVALID_ENTITY, NOT_FOUND, Problem};
 use crate::actors::database::{FindEntity, ListEntities, PutEntities, PutEntity, RemoveEntity};
 use crate::constitution::Constitution;
-use crate::domain::{Entity, EntityUid, InputFault, Json};
+use crate::domain::{Entity, EntityUid, InputFault, Json, MAX_NAME};
 use crate::store::{Cursor, Precondition, StoredEntity};
 
 /// Which entities to list.
@@ -29,7 +29,7 @@ pub struct ListQuery {
 
 /// `GET /v1/entities/{type}/{id}`
 pub async fn show(path: Path<(String, String)>, front: Data<Front>) -> Result<HttpResponse, Problem> {
-    let uid = uid(path);
+    let uid = uid(path)?;
     let stored = front.shared.database.ask(FindEntity(uid.clone())).await?;
     let stored = stored.ok_or_else(|| Problem::new(&NOT_FOUND, format!("`{uid}` is not stored")))?;
     Ok(HttpResponse::Ok().insert_header((header::ETAG, etag(stored.version))).json(&stored.entity))
@@ -42,7 +42,7 @@ pub async fn put(
     payload: Payload,
     front: Data<Front>,
 ) -> Result<HttpResponse, Problem> {
-    let uid = uid(path);
+    let uid = uid(path)?;
     let precondition = precondition(request.headers())?;
     let body: Json = body::json(&request, payload, front.bounds()).await?;
     let entity = entity_body::named(&body, &uid)?;
@@ -59,7 +59,7 @@ pub async fn remove(
     front: Data<Front>,
 ) -> Result<HttpResponse, Problem> {
     let precondition = precondition(request.headers())?;
-    front.shared.database.ask(RemoveEntity { uid: uid(path), precondition }).await?;
+    front.shared.database.ask(RemoveEntity { uid: uid(path)?, precondition }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -88,9 +88,12 @@ pub async fn put_batch(request: HttpRequest, payload: Payload, front: Data<Front
     Ok(HttpResponse::Ok().json(json!({"items": items.collect::<Vec<_>>()})))
 }
 
-fn uid(path: Path<(String, String)>) -> EntityUid {
+fn uid(path: Path<(String, String)>) -> Result<EntityUid, Problem> {
     let (kind, id) = path.into_inner();
-    EntityUid::new(kind, id)
+    if kind.len().max(id.len()) > MAX_NAME {
+        return Err(Problem::fault("", format!("type and id must have at most {MAX_NAME} bytes")));
+    }
+    Ok(EntityUid::new(kind, id))
 }
 
 /// Every entity that does not fit the schema, with where it is in the body.

@@ -1,7 +1,7 @@
 //! Entities as callers write them: Cedar's entity JSON, read so that every fault is named and nothing is guessed.
 
 use super::problem::{BAD_REQUEST, Problem};
-use crate::domain::{Entity, EntityUid, InputFault, Json, MAX_FAULTS, Object, step};
+use crate::domain::{Entity, EntityUid, InputFault, Json, MAX_FAULTS, MAX_NAME, Object, step};
 
 /// Reads the entity that a path names; the body may repeat the name.
 pub fn named(body: &Json, uid: &EntityUid) -> Result<Entity, Problem> {
@@ -82,6 +82,9 @@ impl Reader {
         match value {
             None => self.fault(pointer, "is required"),
             Some(Json::Str(text)) if text.is_empty() => self.fault(pointer, "must not be empty"),
+            Some(Json::Str(text)) if text.len() > MAX_NAME => {
+                self.fault(pointer, format!("must have at most {MAX_NAME} bytes"))
+            }
             Some(Json::Str(text)) => Some(text),
             Some(other) => self.fault(pointer, format!("must be a string, not {}", other.type_name())),
         }

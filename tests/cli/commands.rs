@@ -162,7 +162,8 @@ fn migrations_run_once_and_the_daemon_needs_no_other_command() {
     assert_ne!(printed, "0 migrations run\n");
     assert_eq!(outcome(&setup.run(["migrate"])), (Some(0), "0 migrations run\n", ""));
     let daemon = setup.start();
-    // While it runs, too.
-    assert_eq!(outcome(&setup.run(["migrate"])), (Some(0), "0 migrations run\n", ""));
+    let database = setup.data_dir().join("acgs.db");
+    let taken = format!("the database `{}` is unavailable: another acgs uses it\n", database.display());
+    assert_eq!(outcome(&setup.run(["migrate"])), (Some(74), "", &*taken));
     decide(&daemon, 1);
 }
