@@ -15,7 +15,7 @@ use crate::settings::RequestProperties;
 
 /// From how many policies on a slice is evaluated by several threads: below, handing out the work costs more than it
 /// saves (`cargo bench --bench figures -- parallel` prints both).
-pub const PARALLEL_FROM: usize = 4096;
+pub const PARALLEL_FROM: usize = 16_384;
 
 /// What became of one policy.
 type Outcome = Result<bool, EvaluationError>;
