@@ -8,8 +8,8 @@ use super::{
     fault::{Fault, Place, Span, Wrong},
     layer::{Entry, Layer},
     near::nearest,
-    rule::Written,
     section::Key,
+    written::Written,
 };
 
 /// Reads one file. None: there is no such file.
@@ -75,7 +75,7 @@ impl Reader<'_> {
             let key = keys.iter().find(|key| key.name == name && !part.get_ref().contains('.'));
             let is_section = keys.iter().any(|key| is_within(key.name, &name)) && !part.get_ref().contains('.');
             match (key, value.get_ref()) {
-                (Some(key), written) => self.value(key, &to_written(written), value.span()),
+                (Some(key), written) => self.value(key, &written.into(), value.span()),
                 (None, DeValue::Table(inner)) if is_section => self.table(inner, &name),
                 (None, _) if is_section => {
                     let wrong = Wrong::NotASection(name.clone());
@@ -154,18 +154,5 @@ fn is_table(value: &DeValue<'_>) -> bool {
         DeValue::Table(_) => true,
         DeValue::Array(items) => items.first().is_some_and(|item| item.get_ref().is_table()),
         _ => false,
-    }
-}
-
-fn to_written(value: &DeValue<'_>) -> Written {
-    match value {
-        DeValue::String(text) => Written::Text(text.to_string()),
-        DeValue::Integer(digits) => i64::from_str_radix(digits.as_str(), digits.radix())
-            .map_or_else(|_| Written::Huge(digits.to_string()), Written::Integer),
-        DeValue::Float(_) => Written::Other("a float"),
-        DeValue::Boolean(_) => Written::Other("a boolean"),
-        DeValue::Datetime(_) => Written::Other("a date or time"),
-        DeValue::Array(_) => Written::Other("an array"),
-        DeValue::Table(_) => Written::Other("a table"),
     }
 }

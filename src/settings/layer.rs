@@ -7,8 +7,8 @@ use config::{Config, ConfigError, Source, Value, ValueKind};
 use super::{
     fault::{Fault, Place, Wrong, without_password},
     near::nearest,
-    rule::Written,
     section::Key,
+    written::Written,
 };
 
 /// One value and where it stands.

@@ -18,6 +18,7 @@ mod section;
 #[cfg(test)]
 mod tests;
 mod variables;
+mod written;
 
 use std::{
     collections::BTreeMap,
@@ -36,8 +37,8 @@ pub use self::{
 };
 use self::{
     layer::{Entry, Layer, Merged},
-    rule::Written,
     section::{Key, Section},
+    written::Written,
 };
 
 /// Files that are read whatever the profile; neither can be one.

@@ -1,6 +1,6 @@
 //! From one table of keys: the structs, the list of keys, reading and writing.
 
-use super::rule::Written;
+use super::written::Written;
 
 /// One key, as it is known before any file is read.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ macro_rules! section {
             }
 
             fn read(
-                value: &dyn Fn(&str) -> Option<$crate::settings::rule::Written>,
+                value: &dyn Fn(&str) -> Option<$crate::settings::written::Written>,
             ) -> Result<Self, (&'static str, &'static str)> {
                 Ok(Self {
                     $( $field: {
@@ -80,7 +80,7 @@ macro_rules! section {
                 })
             }
 
-            fn write(&self, into: &mut Vec<(&'static str, $crate::settings::rule::Written)>) {
+            fn write(&self, into: &mut Vec<(&'static str, $crate::settings::written::Written)>) {
                 $( into.push(($key, Rule::<$type>::write(&$rule, &self.$field))); )*
                 $($( self.$inner.write(into); )*)?
             }

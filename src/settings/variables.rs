@@ -6,8 +6,8 @@ use super::{
     fault::{Fault, Place, Wrong},
     layer::{Entry, Layer},
     near::nearest,
-    rule::Written,
     section::Key,
+    written::Written,
 };
 
 /// Where settings are when nobody says where, and the working directory has none.
