@@ -1,4 +1,4 @@
-//! Settings that say where something is: the socket, the public URL, the database.
+//! Settings that say where something is: the socket, a URL, the database.
 
 use std::{
     fmt,
@@ -55,11 +55,11 @@ impl Word for Bind {
     }
 }
 
-/// The `http` or `https` URL that clients use, without a slash at its end.
+/// An `http` or `https` URL, without a slash at its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PublicUrl(String);
+pub struct HttpUrl(String);
 
-impl PublicUrl {
+impl HttpUrl {
     /// The URL; a path can be appended to it.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -67,13 +67,13 @@ impl PublicUrl {
     }
 }
 
-impl fmt::Display for PublicUrl {
+impl fmt::Display for HttpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl Word for PublicUrl {
+impl Word for HttpUrl {
     fn allowed() -> String {
         "an `http` or `https` URL with a host, without user, query and fragment".to_owned()
     }
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_url_has_a_scheme_and_a_host() {
+    fn a_url_has_a_scheme_and_a_host() {
         for (text, url) in [
             ("https://acgs.example", "https://acgs.example"),
             ("https://acgs.example/", "https://acgs.example"),
@@ -205,7 +205,7 @@ mod tests {
             ("http://[::1]", "http://[::1]"),
             ("http://10.0.0.1:80/acgs/", "http://10.0.0.1:80/acgs"),
         ] {
-            assert_eq!(PublicUrl::read(text).unwrap().as_str(), url);
+            assert_eq!(HttpUrl::read(text).unwrap().as_str(), url);
         }
         for text in [
             "acgs.example",
@@ -222,7 +222,7 @@ mod tests {
             "https://[::1",
             "https://a.example/a b",
         ] {
-            assert_eq!(PublicUrl::read(text), Err("not such a URL"), "{text}");
+            assert_eq!(HttpUrl::read(text), Err("not such a URL"), "{text}");
         }
     }
 

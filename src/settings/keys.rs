@@ -9,9 +9,10 @@ use std::{
 };
 
 use super::{
-    address::{Bind, DatabaseUrl, PublicUrl},
+    address::{Bind, DatabaseUrl, HttpUrl},
     choice::{Durability, HashEnforcement, LogFormat, RequestProperties, RequestRecord},
     log_level::LogLevel,
+    origin::LogOrigin,
     rule::{Count, Millis, PathOrEmpty, Rule, Seconds, Text},
     section::{Section, section},
 };
@@ -49,7 +50,7 @@ section! {
         /// Where the daemon listens.
         bind: Bind = "http.bind", "127.0.0.1:8080", Text;
         /// The address that clients use. None: derived from `bind`.
-        public_url: Option<PublicUrl> = "http.public_url", "", Text;
+        public_url: Option<HttpUrl> = "http.public_url", "", Text;
         /// Threads that serve requests. None (written as 0): one per core.
         workers: Option<NonZeroUsize> = "http.workers", 0, Count(0..=1024);
         /// The largest body of a request, in bytes.
@@ -142,8 +143,14 @@ section! {
         flush_interval: Duration = "audit.flush_interval_ms", 10, Millis(1..=60_000);
         /// How much of a request is recorded.
         request: RequestRecord = "audit.request", "full", Text;
+        /// What the log is called. None: `acgs.local/` and the name of the host.
+        origin: Option<LogOrigin> = "audit.origin", "", Text;
+        /// How often the growing log gets a signed checkpoint.
+        checkpoint_interval: Duration = "audit.checkpoint_interval_ms", 1_000, Millis(10..=3_600_000);
         /// Records that may wait for the disk; with more, requests are refused.
         max_queue: NonZeroUsize = "audit.max_queue", 8_192, Count(1..=1_000_000);
+        /// For how many days records are kept. None (written as 0): for ever.
+        retention_days: Option<NonZeroU32> = "audit.retention_days", 365, Count(0..=36_500);
     }
 }
 

@@ -13,6 +13,7 @@ mod keys;
 mod layer;
 mod log_level;
 mod near;
+mod origin;
 mod rule;
 mod section;
 #[cfg(test)]
@@ -28,11 +29,12 @@ use std::{
 };
 
 pub use self::{
-    address::{Bind, DatabaseUrl, PublicUrl},
+    address::{Bind, DatabaseUrl, HttpUrl},
     choice::{Durability, HashEnforcement, LogFormat, RequestProperties, RequestRecord},
     fault::{Fault, Faults, Place, Span, Wrong},
     keys::{ApplicationTier, Audit, Cache, Constitution, Database, Http, Log, Pool, RequestTier, Settings},
     log_level::LogLevel,
+    origin::LogOrigin,
     variables::{SYSTEM_FOLDER, environment, folder, profile},
 };
 use self::{

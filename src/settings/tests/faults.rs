@@ -182,6 +182,21 @@ fn values_of_another_type_or_out_of_range_are_faults() {
             &["  = allowed: 64 lower-case hex digits, or nothing"],
         ),
         (
+            "audit.origin",
+            "'a log'",
+            r#"`"a log"`, not the name of a log"#,
+            &[
+                "  = allowed: 1 to 255 bytes of printable text without white space and `+`, like `example.com/log`, or nothing",
+            ],
+        ),
+        (
+            "audit.checkpoint_interval_ms",
+            "9",
+            "`9`, out of range",
+            &["  = allowed: an integer from 10 to 3600000, in milliseconds"],
+        ),
+        ("audit.retention_days", "-1", "`-1`, out of range", &["  = allowed: an integer from 0 to 36500"]),
+        (
             "audit.durability",
             "'asynch'",
             r#"`"asynch"`, not one of its words"#,
