@@ -224,12 +224,12 @@ fn is_unprintable(letter: char) -> bool {
 
 /// The text with an ellipsis for whatever stands between `://` and `@`.
 pub(super) fn without_password(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let end = rest.find(['"', '\'']).unwrap_or(rest.len());
-    match rest.get(..end).and_then(|rest| rest.rfind('@')).and_then(|at| rest.get(at..)) {
-        Some(rest) => format!("{scheme}://…{rest}"),
-        None => text.to_owned(),
-    }
+    let shown = |part: &str| match part.split_once("://").map(|(scheme, rest)| (scheme, rest.rsplit_once('@'))) {
+        Some((scheme, Some((_, rest)))) => format!("{scheme}://…@{rest}"),
+        _ => part.to_owned(),
+    };
+    // A line may have several strings, each with a URL.
+    text.split_inclusive(['"', '\'']).map(shown).collect()
 }
 
 #[cfg(test)]
@@ -241,6 +241,7 @@ mod tests {
         for (text, shown) in [
             (r#"url = "postgres://me:secret@host/db" # a@b"#, r#"url = "postgres://…@host/db" # a@b"#),
             ("postgres://me:p@ss/w@host/db", "postgres://…@host/db"),
+            (r#"["https://a", "https://b:c@d", 'https://e@f']"#, r#"["https://a", "https://…@d", 'https://…@f']"#),
             ("https://host/path", "https://host/path"),
             ("nothing@all", "nothing@all"),
         ] {
