@@ -32,6 +32,17 @@ pub enum Wrong {
     /// A value where a table belongs.
     #[error("`{0}` is a section, not a key")]
     NotASection(String),
+    /// A key that a table of a list must have.
+    #[error("`{0}` is missing")]
+    Missing(String),
+    /// Something else than a table in a list of tables.
+    #[error("`{key}` has {value} in it, not a table")]
+    NotATable {
+        /// The key of the list.
+        key: String,
+        /// The value as TOML in backticks, or the name of its type.
+        value: String,
+    },
     /// A value that its key does not take.
     #[error("`{key}` is {value}, {why}")]
     Value {

@@ -2,14 +2,17 @@
 
 use std::{io::ErrorKind, ops::Range, path::Path};
 
-use toml::de::{DeTable, DeValue};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
 use super::{
     fault::{Fault, Place, Span, Wrong},
     layer::{Entry, Layer},
+    list,
     near::nearest,
-    section::Key,
-    written::Written,
+    section::{Key, leaf},
 };
 
 /// Reads one file. None: there is no such file.
@@ -75,7 +78,7 @@ impl Reader<'_> {
             let key = keys.iter().find(|key| key.name == name && !part.get_ref().contains('.'));
             let is_section = keys.iter().any(|key| is_within(key.name, &name)) && !part.get_ref().contains('.');
             match (key, value.get_ref()) {
-                (Some(key), written) => self.value(key, &written.into(), value.span()),
+                (Some(key), _) => self.value(key, value),
                 (None, DeValue::Table(inner)) if is_section => self.table(inner, &name),
                 (None, _) if is_section => {
                     let wrong = Wrong::NotASection(name.clone());
@@ -86,11 +89,11 @@ impl Reader<'_> {
         }
     }
 
-    fn value(&mut self, key: &Key, written: &Written, span: Range<usize>) {
-        let place = Place::Span(Span::new(self.path.to_owned(), self.text, &span));
-        match Fault::of_value(key, written, place.clone()) {
-            Some(fault) => self.faults.push((span.start, fault)),
-            None => self.layer.insert(key.name, Entry { value: written.clone(), place }),
+    fn value(&mut self, key: &Key, value: &Spanned<DeValue<'_>>) {
+        let place = |span: &Range<usize>| Place::Span(Span::new(self.path.to_owned(), self.text, span));
+        match list::read(key, value, &place) {
+            Ok(written) => self.layer.insert(key.name, Entry { value: written, place: place(&value.span()) }),
+            Err(faults) => self.faults.extend(faults),
         }
     }
 
@@ -130,16 +133,12 @@ pub(super) fn is_within(key: &str, section: &str) -> bool {
     key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// Section and last part of a name.
-fn leaf(name: &str) -> (&str, &str) {
-    name.rsplit_once('.').unwrap_or(("", name))
-}
-
-/// Every section, outer ones first.
+/// Every section and every list of tables, outer ones first.
 fn sections(keys: &[Key]) -> Vec<&'static str> {
     let mut sections = Vec::new();
     for key in keys {
-        for (end, _) in key.name.match_indices('.') {
+        let dots = key.name.match_indices('.').map(|(end, _)| end);
+        for end in dots.chain(key.list.is_some().then_some(key.name.len())) {
             let section = key.name.get(..end).unwrap_or_default();
             if !sections.contains(&section) {
                 sections.push(section);

@@ -11,10 +11,12 @@ use std::{
 use super::{
     address::{Bind, DatabaseUrl, HttpUrl},
     choice::{Durability, HashEnforcement, LogFormat, RequestProperties, RequestRecord},
+    list::Tables,
     log_level::LogLevel,
     origin::LogOrigin,
     rule::{Count, Millis, PathOrEmpty, Rule, Seconds, Text},
     section::{Section, section},
+    witness::Witness,
 };
 use crate::domain::{ConstitutionDigest, ConstitutionalHash};
 
@@ -151,6 +153,8 @@ section! {
         max_queue: NonZeroUsize = "audit.max_queue", 8_192, Count(1..=1_000_000);
         /// For how many days records are kept. None (written as 0): for ever.
         retention_days: Option<NonZeroU32> = "audit.retention_days", 365, Count(0..=36_500);
+        /// Who is asked to cosign each checkpoint, no two of the same name.
+        witness: Vec<Witness> = "audit.witness", [], Tables(16);
     }
 }
 

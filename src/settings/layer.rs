@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use config::{Config, ConfigError, Source, Value, ValueKind};
 
 use super::{
-    fault::{Fault, Place, Wrong, without_password},
+    fault::{Fault, Place, Wrong},
     near::nearest,
     section::Key,
     written::Written,
@@ -35,7 +35,9 @@ impl Layer {
     pub(super) fn defaults(keys: &[Key]) -> Self {
         let mut layer = Self::new("default".to_owned());
         for key in keys {
-            layer.insert(key.name, Entry { value: key.default.clone(), place: Place::Default });
+            if let Some(default) = &key.default {
+                layer.insert(key.name, Entry { value: default.clone(), place: Place::Default });
+            }
         }
         layer
     }
@@ -55,6 +57,8 @@ impl Source for Layer {
         let value = |entry: &Entry| match &entry.value {
             Written::Text(text) | Written::Huge(text) => ValueKind::String(text.clone()),
             Written::Integer(number) => ValueKind::I64(*number),
+            // A list wins or loses as a whole, like any other value.
+            Written::Tables(_) => ValueKind::String(entry.value.to_toml()),
             Written::Other(_) => ValueKind::Nil,
         };
         let tagged = |(key, entry): (&&str, &Entry)| ((*key).to_owned(), Value::new(Some(&self.name), value(entry)));
@@ -109,16 +113,12 @@ impl Fault {
     /// What is wrong with the value of a key, if anything is.
     pub(super) fn of_value(key: &Key, written: &Written, place: Place) -> Option<Self> {
         let why = (key.check)(written).err()?;
-        let value = match written {
-            Written::Other(name) => (*name).to_owned(),
-            _ => format!("`{}`", without_password(&written.to_toml())),
-        };
         let suggestion = match written {
             Written::Text(text) => nearest(text, key.choices.iter().copied()).map(str::to_owned),
             _ => None,
         };
         Some(Self {
-            wrong: Wrong::Value { key: key.name.to_owned(), value, why },
+            wrong: Wrong::Value { key: key.name.to_owned(), value: written.quoted(), why },
             place,
             key: Some(key.name.to_owned()),
             allowed: Some(key.allowed.clone()),

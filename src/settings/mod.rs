@@ -11,6 +11,7 @@ mod fault;
 mod file;
 mod keys;
 mod layer;
+mod list;
 mod log_level;
 mod near;
 mod origin;
@@ -19,6 +20,7 @@ mod section;
 #[cfg(test)]
 mod tests;
 mod variables;
+mod witness;
 mod written;
 
 use std::{
@@ -36,6 +38,7 @@ pub use self::{
     log_level::LogLevel,
     origin::LogOrigin,
     variables::{SYSTEM_FOLDER, environment, folder, profile},
+    witness::{Witness, WitnessKey},
 };
 use self::{
     layer::{Entry, Layer, Merged},

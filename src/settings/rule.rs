@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::written::Written;
+use super::{list::List, written::Written};
 
 /// Reads and writes the values of one key. What is wrong with a value is said as "not a …".
 pub(super) trait Rule<T> {
@@ -16,6 +16,14 @@ pub(super) trait Rule<T> {
     /// The words that are allowed, where they can be counted.
     fn choices(&self) -> &'static [&'static str] {
         &[]
+    }
+    /// What no other table of the same list may have, if there is such a thing.
+    fn identity(&self, _: &T) -> Option<String> {
+        None
+    }
+    /// What the tables are, where the value is a list of them.
+    fn list(&self) -> Option<List> {
+        None
     }
     /// The value that was meant.
     fn read(&self, written: &Written) -> Result<T, &'static str>;
@@ -55,6 +63,33 @@ impl<T: Word> Rule<T> for Text {
 
     fn write(&self, value: &T) -> Written {
         Written::Text(value.write())
+    }
+}
+
+/// A word with a name of its own.
+pub(super) trait Named: Word {
+    /// The name.
+    fn name(&self) -> &str;
+}
+
+/// Any text that the type can read, with another name in each table of a list.
+pub(super) struct Unique;
+
+impl<T: Named> Rule<T> for Unique {
+    fn allowed(&self) -> String {
+        format!("{}, each name once", T::allowed())
+    }
+
+    fn identity(&self, value: &T) -> Option<String> {
+        Some(value.name().to_owned())
+    }
+
+    fn read(&self, written: &Written) -> Result<T, &'static str> {
+        Text.read(written)
+    }
+
+    fn write(&self, value: &T) -> Written {
+        Text.write(value)
     }
 }
 

@@ -1,20 +1,24 @@
 //! From one table of keys: the structs, the list of keys, reading and writing.
 
-use super::written::Written;
+use super::{list::List, written::Written};
 
 /// One key, as it is known before any file is read.
 #[derive(Debug)]
 pub(super) struct Key {
     /// Its full name: sections and key, joined by dots.
     pub(super) name: &'static str,
-    /// Its value where nobody gives one.
-    pub(super) default: Written,
+    /// Its value where nobody gives one. None: somebody has to; only a key of the tables in a list can be so.
+    pub(super) default: Option<Written>,
     /// What is allowed, for an admin.
     pub(super) allowed: String,
     /// The words that are allowed, where they can be counted.
     pub(super) choices: &'static [&'static str],
     /// What is wrong with a value, if anything is.
     pub(super) check: fn(&Written) -> Result<(), &'static str>,
+    /// What no other table of the same list may have, if there is such a thing in a value.
+    pub(super) identity: fn(&Written) -> Option<String>,
+    /// What its tables are, where its value is a list of them.
+    pub(super) list: Option<List>,
 }
 
 impl Key {
@@ -24,7 +28,12 @@ impl Key {
     }
 }
 
-/// A table of a settings file.
+/// Section and last part of a name.
+pub(super) fn leaf(name: &str) -> (&str, &str) {
+    name.rsplit_once('.').unwrap_or(("", name))
+}
+
+/// A table of a settings file, or each table of a list.
 pub(super) trait Section: Sized {
     /// Adds its keys, in the order in which they are shown.
     fn keys(into: &mut Vec<Key>);
@@ -34,12 +43,14 @@ pub(super) trait Section: Sized {
     fn write(&self, into: &mut Vec<(&'static str, Written)>);
 }
 
-/// Declares a section: each line is one key with its type, full name, default and rule.
+/// Declares a section: each line is one key with its type, full name, default (or `none`) and rule.
 macro_rules! section {
+    (@default none) => { None };
+    (@default $default:tt) => { Some($default.into()) };
     (
         $(#[$about:meta])*
         $name:ident {
-            $( $(#[$doc:meta])* $field:ident: $type:ty = $key:literal, $default:expr, $rule:expr; )*
+            $( $(#[$doc:meta])* $field:ident: $type:ty = $key:literal, $default:tt, $rule:expr; )*
         }
         $( sections { $( $(#[$inner_doc:meta])* $inner:ident: $section:ident; )* } )?
     ) => {
@@ -60,10 +71,12 @@ macro_rules! section {
             fn keys(into: &mut Vec<$crate::settings::section::Key>) {
                 $( into.push($crate::settings::section::Key {
                     name: $key,
-                    default: $default.into(),
+                    default: section!(@default $default),
                     allowed: Rule::<$type>::allowed(&$rule),
                     choices: Rule::<$type>::choices(&$rule),
                     check: |written| Rule::<$type>::read(&$rule, written).map(drop),
+                    identity: |written| Rule::<$type>::identity(&$rule, &Rule::<$type>::read(&$rule, written).ok()?),
+                    list: Rule::<$type>::list(&$rule),
                 }); )*
                 $($( $section::keys(into); )*)?
             }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{
     fault::{Fault, Place, Wrong},
     layer::{Entry, Layer},
+    list,
     near::nearest,
     section::Key,
     written::Written,
@@ -56,17 +57,27 @@ pub(super) fn read(keys: &[Key], env: &[(String, String)], faults: &mut Vec<Faul
             faults.push(unknown(keys, name, place));
             continue;
         };
-        // Text stays text, whatever it looks like: a hash may be all digits.
-        let written = match key.default {
-            Written::Integer(_) => to_number(value),
-            _ => Written::from(value.as_str()),
-        };
-        match Fault::of_value(key, &written, place.clone()) {
-            Some(fault) => faults.push(fault),
-            None => layer.insert(key.name, Entry { value: written, place }),
+        match to_written(key, value, &place) {
+            Ok(written) => layer.insert(key.name, Entry { value: written, place }),
+            Err(found) => faults.extend(found),
         }
     }
     layer
+}
+
+/// The value as the type of its key: a list is TOML; other text stays text, as a hash may be all digits.
+fn to_written(key: &Key, value: &str, place: &Place) -> Result<Written, Vec<Fault>> {
+    if key.list.is_some() {
+        return list::parse(key, value, place);
+    }
+    let written = match key.default {
+        Some(Written::Integer(_)) => to_number(value),
+        _ => Written::from(value),
+    };
+    match Fault::of_value(key, &written, place.clone()) {
+        Some(fault) => Err(vec![fault]),
+        None => Ok(written),
+    }
 }
 
 fn to_number(value: &str) -> Written {

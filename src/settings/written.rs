@@ -4,6 +4,8 @@ use std::ops::RangeInclusive;
 
 use toml::de::DeValue;
 
+use super::{fault::without_password, section::leaf};
+
 /// A value as it stands in a file or in a variable, before it is known to be any good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Written {
@@ -13,9 +15,14 @@ pub(super) enum Written {
     Integer(i64),
     /// Digits that no whole number of 64 bits can hold.
     Huge(String),
+    /// A list of tables, each with the full names of its keys.
+    Tables(Vec<Row>),
     /// Anything else; no key takes it. Its name has an article.
     Other(&'static str),
 }
+
+/// The values of one table of a list, in the order of the keys.
+pub(super) type Row = Vec<(&'static str, Written)>;
 
 impl Written {
     /// The value as TOML; for what no key takes, its name.
@@ -28,7 +35,20 @@ impl Written {
             }
             Self::Integer(number) => number.to_string(),
             Self::Huge(digits) => digits.clone(),
+            Self::Tables(rows) => {
+                let member = |(name, value): &(&str, Self)| format!("{} = {}", leaf(name).1, value.to_toml());
+                let table = |row: &Row| format!("{{ {} }}", row.iter().map(member).collect::<Vec<_>>().join(", "));
+                format!("[{}]", rows.iter().map(table).collect::<Vec<_>>().join(", "))
+            }
             Self::Other(name) => (*name).to_owned(),
+        }
+    }
+
+    /// The value for a message: as TOML in backticks and without a password, or the name of its type.
+    pub(super) fn quoted(&self) -> String {
+        match self {
+            Self::Other(name) => (*name).to_owned(),
+            _ => format!("`{}`", without_password(&self.to_toml())),
         }
     }
 
@@ -42,7 +62,7 @@ impl Written {
         match self {
             Self::Integer(number) if range.contains(number) => Ok(*number),
             Self::Integer(_) | Self::Huge(_) => Err("out of range"),
-            Self::Text(_) | Self::Other(_) => Err("not an integer"),
+            Self::Text(_) | Self::Tables(_) | Self::Other(_) => Err("not an integer"),
         }
     }
 }
@@ -56,6 +76,12 @@ impl From<&str> for Written {
 impl From<i64> for Written {
     fn from(number: i64) -> Self {
         Self::Integer(number)
+    }
+}
+
+impl From<[Row; 0]> for Written {
+    fn from(_: [Row; 0]) -> Self {
+        Self::Tables(Vec::new())
     }
 }
 

@@ -70,8 +70,8 @@ fn unknown_keys_are_faults_with_suggestions() {
 
 #[test]
 fn unknown_sections_are_faults_with_suggestions() {
-    let sections =
-        "`http`, `database`, `database.pool`, `cache`, `cache.l1`, `cache.l3`, `constitution`, `audit`, `log`";
+    let sections = "`http`, `database`, `database.pool`, `cache`, `cache.l1`, `cache.l3`, `constitution`, `audit`, `audit.witness`, \
+         `log`";
     let sections = &*format!("  = allowed: {sections}");
     for (text, expected) in [
         (

@@ -2,6 +2,7 @@
 
 mod faults;
 mod layers;
+mod lists;
 mod together;
 
 use tempfile::TempDir;

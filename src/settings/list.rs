@@ -1,0 +1,173 @@
+//! A key whose value is a list of tables, like `[[audit.witness]]`.
+
+use std::{borrow::Cow, collections::BTreeSet, ops::Range};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    fault::{Fault, Place, Wrong},
+    near::nearest,
+    rule::Rule,
+    section::{Key, Section, leaf},
+    written::{Row, Written},
+};
+
+/// What is known of a list before any file is read.
+#[derive(Debug)]
+pub(super) struct List {
+    /// The keys of each table.
+    pub(super) members: Vec<Key>,
+    /// How many tables there may be.
+    pub(super) most: usize,
+}
+
+/// Tables of one kind, at most so many.
+pub(super) struct Tables(pub(super) usize);
+
+impl<T: Section> Rule<Vec<T>> for Tables {
+    fn allowed(&self) -> String {
+        let mut members = Vec::new();
+        T::keys(&mut members);
+        let members: Vec<_> = members.iter().map(|key| format!("{} = …", leaf(key.name).1)).collect();
+        format!("an array of at most {} tables `{{ {} }}`", self.0, members.join(", "))
+    }
+
+    fn list(&self) -> Option<List> {
+        let mut members = Vec::new();
+        T::keys(&mut members);
+        Some(List { members, most: self.0 })
+    }
+
+    fn read(&self, written: &Written) -> Result<Vec<T>, &'static str> {
+        let Written::Tables(rows) = written else { return Err("not an array of tables") };
+        if rows.len() > self.0 {
+            return Err("too long");
+        }
+        let table = |row: &Row| {
+            let value = |name: &str| row.iter().find(|(member, _)| *member == name).map(|(_, value)| value.clone());
+            T::read(&value).map_err(|(_, wrong)| wrong)
+        };
+        rows.iter().map(table).collect()
+    }
+
+    fn write(&self, value: &Vec<T>) -> Written {
+        let row = |table: &T| {
+            let mut row = Row::new();
+            table.write(&mut row);
+            row
+        };
+        Written::Tables(value.iter().map(row).collect())
+    }
+}
+
+/// The value of a key, or every fault in it with the byte where it starts. `place` tells where some bytes stand.
+pub(super) fn read(
+    key: &Key,
+    value: &Spanned<DeValue<'_>>,
+    place: &dyn Fn(&Range<usize>) -> Place,
+) -> Result<Written, Vec<(usize, Fault)>> {
+    if let (Some(list), DeValue::Array(tables)) = (&key.list, value.get_ref()) {
+        let mut reader = Reader { key, list, place, seen: BTreeSet::new(), faults: Vec::new() };
+        let rows = reader.tables(tables);
+        return if reader.faults.is_empty() { Ok(Written::Tables(rows)) } else { Err(reader.faults) };
+    }
+    let written = Written::from(value.get_ref());
+    match Fault::of_value(key, &written, place(&value.span())) {
+        Some(fault) => Err(vec![(value.span().start, fault)]),
+        None => Ok(written),
+    }
+}
+
+/// The value of a key from TOML that stands alone; nothing is the empty list.
+pub(super) fn parse(key: &Key, text: &str, place: &Place) -> Result<Written, Vec<Fault>> {
+    let text = text.trim();
+    let value = DeValue::parse(if text.is_empty() { "[]" } else { text }).map_err(|error| {
+        let (key, allowed) = (Some(key.name.to_owned()), Some(key.allowed.clone()));
+        vec![Fault { key, allowed, ..Fault::at(place.clone(), Wrong::Syntax(error.message().to_owned())) }]
+    })?;
+    read(key, &value, &|_| place.clone()).map_err(|mut faults| {
+        faults.sort_by_key(|(start, _)| *start);
+        faults.into_iter().map(|(_, fault)| fault).collect()
+    })
+}
+
+struct Reader<'a> {
+    key: &'a Key,
+    list: &'a List,
+    place: &'a dyn Fn(&Range<usize>) -> Place,
+    /// What tables have had that no other may have.
+    seen: BTreeSet<(&'static str, String)>,
+    faults: Vec<(usize, Fault)>,
+}
+
+impl Reader<'_> {
+    /// Every table; some of them only in part where there are faults.
+    fn tables(&mut self, tables: &[Spanned<DeValue<'_>>]) -> Vec<Row> {
+        if let Some(table) = tables.get(self.list.most) {
+            let value = format!("an array of {}", tables.len());
+            self.fault(&table.span(), Wrong::Value { key: self.key.name.to_owned(), value, why: "too long" }, self.key);
+        }
+        let mut rows = Vec::new();
+        for table in tables {
+            if let DeValue::Table(members) = table.get_ref() {
+                rows.push(self.table(members, &table.span()));
+            } else {
+                let (key, value) = (self.key.name.to_owned(), Written::from(table.get_ref()).quoted());
+                self.fault(&table.span(), Wrong::NotATable { key, value }, self.key);
+            }
+        }
+        rows
+    }
+
+    fn table(&mut self, table: &DeTable<'_>, span: &Range<usize>) -> Row {
+        let members = &self.list.members;
+        for part in table.keys().filter(|part| members.iter().all(|key| leaf(key.name).1 != *part.get_ref())) {
+            self.unknown(part);
+        }
+        let mut row = Row::new();
+        for member in members {
+            match (table.get(leaf(member.name).1), &member.default) {
+                (Some(value), _) => row.extend(self.member(member, value).map(|written| (member.name, written))),
+                (None, Some(default)) => row.push((member.name, default.clone())),
+                (None, None) => self.fault(span, Wrong::Missing(member.name.to_owned()), member),
+            }
+        }
+        row
+    }
+
+    fn member(&mut self, member: &Key, value: &Spanned<DeValue<'_>>) -> Option<Written> {
+        let written = read(member, value, self.place).map_err(|faults| self.faults.extend(faults)).ok()?;
+        if let Some(identity) = (member.identity)(&written)
+            && !self.seen.insert((member.name, identity))
+        {
+            let (key, shown) = (member.name.to_owned(), written.quoted());
+            self.fault(
+                &value.span(),
+                Wrong::Value { key, value: shown, why: "of the same name as one before it" },
+                member,
+            );
+        }
+        Some(written)
+    }
+
+    fn unknown(&mut self, part: &Spanned<Cow<'_, str>>) {
+        let members = &self.list.members;
+        let near = nearest(part.get_ref(), members.iter().map(|key| leaf(key.name).1));
+        let suggestion = near.map(|near| format!("{}.{near}", self.key.name));
+        let name = format!("{}.{}", self.key.name, part.get_ref());
+        let allowed = members.iter().map(|key| format!("`{}`", key.name)).collect::<Vec<_>>().join(", ");
+        let key = suggestion.clone().or(Some(name.clone()));
+        let fault = Fault::at((self.place)(&part.span()), Wrong::UnknownKey(name));
+        self.faults.push((part.span().start, Fault { key, allowed: Some(allowed), suggestion, ..fault }));
+    }
+
+    /// A fault of a key, with what is allowed for it.
+    fn fault(&mut self, span: &Range<usize>, wrong: Wrong, key: &Key) {
+        let fault = Fault::at((self.place)(span), wrong);
+        let (key, allowed) = (Some(key.name.to_owned()), Some(key.allowed.clone()));
+        self.faults.push((span.start, Fault { key, allowed, ..fault }));
+    }
+}
