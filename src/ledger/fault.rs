@@ -102,6 +102,9 @@ pub enum LedgerError {
         /// The first that is there.
         first: u64,
     },
+    /// A part of the tree that is not there, or not there yet.
+    #[error("the tree has no tile `{0}`")]
+    NoTile(String),
     /// The disk failed.
     #[error("cannot {action} `{name}`: {source}")]
     Disk {

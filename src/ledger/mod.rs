@@ -86,16 +86,20 @@
 //! earlier checkpoint. Segments are never deleted: a log that does not begin with record 0 is corrupt.
 
 mod batch;
+mod checkpoint;
 mod decision;
 mod fault;
 mod frame;
 mod log;
+mod note;
 mod proof;
 mod records;
 mod recovery;
 mod scan;
 mod segment;
 mod storage;
+mod tile;
+mod tiles;
 mod tree;
 mod verify;
 
@@ -105,14 +109,18 @@ mod corruption;
 mod simulation;
 
 pub use batch::{Batch, BatchError};
+pub use checkpoint::Checkpoint;
 pub use decision::{DecisionRecord, hex};
 pub use fault::{AppendError, Fault, LedgerError, Problem};
 pub use log::{Ledger, Options};
+pub use note::{Note, NoteError, Signature, SigningKey, Signs, VerifierKey};
 pub use proof::{MAX_PROOF, Nodes, is_consistent, is_included};
 pub use records::{Records, records};
 pub use recovery::Recovery;
 pub use scan::Torn;
 pub use segment::{FilledSegment, NextSegment, SegmentSize};
 pub use storage::{DiskStorage, Storage, StorageFile};
+pub use tile::{NoTile, TileKind, TileName, WIDTH};
+pub use tiles::{TileReader, TileWriter};
 pub use tree::{Hash, Tree};
 pub use verify::{Summary, verify};

@@ -1,0 +1,249 @@
+//! The tree on disk: all its hashes that stand in tiles, in one file a level.
+//!
+//! The file `tiles-<L>` has the hashes of level L one behind the other: tile N begins at byte 8192 N, and a partial tile
+//! is what is there of it. So tiles of every width are read from the same bytes, and each record costs 32 of them. What
+//! counts is as many hashes as the size of a checkpoint says; behind that a file may have anything, or end.
+//!
+//! Tiles are not durable until [`TileWriter::sync`]; what is lost is made again from the records.
+
+use std::cell::OnceCell;
+use std::io;
+
+use super::fault::LedgerError;
+use super::proof::Nodes;
+use super::storage::{Storage, StorageFile, read_full, write_all};
+use super::tile::{HEIGHT, LEVELS, TileKind, TileName, WIDTH};
+use super::tree::{Hash, Tree};
+
+const LENGTH: u64 = Hash::LEN as u64;
+
+/// The name of a level's file.
+fn file_name(level: u32) -> String {
+    format!("tiles-{level}")
+}
+
+/// Appends to the tiles.
+#[derive(Debug)]
+pub struct TileWriter<S: Storage> {
+    storage: S,
+    levels: Vec<Level<S::File>>,
+    tree: Tree,
+}
+
+/// The end of one level.
+#[derive(Debug)]
+struct Level<F> {
+    file: F,
+    /// Where the pending hashes go, in bytes.
+    end: u64,
+    /// Hashes that are not in the file yet.
+    pending: Vec<u8>,
+}
+
+impl<S: Storage> TileWriter<S> {
+    /// Goes on behind the first `size` records, whose tiles must be there.
+    pub fn open(storage: S, size: u64) -> Result<Self, LedgerError> {
+        let peaks = TileReader::new(&storage, size).peaks(size)?;
+        let tree = Tree::from_peaks(size, peaks).unwrap_or_default();
+        let mut writer = Self { storage, levels: Vec::new(), tree };
+        for level in 0..LEVELS {
+            let hashes = size >> (level * HEIGHT);
+            if hashes > 0 || level == 0 {
+                writer.open_level(level, hashes)?;
+            }
+        }
+        Ok(writer)
+    }
+
+    fn open_level(&mut self, level: u32, hashes: u64) -> Result<(), LedgerError> {
+        let name = file_name(level);
+        let file = match self.storage.open_to_write(&name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.storage.create(&name),
+            opened => opened,
+        };
+        let file = file.map_err(LedgerError::disk("open", &name))?;
+        self.levels.push(Level { file, end: hashes * LENGTH, pending: Vec::new() });
+        Ok(())
+    }
+
+    /// The tree of all records that were pushed.
+    #[must_use]
+    pub const fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// Appends a record's leaf.
+    pub fn push(&mut self, leaf: Hash) -> Result<(), LedgerError> {
+        let mut complete = [None; LEVELS as usize];
+        self.tree.grow(leaf, |height, hash| {
+            if let Some(slot) = complete.get_mut((height / HEIGHT) as usize).filter(|_| height.is_multiple_of(HEIGHT)) {
+                *slot = Some(hash);
+            }
+        });
+        for (level, hash) in (0..).zip(complete.into_iter().map_while(|hash| hash)) {
+            if self.levels.len() == level {
+                self.open_level(u32::try_from(level).unwrap_or_default(), 0)?;
+            }
+            if let Some(level) = self.levels.get_mut(level) {
+                level.pending.extend_from_slice(hash.as_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what was pushed, so that readers find it.
+    pub fn flush(&mut self) -> Result<(), LedgerError> {
+        for (number, level) in (0..).zip(&mut self.levels) {
+            let written = write_all(&level.file, &level.pending, level.end);
+            written.map_err(LedgerError::disk("write to", &file_name(number)))?;
+            level.end += level.pending.len() as u64;
+            level.pending.clear();
+        }
+        Ok(())
+    }
+
+    /// Makes what was flushed durable.
+    pub fn sync(&self) -> Result<(), LedgerError> {
+        for (number, level) in (0..).zip(&self.levels) {
+            level.file.sync().map_err(LedgerError::disk("sync", &file_name(number)))?;
+        }
+        self.storage.sync_folder().map_err(LedgerError::disk("sync", "."))
+    }
+}
+
+/// Reads tiles, and looks up what proofs need.
+#[derive(Debug)]
+pub struct TileReader<'s, S: Storage> {
+    storage: &'s S,
+    size: u64,
+    files: [OnceCell<S::File>; LEVELS as usize],
+}
+
+impl<'s, S: Storage> TileReader<'s, S> {
+    /// Reads the tiles of the first `size` records.
+    pub fn new(storage: &'s S, size: u64) -> Self {
+        Self { storage, size, files: Default::default() }
+    }
+
+    /// The hashes of a tile, one behind the other; [`LedgerError::NoTile`] where the records have no such tile.
+    pub fn tile(&self, name: &TileName) -> Result<Vec<u8>, LedgerError> {
+        match name.kind {
+            TileKind::Hashes(level) if name.exists_at(self.size) => self.hashes(level, name.index * WIDTH, name.width),
+            _ => Err(LedgerError::NoTile(name.to_string())),
+        }
+    }
+
+    /// So many hashes of a level, from one on.
+    fn hashes(&self, level: u32, first: u64, count: u64) -> Result<Vec<u8>, LedgerError> {
+        let name = file_name(level);
+        let missing = || LedgerError::NoTile(format!("{level}, hash {first}"));
+        let cell = self.files.get(level as usize).ok_or_else(missing)?;
+        let file = if let Some(file) = cell.get() {
+            file
+        } else {
+            let opened = self.storage.open_to_read(&name).map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => missing(),
+                _ => LedgerError::disk("open", &name)(error),
+            })?;
+            cell.get_or_init(|| opened)
+        };
+        let mut hashes = vec![0; usize::try_from(count * LENGTH).unwrap_or_default()];
+        let read = read_full(file, &mut hashes, first * LENGTH).map_err(LedgerError::disk("read", &name))?;
+        if read == hashes.len() { Ok(hashes) } else { Err(missing()) }
+    }
+}
+
+impl<S: Storage> Nodes for TileReader<'_, S> {
+    type Error = LedgerError;
+
+    fn node(&self, height: u32, index: u64) -> Result<Hash, LedgerError> {
+        let (level, above) = (height / HEIGHT, height % HEIGHT);
+        let hashes = self.hashes(level, index << above, 1 << above)?;
+        let mut row: Vec<Hash> = hashes.as_chunks().0.iter().map(|hash| Hash::from(*hash)).collect();
+        while row.len() > 1 {
+            row = row.as_chunks().0.iter().map(|[left, right]| Hash::node(*left, *right)).collect();
+        }
+        row.first().copied().ok_or_else(|| LedgerError::NoTile(format!("{level}, hash {index}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::proof::{is_consistent, is_included};
+    use crate::ledger::storage::DiskStorage;
+
+    fn leaf(index: u64) -> Hash {
+        Hash::leaf(&index.to_be_bytes())
+    }
+
+    /// The tiles of so many records, written in steps by one writer after another.
+    fn written(folder: &tempfile::TempDir, sizes: &[u64]) -> DiskStorage {
+        let storage = DiskStorage::at(folder.path());
+        let mut written = 0;
+        for size in sizes {
+            let mut writer = TileWriter::open(storage.clone(), written).unwrap();
+            (written..*size).for_each(|index| writer.push(leaf(index)).unwrap());
+            writer.flush().unwrap();
+            writer.sync().unwrap();
+            written = *size;
+        }
+        storage
+    }
+
+    #[test]
+    fn proofs_from_tiles_hold_at_every_size_around_the_borders_of_tiles() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = written(&folder, &[3, 255, 256, 600, 66_000]);
+        let mut tree = Tree::default();
+        let mut roots = vec![tree.root()];
+        for index in 0..66_000 {
+            tree.push(leaf(index));
+            roots.push(tree.root());
+        }
+        for size in [1, 2, 3, 255, 256, 257, 511, 512, 600, 65_535, 65_536, 65_537, 65_792, 66_000] {
+            let tiles = TileReader::new(&storage, size);
+            let root = tiles.root(size).unwrap();
+            assert_eq!(root, roots[usize::try_from(size).unwrap()], "{size}");
+            for index in [0, 1, 254, 255, 256, 300, 65_535, 65_536, size - 1].into_iter().filter(|index| *index < size)
+            {
+                let proof = tiles.prove_inclusion(index, size).unwrap();
+                assert!(is_included(leaf(index), index, size, root, &proof), "{index} of {size}");
+            }
+            for from in [1, 2, 200, 256, 257, 65_536, size].into_iter().filter(|from| *from <= size) {
+                let proof = tiles.prove_consistency(from, size).unwrap();
+                assert!(
+                    is_consistent(from, roots[usize::try_from(from).unwrap()], size, root, &proof),
+                    "{from}, {size}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn tiles_hold_what_the_specification_says_and_no_more_than_the_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = written(&folder, &[600]);
+        let tiles = TileReader::new(&storage, 599);
+        let tile = |text: &str| tiles.tile(&text.parse().unwrap());
+        let second: Vec<u8> = (256..512).flat_map(|index| *leaf(index).as_bytes()).collect();
+        assert_eq!(tile("0/001").unwrap(), second);
+        assert_eq!(tile("0/001.p/3").unwrap(), second[..96]);
+        let mut first = Tree::default();
+        (0..256).for_each(|index| first.push(leaf(index)));
+        assert_eq!(tile("1/000.p/1").unwrap(), first.root().as_bytes());
+        for absent in ["0/002", "0/002.p/88", "1/000.p/3", "1/000", "2/000.p/1", "entries/000"] {
+            assert!(matches!(tile(absent), Err(LedgerError::NoTile(_))), "{absent}");
+        }
+        assert_eq!(tile("0/002.p/87").unwrap().len(), 87 * 32);
+    }
+
+    #[test]
+    fn a_writer_that_lacks_tiles_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = written(&folder, &[300]);
+        assert!(matches!(TileWriter::open(storage.clone(), 301), Err(LedgerError::NoTile(_))));
+        storage.remove("tiles-1").unwrap();
+        assert!(matches!(TileWriter::open(storage, 300), Err(LedgerError::NoTile(_))));
+    }
+}
