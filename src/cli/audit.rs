@@ -95,11 +95,7 @@ fn failed(error: &LedgerError, data_dir: &Path) -> ExitCode {
 
 fn export(storage: &DiskStorage, data_dir: &Path, from: u64, to: u64) -> ExitCode {
     let mut out = BufWriter::new(std::io::stdout().lock());
-    let records = match ledger::records(storage, from..to) {
-        Ok(records) => records,
-        Err(error) => return failed(&error, data_dir),
-    };
-    for record in records {
+    for record in ledger::records(storage, from..to) {
         let (index, record) = match record {
             Ok(record) => record,
             Err(error) => {

@@ -99,7 +99,7 @@ fn an_undamaged_log_has_no_fault_and_gives_its_records_back() {
     assert_eq!((summary.size, summary.frames), (expected.len() as u64, 20));
     assert_eq!((summary.segments, summary.torn), (log.segments().len() as u64, None));
     for (from, to) in [(0, 50), (0, 1), (7, 8), (13, 41), (49, 60), (50, 60), (60, 70), (5, 5)] {
-        let found: Vec<_> = records(&log.storage(), from..to).unwrap().map(Result::unwrap).collect();
+        let found: Vec<_> = records(&log.storage(), from..to).map(Result::unwrap).collect();
         let wanted = expected.iter().enumerate().map(|(index, record)| (index as u64, record.clone()));
         let wanted: Vec<_> = wanted.filter(|(index, _)| (from..to).contains(index)).collect();
         assert_eq!(found, wanted, "{from}..{to}");
@@ -169,12 +169,12 @@ fn a_missing_segment_is_found() {
         let content = fs::read(missing).unwrap();
         fs::remove_file(missing).unwrap();
         assert_eq!(log.fault().index, first);
-        let read: Result<Vec<_>, _> = records(&log.storage(), 0..100).unwrap().collect();
+        let read: Result<Vec<_>, _> = records(&log.storage(), 0..100).collect();
         assert_eq!(corrupt(read.map(drop)).index, first);
         fs::write(missing, content).unwrap();
     }
     fs::remove_file(&segments[0]).unwrap();
-    assert!(matches!(records(&log.storage(), 0..100), Err(LedgerError::Gone { wanted: 0, first: 1.. })));
+    assert!(matches!(records(&log.storage(), 0..100).next(), Some(Err(LedgerError::Gone(0)))));
 }
 
 #[test]

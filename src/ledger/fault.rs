@@ -63,6 +63,26 @@ pub enum Problem {
     /// A frame is missing or damaged while there is a later one.
     #[error("the frame is missing or incomplete, but there is a later one at offset `{0}`")]
     Lost(u64),
+    /// An archive of old records is not what was written.
+    #[error("the archive is damaged: {0}")]
+    Archive(&'static str),
+    /// The records up to a checkpoint's size do not have its root: some of them were changed since.
+    #[error("the first `{size}` records do not have the root `{root}` of their checkpoint")]
+    Checkpoint {
+        /// The checkpoint's size.
+        size: u64,
+        /// The checkpoint's root.
+        root: Hash,
+    },
+    /// The log has fewer records than a checkpoint of it.
+    #[error("the log ends here, but it has a checkpoint of `{size}` records")]
+    RolledBack {
+        /// The checkpoint's size.
+        size: u64,
+    },
+    /// A tile is not that of the records.
+    #[error("the tile `{0}` is not that of the records")]
+    Tile(String),
     /// An incomplete frame in a segment that is not the last one.
     #[error("the frame is incomplete, but a later segment exists")]
     Torn,
@@ -94,14 +114,9 @@ pub enum LedgerError {
     /// A segment size that is not allowed.
     #[error("a segment size of `{0}` bytes is not a multiple of `4096` from `16384` to `1073741824`")]
     SegmentSize(u64),
-    /// Records that were asked for are no longer in any segment.
-    #[error("record `{wanted}` is no longer in the audit log, which begins with `{first}`")]
-    Gone {
-        /// The first that was asked for.
-        wanted: u64,
-        /// The first that is there.
-        first: u64,
-    },
+    /// A record that the log had is neither in a segment nor in an archive.
+    #[error("record `{0}` is missing from the audit log")]
+    Gone(u64),
     /// A part of the tree that is not there, or not there yet.
     #[error("the tree has no tile `{0}`")]
     NoTile(String),

@@ -138,17 +138,6 @@ pub(super) struct Frame<'b> {
     pub(super) tip: Tip,
 }
 
-impl Frame<'_> {
-    /// Whether the records, behind those of `before`, have the tree that the frame says.
-    pub(super) fn check_tree(&self, before: &Tip) -> Result<(), Problem> {
-        let mut tree = before.tree.clone();
-        for record in Payload(self.payload) {
-            tree.push(Hash::leaf(record.map_err(|_| Problem::Payload)?));
-        }
-        if tree == self.tip.tree { Ok(()) } else { Err(Problem::Tree) }
-    }
-}
-
 /// Replaces the buffer's content with the frame for a batch, padding included; returns the frame's hash.
 ///
 /// `tree` is the one after the batch, `previous` the hash of the frame before.

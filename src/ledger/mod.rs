@@ -85,6 +85,7 @@
 //! Whether the last frames were zeroed, the last segments removed, or everything rewritten: for that one needs an
 //! earlier checkpoint. Segments are never deleted: a log that does not begin with record 0 is corrupt.
 
+mod archive;
 mod batch;
 mod checkpoint;
 mod decision;
@@ -93,6 +94,7 @@ mod frame;
 mod log;
 mod note;
 mod proof;
+mod recompute;
 mod records;
 mod recovery;
 mod scan;
@@ -108,6 +110,7 @@ mod corruption;
 #[cfg(test)]
 mod simulation;
 
+pub use archive::{archived, oldest_segment_end, retire};
 pub use batch::{Batch, BatchError};
 pub use checkpoint::Checkpoint;
 pub use decision::{DecisionRecord, hex};
@@ -115,7 +118,7 @@ pub use fault::{AppendError, Fault, LedgerError, Problem};
 pub use log::{Ledger, Options};
 pub use note::{Note, NoteError, Signature, SigningKey, Signs, VerifierKey};
 pub use proof::{MAX_PROOF, Nodes, is_consistent, is_included};
-pub use records::{Records, records};
+pub use records::{Records, record, records};
 pub use recovery::Recovery;
 pub use scan::Torn;
 pub use segment::{FilledSegment, NextSegment, SegmentSize};
@@ -123,4 +126,4 @@ pub use storage::{DiskStorage, Storage, StorageFile};
 pub use tile::{NoTile, TileKind, TileName, WIDTH};
 pub use tiles::{TileReader, TileWriter};
 pub use tree::{Hash, Tree};
-pub use verify::{Summary, verify};
+pub use verify::{Summary, verify, verify_against};

@@ -1,37 +1,30 @@
-//! Reads records back, for export and for those who follow the log.
+//! Reads records back: from the archive what was moved there, from the segments the rest.
 
+use std::io;
 use std::ops::Range;
-use std::vec;
 
+use super::archive;
 use super::batch::Payload;
 use super::fault::{Fault, LedgerError, Problem};
-use super::frame::{self, BLOCK};
+use super::frame::{self, BLOCK, Header};
 use super::scan::{Segment, Window};
 use super::segment;
-use super::storage::{Storage, StorageFile};
+use super::storage::{Storage, StorageFile, read_full};
 
 /// The records with these indices, in order, as far as the log has them.
 ///
 /// Holds one frame in memory at a time. Frames that are read are checked by their checksums, not by the tree, which
-/// [`verify`](super::verify) does. Fails if the first of them is no longer there. Takes no lock: the log may be
-/// growing meanwhile.
-pub fn records<S: Storage>(storage: &S, indices: Range<u64>) -> Result<Records<'_, S>, LedgerError> {
-    let mut firsts = segment::list(storage)?;
-    if let Some(first) = firsts.first().copied().filter(|first| *first > indices.start && !indices.is_empty()) {
-        return Err(LedgerError::Gone { wanted: indices.start, first });
-    }
-    firsts.drain(..firsts.partition_point(|first| *first <= indices.start).saturating_sub(1));
-    let next = firsts.first().copied().unwrap_or_default();
-    Ok(Records {
-        storage,
-        indices,
-        segments: firsts.into_iter(),
-        reading: None,
-        window: Window::default(),
-        payload: Vec::new(),
-        position: 0,
-        next,
-    })
+/// [`verify`](super::verify()) does. Finding the first record takes a number of reads that grows with the logarithm of
+/// the segment's size only. Takes no lock: the log may be growing meanwhile.
+pub fn records<S: Storage>(storage: &S, indices: Range<u64>) -> Records<'_, S> {
+    let (window, payload) = (Window::default(), Vec::new());
+    Records { storage, indices, reading: None, looked_again: false, window, payload, position: 0, next: 0 }
+}
+
+/// The record with that index; `None` where the log does not have it yet.
+pub fn record<S: Storage>(storage: &S, index: u64) -> Result<Option<Vec<u8>>, LedgerError> {
+    let found = records(storage, index..index.saturating_add(1)).next().transpose()?;
+    Ok(found.map(|(_, record)| record))
 }
 
 /// Iterates over records with their indices; ends after the first error.
@@ -39,11 +32,12 @@ pub fn records<S: Storage>(storage: &S, indices: Range<u64>) -> Result<Records<'
 pub struct Records<'s, S: Storage> {
     storage: &'s S,
     indices: Range<u64>,
-    segments: vec::IntoIter<u64>,
     /// The segment being read, and how far.
     reading: Option<(Segment<S::File>, u64)>,
+    /// Whether the end of that segment was read once more after a later segment was seen.
+    looked_again: bool,
     window: Window,
-    /// Of the frame being read.
+    /// Of the frame or bundle being read.
     payload: Vec<u8>,
     /// In the payload.
     position: usize,
@@ -55,64 +49,146 @@ impl<S: Storage> Iterator for Records<'_, S> {
     type Item = Result<(u64, Vec<u8>), LedgerError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.next < self.indices.end {
-            match Payload(self.payload.get(self.position..).unwrap_or_default()).next() {
-                Some(Ok(record)) => {
-                    let index = self.next;
-                    self.position += 2 + record.len();
-                    self.next += 1;
-                    if index >= self.indices.start {
-                        return Some(Ok((index, record.to_vec())));
-                    }
-                }
-                Some(Err(_)) => break,
-                None => match self.next_frame() {
-                    Ok(true) => {}
-                    Ok(false) => break,
-                    Err(error) => {
-                        self.indices.end = 0;
-                        return Some(Err(error));
-                    }
-                },
-            }
-        }
-        None
+        let found = self.advance().map(|found| found.map(|(index, record)| (index, record.to_vec())));
+        found.transpose()
     }
 }
 
 impl<S: Storage> Records<'_, S> {
-    /// Goes to the next frame, whose payload is read only if it is wanted. Returns false at the log's end.
-    fn next_frame(&mut self) -> Result<bool, LedgerError> {
+    /// Goes on up to another index: the log may have grown.
+    pub fn extend_to(&mut self, end: u64) {
+        self.indices.end = end;
+    }
+
+    /// The next record, without making a copy of it; `None` where there is none, or none yet.
+    pub fn advance(&mut self) -> Result<Option<(u64, &[u8])>, LedgerError> {
+        let found = self.find();
+        if found.is_err() {
+            self.indices.end = 0;
+        }
+        let Some((index, place)) = found? else { return Ok(None) };
+        Ok(self.payload.get(place).map(|record| (index, record)))
+    }
+
+    /// The index and the place in the payload of the next record that is wanted.
+    fn find(&mut self) -> Result<Option<(u64, Range<usize>)>, LedgerError> {
+        while self.indices.start < self.indices.end {
+            let length = Payload(self.payload.get(self.position..).unwrap_or_default()).next();
+            match length.map(|record| record.map(<[u8]>::len)) {
+                Some(Ok(length)) => {
+                    let (index, from) = (self.next, self.position + 2);
+                    self.position = from + length;
+                    self.next += 1;
+                    if index == self.indices.start {
+                        self.indices.start += 1;
+                        return Ok(Some((index, from..self.position)));
+                    }
+                }
+                // Frames and bundles were checked when they were read.
+                Some(Err(_)) => break,
+                None if self.fill()? => {}
+                None => break,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads the frame or bundle with the next record that is wanted. Returns false at the log's end.
+    fn fill(&mut self) -> Result<bool, LedgerError> {
         self.payload.clear();
         self.position = 0;
         loop {
             if let Some((segment, offset)) = &mut self.reading {
-                let frame = Wanted { from: self.indices.start, next: self.next };
-                let end = frame.read(segment, offset, &mut self.window, &mut self.payload)?;
-                if let Some(end) = end {
+                let wanted = Wanted { from: self.indices.start, next: self.next };
+                if let Some(end) = wanted.read(segment, offset, &mut self.window, &mut self.payload)? {
+                    self.looked_again = false;
                     if self.payload.is_empty() {
                         self.next = end;
+                        continue;
                     }
                     return Ok(true);
                 }
+                // What was read ahead may have been written since.
+                self.window = Window::default();
             }
-            let Some(first) = self.segments.next() else { return Ok(false) };
-            self.open(first)?;
+            let at = if self.reading.is_some() { self.next } else { self.indices.start };
+            if !self.open(at)? {
+                return Ok(!self.payload.is_empty());
+            }
         }
     }
 
-    fn open(&mut self, first: u64) -> Result<(), LedgerError> {
-        let name = segment::name(first);
-        if first != self.next {
-            let problem = Problem::Gap { expected: self.next, found: first };
-            return Err(Fault { index: self.next.min(first), segment: name, offset: 0, problem }.into());
+    /// Opens the segment with a record, other than the one being read; returns false where there is none, or where the
+    /// record was read from the archive.
+    fn open(&mut self, index: u64) -> Result<bool, LedgerError> {
+        let firsts = segment::list(self.storage)?;
+        let place = firsts.partition_point(|first| *first <= index);
+        let Some(first) = place.checked_sub(1).and_then(|place| firsts.get(place)).copied() else {
+            return match firsts.first() {
+                Some(_) => self.open_archive(index).map(|()| false),
+                None => Ok(false),
+            };
+        };
+        if self.reading.as_ref().is_some_and(|(segment, _)| segment.name == segment::name(first)) {
+            return match firsts.get(place) {
+                // Frames may have come behind what was read, before the writer went on to the next segment.
+                Some(_) if !self.looked_again => {
+                    self.looked_again = true;
+                    Ok(true)
+                }
+                Some(found) => {
+                    let problem = Problem::Gap { expected: index, found: *found };
+                    Err(Fault { index, segment: segment::name(*found), offset: 0, problem }.into())
+                }
+                None => Ok(false),
+            };
         }
+        let name = segment::name(first);
         let file = self.storage.open_to_read(&name).map_err(LedgerError::disk("open", &name))?;
         let (segment, cursor) = Segment::check(file, first)?;
-        self.reading = Some((segment, cursor.offset));
+        let (offset, next) = seek(&segment, first, index).map_err(LedgerError::disk("read", &name))?;
+        debug_assert!(offset >= cursor.offset);
+        self.next = next;
+        self.reading = Some((segment, offset));
         self.window = Window::default();
+        Ok(true)
+    }
+
+    fn open_archive(&mut self, index: u64) -> Result<(), LedgerError> {
+        self.next = archive::read(self.storage, index, &mut self.payload)?;
         Ok(())
     }
+}
+
+/// Offset and first record of the last frame that begins with the record or one before it.
+///
+/// Frames begin at multiples of 4096 and cannot be mistaken for part of a payload, nor can what was never written: so
+/// they are found by halving, without an index.
+fn seek<F: StorageFile>(segment: &Segment<F>, first: u64, index: u64) -> io::Result<(u64, u64)> {
+    let mut block = [0; BLOCK];
+    let mut found = (BLOCK as u64, first);
+    let mut end = segment.size;
+    while end - found.0 > BLOCK as u64 {
+        let blocks = (end - found.0) / BLOCK as u64;
+        let middle = found.0 + blocks / 2 * BLOCK as u64;
+        let mut later = None;
+        for offset in (middle..end).step_by(BLOCK) {
+            let read = read_full(&segment.file, &mut block, offset)?;
+            let block = block.get(..read).unwrap_or_default();
+            if let Ok(header) = Header::parse(block) {
+                later = Some((offset, header.first));
+                break;
+            }
+            if frame::is_zero(block) {
+                break;
+            }
+        }
+        match later {
+            Some((offset, first)) if first <= index => found = (offset, first),
+            _ => end = middle,
+        }
+    }
+    Ok(found)
 }
 
 struct Wanted {
@@ -138,7 +214,7 @@ impl Wanted {
         }
         let fault = |offset, problem| Fault { index: self.next, segment: segment.name.clone(), offset, problem };
         let block = window.read(&segment.file, *offset, BLOCK).map_err(LedgerError::disk("read", &segment.name))?;
-        let header = match frame::Header::parse(block) {
+        let header = match Header::parse(block) {
             Ok(header) => header,
             Err(_) if frame::is_header_torn(block) => return Ok(None),
             Err(problem) => return Err(fault(*offset, problem).into()),

@@ -121,7 +121,6 @@ impl Run {
     /// Takes what is in the log as acknowledged, once it is known that it may be there.
     fn check(&mut self, ledger: &Ledger<SimulatedDisk>, size: u64) {
         let found: Vec<Vec<u8>> = records(&self.disk, 0..u64::MAX)
-            .unwrap()
             .enumerate()
             .map(|(position, record)| {
                 let (index, record) = record.unwrap();

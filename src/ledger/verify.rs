@@ -1,8 +1,14 @@
 //! Reads a whole log and says whether it is what was written.
 
+use super::archive;
+use super::batch::Payload;
+use super::checkpoint::Checkpoint;
 use super::fault::{Fault, LedgerError, Problem};
+use super::frame::Frame;
+use super::recompute::Recomputed;
+use super::records::records;
 use super::scan::{Cursor, Segment, Torn};
-use super::segment::{self, Tip};
+use super::segment;
 use super::storage::Storage;
 use super::tree::Hash;
 
@@ -14,10 +20,12 @@ const READINGS: u32 = 3;
 pub struct Summary {
     /// How many records there are: the index behind the last one.
     pub size: u64,
-    /// How many frames hold the records.
+    /// How many frames hold the records that are in segments.
     pub frames: u64,
     /// How many segments there are.
     pub segments: u64,
+    /// How many records were read from the archive.
+    pub archived: u64,
     /// The root of the tree of all records from the very first.
     pub root: Hash,
     /// No fault: what the next start will cut off, or what was being written just then.
@@ -29,50 +37,101 @@ pub struct Summary {
 /// Stops at the first fault, as [`LedgerError::Corrupt`]. Takes no lock and writes nothing, so the log may belong to a
 /// running daemon.
 pub fn verify<S: Storage>(storage: &S) -> Result<Summary, LedgerError> {
+    verify_against(storage, &[], 0)
+}
+
+/// The same, and checks that the log has the root of every checkpoint, and the tiles of its first `tiled` records.
+pub fn verify_against<S: Storage>(storage: &S, checkpoints: &[Checkpoint], tiled: u64) -> Result<Summary, LedgerError> {
     let firsts = segment::list(storage)?;
-    let mut summary = Summary { size: 0, frames: 0, segments: 0, root: Tip::default().tree.root(), torn: None };
-    // Segments are never deleted, so the log begins with its first record.
+    let mut log = Recomputed::new(storage, checkpoints, tiled);
+    let root = Hash::of(&[]);
+    let mut summary = Summary { size: 0, frames: 0, segments: 0, archived: 0, root, torn: None };
     if let Some(first) = firsts.first().copied().filter(|first| *first > 0) {
-        let problem = Problem::Gap { expected: 0, found: first };
-        return Err(Fault { index: 0, segment: segment::name(first), offset: 0, problem }.into());
+        archived(storage, first, &mut log)?;
+        summary.archived = first;
     }
-    let mut reached: Option<Tip> = None;
+    let mut reached: Option<Cursor> = None;
     for (number, first) in firsts.iter().enumerate() {
         let name = segment::name(*first);
-        if let Some(tip) = reached.as_ref().filter(|tip| tip.tree.size() != *first) {
-            let problem = Problem::Gap { expected: tip.tree.size(), found: *first };
-            return Err(Fault { index: tip.tree.size().min(*first), segment: name, offset: 0, problem }.into());
+        let expected = log.tree().size();
+        if expected != *first {
+            let problem = Problem::Gap { expected, found: *first };
+            return Err(Fault { index: expected.min(*first), segment: name, offset: 0, problem }.into());
         }
         let file = storage.open_to_read(&name).map_err(LedgerError::disk("open", &name))?;
         let (segment, mut cursor) = Segment::check(file, *first)?;
-        if reached.as_ref().is_some_and(|tip| *tip != cursor.tip) {
+        let follows = reached.as_ref().is_none_or(|before| before.tip == cursor.tip);
+        if !follows || cursor.tip.tree != *log.tree() {
             return Err(Fault { index: *first, segment: name, offset: 0, problem: Problem::SegmentChain }.into());
         }
         let is_last = number + 1 == firsts.len();
-        let torn = if is_last { read_end(&segment, &mut cursor)? } else { read(&segment, &mut cursor)? };
+        let torn =
+            if is_last { read_end(&segment, &mut cursor, &mut log)? } else { read(&segment, &mut cursor, &mut log)? };
         if torn.is_some() && !is_last {
             return Err(segment.fault(&cursor, Problem::Torn).into());
         }
         summary.torn = torn;
         summary.frames += cursor.frames;
         summary.segments += 1;
-        summary.size = cursor.tip.tree.size();
-        summary.root = cursor.tip.tree.root();
-        reached = Some(cursor.tip);
+        reached = Some(cursor);
     }
+    log.finish()?;
+    summary.size = log.tree().size();
+    summary.root = log.tree().root();
     Ok(summary)
 }
 
-fn read<S: super::StorageFile>(segment: &Segment<S>, cursor: &mut Cursor) -> Result<Option<Torn>, LedgerError> {
-    segment.scan(cursor, |before, frame| frame.check_tree(before))
+/// Reads the archive up to the first segment, and beyond as far as it goes.
+fn archived<S: Storage>(storage: &S, end: u64, log: &mut Recomputed<'_, S>) -> Result<(), LedgerError> {
+    let mut found = records(storage, 0..end);
+    for index in 0..end {
+        let fault = |problem| Fault { index, segment: format!("archive before {end}"), offset: 0, problem };
+        let record = match found.advance() {
+            Ok(Some((_, record))) => record,
+            Ok(None) | Err(LedgerError::Gone(_)) => {
+                return Err(fault(Problem::Gap { expected: index, found: end }).into());
+            }
+            Err(error) => return Err(error),
+        };
+        log.push(record).map_err(fault)?;
+    }
+    // The rest of it is in segments too, and has to be readable all the same.
+    let mut bundle = Vec::new();
+    for first in archive::list(storage)? {
+        archive::read(storage, first, &mut bundle)?;
+    }
+    Ok(())
+}
+
+fn read<S: Storage>(
+    segment: &Segment<S::File>,
+    cursor: &mut Cursor,
+    log: &mut Recomputed<'_, S>,
+) -> Result<Option<Torn>, LedgerError> {
+    segment.scan(cursor, |_, frame| check(frame, log))
+}
+
+/// Whether the records of a frame, behind those before, have the tree that the frame says.
+fn check<S: Storage>(frame: &Frame<'_>, log: &mut Recomputed<'_, S>) -> Result<(), Problem> {
+    let before = log.mark();
+    let mut pushed = Payload(frame.payload).try_for_each(|record| log.push(record.map_err(|_| Problem::Payload)?));
+    if pushed.is_ok() && *log.tree() != frame.tip.tree {
+        pushed = Err(Problem::Tree);
+    }
+    // The frame may be read again.
+    pushed.inspect_err(|_| log.back_to(before))
 }
 
 /// Reads the last segment, which may be growing: what seems wrong is read again, from the last good frame on.
-fn read_end<S: super::StorageFile>(segment: &Segment<S>, cursor: &mut Cursor) -> Result<Option<Torn>, LedgerError> {
+fn read_end<S: Storage>(
+    segment: &Segment<S::File>,
+    cursor: &mut Cursor,
+    log: &mut Recomputed<'_, S>,
+) -> Result<Option<Torn>, LedgerError> {
     let mut readings = 0;
     loop {
         let before = cursor.offset;
-        let result = read(segment, cursor);
+        let result = read(segment, cursor, log);
         readings = if cursor.offset == before { readings + 1 } else { 1 };
         match result {
             Ok(Some(_)) | Err(LedgerError::Corrupt(_)) if readings < READINGS => {}

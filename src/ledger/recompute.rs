@@ -1,0 +1,112 @@
+//! A log's tree, computed anew record by record, and held against what is claimed of it.
+
+use super::checkpoint::Checkpoint;
+use super::fault::{Fault, LedgerError, Problem};
+use super::storage::Storage;
+use super::tile::{HEIGHT, LEVELS, TileKind, TileName, WIDTH};
+use super::tiles::TileReader;
+use super::tree::{Hash, Tree};
+
+/// The tree so far, and the claims that are still to be checked.
+pub(super) struct Recomputed<'s, S: Storage> {
+    tree: Tree,
+    /// In the order of their sizes, from the first one not reached.
+    checkpoints: Vec<Checkpoint>,
+    tiles: TileReader<'s, S>,
+    tiled: u64,
+    levels: [Row; LEVELS as usize],
+}
+
+/// The newest tile of a level, as far as it goes.
+#[derive(Clone, Default)]
+struct Row {
+    index: u64,
+    hashes: Vec<u8>,
+}
+
+/// The state before a frame.
+pub(super) struct Mark {
+    tree: Tree,
+    levels: [Row; LEVELS as usize],
+}
+
+impl<'s, S: Storage> Recomputed<'s, S> {
+    pub(super) fn new(storage: &'s S, checkpoints: &[Checkpoint], tiled: u64) -> Self {
+        let mut checkpoints = checkpoints.to_vec();
+        checkpoints.sort_by_key(|checkpoint| checkpoint.size);
+        let (tiles, levels) = (TileReader::new(storage, tiled), Default::default());
+        Self { tree: Tree::default(), checkpoints, tiles, tiled, levels }
+    }
+
+    pub(super) const fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        // Tiles that were complete before a frame are checked by then, so the rows are short.
+        Mark { tree: self.tree.clone(), levels: self.levels.clone() }
+    }
+
+    pub(super) fn back_to(&mut self, mark: Mark) {
+        self.tree = mark.tree;
+        self.levels = mark.levels;
+    }
+
+    /// Takes the next record; an error is a claim that does not hold.
+    pub(super) fn push(&mut self, record: &[u8]) -> Result<(), Problem> {
+        let mut rows = std::mem::take(&mut self.levels);
+        self.tree.grow(Hash::leaf(record), |height, hash| {
+            if let Some(row) = rows.get_mut((height / HEIGHT) as usize).filter(|_| height.is_multiple_of(HEIGHT)) {
+                row.hashes.extend_from_slice(hash.as_bytes());
+            }
+        });
+        self.levels = rows;
+        let (size, tiled) = (self.tree.size(), self.tiled);
+        if size.is_multiple_of(WIDTH) || size == tiled {
+            self.check_tiles()?;
+        }
+        while let Some(checkpoint) = self.checkpoints.first().filter(|checkpoint| checkpoint.size <= size) {
+            if checkpoint.size == size && checkpoint.root != self.tree.root() {
+                return Err(Problem::Checkpoint { size, root: checkpoint.root });
+            }
+            self.checkpoints.remove(0);
+        }
+        Ok(())
+    }
+
+    /// Compares the tiles that are complete, or the last ones that have to be there.
+    fn check_tiles(&mut self) -> Result<(), Problem> {
+        let size = self.tree.size();
+        for (level, row) in (0..).zip(&mut self.levels) {
+            let width = (row.hashes.len() / Hash::LEN) as u64;
+            if width == WIDTH || (size == self.tiled && width > 0) {
+                let name = TileName { kind: TileKind::Hashes(level), index: row.index, width };
+                if name.exists_at(self.tiled) {
+                    match self.tiles.tile(&name) {
+                        Ok(tile) if tile == row.hashes => {}
+                        // Tiles that are not there are made again; wrong ones would be given to auditors.
+                        Err(LedgerError::NoTile(_)) => {}
+                        _ => return Err(Problem::Tile(name.to_string())),
+                    }
+                }
+            }
+            if width == WIDTH {
+                row.index += 1;
+                row.hashes.clear();
+            }
+        }
+        Ok(())
+    }
+
+    /// The end of the log: a checkpoint of more records than there are is a fault.
+    pub(super) fn finish(&self) -> Result<(), LedgerError> {
+        let index = self.tree.size();
+        match self.checkpoints.last() {
+            Some(last) if index > 0 || last.size > 0 => {
+                let problem = Problem::RolledBack { size: last.size };
+                Err(Fault { index, segment: "end".to_owned(), offset: 0, problem }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
