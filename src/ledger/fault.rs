@@ -120,6 +120,9 @@ pub enum LedgerError {
     /// A part of the tree that is not there, or not there yet.
     #[error("the tree has no tile `{0}`")]
     NoTile(String),
+    /// The newest checkpoint cannot be known.
+    #[error("the stored checkpoint is damaged: {0}")]
+    NoCheckpoint(&'static str),
     /// The disk failed.
     #[error("cannot {action} `{name}`: {source}")]
     Disk {

@@ -1,0 +1,203 @@
+//! The keys that sign a log's checkpoints, as files beside it.
+//!
+//! `key` has the current private key and `key.previous` the one before, which signs along until the next rotation, so
+//! that those who know only the old one have time to learn the new one. `keys` lists the public keys of all there ever
+//! were, one a line, the newest last: old checkpoints stay verifiable. Private keys are for the daemon's user alone.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::note::{NoteError, SigningKey, VerifierKey};
+
+/// Why there are no keys to sign with.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// A file has no key in it.
+    #[error("`{}` cannot be used: {source}", .file.display())]
+    Malformed {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        source: NoteError,
+    },
+    /// Others can read the private key.
+    #[error("`{}` has mode `{mode:o}`: a private key that others can read is not used", .file.display())]
+    Open {
+        /// The file.
+        file: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The log is signed under another name.
+    #[error("the log is signed as `{stored}`, but `audit.origin` is `{wanted}`: a log keeps its origin for ever")]
+    Origin {
+        /// What the settings say.
+        wanted: String,
+        /// The key's name.
+        stored: String,
+    },
+    /// There were keys, and the current one is gone.
+    #[error("`{}` is gone, but the log was signed before: put the key back", .0.display())]
+    Lost(PathBuf),
+    /// The disk failed.
+    #[error("cannot {action} `{}`: {source}", .file.display())]
+    Disk {
+        /// What was tried.
+        action: &'static str,
+        /// With which file.
+        file: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+/// The keys of one log.
+#[derive(Debug)]
+pub struct Keyring {
+    current: SigningKey,
+    previous: Option<SigningKey>,
+}
+
+impl Keyring {
+    /// Reads the keys of the log in a folder, or makes the first one, named `origin` or else `default`.
+    pub fn open(folder: &Path, origin: Option<&str>, default: &str) -> Result<Self, KeyError> {
+        let Some(current) = read(&folder.join("key"))? else {
+            if !public_keys(folder)?.is_empty() {
+                return Err(KeyError::Lost(folder.join("key")));
+            }
+            let current = generate(folder, origin.unwrap_or(default))?;
+            return Ok(Self { current, previous: None });
+        };
+        let stored = current.verifier().name();
+        match origin.filter(|wanted| *wanted != stored) {
+            Some(wanted) => Err(KeyError::Origin { wanted: wanted.to_owned(), stored: stored.to_owned() }),
+            None => Ok(Self { current, previous: read(&folder.join("key.previous"))? }),
+        }
+    }
+
+    /// Reads the keys of a log that has some.
+    pub fn load(folder: &Path) -> Result<Self, KeyError> {
+        let current = read(&folder.join("key"))?.ok_or_else(|| KeyError::Lost(folder.join("key")))?;
+        Ok(Self { current, previous: read(&folder.join("key.previous"))? })
+    }
+
+    /// Makes a new current key; the one before signs along, and the one before that no more.
+    pub fn rotate(self, folder: &Path) -> Result<Self, KeyError> {
+        write(&folder.join("key.previous"), &self.current.secret())?;
+        let current = generate(folder, self.current.verifier().name())?;
+        Ok(Self { current, previous: Some(self.current) })
+    }
+
+    /// The name of the log, which its keys have.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        self.current.verifier().name()
+    }
+
+    /// The public half of the current key.
+    #[must_use]
+    pub const fn verifier(&self) -> &VerifierKey {
+        self.current.verifier()
+    }
+
+    /// The keys that sign, the current one first.
+    pub fn signers(&self) -> impl Iterator<Item = &SigningKey> {
+        [Some(&self.current), self.previous.as_ref()].into_iter().flatten()
+    }
+}
+
+/// The public keys of a log, all there ever were, the newest last. Empty where it was never signed.
+pub fn public_keys(folder: &Path) -> Result<Vec<VerifierKey>, KeyError> {
+    let file = folder.join("keys");
+    let text = match fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(KeyError::Disk { action: "read", file, source }),
+    };
+    let keys: Result<_, NoteError> = text.lines().map(str::parse).collect();
+    keys.map_err(|source| KeyError::Malformed { file, source })
+}
+
+/// Makes a key and stores it: first its public half, so that nothing is ever signed by a key that nobody knows.
+fn generate(folder: &Path, name: &str) -> Result<SigningKey, KeyError> {
+    let file = folder.join("key");
+    let key = SigningKey::generate(name).map_err(|source| KeyError::Malformed { file: file.clone(), source })?;
+    let known = public_keys(folder)?;
+    let lines = known.iter().chain([key.verifier()]).map(|key| format!("{key}\n"));
+    write(&folder.join("keys"), &lines.collect::<String>())?;
+    write(&file, &key.secret())?;
+    Ok(key)
+}
+
+fn read(file: &Path) -> Result<Option<SigningKey>, KeyError> {
+    let disk = |source| KeyError::Disk { action: "read", file: file.to_owned(), source };
+    let mode = match fs::metadata(file) {
+        Ok(found) => found.mode() & 0o7777,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(disk(error)),
+    };
+    if mode & 0o077 != 0 {
+        return Err(KeyError::Open { file: file.to_owned(), mode });
+    }
+    let text = fs::read_to_string(file).map_err(disk)?;
+    let key = SigningKey::from_secret(&text);
+    key.map(Some).map_err(|source| KeyError::Malformed { file: file.to_owned(), source })
+}
+
+/// Replaces a file, durably, whole or not at all.
+fn write(file: &Path, text: &str) -> Result<(), KeyError> {
+    let mut temporary = file.as_os_str().to_owned();
+    temporary.push(".tmp");
+    let written = || {
+        drop(fs::remove_file(&temporary));
+        let mut made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        made.write_all(text.as_bytes())?;
+        made.sync_all()?;
+        fs::rename(&temporary, file)?;
+        file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    };
+    written().map_err(|source| KeyError::Disk { action: "write", file: file.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::ledger::Note;
+
+    #[test]
+    fn a_key_is_made_once_and_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = Keyring::open(folder.path(), None, "acgs.local/host").unwrap();
+        let again = Keyring::open(folder.path(), Some("acgs.local/host"), "other").unwrap();
+        assert_eq!(made.verifier(), again.verifier());
+        assert_eq!(public_keys(folder.path()).unwrap(), [made.verifier().clone()]);
+        let path = folder.path().join("key");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        let refused = Keyring::open(folder.path(), Some("another"), "other").unwrap_err();
+        assert!(matches!(refused, KeyError::Origin { .. }), "{refused}");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(Keyring::load(folder.path()), Err(KeyError::Open { mode: 0o640, .. })));
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(Keyring::open(folder.path(), None, "other"), Err(KeyError::Lost(_))));
+    }
+
+    #[test]
+    fn after_a_rotation_both_keys_sign_and_after_another_the_oldest_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Keyring::open(folder.path(), None, "log").unwrap();
+        let oldest = first.verifier().clone();
+        let second = first.rotate(folder.path()).unwrap();
+        let note = Note::sign("text\n".to_owned(), second.signers());
+        assert_eq!(note.verify(std::slice::from_ref(&oldest)).unwrap().len(), 1);
+        let third = second.rotate(folder.path()).unwrap();
+        let note = Note::sign("text\n".to_owned(), third.signers());
+        assert!(note.verify(std::slice::from_ref(&oldest)).is_err());
+        let known = public_keys(folder.path()).unwrap();
+        assert_eq!((known.len(), &known[0], &known[2]), (3, &oldest, third.verifier()));
+        assert_eq!(note.verify(&known).unwrap().len(), 2);
+    }
+}
