@@ -7,11 +7,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::batch::{Batch, BatchError};
+use super::record_text::{self, hex, json};
 use crate::domain::{Claims, ConstitutionalHash, Evaluation, Verdict};
 use crate::settings::RequestRecord;
-
-/// The version of the record's form.
-const VERSION: u8 = 1;
 
 /// Everything that is recorded of one decision.
 #[derive(Debug, Clone, Copy)]
@@ -63,10 +61,7 @@ impl DecisionRecord<'_> {
     }
 
     fn write_head(&self, text: &mut Vec<u8>) {
-        let _ = write!(text, "{{\"v\":{VERSION},\"id\":\"{}\",\"ts\":\"", self.id.hyphenated());
-        write_timestamp(self.at, text);
-        text.extend_from_slice(b"\",\"kind\":\"decision\",\"caller\":");
-        json(text, self.caller);
+        record_text::begin(text, self.id, self.at, "decision", self.caller);
     }
 
     fn write_claims(&self, text: &mut Vec<u8>) {
@@ -128,30 +123,6 @@ impl DecisionRecord<'_> {
         self.write_tail(&mut text);
         text
     }
-}
-
-/// RFC 3339 in UTC with microseconds.
-fn write_timestamp(at: OffsetDateTime, text: &mut Vec<u8>) {
-    let (year, month, day) = at.to_calendar_date();
-    let (hour, minute, second, micros) = at.to_hms_micro();
-    let month = u8::from(month);
-    let _ = write!(text, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z");
-}
-
-/// Writes text as a JSON string.
-fn json(text: &mut Vec<u8>, value: &str) {
-    // Writing text to memory does not fail.
-    let _ = serde_json::to_writer(text, value);
-}
-
-/// Lower-case hex digits.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        use std::fmt::Write as _;
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

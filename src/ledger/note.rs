@@ -9,7 +9,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use sha2::{Digest as _, Sha256};
 
-use super::decision::hex;
+use super::record_text::hex;
 
 /// The most bytes of a note; the specification demands room for at least 16 signatures.
 const MAX_NOTE: usize = 256 << 10;

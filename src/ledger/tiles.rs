@@ -4,18 +4,21 @@
 //! is what is there of it. So tiles of every width are read from the same bytes, and each record costs 32 of them. What
 //! counts is as many hashes as the size of a checkpoint says; behind that a file may have anything, or end.
 //!
-//! Tiles are not durable until [`TileWriter::sync`]; what is lost is made again from the records.
+//! Files grow by a MiB of zeros at a time, so that making hashes durable seldom costs a change of the file's length, which
+//! would make everybody wait who syncs on the same file system. Tiles that are lost are made again from the records.
 
 use std::cell::OnceCell;
 use std::io;
 
 use super::fault::LedgerError;
 use super::proof::Nodes;
-use super::storage::{Storage, StorageFile, read_full, write_all};
+use super::storage::{Storage, StorageFile, read_full, write_all, write_zeros};
 use super::tile::{HEIGHT, LEVELS, TileKind, TileName, WIDTH};
 use super::tree::{Hash, Tree};
 
 const LENGTH: u64 = Hash::LEN as u64;
+/// Files have a multiple of so many bytes.
+const GROWTH: u64 = 1 << 20;
 
 /// The name of a level's file.
 fn file_name(level: u32) -> String {
@@ -36,15 +39,32 @@ struct Level<F> {
     file: F,
     /// Where the pending hashes go, in bytes.
     end: u64,
+    /// The file's length in bytes.
+    length: u64,
     /// Hashes that are not in the file yet.
     pending: Vec<u8>,
+    /// Whether the file has hashes that are not durable.
+    dirty: bool,
 }
 
 impl<S: Storage> TileWriter<S> {
-    /// Goes on behind the first `size` records, whose tiles must be there.
-    pub fn open(storage: S, size: u64) -> Result<Self, LedgerError> {
-        let peaks = TileReader::new(&storage, size).peaks(size)?;
-        let tree = Tree::from_peaks(size, peaks).unwrap_or_default();
+    /// Goes on behind the first `size` records; `None` where their tiles are not there, or do not have that root.
+    pub fn open(storage: S, size: u64, root: Hash) -> Result<Option<Self>, LedgerError> {
+        let peaks = match TileReader::new(&storage, size).peaks(size) {
+            Err(LedgerError::NoTile(_)) => return Ok(None),
+            peaks => peaks?,
+        };
+        let Some(tree) = Tree::from_peaks(size, peaks).filter(|tree| tree.root() == root) else { return Ok(None) };
+        Self::begin(storage, tree).map(Some)
+    }
+
+    /// Begins with the first record; what files there are is written over.
+    pub fn create(storage: S) -> Result<Self, LedgerError> {
+        Self::begin(storage, Tree::default())
+    }
+
+    fn begin(storage: S, tree: Tree) -> Result<Self, LedgerError> {
+        let size = tree.size();
         let mut writer = Self { storage, levels: Vec::new(), tree };
         for level in 0..LEVELS {
             let hashes = size >> (level * HEIGHT);
@@ -58,11 +78,14 @@ impl<S: Storage> TileWriter<S> {
     fn open_level(&mut self, level: u32, hashes: u64) -> Result<(), LedgerError> {
         let name = file_name(level);
         let file = match self.storage.open_to_write(&name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.storage.create(&name),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.storage.create(&name).and_then(|file| self.storage.sync_folder().map(|()| file))
+            }
             opened => opened,
         };
         let file = file.map_err(LedgerError::disk("open", &name))?;
-        self.levels.push(Level { file, end: hashes * LENGTH, pending: Vec::new() });
+        let length = file.length().map_err(LedgerError::disk("read the length of", &name))?;
+        self.levels.push(Level { file, end: hashes * LENGTH, length, pending: Vec::new(), dirty: false });
         Ok(())
     }
 
@@ -94,20 +117,37 @@ impl<S: Storage> TileWriter<S> {
     /// Writes what was pushed, so that readers find it.
     pub fn flush(&mut self) -> Result<(), LedgerError> {
         for (number, level) in (0..).zip(&mut self.levels) {
-            let written = write_all(&level.file, &level.pending, level.end);
-            written.map_err(LedgerError::disk("write to", &file_name(number)))?;
-            level.end += level.pending.len() as u64;
-            level.pending.clear();
+            level.flush().map_err(LedgerError::disk("write to", &file_name(number)))?;
         }
         Ok(())
     }
 
     /// Makes what was flushed durable.
-    pub fn sync(&self) -> Result<(), LedgerError> {
-        for (number, level) in (0..).zip(&self.levels) {
+    pub fn sync(&mut self) -> Result<(), LedgerError> {
+        for (number, level) in (0..).zip(&mut self.levels).filter(|(_, level)| level.dirty) {
             level.file.sync().map_err(LedgerError::disk("sync", &file_name(number)))?;
+            level.dirty = false;
         }
-        self.storage.sync_folder().map_err(LedgerError::disk("sync", "."))
+        Ok(())
+    }
+}
+
+impl<F: StorageFile> Level<F> {
+    fn flush(&mut self) -> io::Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let end = self.end + self.pending.len() as u64;
+        if end > self.length {
+            let length = end.next_multiple_of(GROWTH);
+            write_zeros(&self.file, self.length, length)?;
+            self.length = length;
+        }
+        write_all(&self.file, &self.pending, self.end)?;
+        self.end = end;
+        self.pending.clear();
+        self.dirty = true;
+        Ok(())
     }
 }
 
@@ -177,12 +217,18 @@ mod tests {
         Hash::leaf(&index.to_be_bytes())
     }
 
+    fn root(size: u64) -> Hash {
+        let mut tree = Tree::default();
+        (0..size).for_each(|index| tree.push(leaf(index)));
+        tree.root()
+    }
+
     /// The tiles of so many records, written in steps by one writer after another.
     fn written(folder: &tempfile::TempDir, sizes: &[u64]) -> DiskStorage {
         let storage = DiskStorage::at(folder.path());
         let mut written = 0;
         for size in sizes {
-            let mut writer = TileWriter::open(storage.clone(), written).unwrap();
+            let mut writer = TileWriter::open(storage.clone(), written, root(written)).unwrap().unwrap();
             (written..*size).for_each(|index| writer.push(leaf(index)).unwrap());
             writer.flush().unwrap();
             writer.sync().unwrap();
@@ -239,11 +285,13 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_that_lacks_tiles_says_so() {
+    fn a_writer_does_not_go_on_behind_tiles_that_are_not_there() {
         let folder = tempfile::tempdir().unwrap();
         let storage = written(&folder, &[300]);
-        assert!(matches!(TileWriter::open(storage.clone(), 301), Err(LedgerError::NoTile(_))));
+        let open = |size, of| TileWriter::open(storage.clone(), size, root(of)).unwrap();
+        assert!(open(300, 300).is_some() && open(256, 256).is_some());
+        assert!(open(301, 301).is_none() && open(300, 299).is_none() && open(100_000, 300).is_none());
         storage.remove("tiles-1").unwrap();
-        assert!(matches!(TileWriter::open(storage, 300), Err(LedgerError::NoTile(_))));
+        assert!(open(300, 300).is_none());
     }
 }

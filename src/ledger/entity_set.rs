@@ -1,0 +1,99 @@
+//! The stored entities that a decision read, kept in the log by their digest, so that it can be decided again.
+//!
+//! Their text is one line of JSON for each, in the order of their names, and its SHA-256 is what decisions name. It is
+//! recorded in parts, since a record has a bound: records of kind `entities` with the members `digest`, `part` (from 0),
+//! `parts` and `text`. Joined in order, the parts' texts have the digest.
+
+use std::sync::{Mutex, PoisonError};
+
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+
+use super::batch::{Batch, BatchError};
+use super::event::{Event, EventKind};
+use super::record_text::hex;
+
+/// The most bytes of text in one record; escaped as JSON they become at most six times as many, with room for the rest.
+const PART: usize = 10_000;
+
+/// Entities that were read together.
+#[derive(Debug)]
+pub struct EntitySet {
+    digest: Box<str>,
+    /// Taken out once it is recorded; an unrecorded set keeps it.
+    text: Mutex<Option<Box<str>>>,
+}
+
+impl EntitySet {
+    /// The set with this text: a line of JSON for each entity.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self { digest: hex(&Sha256::digest(&text)).into(), text: Mutex::new(Some(text.into())) }
+    }
+
+    /// SHA-256 of the text, as 64 hex digits.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The text, unless somebody took it to record it.
+    #[must_use]
+    pub fn take(&self) -> Option<Box<str>> {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Gives the text back: it was not recorded.
+    pub fn put_back(&self, text: Box<str>) {
+        *self.text.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+    }
+
+    /// Adds the records of the set to a batch.
+    pub fn push(&self, text: &str, at: OffsetDateTime, batch: &mut Batch) -> Result<(), BatchError> {
+        let parts = parts(text);
+        for (number, part) in parts.iter().enumerate() {
+            let event = Event::new(EventKind::Entities, "acgs").name("digest", self.digest());
+            event.name("part", number).name("parts", parts.len()).name("text", *part).push(at, batch)?;
+        }
+        Ok(())
+    }
+}
+
+/// The text in pieces of at most [`PART`] bytes.
+fn parts(text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (part, more) = rest.split_at(rest.floor_char_boundary(PART));
+        parts.push(part);
+        rest = more;
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_set_joined_have_its_digest() {
+        for text in ["{\"uid\":1}\n".to_owned(), "\u{1}é🦀".repeat(9_000), "\u{0}".repeat(30_000)] {
+            let set = EntitySet::new(text.clone());
+            let mut batch = Batch::default();
+            let taken = set.take().unwrap();
+            set.push(&taken, OffsetDateTime::UNIX_EPOCH, &mut batch).unwrap();
+            let records: Vec<Value> = batch.records().map(|record| serde_json::from_slice(record).unwrap()).collect();
+            let joined: String = records.iter().map(|record| record["text"].as_str().unwrap()).collect();
+            assert_eq!(joined, text);
+            for (number, record) in records.iter().enumerate() {
+                assert_eq!((&record["digest"], &record["parts"]), (&set.digest().into(), &records.len().into()));
+                assert_eq!(record["part"], number);
+            }
+            assert_eq!(set.take(), None, "it is recorded once");
+            set.put_back(taken);
+            assert_eq!(set.take().as_deref(), Some(text.as_str()));
+        }
+    }
+}

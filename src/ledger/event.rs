@@ -1,0 +1,134 @@
+//! The record of what happened beside decisions, as it stands in the log: compact JSON, members in a fixed order.
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+
+use super::batch::{Batch, BatchError};
+use super::record_text::{self, hex, json};
+
+/// What an event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventKind {
+    /// The daemon began to write to the log.
+    Start,
+    /// The daemon ended as it should.
+    Stop,
+    /// Which settings are in force.
+    Settings,
+    /// Which constitution is in force, or was refused.
+    Constitution,
+    /// An entity was written or deleted.
+    Entity,
+    /// Who may do what: keys, logins, refusals.
+    Auth,
+    /// Stored entities that decisions behind it read, by the digest that these decisions name.
+    Entities,
+}
+
+impl EventKind {
+    /// The kind as it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Settings => "settings",
+            Self::Constitution => "constitution",
+            Self::Entity => "entity",
+            Self::Auth => "auth",
+            Self::Entities => "entities",
+        }
+    }
+}
+
+/// An event that is to be recorded.
+#[derive(Debug, Clone)]
+pub struct Event {
+    kind: EventKind,
+    caller: Box<str>,
+    names: Map<String, Value>,
+    details: Map<String, Value>,
+}
+
+impl Event {
+    /// Something that a caller did, or the daemon itself, whose name is `acgs`.
+    #[must_use]
+    pub fn new(kind: EventKind, caller: &str) -> Self {
+        Self { kind, caller: caller.into(), names: Map::new(), details: Map::new() }
+    }
+
+    /// With a member that is recorded in any case. All of these together must be short.
+    #[must_use]
+    pub fn name(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.names.insert(member.to_owned(), value.into());
+        self
+    }
+
+    /// With a member that is replaced by its digest where the record would become too long.
+    #[must_use]
+    pub fn detail(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.details.insert(member.to_owned(), value.into());
+        self
+    }
+
+    /// Adds the record to a batch. Details that do not fit are replaced by their SHA-256.
+    pub fn push(&self, at: OffsetDateTime, batch: &mut Batch) -> Result<(), BatchError> {
+        let mut text = Vec::with_capacity(256);
+        record_text::begin(&mut text, record_text::new_id(at), at, self.kind.as_str(), &self.caller);
+        members(&mut text, &self.names);
+        let names = text.len();
+        members(&mut text, &self.details);
+        if text.len() >= Batch::MAX_RECORD {
+            let details = text.split_off(names);
+            let (bytes, digest) = (details.len(), hex(&Sha256::digest(details)));
+            let replaced = serde_json::json!({"bytes": bytes, "sha256": digest});
+            members(&mut text, &Map::from_iter([("replaced".to_owned(), replaced)]));
+        }
+        text.push(b'}');
+        batch.push(&text)
+    }
+}
+
+fn members(text: &mut Vec<u8>, members: &Map<String, Value>) {
+    for (member, value) in members {
+        text.push(b',');
+        json(text, member);
+        text.push(b':');
+        json(text, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn recorded(event: &Event) -> Value {
+        let mut batch = Batch::default();
+        event.push(OffsetDateTime::UNIX_EPOCH, &mut batch).unwrap();
+        let mut record: Value = serde_json::from_slice(batch.records().next().unwrap()).unwrap();
+        assert_eq!(record["id"].take().as_str().unwrap().len(), 36);
+        record
+    }
+
+    #[test]
+    fn an_event_says_what_happened_and_by_whom() {
+        let event =
+            Event::new(EventKind::Entity, "ann").name("event", "written").detail("entity", json!({"a\u{0}": 1}));
+        assert_eq!(
+            recorded(&event),
+            json!({"v": 1, "id": null, "ts": "1970-01-01T00:00:00.000000Z", "kind": "entity", "caller": "ann",
+                "event": "written", "entity": {"a\u{0}": 1}})
+        );
+    }
+
+    #[test]
+    fn details_that_do_not_fit_are_replaced_by_their_digest() {
+        let event = Event::new(EventKind::Entity, "ann").name("event", "written").detail("entity", "x".repeat(70_000));
+        let record = recorded(&event);
+        assert_eq!((&record["event"], record.get("entity")), (&json!("written"), None));
+        assert_eq!(record["replaced"]["bytes"], 70_000 + ",\"entity\":\"\"".len());
+    }
+}

@@ -1,0 +1,48 @@
+//! What all records begin with, and how their text is written.
+
+use std::io::Write as _;
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// The version of the record's form.
+const VERSION: u8 = 1;
+
+/// An id for something that happens now: a `UUIDv7`, which is the time in milliseconds and random bits.
+#[must_use]
+pub fn new_id(at: OffsetDateTime) -> Uuid {
+    let millis = u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid()
+}
+
+/// Writes the members `v`, `id`, `ts`, `kind` and `caller`, and leaves the object open.
+pub(super) fn begin(text: &mut Vec<u8>, id: Uuid, at: OffsetDateTime, kind: &str, caller: &str) {
+    let _ = write!(text, "{{\"v\":{VERSION},\"id\":\"{}\",\"ts\":\"", id.hyphenated());
+    timestamp(at, text);
+    let _ = write!(text, "\",\"kind\":\"{kind}\",\"caller\":");
+    json(text, caller);
+}
+
+/// RFC 3339 in UTC with microseconds.
+fn timestamp(at: OffsetDateTime, text: &mut Vec<u8>) {
+    let (year, month, day) = at.to_calendar_date();
+    let (hour, minute, second, micros) = at.to_hms_micro();
+    let month = u8::from(month);
+    let _ = write!(text, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z");
+}
+
+/// Writes a value as JSON.
+pub(super) fn json(text: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
+    // Writing text to memory does not fail.
+    let _ = serde_json::to_writer(text, value);
+}
+
+/// Lower-case hex digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        use std::fmt::Write as _;
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,101 @@
+//! A record as those see it who search, replay or retire it.
+
+use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::domain::{EntityUid, Json, Object};
+
+/// The members of a record that are looked at again. What a record of some kind does not have is `None` or empty.
+#[derive(Debug, Deserialize)]
+pub struct RecordView {
+    /// The record's id.
+    pub id: String,
+    /// When it was made, RFC 3339.
+    pub ts: String,
+    /// Its kind.
+    pub kind: String,
+    /// Who caused it.
+    pub caller: String,
+    /// Of an event: what happened.
+    #[serde(default)]
+    pub event: Option<String>,
+    /// Of a decision: who acts. Members of the request beside type and id are left out.
+    #[serde(default)]
+    pub subject: Option<PartyView>,
+    /// Of a decision: what is done.
+    #[serde(default)]
+    pub action: Option<ActionView>,
+    /// Of a decision: on what. Of an event about an entity: that entity.
+    #[serde(default)]
+    pub resource: Option<PartyView>,
+    /// Of a decision: its verdict.
+    #[serde(default)]
+    pub decision: Option<bool>,
+    /// Of a decision: its reason.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Of a decision: the principles that are violated and block.
+    #[serde(default)]
+    pub violations: Vec<PrincipleView>,
+    /// Of a decision: the principles that are violated and warn.
+    #[serde(default)]
+    pub warnings: Vec<PrincipleView>,
+}
+
+/// Subject or resource of a record.
+#[derive(Debug, Deserialize)]
+pub struct PartyView {
+    /// The entity type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The id.
+    pub id: String,
+}
+
+/// The action of a record.
+#[derive(Debug, Deserialize)]
+pub struct ActionView {
+    /// Its name.
+    pub name: String,
+}
+
+/// A violated principle of a record.
+#[derive(Debug, Deserialize)]
+pub struct PrincipleView {
+    /// Its id.
+    pub principle: String,
+}
+
+impl RecordView {
+    /// Reads a record.
+    pub fn parse(record: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(record)
+    }
+
+    /// When it was made, in microseconds since 1970; 0 where it does not say.
+    #[must_use]
+    pub fn micros(&self) -> i64 {
+        let at = OffsetDateTime::parse(&self.ts, &Rfc3339).ok();
+        at.and_then(|at| i64::try_from(at.unix_timestamp_nanos() / 1000).ok()).unwrap_or_default()
+    }
+
+    /// Every principle that is violated, blocking or warning.
+    pub fn principles(&self) -> impl Iterator<Item = &str> {
+        self.violations.iter().chain(&self.warnings).map(|found| found.principle.as_str())
+    }
+}
+
+impl PartyView {
+    /// Its name.
+    #[must_use]
+    pub fn uid(&self) -> EntityUid {
+        EntityUid::new(self.kind.as_str(), self.id.as_str())
+    }
+}
+
+/// A member of a record as text, where it is there.
+#[must_use]
+pub fn text_of<'r>(record: &'r Object, member: &str) -> Option<&'r str> {
+    record.get(member).and_then(Json::as_str)
+}
