@@ -8,7 +8,7 @@ use std::sync::Arc;
 use actix::dev::{MessageResponse, OneshotSender};
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 
-use super::audit_queue::{AuditError, AuditQueue, Durable, Lane, Reservation};
+use super::audit_queue::{AuditError, AuditQueue, Durable, Lane, Listener, Reservation};
 use crate::ledger::Batch;
 use crate::settings::Durability;
 
@@ -42,7 +42,7 @@ impl AuditLogger {
     #[must_use]
     pub fn start(queue: AuditQueue, durability: Durability) -> Addr<Self> {
         Self::create(|ctx| {
-            let lane = queue.lane(ctx.address().recipient());
+            let lane = queue.lane(Listener::Worker(ctx.address().recipient()));
             Self { queue, lane, durability, waiting: Waiting::default() }
         })
     }

@@ -1,7 +1,7 @@
 //! Where records wait for the thread that writes them: a lane for each worker, a bound over all of them.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, Thread};
 
 use actix::{MailboxError, Message, Recipient};
@@ -44,6 +44,8 @@ struct Shared {
     /// Records promised a place and not yet acknowledged.
     waiting: AtomicUsize,
     limit: usize,
+    /// How many records of the log are durable.
+    durable: AtomicU64,
     health: AtomicU8,
     /// Set while the thread sleeps; who clears it wakes it.
     asleep: AtomicBool,
@@ -51,11 +53,20 @@ struct Shared {
     thread: Mutex<Option<Thread>>,
 }
 
-/// The records of one worker that are to be written next.
+/// The records of one worker or thread that are to be written next.
 #[derive(Debug)]
 pub struct Lane {
     records: Mutex<Batch>,
-    worker: Recipient<Durable>,
+    listener: Listener,
+}
+
+/// Who is told when records of a lane are durable.
+#[derive(Debug)]
+pub enum Listener {
+    /// The logger of an HTTP worker.
+    Worker(Recipient<Durable>),
+    /// A thread that waits.
+    Thread(mpsc::Sender<Durable>),
 }
 
 /// Places in the queue, given back when dropped.
@@ -88,13 +99,14 @@ pub struct Durable {
 }
 
 impl AuditQueue {
-    /// A queue of at most `limit` records.
+    /// A queue of at most `limit` records, for a log that has `durable` ones.
     #[must_use]
-    pub fn new(limit: usize) -> Self {
+    pub fn new(limit: usize, durable: u64) -> Self {
         Self(Arc::new(Shared {
             lanes: Mutex::default(),
             waiting: AtomicUsize::new(0),
             limit,
+            durable: AtomicU64::new(durable),
             health: AtomicU8::new(Health::Writing as u8),
             asleep: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -102,10 +114,10 @@ impl AuditQueue {
         }))
     }
 
-    /// A lane for one worker, which is told when its records are durable.
+    /// A lane, whose listener is told when its records are durable.
     #[must_use]
-    pub fn lane(&self, worker: Recipient<Durable>) -> Arc<Lane> {
-        let lane = Arc::new(Lane { records: Mutex::default(), worker });
+    pub fn lane(&self, listener: Listener) -> Arc<Lane> {
+        let lane = Arc::new(Lane { records: Mutex::default(), listener });
         lock(&self.0.lanes).push(Arc::clone(&lane));
         lane
     }
@@ -130,6 +142,18 @@ impl AuditQueue {
             1 => Health::Failing,
             _ => Health::Ended,
         }
+    }
+
+    /// How many records wait at most.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.0.limit
+    }
+
+    /// How many records of the log are durable: the index behind the last one.
+    #[must_use]
+    pub fn durable(&self) -> u64 {
+        self.0.durable.load(Ordering::Acquire)
     }
 
     /// Puts records into a lane and sees to it that they are written.
@@ -168,6 +192,10 @@ impl AuditQueue {
     /// Names the thread that is to be woken when records come.
     pub(super) fn attach(&self, thread: Thread) {
         *lock(&self.0.thread) = Some(thread);
+    }
+
+    pub(super) fn set_durable(&self, size: u64) {
+        self.0.durable.store(size, Ordering::Release);
     }
 
     pub(super) fn set_health(&self, health: Health) {
@@ -211,9 +239,12 @@ impl AuditQueue {
 }
 
 impl Lane {
-    /// Tells the worker what became of its oldest records. A worker that is gone has nobody waiting.
+    /// Tells the listener what became of its oldest records. One that is gone has nobody waiting.
     pub(super) fn tell(&self, durable: Durable) {
-        self.worker.do_send(durable);
+        match &self.listener {
+            Listener::Worker(worker) => worker.do_send(durable),
+            Listener::Thread(thread) => drop(thread.send(durable)),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ const RETRY: Duration = Duration::from_secs(1);
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Exit code of a process whose audit log could not be synced: `EX_IOERR` of sysexits.h.
-const EXIT_IO: i32 = 74;
+pub(super) const EXIT_IO: i32 = 74;
 
 /// The running thread.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl Committer {
         flush_interval: Duration,
         limit: usize,
     ) -> io::Result<Self> {
-        let queue = AuditQueue::new(limit);
+        let queue = AuditQueue::new(limit, ledger.size());
         let (filled, next) = mpsc::channel();
         let writer = Writer {
             ledger,
@@ -118,7 +118,10 @@ impl Writer {
 
     fn commit(&mut self) {
         match self.ledger.append(&self.frame) {
-            Ok(first) => self.answer(&Ok(first)),
+            Ok(first) => {
+                self.queue.set_durable(self.ledger.size());
+                self.answer(&Ok(first));
+            }
             Err(error) if error.is_final() => self.end(&error),
             Err(error) => self.fail(&error),
         }
@@ -151,6 +154,7 @@ impl Writer {
             match retried {
                 Ok(first) => {
                     tracing::warn!("the audit log can be written again");
+                    self.queue.set_durable(self.ledger.size());
                     self.queue.set_health(Health::Writing);
                     return self.answer(&first.ok_or(AuditError::Unwritable));
                 }

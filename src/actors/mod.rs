@@ -6,10 +6,15 @@ pub mod audit_logger;
 pub mod audit_queue;
 pub mod committer;
 pub mod database;
+pub mod journal;
+pub mod log_reader;
 mod mailbox;
 pub mod registry;
 pub mod request_cache;
+pub mod sealer;
+pub mod seals;
 pub mod validator;
+pub mod witnesses;
 
 pub use mailbox::Mailbox;
 

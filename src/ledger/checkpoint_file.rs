@@ -12,7 +12,10 @@ use super::fault::LedgerError;
 use super::note::Note;
 use super::storage::{Storage, StorageFile, read_full, write_all};
 
+/// The file with the newest checkpoint.
 const NAME: &str = "checkpoint";
+/// The file with the newest checkpoint that a witness cosigned, in the same form.
+pub const WITNESSED: &str = "checkpoint.witnessed";
 /// The length of a slot in bytes.
 const SLOT: usize = 32 << 10;
 /// What a slot begins with.
@@ -22,6 +25,7 @@ const MARK: &str = "acgs-checkpoint ";
 #[derive(Debug)]
 pub struct CheckpointFile<F> {
     file: F,
+    name: &'static str,
     /// Of the newest checkpoint.
     sequence: u64,
 }
@@ -29,13 +33,21 @@ pub struct CheckpointFile<F> {
 impl<F: StorageFile> CheckpointFile<F> {
     /// Opens the file, or makes one; answers the newest checkpoint, if any was stored.
     pub fn open<S: Storage<File = F>>(storage: &S) -> Result<(Self, Option<Note>), LedgerError> {
-        let file = match storage.open_to_write(NAME) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => create(storage),
+        Self::open_named(storage, NAME)
+    }
+
+    /// The same with a file of another name.
+    pub fn open_named<S: Storage<File = F>>(
+        storage: &S,
+        name: &'static str,
+    ) -> Result<(Self, Option<Note>), LedgerError> {
+        let file = match storage.open_to_write(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => create(storage, name),
             opened => opened,
         };
-        let file = file.map_err(LedgerError::disk("open", NAME))?;
-        let (sequence, note) = newest(&file)?.unzip();
-        Ok((Self { file, sequence: sequence.unwrap_or_default() }, note))
+        let file = file.map_err(LedgerError::disk("open", name))?;
+        let (sequence, note) = newest(&file, name)?.unzip();
+        Ok((Self { file, name, sequence: sequence.unwrap_or_default() }, note))
     }
 
     /// Stores a checkpoint. When this returns, it is durable.
@@ -44,12 +56,12 @@ impl<F: StorageFile> CheckpointFile<F> {
         let mut slot = encode(sequence, &note.to_string()).into_bytes();
         if slot.len() > SLOT {
             let error = io::Error::new(io::ErrorKind::FileTooLarge, "the checkpoint has too many signatures");
-            return Err(LedgerError::disk("write to", NAME)(error));
+            return Err(LedgerError::disk("write to", self.name)(error));
         }
         slot.resize(SLOT, b'\n');
         let offset = (sequence % 2) * SLOT as u64;
         let written = write_all(&self.file, &slot, offset).and_then(|()| self.file.sync());
-        written.map_err(LedgerError::disk("write to", NAME))?;
+        written.map_err(LedgerError::disk("write to", self.name))?;
         self.sequence = sequence;
         Ok(())
     }
@@ -59,16 +71,16 @@ impl<F: StorageFile> CheckpointFile<F> {
 pub fn last_checkpoint<S: Storage>(storage: &S) -> Result<Option<Note>, LedgerError> {
     match storage.open_to_read(NAME) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        opened => Ok(newest(&opened.map_err(LedgerError::disk("open", NAME))?)?.map(|(_, note)| note)),
+        opened => Ok(newest(&opened.map_err(LedgerError::disk("open", NAME))?, NAME)?.map(|(_, note)| note)),
     }
 }
 
-fn create<S: Storage>(storage: &S) -> io::Result<S::File> {
-    let temporary = "checkpoint.tmp";
+fn create<S: Storage>(storage: &S, name: &str) -> io::Result<S::File> {
+    let temporary = &format!("{name}.tmp");
     let file = storage.create(temporary)?;
     write_all(&file, &vec![b'\n'; 2 * SLOT], 0)?;
     file.sync()?;
-    storage.rename(temporary, NAME)?;
+    storage.rename(temporary, name)?;
     storage.sync_folder()?;
     Ok(file)
 }
@@ -80,11 +92,11 @@ enum Slot {
     Damaged,
 }
 
-fn newest<F: StorageFile>(file: &F) -> Result<Option<(u64, Note)>, LedgerError> {
+fn newest<F: StorageFile>(file: &F, name: &str) -> Result<Option<(u64, Note)>, LedgerError> {
     let mut slots = Vec::new();
     for offset in [0, SLOT as u64] {
         let mut slot = vec![0; SLOT];
-        let read = read_full(file, &mut slot, offset).map_err(LedgerError::disk("read", NAME))?;
+        let read = read_full(file, &mut slot, offset).map_err(LedgerError::disk("read", name))?;
         slots.push(decode(slot.get(..read).unwrap_or_default()));
     }
     let is_first = slots.iter().any(|slot| matches!(slot, Slot::Blank));

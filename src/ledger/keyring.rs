@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 
 use super::note::{NoteError, SigningKey, VerifierKey};
 
+/// The name of the file with the current private key.
+pub const KEY_FILE: &str = "key";
+
 /// Why there are no keys to sign with.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
@@ -63,9 +66,9 @@ pub struct Keyring {
 impl Keyring {
     /// Reads the keys of the log in a folder, or makes the first one, named `origin` or else `default`.
     pub fn open(folder: &Path, origin: Option<&str>, default: &str) -> Result<Self, KeyError> {
-        let Some(current) = read(&folder.join("key"))? else {
+        let Some(current) = read(&folder.join(KEY_FILE))? else {
             if !public_keys(folder)?.is_empty() {
-                return Err(KeyError::Lost(folder.join("key")));
+                return Err(KeyError::Lost(folder.join(KEY_FILE)));
             }
             let current = generate(folder, origin.unwrap_or(default))?;
             return Ok(Self { current, previous: None });
@@ -79,7 +82,7 @@ impl Keyring {
 
     /// Reads the keys of a log that has some.
     pub fn load(folder: &Path) -> Result<Self, KeyError> {
-        let current = read(&folder.join("key"))?.ok_or_else(|| KeyError::Lost(folder.join("key")))?;
+        let current = read(&folder.join(KEY_FILE))?.ok_or_else(|| KeyError::Lost(folder.join(KEY_FILE)))?;
         Ok(Self { current, previous: read(&folder.join("key.previous"))? })
     }
 
@@ -122,7 +125,7 @@ pub fn public_keys(folder: &Path) -> Result<Vec<VerifierKey>, KeyError> {
 
 /// Makes a key and stores it: first its public half, so that nothing is ever signed by a key that nobody knows.
 fn generate(folder: &Path, name: &str) -> Result<SigningKey, KeyError> {
-    let file = folder.join("key");
+    let file = folder.join(KEY_FILE);
     let key = SigningKey::generate(name).map_err(|source| KeyError::Malformed { file: file.clone(), source })?;
     let known = public_keys(folder)?;
     let lines = known.iter().chain([key.verifier()]).map(|key| format!("{key}\n"));
@@ -175,7 +178,7 @@ mod tests {
         let again = Keyring::open(folder.path(), Some("acgs.local/host"), "other").unwrap();
         assert_eq!(made.verifier(), again.verifier());
         assert_eq!(public_keys(folder.path()).unwrap(), [made.verifier().clone()]);
-        let path = folder.path().join("key");
+        let path = folder.path().join(KEY_FILE);
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         let refused = Keyring::open(folder.path(), Some("another"), "other").unwrap_err();
         assert!(matches!(refused, KeyError::Origin { .. }), "{refused}");

@@ -1,0 +1,268 @@
+//! The thread that follows the log: it writes its tiles and signs its checkpoints, outside the way of any decision.
+//!
+//! INVARIANT: a checkpoint covers what is durable and no more; its tiles are durable before it is stored, and it is stored
+//! before it is shown.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use std::{fs, io};
+
+use super::audit_queue::{AuditError, AuditQueue};
+use super::committer::EXIT_IO;
+use super::journal::Journal;
+use super::seals::{Sealed, Seals};
+use crate::ledger::{
+    self, Checkpoint, CheckpointFile, DiskStorage, Event, EventKind, Hash, KeyError, Keyring, LedgerError, Note,
+    NoteError, TileWriter, Tree, public_keys, records,
+};
+
+/// Checkpoints that are asked for follow each other no sooner than this.
+const HASTE: Duration = Duration::from_millis(20);
+
+/// How many leaves are pushed before they are written.
+const STEP: u64 = 1 << 16;
+
+/// Why checkpoints cannot be signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// The keys cannot be used.
+    #[error("{0}")]
+    Key(#[from] KeyError),
+    /// The log, its tiles or the stored checkpoint cannot be used.
+    #[error("{0}")]
+    Ledger(#[from] LedgerError),
+    /// The stored checkpoint is not one of this log.
+    #[error("the stored checkpoint cannot be trusted: {0}")]
+    Checkpoint(#[from] NoteError),
+    /// The log has fewer records than were signed.
+    #[error("the audit log has `{found}` records, but its last checkpoint covers `{signed}`: records are missing")]
+    RolledBack {
+        /// The checkpoint's size.
+        signed: u64,
+        /// The log's size.
+        found: u64,
+    },
+    /// The log has other records than were signed.
+    #[error("the first `{0}` records of the audit log are not those that were signed: it was changed since")]
+    Rewritten(u64),
+    /// A change of keys cannot be recorded.
+    #[error("{0}")]
+    Unrecorded(#[from] AuditError),
+}
+
+/// What is needed to go on signing, opened before anything is served.
+#[derive(Debug)]
+pub struct Sealing {
+    folder: PathBuf,
+    storage: DiskStorage,
+    keys: Keyring,
+    file: CheckpointFile<File>,
+    last: Option<Sealed>,
+    tiles: TileWriter<DiskStorage>,
+    /// The log as it was opened, which the tiles have to reach.
+    opened: Tree,
+}
+
+impl Sealing {
+    /// Opens keys, checkpoint and tiles of the log in a folder, and holds them against the log as it was opened.
+    ///
+    /// Makes the first key, named `origin`, or else `default`. Where tiles are missing they are made again, later, by the
+    /// thread.
+    pub fn open(folder: &Path, origin: Option<&str>, default: &str, opened: Tree) -> Result<Self, SealError> {
+        let storage = DiskStorage::at(folder);
+        let keys = Keyring::open(folder, origin, default)?;
+        let (file, note) = CheckpointFile::open(&storage)?;
+        let last = note.map(|note| trusted(note, folder, keys.origin())).transpose()?;
+        let (size, root) =
+            last.as_ref().map_or((0, Hash::of(&[])), |last| (last.checkpoint.size, last.checkpoint.root));
+        if size > opened.size() {
+            return Err(SealError::RolledBack { signed: size, found: opened.size() });
+        }
+        if size == opened.size() && root != opened.root() {
+            return Err(SealError::Rewritten(size));
+        }
+        let tiles = match TileWriter::open(storage.clone(), size, root)? {
+            Some(tiles) => tiles,
+            None => {
+                tracing::warn!(
+                    records = opened.size(),
+                    "the audit log's tiles are missing or damaged: they are made again"
+                );
+                TileWriter::create(storage.clone())?
+            }
+        };
+        Ok(Self { folder: folder.to_owned(), storage, keys, file, last, tiles, opened })
+    }
+
+    /// The log's public key.
+    #[must_use]
+    pub fn key(&self) -> String {
+        self.keys.verifier().to_string()
+    }
+}
+
+/// A stored checkpoint that one of the log's own keys signed.
+fn trusted(note: Note, folder: &Path, origin: &str) -> Result<Sealed, SealError> {
+    note.verify(&public_keys(folder)?)?;
+    let checkpoint: Checkpoint = note.text().parse()?;
+    if checkpoint.origin == origin {
+        Ok(Sealed { checkpoint, note })
+    } else {
+        Err(NoteError::Form("it is of another log").into())
+    }
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub struct Sealer {
+    handle: JoinHandle<()>,
+    seals: Seals,
+}
+
+impl Sealer {
+    /// Starts the thread. It signs every `interval` where the log has grown.
+    pub fn start(sealing: Sealing, queue: AuditQueue, journal: Journal, interval: Duration) -> io::Result<Self> {
+        let seals = Seals::default();
+        if let Some(last) = sealing.last.clone() {
+            seals.publish(last);
+        }
+        let thread = Thread { sealing, queue, journal, seals: seals.clone(), key_file: None };
+        let handle = thread::Builder::new().name("audit-seal".to_owned()).spawn(move || thread.run(interval))?;
+        seals.attach(handle.thread().clone());
+        Ok(Self { handle, seals })
+    }
+
+    /// A view of the checkpoints.
+    #[must_use]
+    pub fn seals(&self) -> Seals {
+        self.seals.clone()
+    }
+
+    /// Signs what is durable now, and ends the thread.
+    pub fn stop(self) {
+        self.seals.stop();
+        // It does not panic: the process would have ended with it.
+        drop(self.handle.join());
+    }
+}
+
+/// What the thread owns.
+struct Thread {
+    sealing: Sealing,
+    queue: AuditQueue,
+    journal: Journal,
+    seals: Seals,
+    /// What tells that the key file is another one: its modification time and inode.
+    key_file: Option<(i64, i64, u64)>,
+}
+
+impl Thread {
+    fn run(mut self, interval: Duration) {
+        self.key_file = self.key_state();
+        loop {
+            let since = Instant::now();
+            let stopping = self.seals.is_stopping();
+            match self.seal(stopping) {
+                Ok(()) => {}
+                Err(error @ (SealError::Rewritten(_) | SealError::RolledBack { .. })) => {
+                    tracing::error!(%error, "the process ends");
+                    std::process::exit(EXIT_IO);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "no checkpoint can be signed");
+                    self.seals.fail(error.to_string());
+                }
+            }
+            if stopping {
+                return;
+            }
+            self.wait(interval.saturating_sub(since.elapsed()));
+        }
+    }
+
+    /// Sleeps until the next checkpoint is due or asked for.
+    fn wait(&self, interval: Duration) {
+        let since = Instant::now();
+        while !self.seals.is_stopping() && since.elapsed() < interval {
+            if self.seals.take_hurry() {
+                thread::sleep(HASTE.saturating_sub(since.elapsed()));
+                return;
+            }
+            thread::park_timeout(interval.saturating_sub(since.elapsed()));
+        }
+    }
+
+    /// Follows the log up to what is durable, and signs that.
+    fn seal(&mut self, stopping: bool) -> Result<(), SealError> {
+        // At the end nothing can be recorded any more; a change of keys then waits for the next start.
+        let rotated = !stopping && self.learn_keys()?;
+        let size = self.queue.durable();
+        let covered = self.sealing.last.as_ref().map(|last| last.checkpoint.size);
+        if covered == Some(size) && self.sealing.tiles.tree().size() == size && !rotated {
+            return Ok(());
+        }
+        self.follow(size)?;
+        let tree = self.sealing.tiles.tree();
+        let origin = self.sealing.keys.origin().to_owned();
+        let checkpoint = Checkpoint { origin, size: tree.size(), root: tree.root() };
+        let note = Note::sign(checkpoint.to_string(), self.sealing.keys.signers());
+        self.sealing.file.store(&note)?;
+        let sealed = Sealed { checkpoint, note };
+        self.sealing.last = Some(sealed.clone());
+        self.seals.publish(sealed);
+        Ok(())
+    }
+
+    /// Writes the tiles of all records before `size`, durably.
+    fn follow(&mut self, size: u64) -> Result<(), SealError> {
+        let Sealing { storage, tiles, opened, last, .. } = &mut self.sealing;
+        let mut found = records(storage, tiles.tree().size()..size);
+        while let Some((index, record)) = found.advance()? {
+            tiles.push(Hash::leaf(record))?;
+            let reached = index + 1;
+            if reached.is_multiple_of(STEP) {
+                tiles.flush()?;
+            }
+            // Tiles that are made again pass the last checkpoint, and all pass the log as it was opened.
+            let signed = last.as_ref().filter(|last| last.checkpoint.size == reached);
+            let rewritten = signed.is_some_and(|last| last.checkpoint.root != tiles.tree().root())
+                || (reached == opened.size() && tiles.tree() != opened);
+            if rewritten {
+                return Err(SealError::Rewritten(reached));
+            }
+        }
+        if tiles.tree().size() < size {
+            return Err(SealError::RolledBack { signed: size, found: tiles.tree().size() });
+        }
+        tiles.flush()?;
+        Ok(tiles.sync()?)
+    }
+
+    /// Learns of a rotation of keys, and records it before anything is signed with the new one.
+    fn learn_keys(&mut self) -> Result<bool, SealError> {
+        let state = self.key_state();
+        if state != self.key_file {
+            self.sealing.keys = Keyring::load(&self.sealing.folder)?;
+            self.key_file = state;
+        }
+        let key = self.sealing.keys.verifier();
+        let Some(last) = self.sealing.last.as_ref() else { return Ok(false) };
+        if last.note.signatures().iter().any(|signature| key.is_named_by(signature)) {
+            return Ok(false);
+        }
+        let event = Event::new(EventKind::Auth, "acgs").name("event", "key_rotated").name("purpose", "audit");
+        let known = public_keys(&self.sealing.folder)?;
+        let before = known.iter().rev().nth(1).map(ToString::to_string);
+        self.journal.record(&[event.name("old", before).name("new", key.to_string())])?;
+        tracing::info!(%key, "the audit log is signed with a new key");
+        Ok(true)
+    }
+
+    fn key_state(&self) -> Option<(i64, i64, u64)> {
+        let found = fs::metadata(self.sealing.folder.join(ledger::KEY_FILE)).ok()?;
+        Some((found.mtime(), found.mtime_nsec(), found.ino()))
+    }
+}
