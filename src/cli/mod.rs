@@ -9,7 +9,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::actors::sealer::SealError;
 use crate::daemon::{self, DaemonError, Source};
+use crate::ledger::KeyError;
 use crate::settings;
 use crate::store::{self, Lock};
 
@@ -113,8 +115,18 @@ fn migrate(source: &Source) -> Result<(), DaemonError> {
 fn finish(outcome: Result<(), DaemonError>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ (DaemonError::Settings(_) | DaemonError::Constitution { .. })) => fail(&error, EXIT_CONFIG),
-        Err(error @ (DaemonError::Ledger { .. } | DaemonError::Store(_))) => fail(&error, EXIT_IO),
+        Err(error @ (DaemonError::Settings(_) | DaemonError::Constitution { .. } | DaemonError::Witness { .. })) => {
+            fail(&error, EXIT_CONFIG)
+        }
+        Err(error @ DaemonError::Seal { source: SealError::Key(KeyError::Origin { .. }), .. }) => {
+            fail(&error, EXIT_CONFIG)
+        }
+        Err(
+            error @ (DaemonError::Ledger { .. }
+            | DaemonError::Seal { .. }
+            | DaemonError::Unrecorded(_)
+            | DaemonError::Store(_)),
+        ) => fail(&error, EXIT_IO),
         Err(error @ DaemonError::System { .. }) => fail(&error, 1),
     }
 }

@@ -14,8 +14,10 @@ use crate::actors::application_cache::EntityReader;
 use crate::actors::audit_logger::AuditLogger;
 use crate::actors::audit_queue::AuditQueue;
 use crate::actors::database::Database;
+use crate::actors::log_reader::LogReader;
 use crate::actors::registry::{Register, Registry};
 use crate::actors::request_cache::RequestCache;
+use crate::actors::seals::Seals;
 use crate::actors::validator::Validator;
 use crate::settings::Settings;
 use crate::store::Versions;
@@ -37,6 +39,10 @@ pub struct Shared {
     pub in_force: InForce,
     /// Where records wait for the audit log.
     pub audit_queue: AuditQueue,
+    /// The log's checkpoints.
+    pub seals: Seals,
+    /// Who reads the log for auditors.
+    pub log_reader: Mailbox<LogReader>,
     /// The way to stored entities.
     pub entities: EntityReader,
     /// The versions of stored entities.

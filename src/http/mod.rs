@@ -1,5 +1,6 @@
 //! The front: parses, asks, answers. The only place that knows status codes.
 
+mod audit;
 mod authzen;
 mod body;
 mod constitution;

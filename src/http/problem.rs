@@ -135,7 +135,7 @@ impl Problem {
     }
 
     /// A failure whose cause is for the log, not for the caller.
-    fn logged(kind: &'static Kind, detail: &'static str, cause: &dyn fmt::Display) -> Self {
+    pub(super) fn logged(kind: &'static Kind, detail: &'static str, cause: &dyn fmt::Display) -> Self {
         tracing::error!(%cause, "{detail}");
         Self::new(kind, detail)
     }

@@ -20,7 +20,7 @@ use futures_util::future::{Either, ready};
 use super::door::Visit;
 use super::front::{Front, Shared};
 use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
-use super::{authzen, constitution, entities, health, problem_pages, validate};
+use super::{audit, authzen, constitution, entities, health, problem_pages, validate};
 use crate::settings::Bind;
 
 /// How long a connection may take to send the head of a request.
@@ -130,6 +130,12 @@ fn routes(config: &mut ServiceConfig) {
                 (Method::DELETE, web::delete().to(entities::remove)),
             ],
         ))
+        .service(at("/v1/audit/log/checkpoint", [(Method::GET, web::get().to(audit::checkpoint))]))
+        .service(at("/v1/audit/log/checkpoint/witnessed", [(Method::GET, web::get().to(audit::witnessed))]))
+        .service(at("/v1/audit/log/tile/{name:.*}", [(Method::GET, web::get().to(audit::tile))]))
+        .service(at("/v1/audit/entries/{index}", [(Method::GET, web::get().to(audit::entry))]))
+        .service(at("/v1/audit/entries/{index}/proof", [(Method::GET, web::get().to(audit::proof))]))
+        .service(at("/v1/audit/consistency", [(Method::GET, web::get().to(audit::consistency))]))
         .service(at("/livez", [(Method::GET, web::get().to(health::livez))]))
         .service(at("/readyz", [(Method::GET, web::get().to(health::readyz))]))
         .service(at("/problems/{slug}", [(Method::GET, web::get().to(problem_pages::show))]))

@@ -1,5 +1,8 @@
 //! The composition root: settings → constitution → audit log → store → actors → server → READY; and back in reverse.
 
+mod evidence;
+mod signals;
+
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::num::NonZeroUsize;
@@ -11,23 +14,29 @@ use std::time::Duration;
 
 use actix::Actor;
 use sd_notify::NotifyState;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::actors::Mailbox;
 use crate::actors::active::Active;
 use crate::actors::application_cache::ApplicationCache;
-use crate::actors::committer::Committer;
+use crate::actors::audit_queue::AuditError;
 use crate::actors::database::Database;
+use crate::actors::log_reader::LogReader;
 use crate::actors::registry::{Registry, Reload, ReloadError};
+use crate::actors::sealer::SealError;
 use crate::constitution::Faults as ConstitutionFaults;
 use crate::http::{self, Shared};
-use crate::ledger::{DiskStorage, Ledger, LedgerError, Options};
+use crate::ledger::{LedgerError, NoteError};
 use crate::logging::{self, LevelSwitch};
 use crate::settings::{self, Bind, DatabaseUrl, Settings};
 use crate::store::{Lock, Store, StoreError, StoreOptions};
+use evidence::Evidence;
+use signals::{Asked, Signals, notify};
 
 /// How long a new constitution may take to be in force everywhere.
 const RELOAD_DEADLINE: Duration = Duration::from_mins(1);
+
+/// Threads that read the log for auditors.
+const LOG_READERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 
 /// Where the settings came from, to read them again.
 #[derive(Debug, Clone)]
@@ -59,6 +68,25 @@ pub enum DaemonError {
         folder: PathBuf,
         /// Why.
         source: Box<LedgerError>,
+    },
+    /// The audit log is not what was signed, or cannot be signed.
+    #[error("the audit log in `{}` cannot be used: {source}", .folder.display())]
+    Seal {
+        /// Its folder.
+        folder: PathBuf,
+        /// Why.
+        source: SealError,
+    },
+    /// The start cannot be recorded.
+    #[error("the start cannot be recorded: {0}")]
+    Unrecorded(#[from] AuditError),
+    /// A witness's key is none.
+    #[error("the key `{key}` of `audit.witness` cannot be used: {source}")]
+    Witness {
+        /// As it is written.
+        key: String,
+        /// Why.
+        source: NoteError,
     },
     /// The database cannot be used.
     #[error("{0}")]
@@ -118,7 +146,7 @@ pub fn run(source: &Source) -> Result<(), DaemonError> {
 /// Everything that is opened before anything is served.
 struct Parts {
     settings: Arc<Settings>,
-    log: Committer,
+    evidence: Evidence,
     lock: Lock,
     store: Store,
     active: Active,
@@ -133,19 +161,20 @@ impl Parts {
             tracing::warn!("constitution: {warning}");
         }
         create_data_dir(&settings.data_dir)?;
-        let log = open_log(&settings)?;
+        let evidence = Evidence::open(&settings)?;
         let options = store_options(&settings);
         let lock = Lock::take(&options.path)?;
         let store = Store::open(&options)?;
+        evidence.record_start(&settings, &active.constitution)?;
         if store.types().is_empty() && !active.constitution.seed().is_empty() {
             store.put_many(active.constitution.seed())?;
         }
-        Ok(Self { settings: Arc::new(settings), log, lock, store, active })
+        Ok(Self { settings: Arc::new(settings), evidence, lock, store, active })
     }
 
     async fn serve(self, source: &Source, level: &LevelSwitch) -> Result<(), DaemonError> {
         // INVARIANT: the database is this process's own until it ends.
-        let Self { settings, log, lock: _lock, store, active } = self;
+        let Self { settings, evidence, lock: _lock, store, active } = self;
         let mut signals = Signals::new().map_err(system("listen to signals"))?;
         let listener =
             http::bind(&settings.http.bind).map_err(system(&format!("listen on `{}`", settings.http.bind)))?;
@@ -168,6 +197,7 @@ impl Parts {
         let in_force = registry.in_force();
         let registry = registry.start();
         let registry_mailbox = Mailbox::new(registry.clone(), RELOAD_DEADLINE);
+        let log_reader = LogReader::start(evidence.storage(), evidence.seals(), LOG_READERS);
         let draining = Arc::new(AtomicBool::new(false));
         let shared = Shared {
             settings: Arc::clone(&settings),
@@ -176,7 +206,9 @@ impl Parts {
             registry: registry_mailbox.clone(),
             registry_addr: registry,
             in_force,
-            audit_queue: log.queue(),
+            audit_queue: evidence.queue(),
+            seals: evidence.seals(),
+            log_reader: Mailbox::new(log_reader, deadline),
             entities,
             versions: store.versions().clone(),
             in_flight: Arc::new(AtomicUsize::new(0)),
@@ -194,7 +226,7 @@ impl Parts {
         loop {
             tokio::select! {
                 ended = &mut running => {
-                    log.stop();
+                    evidence.stop();
                     let cause = ended.map_err(io::Error::other).flatten().err();
                     let source = cause.unwrap_or_else(|| io::Error::other("it ended by itself"));
                     return Err(DaemonError::System { action: "go on serving".to_owned(), source });
@@ -209,8 +241,7 @@ impl Parts {
         draining.store(true, Ordering::Relaxed);
         notify(&[NotifyState::Stopping]);
         handle.stop(true).await;
-        // INVARIANT: the log ends after the last worker, so that every answer that left has its record.
-        log.stop();
+        evidence.stop();
         if let Err(error) = store.checkpoint() {
             tracing::warn!(%error, "the database's log stays beside it");
         }
@@ -254,25 +285,6 @@ async fn reload(source: &Source, started_with: &Settings, registry: &Mailbox<Reg
     notify(&[NotifyState::Ready]);
 }
 
-fn open_log(settings: &Settings) -> Result<Committer, DaemonError> {
-    let folder = audit_folder(&settings.data_dir);
-    let storage = DiskStorage::create(&folder).map_err(system(&format!("make `{}`", folder.display())))?;
-    let (ledger, recovery) = Ledger::open(storage.clone(), Options::default())
-        .map_err(|source| DaemonError::Ledger { folder: folder.clone(), source: Box::new(source) })?;
-    if let Some(torn) = recovery.torn {
-        tracing::warn!(
-            index = torn.index,
-            segment = torn.segment,
-            offset = torn.offset,
-            bytes = torn.bytes,
-            "the audit log ended in an incomplete frame, as a crash in mid-write leaves one; it was cut off"
-        );
-    }
-    let audit = &settings.audit;
-    Committer::start(ledger, storage, audit.durability, audit.flush_interval, audit.max_queue.get())
-        .map_err(system("start the audit log's thread"))
-}
-
 /// A query needs a thread and a connection; more threads than connections would only wait.
 fn database_threads(settings: &Settings) -> NonZeroUsize {
     NonZeroUsize::try_from(settings.database.pool.size).unwrap_or(NonZeroUsize::MIN)
@@ -289,41 +301,4 @@ pub fn create_data_dir(folder: &Path) -> Result<(), DaemonError> {
 
 fn system(action: &str) -> impl FnOnce(io::Error) -> DaemonError {
     move |source| DaemonError::System { action: action.to_owned(), source }
-}
-
-/// Tells the service manager, where there is one.
-fn notify(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "the service manager cannot be told");
-    }
-}
-
-/// What a signal asks for.
-enum Asked {
-    Stop,
-    Reload,
-}
-
-struct Signals {
-    term: Signal,
-    int: Signal,
-    hup: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            term: signal(SignalKind::terminate())?,
-            int: signal(SignalKind::interrupt())?,
-            hup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.term.recv() => Asked::Stop,
-            _ = self.int.recv() => Asked::Stop,
-            _ = self.hup.recv() => Asked::Reload,
-        }
-    }
 }

@@ -1,0 +1,131 @@
+//! The audit log and everything that follows it, in the order in which it starts and stops.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::{DaemonError, audit_folder, system};
+use crate::actors::audit_queue::{AuditError, AuditQueue};
+use crate::actors::committer::Committer;
+use crate::actors::journal::Journal;
+use crate::actors::sealer::{Sealer, Sealing};
+use crate::actors::seals::Seals;
+use crate::actors::witnesses::{Witness, Witnesses, WitnessesError};
+use crate::constitution::Constitution;
+use crate::ledger::{DiskStorage, Event, EventKind, Ledger, Options, Recovery};
+use crate::settings::Settings;
+
+/// The name in records of what the daemon does by itself.
+pub const DAEMON: &str = "acgs";
+
+/// The running log.
+#[derive(Debug)]
+pub(super) struct Evidence {
+    storage: DiskStorage,
+    committer: Committer,
+    journal: Journal,
+    sealer: Sealer,
+    witnesses: Witnesses,
+    recovery: Recovery,
+    key: String,
+}
+
+impl Evidence {
+    /// Opens the log, and refuses one that is not what was signed.
+    pub(super) fn open(settings: &Settings) -> Result<Self, DaemonError> {
+        let folder = audit_folder(&settings.data_dir);
+        let storage = DiskStorage::create(&folder).map_err(system(&format!("make `{}`", folder.display())))?;
+        let (ledger, recovery) = Ledger::open(storage.clone(), Options::default())
+            .map_err(|source| DaemonError::Ledger { folder: folder.clone(), source: Box::new(source) })?;
+        if let Some(torn) = &recovery.torn {
+            tracing::warn!(
+                index = torn.index,
+                segment = torn.segment,
+                offset = torn.offset,
+                bytes = torn.bytes,
+                "the audit log ended in an incomplete frame, as a crash in mid-write leaves one; it was cut off"
+            );
+        }
+        let audit = &settings.audit;
+        let origin = audit.origin.as_ref().map(|origin| origin.as_str());
+        let sealing = Sealing::open(&folder, origin, &default_origin(), ledger.tree().clone());
+        let sealing = sealing.map_err(|source| DaemonError::Seal { folder: folder.clone(), source })?;
+        let key = sealing.key();
+        let committer =
+            Committer::start(ledger, storage.clone(), audit.durability, audit.flush_interval, audit.max_queue.get());
+        let committer = committer.map_err(system("start the audit log's thread"))?;
+        let journal = Journal::new(committer.queue());
+        let sealer = Sealer::start(sealing, committer.queue(), journal.clone(), audit.checkpoint_interval);
+        let sealer = sealer.map_err(system("start the thread that signs checkpoints"))?;
+        let witnesses = audit.witness.iter().map(|witness| {
+            let key = witness.key.to_string();
+            Witness::new(&witness.url.to_string(), &key).map_err(|source| DaemonError::Witness { key, source })
+        });
+        let witnesses = Witnesses::start(witnesses.collect::<Result<_, _>>()?, &storage, &sealer.seals());
+        let witnesses = witnesses.map_err(|error| match error {
+            WitnessesError::Ledger(source) => DaemonError::Ledger { folder, source: Box::new(source) },
+            WitnessesError::System(source) => system("start the threads that ask witnesses")(source),
+        })?;
+        Ok(Self { storage, committer, journal, sealer, witnesses, recovery, key })
+    }
+
+    /// Records that the daemon begins, and under what. Nothing is decided before that is durable.
+    pub(super) fn record_start(&self, settings: &Settings, constitution: &Constitution) -> Result<(), AuditError> {
+        let torn = self.recovery.torn.as_ref().map_or(0, |torn| torn.bytes);
+        let start = Event::new(EventKind::Start, DAEMON)
+            .name("version", env!("CARGO_PKG_VERSION"))
+            .name("key", self.key.as_str())
+            .name("found", self.recovery.size)
+            .name("torn_bytes", torn);
+        let values = settings.values().into_iter().map(|(key, value)| (key.to_owned(), value.into()));
+        let in_force = Event::new(EventKind::Settings, DAEMON)
+            .name("event", "in_force")
+            .detail("settings", serde_json::Value::Object(values.collect()));
+        let activated = Event::new(EventKind::Constitution, DAEMON)
+            .name("event", "activated")
+            .name("hash", constitution.hash().to_string())
+            .name("digest", constitution.digest().to_string())
+            .name("name", constitution.name())
+            .name("version", constitution.version());
+        self.journal.record(&[start, in_force, activated]).map(drop)
+    }
+
+    /// The folder's files.
+    pub(super) fn storage(&self) -> DiskStorage {
+        self.storage.clone()
+    }
+
+    /// Where records are handed in.
+    pub(super) fn queue(&self) -> AuditQueue {
+        self.committer.queue()
+    }
+
+    /// Where events are recorded.
+    pub(super) fn journal(&self) -> Journal {
+        self.journal.clone()
+    }
+
+    /// The checkpoints.
+    pub(super) fn seals(&self) -> Seals {
+        self.sealer.seals()
+    }
+
+    /// Records the end, writes what still waits, and signs it all.
+    ///
+    /// INVARIANT: the log ends after the last worker, so that every answer that left has its record.
+    pub(super) fn stop(self) {
+        if let Err(error) = self.journal.record(&[Event::new(EventKind::Stop, DAEMON)]) {
+            tracing::error!(%error, "the end of the daemon is not in the audit log");
+        }
+        self.committer.stop();
+        self.sealer.stop();
+        self.witnesses.stop();
+    }
+}
+
+/// What the log of this host is called where nobody says otherwise.
+fn default_origin() -> String {
+    let name = fs::read_to_string(PathBuf::from("/proc/sys/kernel/hostname")).unwrap_or_default();
+    let is_plain = |letter: &char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.' | '_');
+    let name: String = name.chars().filter(is_plain).take(200).collect();
+    format!("acgs.local/{}", if name.is_empty() { "localhost" } else { &name })
+}

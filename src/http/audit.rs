@@ -1,0 +1,109 @@
+//! `/v1/audit…`: the log as C2SP tlog-tiles has it, single records, and proofs.
+
+use std::sync::Arc;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{self, ContentType};
+use actix_web::web::{Data, Path, Query};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::front::Front;
+use super::problem::{NOT_FOUND, Problem, UNAVAILABLE};
+use crate::actors::log_reader::{ProveConsistency, ProveInclusion, ReadError, ReadRecord, ReadTile};
+use crate::actors::seals::Sealed;
+use crate::ledger::TileName;
+
+/// What never changes may be kept for ever, by those who were allowed to see it.
+const IMMUTABLE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "private, max-age=31536000, immutable");
+
+/// What changes every second must be asked for anew.
+const CHANGING: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-cache");
+
+/// `GET /v1/audit/log/checkpoint`: the newest checkpoint, with the cosignatures that came so far.
+pub async fn checkpoint(front: Data<Front>) -> Result<HttpResponse, Problem> {
+    show(front.shared.seals.newest(), "no checkpoint was signed yet")
+}
+
+/// `GET /v1/audit/log/checkpoint/witnessed`: the newest checkpoint that a witness cosigned.
+pub async fn witnessed(front: Data<Front>) -> Result<HttpResponse, Problem> {
+    show(front.shared.seals.witnessed(), "no witness has cosigned a checkpoint")
+}
+
+fn show(sealed: Option<Arc<Sealed>>, none: &str) -> Result<HttpResponse, Problem> {
+    let sealed = sealed.ok_or_else(|| Problem::new(&NOT_FOUND, none))?;
+    let mut response = HttpResponse::Ok();
+    Ok(response.insert_header(ContentType::plaintext()).insert_header(CHANGING).body(sealed.note.to_string()))
+}
+
+/// `GET /v1/audit/log/tile/<L>/<N>[.p/<W>]` and `…/tile/entries/<N>[.p/<W>]`
+pub async fn tile(front: Data<Front>, name: Path<String>) -> Result<HttpResponse, Problem> {
+    let name: TileName = name.parse().map_err(|_| Problem::new(&NOT_FOUND, format!("`{name}` is no tile")))?;
+    let tile = front.shared.log_reader.ask(ReadTile(name)).await?;
+    Ok(HttpResponse::Ok().insert_header(ContentType::octet_stream()).insert_header(IMMUTABLE).body(tile))
+}
+
+/// `GET /v1/audit/entries/{index}`: the record, exactly as its leaf hash covers it.
+pub async fn entry(front: Data<Front>, index: Path<u64>) -> Result<HttpResponse, Problem> {
+    recorded(&front, *index)?;
+    let record = front.shared.log_reader.ask(ReadRecord(*index)).await?;
+    Ok(HttpResponse::Ok().insert_header(ContentType::json()).insert_header(IMMUTABLE).body(record))
+}
+
+/// `GET /v1/audit/entries/{index}/proof`: the proof that the record is in the log (C2SP tlog-proof).
+pub async fn proof(front: Data<Front>, index: Path<u64>) -> Result<HttpResponse, Problem> {
+    recorded(&front, *index)?;
+    cover(&front, index.saturating_add(1)).await?;
+    let proof = front.shared.log_reader.ask(ProveInclusion(*index)).await?;
+    let mut response = HttpResponse::Ok();
+    Ok(response.insert_header(ContentType::plaintext()).insert_header(CHANGING).body(proof.to_string()))
+}
+
+/// Between which sizes consistency is to be proven.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsistencyQuery {
+    from: u64,
+    to: Option<u64>,
+}
+
+/// `GET /v1/audit/consistency?from=&to=`: the proof that the log of `to` records continues that of `from`. Without `to`,
+/// it is the newest checkpoint's.
+pub async fn consistency(front: Data<Front>, query: Query<ConsistencyQuery>) -> Result<HttpResponse, Problem> {
+    let ConsistencyQuery { from, to } = query.into_inner();
+    let size = from.max(to.unwrap_or_default());
+    if let Some(last) = size.checked_sub(1) {
+        recorded(&front, last)?;
+    }
+    cover(&front, size).await?;
+    let proven = front.shared.log_reader.ask(ProveConsistency { from, to }).await?;
+    let hashes: Vec<_> = proven.proof.iter().map(|hash| STANDARD.encode(hash.as_bytes())).collect();
+    Ok(HttpResponse::Ok().json(json!({"from": proven.from, "to": proven.to, "proof": hashes})))
+}
+
+/// A record that is not durable is not in the log, even where it can be read.
+fn recorded(front: &Front, index: u64) -> Result<(), Problem> {
+    if index < front.shared.audit_queue.durable() { Ok(()) } else { Err(ReadError::NoRecord(index).into()) }
+}
+
+/// Waits until a checkpoint covers so many records, which are there.
+async fn cover(front: &Front, size: u64) -> Result<(), Problem> {
+    let covered = tokio::time::timeout(front.deadline(), front.shared.seals.covering(size)).await;
+    match covered {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) | Err(_) => Err(ReadError::NotCovered(size).into()),
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NoTile(_) | ReadError::NoRecord(_) => Self::new(&NOT_FOUND, error.to_string()),
+            ReadError::Backwards { .. } => Self::fault("/to", error.to_string()),
+            ReadError::NotCovered(_) | ReadError::Late => Self::new(&UNAVAILABLE, error.to_string()),
+            ReadError::Ledger(_) => Self::logged(&UNAVAILABLE, "the audit log cannot be read", &error),
+        }
+    }
+}
