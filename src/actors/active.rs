@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 
-use crate::constitution::{Constitution, Faults};
-use crate::domain::ConstitutionalHash;
+use crate::constitution::{Bundle, Constitution, Faults};
+use crate::domain::{ConstitutionDigest, ConstitutionalHash, Evaluation, Verdict};
 use crate::settings::{self, HashEnforcement, RequestProperties};
 
 /// A constitution in force, and the rules by which requests meet it.
@@ -25,16 +25,29 @@ pub struct Active {
 }
 
 impl Active {
-    /// Loads what the settings name, to be in force from now on.
-    pub fn load(settings: &settings::Constitution) -> Result<Self, Faults> {
-        let constitution = Constitution::load_as_set(settings)?;
-        Ok(Self {
+    /// Loads what the settings name, to be in force from now on, and the bundle it was made of.
+    pub fn load(settings: &settings::Constitution) -> Result<(Self, Bundle), Faults> {
+        let (constitution, bundle) = Constitution::of_settings(settings)?;
+        let active = Self {
             digest: constitution.digest().to_string().into(),
             constitution: Arc::new(constitution),
             hash_enforcement: settings.hash_enforcement,
             request_properties: settings.request_properties,
             activated_at: OffsetDateTime::now_utc(),
-        })
+        };
+        Ok((active, bundle))
+    }
+
+    /// The verdict on what the caller believes to be in force, where that is wrong.
+    #[must_use]
+    pub fn deny_claim(&self, evaluation: &Evaluation) -> Option<Verdict> {
+        self.constitution.deny_claim(self.hash_enforcement, &evaluation.claims)
+    }
+
+    /// Its hash and its digest.
+    #[must_use]
+    pub fn names(&self) -> (ConstitutionalHash, ConstitutionDigest) {
+        (self.constitution.hash(), self.constitution.digest())
     }
 }
 

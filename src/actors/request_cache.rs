@@ -8,6 +8,7 @@ use actix::{Actor, Context, Handler, Message, MessageResult};
 use lru::LruCache;
 
 use crate::domain::Verdict;
+use crate::ledger::EntitySet;
 use crate::store::{Stamp, Versions};
 
 /// SHA-256 over everything that a verdict depends on, but for the entities, whose versions are kept with it.
@@ -18,8 +19,8 @@ pub type Key = [u8; 32];
 pub struct Kept {
     /// The verdict.
     pub verdict: Arc<Verdict>,
-    /// SHA-256 over the stored entities that were read, as hex digits; none where none was stored.
-    pub entities: Option<Arc<str>>,
+    /// The stored entities that were read; none where none was stored.
+    pub entities: Option<Arc<EntitySet>>,
     /// The versions of all entities that were asked for, absent ones included, from before they were read.
     pub stamps: Arc<[Stamp]>,
 }

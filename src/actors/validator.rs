@@ -14,8 +14,8 @@ use super::application_cache::{EntityReader, Read};
 use super::request_cache::{Fetch, Kept, Key, Put, RequestCache};
 use crate::constitution::{Gathering, MAX_ENTITIES};
 use crate::domain::{EntityUid, Evaluation, Reason, Verdict};
-use crate::ledger::hex;
-use crate::settings::{HashEnforcement, RequestProperties};
+use crate::ledger::EntitySet;
+use crate::settings::RequestProperties;
 use crate::store::StoreError;
 
 /// How many entities the items of one batch may read together, each counted as often as it is read.
@@ -40,8 +40,8 @@ struct Bench {
 pub struct Decided {
     /// The verdict.
     pub verdict: Arc<Verdict>,
-    /// SHA-256 over the stored entities that were read, as hex digits; none where none was stored.
-    pub entities: Option<Arc<str>>,
+    /// The stored entities that were read; none where none was stored.
+    pub entities: Option<Arc<EntitySet>>,
     /// Whether the verdict was made before, for the same question.
     pub cached: bool,
 }
@@ -198,7 +198,7 @@ impl Bench {
 
     /// Decides what can be decided without entities, and begins to gather the facts of the rest.
     async fn begin(self: &Rc<Self>, active: &Active, evaluations: &[Evaluation]) -> Vec<Progress> {
-        let denied: Vec<_> = evaluations.iter().map(|evaluation| deny_claim(active, evaluation)).collect();
+        let denied: Vec<_> = evaluations.iter().map(|evaluation| active.deny_claim(evaluation)).collect();
         let keys: Vec<Key> = evaluations.iter().map(|evaluation| key(active, evaluation)).collect();
         // A cache that does not answer is as good as an empty one.
         let cached = self.cache.send(Fetch(keys.clone())).await.unwrap_or_default();
@@ -272,7 +272,7 @@ impl Bench {
                 Progress::Gathering(turn, gathering, reads) => {
                     let verdict = Kept {
                         verdict: Arc::new(active.constitution.judge(&gathering.finish())),
-                        entities: digest(&reads),
+                        entities: entity_set(&reads),
                         stamps: reads.iter().map(|read| read.stamp).collect(),
                     };
                     self.tell(&turn, &verdict);
@@ -315,20 +315,6 @@ fn refuse_runaway(progress: &mut [Progress]) {
     }
 }
 
-/// A claim to another constitution than the one in force, or none where one is demanded.
-fn deny_claim(active: &Active, evaluation: &Evaluation) -> Option<Verdict> {
-    let hash = active.constitution.hash();
-    let claims = [&evaluation.claims.header, &evaluation.claims.context];
-    let mut claims = claims.into_iter().flatten().peekable();
-    if claims.peek().is_none() && active.hash_enforcement == HashEnforcement::Required {
-        let detail = "state the constitutional hash in `X-Constitutional-Hash` or `context.constitutional_hash`";
-        return Some(Verdict::deny(Reason::ConstitutionHashRequired, detail));
-    }
-    let wrong = claims.find(|claim| ***claim != *hash.as_str())?;
-    let stated: String = wrong.chars().take(64).collect();
-    Some(Verdict::deny(Reason::ConstitutionMismatch, format!("the constitution in force is `{hash}`, not `{stated}`")))
-}
-
 /// Everything that the verdict depends on, but for the entities: their versions are checked when it is found.
 fn key(active: &Active, evaluation: &Evaluation) -> Key {
     let mode = match active.request_properties {
@@ -339,8 +325,8 @@ fn key(active: &Active, evaluation: &Evaluation) -> Key {
     hasher.chain_update(evaluation.canonical()).finalize().into()
 }
 
-/// SHA-256 over the stored entities that were read, one line of JSON each, in the order of their names.
-fn digest(reads: &[Read]) -> Option<Arc<str>> {
+/// The stored entities that were read, in the order of their names.
+fn entity_set(reads: &[Read]) -> Option<Arc<EntitySet>> {
     let stored: BTreeMap<&EntityUid, _> = reads
         .iter()
         .filter_map(|read| read.entity.as_ref())
@@ -349,12 +335,12 @@ fn digest(reads: &[Read]) -> Option<Arc<str>> {
     if stored.is_empty() {
         return None;
     }
-    let mut hasher = Sha256::new();
+    let mut text = String::new();
     for entity in stored.values() {
-        hasher.update(serde_json::to_vec(entity).unwrap_or_default());
-        hasher.update(b"\n");
+        text.push_str(&serde_json::to_string(entity).unwrap_or_default());
+        text.push('\n');
     }
-    Some(hex(&hasher.finalize()).into())
+    Some(Arc::new(EntitySet::new(text)))
 }
 
 /// A verdict that was made now, without any entity.

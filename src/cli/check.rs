@@ -22,7 +22,7 @@ pub fn run(source: &Source, offline: bool) -> ExitCode {
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    let loaded = Constitution::load_as_set(&settings.constitution);
+    let loaded = Constitution::of_settings(&settings.constitution).map(|(constitution, _)| constitution);
     let mut sound = report(&settings.constitution.path, loaded);
     if !offline {
         let options = daemon::store_options(&settings);

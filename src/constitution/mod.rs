@@ -5,6 +5,7 @@
 
 mod bundle;
 mod cases;
+mod claims;
 mod coerce;
 mod decide;
 mod evaluate;
@@ -12,6 +13,7 @@ mod expression;
 mod facts;
 mod fault;
 mod index;
+mod kept;
 mod manifest;
 mod policies;
 mod rule;
@@ -32,6 +34,7 @@ pub use bundle::{Bundle, Source};
 pub use cases::{Case, CaseOutcome, Coverage};
 pub use facts::{Facts, Gathering, MAX_ENTITIES};
 pub use fault::{Fault, Faults};
+pub use kept::kept;
 pub use manifest::Principle;
 
 use crate::domain::{ConstitutionDigest, ConstitutionalHash, Entity};
@@ -84,9 +87,10 @@ impl Constitution {
         Self::from_bundle(&Bundle::read(folder)?)
     }
 
-    /// Loads the bundle that the settings name; that it is another one than they demand is a fault too.
-    pub fn load_as_set(settings: &settings::Constitution) -> Result<Self, Faults> {
-        let constitution = Self::load(&settings.path)?;
+    /// Checks and compiles the bundle that the settings name; that it is another one than they demand is a fault too.
+    pub fn of_settings(settings: &settings::Constitution) -> Result<(Self, Bundle), Faults> {
+        let bundle = Bundle::read(&settings.path)?;
+        let constitution = Self::from_bundle(&bundle)?;
         let mut faults = Vec::new();
         if let Some(expected) = settings.expected_hash.filter(|expected| *expected != constitution.hash) {
             let detail = format!(
@@ -100,7 +104,7 @@ impl Constitution {
                 format!("has the digest `{}`, but `constitution.pinned_digest` is `{pinned}`", constitution.digest);
             faults.push(Fault::of_file(bundle::MANIFEST, detail));
         }
-        if faults.is_empty() { Ok(constitution) } else { Err(Faults(faults)) }
+        if faults.is_empty() { Ok((constitution, bundle)) } else { Err(Faults(faults)) }
     }
 
     /// Checks and compiles a bundle; the error is every fault it has.

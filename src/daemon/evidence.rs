@@ -76,10 +76,7 @@ impl Evidence {
             .name("key", self.key.as_str())
             .name("found", self.recovery.size)
             .name("torn_bytes", torn);
-        let values = settings.values().into_iter().map(|(key, value)| (key.to_owned(), value.into()));
-        let in_force = Event::new(EventKind::Settings, DAEMON)
-            .name("event", "in_force")
-            .detail("settings", serde_json::Value::Object(values.collect()));
+        let in_force = settings_event("in_force", settings);
         let activated = Event::new(EventKind::Constitution, DAEMON)
             .name("event", "activated")
             .name("hash", constitution.hash().to_string())
@@ -120,6 +117,24 @@ impl Evidence {
         self.sealer.stop();
         self.witnesses.stop();
     }
+}
+
+/// Records the settings as they are now.
+pub(super) async fn record_settings(
+    journal: Journal,
+    event: &'static str,
+    settings: &Settings,
+) -> Result<(), AuditError> {
+    let event = settings_event(event, settings);
+    let recorded = tokio::task::spawn_blocking(move || journal.record(&[event])).await;
+    recorded.unwrap_or(Err(AuditError::Ended)).map(drop)
+}
+
+/// No setting is a secret.
+fn settings_event(event: &str, settings: &Settings) -> Event {
+    let values = settings.values().into_iter().map(|(key, value)| (key.to_owned(), value.into()));
+    let event = Event::new(EventKind::Settings, DAEMON).name("event", event);
+    event.detail("settings", serde_json::Value::Object(values.collect()))
 }
 
 /// What the log of this host is called where nobody says otherwise.

@@ -20,8 +20,9 @@ use crate::actors::active::Active;
 use crate::actors::application_cache::ApplicationCache;
 use crate::actors::audit_queue::AuditError;
 use crate::actors::database::Database;
+use crate::actors::journal::Journal;
 use crate::actors::log_reader::LogReader;
-use crate::actors::registry::{Registry, Reload, ReloadError};
+use crate::actors::registry::{Books, Registry, Reload, ReloadError};
 use crate::actors::sealer::SealError;
 use crate::constitution::Faults as ConstitutionFaults;
 use crate::http::{self, Shared};
@@ -29,7 +30,7 @@ use crate::ledger::{LedgerError, NoteError};
 use crate::logging::{self, LevelSwitch};
 use crate::settings::{self, Bind, DatabaseUrl, Settings};
 use crate::store::{Lock, Store, StoreError, StoreOptions};
-use evidence::Evidence;
+use evidence::{DAEMON, Evidence};
 use signals::{Asked, Signals, notify};
 
 /// How long a new constitution may take to be in force everywhere.
@@ -120,6 +121,12 @@ pub fn audit_folder(data_dir: &Path) -> PathBuf {
     data_dir.join("audit")
 }
 
+/// The folder of every constitution that was ever in force, by digest.
+#[must_use]
+pub fn constitutions_folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("constitutions")
+}
+
 /// The options of the store that the settings ask for.
 #[must_use]
 pub fn store_options(settings: &Settings) -> StoreOptions {
@@ -155,12 +162,14 @@ struct Parts {
 impl Parts {
     fn open(settings: Settings) -> Result<Self, DaemonError> {
         // The constitution first: it is what an administrator is most likely to have got wrong.
-        let active = Active::load(&settings.constitution)
+        let (active, bundle) = Active::load(&settings.constitution)
             .map_err(|faults| DaemonError::Constitution { folder: settings.constitution.path.clone(), faults })?;
         for warning in active.constitution.warnings() {
             tracing::warn!("constitution: {warning}");
         }
         create_data_dir(&settings.data_dir)?;
+        let kept = constitutions_folder(&settings.data_dir);
+        bundle.keep(&kept).map_err(system(&format!("keep the constitution in `{}`", kept.display())))?;
         let evidence = Evidence::open(&settings)?;
         let options = store_options(&settings);
         let lock = Lock::take(&options.path)?;
@@ -193,7 +202,9 @@ impl Parts {
             store.types().clone(),
         );
         let hash = active.constitution.hash();
-        let registry = Registry::new(settings.constitution.clone(), active);
+        let books = Books { kept: constitutions_folder(&settings.data_dir), journal: evidence.journal() };
+        let journal = evidence.journal();
+        let registry = Registry::new(settings.constitution.clone(), active, books);
         let in_force = registry.in_force();
         let registry = registry.start();
         let registry_mailbox = Mailbox::new(registry.clone(), RELOAD_DEADLINE);
@@ -232,7 +243,7 @@ impl Parts {
                     return Err(DaemonError::System { action: "go on serving".to_owned(), source });
                 }
                 asked = signals.next() => match asked {
-                    Asked::Reload => reload(source, &settings, &registry_mailbox, level).await,
+                    Asked::Reload => reload(source, &settings, &registry_mailbox, &journal, level).await,
                     Asked::Stop => break,
                 },
             }
@@ -251,7 +262,13 @@ impl Parts {
 }
 
 /// Reads settings and constitution again; what is faulty stays as it was.
-async fn reload(source: &Source, started_with: &Settings, registry: &Mailbox<Registry>, level: &LevelSwitch) {
+async fn reload(
+    source: &Source,
+    started_with: &Settings,
+    registry: &Mailbox<Registry>,
+    journal: &Journal,
+    level: &LevelSwitch,
+) {
     let monotonic = NotifyState::monotonic_usec_now();
     notify(&match monotonic {
         Ok(now) => vec![NotifyState::Reloading, now],
@@ -265,11 +282,16 @@ async fn reload(source: &Source, started_with: &Settings, registry: &Mailbox<Reg
         }
         Ok(loaded) => {
             let new = loaded.settings;
+            let recorded = evidence::record_settings(journal.clone(), "reread", &new).await;
+            if let Err(error) = recorded {
+                tracing::error!(%error, "the settings stay as they were: they cannot be recorded");
+                return notify(&[NotifyState::Ready]);
+            }
             level.set(&new.log.level);
             for key in started_with.restart_needed(&new) {
                 tracing::warn!(key, "changed, but takes effect only after a restart");
             }
-            match registry.ask(Reload { settings: Some(new.constitution) }).await {
+            match registry.ask(Reload { caller: DAEMON, settings: Some(new.constitution) }).await {
                 Ok(reloaded) => {
                     tracing::info!(hash = %reloaded.new.0, digest = %reloaded.new.1, "constitution reloaded");
                 }
@@ -278,6 +300,7 @@ async fn reload(source: &Source, started_with: &Settings, registry: &Mailbox<Reg
                         tracing::error!("the constitution stays as it was: {fault}");
                     }
                 }
+                Err(error @ ReloadError::Unrecorded(_)) => tracing::error!(%error, "the constitution stays as it was"),
                 Err(error @ ReloadError::Unanswered(_)) => tracing::error!(%error, "it may yet come into force"),
             }
         }

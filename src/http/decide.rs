@@ -4,27 +4,20 @@ use std::sync::Arc;
 
 use actix_web::http::header::HeaderMap;
 use actix_web::{HttpResponse, HttpResponseBuilder};
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::door::{CONSTITUTIONAL_HASH, claimed_hash, hash_value};
 use super::front::Front;
 use super::problem::{Problem, UNAVAILABLE};
+use super::recording::Recording;
 use crate::actors::active::Active;
 use crate::actors::audit_logger::{FirstIndex, Record};
 use crate::actors::audit_queue::AuditError;
 use crate::actors::validator::{Decide, DecideError, Decided, Decisions};
 use crate::domain::Evaluation;
-use crate::ledger::{Batch, DecisionRecord};
-
-/// The most bytes that the records of one request may have together; so long a request repeats itself.
-const MAX_RECORDED: usize = 8 << 20;
-
-/// A record of so many bytes is kept whole however many a batch has.
-const MIN_RECORD: usize = 2 << 10;
 
 /// Who asks, until there is authentication.
-const CALLER: &str = "anonymous";
+pub const CALLER: &str = "anonymous";
 
 /// Decisions that are in the audit log; only these are answered.
 #[derive(Debug)]
@@ -84,48 +77,17 @@ async fn decide_and_record(
     let place = front.shared.audit_queue.reserve(evaluations.len())?;
     let decide = Decide { evaluations: Arc::clone(&evaluations), stop_at };
     let Decisions { active, decided } = front.validator.send(decide).await.map_err(DecideError::from)??;
-    let (records, ids) = records(front, &active, &evaluations, &decided)?;
+    let form = front.shared.settings.audit.request;
+    let recording = Recording::new(&active, &evaluations, &decided, form, &front.recorded_sets);
+    let mut recording = recording.map_err(|error| {
+        tracing::error!(%error, "a decision cannot be recorded");
+        Problem::new(&UNAVAILABLE, "the decision cannot be recorded")
+    })?;
+    let records = std::mem::take(&mut recording.records);
     let first: FirstIndex = front.audit.send(Record { records, place }).await.map_err(AuditError::from)??;
-    let indices = (0..).map(|nth| first.map(|first| first + nth));
-    let decisions = decided.into_iter().zip(ids).zip(indices);
-    let decisions = decisions.map(|((decided, id), index)| RecordedDecision { decided, id, index }).collect();
-    Ok(Recorded { active, decisions })
-}
-
-fn records(
-    front: &Front,
-    active: &Active,
-    evaluations: &[Evaluation],
-    decided: &[Decided],
-) -> Result<(Batch, Vec<Uuid>), Problem> {
-    let at = OffsetDateTime::now_utc();
-    let limit = (MAX_RECORDED / decided.len().max(1)).max(MIN_RECORD);
-    let mut batch = Batch::default();
-    let mut ids = Vec::with_capacity(decided.len());
-    for (evaluation, decided) in evaluations.iter().zip(decided) {
-        let id = decision_id(at);
-        let record = DecisionRecord {
-            id,
-            at,
-            caller: CALLER,
-            evaluation,
-            verdict: &decided.verdict,
-            hash: active.constitution.hash(),
-            digest: &active.digest,
-            entities: decided.entities.as_deref(),
-            cached: decided.cached,
-        };
-        record.push(front.shared.settings.audit.request, limit, &mut batch).map_err(|error| {
-            tracing::error!(%error, "a decision cannot be recorded");
-            Problem::new(&UNAVAILABLE, "the decision cannot be recorded")
-        })?;
-        ids.push(id);
-    }
-    Ok((batch, ids))
-}
-
-/// A `UUIDv7`: the time in milliseconds, and random bits.
-fn decision_id(at: OffsetDateTime) -> Uuid {
-    let millis = u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
-    uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid()
+    let decisions = decided.into_iter().zip(recording.done()).map(|(decided, (id, before))| {
+        let index = first.map(|first| first + before);
+        RecordedDecision { decided, id, index }
+    });
+    Ok(Recorded { active, decisions: decisions.collect() })
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix::{Actor, Addr};
 
 use super::body::Bounds;
+use super::recording::RecordedSets;
 use crate::actors::Mailbox;
 use crate::actors::active::InForce;
 use crate::actors::application_cache::EntityReader;
@@ -62,6 +63,8 @@ pub struct Front {
     pub validator: Addr<Validator>,
     /// Records.
     pub audit: Addr<AuditLogger>,
+    /// Which entities are recorded already.
+    pub recorded_sets: RecordedSets,
 }
 
 thread_local! {
@@ -84,6 +87,7 @@ impl Front {
         Self {
             validator,
             audit: AuditLogger::start(shared.audit_queue.clone(), shared.settings.audit.durability),
+            recorded_sets: RecordedSets::default(),
             shared: shared.clone(),
         }
     }

@@ -13,6 +13,7 @@ mod health;
 mod page;
 mod problem;
 mod problem_pages;
+mod recording;
 mod server;
 mod validate;
 

@@ -204,6 +204,7 @@ impl From<ReloadError> for Problem {
                 let errors = faults.0.iter().map(|fault| InputFault::new("", fault.to_string())).collect();
                 Self::faults(&FAULTY_CONSTITUTION, errors)
             }
+            ReloadError::Unrecorded(_) => Self::new(&UNAVAILABLE, error.to_string()),
             ReloadError::Unanswered(_) => Self::logged(&UNAVAILABLE, "the constitution could not be swapped", &error),
         }
     }

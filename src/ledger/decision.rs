@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::batch::{Batch, BatchError};
 use super::record_text::{self, hex, json};
 use crate::domain::{Claims, ConstitutionalHash, Evaluation, Verdict};
-use crate::settings::RequestRecord;
+use crate::settings::{HashEnforcement, RequestProperties, RequestRecord};
 
 /// Everything that is recorded of one decision.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +28,10 @@ pub struct DecisionRecord<'a> {
     pub hash: ConstitutionalHash,
     /// The digest in force, as 64 hex digits.
     pub digest: &'a str,
+    /// Whether callers must name the hash. Recorded where it is not the default.
+    pub hash_enforcement: HashEnforcement,
+    /// What becomes of properties in requests. Recorded where it is not the default.
+    pub request_properties: RequestProperties,
     /// SHA-256 over the stored entities that were read, as 64 hex digits; none where none was stored.
     pub entities: Option<&'a str>,
     /// Whether the verdict was made before, for the same question.
@@ -75,7 +79,14 @@ impl DecisionRecord<'_> {
     }
 
     fn write_tail(&self, text: &mut Vec<u8>) {
-        let _ = write!(text, ",\"hash\":\"{}\",\"digest\":\"{}\",\"entities\":", self.hash, self.digest);
+        let _ = write!(text, ",\"hash\":\"{}\",\"digest\":\"{}\"", self.hash, self.digest);
+        if self.hash_enforcement == HashEnforcement::Required {
+            text.extend_from_slice(b",\"hash_enforcement\":\"required\"");
+        }
+        if self.request_properties == RequestProperties::Ignore {
+            text.extend_from_slice(b",\"request_properties\":\"ignore\"");
+        }
+        text.extend_from_slice(b",\"entities\":");
         match self.entities {
             Some(digest) => {
                 let _ = write!(text, "\"{digest}\"");
@@ -148,6 +159,8 @@ mod tests {
             verdict: &Verdict::deny(Reason::UnknownType, "what"),
             hash: "cdd01ef066bc6cf2".parse().unwrap(),
             digest: "d",
+            hash_enforcement: HashEnforcement::WhenPresent,
+            request_properties: RequestProperties::Ignore,
             entities: None,
             cached: false,
         }
@@ -166,7 +179,7 @@ mod tests {
                 "action": {"name": "call_tool"}, "resource": {"type": "Tool", "id": "t"}, "context": {"padding": "x"},
                 "claimed_in_context": "cdd01ef066bc6cf2", "decision": false, "reason": "unknown_type", "policies": [],
                 "violations": [], "warnings": [], "detail": "what", "hash": "cdd01ef066bc6cf2", "digest": "d",
-                "entities": null, "cached": false})
+                "request_properties": "ignore", "entities": null, "cached": false})
         );
     }
 
