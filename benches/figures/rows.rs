@@ -209,7 +209,7 @@ fn with_users(count: u64, constitution: &Path) -> Result<Daemon, Box<dyn Error>>
     };
     for first in (0..count).step_by(10_000) {
         let batch: Vec<Entity> = (first..count.min(first + 10_000)).map(user).collect();
-        store.put_many(&batch)?;
+        store.put_many(&batch, |_| Ok(()))?;
     }
     drop(store);
     Ok(Daemon::start_on(data, constitution)?)

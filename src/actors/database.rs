@@ -5,6 +5,7 @@ use std::thread;
 
 use actix::prelude::*;
 
+use super::entity_recorder::EntityRecorder;
 use crate::domain::{Entity, EntityUid};
 use crate::store::{Cursor, Page, Precondition, Store, StoreError, StoredEntity, Written};
 
@@ -12,9 +13,12 @@ use crate::store::{Cursor, Page, Precondition, Store, StoreError, StoredEntity, 
 ///
 /// A question that nobody waits for any more is left out; one that has begun is done to its end. Writes are answered
 /// after the versions of what they changed were bumped, see [`Store`].
+///
+/// INVARIANT: no change is committed before its record is durable.
 #[derive(Debug)]
 pub struct Database {
     store: Store,
+    recorder: EntityRecorder,
 }
 
 impl Database {
@@ -23,9 +27,12 @@ impl Database {
     /// # Panics
     /// Where no actix system runs, or the system has no more threads to give.
     #[must_use]
-    pub fn start(store: Store, threads: NonZeroUsize) -> Addr<Self> {
+    pub fn start(store: Store, recorder: EntityRecorder, threads: NonZeroUsize) -> Addr<Self> {
         let thread = || thread::Builder::new().name("acgs-database".to_owned());
-        SyncArbiter::start_with_thread_builder(threads.get(), thread, move || Self { store: store.clone() })
+        SyncArbiter::start_with_thread_builder(threads.get(), thread, move || Self {
+            store: store.clone(),
+            recorder: recorder.clone(),
+        })
     }
 }
 
@@ -96,26 +103,35 @@ pub struct PutEntity {
     pub entity: Entity,
     /// What must hold.
     pub precondition: Precondition,
+    /// Who stores it.
+    pub caller: &'static str,
 }
 
 impl Handler<PutEntity> for Database {
     type Result = Result<Written, StoreError>;
 
     fn handle(&mut self, ask: PutEntity, _: &mut Self::Context) -> Self::Result {
-        self.store.put(&ask.entity, ask.precondition)
+        let record = |written: &Written| self.recorder.written(ask.caller, [(&ask.entity, written)]);
+        self.store.put(&ask.entity, ask.precondition, record)
     }
 }
 
 /// Stores many entities, all of them or none; answers in the order given.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Vec<Written>, StoreError>")]
-pub struct PutEntities(pub Vec<Entity>);
+pub struct PutEntities {
+    /// The entities.
+    pub entities: Vec<Entity>,
+    /// Who stores them.
+    pub caller: &'static str,
+}
 
 impl Handler<PutEntities> for Database {
     type Result = Result<Vec<Written>, StoreError>;
 
-    fn handle(&mut self, PutEntities(batch): PutEntities, _: &mut Self::Context) -> Self::Result {
-        self.store.put_many(&batch)
+    fn handle(&mut self, ask: PutEntities, _: &mut Self::Context) -> Self::Result {
+        let record = |written: &[Written]| self.recorder.written(ask.caller, ask.entities.iter().zip(written));
+        self.store.put_many(&ask.entities, record)
     }
 }
 
@@ -127,13 +143,15 @@ pub struct RemoveEntity {
     pub uid: EntityUid,
     /// What must hold.
     pub precondition: Precondition,
+    /// Who removes it.
+    pub caller: &'static str,
 }
 
 impl Handler<RemoveEntity> for Database {
     type Result = Result<(), StoreError>;
 
     fn handle(&mut self, ask: RemoveEntity, _: &mut Self::Context) -> Self::Result {
-        self.store.remove(&ask.uid, ask.precondition)
+        self.store.remove(&ask.uid, ask.precondition, || self.recorder.deleted(ask.caller, &ask.uid))
     }
 }
 
@@ -147,7 +165,9 @@ mod tests {
 
     use super::*;
     use crate::actors::Mailbox;
+    use crate::actors::testing;
     use crate::domain::Object;
+    use crate::settings::RequestRecord;
     use crate::store::StoreOptions;
 
     /// A question that says when it has begun and is answered when the test lets it be.
@@ -174,7 +194,8 @@ mod tests {
             recycle: Duration::from_hours(1),
             acquire_timeout: Duration::from_secs(10),
         };
-        Database::start(Store::open(&options).unwrap(), NonZeroUsize::MIN)
+        let recorder = EntityRecorder::new(testing::journal(folder.path()), RequestRecord::Full);
+        Database::start(Store::open(&options).unwrap(), recorder, NonZeroUsize::MIN)
     }
 
     fn user(id: &str) -> Entity {
@@ -187,10 +208,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = Mailbox::new(start(&folder), Duration::from_mins(1));
         let (ann, bob) = (user("ann"), user("bob"));
-        let put = PutEntity { entity: ann.clone(), precondition: Precondition::IfNoneMatch };
+        let put = PutEntity { entity: ann.clone(), precondition: Precondition::IfNoneMatch, caller: "ann" };
         let first = database.ask(put.clone()).await.unwrap();
         assert!(matches!(database.ask(put).await, Err(StoreError::Exists(_))));
-        let batch = database.ask(PutEntities(vec![bob.clone()])).await.unwrap();
+        let batch = database.ask(PutEntities { entities: vec![bob.clone()], caller: "ann" }).await.unwrap();
         assert_eq!((first.version, batch.len()), (1, 1));
 
         let found = database.ask(FindEntity(ann.uid.clone())).await.unwrap().unwrap();
@@ -203,7 +224,7 @@ mod tests {
         let next = database.ask(ListEntities { after: page.next, ..list }).await.unwrap();
         assert_eq!((page.items.len(), next.items.len(), next.next), (1, 1, None));
 
-        let remove = RemoveEntity { uid: ann.uid, precondition: Precondition::Any };
+        let remove = RemoveEntity { uid: ann.uid, precondition: Precondition::Any, caller: "ann" };
         database.ask(remove.clone()).await.unwrap();
         assert!(matches!(database.ask(remove).await, Err(StoreError::Missing(_))));
     }
@@ -217,7 +238,7 @@ mod tests {
         let waiting = patient.clone();
         let waiting = actix::spawn(async move { waiting.ask(Wait(begin, until)).await });
         begun.await.unwrap();
-        let put = PutEntity { entity: user("ann"), precondition: Precondition::Any };
+        let put = PutEntity { entity: user("ann"), precondition: Precondition::Any, caller: "ann" };
         assert!(matches!(hasty.ask(put).await, Err(StoreError::Late)));
         go.send(()).unwrap();
         waiting.await.unwrap().unwrap();

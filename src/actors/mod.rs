@@ -6,6 +6,7 @@ pub mod audit_logger;
 pub mod audit_queue;
 pub mod committer;
 pub mod database;
+pub mod entity_recorder;
 pub mod journal;
 pub mod log_reader;
 mod mailbox;
@@ -13,6 +14,8 @@ pub mod registry;
 pub mod request_cache;
 pub mod sealer;
 pub mod seals;
+#[cfg(test)]
+mod testing;
 pub mod validator;
 pub mod witnesses;
 

@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use super::{DaemonError, audit_folder, system};
 use crate::actors::audit_queue::{AuditError, AuditQueue};
 use crate::actors::committer::Committer;
+use crate::actors::entity_recorder::EntityRecorder;
 use crate::actors::journal::Journal;
 use crate::actors::sealer::{Sealer, Sealing};
 use crate::actors::seals::Seals;
 use crate::actors::witnesses::{Witness, Witnesses, WitnessesError};
 use crate::constitution::Constitution;
 use crate::ledger::{DiskStorage, Event, EventKind, Ledger, Options, Recovery};
-use crate::settings::Settings;
+use crate::settings::{RequestRecord, Settings};
 
 /// The name in records of what the daemon does by itself.
 pub const DAEMON: &str = "acgs";
@@ -99,6 +100,11 @@ impl Evidence {
     /// Where events are recorded.
     pub(super) fn journal(&self) -> Journal {
         self.journal.clone()
+    }
+
+    /// Who records changes of entities.
+    pub(super) fn recorder(&self, form: RequestRecord) -> EntityRecorder {
+        EntityRecorder::new(self.journal(), form)
     }
 
     /// The checkpoints.

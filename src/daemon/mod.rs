@@ -176,7 +176,9 @@ impl Parts {
         let store = Store::open(&options)?;
         evidence.record_start(&settings, &active.constitution)?;
         if store.types().is_empty() && !active.constitution.seed().is_empty() {
-            store.put_many(active.constitution.seed())?;
+            let seed = active.constitution.seed();
+            let recorder = evidence.recorder(settings.audit.request);
+            store.put_many(seed, |written| recorder.written(DAEMON, seed.iter().zip(written)))?;
         }
         Ok(Self { settings: Arc::new(settings), evidence, lock, store, active })
     }
@@ -191,7 +193,8 @@ impl Parts {
         let public_url = settings.http.public_url.as_ref().map_or(own_url.clone(), |url| url.as_str().to_owned());
 
         let deadline = settings.http.request_timeout;
-        let database = Database::start(store.clone(), database_threads(&settings));
+        let recorder = evidence.recorder(settings.audit.request);
+        let database = Database::start(store.clone(), recorder, database_threads(&settings));
         let database = Mailbox::new(database, deadline);
         let entities = ApplicationCache::start(
             database.clone(),

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::body;
+use super::decide::CALLER;
 use super::entity_body;
 use super::front::Front;
 use super::page::Limit;
@@ -47,7 +48,7 @@ pub async fn put(
     let body: Json = body::json(&request, payload, front.bounds()).await?;
     let entity = entity_body::named(&body, &uid)?;
     check(&front.shared.in_force.get().constitution, std::slice::from_ref(&entity), |_| String::new())?;
-    let written = front.shared.database.ask(PutEntity { entity: entity.clone(), precondition }).await?;
+    let written = front.shared.database.ask(PutEntity { entity: entity.clone(), precondition, caller: CALLER }).await?;
     let mut response = if written.created { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(response.insert_header((header::ETAG, etag(written.version))).json(&entity))
 }
@@ -59,7 +60,7 @@ pub async fn remove(
     front: Data<Front>,
 ) -> Result<HttpResponse, Problem> {
     let precondition = precondition(request.headers())?;
-    front.shared.database.ask(RemoveEntity { uid: uid(path)?, precondition }).await?;
+    front.shared.database.ask(RemoveEntity { uid: uid(path)?, precondition, caller: CALLER }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -80,7 +81,7 @@ pub async fn put_batch(request: HttpRequest, payload: Payload, front: Data<Front
     let entities = entity_body::many(&body)?;
     check(&front.shared.in_force.get().constitution, &entities, |nth| format!("/{nth}"))?;
     let uids: Vec<EntityUid> = entities.iter().map(|entity| entity.uid.clone()).collect();
-    let written = front.shared.database.ask(PutEntities(entities)).await?;
+    let written = front.shared.database.ask(PutEntities { entities, caller: CALLER }).await?;
     let items = uids
         .iter()
         .zip(&written)

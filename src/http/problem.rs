@@ -187,7 +187,7 @@ impl From<StoreError> for Problem {
             StoreError::Stale { .. } | StoreError::Exists(_) => Self::new(&STALE, error.to_string()),
             StoreError::Twice(_) => Self::fault("", error.to_string()),
             StoreError::Cursor => Self::fault("/cursor", "is not one that this list gave"),
-            StoreError::Late => Self::new(&UNAVAILABLE, error.to_string()),
+            StoreError::Late | StoreError::Unrecorded(_) => Self::new(&UNAVAILABLE, error.to_string()),
             StoreError::Busy(_) => Self::logged(&UNAVAILABLE, "the database is busy", &error),
             StoreError::Damaged { .. }
             | StoreError::DamagedEntity { .. }

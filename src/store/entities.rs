@@ -131,20 +131,33 @@ pub fn types(conn: &mut Connection) -> Result<Vec<SmolStr>, StoreError> {
 
 /// Stores an entity, in place of one of the same name.
 ///
-/// [`StoreError::Stale`] or [`StoreError::Exists`] where the precondition does not hold.
-pub fn put(conn: &mut Connection, entity: &Entity, precondition: Precondition) -> Result<Written, StoreError> {
+/// [`StoreError::Stale`] or [`StoreError::Exists`] where the precondition does not hold. `record` comes last before the
+/// commit: where it fails, nothing is stored.
+pub fn put(
+    conn: &mut Connection,
+    entity: &Entity,
+    precondition: Precondition,
+    record: impl FnOnce(&Written) -> Result<(), StoreError>,
+) -> Result<Written, StoreError> {
     write(conn, |conn| {
         let newest = advance(conn, 1)?;
         let stored = version(conn, &entity.uid)?;
         precondition.check(&entity.uid, stored)?;
-        store(conn, entity, stored, newest + 1)
+        let written = store(conn, entity, stored, newest + 1)?;
+        record(&written)?;
+        Ok(written)
     })
 }
 
 /// Stores many entities in one transaction: all of them or none. Answers in the order given.
 ///
-/// [`StoreError::Twice`] where two of them have one name.
-pub fn put_many(conn: &mut Connection, batch: &[Entity]) -> Result<Vec<Written>, StoreError> {
+/// [`StoreError::Twice`] where two of them have one name. `record` comes last before the commit: where it fails, nothing
+/// is stored.
+pub fn put_many(
+    conn: &mut Connection,
+    batch: &[Entity],
+    record: impl FnOnce(&[Written]) -> Result<(), StoreError>,
+) -> Result<Vec<Written>, StoreError> {
     write(conn, |conn| {
         let newest = advance(conn, i64::try_from(batch.len()).map_err(StoreError::unavailable)?)?;
         let versions = (newest + 1..).zip(batch);
@@ -155,12 +168,20 @@ pub fn put_many(conn: &mut Connection, batch: &[Entity]) -> Result<Vec<Written>,
             }
             store(conn, entity, stored, next)
         });
-        written.collect()
+        let written = written.collect::<Result<Vec<_>, _>>()?;
+        record(&written)?;
+        Ok(written)
     })
 }
 
-/// Removes an entity. [`StoreError::Missing`] where there is none, whatever the precondition.
-pub fn remove(conn: &mut Connection, uid: &EntityUid, precondition: Precondition) -> Result<(), StoreError> {
+/// Removes an entity. [`StoreError::Missing`] where there is none, whatever the precondition. `record` comes last before
+/// the commit: where it fails, nothing is removed.
+pub fn remove(
+    conn: &mut Connection,
+    uid: &EntityUid,
+    precondition: Precondition,
+    record: impl FnOnce() -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     write(conn, |conn| {
         // Also takes the lock that keeps the version from changing before the row is removed.
         advance(conn, 1)?;
@@ -170,7 +191,7 @@ pub fn remove(conn: &mut Connection, uid: &EntityUid, precondition: Precondition
         }
         precondition.check(uid, stored)?;
         diesel::delete(entities::table.find((uid.kind.as_str(), uid.id.as_str()))).execute(conn)?;
-        Ok(())
+        record()
     })
 }
 

@@ -38,6 +38,9 @@ pub enum StoreError {
     /// No connection came free in time, or another writer held the database for too long. Nothing was written.
     #[error("the database is busy: {0}")]
     Busy(String),
+    /// The change cannot be recorded. It was not made.
+    #[error("the change cannot be recorded: {0}")]
+    Unrecorded(Cause),
     /// The answer did not come before the deadline of the one who asked. A write may still have been made.
     #[error("the database did not answer in time")]
     Late,

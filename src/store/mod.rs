@@ -95,18 +95,32 @@ impl Store {
     }
 
     /// Stores an entity; see [`entities::put`].
-    pub fn put(&self, entity: &Entity, precondition: Precondition) -> Result<Written, StoreError> {
-        self.write([&entity.uid], |conn| entities::put(conn, entity, precondition))
+    pub fn put(
+        &self,
+        entity: &Entity,
+        precondition: Precondition,
+        record: impl FnOnce(&Written) -> Result<(), StoreError>,
+    ) -> Result<Written, StoreError> {
+        self.write([&entity.uid], |conn| entities::put(conn, entity, precondition, record))
     }
 
     /// Stores many entities, all of them or none; see [`entities::put_many`].
-    pub fn put_many(&self, batch: &[Entity]) -> Result<Vec<Written>, StoreError> {
-        self.write(batch.iter().map(|entity| &entity.uid), |conn| entities::put_many(conn, batch))
+    pub fn put_many(
+        &self,
+        batch: &[Entity],
+        record: impl FnOnce(&[Written]) -> Result<(), StoreError>,
+    ) -> Result<Vec<Written>, StoreError> {
+        self.write(batch.iter().map(|entity| &entity.uid), |conn| entities::put_many(conn, batch, record))
     }
 
     /// Removes an entity; see [`entities::remove`].
-    pub fn remove(&self, uid: &EntityUid, precondition: Precondition) -> Result<(), StoreError> {
-        self.write([uid], |conn| entities::remove(conn, uid, precondition))
+    pub fn remove(
+        &self,
+        uid: &EntityUid,
+        precondition: Precondition,
+        record: impl FnOnce() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.write([uid], |conn| entities::remove(conn, uid, precondition, record))
     }
 
     fn write<'a, T>(

@@ -8,13 +8,17 @@ use std::time::Duration;
 use acgs::actors::Mailbox;
 use acgs::actors::active::Active;
 use acgs::actors::application_cache::ApplicationCache;
+use acgs::actors::committer::Committer;
 use acgs::actors::database::{Database, PutEntities, PutEntity, RemoveEntity};
-use acgs::actors::registry::{Register, Registry};
+use acgs::actors::entity_recorder::EntityRecorder;
+use acgs::actors::journal::Journal;
+use acgs::actors::registry::{Books, Register, Registry};
 use acgs::actors::request_cache::RequestCache;
 use acgs::actors::validator::{Decide, Decided, Validator};
 use acgs::constitution::Constitution;
 use acgs::domain::Evaluation;
-use acgs::settings::Settings;
+use acgs::ledger::{DiskStorage, Ledger, Options};
+use acgs::settings::{Durability, RequestRecord, Settings};
 use acgs::store::{Precondition, Store, StoreError, StoreOptions};
 use actix::{Actor, Addr, Arbiter};
 
@@ -50,7 +54,7 @@ impl Workers {
         let settings =
             [("ACGS_CONSTITUTION__PATH".to_owned(), path), ("ACGS_CONSTITUTION__EXPECTED_HASH".into(), String::new())];
         let settings = Settings::load(folder.path(), None, settings.into_iter()).unwrap().settings;
-        let active = Active::load(&settings.constitution).unwrap();
+        let (active, _) = Active::load(&settings.constitution).unwrap();
         let store = Store::open(&StoreOptions {
             path: folder.path().join("acgs.db"),
             max_connections: NonZeroU32::new(2).unwrap(),
@@ -60,7 +64,13 @@ impl Workers {
             acquire_timeout: PATIENCE,
         });
         let store = store.unwrap();
-        let database = Mailbox::new(Database::start(store.clone(), NonZeroUsize::new(2).unwrap()), PATIENCE);
+        let storage = DiskStorage::create(folder.path().join("audit")).unwrap();
+        let (ledger, _) = Ledger::open(storage.clone(), Options::default()).unwrap();
+        let committer = Committer::start(ledger, storage, Durability::Durable, Duration::ZERO, 1_000).unwrap();
+        let journal = Journal::new(committer.queue());
+        let recorder = EntityRecorder::new(journal.clone(), RequestRecord::Full);
+        let database = Database::start(store.clone(), recorder, NonZeroUsize::new(2).unwrap());
+        let database = Mailbox::new(database, PATIENCE);
         let entities = ApplicationCache::start(
             database.clone(),
             PATIENCE,
@@ -70,7 +80,8 @@ impl Workers {
             store.types().clone(),
         );
         let constitution = Arc::clone(&active.constitution);
-        let registry = Registry::new(settings.constitution, active);
+        let books = Books { kept: folder.path().join("constitutions"), journal };
+        let registry = Registry::new(settings.constitution, active, books);
         let in_force = registry.in_force();
         let registry = registry.start();
         let arbiters: Vec<Arbiter> = (0..count).map(|_| Arbiter::new()).collect();
@@ -94,13 +105,13 @@ impl Workers {
         match write {
             Write::Put(entities) => match &**entities {
                 [entity] => {
-                    let put = PutEntity { entity: entity.clone(), precondition: Precondition::Any };
+                    let put = PutEntity { entity: entity.clone(), precondition: Precondition::Any, caller: "test" };
                     self.database.ask(put).await.unwrap();
                 }
-                _ => drop(self.database.ask(PutEntities(entities.clone())).await.unwrap()),
+                _ => drop(self.database.ask(PutEntities { entities: entities.clone(), caller: "test" }).await.unwrap()),
             },
             Write::Remove(uid) => {
-                let remove = RemoveEntity { uid: uid.clone(), precondition: Precondition::Any };
+                let remove = RemoveEntity { uid: uid.clone(), precondition: Precondition::Any, caller: "test" };
                 match self.database.ask(remove).await {
                     Ok(()) | Err(StoreError::Missing(_)) => {}
                     Err(error) => panic!("{error}"),

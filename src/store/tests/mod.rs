@@ -49,7 +49,7 @@ fn closed_database() -> (TempDir, PathBuf, Vec<Entity>) {
     let path = folder.path().join("acgs.db");
     let entities = (0..40).map(|n| user(&format!("user-{n:02}"), n)).collect::<Vec<_>>();
     let mut conn = open(&path, Duration::from_secs(10)).unwrap();
-    super::entities::put_many(&mut conn, &entities).unwrap();
+    super::entities::put_many(&mut conn, &entities, |_| Ok(())).unwrap();
     (folder, path, entities)
 }
 

@@ -14,7 +14,7 @@ fn refusal(path: &Path) -> String {
 #[test]
 fn a_new_database_can_be_read_by_its_owner_only() {
     let stored = Stored::new();
-    stored.store.put(&user("ann", 1), Precondition::Any).unwrap();
+    stored.store.put(&user("ann", 1), Precondition::Any, |_| Ok(())).unwrap();
     for suffix in ["", "-wal", "-shm"] {
         let file = format!("{}{suffix}", stored.options.path.display());
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
@@ -150,7 +150,7 @@ fn a_start_that_ended_before_its_tables_were_made_is_gone_on_with() {
     let path = folder.path().join("acgs.db");
     Connection::establish(path.to_str().unwrap()).unwrap().batch_execute("PRAGMA journal_mode = WAL").unwrap();
     let store = Store::open(&options(&path)).unwrap();
-    store.put(&user("ann", 1), Precondition::Any).unwrap();
+    store.put(&user("ann", 1), Precondition::Any, |_| Ok(())).unwrap();
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn a_database_that_another_writes_to_is_opened_without_waiting() {
 fn damage_that_shows_only_when_it_is_read_is_told_with_the_file() {
     let stored = Stored::new();
     let path = &stored.options.path;
-    stored.store.put_many(&(0..40).map(|n| user(&format!("{n}"), n)).collect::<Vec<_>>()).unwrap();
+    stored.store.put_many(&(0..40).map(|n| user(&format!("{n}"), n)).collect::<Vec<_>>(), |_| Ok(())).unwrap();
     stored.connection().batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     let store = Store::open(&stored.options).unwrap();
     let mut bytes = fs::read(path).unwrap();
@@ -189,7 +189,7 @@ fn damage_that_shows_only_when_it_is_read_is_told_with_the_file() {
         assert_eq!(store.find(&uid("1")).unwrap_err().to_string(), said);
         assert_eq!(store.find_many(&[uid("1"), uid("2")]).unwrap_err().to_string(), said);
         assert_eq!(store.list("User", None, NonZeroU16::MIN).unwrap_err().to_string(), said);
-        assert_eq!(store.put(&user("1", 2), Precondition::Any).unwrap_err().to_string(), said);
-        assert_eq!(store.remove(&uid("1"), Precondition::Any).unwrap_err().to_string(), said);
+        assert_eq!(store.put(&user("1", 2), Precondition::Any, |_| Ok(())).unwrap_err().to_string(), said);
+        assert_eq!(store.remove(&uid("1"), Precondition::Any, || Ok(())).unwrap_err().to_string(), said);
     }
 }
