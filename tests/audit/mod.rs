@@ -149,7 +149,7 @@ pub fn kill_under_load(setup: &Setup, clients: u64) -> Vec<Answered> {
     let stories = clients.end();
     let refused: Vec<_> = stories.iter().flat_map(|story| &story.refused).collect();
     assert!(refused.is_empty(), "{refused:?}");
-    assert!(stories.iter().all(|story| story.cut), "the kill came when nobody asked");
+    assert!(stories.iter().any(|story| story.cut), "the kill came when nobody asked");
     stories.into_iter().flat_map(|story| story.answered).collect()
 }
 
@@ -192,6 +192,11 @@ impl Exported {
             assert!(before.is_none(), "recorded twice: {record}");
         }
         Self { records, places }
+    }
+
+    /// How many of the records are decisions.
+    pub fn decisions(&self) -> usize {
+        self.records.iter().filter(|record| record["kind"] == "decision").count()
     }
 
     /// Where the decision of that id is.
