@@ -12,7 +12,7 @@ const LAYERS: [&[&str]; 8] = [
     &["cli"],
     &["daemon"],
     &["http"],
-    &["actors"],
+    &["actors", "replay"],
     &["constitution", "auth", "ledger", "store", "logging"],
     &["settings"],
     &["domain"],

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 
-use crate::constitution::{Bundle, Constitution, Faults};
+use crate::constitution::{Bundle, Constitution, Faults, deny_claim};
 use crate::domain::{ConstitutionDigest, ConstitutionalHash, Evaluation, Verdict};
 use crate::settings::{self, HashEnforcement, RequestProperties};
 
@@ -41,7 +41,7 @@ impl Active {
     /// The verdict on what the caller believes to be in force, where that is wrong.
     #[must_use]
     pub fn deny_claim(&self, evaluation: &Evaluation) -> Option<Verdict> {
-        self.constitution.deny_claim(self.hash_enforcement, &evaluation.claims)
+        deny_claim(self.constitution.hash(), self.hash_enforcement, &evaluation.claims)
     }
 
     /// Its hash and its digest.

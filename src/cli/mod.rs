@@ -3,6 +3,7 @@
 mod audit;
 mod check;
 mod constitution;
+mod key;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -68,6 +69,8 @@ enum Command {
     Constitution(constitution::Command),
     /// Look at the audit log.
     Audit(audit::Command),
+    /// Rotate keys.
+    Key(key::Command),
 }
 
 /// Runs the command line of this process.
@@ -85,6 +88,7 @@ pub fn run() -> ExitCode {
         Command::Migrate => finish(migrate(&source)),
         Command::Constitution(command) => constitution::run(&command, &source),
         Command::Audit(command) => audit::run(&command, &source),
+        Command::Key(command) => key::run(&command, &source),
     }
 }
 

@@ -1,21 +1,18 @@
 //! The constitution that a caller believes in, held against the one in force.
 
-use super::Constitution;
-use crate::domain::{Claims, Reason, Verdict};
+use crate::domain::{Claims, ConstitutionalHash, Reason, Verdict};
 use crate::settings::HashEnforcement;
 
-impl Constitution {
-    /// The verdict on a claim to another constitution than this one, or on none where one is demanded.
-    #[must_use]
-    pub fn deny_claim(&self, enforcement: HashEnforcement, claims: &Claims) -> Option<Verdict> {
-        let mut claims = [&claims.header, &claims.context].into_iter().flatten().peekable();
-        if claims.peek().is_none() && enforcement == HashEnforcement::Required {
-            let detail = "state the constitutional hash in `X-Constitutional-Hash` or `context.constitutional_hash`";
-            return Some(Verdict::deny(Reason::ConstitutionHashRequired, detail));
-        }
-        let wrong = claims.find(|claim| ***claim != *self.hash.as_str())?;
-        let stated: String = wrong.chars().take(64).collect();
-        let detail = format!("the constitution in force is `{}`, not `{stated}`", self.hash);
-        Some(Verdict::deny(Reason::ConstitutionMismatch, detail))
+/// The verdict on a claim to another constitution than the one with this hash, or on none where one is demanded.
+#[must_use]
+pub fn deny_claim(hash: ConstitutionalHash, enforcement: HashEnforcement, claims: &Claims) -> Option<Verdict> {
+    let mut claims = [&claims.header, &claims.context].into_iter().flatten().peekable();
+    if claims.peek().is_none() && enforcement == HashEnforcement::Required {
+        let detail = "state the constitutional hash in `X-Constitutional-Hash` or `context.constitutional_hash`";
+        return Some(Verdict::deny(Reason::ConstitutionHashRequired, detail));
     }
+    let wrong = claims.find(|claim| ***claim != *hash.as_str())?;
+    let stated: String = wrong.chars().take(64).collect();
+    let detail = format!("the constitution in force is `{hash}`, not `{stated}`");
+    Some(Verdict::deny(Reason::ConstitutionMismatch, detail))
 }

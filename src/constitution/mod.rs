@@ -32,6 +32,7 @@ use cedar_policy::{Effect, Schema};
 
 pub use bundle::{Bundle, Source};
 pub use cases::{Case, CaseOutcome, Coverage};
+pub use claims::deny_claim;
 pub use facts::{Facts, Gathering, MAX_ENTITIES};
 pub use fault::{Fault, Faults};
 pub use kept::kept;

@@ -100,10 +100,11 @@ impl Batch {
 
 /// The bytes at hand are no records in payload form.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct NoRecord;
+pub struct NoRecord;
 
 /// Reads records in payload form, one after the other.
-pub(super) struct Payload<'b>(pub(super) &'b [u8]);
+#[derive(Debug)]
+pub struct Payload<'b>(pub &'b [u8]);
 
 impl<'b> Iterator for Payload<'b> {
     type Item = Result<&'b [u8], NoRecord>;

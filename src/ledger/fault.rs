@@ -136,6 +136,18 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    /// A fault of a log that is read from elsewhere.
+    #[must_use]
+    pub fn at(index: u64, place: &str, problem: Problem) -> Self {
+        Fault { index, segment: place.to_owned(), offset: 0, problem }.into()
+    }
+
+    /// Something that a log elsewhere gave and that no log gives.
+    #[must_use]
+    pub fn remote(index: u64, place: &str, what: &'static str) -> Self {
+        Self::at(index, place, Problem::Archive(what))
+    }
+
     /// For `map_err`: the disk's error, with what was tried.
     pub(super) fn disk(action: &'static str, name: &str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Disk { action, name: name.to_owned(), source }

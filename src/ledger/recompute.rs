@@ -7,18 +7,31 @@ use super::tile::{HEIGHT, LEVELS, TileKind, TileName, WIDTH};
 use super::tiles::TileReader;
 use super::tree::{Hash, Tree};
 
+/// Where tiles are that have to be those of the records.
+pub trait TileSource {
+    /// The hashes of a tile; [`LedgerError::NoTile`] where it is not there.
+    fn tile(&self, name: &TileName) -> Result<Vec<u8>, LedgerError>;
+}
+
+impl<S: Storage> TileSource for TileReader<'_, S> {
+    fn tile(&self, name: &TileName) -> Result<Vec<u8>, LedgerError> {
+        Self::tile(self, name)
+    }
+}
+
 /// The tree so far, and the claims that are still to be checked.
-pub(super) struct Recomputed<'s, S: Storage> {
+#[derive(Debug)]
+pub struct Recomputed<T> {
     tree: Tree,
     /// In the order of their sizes, from the first one not reached.
     checkpoints: Vec<Checkpoint>,
-    tiles: TileReader<'s, S>,
+    tiles: T,
     tiled: u64,
     levels: [Row; LEVELS as usize],
 }
 
 /// The newest tile of a level, as far as it goes.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 struct Row {
     index: u64,
     hashes: Vec<u8>,
@@ -30,15 +43,16 @@ pub(super) struct Mark {
     levels: [Row; LEVELS as usize],
 }
 
-impl<'s, S: Storage> Recomputed<'s, S> {
-    pub(super) fn new(storage: &'s S, checkpoints: &[Checkpoint], tiled: u64) -> Self {
+impl<T: TileSource> Recomputed<T> {
+    /// Begins with the empty tree. Claimed are the roots of checkpoints, and the tiles of the first `tiled` records.
+    pub fn new(checkpoints: &[Checkpoint], tiles: T, tiled: u64) -> Self {
         let mut checkpoints = checkpoints.to_vec();
         checkpoints.sort_by_key(|checkpoint| checkpoint.size);
-        let (tiles, levels) = (TileReader::new(storage, tiled), Default::default());
-        Self { tree: Tree::default(), checkpoints, tiles, tiled, levels }
+        Self { tree: Tree::default(), checkpoints, tiles, tiled, levels: Default::default() }
     }
 
-    pub(super) const fn tree(&self) -> &Tree {
+    /// The tree of the records so far.
+    pub const fn tree(&self) -> &Tree {
         &self.tree
     }
 
@@ -53,7 +67,7 @@ impl<'s, S: Storage> Recomputed<'s, S> {
     }
 
     /// Takes the next record; an error is a claim that does not hold.
-    pub(super) fn push(&mut self, record: &[u8]) -> Result<(), Problem> {
+    pub fn push(&mut self, record: &[u8]) -> Result<(), Problem> {
         let mut rows = std::mem::take(&mut self.levels);
         self.tree.grow(Hash::leaf(record), |height, hash| {
             if let Some(row) = rows.get_mut((height / HEIGHT) as usize).filter(|_| height.is_multiple_of(HEIGHT)) {
@@ -99,7 +113,7 @@ impl<'s, S: Storage> Recomputed<'s, S> {
     }
 
     /// The end of the log: a checkpoint of more records than there are is a fault.
-    pub(super) fn finish(&self) -> Result<(), LedgerError> {
+    pub fn finish(&self) -> Result<(), LedgerError> {
         let index = self.tree.size();
         match self.checkpoints.last() {
             Some(last) if index > 0 || last.size > 0 => {

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::checkpoint::Checkpoint;
+use super::evidence::open_checkpoint;
 use super::note::{Note, NoteError, VerifierKey};
 use super::proof::{MAX_PROOF, is_included};
 use super::tree::Hash;
@@ -27,11 +28,7 @@ pub struct InclusionProof {
 impl InclusionProof {
     /// Whether one of the keys signed a checkpoint of a log that has the record; answers that checkpoint.
     pub fn verify(&self, record: &[u8], keys: &[VerifierKey]) -> Result<Checkpoint, NoteError> {
-        let signers = self.note.verify(keys)?;
-        let checkpoint: Checkpoint = self.note.text().parse()?;
-        if !signers.iter().any(|key| key.name() == checkpoint.origin) {
-            return Err(NoteError::Form("the checkpoint is of another log than its signer's"));
-        }
+        let checkpoint = open_checkpoint(&self.note, keys)?;
         let leaf = Hash::leaf(record);
         match is_included(leaf, self.index, checkpoint.size, checkpoint.root, &self.path) {
             true => Ok(checkpoint),

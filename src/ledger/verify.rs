@@ -10,7 +10,11 @@ use super::records::records;
 use super::scan::{Cursor, Segment, Torn};
 use super::segment;
 use super::storage::Storage;
+use super::tiles::TileReader;
 use super::tree::Hash;
+
+/// A log's tree, and the claims about it.
+type Log<'s, S> = Recomputed<TileReader<'s, S>>;
 
 /// How often the end of the log is read again before it counts as it is. A running daemon may be writing just there.
 const READINGS: u32 = 3;
@@ -43,7 +47,7 @@ pub fn verify<S: Storage>(storage: &S) -> Result<Summary, LedgerError> {
 /// The same, and checks that the log has the root of every checkpoint, and the tiles of its first `tiled` records.
 pub fn verify_against<S: Storage>(storage: &S, checkpoints: &[Checkpoint], tiled: u64) -> Result<Summary, LedgerError> {
     let firsts = segment::list(storage)?;
-    let mut log = Recomputed::new(storage, checkpoints, tiled);
+    let mut log = Recomputed::new(checkpoints, TileReader::new(storage, tiled), tiled);
     let root = Hash::of(&[]);
     let mut summary = Summary { size: 0, frames: 0, segments: 0, archived: 0, root, torn: None };
     if let Some(first) = firsts.first().copied().filter(|first| *first > 0) {
@@ -82,7 +86,7 @@ pub fn verify_against<S: Storage>(storage: &S, checkpoints: &[Checkpoint], tiled
 }
 
 /// Reads the archive up to the first segment, and beyond as far as it goes.
-fn archived<S: Storage>(storage: &S, end: u64, log: &mut Recomputed<'_, S>) -> Result<(), LedgerError> {
+fn archived<S: Storage>(storage: &S, end: u64, log: &mut Log<'_, S>) -> Result<(), LedgerError> {
     let mut found = records(storage, 0..end);
     for index in 0..end {
         let fault = |problem| Fault { index, segment: format!("archive before {end}"), offset: 0, problem };
@@ -106,13 +110,13 @@ fn archived<S: Storage>(storage: &S, end: u64, log: &mut Recomputed<'_, S>) -> R
 fn read<S: Storage>(
     segment: &Segment<S::File>,
     cursor: &mut Cursor,
-    log: &mut Recomputed<'_, S>,
+    log: &mut Log<'_, S>,
 ) -> Result<Option<Torn>, LedgerError> {
     segment.scan(cursor, |_, frame| check(frame, log))
 }
 
 /// Whether the records of a frame, behind those before, have the tree that the frame says.
-fn check<S: Storage>(frame: &Frame<'_>, log: &mut Recomputed<'_, S>) -> Result<(), Problem> {
+fn check<S: Storage>(frame: &Frame<'_>, log: &mut Log<'_, S>) -> Result<(), Problem> {
     let before = log.mark();
     let mut pushed = Payload(frame.payload).try_for_each(|record| log.push(record.map_err(|_| Problem::Payload)?));
     if pushed.is_ok() && *log.tree() != frame.tip.tree {
@@ -126,7 +130,7 @@ fn check<S: Storage>(frame: &Frame<'_>, log: &mut Recomputed<'_, S>) -> Result<(
 fn read_end<S: Storage>(
     segment: &Segment<S::File>,
     cursor: &mut Cursor,
-    log: &mut Recomputed<'_, S>,
+    log: &mut Log<'_, S>,
 ) -> Result<Option<Torn>, LedgerError> {
     let mut readings = 0;
     loop {

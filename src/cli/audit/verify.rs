@@ -1,0 +1,82 @@
+//! `acgs audit verify`: of a data folder, or of a running daemon by its URL.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::super::{EXIT_IO, fail, print_fault, print_line};
+use super::{Data, remote};
+use crate::daemon::Source;
+use crate::ledger::{self, EvidenceError, Note, VerifierKey};
+
+/// What to verify, and against what.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    data: Data,
+    /// A checkpoint that was kept elsewhere, which the log has to continue. May be given several times.
+    #[arg(long, value_name = "CHECKPOINT")]
+    from: Vec<PathBuf>,
+    /// The log's public key, as `acgs audit vkey` prints it. May be given several times, after a rotation.
+    #[arg(long, value_name = "KEY", required = false)]
+    vkey: Vec<VerifierKey>,
+    /// Verify the log of a running daemon at this URL, from any machine.
+    #[arg(long, value_name = "URL", requires = "vkey", conflicts_with = "data")]
+    url: Option<String>,
+}
+
+impl Arguments {
+    pub(super) fn run(&self, source: &Source) -> Result<ExitCode, ExitCode> {
+        let kept = self.from.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(url) = &self.url {
+            return Ok(remote::verify(url.trim_end_matches('/'), &kept, &self.vkey));
+        }
+        Ok(local(&self.data.log(source)?, &kept, &self.vkey))
+    }
+}
+
+fn read(file: &Path) -> Result<Note, ExitCode> {
+    let text =
+        fs::read_to_string(file).map_err(|error| fail(&format!("cannot read `{}`: {error}", file.display()), EXIT_IO));
+    text?.parse().map_err(|error| fail(&format!("`{}` is no checkpoint: {error}", file.display()), 1))
+}
+
+fn local(log: &Path, kept: &[Note], trusted: &[VerifierKey]) -> ExitCode {
+    match ledger::audit(log, kept, trusted) {
+        Ok(audited) => {
+            let summary = audited.summary;
+            if let Some(torn) = &summary.torn {
+                print_fault(&format!(
+                    "note: `{}` ends at offset {} in an incomplete frame, as a crash in mid-write leaves one; the next start cuts it off",
+                    torn.segment, torn.offset
+                ));
+            }
+            match audited.checkpoint {
+                None => {
+                    print_fault(&"note: no checkpoint is stored, so nothing says whether the end of the log is whole")
+                }
+                Some(checkpoint) => print_line(&format!(
+                    "checkpoint of {} records by {}, and {} kept elsewhere",
+                    checkpoint.size,
+                    checkpoint.origin,
+                    kept.len()
+                )),
+            }
+            print_line(&format!(
+                "ok: {} records in {} frames and {} segments, root {}",
+                summary.size, summary.frames, summary.segments, summary.root
+            ));
+            ExitCode::SUCCESS
+        }
+        Err(error) if error.is_fault() => {
+            let what = match &error {
+                EvidenceError::Ledger(ledger::LedgerError::Corrupt(fault)) => fault.to_string(),
+                other => other.to_string(),
+            };
+            fail(&format!("the audit log in `{}` is corrupt: {what}", log.display()), 1)
+        }
+        Err(error) => fail(&format!("the audit log in `{}` cannot be read: {error}", log.display()), EXIT_IO),
+    }
+}

@@ -1,0 +1,84 @@
+//! A log with its keys and checkpoints: whether it is what was signed.
+
+use std::path::Path;
+
+use super::checkpoint::Checkpoint;
+use super::checkpoint_file::last_checkpoint;
+use super::fault::LedgerError;
+use super::keyring::{KeyError, public_keys};
+use super::note::{Note, NoteError, VerifierKey};
+use super::storage::DiskStorage;
+use super::verify::{Summary, verify_against};
+
+/// Why a log is not taken for what was signed.
+#[derive(Debug, thiserror::Error)]
+pub enum EvidenceError {
+    /// The records, their frames, tiles or roots are not what was written.
+    #[error("{0}")]
+    Ledger(#[from] LedgerError),
+    /// The public keys cannot be read.
+    #[error("{0}")]
+    Keys(#[from] KeyError),
+    /// The stored checkpoint is none of this log.
+    #[error("the stored checkpoint is not one of this log: {0}")]
+    Stored(NoteError),
+    /// A checkpoint that somebody kept is none of this log.
+    #[error("the given checkpoint is not one of this log: {0}")]
+    Foreign(NoteError),
+}
+
+impl EvidenceError {
+    /// Whether the log is not what was signed; else it could not be read.
+    #[must_use]
+    pub const fn is_fault(&self) -> bool {
+        match self {
+            Self::Ledger(LedgerError::Corrupt(_) | LedgerError::NoCheckpoint(_) | LedgerError::Gone(_)) => true,
+            Self::Ledger(_) | Self::Keys(_) => false,
+            Self::Stored(_) | Self::Foreign(_) => true,
+        }
+    }
+}
+
+/// What was found of a log without faults.
+#[derive(Debug)]
+pub struct Audited {
+    /// What it holds.
+    pub summary: Summary,
+    /// The stored checkpoint; none where none was signed yet.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// Checks the log in a folder: all that [`verify_against`] does, against the stored checkpoint and against others that
+/// were kept elsewhere.
+///
+/// Those must be signed by one of the `trusted` keys or, where there are none, by one of the log's own.
+pub fn audit(folder: &Path, kept: &[Note], trusted: &[VerifierKey]) -> Result<Audited, EvidenceError> {
+    let storage = DiskStorage::at(folder);
+    let keys = public_keys(folder)?;
+    let stored = last_checkpoint(&storage)?;
+    let stored = stored.map(|note| open_checkpoint(&note, &keys).map_err(EvidenceError::Stored)).transpose()?;
+    let trusted = if trusted.is_empty() { &keys } else { trusted };
+    let mut checkpoints = Vec::new();
+    for note in kept {
+        let checkpoint = open_checkpoint(note, trusted).map_err(EvidenceError::Foreign)?;
+        if stored.as_ref().is_some_and(|stored| stored.origin != checkpoint.origin) {
+            return Err(EvidenceError::Foreign(NoteError::Form("it is of another log")));
+        }
+        checkpoints.push(checkpoint);
+    }
+    checkpoints.extend(stored.clone());
+    let tiled = stored.as_ref().map_or(0, |stored| stored.size);
+    let summary = verify_against(&storage, &checkpoints, tiled)?;
+    Ok(Audited { summary, checkpoint: stored })
+}
+
+/// The checkpoint of a note that one of the keys signed, in its own name.
+pub fn open_checkpoint(note: &Note, keys: &[VerifierKey]) -> Result<Checkpoint, NoteError> {
+    let signers = note.verify(keys)?;
+    let checkpoint: Checkpoint = note.text().parse()?;
+    if signers.iter().any(|key| key.name() == checkpoint.origin) {
+        Ok(checkpoint)
+    } else {
+        Err(NoteError::Form("its origin is not the name of its signer"))
+    }
+}
