@@ -113,6 +113,19 @@ pub(super) fn checkpoint(conn: &mut Connection) -> QueryResult<()> {
     conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE);")
 }
 
+/// Puts everything committed so far on stable storage, for connections that do not sync each commit.
+///
+/// [`StoreError::Busy`] where a reader of something older was in the way for longer than the busy timeout.
+pub(super) fn sync(conn: &mut Connection) -> Result<(), StoreError> {
+    #[derive(QueryableByName)]
+    struct Progress {
+        #[diesel(sql_type = BigInt)]
+        busy: i64,
+    }
+    let progress = sql_query("PRAGMA wal_checkpoint(FULL)").get_result::<Progress>(conn)?;
+    if progress.busy == 0 { Ok(()) } else { Err(StoreError::Busy("the write-ahead log is still read".to_owned())) }
+}
+
 /// Reads the whole database and says the first thing that is wrong with it. Takes seconds where it is large.
 pub fn check(conn: &mut Connection) -> Result<(), StoreError> {
     #[derive(QueryableByName)]

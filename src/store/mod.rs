@@ -1,8 +1,9 @@
 //! What the daemon stores. One file a table; queries are plain functions over a connection.
 //!
 //! [`Store`] is how the rest of the daemon gets at the entities: it has the pool, and it keeps the order that makes
-//! caches safe.
+//! caches safe. [`audit::AuditStore`] has, in a file of its own, what of the audit log can be searched.
 
+pub mod audit;
 mod connection;
 mod cursor;
 pub mod entities;
