@@ -1,5 +1,6 @@
 //! The copy of the audit log over a real SQLite file.
 
+mod figures;
 mod opening;
 mod plans;
 mod searching;
