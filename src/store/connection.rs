@@ -1,4 +1,4 @@
-//! One connection: the only place that knows which database it is.
+//! One connection: the only place that knows how SQLite is set up.
 
 use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
@@ -13,6 +13,7 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryResult, sql_query};
 
 use super::error::StoreError;
+use super::kind::Kind;
 use super::migrations;
 
 /// A connection to the database.
@@ -22,10 +23,10 @@ pub type Connection = SqliteConnection;
 ///
 /// It takes the one writer's place at its start and waits for it, up to the connection's busy timeout. Begun as a
 /// reader it could find later that another wrote meanwhile, and would have to be run again.
-pub(super) fn write<T>(
+pub(super) fn write<T, E: From<diesel::result::Error>>(
     conn: &mut Connection,
-    job: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
+    job: impl FnOnce(&mut Connection) -> Result<T, E>,
+) -> Result<T, E> {
     conn.immediate_transaction(job)
 }
 
@@ -41,26 +42,24 @@ pub(super) fn read<T>(
 /// damage shows when the damaged page is read.
 const CHECKED_AT_OPEN: u64 = 8 * 1024 * 1024;
 
-/// "ACGS", as the first migration writes it.
-const APPLICATION: i64 = 0x4143_4753;
-
 /// Opens the database file, makes it where there is none, and brings it up to date.
 ///
 /// The folder must be there. A new file is readable by its owner only. A file that is damaged, another
-/// application's or of a newer version is refused as it is: nothing is written to it.
-pub fn open(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
-    let opened = connect(path, busy_timeout).and_then(|mut conn| migrations::run(&mut conn, path).map(|_| conn));
+/// application's, another kind's or of a newer version is refused as it is: nothing is written to it.
+pub(super) fn open(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
+    let opened = connect(kind, path, busy_timeout);
+    let opened = opened.and_then(|mut conn| migrations::run(kind, &mut conn, path).map(|_| conn));
     opened.map_err(|error| error.at(path))
 }
 
 /// Brings the database up to date as [`open`] does, and answers how many migrations it lacked.
-pub fn migrate(path: &Path, busy_timeout: Duration) -> Result<usize, StoreError> {
-    let migrated = connect(path, busy_timeout).and_then(|mut conn| migrations::run(&mut conn, path));
+pub(super) fn migrate(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<usize, StoreError> {
+    let migrated = connect(kind, path, busy_timeout).and_then(|mut conn| migrations::run(kind, &mut conn, path));
     migrated.map_err(|error| error.at(path))
 }
 
 /// Looks whether [`open`] would take the file, without changing anything. A file that is not there yet is fine.
-pub fn inspect(path: &Path, busy_timeout: Duration) -> Result<(), StoreError> {
+pub(super) fn inspect(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<(), StoreError> {
     if !path.exists() {
         return Ok(());
     }
@@ -68,20 +67,20 @@ pub fn inspect(path: &Path, busy_timeout: Duration) -> Result<(), StoreError> {
         let name = url(path)?.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
         let mut conn = Connection::establish(&format!("file:{name}?mode=ro"))?;
         conn.batch_execute(&format!("PRAGMA busy_timeout = {};", busy_timeout.as_millis()))?;
-        verify(&mut conn, size)?;
-        migrations::is_behind(&mut conn, path).map(|_| ())
+        verify(kind, &mut conn, size)?;
+        migrations::is_behind(kind, &mut conn, path).map(|_| ())
     });
     inspected.map_err(|error| error.at(path))
 }
 
-fn connect(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
+fn connect(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
     let size = create_or_measure(path)?;
     let mut conn = Connection::establish(&url(path)?)?;
     conn.batch_execute(&format!("PRAGMA busy_timeout = {};", busy_timeout.as_millis()))?;
     if size > 0 {
-        verify(&mut conn, size)?;
+        verify(kind, &mut conn, size)?;
     }
-    configure(&mut conn, busy_timeout)?;
+    configure(&mut conn, kind.single, busy_timeout)?;
     Ok(conn)
 }
 
@@ -91,19 +90,18 @@ pub(super) fn url(path: &Path) -> Result<String, StoreError> {
     path.into_os_string().into_string().map_err(|_| StoreError::unavailable("its path is not UTF-8"))
 }
 
-/// Sets what SQLite keeps per connection.
+/// Sets what SQLite keeps per connection: what holds for all databases, and the `pragmas` of this one, which come before
+/// anything that makes the file.
 ///
-/// `synchronous = FULL`: a write that was answered must outlast a power failure, since it may be what takes a right
-/// away. `cell_size_check` finds damaged pages sooner. A connection caches at most 1 MiB, because the pool may have 50.
-pub(super) fn configure(conn: &mut Connection, busy_timeout: Duration) -> QueryResult<()> {
+/// `cell_size_check` finds damaged pages sooner.
+pub(super) fn configure(conn: &mut Connection, pragmas: &str, busy_timeout: Duration) -> QueryResult<()> {
     conn.batch_execute(&format!(
         "PRAGMA busy_timeout = {};
+         {pragmas}
          PRAGMA journal_mode = WAL;
-         PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
          PRAGMA trusted_schema = OFF;
-         PRAGMA cell_size_check = ON;
-         PRAGMA cache_size = -1024;",
+         PRAGMA cell_size_check = ON;",
         busy_timeout.as_millis()
     ))
 }
@@ -113,6 +111,19 @@ pub(super) fn configure(conn: &mut Connection, busy_timeout: Duration) -> QueryR
 /// Readers and writers go on; where they are in the way, part of the log stays.
 pub(super) fn checkpoint(conn: &mut Connection) -> QueryResult<()> {
     conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE);")
+}
+
+/// Puts everything committed so far on stable storage, for connections that do not sync each commit.
+///
+/// [`StoreError::Busy`] where a reader of something older was in the way for longer than the busy timeout.
+pub(super) fn sync(conn: &mut Connection) -> Result<(), StoreError> {
+    #[derive(QueryableByName)]
+    struct Progress {
+        #[diesel(sql_type = BigInt)]
+        busy: i64,
+    }
+    let progress = sql_query("PRAGMA wal_checkpoint(FULL)").get_result::<Progress>(conn)?;
+    if progress.busy == 0 { Ok(()) } else { Err(StoreError::Busy("the write-ahead log is still read".to_owned())) }
 }
 
 /// Reads the whole database and says the first thing that is wrong with it. Takes seconds where it is large.
@@ -171,8 +182,8 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Refuses a database that is another application's or that is damaged, as far as can be seen at little cost.
-fn verify(conn: &mut Connection, size: u64) -> Result<(), StoreError> {
+/// Refuses a database that is another application's or another kind's, or that is damaged, as far as can be seen at little cost.
+fn verify(kind: &Kind, conn: &mut Connection, size: u64) -> Result<(), StoreError> {
     #[derive(QueryableByName)]
     struct Header {
         #[diesel(sql_type = BigInt)]
@@ -185,8 +196,8 @@ fn verify(conn: &mut Connection, size: u64) -> Result<(), StoreError> {
     let header = sql_query(header).get_result::<Header>(conn)?;
     // A start that ended before its first migration leaves a file without tables.
     let is_new = header.application == 0 && header.tables == 0;
-    if header.application != APPLICATION && !is_new {
-        return Err(StoreError::damaged("it is not a database of acgs"));
+    if header.application != kind.application && !is_new {
+        return Err(StoreError::damaged(format!("it is not {}", kind.name)));
     }
     if size <= CHECKED_AT_OPEN { check(conn) } else { Ok(()) }
 }

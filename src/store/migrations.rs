@@ -4,28 +4,27 @@ use std::path::Path;
 
 use diesel::migration::{Migration, MigrationSource, MigrationVersion};
 use diesel::sqlite::Sqlite;
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use diesel_migrations::MigrationHarness;
 
 use super::connection::{Connection, write};
 use super::error::{Cause, StoreError};
-
-pub(super) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+use super::kind::Kind;
 
 /// Runs the migrations that the database does not have yet: all of them or none. Answers how many there were.
 ///
 /// [`StoreError::Newer`] where it has one that is unknown here; the database is left as it is then.
-pub(super) fn run(conn: &mut Connection, path: &Path) -> Result<usize, StoreError> {
+pub(super) fn run(kind: &Kind, conn: &mut Connection, path: &Path) -> Result<usize, StoreError> {
     // A database that is up to date is opened without waiting for those who write to it.
-    if !is_behind(conn, path)? {
+    if !is_behind(kind, conn, path)? {
         return Ok(0);
     }
     // One transaction, so that two starts at once cannot both run the same migration.
-    write(conn, |conn| Ok(conn.run_pending_migrations(MIGRATIONS).map_err(failed)?.len()))
+    write(conn, |conn| Ok(conn.run_pending_migrations((kind.migrations)()).map_err(failed)?.len()))
 }
 
 /// Whether there are migrations to run.
-pub(super) fn is_behind(conn: &mut Connection, path: &Path) -> Result<bool, StoreError> {
-    let known = MigrationSource::<Sqlite>::migrations(&MIGRATIONS).map_err(failed)?;
+pub(super) fn is_behind(kind: &Kind, conn: &mut Connection, path: &Path) -> Result<bool, StoreError> {
+    let known = MigrationSource::<Sqlite>::migrations(&(kind.migrations)()).map_err(failed)?;
     let applied = conn.applied_migrations().map_err(failed)?;
     match applied.iter().filter(|version| !is_known(&known, version)).min() {
         Some(unknown) => Err(StoreError::Newer { path: path.to_owned(), migration: unknown.to_string() }),

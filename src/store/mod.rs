@@ -1,11 +1,14 @@
-//! What the daemon stores: entities now. One file a table; queries are plain functions over a connection.
+//! What the daemon stores. One file a table; queries are plain functions over a connection.
 //!
-//! [`Store`] is how the rest of the daemon gets at them: it has the pool, and it keeps the order that makes caches safe.
+//! [`Store`] is how the rest of the daemon gets at the entities: it has the pool, and it keeps the order that makes
+//! caches safe. [`audit::AuditStore`] has, in a file of its own, what of the audit log can be searched.
 
+pub mod audit;
 mod connection;
 mod cursor;
 pub mod entities;
 mod error;
+mod kind;
 mod lock;
 mod migrations;
 mod pool;
@@ -18,8 +21,9 @@ mod versions;
 use std::num::NonZeroU16;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-pub use connection::{Connection, check, inspect, migrate, open};
+pub use connection::{Connection, check};
 pub use cursor::Cursor;
 pub use entities::{Page, Precondition, StoredEntity, Written};
 pub use error::{Cause, StoreError};
@@ -29,7 +33,26 @@ pub use stored_types::StoredTypes;
 pub use versions::{Slot, Stamp, Versions};
 
 use crate::domain::{Entity, EntityUid};
+use kind::ENTITIES;
 use pool::Pool;
+
+/// Opens the database of the entities, makes it where there is none, and brings it up to date.
+///
+/// The folder must be there. A new file is readable by its owner only. A file that is damaged, another
+/// application's, the audit log's or of a newer version is refused as it is: nothing is written to it.
+pub fn open(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
+    connection::open(&ENTITIES, path, busy_timeout)
+}
+
+/// Brings the database up to date as [`open`] does, and answers how many migrations it lacked.
+pub fn migrate(path: &Path, busy_timeout: Duration) -> Result<usize, StoreError> {
+    connection::migrate(&ENTITIES, path, busy_timeout)
+}
+
+/// Looks whether [`open`] would take the file, without changing anything. A file that is not there yet is fine.
+pub fn inspect(path: &Path, busy_timeout: Duration) -> Result<(), StoreError> {
+    connection::inspect(&ENTITIES, path, busy_timeout)
+}
 
 /// The open store; shared by all clones. Its functions block, so they are called from threads that may.
 ///
@@ -52,7 +75,7 @@ impl Store {
         types.insert(&stored.map_err(|error| error.at(&options.path))?);
         // After the migrations of a first start: a database file that lost its log is then still known for what it is.
         connection::checkpoint(&mut conn).map_err(|error| StoreError::from(error).at(&options.path))?;
-        let pool = Pool::open(options).map_err(|error| error.at(&options.path))?;
+        let pool = Pool::open(&ENTITIES, options).map_err(|error| error.at(&options.path))?;
         Ok(Self { path: options.path.as_path().into(), pool, versions: Versions::new(), types })
     }
 

@@ -8,6 +8,7 @@ use diesel::r2d2::{self, ConnectionManager, CustomizeConnection};
 
 use super::connection::{self, Connection};
 use super::error::{self, StoreError};
+use super::kind::Kind;
 
 /// Where the database is and how many connections it gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub(super) struct Pool {
 
 impl Pool {
     /// Opens the first connections to a database that is there and up to date.
-    pub(super) fn open(options: &StoreOptions) -> Result<Self, StoreError> {
+    pub(super) fn open(kind: &Kind, options: &StoreOptions) -> Result<Self, StoreError> {
         let acquire_timeout = options.acquire_timeout.max(Duration::from_millis(1));
         let max = options.max_connections.get();
         let connections = r2d2::Pool::builder()
@@ -44,7 +45,7 @@ impl Pool {
             .test_on_check_out(options.pre_ping)
             .max_lifetime(Some(options.recycle.max(Duration::from_secs(1))))
             .connection_timeout(acquire_timeout)
-            .connection_customizer(Box::new(Configure { busy_timeout: acquire_timeout }))
+            .connection_customizer(Box::new(Configure { pragmas: kind.pooled, busy_timeout: acquire_timeout }))
             .error_handler(Box::new(Warn))
             .build(ConnectionManager::new(connection::url(&options.path)?))
             .map_err(|error| unacquired(&error, acquire_timeout))?;
@@ -68,12 +69,13 @@ fn unacquired(error: &r2d2::PoolError, timeout: Duration) -> StoreError {
 
 #[derive(Debug)]
 struct Configure {
+    pragmas: &'static str,
     busy_timeout: Duration,
 }
 
 impl CustomizeConnection<Connection, r2d2::Error> for Configure {
     fn on_acquire(&self, conn: &mut Connection) -> Result<(), r2d2::Error> {
-        connection::configure(conn, self.busy_timeout).map_err(r2d2::Error::QueryError)
+        connection::configure(conn, self.pragmas, self.busy_timeout).map_err(r2d2::Error::QueryError)
     }
 }
 

@@ -160,7 +160,7 @@ fn migrations_run_once_and_can_be_undone() {
     let path = folder.path().join("acgs.db");
     let second = Duration::from_secs(1);
     assert_eq!([migrate(&path, second).unwrap(), migrate(&path, second).unwrap()], [1, 0]);
-    open(&path, second).unwrap().revert_all_migrations(migrations::MIGRATIONS).unwrap();
+    open(&path, second).unwrap().revert_all_migrations((ENTITIES.migrations)()).unwrap();
     assert_eq!(migrate(&path, second).unwrap(), 1);
 }
 

@@ -1,0 +1,191 @@
+//! What one member of a search demands of an entry, and the parts of an index where the entries are that have it.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::search::{Search, SoughtEntity};
+use super::statement::{Statement, Value};
+use crate::store::connection::Connection;
+use crate::store::error::StoreError;
+
+/// What must hold of an entry `e`, with one `?`, and the value for it.
+pub(super) type Condition<'a> = (&'static str, Value<'a>);
+
+/// A part of an index in which entries are in the order of their places.
+#[derive(Debug, Clone)]
+pub(super) struct Branch<'a> {
+    /// The index alone.
+    index: &'static str,
+    /// The index and the entries it leads to.
+    entries: &'static str,
+    /// The column that has the place.
+    place: &'static str,
+    /// Which part of the index.
+    conditions: Vec<Condition<'a>>,
+}
+
+impl<'a> Branch<'a> {
+    fn of(index: &'static str, conditions: Vec<Condition<'a>>) -> Self {
+        Self { index, entries: index, place: "e.place", conditions }
+    }
+
+    /// All entries.
+    pub(super) fn everything() -> Self {
+        Self::of("audit_entries AS e NOT INDEXED", Vec::new())
+    }
+
+    fn of_principle(principle: Value<'a>) -> Self {
+        Self {
+            index: "audit_violations AS v",
+            entries: "audit_violations AS v CROSS JOIN audit_entries AS e ON e.place = v.place",
+            place: "v.place",
+            conditions: vec![("v.principle = ?", principle)],
+        }
+    }
+
+    /// Finds the `nth` place of this part, counted from the end of `places`; 1 is the last one.
+    pub(super) fn nth_last(&self, places: &Range<i64>, nth: i64) -> Statement<'a> {
+        let place = self.place;
+        self.select("", self.index, places)
+            .with(&format!(" ORDER BY {place} DESC LIMIT 1 OFFSET ?"), [Value::Number(nth - 1)])
+    }
+
+    /// Finds the last records of this part for which the filters hold, the last one first.
+    pub(super) fn records(&self, places: &Range<i64>, filters: &[Condition<'a>], limit: i64) -> Statement<'a> {
+        let place = self.place;
+        self.select(", e.record AS record", self.entries, places)
+            .and(filters)
+            .with(&format!(" ORDER BY {place} DESC LIMIT ?"), [Value::Number(limit)])
+    }
+
+    fn select(&self, columns: &str, from: &str, places: &Range<i64>) -> Statement<'a> {
+        let place = self.place;
+        Statement::new(format!("SELECT {place} AS place{columns} FROM {from} WHERE "))
+            .with(&format!("{place} >= ? AND {place} < ?"), [Value::Number(places.start), Value::Number(places.end)])
+            .and(&self.conditions)
+    }
+}
+
+/// One member of a search.
+#[derive(Debug, Clone)]
+pub(super) struct Member<'a> {
+    /// What must hold.
+    pub(super) filter: Vec<Condition<'a>>,
+    /// Where all entries are for which it holds, each in one of these; `None` where no index tells.
+    pub(super) branches: Option<Vec<Branch<'a>>>,
+}
+
+impl<'a> Member<'a> {
+    fn of(index: &'static str, condition: &'static str, value: Value<'a>) -> Self {
+        let filter = vec![(condition, value)];
+        Self { branches: Some(vec![Branch::of(index, filter.clone())]), filter }
+    }
+
+    fn of_principle(principle: &'a str) -> Self {
+        // Counted rather than `EXISTS`, which SQLite may turn into a join that begins with the wrong table.
+        let violated = "(SELECT count(*) FROM audit_violations AS v WHERE v.principle = ? AND v.place = e.place) = 1";
+        let branch = Branch::of_principle(text(principle));
+        Self { filter: vec![(violated, text(principle))], branches: Some(vec![branch]) }
+    }
+
+    fn of_kind(kind: &'a str) -> Self {
+        if kind == DECISION {
+            return Self { filter: vec![("e.kind = ?", text(kind))], branches: None };
+        }
+        Self::of(BY_KIND, "e.kind <> 'decision' AND e.kind = ?", text(kind))
+    }
+
+    /// An index has the type after the id. Without a type each that there is has its own part.
+    fn of_party(conn: &mut Connection, party: &Party, sought: &'a SoughtEntity) -> Result<Self, StoreError> {
+        let id = (party.id, text(&sought.id));
+        if let Some(kind) = &sought.kind {
+            let filter = vec![id, (party.kind, text(kind))];
+            return Ok(Self { branches: Some(vec![Branch::of(party.index, filter.clone())]), filter });
+        }
+        let mut branches = Vec::new();
+        let mut after = Vec::new();
+        while let Some(kind) = party.next_kind(&id, &after).name(conn)? {
+            if branches.len() == TYPES {
+                return Ok(Self { filter: vec![id], branches: None });
+            }
+            let kind = Value::Text(Cow::Owned(kind));
+            after = vec![(party.later_kind, kind.clone())];
+            branches.push(Branch::of(party.index, vec![id.clone(), (party.kind, kind)]));
+        }
+        Ok(Self { filter: vec![id], branches: Some(branches) })
+    }
+}
+
+/// What the members of a search demand.
+pub(super) fn members<'a>(conn: &mut Connection, search: &'a Search) -> Result<Vec<Member<'a>>, StoreError> {
+    let mut members = Vec::new();
+    for (party, sought) in [(&SUBJECT, &search.subject), (&RESOURCE, &search.resource)] {
+        if let Some(sought) = sought {
+            members.push(Member::of_party(conn, party, sought)?);
+        }
+    }
+    members.extend(search.principle.as_deref().map(Member::of_principle));
+    members.extend(search.kind.as_deref().map(Member::of_kind));
+    for (index, condition, value) in [
+        (BY_ACTION, "e.action = ?", search.action.as_deref().map(text)),
+        (BY_REASON, "e.reason = ?", search.reason.as_deref().map(text)),
+        (BY_CALLER, "e.caller = ?", search.caller.as_deref().map(text)),
+        (BY_DECISION, "e.decision = ?", search.decision.map(Value::Flag)),
+    ] {
+        members.extend(value.map(|value| Member::of(index, condition, value)));
+    }
+    Ok(members)
+}
+
+/// The kind that has no index, because nearly every record is of it.
+const DECISION: &str = "decision";
+
+/// An id that is used with more types than these is looked for without an index.
+const TYPES: usize = 16;
+
+const BY_ACTION: &str = "audit_entries AS e INDEXED BY audit_entries_action";
+const BY_REASON: &str = "audit_entries AS e INDEXED BY audit_entries_reason";
+const BY_CALLER: &str = "audit_entries AS e INDEXED BY audit_entries_caller";
+const BY_DECISION: &str = "audit_entries AS e INDEXED BY audit_entries_decision";
+const BY_KIND: &str = "audit_entries AS e INDEXED BY audit_entries_kind";
+
+/// How those involved are stored.
+#[derive(Debug)]
+struct Party {
+    index: &'static str,
+    id: &'static str,
+    kind: &'static str,
+    later_kind: &'static str,
+    /// Selects the types, without a condition.
+    kinds: &'static str,
+    kinds_in_order: &'static str,
+}
+
+const SUBJECT: Party = Party {
+    index: "audit_entries AS e INDEXED BY audit_entries_subject",
+    id: "e.subject_id = ?",
+    kind: "e.subject_type = ?",
+    later_kind: "e.subject_type > ?",
+    kinds: "SELECT e.subject_type AS name FROM audit_entries AS e INDEXED BY audit_entries_subject WHERE TRUE",
+    kinds_in_order: " ORDER BY e.subject_type LIMIT 1",
+};
+
+const RESOURCE: Party = Party {
+    index: "audit_entries AS e INDEXED BY audit_entries_resource",
+    id: "e.resource_id = ?",
+    kind: "e.resource_type = ?",
+    later_kind: "e.resource_type > ?",
+    kinds: "SELECT e.resource_type AS name FROM audit_entries AS e INDEXED BY audit_entries_resource WHERE TRUE",
+    kinds_in_order: " ORDER BY e.resource_type LIMIT 1",
+};
+
+impl Party {
+    /// Finds the first type with this id after another one. Costs one look at the index.
+    fn next_kind<'a>(&self, id: &Condition<'a>, after: &[Condition<'a>]) -> Statement<'a> {
+        Statement::new(self.kinds).and(std::slice::from_ref(id)).and(after).with(self.kinds_in_order, [])
+    }
+}
+
+fn text(text: &str) -> Value<'_> {
+    Value::Text(Cow::Borrowed(text))
+}

@@ -1,0 +1,211 @@
+//! What of the audit log can be searched: copies of its records, in a database file of their own.
+//!
+//! All of it is derived: where the file is lost, it is made anew and the log is copied again from its first record. It
+//! is a file of its own so that copying, which is most of what is written, never holds the lock that writers of
+//! entities need.
+
+mod cursor;
+mod entries;
+mod logs;
+mod member;
+mod place;
+mod schema;
+mod search;
+mod spans;
+mod statement;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+
+pub use cursor::EntryCursor;
+pub use entries::{AuditEntry, ShipError};
+pub use logs::ShippedLog;
+pub use place::LogId;
+pub use search::{Search, SoughtEntity};
+
+use super::connection::{self, Connection};
+use super::error::StoreError;
+use super::kind::Kind;
+use super::pool::{Pool, StoreOptions};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite_audit");
+
+/// The audit log's copy, "ACGA".
+///
+/// The one connection that writes has `synchronous = NORMAL`: what a power failure takes is copied again, since the
+/// cursor goes with it. It caches 64 MiB and lets twice as much gather before it goes into the file, because entries go
+/// to many places of the indexes, and to the same again. Pages have 8 KiB, for entries of some 900 bytes: in pages of
+/// 4 KiB a tenth more is wasted. Readers cannot write.
+const AUDIT: Kind = Kind {
+    name: "an audit database of acgs",
+    application: 0x4143_4741,
+    migrations: || MIGRATIONS,
+    single: "PRAGMA page_size = 8192; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -65536;
+             PRAGMA wal_autocheckpoint = 16384; PRAGMA journal_size_limit = 134217728;",
+    pooled: "PRAGMA query_only = ON; PRAGMA cache_size = -1024;",
+};
+
+/// What a search found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryPage {
+    /// The entries, the newest first; those of the log that came last before those of others.
+    pub items: Vec<FoundEntry>,
+    /// Where the search goes on, if not everything was looked at.
+    pub next: Option<EntryCursor>,
+}
+
+/// An entry that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundEntry {
+    /// The origin of the log that has it.
+    pub origin: Arc<str>,
+    /// Its index in that log.
+    pub index: u64,
+    /// The record as it is in the log.
+    pub record: String,
+}
+
+/// Where the copy of the audit log is: beside the database of the entities, `acgs-audit.db` for `acgs.db`.
+#[must_use]
+pub fn beside(database: &Path) -> PathBuf {
+    let mut name = database.file_stem().unwrap_or_default().to_owned();
+    name.push("-audit.db");
+    database.with_file_name(name)
+}
+
+/// Brings the database up to date as [`AuditStore::open`] does, and answers how many migrations it lacked.
+pub fn migrate(path: &Path, busy_timeout: Duration) -> Result<usize, StoreError> {
+    connection::migrate(&AUDIT, path, busy_timeout)
+}
+
+/// Looks whether [`AuditStore::open`] would take the file, without changing anything. One that is not there yet is fine.
+pub fn inspect(path: &Path, busy_timeout: Duration) -> Result<(), StoreError> {
+    connection::inspect(&AUDIT, path, busy_timeout)
+}
+
+/// The open copy of the audit log; shared by all clones. Its functions block, so they are called from threads that may.
+#[derive(Clone)]
+pub struct AuditStore {
+    path: Arc<Path>,
+    busy_timeout: Duration,
+    /// The one connection that writes; none after it failed, until it is needed again.
+    writer: Arc<Mutex<Option<Connection>>>,
+    readers: Pool,
+}
+
+impl AuditStore {
+    /// Opens the database and brings it up to date. The connections of the options are those that read, besides one
+    /// that writes.
+    ///
+    /// The folder must be there. A new file is readable by its owner only. A file that is damaged, another
+    /// application's, the one of the entities or of a newer version is refused as it is.
+    pub fn open(options: &StoreOptions) -> Result<Self, StoreError> {
+        let busy_timeout = options.acquire_timeout;
+        let mut conn = connection::open(&AUDIT, &options.path, busy_timeout)?;
+        logs::list(&mut conn).map_err(|error| error.at(&options.path))?;
+        let readers = Pool::open(&AUDIT, options).map_err(|error| error.at(&options.path))?;
+        let writer = Arc::new(Mutex::new(Some(conn)));
+        Ok(Self { path: options.path.as_path().into(), busy_timeout, writer, readers })
+    }
+
+    /// Finds a log by its origin; one that was not known has a row from now on.
+    pub fn log(&self, origin: &str) -> Result<ShippedLog, StoreError> {
+        self.write(|conn| logs::find_or_make(conn, origin)).map_err(|error| error.at(&self.path))
+    }
+
+    /// All logs that are known, in the order in which they came.
+    pub fn logs(&self) -> Result<Vec<ShippedLog>, StoreError> {
+        self.read(logs::list)
+    }
+
+    /// Stores the records of a log from index `first` on, all of them or none, and answers the index of the next one
+    /// to ship. Records that are stored already are compared by their leaves and left as they are, so that it can be
+    /// called again with the same.
+    ///
+    /// What was shipped may be lost by a power failure until [`sync`](Self::sync) was called; the cursor goes with it.
+    pub fn ship(&self, log: LogId, first: u64, entries: &[AuditEntry]) -> Result<u64, ShipError> {
+        self.write(|conn| entries::ship(conn, log, first, entries)).map_err(|error| match error {
+            ShipError::Store(error) => ShipError::Store(error.at(&self.path)),
+            other => other,
+        })
+    }
+
+    /// Puts everything shipped so far on stable storage. Only after this may the log forget it.
+    ///
+    /// [`StoreError::Busy`] where a reader was in the way for too long; nothing is known then.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        self.write(connection::sync).map_err(|error| error.at(&self.path))
+    }
+
+    /// Makes the database file whole by itself, without the log beside it: for the end of the process.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        self.write(|conn| Ok(connection::checkpoint(conn)?)).map_err(|error: StoreError| error.at(&self.path))
+    }
+
+    /// Finds one record; none where it is not stored (yet).
+    pub fn find(&self, log: LogId, index: u64) -> Result<Option<String>, StoreError> {
+        let Some(place) = log.place(index) else { return Ok(None) };
+        self.read(|conn| entries::find(conn, place))
+    }
+
+    /// Finds the newest entries that have all that is sought, at most `limit` of them, in one log or in all; after a
+    /// cursor, those that are older than what was found with it.
+    ///
+    /// Looks at no more entries than can be by the deadline, whatever is sought: a page may have fewer than `limit`, or
+    /// none, and yet a next one. [`StoreError::Cursor`] where the cursor is in another log.
+    pub fn search(
+        &self,
+        log: Option<LogId>,
+        search: &Search,
+        after: Option<&EntryCursor>,
+        limit: NonZeroU16,
+        deadline: Instant,
+    ) -> Result<EntryPage, StoreError> {
+        let mut places = log.map_or(place::EVERYWHERE, LogId::places);
+        if let Some(cursor) = after {
+            places.end = cursor.place_within(log)?;
+        }
+        self.read(|conn| {
+            let found = search::search(conn, search, places, limit.get().into(), deadline)?;
+            let origins = logs::origins(conn)?;
+            let items = found.records.into_iter().map(|(place, record)| {
+                let (log, index) = place::split(place);
+                let origin = origins.get(&log).cloned();
+                let origin = origin.ok_or_else(|| StoreError::damaged("an entry is of a log that is not there"))?;
+                Ok(FoundEntry { origin, index, record })
+            });
+            let items = items.collect::<Result<Vec<_>, StoreError>>()?;
+            Ok(EntryPage { items, next: found.next.map(EntryCursor::before) })
+        })
+    }
+
+    fn read<T>(&self, job: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.readers.run(job).map_err(|error| error.at(&self.path))
+    }
+
+    /// Runs a job on the connection that writes, one after the other. After a failure it is opened anew: what is wrong
+    /// with it may be what failed.
+    fn write<T, E: From<StoreError>>(&self, job: impl FnOnce(&mut Connection) -> Result<T, E>) -> Result<T, E> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut conn = match writer.take() {
+            Some(conn) => conn,
+            None => connection::open(&AUDIT, &self.path, self.busy_timeout)?,
+        };
+        let done = job(&mut conn)?;
+        *writer = Some(conn);
+        Ok(done)
+    }
+}
+
+impl fmt::Debug for AuditStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditStore").field("path", &self.path).finish_non_exhaustive()
+    }
+}

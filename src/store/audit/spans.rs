@@ -1,0 +1,84 @@
+//! The table `audit_spans`: which times there are among each 4,096 places.
+//!
+//! Records get their time before their index, and clocks are set back, so times only nearly rise with places, and no
+//! bound on how far they stray holds. What holds is the earliest and the latest time of a block of places: a search
+//! through a time leaves out the blocks that have none of it, and looks at each record of the others.
+
+use std::ops::{Range, RangeInclusive};
+
+use diesel::dsl::auto_type;
+use diesel::prelude::*;
+
+use super::schema::audit_spans;
+use crate::store::connection::Connection;
+use crate::store::error::StoreError;
+
+/// Bits of a place that say where in its block it is.
+const BLOCK_BITS: u32 = 12;
+
+/// Says of new entries, given as places that rise with their times, when they were.
+///
+/// INVARIANT: it is called in the transaction that stores them, so that no entry is outside the span of its block.
+pub(super) fn widen(conn: &mut Connection, entries: &[(i64, i64)]) -> Result<(), StoreError> {
+    for block in entries.chunk_by(|a, b| block(a.0) == block(b.0)) {
+        let (Some(&(place, _)), Some(earliest), Some(latest)) =
+            (block.first(), block.iter().map(|entry| entry.1).min(), block.iter().map(|entry| entry.1).max())
+        else {
+            continue;
+        };
+        let span = audit_spans::table.find(self::block(place)).select((audit_spans::earliest, audit_spans::latest));
+        let (earliest, latest) = match span.first::<(i64, i64)>(conn).optional()? {
+            Some((before, after)) => (earliest.min(before), latest.max(after)),
+            None => (earliest, latest),
+        };
+        let row = (
+            audit_spans::block.eq(self::block(place)),
+            audit_spans::earliest.eq(earliest),
+            audit_spans::latest.eq(latest),
+        );
+        diesel::replace_into(audit_spans::table).values(row).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// The last places within `places` whose blocks all have some of these times; none where no block has.
+pub(super) fn last_run(
+    conn: &mut Connection,
+    places: &Range<i64>,
+    times: &RangeInclusive<i64>,
+) -> Result<Option<Range<i64>>, StoreError> {
+    if places.is_empty() || times.is_empty() {
+        return Ok(None);
+    }
+    let (first, last) = (block(places.start), block(places.end - 1));
+    let Some(newest) = last_within(first, last, *times.start(), *times.end()).first::<i64>(conn).optional()? else {
+        return Ok(None);
+    };
+    let gap = last_without(first, newest, *times.start(), *times.end()).first::<i64>(conn).optional()?;
+    let start = gap.map_or(places.start, |gap| places.start.max((gap + 1) << BLOCK_BITS));
+    Ok(Some(start..places.end.min((newest + 1) << BLOCK_BITS)))
+}
+
+fn block(place: i64) -> i64 {
+    place >> BLOCK_BITS
+}
+
+/// The last of some blocks that has some of the times.
+#[auto_type(no_type_alias)]
+pub(super) fn last_within(first: i64, last: i64, from: i64, to: i64) -> _ {
+    audit_spans::table
+        .filter(audit_spans::block.between(first, last))
+        .filter(audit_spans::earliest.le(to).and(audit_spans::latest.ge(from)))
+        .order(audit_spans::block.desc())
+        .select(audit_spans::block)
+}
+
+/// The last of some blocks that has none of the times.
+#[auto_type(no_type_alias)]
+pub(super) fn last_without(first: i64, last: i64, from: i64, to: i64) -> _ {
+    audit_spans::table
+        .filter(audit_spans::block.between(first, last))
+        .filter(audit_spans::earliest.gt(to).or(audit_spans::latest.lt(from)))
+        .order(audit_spans::block.desc())
+        .select(audit_spans::block)
+}

@@ -1,0 +1,99 @@
+//! Which files are opened, and which are refused.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::store::{Store, StoreError};
+
+fn refusal(path: &Path) -> String {
+    AuditStore::open(&options(path)).unwrap_err().to_string()
+}
+
+#[test]
+fn neither_database_is_taken_for_the_other_or_for_that_of_another_application() {
+    use diesel::Connection as _;
+    let folder = tempfile::tempdir().unwrap();
+    let [of_entities, of_audit, of_others] = ["a.db", "b.db", "c.db"].map(|name| folder.path().join(name));
+    drop(Store::open(&options(&of_entities)).unwrap());
+    drop(AuditStore::open(&options(&of_audit)).unwrap());
+    let mut other = Connection::establish(of_others.to_str().unwrap()).unwrap();
+    other.batch_execute("CREATE TABLE audit_entries (place INTEGER PRIMARY KEY)").unwrap();
+    drop(other);
+    for path in [&of_entities, &of_others] {
+        let before = fs::read(path).unwrap();
+        let said = format!("the database `{}` is damaged: it is not an audit database of acgs", path.display());
+        assert_eq!(refusal(path), said);
+        assert_eq!(inspect(path, Duration::ZERO).unwrap_err().to_string(), said);
+        assert_eq!(fs::read(path).unwrap(), before);
+    }
+    let said = format!("the database `{}` is damaged: it is not a database of acgs", of_audit.display());
+    assert_eq!(Store::open(&options(&of_audit)).unwrap_err().to_string(), said);
+    inspect(&of_audit, Duration::ZERO).unwrap();
+}
+
+#[test]
+fn a_file_that_is_gone_is_begun_anew() {
+    let copied = Copied::new();
+    copied.store.ship(copied.log, 0, &entries(0..5)).unwrap();
+    let Copied { store, options, _folder, .. } = copied;
+    store.checkpoint().unwrap();
+    drop(store);
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{suffix}", options.path.display()));
+    }
+    let store = AuditStore::open(&options).unwrap();
+    assert_eq!(fs::metadata(&options.path).unwrap().permissions().mode() & 0o777, 0o600);
+    let log = store.log("acgs.example/log").unwrap();
+    assert_eq!(log.next, 0);
+    assert!(found(&store, None, &Search::default(), 10).is_empty());
+    assert_eq!(store.ship(log.id, 0, &entries(0..5)).unwrap(), 5);
+}
+
+#[test]
+fn a_file_without_a_table_or_from_the_future_is_refused() {
+    for (sql, said) in [
+        ("DROP TABLE audit_logs", "is damaged: no such table: audit_logs"),
+        ("UPDATE audit_logs SET id = -1", "is damaged: table `audit_logs` has a number that is out of range"),
+        (
+            "INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000000')",
+            "was written by a newer acgs: migration `29991231000000` is unknown here",
+        ),
+    ] {
+        let copied = Copied::new();
+        copied.connection().batch_execute(sql).unwrap();
+        let path = &copied.options.path;
+        assert_eq!(refusal(path), format!("the database `{}` {said}", path.display()));
+    }
+}
+
+#[test]
+fn migrations_run_once_and_can_be_undone() {
+    use diesel_migrations::MigrationHarness as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("acgs-audit.db");
+    let second = Duration::from_secs(1);
+    assert_eq!([migrate(&path, second).unwrap(), migrate(&path, second).unwrap()], [1, 0]);
+    connection::open(&AUDIT, &path, second).unwrap().revert_all_migrations(MIGRATIONS).unwrap();
+    assert_eq!(migrate(&path, second).unwrap(), 1);
+}
+
+#[test]
+fn those_who_read_cannot_write() {
+    let copied = Copied::new();
+    let written = copied.store.read(|conn| conn.batch_execute("DELETE FROM audit_logs").map_err(StoreError::from));
+    assert!(written.unwrap_err().to_string().ends_with("attempt to write a readonly database"));
+}
+
+#[test]
+fn an_entry_of_no_log_is_told_as_damage() {
+    let copied = Copied::new();
+    copied.store.ship(copied.log, 0, &entries(0..1)).unwrap();
+    copied.connection().batch_execute("DELETE FROM audit_logs").unwrap();
+    let limit = NonZeroU16::MIN;
+    let error = copied.store.search(None, &Search::default(), None, limit, in_a_minute()).unwrap_err();
+    assert!(error.to_string().ends_with("is damaged: an entry is of a log that is not there"), "{error}");
+    let error = copied.store.ship(copied.log, 1, &entries(1..2)).unwrap_err();
+    assert!(error.to_string().ends_with("the row of the log in table `audit_logs` is gone"), "{error}");
+    assert!(error.to_string().contains(&*copied.options.path.to_string_lossy()), "{error}");
+}

@@ -1,0 +1,107 @@
+//! Which indexes searches read. None sorts, and none reads everything.
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::Text;
+use diesel::sqlite::Sqlite;
+
+use super::super::member::{Branch, members};
+use super::super::spans;
+use super::*;
+use crate::store::connection::Connection;
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    detail: String,
+}
+
+/// How SQLite goes about it, whatever values are bound.
+fn plan(conn: &mut Connection, sql: &str) -> String {
+    let lines = sql_query(format!("EXPLAIN QUERY PLAN {sql}")).load::<Line>(conn).unwrap();
+    lines.iter().map(|line| line.detail.as_str()).collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn a_search_by_one_member_reads_its_part_of_an_index_in_order() {
+    let copied = Copied::new();
+    copied.store.ship(copied.log, 0, &entries(0..10)).unwrap();
+    let mut conn = copied.connection();
+    let any = Search::default();
+    for (search, part) in [
+        (Search { subject: sought(None, "agent-1"), ..any.clone() }, "subject (subject_id=? AND subject_type=?"),
+        (Search { subject: sought(Some("T"), "1"), ..any.clone() }, "subject (subject_id=? AND subject_type=?"),
+        (Search { resource: sought(None, "search"), ..any.clone() }, "resource (resource_id=? AND resource_type=?"),
+        (Search { resource: sought(Some("T"), "1"), ..any.clone() }, "resource (resource_id=? AND resource_type=?"),
+        (Search { action: name("a"), ..any.clone() }, "action (action=?"),
+        (Search { reason: name("r"), ..any.clone() }, "reason (reason=?"),
+        (Search { caller: name("c"), ..any.clone() }, "caller (caller=?"),
+        (Search { decision: Some(false), ..any.clone() }, "decision (decision=?"),
+        (Search { kind: name("auth"), ..any.clone() }, "kind (kind=?"),
+    ] {
+        let found = members(&mut conn, &search).unwrap();
+        let [member] = &*found else { panic!("{search:?}") };
+        for branch in member.branches.as_ref().unwrap() {
+            let index = format!("INDEX audit_entries_{part} AND rowid>? AND rowid<?)");
+            let records = plan(&mut conn, branch.records(&(0..1), &[], 1).sql());
+            assert_eq!(records, format!("SEARCH e USING {index}"));
+            let nth = plan(&mut conn, branch.nth_last(&(0..1), 1).sql());
+            assert_eq!(nth, format!("SEARCH e USING COVERING {index}"));
+        }
+    }
+}
+
+#[test]
+fn a_search_by_principle_begins_with_the_violations() {
+    let mut conn = Copied::new().connection();
+    let search = Search { principle: name("p"), ..Search::default() };
+    let found = members(&mut conn, &search).unwrap();
+    let branch = &found[0].branches.as_ref().unwrap()[0];
+    let violations = "SEARCH v USING PRIMARY KEY (principle=? AND place>? AND place<?)";
+    assert_eq!(plan(&mut conn, branch.nth_last(&(0..1), 1).sql()), violations);
+    let entries = "SEARCH e USING INTEGER PRIMARY KEY (rowid=?)";
+    let records = plan(&mut conn, branch.records(&(0..1), &[], 1).sql());
+    assert_eq!(records, format!("{violations}; {entries}"));
+}
+
+#[test]
+fn what_else_is_sought_changes_nothing_in_which_index_is_read() {
+    let copied = Copied::new();
+    copied.store.ship(copied.log, 0, &entries(0..10)).unwrap();
+    let mut conn = copied.connection();
+    let search = Search {
+        subject: sought(None, "agent-1"),
+        action: name("a"),
+        resource: sought(Some("T"), "1"),
+        decision: Some(true),
+        reason: name("r"),
+        principle: name("p"),
+        kind: name("auth"),
+        caller: name("c"),
+        ..Search::default()
+    };
+    let members = members(&mut conn, &search).unwrap();
+    assert_eq!(members.len(), 8);
+    let filters = members.iter().flat_map(|member| member.filter.iter().cloned()).collect::<Vec<_>>();
+    let everything = Branch::everything();
+    for branch in members.iter().flat_map(|member| member.branches.iter().flatten()).chain([&everything]) {
+        let alone = plan(&mut conn, branch.records(&(0..1), &[], 1).sql());
+        let with_all = plan(&mut conn, branch.records(&(0..1), &filters, 1).sql());
+        let violated = "CORRELATED SCALAR SUBQUERY 1; SEARCH v USING PRIMARY KEY (principle=? AND place=?)";
+        assert_eq!(with_all, format!("{alone}; {violated}"));
+        assert!(!alone.contains("SCAN") && !alone.contains("TEMP B-TREE"), "{alone}");
+    }
+    let alone = plan(&mut conn, everything.records(&(0..1), &[], 1).sql());
+    assert_eq!(alone, "SEARCH e USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)");
+}
+
+#[test]
+fn a_time_is_found_by_its_blocks_in_order() {
+    let mut conn = Copied::new().connection();
+    let with = diesel::debug_query::<Sqlite, _>(&spans::last_within(1, 2, 3, 4)).to_string();
+    let without = diesel::debug_query::<Sqlite, _>(&spans::last_without(1, 2, 3, 4)).to_string();
+    for sql in [with, without] {
+        let plan = plan(&mut conn, &sql);
+        assert_eq!(plan, "SEARCH audit_spans USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)");
+    }
+}

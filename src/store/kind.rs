@@ -1,0 +1,33 @@
+//! Which database a file is: what marks it, which migrations it has, and what each connection to it is told.
+
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+
+/// One of the daemon's databases. Each is a file of its own, and none is taken for another.
+#[derive(Debug)]
+pub(super) struct Kind {
+    /// What the file is, in errors.
+    pub(super) name: &'static str,
+    /// SQLite's `application_id`, as the first migration writes it.
+    pub(super) application: i64,
+    /// Everything that makes its tables.
+    pub(super) migrations: fn() -> EmbeddedMigrations,
+    /// What a connection is told that was opened by itself. It may make the file.
+    pub(super) single: &'static str,
+    /// What a connection of a pool is told.
+    pub(super) pooled: &'static str,
+}
+
+/// `synchronous = FULL`: a write that was answered must outlast a power failure, since it may be what takes a right
+/// away. A connection caches at most 1 MiB, because the pool may have 50.
+const EACH: &str = "PRAGMA synchronous = FULL; PRAGMA cache_size = -1024;";
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+
+/// The entities, "ACGS".
+pub(super) const ENTITIES: Kind = Kind {
+    name: "a database of acgs",
+    application: 0x4143_4753,
+    migrations: || MIGRATIONS,
+    single: EACH,
+    pooled: EACH,
+};
