@@ -12,8 +12,11 @@ pub mod log_reader;
 mod mailbox;
 pub mod registry;
 pub mod request_cache;
+pub mod retention;
 pub mod sealer;
 pub mod seals;
+pub mod searcher;
+pub mod shipper;
 #[cfg(test)]
 mod testing;
 pub mod validator;

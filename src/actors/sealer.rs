@@ -97,6 +97,12 @@ impl Sealing {
         Ok(Self { folder: folder.to_owned(), storage, keys, file, last, tiles, opened })
     }
 
+    /// The log's origin.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        self.keys.origin()
+    }
+
     /// The log's public key.
     #[must_use]
     pub fn key(&self) -> String {
@@ -201,7 +207,8 @@ impl Thread {
         let rotated = !stopping && self.learn_keys()?;
         let size = self.queue.durable();
         let covered = self.sealing.last.as_ref().map(|last| last.checkpoint.size);
-        if covered == Some(size) && self.sealing.tiles.tree().size() == size && !rotated {
+        // An empty log is not worth a signature: its first records come with the start.
+        if size == 0 || (covered == Some(size) && self.sealing.tiles.tree().size() == size && !rotated) {
             return Ok(());
         }
         self.follow(size)?;

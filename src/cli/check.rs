@@ -25,11 +25,19 @@ pub fn run(source: &Source, offline: bool) -> ExitCode {
     let loaded = Constitution::of_settings(&settings.constitution).map(|(constitution, _)| constitution);
     let mut sound = report(&settings.constitution.path, loaded);
     if !offline {
-        let options = daemon::store_options(&settings);
-        if let Err(error) = store::inspect(&options.path, options.acquire_timeout) {
+        let (store, search) = (daemon::store_options(&settings), daemon::search_options(&settings));
+        let found = [
+            store::inspect(&store.path, store.acquire_timeout),
+            store::audit::inspect(&search.path, search.acquire_timeout),
+        ];
+        for error in found.into_iter().filter_map(Result::err) {
             print_fault(&format!("error: {error}"));
             sound = false;
         }
+    }
+    if let Err(error) = daemon::check_keys(&settings) {
+        print_fault(&format!("error: {error}"));
+        sound = false;
     }
     if sound {
         print_line("ok");

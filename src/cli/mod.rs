@@ -111,7 +111,9 @@ fn migrate(source: &Source) -> Result<(), DaemonError> {
     daemon::create_data_dir(&settings.data_dir)?;
     let options = daemon::store_options(&settings);
     let _lock = Lock::take(&options.path)?;
-    let migrations = store::migrate(&options.path, options.acquire_timeout)?;
+    let search = daemon::search_options(&settings);
+    let migrations = store::migrate(&options.path, options.acquire_timeout)?
+        + store::audit::migrate(&search.path, search.acquire_timeout)?;
     print_line(&format!("{migrations} migrations run"));
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::actors::entity_recorder::EntityRecorder;
 use crate::actors::journal::Journal;
 use crate::actors::sealer::{Sealer, Sealing};
 use crate::actors::seals::Seals;
+use crate::actors::shipper::{Shipper, ShipperParts, Shipping};
 use crate::actors::witnesses::{Witness, Witnesses, WitnessesError};
 use crate::constitution::Constitution;
 use crate::ledger::{DiskStorage, Event, EventKind, Ledger, Options, Recovery};
@@ -26,6 +27,7 @@ pub(super) struct Evidence {
     journal: Journal,
     sealer: Sealer,
     witnesses: Witnesses,
+    shipper: Shipper,
     recovery: Recovery,
     key: String,
 }
@@ -50,7 +52,7 @@ impl Evidence {
         let origin = audit.origin.as_ref().map(|origin| origin.as_str());
         let sealing = Sealing::open(&folder, origin, &default_origin(), ledger.tree().clone());
         let sealing = sealing.map_err(|source| DaemonError::Seal { folder: folder.clone(), source })?;
-        let key = sealing.key();
+        let (key, origin) = (sealing.key(), sealing.origin().to_owned());
         let committer =
             Committer::start(ledger, storage.clone(), audit.durability, audit.flush_interval, audit.max_queue.get());
         let committer = committer.map_err(system("start the audit log's thread"))?;
@@ -66,7 +68,16 @@ impl Evidence {
             WitnessesError::Ledger(source) => DaemonError::Ledger { folder, source: Box::new(source) },
             WitnessesError::System(source) => system("start the threads that ask witnesses")(source),
         })?;
-        Ok(Self { storage, committer, journal, sealer, witnesses, recovery, key })
+        let shipper = Shipper::start(ShipperParts {
+            storage: storage.clone(),
+            options: super::search_options(settings),
+            origin,
+            queue: committer.queue(),
+            seals: sealer.seals(),
+            retention_days: audit.retention_days,
+        });
+        let shipper = shipper.map_err(system("start the thread that copies the audit log into the database"))?;
+        Ok(Self { storage, committer, journal, sealer, witnesses, shipper, recovery, key })
     }
 
     /// Records that the daemon begins, and under what. Nothing is decided before that is durable.
@@ -112,6 +123,11 @@ impl Evidence {
         self.sealer.seals()
     }
 
+    /// How far the log is copied into the database.
+    pub(super) fn shipping(&self) -> Shipping {
+        self.shipper.shipping()
+    }
+
     /// Records the end, writes what still waits, and signs it all.
     ///
     /// INVARIANT: the log ends after the last worker, so that every answer that left has its record.
@@ -121,6 +137,7 @@ impl Evidence {
         }
         self.committer.stop();
         self.sealer.stop();
+        self.shipper.stop();
         self.witnesses.stop();
     }
 }

@@ -24,11 +24,13 @@ use crate::actors::journal::Journal;
 use crate::actors::log_reader::LogReader;
 use crate::actors::registry::{Books, Registry, Reload, ReloadError};
 use crate::actors::sealer::SealError;
+use crate::actors::searcher::Searcher;
 use crate::constitution::Faults as ConstitutionFaults;
 use crate::http::{self, Shared};
-use crate::ledger::{LedgerError, NoteError};
+use crate::ledger::{KeyError, Keyring, LedgerError, NoteError, public_keys};
 use crate::logging::{self, LevelSwitch};
 use crate::settings::{self, Bind, DatabaseUrl, Settings};
+use crate::store::audit::beside;
 use crate::store::{Lock, Store, StoreError, StoreOptions};
 use evidence::{DAEMON, Evidence};
 use signals::{Asked, Signals, notify};
@@ -141,6 +143,22 @@ pub fn store_options(settings: &Settings) -> StoreOptions {
     }
 }
 
+/// The options of the audit log's copy, which is in a database file of its own.
+#[must_use]
+pub fn search_options(settings: &Settings) -> StoreOptions {
+    let options = store_options(settings);
+    StoreOptions { path: beside(&options.path), min_idle: 0, ..options }
+}
+
+/// Whether the log's keys can be used, and are those of the origin that the settings name. Makes none.
+pub fn check_keys(settings: &Settings) -> Result<(), KeyError> {
+    let folder = audit_folder(&settings.data_dir);
+    if public_keys(&folder)?.is_empty() {
+        return Ok(());
+    }
+    Keyring::load(&folder)?.check_origin(settings.audit.origin.as_ref().map(|origin| origin.as_str()))
+}
+
 /// Runs the daemon until it is told to stop.
 pub fn run(source: &Source) -> Result<(), DaemonError> {
     let settings = source.load()?.settings;
@@ -222,6 +240,8 @@ impl Parts {
             in_force,
             audit_queue: evidence.queue(),
             seals: evidence.seals(),
+            shipping: evidence.shipping(),
+            searcher: Mailbox::new(Searcher::start(evidence.shipping(), deadline / 2, LOG_READERS), deadline),
             log_reader: Mailbox::new(log_reader, deadline),
             entities,
             versions: store.versions().clone(),

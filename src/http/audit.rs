@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::front::Front;
+use super::front::{Front, Shared};
 use super::problem::{NOT_FOUND, Problem, UNAVAILABLE};
 use crate::actors::log_reader::{ProveConsistency, ProveInclusion, ReadError, ReadRecord, ReadTile};
 use crate::actors::seals::Sealed;
@@ -21,6 +21,21 @@ const IMMUTABLE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "private, 
 
 /// What changes every second must be asked for anew.
 const CHANGING: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-cache");
+
+/// `GET /v1/audit`: how far the log is written, signed, cosigned and copied into the database.
+pub async fn status(front: Data<Front>) -> HttpResponse {
+    let Shared { audit_queue, seals, shipping, .. } = &front.shared;
+    let (size, copied) = (audit_queue.durable(), shipping.next());
+    let covered = |sealed: Option<Arc<Sealed>>| sealed.map(|sealed| sealed.checkpoint.size);
+    let newest = seals.newest();
+    HttpResponse::Ok().insert_header(CHANGING).json(json!({
+        "origin": newest.as_ref().map(|sealed| &sealed.checkpoint.origin),
+        "size": size,
+        "signed": {"size": covered(newest.clone()), "fault": seals.fault()},
+        "cosigned": {"size": covered(seals.witnessed())},
+        "database": {"size": copied, "lag": size.saturating_sub(copied), "fault": shipping.fault()},
+    }))
+}
 
 /// `GET /v1/audit/log/checkpoint`: the newest checkpoint, with the cosignatures that came so far.
 pub async fn checkpoint(front: Data<Front>) -> Result<HttpResponse, Problem> {

@@ -19,6 +19,8 @@ use crate::actors::log_reader::LogReader;
 use crate::actors::registry::{Register, Registry};
 use crate::actors::request_cache::RequestCache;
 use crate::actors::seals::Seals;
+use crate::actors::searcher::Searcher;
+use crate::actors::shipper::Shipping;
 use crate::actors::validator::Validator;
 use crate::settings::Settings;
 use crate::store::Versions;
@@ -44,6 +46,10 @@ pub struct Shared {
     pub seals: Seals,
     /// Who reads the log for auditors.
     pub log_reader: Mailbox<LogReader>,
+    /// How far the log is copied into the database.
+    pub shipping: Shipping,
+    /// Who searches that copy.
+    pub searcher: Mailbox<Searcher>,
     /// The way to stored entities.
     pub entities: EntityReader,
     /// The versions of stored entities.

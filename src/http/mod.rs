@@ -1,6 +1,7 @@
 //! The front: parses, asks, answers. The only place that knows status codes.
 
 mod audit;
+mod audit_search;
 mod authzen;
 mod body;
 mod constitution;

@@ -20,7 +20,7 @@ use futures_util::future::{Either, ready};
 use super::door::Visit;
 use super::front::{Front, Shared};
 use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
-use super::{audit, authzen, constitution, entities, health, problem_pages, validate};
+use super::{audit, audit_search, authzen, constitution, entities, health, problem_pages, validate};
 use crate::settings::Bind;
 
 /// How long a connection may take to send the head of a request.
@@ -130,6 +130,8 @@ fn routes(config: &mut ServiceConfig) {
                 (Method::DELETE, web::delete().to(entities::remove)),
             ],
         ))
+        .service(at("/v1/audit", [(Method::GET, web::get().to(audit::status))]))
+        .service(at("/v1/audit/entries", [(Method::GET, web::get().to(audit_search::search))]))
         .service(at("/v1/audit/log/checkpoint", [(Method::GET, web::get().to(audit::checkpoint))]))
         .service(at("/v1/audit/log/checkpoint/witnessed", [(Method::GET, web::get().to(audit::witnessed))]))
         .service(at("/v1/audit/log/tile/{name:.*}", [(Method::GET, web::get().to(audit::tile))]))

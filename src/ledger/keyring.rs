@@ -73,10 +73,16 @@ impl Keyring {
             let current = generate(folder, origin.unwrap_or(default))?;
             return Ok(Self { current, previous: None });
         };
-        let stored = current.verifier().name();
-        match origin.filter(|wanted| *wanted != stored) {
-            Some(wanted) => Err(KeyError::Origin { wanted: wanted.to_owned(), stored: stored.to_owned() }),
-            None => Ok(Self { current, previous: read(&folder.join("key.previous"))? }),
+        let keys = Self { current, previous: read(&folder.join("key.previous"))? };
+        keys.check_origin(origin)?;
+        Ok(keys)
+    }
+
+    /// Whether the log has this name, where one is wanted: a log keeps its origin for ever.
+    pub fn check_origin(&self, wanted: Option<&str>) -> Result<(), KeyError> {
+        match wanted.filter(|wanted| *wanted != self.origin()) {
+            Some(wanted) => Err(KeyError::Origin { wanted: wanted.to_owned(), stored: self.origin().to_owned() }),
+            None => Ok(()),
         }
     }
 

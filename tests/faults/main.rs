@@ -10,7 +10,7 @@ mod harness;
 use audit::{Answered, Clients, Exported, Story, kill_under_load, question, setup, verify};
 use disk::{EIO, ENOSPC, Faults, SmallDisk};
 use harness::{Request, Setup, TestDaemon};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const CLIENTS: u64 = 4;
 

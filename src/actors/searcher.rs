@@ -1,0 +1,60 @@
+//! The actor that searches the copy of the audit log in the database, on threads of its own.
+
+use std::num::{NonZeroU16, NonZeroUsize};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+
+use super::shipper::Shipping;
+use crate::store::StoreError;
+use crate::store::audit::{EntryCursor, EntryPage, Search};
+
+/// Searches.
+#[derive(Debug)]
+pub struct Searcher {
+    shipping: Shipping,
+    /// How long one search may take.
+    patience: Duration,
+}
+
+impl Searcher {
+    /// Starts the actor on so many threads. A search that takes longer than `patience` answers what it found by then.
+    ///
+    /// # Panics
+    /// Where no actix system runs, or the system has no more threads to give.
+    #[must_use]
+    pub fn start(shipping: Shipping, patience: Duration, threads: NonZeroUsize) -> Addr<Self> {
+        let thread = || thread::Builder::new().name("acgs-searcher".to_owned());
+        SyncArbiter::start_with_thread_builder(threads.get(), thread, move || Self {
+            shipping: shipping.clone(),
+            patience,
+        })
+    }
+}
+
+impl Actor for Searcher {
+    type Context = SyncContext<Self>;
+}
+
+/// Finds the newest entries that have everything that is sought.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<EntryPage, StoreError>")]
+pub struct SearchEntries {
+    /// What is sought.
+    pub search: Search,
+    /// Where to go on.
+    pub after: Option<EntryCursor>,
+    /// Entries at most.
+    pub limit: NonZeroU16,
+}
+
+impl Handler<SearchEntries> for Searcher {
+    type Result = Result<EntryPage, StoreError>;
+
+    fn handle(&mut self, ask: SearchEntries, _: &mut Self::Context) -> Self::Result {
+        let store = self.shipping.store();
+        let store = store.ok_or_else(|| StoreError::Busy("the copy of the audit log is not open yet".to_owned()))?;
+        store.search(None, &ask.search, ask.after.as_ref(), ask.limit, Instant::now() + self.patience)
+    }
+}

@@ -1,0 +1,265 @@
+//! The thread that copies the log into the database, where it can be searched. It lags behind, gives way to everything
+//! else, and holds up nothing.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use std::{io, num::NonZeroU32};
+
+use super::audit_queue::AuditQueue;
+use super::retention::{self, RetentionError};
+use super::seals::Seals;
+use crate::ledger::{DiskStorage, Hash, LedgerError, RecordView, records};
+use crate::store::audit::{AuditEntry, AuditStore, ShipError, ShippedLog};
+use crate::store::{StoreError, StoreOptions};
+
+/// How often the log is looked at while it hardly grows.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long a fault is left alone.
+const RETRY: Duration = Duration::from_secs(5);
+/// How often it is looked whether segments are old enough to go.
+const RETIRE: Duration = Duration::from_hours(1);
+/// Records copied in one transaction.
+const BATCH: usize = 4_096;
+/// The most that is copied when the daemon stops, so that it does stop.
+const LAST_BATCHES: usize = 4;
+/// How much the thread gives way: as much as the system lets it.
+const NICE: i32 = 19;
+
+/// Why the log is not copied.
+#[derive(Debug, thiserror::Error)]
+pub enum ShippingError {
+    /// The log cannot be read.
+    #[error("the audit log cannot be read: {0}")]
+    Ledger(#[from] LedgerError),
+    /// The database does not take it, or has something else.
+    #[error("{0}")]
+    Ship(#[from] ShipError),
+    /// The database cannot be used.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The database has records that the log does not have.
+    #[error("the database has `{shipped}` records of this log, which has only `{found}`: records are missing")]
+    Ahead {
+        /// The database's next index.
+        shipped: u64,
+        /// The log's size.
+        found: u64,
+    },
+}
+
+/// How far the copy is; shared by all clones.
+#[derive(Debug, Clone)]
+pub struct Shipping(Arc<Progress>);
+
+#[derive(Debug)]
+struct Progress {
+    store: OnceLock<AuditStore>,
+    next: AtomicU64,
+    fault: Mutex<Option<String>>,
+}
+
+impl Shipping {
+    /// The database, once it could be opened.
+    #[must_use]
+    pub fn store(&self) -> Option<AuditStore> {
+        self.0.store.get().cloned()
+    }
+
+    /// The index of the next record to copy.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.0.next.load(Ordering::Acquire)
+    }
+
+    /// Why nothing is copied, if nothing is.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        self.0.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_fault(&self, fault: Option<String>) {
+        *self.0.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+}
+
+/// What the thread needs.
+#[derive(Debug)]
+pub struct ShipperParts {
+    /// The log's folder.
+    pub storage: DiskStorage,
+    /// The database.
+    pub options: StoreOptions,
+    /// The log's origin.
+    pub origin: String,
+    /// How far the log is durable.
+    pub queue: AuditQueue,
+    /// How far it is signed, and when to stop.
+    pub seals: Seals,
+    /// After how many days segments may go; none: never.
+    pub retention_days: Option<NonZeroU32>,
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub struct Shipper {
+    handle: JoinHandle<()>,
+    shipping: Shipping,
+}
+
+impl Shipper {
+    /// Starts the thread. A database that cannot be opened is tried again and again; everything else goes on.
+    pub fn start(parts: ShipperParts) -> io::Result<Self> {
+        let progress = Progress { store: OnceLock::new(), next: AtomicU64::new(0), fault: Mutex::default() };
+        let shipping = Shipping(Arc::new(progress));
+        let thread = Thread { parts, shipping: shipping.clone(), log: None, retired: None };
+        let handle = thread::Builder::new().name("audit-ship".to_owned()).spawn(move || thread.run())?;
+        Ok(Self { handle, shipping })
+    }
+
+    /// How far the copy is.
+    #[must_use]
+    pub fn shipping(&self) -> Shipping {
+        self.shipping.clone()
+    }
+
+    /// Waits for the thread, which ends after the sealer.
+    pub fn stop(self) {
+        // It does not panic: the process would have ended with it.
+        drop(self.handle.join());
+    }
+}
+
+/// What the thread owns.
+struct Thread {
+    parts: ShipperParts,
+    shipping: Shipping,
+    log: Option<(AuditStore, ShippedLog)>,
+    /// When it was last looked whether segments may go.
+    retired: Option<Instant>,
+}
+
+impl Thread {
+    fn run(mut self) {
+        // It only matters where there is much to do; and a system that does not let it is no reason to stop.
+        let _ = rustix::process::setpriority_process(None, NICE);
+        loop {
+            let stopping = self.parts.seals.is_stopping();
+            let batches = if stopping { LAST_BATCHES } else { usize::MAX };
+            let pause = match self.ship(batches) {
+                Ok(()) => {
+                    self.shipping.set_fault(None);
+                    self.retire();
+                    PAUSE
+                }
+                Err(error) => {
+                    if self.shipping.fault().is_none() {
+                        tracing::error!(%error, "the audit log is not copied into the database");
+                    }
+                    self.shipping.set_fault(Some(error.to_string()));
+                    RETRY
+                }
+            };
+            if stopping {
+                return self.close();
+            }
+            self.parts.seals.pause(pause);
+        }
+    }
+
+    fn close(self) {
+        if let Some((store, _)) = self.log
+            && let Err(error) = store.checkpoint()
+        {
+            tracing::warn!(%error, "the audit database's log stays beside it");
+        }
+    }
+
+    /// Copies what is durable, so many batches at most.
+    fn ship(&mut self, batches: usize) -> Result<(), ShippingError> {
+        let (store, log) = self.open()?;
+        let size = self.parts.queue.durable();
+        let mut next = self.shipping.next();
+        if next > size {
+            return Err(ShippingError::Ahead { shipped: next, found: size });
+        }
+        let mut found = records(&self.parts.storage, next..size);
+        for _ in 0..batches {
+            let mut entries = Vec::new();
+            while entries.len() < BATCH
+                && let Some((_, record)) = found.advance()?
+            {
+                entries.push(entry(record));
+            }
+            if entries.is_empty() {
+                break;
+            }
+            next = store.ship(log.id, next, &entries)?;
+            self.shipping.0.next.store(next, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    fn open(&mut self) -> Result<(AuditStore, ShippedLog), ShippingError> {
+        if let Some(log) = &self.log {
+            return Ok(log.clone());
+        }
+        let store = match self.shipping.store() {
+            Some(store) => store,
+            None => AuditStore::open(&self.parts.options)?,
+        };
+        let log = store.log(&self.parts.origin)?;
+        self.shipping.0.next.store(log.next, Ordering::Release);
+        drop(self.shipping.0.store.set(store.clone()));
+        Ok(self.log.insert((store, log)).clone())
+    }
+
+    /// Moves old segments into the archive, where their records are signed and copied.
+    fn retire(&mut self) {
+        let (Some(days), Some((store, _))) = (self.parts.retention_days, &self.log) else { return };
+        if self.retired.is_some_and(|since| since.elapsed() < RETIRE) {
+            return;
+        }
+        self.retired = Some(Instant::now());
+        let safe = self.parts.seals.size().min(self.shipping.next());
+        match retention::retire(&self.parts.storage, days, safe, || store.sync()) {
+            Ok(0) => {}
+            Ok(segments) => tracing::info!(segments, "old segments of the audit log were moved into its archive"),
+            Err(error @ (RetentionError::Ledger(_) | RetentionError::Store(_))) => {
+                tracing::error!(%error, "old segments of the audit log stay");
+            }
+        }
+    }
+}
+
+/// A record as the database keeps it. One that cannot be read is kept all the same, to be found by its index.
+fn entry(record: &[u8]) -> AuditEntry {
+    let (leaf, text) = (*Hash::leaf(record).as_bytes(), String::from_utf8_lossy(record).into_owned());
+    let nothing = AuditEntry {
+        leaf,
+        at: 0,
+        kind: "".into(),
+        caller: None,
+        subject: None,
+        action: None,
+        resource: None,
+        decision: None,
+        reason: None,
+        principles: Vec::new(),
+        record: text,
+    };
+    let Ok(view) = RecordView::parse(record) else { return nothing };
+    AuditEntry {
+        at: view.micros(),
+        principles: view.principles().map(Into::into).collect(),
+        kind: view.kind.into(),
+        caller: Some(view.caller.into()),
+        subject: view.subject.map(|party| party.uid()),
+        action: view.action.map(|action| action.name).or(view.event).map(Into::into),
+        resource: view.resource.map(|party| party.uid()),
+        decision: view.decision,
+        reason: view.reason.map(Into::into),
+        ..nothing
+    }
+}
