@@ -25,10 +25,15 @@ impl Daemon {
 
     /// Starts a daemon on a data folder that is there.
     pub fn start_on(data: TempDir, constitution: &Path) -> io::Result<Self> {
+        Self::start_with(data, constitution, &[])
+    }
+
+    /// The same with more variables in its environment.
+    pub fn start_with(data: TempDir, constitution: &Path, variables: &[(&str, &str)]) -> io::Result<Self> {
         let notices = data.path().join("notify.sock");
         drop(std::fs::remove_file(&notices));
         let socket = UnixDatagram::bind(&notices)?;
-        socket.set_read_timeout(Some(Duration::from_mins(1)))?;
+        socket.set_read_timeout(Some(Duration::from_mins(5)))?;
         let since = Instant::now();
         let child = Command::new(env!("CARGO_BIN_EXE_acgs"))
             .arg("--settings")
@@ -38,6 +43,7 @@ impl Daemon {
             .env("ACGS_CONSTITUTION__PATH", constitution)
             .env("ACGS_CONSTITUTION__EXPECTED_HASH", "")
             .env("NOTIFY_SOCKET", &notices)
+            .envs(variables.iter().copied())
             .stderr(Stdio::null())
             .spawn()?;
         let mut notice = [0; 1024];

@@ -1,12 +1,14 @@
 //! Prints the figures that the daemon is judged by, with the conditions they were taken under.
 //!
-//! `cargo bench --bench figures [-- ROW…]`, rows: `start ratios policies parallel open reload memory entities`; all but
-//! `entities` where none is named. `BENCH_SECONDS` is the length of a run (default 5; the open loop runs six times
+//! `cargo bench --bench figures [-- ROW…]`, rows: `start ratios policies parallel open reload memory costs entities log`;
+//! all but the last two where none is named. `BENCH_SECONDS` is the length of a run (default 5; the open loop runs six times
 //! as long), `BENCH_ROUNDS` how often each is repeated (default 3). Needs `wrk` for the closed loops.
 
 mod bundles;
 mod closed_loop;
+mod costs;
 mod daemon;
+mod long_log;
 mod open_loop;
 mod rows;
 
@@ -44,7 +46,7 @@ fn main() -> Outcome {
     let effort = Effort::from_environment();
     // Cargo adds `--bench` to what the caller says.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let all: [(&str, Row); 8] = [
+    let all: [(&str, Row); 10] = [
         ("start", rows::start),
         ("ratios", rows::ratios),
         ("policies", rows::policies),
@@ -52,11 +54,14 @@ fn main() -> Outcome {
         ("open", rows::open),
         ("reload", rows::reload),
         ("memory", rows::memory),
+        ("costs", costs::costs),
         ("entities", rows::entities),
+        ("log", long_log::long_log),
     ];
     conditions();
     for (name, row) in all {
-        let chosen = if wanted.is_empty() { name != "entities" } else { wanted.iter().any(|row| row == name) };
+        let chosen =
+            if wanted.is_empty() { !["entities", "log"].contains(&name) } else { wanted.iter().any(|row| row == name) };
         if chosen {
             println!("\n## {name}");
             row(effort)?;
