@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use super::note::{NoteError, SigningKey, VerifierKey};
@@ -163,6 +163,10 @@ fn write(file: &Path, text: &str) -> Result<(), KeyError> {
         drop(fs::remove_file(&temporary));
         let mut made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         made.write_all(text.as_bytes())?;
+        // Whoever rotates keys as root leaves them to the daemon's user, whose folder it is.
+        if let Some(owner) = file.parent().map(fs::metadata).transpose()? {
+            fchown(&made, Some(owner.uid()), Some(owner.gid()))?;
+        }
         made.sync_all()?;
         fs::rename(&temporary, file)?;
         file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
@@ -192,6 +196,20 @@ mod tests {
         assert!(matches!(Keyring::load(folder.path()), Err(KeyError::Open { mode: 0o640, .. })));
         fs::remove_file(&path).unwrap();
         assert!(matches!(Keyring::open(folder.path(), None, "other"), Err(KeyError::Lost(_))));
+    }
+
+    #[test]
+    fn a_key_belongs_to_whom_its_folder_belongs() {
+        let folder = tempfile::tempdir().unwrap();
+        if std::os::unix::fs::chown(folder.path(), Some(12_345), Some(12_345)).is_err() {
+            println!("skipped: only root can give a folder to somebody else");
+            return;
+        }
+        Keyring::open(folder.path(), None, "log").unwrap().rotate(folder.path()).unwrap();
+        for file in [KEY_FILE, "key.previous", "keys"] {
+            let found = fs::metadata(folder.path().join(file)).unwrap();
+            assert_eq!((found.uid(), found.gid(), found.mode() & 0o777), (12_345, 12_345, 0o600), "{file}");
+        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! The audit log: frames, segments, recovery, verification.
+//! The audit log: frames, segments, recovery; its tree, tiles, checkpoints and proofs; verification.
 //!
 //! One [`Ledger`] appends: each [`Batch`] of records becomes one frame with one write and one sync, and only then is
-//! it acknowledged. [`Ledger::open`] finds the end again after any crash, [`verify()`] reads everything and says
-//! whether it is what was written, [`records()`] reads records back. Nothing here knows of threads or of HTTP, and the
-//! only way to disk is [`Storage`].
+//! it acknowledged. [`Ledger::open`] finds the end again after any crash, [`records()`] reads records back, [`retire`]
+//! moves old ones into the archive. [`TileWriter`] follows with the tree's tiles, a [`Note`] of a [`Checkpoint`] says what
+//! the log commits to, [`Nodes`] makes proofs, and [`audit()`] says whether all of it is what was written and signed.
+//! Nothing here knows of threads or of HTTP, and the only way to disk is [`Storage`], but for the few files of keys.
 //!
 //! # Format, version 1
 //!
@@ -11,8 +12,15 @@
 //!
 //! The folder holds `lock`, an empty file on which the writing process holds an exclusive lock (`flock`), and segments
 //! named `segment-<first>.log`, where `<first>` is the index of the segment's first record in 20 decimal digits.
-//! `segment-….tmp` are segments in the making and no part of the log; the next start removes them. Other files are
-//! left alone.
+//! `segment-….tmp` are segments in the making and no part of the log; the next start removes them. The other files have
+//! their formats at the top of the file that writes them:
+//!
+//! | files | what they hold | described in |
+//! |---|---|---|
+//! | `archive-<first>.gz` | old records, as entry bundles of C2SP tlog-tiles | `archive.rs` |
+//! | `tiles-<level>` | the tree's hashes, made again where they are missing | `tiles.rs` |
+//! | `checkpoint`, `checkpoint.witnessed` | the newest checkpoint, and the newest one with a cosignature | `checkpoint_file.rs` |
+//! | `key`, `key.previous`, `keys` | private keys, and the public keys of all there ever were | `keyring.rs` |
 //!
 //! ## Segment
 //! A segment has a fixed size, a multiple of 4096 bytes; sizes may differ from segment to segment. It is filled with
@@ -82,8 +90,9 @@
 //! the disk does not hold.
 //!
 //! ## What nobody can tell from this folder alone
-//! Whether the last frames were zeroed, the last segments removed, or everything rewritten: for that one needs an
-//! earlier checkpoint. Segments are never deleted: a log that does not begin with record 0 is corrupt.
+//! Whether everything was rewritten, keys and checkpoint too: for that one needs an earlier checkpoint, or the public key,
+//! from elsewhere. Whoever cannot sign cannot change, drop or add a record that the stored checkpoint covers; and where
+//! the checkpoint itself is removed, only what is behind a kept one can have been changed.
 
 mod archive;
 mod batch;

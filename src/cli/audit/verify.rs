@@ -53,6 +53,10 @@ fn local(log: &Path, kept: &[Note], trusted: &[VerifierKey]) -> ExitCode {
                     torn.segment, torn.offset
                 ));
             }
+            print_line(&format!(
+                "ok: {} records in {} frames and {} segments, root {}",
+                summary.size, summary.frames, summary.segments, summary.root
+            ));
             match audited.checkpoint {
                 None => {
                     print_fault(&"note: no checkpoint is stored, so nothing says whether the end of the log is whole")
@@ -64,10 +68,6 @@ fn local(log: &Path, kept: &[Note], trusted: &[VerifierKey]) -> ExitCode {
                     kept.len()
                 )),
             }
-            print_line(&format!(
-                "ok: {} records in {} frames and {} segments, root {}",
-                summary.size, summary.frames, summary.segments, summary.root
-            ));
             ExitCode::SUCCESS
         }
         Err(error) if error.is_fault() => {
