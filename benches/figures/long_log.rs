@@ -152,7 +152,7 @@ fn disk(folder: &Path, records: u64) -> Outcome {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let slot = match name.as_str() {
-            name if name.starts_with("segment-") && !name.ends_with(".tmp") => 0,
+            name if name.starts_with("segment-0") => 0,
             name if name.starts_with("tiles-") => 1,
             name if name.starts_with("acgs-audit") => 2,
             _ => continue,

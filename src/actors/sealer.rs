@@ -84,15 +84,12 @@ impl Sealing {
         if size == opened.size() && root != opened.root() {
             return Err(SealError::Rewritten(size));
         }
-        let tiles = match TileWriter::open(storage.clone(), size, root)? {
-            Some(tiles) => tiles,
-            None => {
-                tracing::warn!(
-                    records = opened.size(),
-                    "the audit log's tiles are missing or damaged: they are made again"
-                );
-                TileWriter::create(storage.clone())?
-            }
+        let tiles = if let Some(tiles) = TileWriter::open(storage.clone(), size, root)? {
+            tiles
+        } else {
+            let records = opened.size();
+            tracing::warn!(records, "the audit log's tiles are missing or damaged: they are made again");
+            TileWriter::create(storage.clone())?
         };
         Ok(Self { folder: folder.to_owned(), storage, keys, file, last, tiles, opened })
     }

@@ -30,6 +30,8 @@ struct Shared {
     newest: watch::Sender<Option<Arc<Sealed>>>,
     state: Mutex<State>,
     changed: Condvar,
+    /// Threads that only sleep do it here: one of low priority must not hold the state while it waits for a processor.
+    asleep: (Mutex<()>, Condvar),
     /// The thread that makes them.
     sealer: Mutex<Option<Thread>>,
     hurried: AtomicBool,
@@ -50,6 +52,7 @@ impl Default for Seals {
             newest: watch::Sender::new(None),
             state: Mutex::default(),
             changed: Condvar::new(),
+            asleep: (Mutex::default(), Condvar::new()),
             sealer: Mutex::default(),
             hurried: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -120,6 +123,9 @@ impl Seals {
         // Whoever waits holds the lock until it waits, so none of them can miss this.
         drop(self.state());
         self.0.changed.notify_all();
+        let (asleep, woken) = &self.0.asleep;
+        drop(lock(asleep));
+        woken.notify_all();
         self.hurry();
     }
 
@@ -143,8 +149,9 @@ impl Seals {
 
     /// Sleeps for so long, or until the daemon stops.
     pub(super) fn pause(&self, length: Duration) {
-        let state = self.0.changed.wait_timeout_while(self.state(), length, |_| !self.is_stopping());
-        drop(state.unwrap_or_else(PoisonError::into_inner));
+        let (asleep, woken) = &self.0.asleep;
+        let slept = woken.wait_timeout_while(lock(asleep), length, |()| !self.is_stopping());
+        drop(slept.unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The checkpoint of that text with one more witness's signatures; `None` where a newer one was cosigned already. It

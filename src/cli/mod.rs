@@ -124,8 +124,8 @@ fn finish(outcome: Result<(), DaemonError>) -> ExitCode {
         Err(error @ (DaemonError::Settings(_) | DaemonError::Constitution { .. } | DaemonError::Witness { .. })) => {
             fail(&error, EXIT_CONFIG)
         }
-        Err(error @ DaemonError::Seal { source: SealError::Key(KeyError::Origin { .. }), .. }) => {
-            fail(&error, EXIT_CONFIG)
+        Err(DaemonError::Seal { source, folder }) if matches!(*source, SealError::Key(KeyError::Origin { .. })) => {
+            fail(&DaemonError::Seal { source, folder }, EXIT_CONFIG)
         }
         Err(
             error @ (DaemonError::Ledger { .. }

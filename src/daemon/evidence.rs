@@ -14,7 +14,7 @@ use crate::actors::shipper::{Shipper, ShipperParts, Shipping};
 use crate::actors::witnesses::{Witness, Witnesses, WitnessesError};
 use crate::constitution::Constitution;
 use crate::ledger::{DiskStorage, Event, EventKind, Ledger, Options, Recovery};
-use crate::settings::{RequestRecord, Settings};
+use crate::settings::{LogOrigin, RequestRecord, Settings};
 
 /// The name in records of what the daemon does by itself.
 pub const DAEMON: &str = "acgs";
@@ -49,9 +49,10 @@ impl Evidence {
             );
         }
         let audit = &settings.audit;
-        let origin = audit.origin.as_ref().map(|origin| origin.as_str());
+        let origin = audit.origin.as_ref().map(LogOrigin::as_str);
         let sealing = Sealing::open(&folder, origin, &default_origin(), ledger.tree().clone());
-        let sealing = sealing.map_err(|source| DaemonError::Seal { folder: folder.clone(), source })?;
+        let sealing =
+            sealing.map_err(|source| DaemonError::Seal { folder: folder.clone(), source: Box::new(source) })?;
         let (key, origin) = (sealing.key(), sealing.origin().to_owned());
         let committer =
             Committer::start(ledger, storage.clone(), audit.durability, audit.flush_interval, audit.max_queue.get());

@@ -29,7 +29,7 @@ use crate::constitution::Faults as ConstitutionFaults;
 use crate::http::{self, Shared};
 use crate::ledger::{KeyError, Keyring, LedgerError, NoteError, public_keys};
 use crate::logging::{self, LevelSwitch};
-use crate::settings::{self, Bind, DatabaseUrl, Settings};
+use crate::settings::{self, Bind, DatabaseUrl, LogOrigin, Settings};
 use crate::store::audit::beside;
 use crate::store::{Lock, Store, StoreError, StoreOptions};
 use evidence::{DAEMON, Evidence};
@@ -78,7 +78,7 @@ pub enum DaemonError {
         /// Its folder.
         folder: PathBuf,
         /// Why.
-        source: SealError,
+        source: Box<SealError>,
     },
     /// The start cannot be recorded.
     #[error("the start cannot be recorded: {0}")]
@@ -156,7 +156,7 @@ pub fn check_keys(settings: &Settings) -> Result<(), KeyError> {
     if public_keys(&folder)?.is_empty() {
         return Ok(());
     }
-    Keyring::load(&folder)?.check_origin(settings.audit.origin.as_ref().map(|origin| origin.as_str()))
+    Keyring::load(&folder)?.check_origin(settings.audit.origin.as_ref().map(LogOrigin::as_str))
 }
 
 /// Runs the daemon until it is told to stop.

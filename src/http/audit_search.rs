@@ -1,5 +1,7 @@
 //! `GET /v1/audit/entries?…`: searches the audit log.
 
+use std::fmt::Write as _;
+
 use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;
 use actix_web::web::{Data, Query};
@@ -53,10 +55,10 @@ pub async fn search(front: Data<Front>, query: Query<SearchQuery>) -> Result<Htt
         let comma = if nth > 0 { "," } else { "" };
         // Records are JSON, and shown as they are in the log.
         let (origin, index, record) = (json!(found.origin), found.index, &found.record);
-        text.push_str(&format!("{comma}{{\"origin\":{origin},\"index\":{index},\"record\":{record}}}"));
+        let _ = write!(text, "{comma}{{\"origin\":{origin},\"index\":{index},\"record\":{record}}}");
     }
     let next = json!(page.next.map(|cursor| cursor.to_string()));
-    text.push_str(&format!("],\"next_cursor\":{next}}}"));
+    let _ = write!(text, "],\"next_cursor\":{next}}}");
     Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(text))
 }
 

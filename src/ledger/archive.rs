@@ -119,7 +119,9 @@ fn write<S: Storage>(storage: &S, indices: Range<u64>) -> Result<(), LedgerError
     head.extend_from_slice(&VERSION.to_be_bytes());
     head.extend_from_slice(&u32::try_from(lengths.len()).unwrap_or(u32::MAX).to_be_bytes());
     head.extend_from_slice(&indices.start.to_be_bytes());
-    lengths.iter().for_each(|length| head.extend_from_slice(&length.to_be_bytes()));
+    for length in &lengths {
+        head.extend_from_slice(&length.to_be_bytes());
+    }
     head.extend_from_slice(&crc32c::crc32c(&head).to_be_bytes());
     let written = storage.create(temporary).and_then(|file| {
         write_all(&file, &head, 0)?;
@@ -164,7 +166,10 @@ impl<F: StorageFile> Archive<F> {
             return Err(damaged("the checksum of its head is wrong").into());
         }
         let version = field(&head, 8).map(u16::from_be_bytes);
-        if version != Some(VERSION) || field(&head, 14).map(u64::from_be_bytes) != Some(first) || first % WIDTH != 0 {
+        if version != Some(VERSION)
+            || field(&head, 14).map(u64::from_be_bytes) != Some(first)
+            || !first.is_multiple_of(WIDTH)
+        {
             return Err(damaged("its version is unknown, or its first record is not what its name says").into());
         }
         let mut end = (head.len() + 4) as u64;
@@ -195,8 +200,8 @@ impl<F: StorageFile> Archive<F> {
         compressed.truncate(read);
         payload.clear();
         let unpacked = GzDecoder::new(compressed.as_slice()).take(MAX_BUNDLE + 1).read_to_end(payload);
-        let whole = unpacked.is_ok() && Payload(payload).filter(Result::is_ok).count() as u64 == WIDTH;
-        if whole && Payload(payload).count() as u64 == WIDTH {
+        let (sound, all) = (Payload(payload).flatten().count() as u64, Payload(payload).count() as u64);
+        if unpacked.is_ok() && (sound, all) == (WIDTH, WIDTH) {
             return Ok(index);
         }
         let problem = Problem::Archive("a bundle cannot be unpacked");

@@ -98,7 +98,9 @@ mod tests {
             if let Ok(tile) = fs::read(log.join(format!("tile/0/000.p/{size}"))) {
                 let (hashes, rest) = tile.as_chunks::<32>();
                 let mut of_tile = Tree::default();
-                hashes.iter().for_each(|leaf| of_tile.push(Hash::from(*leaf)));
+                for leaf in hashes {
+                    of_tile.push(Hash::from(*leaf));
+                }
                 assert_eq!((of_tile.root(), rest.len()), (checkpoint.root, 0));
             }
         }

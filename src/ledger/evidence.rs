@@ -32,9 +32,10 @@ impl EvidenceError {
     #[must_use]
     pub const fn is_fault(&self) -> bool {
         match self {
-            Self::Ledger(LedgerError::Corrupt(_) | LedgerError::NoCheckpoint(_) | LedgerError::Gone(_)) => true,
+            Self::Ledger(LedgerError::Corrupt(_) | LedgerError::NoCheckpoint(_) | LedgerError::Gone(_))
+            | Self::Stored(_)
+            | Self::Foreign(_) => true,
             Self::Ledger(_) | Self::Keys(_) => false,
-            Self::Stored(_) | Self::Foreign(_) => true,
         }
     }
 }

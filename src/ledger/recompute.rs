@@ -26,7 +26,7 @@ pub struct Recomputed<T> {
     /// In the order of their sizes, from the first one not reached.
     checkpoints: Vec<Checkpoint>,
     tiles: T,
-    tiled: u64,
+    covered: u64,
     levels: [Row; LEVELS as usize],
 }
 
@@ -44,11 +44,11 @@ pub(super) struct Mark {
 }
 
 impl<T: TileSource> Recomputed<T> {
-    /// Begins with the empty tree. Claimed are the roots of checkpoints, and the tiles of the first `tiled` records.
-    pub fn new(checkpoints: &[Checkpoint], tiles: T, tiled: u64) -> Self {
+    /// Begins with the empty tree. Claimed are the roots of checkpoints, and the tiles of the first `covered` records.
+    pub fn new(checkpoints: &[Checkpoint], tiles: T, covered: u64) -> Self {
         let mut checkpoints = checkpoints.to_vec();
         checkpoints.sort_by_key(|checkpoint| checkpoint.size);
-        Self { tree: Tree::default(), checkpoints, tiles, tiled, levels: Default::default() }
+        Self { tree: Tree::default(), checkpoints, tiles, covered, levels: Default::default() }
     }
 
     /// The tree of the records so far.
@@ -75,8 +75,8 @@ impl<T: TileSource> Recomputed<T> {
             }
         });
         self.levels = rows;
-        let (size, tiled) = (self.tree.size(), self.tiled);
-        if size.is_multiple_of(WIDTH) || size == tiled {
+        let size = self.tree.size();
+        if size.is_multiple_of(WIDTH) || size == self.covered {
             self.check_tiles()?;
         }
         while let Some(checkpoint) = self.checkpoints.first().filter(|checkpoint| checkpoint.size <= size) {
@@ -93,9 +93,9 @@ impl<T: TileSource> Recomputed<T> {
         let size = self.tree.size();
         for (level, row) in (0..).zip(&mut self.levels) {
             let width = (row.hashes.len() / Hash::LEN) as u64;
-            if width == WIDTH || (size == self.tiled && width > 0) {
+            if width == WIDTH || (size == self.covered && width > 0) {
                 let name = TileName { kind: TileKind::Hashes(level), index: row.index, width };
-                if name.exists_at(self.tiled) {
+                if name.exists_at(self.covered) {
                     match self.tiles.tile(&name) {
                         Ok(tile) if tile == row.hashes => {}
                         // Tiles that are not there are made again; wrong ones would be given to auditors.

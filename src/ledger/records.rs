@@ -84,10 +84,9 @@ impl<S: Storage> Records<'_, S> {
                         return Ok(Some((index, from..self.position)));
                     }
                 }
-                // Frames and bundles were checked when they were read.
-                Some(Err(_)) => break,
                 None if self.fill()? => {}
-                None => break,
+                // Frames and bundles were checked when they were read.
+                Some(Err(_)) | None => break,
             }
         }
         Ok(None)

@@ -80,7 +80,7 @@ impl FromStr for TileName {
             Some((path, width)) => (path, width.parse().ok().filter(|width| (1..WIDTH).contains(width)).ok_or(NoTile)?),
             None => (rest, WIDTH),
         };
-        let digits = path.replace("/", "").replace('x', "");
+        let digits = path.replace(['/', 'x'], "");
         let index = digits.parse().map_err(|_| NoTile)?;
         let name = Self { kind, index, width };
         // There is one form of each name, so what does not read back is another one.

@@ -30,9 +30,10 @@ impl InclusionProof {
     pub fn verify(&self, record: &[u8], keys: &[VerifierKey]) -> Result<Checkpoint, NoteError> {
         let checkpoint = open_checkpoint(&self.note, keys)?;
         let leaf = Hash::leaf(record);
-        match is_included(leaf, self.index, checkpoint.size, checkpoint.root, &self.path) {
-            true => Ok(checkpoint),
-            false => Err(NoteError::Form("the record is not proven to be in the log")),
+        if is_included(leaf, self.index, checkpoint.size, checkpoint.root, &self.path) {
+            Ok(checkpoint)
+        } else {
+            Err(NoteError::Form("the record is not proven to be in the log"))
         }
     }
 }
@@ -76,7 +77,8 @@ mod tests {
     fn signed(origin: &str) -> (InclusionProof, VerifierKey) {
         let (left, right) = (Hash::leaf(b"left"), Hash::leaf(b"right"));
         let mut tree = Tree::default();
-        [left, right].into_iter().for_each(|leaf| tree.push(leaf));
+        tree.push(left);
+        tree.push(right);
         let key = SigningKey::generate("log").unwrap();
         let checkpoint = Checkpoint { origin: origin.to_owned(), size: 2, root: tree.root() };
         let note = Note::sign(checkpoint.to_string(), [&key]);

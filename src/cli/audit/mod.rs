@@ -5,7 +5,7 @@ mod replay;
 mod verify;
 
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -97,18 +97,18 @@ impl Data {
 pub fn run(command: &Command, source: &Source) -> ExitCode {
     let done = match &command.action {
         Action::Verify(arguments) => arguments.run(source),
-        Action::Export { data, from, to } => data.log(source).map(|log| export(log, *from, to.unwrap_or(u64::MAX))),
-        Action::Show { data, index } => data.log(source).map(|log| show(log, *index)),
-        Action::Prove { data, index } => data.log(source).map(|log| prove(log, *index)),
-        Action::Checkpoint { data } => data.log(source).map(checkpoint),
-        Action::Vkey { data, all } => data.log(source).map(|log| vkey(log, *all)),
+        Action::Export { data, from, to } => data.log(source).map(|log| export(&log, *from, to.unwrap_or(u64::MAX))),
+        Action::Show { data, index } => data.log(source).map(|log| show(&log, *index)),
+        Action::Prove { data, index } => data.log(source).map(|log| prove(&log, *index)),
+        Action::Checkpoint { data } => data.log(source).map(|log| checkpoint(&log)),
+        Action::Vkey { data, all } => data.log(source).map(|log| vkey(&log, *all)),
         Action::Replay(arguments) => arguments.run(source),
     };
     done.unwrap_or_else(|code| code)
 }
 
 /// 1 where the log is not what was written, 74 where it cannot be read.
-fn failed(error: &LedgerError, log: &std::path::Path) -> ExitCode {
+fn failed(error: &LedgerError, log: &Path) -> ExitCode {
     if let LedgerError::Corrupt(fault) = error {
         print_fault(&format!("the audit log in `{}` is corrupt: {fault}", log.display()));
         ExitCode::FAILURE
@@ -118,15 +118,15 @@ fn failed(error: &LedgerError, log: &std::path::Path) -> ExitCode {
     }
 }
 
-fn export(log: PathBuf, from: u64, to: u64) -> ExitCode {
-    let storage = DiskStorage::at(&log);
+fn export(log: &Path, from: u64, to: u64) -> ExitCode {
+    let storage = DiskStorage::at(log);
     let mut out = BufWriter::new(io::stdout().lock());
     for record in ledger::records(&storage, from..to) {
         let (index, record) = match record {
             Ok(record) => record,
             Err(error) => {
                 drop(out.flush());
-                return failed(&error, &log);
+                return failed(&error, log);
             }
         };
         // A record is an object, so its index goes in as the first member.
@@ -141,8 +141,8 @@ fn export(log: PathBuf, from: u64, to: u64) -> ExitCode {
     out.flush().map_or_else(|error| ExitCode::from(unwritten(&error)), |()| ExitCode::SUCCESS)
 }
 
-fn show(log: PathBuf, index: u64) -> ExitCode {
-    match ledger::record(&DiskStorage::at(&log), index) {
+fn show(log: &Path, index: u64) -> ExitCode {
+    match ledger::record(&DiskStorage::at(log), index) {
         Ok(Some(record)) => {
             // Without a newline: these bytes are what the leaf hash is over.
             let mut out = io::stdout().lock();
@@ -150,13 +150,13 @@ fn show(log: PathBuf, index: u64) -> ExitCode {
             written.map_or_else(|error| ExitCode::from(unwritten(&error)), |()| ExitCode::SUCCESS)
         }
         Ok(None) => fail(&format!("the audit log in `{}` has no record `{index}`", log.display()), 1),
-        Err(error) => failed(&error, &log),
+        Err(error) => failed(&error, log),
     }
 }
 
-fn prove(log: PathBuf, index: u64) -> ExitCode {
-    let storage = DiskStorage::at(&log);
-    let note = match newest(&storage, &log) {
+fn prove(log: &Path, index: u64) -> ExitCode {
+    let storage = DiskStorage::at(log);
+    let note = match newest(&storage, log) {
         Ok(note) => note,
         Err(code) => return code,
     };
@@ -169,12 +169,12 @@ fn prove(log: PathBuf, index: u64) -> ExitCode {
             print_line(InclusionProof { index, path, note }.to_string().trim_end());
             ExitCode::SUCCESS
         }
-        Err(error) => failed(&error, &log),
+        Err(error) => failed(&error, log),
     }
 }
 
-fn checkpoint(log: PathBuf) -> ExitCode {
-    match newest(&DiskStorage::at(&log), &log) {
+fn checkpoint(log: &Path) -> ExitCode {
+    match newest(&DiskStorage::at(log), log) {
         Ok(note) => {
             print_line(note.to_string().trim_end());
             ExitCode::SUCCESS
@@ -183,7 +183,7 @@ fn checkpoint(log: PathBuf) -> ExitCode {
     }
 }
 
-fn newest(storage: &DiskStorage, log: &std::path::Path) -> Result<Note, ExitCode> {
+fn newest(storage: &DiskStorage, log: &Path) -> Result<Note, ExitCode> {
     match ledger::last_checkpoint(storage) {
         Ok(Some(note)) => Ok(note),
         Ok(None) => Err(fail(&format!("the audit log in `{}` has no checkpoint yet", log.display()), 1)),
@@ -191,8 +191,8 @@ fn newest(storage: &DiskStorage, log: &std::path::Path) -> Result<Note, ExitCode
     }
 }
 
-fn vkey(log: PathBuf, all: bool) -> ExitCode {
-    match ledger::public_keys(&log) {
+fn vkey(log: &Path, all: bool) -> ExitCode {
+    match ledger::public_keys(log) {
         Ok(keys) if keys.is_empty() => fail(&format!("the audit log in `{}` has no key yet", log.display()), 1),
         Ok(keys) => {
             let skipped = if all { 0 } else { keys.len() - 1 };

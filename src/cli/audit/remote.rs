@@ -13,7 +13,7 @@ use crate::ledger::{
 };
 
 /// How long one question may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The most bytes of an answer: 256 records of the longest kind.
 const MAX_ANSWER: u64 = 17 << 20;
 

@@ -59,7 +59,7 @@ fn local(log: &Path, kept: &[Note], trusted: &[VerifierKey]) -> ExitCode {
             ));
             match audited.checkpoint {
                 None => {
-                    print_fault(&"note: no checkpoint is stored, so nothing says whether the end of the log is whole")
+                    print_fault(&"note: no checkpoint is stored, so nothing says whether the end of the log is whole");
                 }
                 Some(checkpoint) => print_line(&format!(
                     "checkpoint of {} records by {}, and {} kept elsewhere",
