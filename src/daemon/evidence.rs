@@ -1,8 +1,5 @@
 //! The audit log and everything that follows it, in the order in which it starts and stops.
 
-use std::fs;
-use std::path::PathBuf;
-
 use super::{DaemonError, audit_folder, system};
 use crate::actors::audit_queue::{AuditError, AuditQueue};
 use crate::actors::committer::Committer;
@@ -163,7 +160,7 @@ fn settings_event(event: &str, settings: &Settings) -> Event {
 
 /// What the log of this host is called where nobody says otherwise.
 fn default_origin() -> String {
-    let name = fs::read_to_string(PathBuf::from("/proc/sys/kernel/hostname")).unwrap_or_default();
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let is_plain = |letter: &char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.' | '_');
     let name: String = name.chars().filter(is_plain).take(200).collect();
     format!("acgs.local/{}", if name.is_empty() { "localhost" } else { &name })
