@@ -7,12 +7,31 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 
 use super::shipper::Shipping;
+use crate::ledger::{self, DiskStorage, LedgerError};
 use crate::store::StoreError;
 use crate::store::audit::{EntryCursor, EntryPage, Search};
 
-/// Searches.
+/// Why there is no answer to a search.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// The database cannot be asked.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// What was found cannot be read from the log.
+    #[error("{0}")]
+    Ledger(#[from] LedgerError),
+}
+
+impl From<MailboxError> for SearchError {
+    fn from(error: MailboxError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Searches in the database, and reads what it finds from the log.
 #[derive(Debug)]
 pub struct Searcher {
+    storage: DiskStorage,
     shipping: Shipping,
     /// How long one search may take.
     patience: Duration,
@@ -24,9 +43,10 @@ impl Searcher {
     /// # Panics
     /// Where no actix system runs, or the system has no more threads to give.
     #[must_use]
-    pub fn start(shipping: Shipping, patience: Duration, threads: NonZeroUsize) -> Addr<Self> {
+    pub fn start(storage: DiskStorage, shipping: Shipping, patience: Duration, threads: NonZeroUsize) -> Addr<Self> {
         let thread = || thread::Builder::new().name("acgs-searcher".to_owned());
         SyncArbiter::start_with_thread_builder(threads.get(), thread, move || Self {
+            storage: storage.clone(),
             shipping: shipping.clone(),
             patience,
         })
@@ -39,7 +59,7 @@ impl Actor for Searcher {
 
 /// Finds the newest entries that have everything that is sought.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<EntryPage, StoreError>")]
+#[rtype(result = "Result<EntryPage, SearchError>")]
 pub struct SearchEntries {
     /// What is sought.
     pub search: Search,
@@ -50,11 +70,18 @@ pub struct SearchEntries {
 }
 
 impl Handler<SearchEntries> for Searcher {
-    type Result = Result<EntryPage, StoreError>;
+    type Result = Result<EntryPage, SearchError>;
 
     fn handle(&mut self, ask: SearchEntries, _: &mut Self::Context) -> Self::Result {
         let store = self.shipping.store();
         let store = store.ok_or_else(|| StoreError::Busy("the copy of the audit log is not open yet".to_owned()))?;
-        store.search(None, &ask.search, ask.after.as_ref(), ask.limit, Instant::now() + self.patience)
+        let deadline = Instant::now() + self.patience;
+        let mut page = store.search(None, &ask.search, ask.after.as_ref(), ask.limit, deadline)?;
+        let own = self.shipping.origin();
+        for found in page.items.iter_mut().filter(|found| found.record.is_none() && *found.origin == *own) {
+            let record = ledger::record(&self.storage, found.index)?;
+            found.record = record.and_then(|record| String::from_utf8(record).ok());
+        }
+        Ok(page)
     }
 }

@@ -20,8 +20,10 @@ const PAUSE: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_secs(5);
 /// How often it is looked whether segments are old enough to go.
 const RETIRE: Duration = Duration::from_hours(1);
-/// Records copied in one transaction.
-const BATCH: usize = 4_096;
+/// Records copied in one transaction, at most: the more, the fewer pages of the indexes are written again and again.
+const BATCH: usize = 8_192;
+/// While decisions are made it rests so many times as long as it works.
+const REST: u32 = 4;
 /// The most that is copied when the daemon stops, so that it does stop.
 const LAST_BATCHES: usize = 4;
 /// How much the thread gives way: as much as the system lets it.
@@ -55,12 +57,19 @@ pub struct Shipping(Arc<Progress>);
 
 #[derive(Debug)]
 struct Progress {
+    origin: String,
     store: OnceLock<AuditStore>,
     next: AtomicU64,
     fault: Mutex<Option<String>>,
 }
 
 impl Shipping {
+    /// The log's origin.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.0.origin
+    }
+
     /// The database, once it could be opened.
     #[must_use]
     pub fn store(&self) -> Option<AuditStore> {
@@ -111,7 +120,8 @@ pub struct Shipper {
 impl Shipper {
     /// Starts the thread. A database that cannot be opened is tried again and again; everything else goes on.
     pub fn start(parts: ShipperParts) -> io::Result<Self> {
-        let progress = Progress { store: OnceLock::new(), next: AtomicU64::new(0), fault: Mutex::default() };
+        let (origin, store) = (parts.origin.clone(), OnceLock::new());
+        let progress = Progress { origin, store, next: AtomicU64::new(0), fault: Mutex::default() };
         let shipping = Shipping(Arc::new(progress));
         let thread = Thread { parts, shipping: shipping.clone(), log: None, retired: None };
         let handle = thread::Builder::new().name("audit-ship".to_owned()).spawn(move || thread.run())?;
@@ -186,6 +196,7 @@ impl Thread {
         }
         let mut found = records(&self.parts.storage, next..size);
         for _ in 0..batches {
+            let (began, size) = (Instant::now(), self.parts.queue.durable());
             let mut entries = Vec::new();
             while entries.len() < BATCH
                 && let Some((_, record)) = found.advance()?
@@ -197,6 +208,9 @@ impl Thread {
             }
             next = store.ship(log.id, next, &entries)?;
             self.shipping.0.next.store(next, Ordering::Release);
+            if self.parts.queue.durable() > size {
+                self.parts.seals.pause(began.elapsed() * REST);
+            }
         }
         Ok(())
     }
@@ -233,11 +247,10 @@ impl Thread {
     }
 }
 
-/// A record as the database keeps it. One that cannot be read is kept all the same, to be found by its index.
+/// A record as the database keeps it: without its text, which the log has. One that cannot be read is kept all the same, to be found by its index.
 fn entry(record: &[u8]) -> AuditEntry {
-    let (leaf, text) = (*Hash::leaf(record).as_bytes(), String::from_utf8_lossy(record).into_owned());
     let nothing = AuditEntry {
-        leaf,
+        leaf: *Hash::leaf(record).as_bytes(),
         at: 0,
         kind: "".into(),
         caller: None,
@@ -247,7 +260,7 @@ fn entry(record: &[u8]) -> AuditEntry {
         decision: None,
         reason: None,
         principles: Vec::new(),
-        record: text,
+        record: None,
     };
     let Ok(view) = RecordView::parse(record) else { return nothing };
     AuditEntry {

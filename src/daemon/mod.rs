@@ -241,7 +241,10 @@ impl Parts {
             audit_queue: evidence.queue(),
             seals: evidence.seals(),
             shipping: evidence.shipping(),
-            searcher: Mailbox::new(Searcher::start(evidence.shipping(), deadline / 2, LOG_READERS), deadline),
+            searcher: Mailbox::new(
+                Searcher::start(evidence.storage(), evidence.shipping(), deadline / 2, LOG_READERS),
+                deadline,
+            ),
             log_reader: Mailbox::new(log_reader, deadline),
             entities,
             versions: store.versions().clone(),

@@ -54,7 +54,8 @@ pub async fn search(front: Data<Front>, query: Query<SearchQuery>) -> Result<Htt
     for (nth, found) in page.items.iter().enumerate() {
         let comma = if nth > 0 { "," } else { "" };
         // Records are JSON, and shown as they are in the log.
-        let (origin, index, record) = (json!(found.origin), found.index, &found.record);
+        let (origin, index) = (json!(found.origin), found.index);
+        let record = found.record.as_deref().unwrap_or("null");
         let _ = write!(text, "{comma}{{\"origin\":{origin},\"index\":{index},\"record\":{record}}}");
     }
     let next = json!(page.next.map(|cursor| cursor.to_string()));

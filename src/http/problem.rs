@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::actors::audit_queue::AuditError;
 use crate::actors::registry::ReloadError;
+use crate::actors::searcher::SearchError;
 use crate::actors::validator::DecideError;
 use crate::domain::InputFault;
 use crate::store::StoreError;
@@ -193,6 +194,15 @@ impl From<StoreError> for Problem {
             | StoreError::DamagedEntity { .. }
             | StoreError::Newer { .. }
             | StoreError::Unavailable { .. } => Self::logged(&UNAVAILABLE, "the database cannot be used", &error),
+        }
+    }
+}
+
+impl From<SearchError> for Problem {
+    fn from(error: SearchError) -> Self {
+        match error {
+            SearchError::Store(error) => error.into(),
+            SearchError::Ledger(_) => Self::logged(&UNAVAILABLE, "the audit log cannot be read", &error),
         }
     }
 }

@@ -25,7 +25,8 @@ CREATE TABLE audit_entries (
     resource_id TEXT,
     decision BOOLEAN,
     reason TEXT,
-    record TEXT NOT NULL
+    -- Null where the log is at hand, which has it.
+    record TEXT
 );
 
 -- Each ends in `place`, as every index of such a table does, so what one of them finds is in order.

@@ -38,8 +38,8 @@ pub struct AuditEntry {
     pub reason: Option<SmolStr>,
     /// The principles that were violated. The same one may come twice.
     pub principles: Vec<SmolStr>,
-    /// The record as it is in the log.
-    pub record: String,
+    /// The record as it is in the log; none where whoever searches reads it from there.
+    pub record: Option<String>,
 }
 
 /// Why records could not be shipped. Nothing was written.
@@ -104,7 +104,8 @@ pub(super) fn ship(conn: &mut Connection, log: LogId, first: u64, entries: &[Aud
 
 /// Finds one record.
 pub(super) fn find(conn: &mut Connection, place: i64) -> Result<Option<String>, StoreError> {
-    Ok(audit_entries::table.find(place).select(audit_entries::record).first(conn).optional()?)
+    let found = audit_entries::table.find(place).select(audit_entries::record).first::<Option<String>>(conn);
+    Ok(found.optional()?.flatten())
 }
 
 /// The leaves of what is stored there.
@@ -140,7 +141,7 @@ fn insert(conn: &mut Connection, new: &[(i64, &AuditEntry)]) -> Result<(), Store
             audit_entries::resource_id.eq(resource.map(|uid| uid.id.as_str())),
             audit_entries::decision.eq(entry.decision),
             audit_entries::reason.eq(entry.reason.as_deref()),
-            audit_entries::record.eq(entry.record.as_str()),
+            audit_entries::record.eq(entry.record.as_deref()),
         );
         diesel::insert_into(audit_entries::table).values(row).execute(conn)?;
         for principle in &entry.principles {

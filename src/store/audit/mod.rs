@@ -41,14 +41,14 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite_audi
 ///
 /// The one connection that writes has `synchronous = NORMAL`: what a power failure takes is copied again, since the
 /// cursor goes with it. It caches 64 MiB and lets twice as much gather before it goes into the file, because entries go
-/// to many places of the indexes, and to the same again. Pages have 8 KiB, for entries of some 900 bytes: in pages of
-/// 4 KiB a tenth more is wasted. Readers cannot write.
+/// to many places of the indexes, and to the same again. Each of these places costs a page in the write-ahead log and one
+/// in the file, so pages are small. Readers cannot write.
 const AUDIT: Kind = Kind {
     name: "an audit database of acgs",
     application: 0x4143_4741,
     migrations: || MIGRATIONS,
-    single: "PRAGMA page_size = 8192; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -65536;
-             PRAGMA wal_autocheckpoint = 16384; PRAGMA journal_size_limit = 134217728;",
+    single: "PRAGMA page_size = 2048; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -65536;
+             PRAGMA wal_autocheckpoint = 32768; PRAGMA journal_size_limit = 67108864;",
     pooled: "PRAGMA query_only = ON; PRAGMA cache_size = -1024;",
 };
 
@@ -68,8 +68,8 @@ pub struct FoundEntry {
     pub origin: Arc<str>,
     /// Its index in that log.
     pub index: u64,
-    /// The record as it is in the log.
-    pub record: String,
+    /// The record as it is in the log; none where it was shipped without.
+    pub record: Option<String>,
 }
 
 /// Where the copy of the audit log is: beside the database of the entities, `acgs-audit.db` for `acgs.db`.
@@ -149,7 +149,7 @@ impl AuditStore {
         self.write(|conn| Ok(connection::checkpoint(conn)?)).map_err(|error: StoreError| error.at(&self.path))
     }
 
-    /// Finds one record; none where it is not stored (yet).
+    /// Finds the text of one record; none where it is not stored (yet), or was shipped without.
     pub fn find(&self, log: LogId, index: u64) -> Result<Option<String>, StoreError> {
         let Some(place) = log.place(index) else { return Ok(None) };
         self.read(|conn| entries::find(conn, place))

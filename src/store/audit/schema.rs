@@ -14,7 +14,7 @@ diesel::table! {
         resource_id -> Nullable<Text>,
         decision -> Nullable<Bool>,
         reason -> Nullable<Text>,
-        record -> Text,
+        record -> Nullable<Text>,
     }
 }
 

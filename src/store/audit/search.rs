@@ -54,7 +54,7 @@ pub struct SoughtEntity {
 #[derive(Debug)]
 pub(super) struct Found {
     /// Places and records, the newest first.
-    pub(super) records: Vec<(i64, String)>,
+    pub(super) records: Vec<(i64, Option<String>)>,
     /// Nothing from here on is left to be found.
     pub(super) next: Option<i64>,
 }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use diesel::prelude::*;
 use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use diesel::sqlite::Sqlite;
 
 use crate::store::connection::Connection;
@@ -81,13 +81,13 @@ impl<'a> Statement<'a> {
     }
 
     /// The columns `place` and `record` of all its rows.
-    pub(super) fn records(self, conn: &mut Connection) -> Result<Vec<(i64, String)>, StoreError> {
+    pub(super) fn records(self, conn: &mut Connection) -> Result<Vec<(i64, Option<String>)>, StoreError> {
         #[derive(QueryableByName)]
         struct Row {
             #[diesel(sql_type = BigInt)]
             place: i64,
-            #[diesel(sql_type = Text)]
-            record: String,
+            #[diesel(sql_type = Nullable<Text>)]
+            record: Option<String>,
         }
         Ok(self.query().load::<Row>(conn)?.into_iter().map(|row| (row.place, row.record)).collect())
     }

@@ -53,7 +53,7 @@ fn found(store: &AuditStore, log: Option<LogId>, search: &Search, limit: u16) ->
             page.next.is_none() || page.items.len() == usize::from(limit.get()),
             "a page is full, or it is the last"
         );
-        all.extend(page.items.into_iter().map(|entry| (entry.origin, entry.index, entry.record)));
+        all.extend(page.items.into_iter().map(|entry| (entry.origin, entry.index, entry.record.unwrap())));
         // As it would come back from a caller.
         match page.next.map(|cursor| cursor.to_string().parse().unwrap()) {
             Some(next) => after = Some(next),
@@ -92,7 +92,7 @@ fn entry(n: u64) -> AuditEntry {
         decision: Some(true),
         reason: Some("permitted".into()),
         principles: Vec::new(),
-        record: format!("{{\"n\":{n}}}"),
+        record: Some(format!("{{\"n\":{n}}}")),
     }
 }
 

@@ -22,9 +22,9 @@ fn records_that_are_shipped_again_are_stored_once() {
         assert_eq!(copied.store.ship(copied.log, range.start, &entries(range.clone())).unwrap(), next, "{range:?}");
     }
     let found = copied.found(&Search::default(), 3);
-    let expected = (0..8).rev().map(|n| ("acgs.example/log".into(), n, entry(n).record));
+    let expected = (0..8).rev().map(|n| ("acgs.example/log".into(), n, entry(n).record.unwrap()));
     assert_eq!(found, expected.collect::<Vec<_>>());
-    assert_eq!(copied.store.find(copied.log, 7).unwrap(), Some(entry(7).record));
+    assert_eq!(copied.store.find(copied.log, 7).unwrap(), entry(7).record);
     assert_eq!(copied.store.find(copied.log, 8).unwrap(), None);
     assert_eq!(copied.store.find(copied.log, u64::MAX).unwrap(), None);
 }
@@ -99,14 +99,14 @@ fn thousands_of_records_go_in_one_transaction_and_any_text_comes_back() {
         entry.subject = Some(EntityUid::new(text, text));
         (entry.caller, entry.action) = (name(text), name(text));
         entry.principles = vec![text.into(), "twice".into(), "twice".into()];
-        entry.record = text.repeat(30_000);
+        entry.record = Some(text.repeat(30_000));
     }
     let last = all.last_mut().unwrap();
     (last.caller, last.subject, last.action, last.resource) = (None, None, None, None);
     (last.decision, last.reason, last.kind) = (None, None, "stop".into());
     assert_eq!(copied.store.ship(copied.log, 0, &all).unwrap(), 5000);
     for (index, text) in (0..).zip(odd) {
-        let record = all[usize::try_from(index).unwrap()].record.clone();
+        let record = all[usize::try_from(index).unwrap()].record.clone().unwrap();
         for search in [
             Search { subject: sought(Some(text), text), ..Search::default() },
             Search { subject: sought(None, text), ..Search::default() },
