@@ -47,6 +47,11 @@ pub fn run(command: &Command, source: &Source) -> ExitCode {
         Err(faults) => return fail(&faults, EXIT_CONFIG),
     };
     let folder = daemon::audit_folder(&settings.data_dir);
+    // Others who rotate wait until this key signs, or two of them would each think theirs the newest.
+    let _turn = match ledger::claim_keys(&folder) {
+        Ok(turn) => turn,
+        Err(error) => return fail(&error, EXIT_IO),
+    };
     let rotated = Keyring::load(&folder).and_then(|keys| keys.rotate(&folder));
     let key = match rotated {
         Ok(keys) => keys.verifier().clone(),

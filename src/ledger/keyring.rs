@@ -117,6 +117,12 @@ impl Keyring {
     }
 }
 
+/// Waits until nobody else changes the keys of the log in a folder, and keeps others from it while the file is open.
+pub fn claim_keys(folder: &Path) -> Result<File, KeyError> {
+    let claimed = File::open(folder).and_then(|claimed| claimed.lock().map(|()| claimed));
+    claimed.map_err(|source| KeyError::Disk { action: "lock", file: folder.to_owned(), source })
+}
+
 /// The public keys of a log, all there ever were, the newest last. Empty where it was never signed.
 pub fn public_keys(folder: &Path) -> Result<Vec<VerifierKey>, KeyError> {
     let file = folder.join("keys");

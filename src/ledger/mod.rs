@@ -136,7 +136,7 @@ pub use entity_set::EntitySet;
 pub use event::{Event, EventKind};
 pub use evidence::{Audited, EvidenceError, audit, open_checkpoint};
 pub use fault::{AppendError, Fault, LedgerError, Problem};
-pub use keyring::{KEY_FILE, KeyError, Keyring, public_keys};
+pub use keyring::{KEY_FILE, KeyError, Keyring, claim_keys, public_keys};
 pub use log::{Ledger, Options};
 pub use note::{Note, NoteError, Signature, SigningKey, Signs, VerifierKey};
 pub use proof::{MAX_PROOF, Nodes, is_consistent, is_included};
