@@ -12,10 +12,14 @@
 mod audit;
 mod harness;
 
+#[path = "verifiable/checkpoints.rs"]
+mod checkpoints;
 #[path = "verifiable/growth.rs"]
 mod growth;
 #[path = "verifiable/liar.rs"]
 mod liar;
+#[path = "verifiable/proofs.rs"]
+mod proofs;
 #[path = "verifiable/server.rs"]
 mod server;
 #[path = "verifiable/verifier.rs"]

@@ -1,0 +1,141 @@
+//! What proves that one record is in the log.
+
+use std::thread;
+
+use crate::harness::Setup;
+use crate::verifier::Verifier;
+use crate::{Shelf, checkpoint_over, decide, decide_many, first_vkey, patient, printed, refused, vkey};
+
+/// A record and its proof as files, by `acgs audit`.
+fn exported(setup: &Setup, shelf: &Shelf, index: u64) -> (String, String) {
+    let index = index.to_string();
+    let record = shelf.put(&format!("{index}.json"), printed(setup, ["audit", "show", &index]));
+    let proof = shelf.put(&format!("{index}.proof"), printed(setup, ["audit", "prove", &index]));
+    (record, proof)
+}
+
+/// Indices at both ends, on both sides of a tile's edge, and between.
+const SPREAD: [u64; 8] = [0, 1, 2, 100, 255, 256, 300, 302];
+
+#[test]
+fn a_record_and_its_proof_verify_offline_and_no_other_record_does() {
+    let Some(verifier) = Verifier::get() else { return };
+    let (setup, shelf) = (patient(), Shelf::new());
+    let daemon = setup.start();
+    decide_many(&daemon, 300);
+    checkpoint_over(&daemon, 302);
+    let vkey = vkey(&setup);
+    let check = |setup: &Setup| {
+        let files = SPREAD.map(|index| exported(setup, &shelf, index));
+        for (index, (record, _)) in SPREAD.iter().zip(&files) {
+            for (proven, (_, proof)) in SPREAD.iter().zip(&files) {
+                if index == proven {
+                    let said = verifier.accepts(&["proof", &vkey, record, proof]);
+                    assert!(said.starts_with(&format!("ok index={index} size=303 ")), "{said}");
+                } else {
+                    verifier.refuses(&["proof", &vkey, record, proof]);
+                }
+            }
+        }
+    };
+    check(&setup);
+    daemon.kill();
+    check(&setup);
+}
+
+#[test]
+fn a_proof_holds_for_no_other_bytes_and_under_no_other_key() {
+    let Some(verifier) = Verifier::get() else { return };
+    let (setup, shelf) = (patient(), Shelf::new());
+    let daemon = setup.start();
+    let index = decide(&daemon);
+    checkpoint_over(&daemon, index);
+    let vkey = vkey(&setup);
+    let (record, proof) = exported(&setup, &shelf, index);
+    verifier.accepts(&["proof", &vkey, &record, &proof]);
+    let (good, whole) = (std::fs::read(&record).unwrap(), std::fs::read_to_string(&proof).unwrap());
+    let decided = String::from_utf8(good.clone()).unwrap().replace("\"decision\":true", "\"decision\":false");
+    assert_ne!(decided.as_bytes(), good);
+    for changed in [decided.into_bytes(), [&good[..], b"\n"].concat(), good[1..].to_vec(), Vec::new()] {
+        verifier.refuses(&["proof", &vkey, &shelf.put("changed", changed), &proof]);
+    }
+    let hash = whole.lines().nth(2).unwrap();
+    for changed in [
+        whole.replace(&format!("index {index}\n"), &format!("index {}\n", index - 1)),
+        whole.replace(&format!("\n{}\n", index + 1), &format!("\n{}\n", index + 2)),
+        whole.replace(&format!("{hash}\n"), ""),
+    ] {
+        assert_ne!(changed, whole);
+        verifier.refuses(&["proof", &vkey, &record, &shelf.put("changed", changed)]);
+    }
+    verifier.refuses(&["proof", &first_vkey(&patient()), &record, &proof]);
+}
+
+#[test]
+fn a_record_just_answered_is_proven_though_no_checkpoint_is_due() {
+    let Some(verifier) = Verifier::get() else { return };
+    let (setup, shelf) = (patient().set("audit.checkpoint_interval_ms", 3_600_000), Shelf::new());
+    let daemon = setup.start();
+    let vkey = vkey(&setup);
+    // Each of them asks, and waits for the checkpoint that covers its own record.
+    thread::scope(|scope| {
+        for client in 0..4 {
+            let (daemon, vkey, shelf) = (&daemon, &vkey, &shelf);
+            scope.spawn(move || {
+                for round in 0..10 {
+                    let answer = daemon.ask(&crate::audit::question(1)).json();
+                    let index = answer["context"]["audit_index"].as_u64().unwrap();
+                    let proof = daemon.get(&format!("/v1/audit/entries/{index}/proof"));
+                    let record = daemon.get(&format!("/v1/audit/entries/{index}"));
+                    assert_eq!((proof.status, record.status), (200, 200), "{proof} {record}");
+                    assert_eq!(record.json()["id"], answer["context"]["id"]);
+                    let name = format!("{client}-{round}");
+                    let proof = shelf.put(&format!("{name}.proof"), proof.body);
+                    let record = shelf.put(&format!("{name}.json"), record.body);
+                    let said = verifier.accepts(&["proof", vkey, &record, &proof]);
+                    assert!(said.starts_with(&format!("ok index={index} ")), "{said}");
+                    let other = shelf.put(&format!("{name}.other"), daemon.get("/v1/audit/entries/0").body);
+                    verifier.refuses(&["proof", vkey, &other, &proof]);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn every_record_of_a_batch_is_proven_by_the_index_in_its_answer() {
+    let Some(verifier) = Verifier::get() else { return };
+    let (setup, shelf) = (patient(), Shelf::new());
+    let daemon = setup.start();
+    let vkey = vkey(&setup);
+    let answer = daemon.ask(&crate::audit::question(8));
+    let decisions = crate::audit::decisions(&answer, (0, 0));
+    assert_eq!(decisions.len(), 8);
+    for decision in decisions {
+        let index = decision.index.unwrap();
+        let record = daemon.get(&format!("/v1/audit/entries/{index}"));
+        assert_eq!(record.json()["id"], *decision.id);
+        let proof = daemon.get(&format!("/v1/audit/entries/{index}/proof")).body;
+        verifier.accepts(&["proof", &vkey, &shelf.put("record", record.body), &shelf.put("proof", proof)]);
+    }
+}
+
+#[test]
+fn what_is_not_in_the_log_is_neither_shown_nor_proven() {
+    let setup = patient();
+    let nothing = refused(&setup, ["audit", "prove", "0"], 1);
+    assert!(nothing.contains("no checkpoint"), "{nothing}");
+    refused(&setup, ["audit", "show", "0"], 74);
+    refused(&setup, ["audit", "checkpoint"], 1);
+    refused(&setup, ["audit", "vkey"], 1);
+    assert!(setup.start().stop().success());
+    printed(&setup, ["audit", "prove", "0"]);
+    for index in ["1000", &u64::MAX.to_string()] {
+        assert!(refused(&setup, ["audit", "show", index], 1).contains(index));
+        assert!(refused(&setup, ["audit", "prove", index], 1).contains(index));
+    }
+    for index in ["-1", "x", "18446744073709551616"] {
+        refused(&setup, ["audit", "show", index], 2);
+        refused(&setup, ["audit", "prove", index], 2);
+    }
+}
