@@ -20,6 +20,8 @@ mod growth;
 mod liar;
 #[path = "verifiable/proofs.rs"]
 mod proofs;
+#[path = "verifiable/rotation.rs"]
+mod rotation;
 #[path = "verifiable/server.rs"]
 mod server;
 #[path = "verifiable/verifier.rs"]
