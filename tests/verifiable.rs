@@ -26,6 +26,10 @@ mod rotation;
 mod server;
 #[path = "verifiable/verifier.rs"]
 mod verifier;
+#[path = "verifiable/witnesses.rs"]
+mod witnesses;
+#[path = "verifiable/witnesses_that_fail.rs"]
+mod witnesses_that_fail;
 
 use std::fs;
 use std::path::{Path, PathBuf};
