@@ -22,6 +22,8 @@ mod liar;
 mod proofs;
 #[path = "verifiable/rotation.rs"]
 mod rotation;
+#[path = "verifiable/routes.rs"]
+mod routes;
 #[path = "verifiable/server.rs"]
 mod server;
 #[path = "verifiable/verifier.rs"]
