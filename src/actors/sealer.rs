@@ -16,7 +16,7 @@ use super::journal::Journal;
 use super::seals::{Sealed, Seals};
 use crate::ledger::{
     self, Checkpoint, CheckpointFile, DiskStorage, Event, EventKind, Hash, KeyError, Keyring, LedgerError, Note,
-    NoteError, TileWriter, Tree, public_keys, records,
+    NoteError, TileWriter, Tree, VerifierKey, public_keys, records,
 };
 
 /// Checkpoints that are asked for follow each other no sooner than this.
@@ -200,7 +200,10 @@ impl Thread {
 
     /// Follows the log up to what is durable, and signs that.
     fn seal(&mut self, stopping: bool) -> Result<(), SealError> {
-        // At the end nothing can be recorded any more; a change of keys then waits for the next start.
+        // At the end nothing can be recorded any more: a key that is not known to the log yet signs from the next start on.
+        if stopping && !self.is_key_known() {
+            return Ok(());
+        }
         let rotated = !stopping && self.learn_keys()?;
         let size = self.queue.durable();
         let covered = self.sealing.last.as_ref().map(|last| last.checkpoint.size);
@@ -252,17 +255,22 @@ impl Thread {
             self.sealing.keys = Keyring::load(&self.sealing.folder)?;
             self.key_file = state;
         }
+        let Some(last) = self.sealing.last.as_ref().filter(|_| !self.is_key_known()) else { return Ok(false) };
         let key = self.sealing.keys.verifier();
-        let Some(last) = self.sealing.last.as_ref() else { return Ok(false) };
-        if last.note.signatures().iter().any(|signature| key.is_named_by(signature)) {
-            return Ok(false);
-        }
         let event = Event::new(EventKind::Auth, "acgs").name("event", "key_rotated").name("purpose", "audit");
         let known = public_keys(&self.sealing.folder)?;
-        let before = known.iter().rev().nth(1).map(ToString::to_string);
+        let signed = |known: &&VerifierKey| last.note.signatures().first().is_some_and(|by| known.is_named_by(by));
+        let before = known.iter().find(signed).map(ToString::to_string);
         self.journal.record(&[event.name("old", before).name("new", key.to_string())])?;
         tracing::info!(%key, "the audit log is signed with a new key");
         Ok(true)
+    }
+
+    /// Whether the newest checkpoint is signed with the current key, or there is none yet.
+    fn is_key_known(&self) -> bool {
+        let key = self.sealing.keys.verifier();
+        let last = self.sealing.last.as_ref();
+        last.is_none_or(|last| last.note.signatures().iter().any(|signature| key.is_named_by(signature)))
     }
 
     fn key_state(&self) -> Option<(i64, i64, u64)> {

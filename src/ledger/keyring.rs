@@ -113,7 +113,9 @@ impl Keyring {
 
     /// The keys that sign, the current one first.
     pub fn signers(&self) -> impl Iterator<Item = &SigningKey> {
-        [Some(&self.current), self.previous.as_ref()].into_iter().flatten()
+        // Where a rotation was cut short both files have the same key.
+        let previous = self.previous.as_ref().filter(|previous| previous.verifier() != self.current.verifier());
+        [Some(&self.current), previous].into_iter().flatten()
     }
 }
 
