@@ -1,0 +1,20 @@
+//! Whatever was decided can be decided again from the log alone, and comes out the same; what was changed since comes out.
+//!
+//! `ACGS_REPLAY_DECISIONS` changes how many decisions are made, `100000` for the full size.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
+mod audit;
+mod harness;
+
+#[path = "replay/archive.rs"]
+mod archive;
+#[path = "replay/changed.rs"]
+mod changed;
+#[path = "replay/digested.rs"]
+mod digested;
+#[path = "replay/everything.rs"]
+mod everything;
+#[path = "replay/tampered.rs"]
+mod tampered;
+#[path = "replay/world.rs"]
+mod world;
