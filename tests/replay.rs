@@ -12,8 +12,13 @@ mod archive;
 mod changed;
 #[path = "replay/digested.rs"]
 mod digested;
+#[path = "faults/disk.rs"]
+#[expect(dead_code, reason = "no full disk is needed here")]
+mod disk;
 #[path = "replay/everything.rs"]
 mod everything;
+#[path = "replay/outages.rs"]
+mod outages;
 #[path = "replay/tampered.rs"]
 mod tampered;
 #[path = "replay/world.rs"]

@@ -123,6 +123,12 @@ impl Writers {
         (Self { threads: (0..count).map(writer).collect() }, turns)
     }
 
+    /// Gives nobody a turn any more, and waits until all that were given are taken.
+    pub fn finish(self, turns: Turns) -> usize {
+        drop(turns);
+        self.end()
+    }
+
     /// How many writes and deletes were answered.
     pub fn end(self) -> usize {
         self.threads.into_iter().map(|thread| thread.join().unwrap()).sum()

@@ -16,7 +16,7 @@ type Change = fn(&mut Value) -> bool;
 fn replay_of(setup: &Setup, records: &[Value]) -> Replayed {
     let folder = tempfile::tempdir().unwrap();
     copy(&setup.data_dir().join("constitutions"), &folder.path().join("constitutions"));
-    let storage = DiskStorage::create(&folder.path().join("audit")).unwrap();
+    let storage = DiskStorage::create(folder.path().join("audit")).unwrap();
     let (mut ledger, _) = Ledger::open(storage, Options::default()).unwrap();
     let mut batch = Batch::default();
     for record in records {
@@ -30,7 +30,7 @@ fn replay_of(setup: &Setup, records: &[Value]) -> Replayed {
 #[test]
 fn a_tampered_record_is_different_and_no_other_is() {
     let (archive, _) = lived();
-    let storage = DiskStorage::at(&archive.setup.data_dir().join("audit"));
+    let storage = DiskStorage::at(archive.setup.data_dir().join("audit"));
     let untouched: Vec<Value> =
         records(&storage, 0..u64::MAX).map(|record| serde_json::from_slice(&record.unwrap().1).unwrap()).collect();
     let before = replay_of(&archive.setup, &untouched);
@@ -105,7 +105,7 @@ fn a_tampered_record_is_different_and_no_other_is() {
 #[test]
 fn entities_that_do_not_have_their_digest_are_not_decided_by() {
     let (archive, _) = lived();
-    let storage = DiskStorage::at(&archive.setup.data_dir().join("audit"));
+    let storage = DiskStorage::at(archive.setup.data_dir().join("audit"));
     let mut tampered: Vec<Value> =
         records(&storage, 0..u64::MAX).map(|record| serde_json::from_slice(&record.unwrap().1).unwrap()).collect();
     let mut digests = Vec::new();

@@ -31,7 +31,7 @@ const CROWD: &str = "crowd";
 const WIDE: &str = "wide";
 
 /// Of so many questions some come again and again.
-const COMMON: u64 = 30;
+const COMMON: u32 = 30;
 
 /// The folder of the archive's constitution.
 pub fn constitution() -> PathBuf {
@@ -128,8 +128,8 @@ impl Chance {
         let mut chance = Self::new(number);
         let single = chance.percent(75);
         let mut question = || {
-            let common = chance.percent(50).then(|| chance.below(COMMON as usize) as u64);
-            let mut chance = Self::new(common.unwrap_or(chance.0.random_range(COMMON..u64::MAX)));
+            let seed = if chance.percent(50) { chance.0.random_range(0..COMMON).into() } else { chance.0.random() };
+            let mut chance = Self::new(seed);
             chance.question(callers)
         };
         let request = if single {
