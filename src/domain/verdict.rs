@@ -137,6 +137,12 @@ impl Verdict {
     pub fn members(&self) -> &str {
         &self.members
     }
+
+    /// The same without `detail`, which may repeat what the request or an entity says.
+    #[must_use]
+    pub fn members_without_detail(&self) -> Box<str> {
+        members(self.reason, &self.policies, &self.violations, &self.warnings, None)
+    }
 }
 
 fn members(

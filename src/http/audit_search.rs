@@ -69,7 +69,8 @@ fn read(query: SearchQuery) -> Result<Search, Problem> {
     let mut time = |name: &str, text: Option<String>| {
         let text = text?;
         let read = OffsetDateTime::parse(&text, &Rfc3339).ok();
-        let micros = read.and_then(|time| i64::try_from(time.unix_timestamp_nanos() / 1000).ok());
+        // Entries have whole microseconds: what is not before a time is not before the next whole one.
+        let micros = read.and_then(|time| i64::try_from((time.unix_timestamp_nanos() + 999).div_euclid(1000)).ok());
         if micros.is_none() {
             faults.push(InputFault::new(format!("/{name}"), "must be a time like 2026-11-24T09:30:00Z (RFC 3339)"));
         }
@@ -101,4 +102,24 @@ fn read(query: SearchQuery) -> Result<Search, Problem> {
         kind: query.kind.map(Into::into),
         caller: query.caller.map(Into::into),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_between_two_microseconds_is_that_of_the_later_one() {
+        for (time, micros) in [
+            ("1970-01-01T00:00:00.000001Z", 1),
+            ("1970-01-01T00:00:00.000001001Z", 2),
+            ("1970-01-01T05:30:00.000001999%2B05:30", 2),
+            ("1969-12-31T23:59:59.9999985Z", -1),
+            ("9999-12-31T23:59:59.999999999Z", 253_402_300_800_000_000),
+        ] {
+            let query = Query::<SearchQuery>::from_query(&format!("from={time}&to={time}")).unwrap();
+            let search = read(query.into_inner()).unwrap();
+            assert_eq!((search.from, search.to), (Some(micros), Some(micros)), "{time}");
+        }
+    }
 }

@@ -59,8 +59,12 @@ impl DecisionRecord<'_> {
             }
             RequestRecord::Digest => self.write_digested(text),
         }
-        self.write_claims(text);
-        let _ = write!(text, ",\"decision\":{},{}", self.verdict.permits(), self.verdict.members());
+        self.write_claims(form, text);
+        let _ = write!(text, ",\"decision\":{},", self.verdict.permits());
+        match form {
+            RequestRecord::Full => text.extend_from_slice(self.verdict.members().as_bytes()),
+            RequestRecord::Digest => text.extend_from_slice(self.verdict.members_without_detail().as_bytes()),
+        }
         self.write_tail(text);
     }
 
@@ -68,12 +72,14 @@ impl DecisionRecord<'_> {
         record_text::begin(text, self.id, self.at, "decision", self.caller);
     }
 
-    fn write_claims(&self, text: &mut Vec<u8>) {
+    /// A claim that is no hash may be anything: of a digested record it is `null`.
+    fn write_claims(&self, form: RequestRecord, text: &mut Vec<u8>) {
         let claims: &Claims = &self.evaluation.claims;
         for (member, claim) in [("claimed_in_header", &claims.header), ("claimed_in_context", &claims.context)] {
             if let Some(claim) = claim {
+                let shown = form == RequestRecord::Full || claim.parse::<ConstitutionalHash>().is_ok();
                 let _ = write!(text, ",\"{member}\":");
-                json(text, claim);
+                json(text, &shown.then_some(claim));
             }
         }
     }
@@ -189,6 +195,7 @@ mod tests {
         assert_eq!(digested["subject"], json!({"type": "Agent", "id": "a\u{0}\"b"}));
         assert_eq!(digested["action"], json!({"name": "call_tool"}));
         assert!(!digested.to_string().contains("s3cret") && digested.get("context").is_none());
+        assert_eq!((digested.get("detail"), &digested["claimed_in_context"]), (None, &json!("cdd01ef066bc6cf2")));
         let again = record(RequestRecord::Digest, Batch::MAX_RECORD, 1);
         assert_ne!(digested["request"], again["request"], "the salt is new each time");
     }

@@ -160,13 +160,15 @@ pub fn decisions(answer: &Answer, ticks: (u64, u64)) -> Vec<Answered> {
         Value::Array(items) => items.clone(),
         _ => vec![body],
     };
+    // Faulty items of a batch are not decided.
+    let items = items.into_iter().filter(|item| item["context"]["error"].is_null());
     let hash = answer.header("x-constitutional-hash").unwrap().to_owned();
     let one = |decision: Value| {
         let context = &decision["context"];
         let id = context["id"].as_str().unwrap_or_else(|| panic!("no id: {decision}")).to_owned();
         Answered { id, index: context["audit_index"].as_u64(), hash: hash.clone(), ticks, decision }
     };
-    items.into_iter().map(one).collect()
+    items.map(one).collect()
 }
 
 /// What `acgs audit export` prints.

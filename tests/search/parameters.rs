@@ -1,0 +1,186 @@
+//! What the routes take and refuse, how pages follow each other, and what the status says.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use crate::audit::{self, Clients, Exported, question};
+use crate::corpus::{Sought, address, check, copied, find, newest_first};
+use crate::harness::{Answer, Request, TestDaemon};
+use crate::world::patient;
+
+/// A log of that many decisions, and of the three events of a start.
+fn with_decisions(count: usize) -> (crate::harness::Setup, TestDaemon) {
+    let setup = patient(audit::setup());
+    let daemon = setup.start();
+    let mut left = count;
+    while left > 0 {
+        let items = left.min(500);
+        let body = json!({"subject": {"type": "Agent", "id": "a"}, "action": {"name": "call_tool"},
+            "resource": {"type": "Tool", "id": "t"}, "evaluations": vec![json!({}); items]});
+        assert_eq!(daemon.post("/access/v1/evaluations", &body).status, 200);
+        left -= items;
+    }
+    copied(&daemon);
+    (setup, daemon)
+}
+
+fn entries(daemon: &TestDaemon, query: &str) -> Answer {
+    daemon.get(&format!("/v1/audit/entries{query}"))
+}
+
+#[track_caller]
+fn refused(daemon: &TestDaemon, query: &str) -> String {
+    let answer = entries(daemon, query);
+    assert_eq!(answer.status, 400, "{query}: {answer}");
+    let problem = answer.json();
+    assert_eq!(problem["type"], "/problems/bad-request", "{query}");
+    problem["errors"].to_string()
+}
+
+#[test]
+fn what_is_no_parameter_or_no_value_is_refused_by_name() {
+    let (_setup, daemon) = with_decisions(3);
+    for (query, part) in [
+        ("?what=1", "what"),
+        ("?subject=a&Subject=a", "Subject"),
+        ("?subject=a&subject=b", "subject"),
+        ("?limit=0", "limit"),
+        ("?limit=1001", "limit"),
+        ("?limit=-1", "limit"),
+        ("?limit=ten", "limit"),
+        ("?limit=", "limit"),
+        ("?limit=65537", "limit"),
+        ("?decision=maybe", "true"),
+        ("?decision=", "true"),
+        ("?from=yesterday", "/from"),
+        ("?from=2026-11-24", "/from"),
+        ("?from=2026-11-24T25:00:00Z", "/from"),
+        ("?to=2026-11-24T09:30:00", "/to"),
+        ("?to=", "/to"),
+        ("?from=2026-11-24T09:30:00+05:30", "/from"),
+        ("?subject_type=User", "/subject_type"),
+        ("?resource_type=User", "/resource_type"),
+        ("?cursor=", "/cursor"),
+        ("?cursor=nonsense", "/cursor"),
+        ("?cursor=WzEsMl0&cursor=WzEsMl0", "cursor"),
+        ("?cursor=W10", "/cursor"),
+        ("?cursor=WzEsLTFd", "/cursor"),
+        ("?cursor=eyJhIjoxfQ", "/cursor"),
+        ("?cursor=%00", "/cursor"),
+        ("?cursor=1'%20OR%201=1", "/cursor"),
+    ] {
+        let errors = refused(&daemon, query);
+        assert!(errors.contains(part), "{query}: {errors}");
+    }
+    let all = refused(&daemon, "?from=x&to=y&subject_type=User&resource_type=User");
+    for part in ["/from", "/to", "/subject_type", "/resource_type"] {
+        assert!(all.contains(part), "all faults at once: {all}");
+    }
+    assert_eq!(entries(&daemon, "?subject=%FF").status, 400);
+    assert_eq!(entries(&daemon, "?subject=%4").status, 400);
+    // Of a list of another kind.
+    assert_eq!(daemon.put("/v1/entities/Tool/a", &json!({})).status, 201);
+    assert_eq!(daemon.put("/v1/entities/Tool/b", &json!({})).status, 201);
+    let other = daemon.get("/v1/entities?type=Tool&limit=1").json();
+    assert!(refused(&daemon, &format!("?cursor={}", other["next_cursor"].as_str().unwrap())).contains("/cursor"));
+    for method in ["POST", "PUT", "DELETE"] {
+        let answer = daemon.ask(&Request::new(method, "/v1/audit/entries").json(&json!({})));
+        assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")), "{method}");
+    }
+}
+
+#[test]
+fn pages_have_as_many_as_asked_for_and_all_together_have_each_record_once() {
+    let (setup, daemon) = with_decisions(2_300);
+    let all = newest_first(&setup);
+    let status = copied(&daemon);
+    let origin = status["origin"].as_str().unwrap();
+    let count = |query: &str| entries(&daemon, query).json()["items"].as_array().unwrap().len();
+    assert_eq!((count(""), count("?limit=1"), count("?limit=1000")), (100, 1, 1_000));
+    let everything = Sought::new();
+    let mut connection = daemon.connect();
+    for limit in [7, 100, 999, 1_000] {
+        check(&find(&mut connection, origin, &everything, || limit), &all, &everything);
+    }
+    // Exactly as many as there are: no page after it.
+    let one_kind = vec![("kind", "settings".to_owned())];
+    let page = daemon.get(&format!("{}&limit=1", address(&one_kind))).json();
+    assert_eq!((page["items"].as_array().unwrap().len(), &page["next_cursor"]), (1, &Value::Null));
+    let nothing = entries(&daemon, "?subject=nobody");
+    assert_eq!((nothing.status, nothing.json()), (200, json!({"items": [], "next_cursor": null})));
+    // A cursor may be used again, and with another search.
+    let first = entries(&daemon, "?limit=1000").json();
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let rest = |query: &str| entries(&daemon, &format!("?cursor={cursor}{query}")).json()["items"][0]["index"].clone();
+    assert_eq!(rest("&limit=1"), all[1_000]["index"]);
+    assert_eq!(rest("&limit=1"), all[1_000]["index"]);
+    assert_eq!(rest("&kind=start"), 0);
+}
+
+#[test]
+fn pages_stay_the_same_while_the_log_grows() {
+    let (setup, daemon) = with_decisions(1_000);
+    let (before, origin) = (newest_first(&setup), copied(&daemon)["origin"].clone());
+    let clients = Clients::start(&daemon, 2, question);
+    clients.wait_for(5, 200);
+    let origin = origin.as_str().unwrap();
+    let found = find(&mut daemon.connect(), origin, &Sought::new(), || 13);
+    clients.end();
+    assert!(daemon.stop().success());
+    let exported = Exported::from(&setup, 0);
+    let indices: Vec<u64> = found.iter().map(|record| record["index"].as_u64().unwrap()).collect();
+    assert!(indices.is_sorted_by(|a, b| *a == *b + 1), "no gap, none twice, the newest first");
+    assert_eq!(indices.last(), Some(&0));
+    assert!(indices.len() >= before.len());
+    for record in &found {
+        assert_eq!(*record, exported.records[usize::try_from(record["index"].as_u64().unwrap()).unwrap()]);
+    }
+}
+
+#[test]
+fn the_status_says_how_far_the_log_is_written_signed_and_copied() {
+    let setup = audit::setup().set("audit.checkpoint_interval_ms", 10).set("audit.origin", "log.example/one");
+    let daemon = setup.start();
+    for number in 1..4 {
+        assert_eq!(daemon.ask(&question(number)).status, 200);
+    }
+    let size = Exported::from(&setup, 0).records.len();
+    let since = std::time::Instant::now();
+    let status = loop {
+        let status = copied(&daemon);
+        if status["signed"]["size"] == size {
+            break status;
+        }
+        assert!(since.elapsed() < crate::harness::PATIENCE, "never signed: {status}");
+    };
+    let expected = json!({"origin": "log.example/one", "size": size, "signed": {"size": size, "fault": null},
+        "cosigned": {"size": null}, "database": {"size": size, "lag": 0, "fault": null}});
+    assert_eq!(status, expected);
+    let answer = daemon.get("/v1/audit");
+    assert_eq!(answer.header("cache-control"), Some("no-cache"));
+    assert_eq!(daemon.get("/v1/audit?verbose").status, 200);
+}
+
+#[test]
+fn a_found_record_is_the_one_that_its_index_names() {
+    let (setup, daemon) = with_decisions(20);
+    let page = entries(&daemon, "?limit=1000").json();
+    let items = page["items"].as_array().unwrap();
+    assert_eq!(items.len(), 23);
+    let mut seen = HashSet::new();
+    for item in items {
+        let index = item["index"].as_u64().unwrap();
+        let shown = daemon.get(&format!("/v1/audit/entries/{index}"));
+        assert_eq!((shown.status, &shown.json()), (200, &item["record"]));
+        let printed = setup.run(["audit", "show", &index.to_string()]);
+        assert_eq!(printed.stdout, shown.body);
+        seen.insert(index);
+    }
+    assert_eq!(seen.len(), 23);
+    for (path, status) in
+        [("23", 404), ("-1", 400), ("x", 400), ("18446744073709551615", 404), ("99999999999999999999", 400)]
+    {
+        assert_eq!(daemon.get(&format!("/v1/audit/entries/{path}")).status, status, "{path}");
+    }
+}
