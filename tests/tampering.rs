@@ -17,18 +17,8 @@ mod disk;
 mod harness;
 
 mod tampering {
-    // mod archive;
     mod case;
-    // mod checkpoint;
-    // mod copy;
-    // mod disk_faults;
+    mod checkpoint;
     mod format;
-    // mod keys;
-    // mod kills;
-    // mod many_records;
     mod records;
-    // mod retention;
-    // mod rollback;
-    // mod tiles;
-    // mod unsigned;
 }

@@ -191,19 +191,7 @@ impl Case {
 
     /// Makes the tiles those of the records, and signs them with the log's own key, which root can read.
     pub fn sign(&self) {
-        let storage = self.storage();
-        let mut tree = Tree::default();
-        let mut tiles = TileWriter::create(storage.clone()).unwrap();
-        for record in ledger::records(&storage, 0..u64::MAX) {
-            let (_, record) = record.unwrap();
-            tree.push(&record);
-            tiles.push(ledger::Hash::leaf(&record)).unwrap();
-        }
-        tiles.flush().unwrap();
-        let keys = Keyring::load(&self.file("")).unwrap();
-        let checkpoint = Checkpoint { origin: keys.origin().to_owned(), size: tree.size, root: tree.root().into() };
-        let (mut file, _) = CheckpointFile::open(&storage).unwrap();
-        file.store(&Note::sign(checkpoint.to_string(), keys.signers())).unwrap();
+        sign(&self.file(""), u64::MAX);
     }
 
     /// A start ends before it serves, or soon after, with the status of a log that cannot be trusted.
@@ -255,6 +243,23 @@ impl Found {
         assert_eq!(self.code, Some(1), "{what}: {}", self.text);
         assert!(self.text.contains(why), "{what}: {}", self.text);
     }
+}
+
+/// Makes the tiles of the first records of a log, and a checkpoint that is signed with its key.
+pub fn sign(folder: &Path, size: u64) {
+    let storage = DiskStorage::at(folder);
+    let mut tree = Tree::default();
+    let mut tiles = TileWriter::create(storage.clone()).unwrap();
+    for record in ledger::records(&storage, 0..size) {
+        let (_, record) = record.unwrap();
+        tree.push(&record);
+        tiles.push(ledger::Hash::leaf(&record)).unwrap();
+    }
+    tiles.flush().unwrap();
+    let keys = Keyring::load(folder).unwrap();
+    let checkpoint = Checkpoint { origin: keys.origin().to_owned(), size: tree.size, root: tree.root().into() };
+    let (mut file, _) = CheckpointFile::open(&storage).unwrap();
+    file.store(&Note::sign(checkpoint.to_string(), keys.signers())).unwrap();
 }
 
 /// Asks until the answer has this text: what the daemon does beside answering has no other sign.

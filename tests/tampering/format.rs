@@ -32,7 +32,11 @@ pub struct Tree {
 
 impl Tree {
     pub fn push(&mut self, record: &[u8]) {
-        let mut node = leaf(record);
+        self.push_leaf(leaf(record));
+    }
+
+    pub fn push_leaf(&mut self, leaf: Hash) {
+        let mut node = leaf;
         for _ in 0..self.size.trailing_ones() {
             node = self::node(&self.peaks.pop().unwrap(), &node);
         }
