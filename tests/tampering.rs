@@ -21,4 +21,5 @@ mod tampering {
     mod checkpoint;
     mod format;
     mod records;
+    mod tiles;
 }
