@@ -19,6 +19,7 @@ mod harness;
 mod tampering {
     mod case;
     mod checkpoint;
+    mod copy;
     mod format;
     mod records;
     mod tiles;

@@ -113,7 +113,7 @@ impl Shipper {
     pub fn start(parts: ShipperParts) -> io::Result<Self> {
         let progress = Progress { store: OnceLock::new(), next: AtomicU64::new(0), fault: Mutex::default() };
         let shipping = Shipping(Arc::new(progress));
-        let thread = Thread { parts, shipping: shipping.clone(), log: None, retired: None };
+        let thread = Thread { parts, shipping: shipping.clone(), log: None, compared: false, retired: None };
         let handle = thread::Builder::new().name("audit-ship".to_owned()).spawn(move || thread.run())?;
         Ok(Self { handle, shipping })
     }
@@ -136,6 +136,8 @@ struct Thread {
     parts: ShipperParts,
     shipping: Shipping,
     log: Option<(AuditStore, ShippedLog)>,
+    /// Whether the last record that was copied by an earlier process is the one that the log has.
+    compared: bool,
     /// When it was last looked whether segments may go.
     retired: Option<Instant>,
 }
@@ -184,6 +186,10 @@ impl Thread {
         if next > size {
             return Err(ShippingError::Ahead { shipped: next, found: size });
         }
+        // A log that was shortened and has grown again would else go on in the database behind records of another one.
+        if !self.compared {
+            next = next.saturating_sub(1);
+        }
         let mut found = records(&self.parts.storage, next..size);
         for _ in 0..batches {
             let mut entries = Vec::new();
@@ -196,6 +202,7 @@ impl Thread {
                 break;
             }
             next = store.ship(log.id, next, &entries)?;
+            self.compared = true;
             self.shipping.0.next.store(next, Ordering::Release);
         }
         Ok(())
