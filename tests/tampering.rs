@@ -22,5 +22,6 @@ mod tampering {
     mod copy;
     mod format;
     mod records;
+    mod rollback;
     mod tiles;
 }
