@@ -21,6 +21,7 @@ mod tampering {
     mod checkpoint;
     mod copy;
     mod format;
+    mod keys;
     mod records;
     mod rollback;
     mod tiles;
