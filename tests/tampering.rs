@@ -17,6 +17,7 @@ mod disk;
 mod harness;
 
 mod tampering {
+    mod archive;
     mod case;
     mod checkpoint;
     mod copy;
@@ -24,6 +25,7 @@ mod tampering {
     mod format;
     mod keys;
     mod records;
+    mod retention;
     mod rollback;
     mod tiles;
 }
