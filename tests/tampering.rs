@@ -28,4 +28,5 @@ mod tampering {
     mod retention;
     mod rollback;
     mod tiles;
+    mod unsigned;
 }
