@@ -24,6 +24,8 @@ mod tampering {
     mod disk_faults;
     mod format;
     mod keys;
+    mod kills;
+    mod many_records;
     mod records;
     mod retention;
     mod rollback;
