@@ -123,7 +123,7 @@ impl Shipper {
         let (origin, store) = (parts.origin.clone(), OnceLock::new());
         let progress = Progress { origin, store, next: AtomicU64::new(0), fault: Mutex::default() };
         let shipping = Shipping(Arc::new(progress));
-        let thread = Thread { parts, shipping: shipping.clone(), log: None, retired: None };
+        let thread = Thread { parts, shipping: shipping.clone(), log: None, compared: false, retired: None };
         let handle = thread::Builder::new().name("audit-ship".to_owned()).spawn(move || thread.run())?;
         Ok(Self { handle, shipping })
     }
@@ -146,6 +146,8 @@ struct Thread {
     parts: ShipperParts,
     shipping: Shipping,
     log: Option<(AuditStore, ShippedLog)>,
+    /// Whether the last record that was copied by an earlier process is the one that the log has.
+    compared: bool,
     /// When it was last looked whether segments may go.
     retired: Option<Instant>,
 }
@@ -194,6 +196,10 @@ impl Thread {
         if next > size {
             return Err(ShippingError::Ahead { shipped: next, found: size });
         }
+        // A log that was shortened and has grown again would else go on in the database behind records of another one.
+        if !self.compared {
+            next = next.saturating_sub(1);
+        }
         let mut found = records(&self.parts.storage, next..size);
         for _ in 0..batches {
             let (began, size) = (Instant::now(), self.parts.queue.durable());
@@ -207,6 +213,7 @@ impl Thread {
                 break;
             }
             next = store.ship(log.id, next, &entries)?;
+            self.compared = true;
             self.shipping.0.next.store(next, Ordering::Release);
             if self.parts.queue.durable() > size {
                 self.parts.seals.pause(began.elapsed() * REST);

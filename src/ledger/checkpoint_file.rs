@@ -118,6 +118,10 @@ fn encode(sequence: u64, note: &str) -> String {
 }
 
 fn decode(slot: &[u8]) -> Slot {
+    // The file has its length from the start on: a shorter one is not one that nothing was stored in yet.
+    if slot.len() < SLOT {
+        return Slot::Damaged;
+    }
     if slot.iter().all(|byte| *byte == b'\n') {
         return Slot::Blank;
     }

@@ -22,6 +22,9 @@ pub enum EvidenceError {
     /// The stored checkpoint is none of this log.
     #[error("the stored checkpoint is not one of this log: {0}")]
     Stored(NoteError),
+    /// Nothing is signed by the keys that are trusted.
+    #[error("no checkpoint is stored, so nothing says that the log is that of the given key")]
+    Unsigned,
     /// A checkpoint that somebody kept is none of this log.
     #[error("the given checkpoint is not one of this log: {0}")]
     Foreign(NoteError),
@@ -34,6 +37,7 @@ impl EvidenceError {
         match self {
             Self::Ledger(LedgerError::Corrupt(_) | LedgerError::NoCheckpoint(_) | LedgerError::Gone(_))
             | Self::Stored(_)
+            | Self::Unsigned
             | Self::Foreign(_) => true,
             Self::Ledger(_) | Self::Keys(_) => false,
         }
@@ -52,13 +56,17 @@ pub struct Audited {
 /// Checks the log in a folder: all that [`verify_against`] does, against the stored checkpoint and against others that
 /// were kept elsewhere.
 ///
-/// Those must be signed by one of the `trusted` keys or, where there are none, by one of the log's own.
+/// All must be signed by one of the `trusted` keys or, where there are none, by one of the log's own, which is whatever
+/// the folder says.
 pub fn audit(folder: &Path, kept: &[Note], trusted: &[VerifierKey]) -> Result<Audited, EvidenceError> {
     let storage = DiskStorage::at(folder);
     let keys = public_keys(folder)?;
     let stored = last_checkpoint(&storage)?;
-    let stored = stored.map(|note| open_checkpoint(&note, &keys).map_err(EvidenceError::Stored)).transpose()?;
+    if stored.is_none() && kept.is_empty() && !trusted.is_empty() {
+        return Err(EvidenceError::Unsigned);
+    }
     let trusted = if trusted.is_empty() { &keys } else { trusted };
+    let stored = stored.map(|note| open_checkpoint(&note, trusted).map_err(EvidenceError::Stored)).transpose()?;
     let mut checkpoints = Vec::new();
     for note in kept {
         let checkpoint = open_checkpoint(note, trusted).map_err(EvidenceError::Foreign)?;

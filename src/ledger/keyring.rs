@@ -41,6 +41,9 @@ pub enum KeyError {
         /// The key's name.
         stored: String,
     },
+    /// Nobody could verify what this key signs.
+    #[error("the key in `{}` is not one of those listed in `keys`: put the log's own key back", .0.display())]
+    Unlisted(PathBuf),
     /// There were keys, and the current one is gone.
     #[error("`{}` is gone, but the log was signed before: put the key back", .0.display())]
     Lost(PathBuf),
@@ -73,7 +76,7 @@ impl Keyring {
             let current = generate(folder, origin.unwrap_or(default))?;
             return Ok(Self { current, previous: None });
         };
-        let keys = Self { current, previous: read(&folder.join("key.previous"))? };
+        let keys = Self::listed(folder, current)?;
         keys.check_origin(origin)?;
         Ok(keys)
     }
@@ -89,6 +92,14 @@ impl Keyring {
     /// Reads the keys of a log that has some.
     pub fn load(folder: &Path) -> Result<Self, KeyError> {
         let current = read(&folder.join(KEY_FILE))?.ok_or_else(|| KeyError::Lost(folder.join(KEY_FILE)))?;
+        Self::listed(folder, current)
+    }
+
+    /// With the key before. A key is listed before it is stored, so one that is not listed is not the log's.
+    fn listed(folder: &Path, current: SigningKey) -> Result<Self, KeyError> {
+        if !public_keys(folder)?.contains(current.verifier()) {
+            return Err(KeyError::Unlisted(folder.join(KEY_FILE)));
+        }
         Ok(Self { current, previous: read(&folder.join("key.previous"))? })
     }
 

@@ -95,21 +95,20 @@ impl<S: Storage> TileWriter<S> {
         &self.tree
     }
 
-    /// Appends a record's leaf.
+    /// Appends a record's leaf; after an error, nothing of it.
     pub fn push(&mut self, leaf: Hash) -> Result<(), LedgerError> {
+        let next = u32::try_from(self.levels.len()).unwrap_or(LEVELS);
+        if next < LEVELS && (self.tree.size() + 1) >> (next * HEIGHT) > 0 {
+            self.open_level(next, 0)?;
+        }
         let mut complete = [None; LEVELS as usize];
         self.tree.grow(leaf, |height, hash| {
             if let Some(slot) = complete.get_mut((height / HEIGHT) as usize).filter(|_| height.is_multiple_of(HEIGHT)) {
                 *slot = Some(hash);
             }
         });
-        for (level, hash) in (0..).zip(complete.into_iter().map_while(|hash| hash)) {
-            if self.levels.len() == level {
-                self.open_level(u32::try_from(level).unwrap_or_default(), 0)?;
-            }
-            if let Some(level) = self.levels.get_mut(level) {
-                level.pending.extend_from_slice(hash.as_bytes());
-            }
+        for (level, hash) in self.levels.iter_mut().zip(complete.into_iter().map_while(|hash| hash)) {
+            level.pending.extend_from_slice(hash.as_bytes());
         }
         Ok(())
     }

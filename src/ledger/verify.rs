@@ -10,6 +10,7 @@ use super::records::records;
 use super::scan::{Cursor, Segment, Torn};
 use super::segment;
 use super::storage::Storage;
+use super::tile::WIDTH;
 use super::tiles::TileReader;
 use super::tree::Hash;
 
@@ -79,13 +80,14 @@ pub fn verify_against<S: Storage>(storage: &S, checkpoints: &[Checkpoint], tiled
         summary.segments += 1;
         reached = Some(cursor);
     }
+    overlap(storage, firsts.first().copied().unwrap_or_default())?;
     log.finish()?;
     summary.size = log.tree().size();
     summary.root = log.tree().root();
     Ok(summary)
 }
 
-/// Reads the archive up to the first segment, and beyond as far as it goes.
+/// Reads the archive up to the first segment.
 fn archived<S: Storage>(storage: &S, end: u64, log: &mut Log<'_, S>) -> Result<(), LedgerError> {
     let mut found = records(storage, 0..end);
     for index in 0..end {
@@ -99,10 +101,22 @@ fn archived<S: Storage>(storage: &S, end: u64, log: &mut Log<'_, S>) -> Result<(
         };
         log.push(record).map_err(fault)?;
     }
-    // The rest of it is in segments too, and has to be readable all the same.
+    Ok(())
+}
+
+/// Whether the archive has the same records as the segments that are still there: when these go, it speaks for them.
+fn overlap<S: Storage>(storage: &S, first: u64) -> Result<(), LedgerError> {
+    let mut found = records(storage, first..archive::archived(storage)?);
     let mut bundle = Vec::new();
-    for first in archive::list(storage)? {
-        archive::read(storage, first, &mut bundle)?;
+    while let Some((index, record)) = found.advance()? {
+        if bundle.is_empty() || index.is_multiple_of(WIDTH) {
+            archive::read(storage, index, &mut bundle)?;
+        }
+        let place = usize::try_from(index % WIDTH).unwrap_or(usize::MAX);
+        if Payload(&bundle).nth(place) != Some(Ok(record)) {
+            let problem = Problem::Archive("it has another record than the segment");
+            return Err(Fault { index, segment: format!("archive from {first} on"), offset: 0, problem }.into());
+        }
     }
     Ok(())
 }

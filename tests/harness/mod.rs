@@ -296,6 +296,14 @@ impl TestDaemon {
         self.wait()
     }
 
+    /// The same; answers also all that it wrote to standard error.
+    #[track_caller]
+    pub fn stop_and_tell(mut self) -> (ExitStatus, String) {
+        self.signal(Signal::TERM);
+        while self.told_or_gone(GONE).is_some() {}
+        (self.child.wait().unwrap(), self.stderr())
+    }
+
     /// Kills it, so that it can do nothing more, and waits until it is gone.
     pub fn kill(self) {
         self.signal(Signal::KILL);
