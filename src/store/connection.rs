@@ -196,10 +196,11 @@ fn verify(kind: &Kind, conn: &mut Connection, size: u64) -> Result<(), StoreErro
         #[diesel(sql_type = BigInt)]
         tables: i64,
     }
-    let header = "SELECT application_id AS application, (SELECT count(*) FROM sqlite_schema) AS tables
+    let header = "SELECT application_id AS application,
+                  (SELECT count(*) FROM sqlite_schema WHERE tbl_name <> '__diesel_schema_migrations') AS tables
                   FROM pragma_application_id";
     let header = sql_query(header).get_result::<Header>(conn)?;
-    // A start that ended before its first migration leaves a file without tables.
+    // A start that ended before its first migration leaves a file without tables, or with that of the migrations.
     let is_new = header.application == 0 && header.tables == 0;
     if header.application != kind.application && !is_new {
         return Err(StoreError::damaged(format!("it is not {}", kind.name)));
