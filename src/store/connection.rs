@@ -13,7 +13,7 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryResult, sql_query};
 
 use super::error::StoreError;
-use super::kind::Kind;
+use super::kind::{Kind, Loss};
 use super::migrations;
 
 /// A connection to the database.
@@ -63,7 +63,10 @@ pub(super) fn inspect(kind: &Kind, path: &Path, busy_timeout: Duration) -> Resul
     if !path.exists() {
         return Ok(());
     }
-    let inspected = measure(path).and_then(|size| {
+    let inspected = measure(kind, path).and_then(|size| {
+        if size == 0 {
+            return Ok(());
+        }
         let name = url(path)?.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
         let mut conn = Connection::establish(&format!("file:{name}?mode=ro"))?;
         conn.batch_execute(&format!("PRAGMA busy_timeout = {};", busy_timeout.as_millis()))?;
@@ -74,7 +77,7 @@ pub(super) fn inspect(kind: &Kind, path: &Path, busy_timeout: Duration) -> Resul
 }
 
 fn connect(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
-    let size = create_or_measure(path)?;
+    let size = create_or_measure(kind, path)?;
     let mut conn = Connection::establish(&url(path)?)?;
     conn.batch_execute(&format!("PRAGMA busy_timeout = {};", busy_timeout.as_millis()))?;
     if size > 0 {
@@ -142,24 +145,26 @@ pub fn check(conn: &mut Connection) -> Result<(), StoreError> {
 }
 
 /// The size of the file in bytes; 0 for one that was made just now.
-fn create_or_measure(path: &Path) -> Result<u64, StoreError> {
+fn create_or_measure(kind: &Kind, path: &Path) -> Result<u64, StoreError> {
     let log = with_suffix(path, "-wal");
     match fs::exists(path) {
-        Ok(true) => measure(path),
+        Ok(true) => measure(kind, path),
         Err(error) => Err(StoreError::unavailable(error)),
-        Ok(false) if log.exists() => {
+        Ok(false) if kind.loss == Loss::Refused && log.exists() => {
             Err(StoreError::damaged(format!("the file is gone, but its log `{}` is there", log.display())))
         }
         Ok(false) => create(path),
     }
 }
 
-/// The size in bytes of a file that is there.
-fn measure(path: &Path) -> Result<u64, StoreError> {
+/// The size in bytes of a file that is there; 0 only where it may be begun anew.
+fn measure(kind: &Kind, path: &Path) -> Result<u64, StoreError> {
     match fs::metadata(path) {
         Ok(file) if !file.is_file() => Err(StoreError::unavailable("it is not a file")),
         // SQLite would take it for a new database, and whatever was in it would be gone without a word.
-        Ok(file) if file.len() == 0 => Err(StoreError::damaged("the file is empty; remove it to begin a new database")),
+        Ok(file) if kind.loss == Loss::Refused && file.len() == 0 => {
+            Err(StoreError::damaged("the file is empty; remove it to begin a new database"))
+        }
         Ok(file) => Ok(file.len()),
         Err(error) => Err(StoreError::unavailable(error)),
     }
@@ -191,10 +196,11 @@ fn verify(kind: &Kind, conn: &mut Connection, size: u64) -> Result<(), StoreErro
         #[diesel(sql_type = BigInt)]
         tables: i64,
     }
-    let header = "SELECT application_id AS application, (SELECT count(*) FROM sqlite_schema) AS tables
+    let header = "SELECT application_id AS application,
+                  (SELECT count(*) FROM sqlite_schema WHERE tbl_name <> '__diesel_schema_migrations') AS tables
                   FROM pragma_application_id";
     let header = sql_query(header).get_result::<Header>(conn)?;
-    // A start that ended before its first migration leaves a file without tables.
+    // A start that ended before its first migration leaves a file without tables, or with that of the migrations.
     let is_new = header.application == 0 && header.tables == 0;
     if header.application != kind.application && !is_new {
         return Err(StoreError::damaged(format!("it is not {}", kind.name)));

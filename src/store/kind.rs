@@ -11,10 +11,21 @@ pub(super) struct Kind {
     pub(super) application: i64,
     /// Everything that makes its tables.
     pub(super) migrations: fn() -> EmbeddedMigrations,
+    /// What becomes of it where the file is gone or empty and something says that there was one.
+    pub(super) loss: Loss,
     /// What a connection is told that was opened by itself. It may make the file.
     pub(super) single: &'static str,
     /// What a connection of a pool is told.
     pub(super) pooled: &'static str,
+}
+
+/// What it means that a database was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// Nobody has what was in it, so it is refused, and not taken for a new one.
+    Refused,
+    /// It is a copy, and is made anew: so is a file that a kill left before anything was in it.
+    MadeGood,
 }
 
 /// `synchronous = FULL`: a write that was answered must outlast a power failure, since it may be what takes a right
@@ -28,6 +39,7 @@ pub(super) const ENTITIES: Kind = Kind {
     name: "a database of acgs",
     application: 0x4143_4753,
     migrations: || MIGRATIONS,
+    loss: Loss::Refused,
     single: EACH,
     pooled: EACH,
 };

@@ -32,7 +32,7 @@ pub use search::{Search, SoughtEntity};
 
 use super::connection::{self, Connection};
 use super::error::StoreError;
-use super::kind::Kind;
+use super::kind::{Kind, Loss};
 use super::pool::{Pool, StoreOptions};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite_audit");
@@ -47,6 +47,7 @@ const AUDIT: Kind = Kind {
     name: "an audit database of acgs",
     application: 0x4143_4741,
     migrations: || MIGRATIONS,
+    loss: Loss::MadeGood,
     single: "PRAGMA page_size = 2048; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -65536;
              PRAGMA wal_autocheckpoint = 32768; PRAGMA journal_size_limit = 67108864;",
     pooled: "PRAGMA query_only = ON; PRAGMA cache_size = -1024;",

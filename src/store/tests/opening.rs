@@ -105,6 +105,18 @@ fn a_log_whose_database_is_gone_is_not_taken_for_a_new_database() {
 }
 
 #[test]
+fn a_start_that_was_killed_before_its_first_migration_is_made_up_for() {
+    use diesel::Connection as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("acgs.db");
+    let mut conn = Connection::establish(path.to_str().unwrap()).unwrap();
+    diesel_migrations::MigrationHarness::applied_migrations(&mut conn).unwrap();
+    drop(conn);
+    assert!(fs::metadata(&path).unwrap().len() > 0);
+    drop(Store::open(&options(&path)).unwrap());
+}
+
+#[test]
 fn the_database_of_another_application_is_refused_and_left_as_it_is() {
     use diesel::Connection as _;
     let folder = tempfile::tempdir().unwrap();

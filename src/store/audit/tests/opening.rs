@@ -51,6 +51,30 @@ fn a_file_that_is_gone_is_begun_anew() {
 }
 
 #[test]
+fn what_a_kill_leaves_of_a_file_is_not_in_the_way_of_a_new_one() {
+    let copied = Copied::new();
+    copied.store.ship(copied.log, 0, &entries(0..5)).unwrap();
+    let path = copied.options.path.clone();
+    let log = fs::read(format!("{}-wal", path.display())).unwrap();
+    assert!(!log.is_empty());
+    let Copied { store, options, _folder, .. } = copied;
+    drop(store);
+    for (file, log) in [(None, log.as_slice()), (None, b""), (Some(b""), log.as_slice()), (Some(b""), b"")] {
+        fs::remove_file(&path).unwrap();
+        if let Some(file) = file {
+            fs::write(&path, file).unwrap();
+        }
+        fs::write(format!("{}-wal", path.display()), log).unwrap();
+        inspect(&path, Duration::ZERO).unwrap();
+        let store = AuditStore::open(&options).unwrap();
+        let shipped = store.log("acgs.example/log").unwrap();
+        assert_eq!(shipped.next, 0);
+        assert!(found(&store, None, &Search::default(), 10).is_empty());
+        assert_eq!(store.ship(shipped.id, 0, &entries(0..3)).unwrap(), 3);
+    }
+}
+
+#[test]
 fn a_file_without_a_table_or_from_the_future_is_refused() {
     for (sql, said) in [
         ("DROP TABLE audit_logs", "is damaged: no such table: audit_logs"),
