@@ -21,7 +21,11 @@ const RETRY: Duration = Duration::from_secs(5);
 /// How often it is looked whether segments are old enough to go.
 const RETIRE: Duration = Duration::from_hours(1);
 /// Records copied in one transaction, at most: the more, the fewer pages of the indexes are written again and again.
-const BATCH: usize = 8_192;
+const BATCH: usize = 32_768;
+/// The log is busy where it grew by more than this since it was last looked at. Then nothing is copied until so much
+/// waits that it is worth the disk's while: a short burst of decisions is not disturbed at all.
+const CALM: u64 = 250;
+const HELD: u64 = 65_536;
 /// While decisions are made it rests so many times as long as it works.
 const REST: u32 = 4;
 /// The most that is copied when the daemon stops, so that it does stop.
@@ -123,7 +127,8 @@ impl Shipper {
         let (origin, store) = (parts.origin.clone(), OnceLock::new());
         let progress = Progress { origin, store, next: AtomicU64::new(0), fault: Mutex::default() };
         let shipping = Shipping(Arc::new(progress));
-        let thread = Thread { parts, shipping: shipping.clone(), log: None, compared: false, retired: None };
+        let seen = parts.queue.durable();
+        let thread = Thread { parts, shipping: shipping.clone(), log: None, compared: false, seen, retired: None };
         let handle = thread::Builder::new().name("audit-ship".to_owned()).spawn(move || thread.run())?;
         Ok(Self { handle, shipping })
     }
@@ -148,6 +153,8 @@ struct Thread {
     log: Option<(AuditStore, ShippedLog)>,
     /// Whether the last record that was copied by an earlier process is the one that the log has.
     compared: bool,
+    /// The log's size when it was last looked at.
+    seen: u64,
     /// When it was last looked whether segments may go.
     retired: Option<Instant>,
 }
@@ -195,6 +202,11 @@ impl Thread {
         let mut next = self.shipping.next();
         if next > size {
             return Err(ShippingError::Ahead { shipped: next, found: size });
+        }
+        let is_busy = size - self.seen > CALM;
+        self.seen = size;
+        if is_busy && size - next < HELD && !self.parts.seals.is_stopping() {
+            return Ok(());
         }
         // A log that was shortened and has grown again would else go on in the database behind records of another one.
         if !self.compared {

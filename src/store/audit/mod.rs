@@ -40,16 +40,16 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite_audi
 /// The audit log's copy, "ACGA".
 ///
 /// The one connection that writes has `synchronous = NORMAL`: what a power failure takes is copied again, since the
-/// cursor goes with it. It caches 64 MiB and lets twice as much gather before it goes into the file, because entries go
-/// to many places of the indexes, and to the same again. Each of these places costs a page in the write-ahead log and one
-/// in the file, so pages are small. Readers cannot write.
+/// cursor goes with it. Entries go to many places of the indexes, and to the same again: each costs a page in the
+/// write-ahead log and one in the file, so pages are small, 64 MiB of them are cached, and 256 MiB gather in the
+/// write-ahead log before they go into the file, which is what others on the same disk notice. Readers cannot write.
 const AUDIT: Kind = Kind {
     name: "an audit database of acgs",
     application: 0x4143_4741,
     migrations: || MIGRATIONS,
     loss: Loss::MadeGood,
     single: "PRAGMA page_size = 2048; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -65536;
-             PRAGMA wal_autocheckpoint = 32768; PRAGMA journal_size_limit = 67108864;",
+             PRAGMA wal_autocheckpoint = 131072; PRAGMA journal_size_limit = 67108864;",
     pooled: "PRAGMA query_only = ON; PRAGMA cache_size = -1024;",
 };
 
