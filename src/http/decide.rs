@@ -78,7 +78,7 @@ async fn decide_and_record(
     let decide = Decide { evaluations: Arc::clone(&evaluations), stop_at };
     let Decisions { active, decided } = front.validator.send(decide).await.map_err(DecideError::from)??;
     let form = front.shared.settings.audit.request;
-    let recording = Recording::new(&active, &evaluations, &decided, form, &front.recorded_sets);
+    let recording = Recording::new(CALLER, &active, &evaluations, &decided, form, &front.recorded_sets);
     let mut recording = recording.map_err(|error| {
         tracing::error!(%error, "a decision cannot be recorded");
         Problem::new(&UNAVAILABLE, "the decision cannot be recorded")

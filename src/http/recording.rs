@@ -9,7 +9,6 @@ use lru::LruCache;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::decide::CALLER;
 use crate::actors::active::Active;
 use crate::actors::validator::Decided;
 use crate::domain::Evaluation;
@@ -53,8 +52,9 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Writes the records of decisions under one constitution.
+    /// Writes the records of decisions under one constitution, that a caller asked for.
     pub fn new(
+        caller: &str,
         active: &Active,
         evaluations: &[Evaluation],
         decided: &[Decided],
@@ -75,7 +75,7 @@ impl Recording {
             let record = DecisionRecord {
                 id,
                 at,
-                caller: CALLER,
+                caller,
                 evaluation,
                 verdict: &decided.verdict,
                 hash: active.constitution.hash(),
