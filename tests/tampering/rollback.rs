@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::case::{Case, Kept, Original, files};
+use super::copy;
 use super::format::Log;
 use crate::audit::{self, question};
 
@@ -70,7 +71,7 @@ fn a_log_that_was_rolled_back_with_its_checkpoint_only_a_later_one_can_tell() {
             case.put_log(&log);
             case.put_checkpoint(&older.note);
             if database == "gone" {
-                fs::remove_file(case.setup.data_dir().join("acgs-audit.db")).unwrap();
+                copy::remove(&case.setup);
             }
             case.verify_from(std::slice::from_ref(older), &["--vkey", &original.vkey]).is_sound(&what);
             case.verify_from(std::slice::from_ref(newest), &[]).is_false_from(&what, log.size());
