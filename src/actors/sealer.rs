@@ -22,6 +22,9 @@ use crate::ledger::{
 /// Checkpoints that are asked for follow each other no sooner than this.
 const HASTE: Duration = Duration::from_millis(20);
 
+/// So many records' tiles are written before the daemon says that it is ready, at most.
+const EAGER: u64 = 1 << 17;
+
 /// How many leaves are pushed before they are written.
 const STEP: u64 = 1 << 16;
 
@@ -76,22 +79,31 @@ impl Sealing {
         let keys = Keyring::open(folder, origin, default)?;
         let (file, note) = CheckpointFile::open(&storage)?;
         let last = note.map(|note| trusted(note, folder, keys.origin())).transpose()?;
-        let (size, root) =
-            last.as_ref().map_or((0, Hash::of(&[])), |last| (last.checkpoint.size, last.checkpoint.root));
+        let (size, root) = signed(last.as_ref());
         if size > opened.size() {
             return Err(SealError::RolledBack { signed: size, found: opened.size() });
         }
         if size == opened.size() && root != opened.root() {
             return Err(SealError::Rewritten(size));
         }
-        let tiles = if let Some(tiles) = TileWriter::open(storage.clone(), size, root)? {
-            tiles
-        } else {
-            let records = opened.size();
-            tracing::warn!(records, "the audit log's tiles are missing or damaged: they are made again");
-            TileWriter::create(storage.clone())?
+        if last.is_none() && opened.size() > 0 {
+            tracing::warn!("no checkpoint of the audit log is stored: nothing says whether its end is whole");
+        }
+        let (tiles, found) = match TileWriter::open(storage.clone(), size, root)? {
+            Some(tiles) => (tiles, size),
+            None => (TileWriter::create(storage.clone())?, 0),
         };
-        Ok(Self { folder: folder.to_owned(), storage, keys, file, last, tiles, opened })
+        let behind = opened.size() - found;
+        let mut sealing = Self { folder: folder.to_owned(), storage, keys, file, last, tiles, opened };
+        if found < size {
+            tracing::warn!(records = behind, "the audit log's tiles are missing or damaged: they are made again");
+        }
+        // So a log that was changed behind its last checkpoint is refused before anything is decided. Where there is more
+        // to do, the thread does it, and the process ends.
+        if behind <= EAGER {
+            sealing.follow(sealing.opened.size())?;
+        }
+        Ok(sealing)
     }
 
     /// The log's origin.
@@ -100,11 +112,58 @@ impl Sealing {
         self.keys.origin()
     }
 
+    /// How many records the stored checkpoint covers; none where there is none.
+    #[must_use]
+    pub fn signed(&self) -> Option<u64> {
+        self.last.as_ref().map(|last| last.checkpoint.size)
+    }
+
     /// The log's public key.
     #[must_use]
     pub fn key(&self) -> String {
         self.keys.verifier().to_string()
     }
+
+    /// Writes the tiles of all records before `size`, durably.
+    fn follow(&mut self, size: u64) -> Result<(), SealError> {
+        let Self { storage, tiles, opened, last, .. } = self;
+        let mut found = records(storage, tiles.tree().size()..size);
+        while let Some((index, record)) = found.advance()? {
+            tiles.push(Hash::leaf(record))?;
+            let reached = index + 1;
+            if reached.is_multiple_of(STEP) {
+                tiles.flush()?;
+            }
+            // Tiles that are made again pass the last checkpoint, and all pass the log as it was opened.
+            let signed = last.as_ref().filter(|last| last.checkpoint.size == reached);
+            let rewritten = signed.is_some_and(|last| last.checkpoint.root != tiles.tree().root())
+                || (reached == opened.size() && tiles.tree() != opened);
+            if rewritten {
+                return Err(SealError::Rewritten(reached));
+            }
+        }
+        if tiles.tree().size() < size {
+            return Err(SealError::RolledBack { signed: size, found: tiles.tree().size() });
+        }
+        tiles.flush()?;
+        Ok(tiles.sync()?)
+    }
+
+    /// Goes back to the newest checkpoint: after a failed sync nobody knows what of the tiles is on disk, and what is
+    /// written once more is synced once more.
+    fn go_back(&mut self) -> Result<(), SealError> {
+        let (size, root) = signed(self.last.as_ref());
+        self.tiles = match TileWriter::open(self.storage.clone(), size, root)? {
+            Some(tiles) => tiles,
+            None => TileWriter::create(self.storage.clone())?,
+        };
+        Ok(())
+    }
+}
+
+/// Size and root of a checkpoint; without one, those of the empty tree.
+fn signed(last: Option<&Sealed>) -> (u64, Hash) {
+    last.map_or((0, Hash::of(&[])), |last| (last.checkpoint.size, last.checkpoint.root))
 }
 
 /// A stored checkpoint that one of the log's own keys signed.
@@ -177,6 +236,9 @@ impl Thread {
                 Err(error) => {
                     tracing::error!(%error, "no checkpoint can be signed");
                     self.seals.fail(error.to_string());
+                    if let Err(error) = self.sealing.go_back() {
+                        tracing::warn!(%error, "the audit log's tiles cannot be read");
+                    }
                 }
             }
             if stopping {
@@ -211,7 +273,7 @@ impl Thread {
         if size == 0 || (covered == Some(size) && self.sealing.tiles.tree().size() == size && !rotated) {
             return Ok(());
         }
-        self.follow(size)?;
+        self.sealing.follow(size)?;
         let tree = self.sealing.tiles.tree();
         let origin = self.sealing.keys.origin().to_owned();
         let checkpoint = Checkpoint { origin, size: tree.size(), root: tree.root() };
@@ -221,31 +283,6 @@ impl Thread {
         self.sealing.last = Some(sealed.clone());
         self.seals.publish(sealed);
         Ok(())
-    }
-
-    /// Writes the tiles of all records before `size`, durably.
-    fn follow(&mut self, size: u64) -> Result<(), SealError> {
-        let Sealing { storage, tiles, opened, last, .. } = &mut self.sealing;
-        let mut found = records(storage, tiles.tree().size()..size);
-        while let Some((index, record)) = found.advance()? {
-            tiles.push(Hash::leaf(record))?;
-            let reached = index + 1;
-            if reached.is_multiple_of(STEP) {
-                tiles.flush()?;
-            }
-            // Tiles that are made again pass the last checkpoint, and all pass the log as it was opened.
-            let signed = last.as_ref().filter(|last| last.checkpoint.size == reached);
-            let rewritten = signed.is_some_and(|last| last.checkpoint.root != tiles.tree().root())
-                || (reached == opened.size() && tiles.tree() != opened);
-            if rewritten {
-                return Err(SealError::Rewritten(reached));
-            }
-        }
-        if tiles.tree().size() < size {
-            return Err(SealError::RolledBack { signed: size, found: tiles.tree().size() });
-        }
-        tiles.flush()?;
-        Ok(tiles.sync()?)
     }
 
     /// Learns of a rotation of keys, and records it before anything is signed with the new one.

@@ -27,6 +27,8 @@ pub(super) struct Evidence {
     shipper: Shipper,
     recovery: Recovery,
     key: String,
+    /// The size of the checkpoint that was found.
+    signed: Option<u64>,
 }
 
 impl Evidence {
@@ -50,7 +52,7 @@ impl Evidence {
         let sealing = Sealing::open(&folder, origin, &default_origin(), ledger.tree().clone());
         let sealing =
             sealing.map_err(|source| DaemonError::Seal { folder: folder.clone(), source: Box::new(source) })?;
-        let (key, origin) = (sealing.key(), sealing.origin().to_owned());
+        let (key, origin, signed) = (sealing.key(), sealing.origin().to_owned(), sealing.signed());
         let committer =
             Committer::start(ledger, storage.clone(), audit.durability, audit.flush_interval, audit.max_queue.get());
         let committer = committer.map_err(system("start the audit log's thread"))?;
@@ -75,7 +77,7 @@ impl Evidence {
             retention_days: audit.retention_days,
         });
         let shipper = shipper.map_err(system("start the thread that copies the audit log into the database"))?;
-        Ok(Self { storage, committer, journal, sealer, witnesses, shipper, recovery, key })
+        Ok(Self { storage, committer, journal, sealer, witnesses, shipper, recovery, key, signed })
     }
 
     /// Records that the daemon begins, and under what. Nothing is decided before that is durable.
@@ -85,6 +87,7 @@ impl Evidence {
             .name("version", env!("CARGO_PKG_VERSION"))
             .name("key", self.key.as_str())
             .name("found", self.recovery.size)
+            .name("signed", self.signed)
             .name("torn_bytes", torn);
         let in_force = settings_event("in_force", settings);
         let activated = Event::new(EventKind::Constitution, DAEMON)

@@ -79,6 +79,7 @@ pub fn retire<S: Storage>(storage: &S, limit: u64) -> Result<Option<u64>, Ledger
     if bundles.end > limit {
         return Ok(None);
     }
+    agree(storage, *first..*end)?;
     // Where it was archived before and only the removal failed, nothing is left to write.
     if !bundles.is_empty() {
         write(storage, bundles)?;
@@ -87,6 +88,26 @@ pub fn retire<S: Storage>(storage: &S, limit: u64) -> Result<Option<u64>, Ledger
     storage.remove(&name).map_err(LedgerError::disk("remove", &name))?;
     storage.sync_folder().map_err(LedgerError::disk("sync", "."))?;
     Ok(Some(*end))
+}
+
+/// Whether the archive has the same records as the segments, as far as both have these: when the segments go, it speaks
+/// for them.
+pub(super) fn agree<S: Storage>(storage: &S, indices: Range<u64>) -> Result<(), LedgerError> {
+    let end = archived(storage)?.min(indices.end);
+    let mut found = records(storage, indices.start..end);
+    let mut bundle = Vec::new();
+    while let Some((index, record)) = found.advance()? {
+        if bundle.is_empty() || index.is_multiple_of(WIDTH) {
+            read(storage, index, &mut bundle)?;
+        }
+        let place = usize::try_from(index % WIDTH).unwrap_or(usize::MAX);
+        if Payload(&bundle).nth(place) != Some(Ok(record)) {
+            let problem = Problem::Archive("it has another record than the segment");
+            let segment = format!("archive from {} on", indices.start);
+            return Err(Fault { index, segment, offset: 0, problem }.into());
+        }
+    }
+    Ok(())
 }
 
 /// The index behind the last record of the oldest segment; `None` where there is no other segment.
