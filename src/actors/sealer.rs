@@ -100,8 +100,14 @@ impl Sealing {
         }
         // So a log that was changed behind its last checkpoint is refused before anything is decided. Where there is more
         // to do, the thread does it, and the process ends.
-        if behind <= EAGER {
-            sealing.follow(sealing.opened.size())?;
+        if behind <= EAGER
+            && let Err(error) = sealing.follow(sealing.opened.size())
+        {
+            match error {
+                // It is tried again, and says so until it works.
+                SealError::Ledger(LedgerError::Disk { .. }) => sealing.go_back()?,
+                error => return Err(error),
+            }
         }
         Ok(sealing)
     }
@@ -253,7 +259,9 @@ impl Thread {
         let since = Instant::now();
         while !self.seals.is_stopping() && since.elapsed() < interval {
             if self.seals.take_hurry() {
-                thread::sleep(HASTE.saturating_sub(since.elapsed()));
+                if self.sealing.last.is_some() {
+                    thread::sleep(HASTE.saturating_sub(since.elapsed()));
+                }
                 return;
             }
             thread::park_timeout(interval.saturating_sub(since.elapsed()));

@@ -96,6 +96,14 @@ impl Seals {
         self.state().fault.clone()
     }
 
+    /// Where there is no checkpoint yet, has one made at once and waits for it, but not for long.
+    pub fn wait_for_any(&self, patience: Duration) {
+        if self.newest().is_none() {
+            self.hurry();
+            let _ = self.wait_for_other(None, patience);
+        }
+    }
+
     fn hurry(&self) {
         self.0.hurried.store(true, Ordering::Release);
         if let Some(thread) = &*lock(&self.0.sealer) {

@@ -1,5 +1,7 @@
 //! The audit log and everything that follows it, in the order in which it starts and stops.
 
+use std::time::Duration;
+
 use super::{DaemonError, audit_folder, system};
 use crate::actors::audit_queue::{AuditError, AuditQueue};
 use crate::actors::committer::Committer;
@@ -15,6 +17,9 @@ use crate::settings::{LogOrigin, RequestRecord, Settings};
 
 /// The name in records of what the daemon does by itself.
 pub const DAEMON: &str = "acgs";
+
+/// How long a start waits for a checkpoint, where there was none before.
+const FIRST_CHECKPOINT: Duration = Duration::from_secs(1);
 
 /// The running log.
 #[derive(Debug)]
@@ -96,7 +101,10 @@ impl Evidence {
             .name("digest", constitution.digest().to_string())
             .name("name", constitution.name())
             .name("version", constitution.version());
-        self.journal.record(&[start, in_force, activated]).map(drop)
+        self.journal.record(&[start, in_force, activated])?;
+        // So there is a checkpoint from the first moment on.
+        self.sealer.seals().wait_for_any(FIRST_CHECKPOINT);
+        Ok(())
     }
 
     /// The folder's files.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use acgs::ledger::{DiskStorage, records};
 use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Text};
+use diesel::sql_types::{BigInt, Binary};
 
 use super::case::{Case, Original, ask_until, files};
 use super::format::{Hash, leaf};
@@ -20,8 +20,6 @@ struct Row {
     idx: i64,
     #[diesel(sql_type = Binary)]
     leaf: Vec<u8>,
-    #[diesel(sql_type = Text)]
-    record: String,
 }
 
 fn database(setup: &Setup) -> PathBuf {
@@ -44,24 +42,22 @@ pub fn remove(setup: &Setup) {
     removed.unwrap();
 }
 
-/// The leaves and records that are copied, by their indices.
-pub fn rows(setup: &Setup) -> BTreeMap<u64, (Vec<u8>, String)> {
-    let rows: Vec<Row> =
-        diesel::sql_query("SELECT idx, leaf, record FROM audit_entries").load(&mut connect(setup)).unwrap();
+/// The leaves that are copied, by their indices.
+pub fn rows(setup: &Setup) -> BTreeMap<u64, Vec<u8>> {
+    let rows: Vec<Row> = diesel::sql_query("SELECT idx, leaf FROM audit_entries").load(&mut connect(setup)).unwrap();
     let count = rows.len();
-    let found: BTreeMap<u64, _> =
-        rows.into_iter().map(|row| (u64::try_from(row.idx).unwrap(), (row.leaf, row.record))).collect();
+    let found: BTreeMap<u64, _> = rows.into_iter().map(|row| (u64::try_from(row.idx).unwrap(), row.leaf)).collect();
     assert_eq!(found.len(), count, "a record is there twice");
     found
 }
 
-/// Every record of the log is in the database, once, as it is in the log, with its leaf.
+/// Every record of the log is in the database, once, with its leaf.
 #[track_caller]
 pub fn is_whole(setup: &Setup) {
     let storage = DiskStorage::at(setup.data_dir().join("audit"));
     let log: BTreeMap<u64, _> = records(&storage, 0..u64::MAX)
         .map(Result::unwrap)
-        .map(|(index, record)| (index, (leaf(&record).to_vec(), String::from_utf8(record).unwrap())))
+        .map(|(index, record)| (index, leaf(&record).to_vec()))
         .collect();
     let copied = rows(setup);
     let missing: Vec<_> = log.keys().filter(|index| !copied.contains_key(index)).collect();
@@ -200,7 +196,7 @@ fn a_copy_that_becomes_usable_is_filled_without_a_restart() {
 
 #[test]
 fn the_leaves_of_the_copy_are_those_that_the_checkpoint_commits_to() {
-    let leaves: Vec<Hash> = rows(&Case::new().setup).into_values().map(|(leaf, _)| leaf.try_into().unwrap()).collect();
+    let leaves: Vec<Hash> = rows(&Case::new().setup).into_values().map(|leaf| leaf.try_into().unwrap()).collect();
     let mut tree = super::format::Tree::default();
     for leaf in leaves {
         tree.push_leaf(leaf);
