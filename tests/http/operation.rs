@@ -11,8 +11,8 @@ fn health_is_plain_text_and_says_more_when_asked() {
     for (path, expected) in [
         ("/livez", "ok"),
         ("/readyz", "ok"),
-        ("/readyz?verbose", "[+]audit ok\n[+]database ok\n[+]checkpoint ok\n[+]running ok\nok\n"),
-        ("/readyz?verbose=1", "[+]audit ok\n[+]database ok\n[+]checkpoint ok\n[+]running ok\nok\n"),
+        ("/readyz?verbose", "[+]audit ok\n[+]database ok\n[+]checkpoint ok\n[+]search ok\n[+]running ok\nok\n"),
+        ("/readyz?verbose=1", "[+]audit ok\n[+]database ok\n[+]checkpoint ok\n[+]search ok\n[+]running ok\nok\n"),
     ] {
         let answer = daemon.get(path);
         let kind = answer.header("content-type");
