@@ -45,7 +45,7 @@ impl DecisionRecord<'_> {
         self.write(form, &mut text);
         let limit = limit.min(Batch::MAX_RECORD);
         if text.len() > limit {
-            text = self.replaced(&text);
+            text = self.replaced(form, &text);
         }
         batch.push(&text)
     }
@@ -65,7 +65,7 @@ impl DecisionRecord<'_> {
             RequestRecord::Full => text.extend_from_slice(self.verdict.members().as_bytes()),
             RequestRecord::Digest => text.extend_from_slice(self.verdict.members_without_detail().as_bytes()),
         }
-        self.write_tail(text);
+        self.write_tail(form, text);
     }
 
     fn write_head(&self, text: &mut Vec<u8>) {
@@ -84,7 +84,7 @@ impl DecisionRecord<'_> {
         }
     }
 
-    fn write_tail(&self, text: &mut Vec<u8>) {
+    fn write_tail(&self, form: RequestRecord, text: &mut Vec<u8>) {
         let _ = write!(text, ",\"hash\":\"{}\",\"digest\":\"{}\"", self.hash, self.digest);
         if self.hash_enforcement == HashEnforcement::Required {
             text.extend_from_slice(b",\"hash_enforcement\":\"required\"");
@@ -93,11 +93,12 @@ impl DecisionRecord<'_> {
             text.extend_from_slice(b",\"request_properties\":\"ignore\"");
         }
         text.extend_from_slice(b",\"entities\":");
-        match self.entities {
-            Some(digest) => {
+        match (self.entities, form) {
+            (Some(digest), RequestRecord::Full) => {
                 let _ = write!(text, "\"{digest}\"");
             }
-            None => text.extend_from_slice(b"null"),
+            (Some(digest), RequestRecord::Digest) => write_salted(digest, text),
+            (None, _) => text.extend_from_slice(b"null"),
         }
         let _ = write!(text, ",\"cached\":{}}}", self.cached);
     }
@@ -106,9 +107,8 @@ impl DecisionRecord<'_> {
     /// guessed without the record.
     fn write_digested(&self, text: &mut Vec<u8>) {
         self.write_names(text);
-        let salt: [u8; 16] = rand::random();
-        let digest = Sha256::new().chain_update(salt).chain_update(self.evaluation.canonical()).finalize();
-        let _ = write!(text, ",\"request\":{{\"salt\":\"{}\",\"sha256\":\"{}\"}}", hex(&salt), hex(&digest));
+        text.extend_from_slice(b",\"request\":");
+        write_salted(self.evaluation.canonical(), text);
     }
 
     fn write_names(&self, text: &mut Vec<u8>) {
@@ -127,7 +127,7 @@ impl DecisionRecord<'_> {
 
     /// What stands in for a record that is too large: who, what and on what, and the digest of it all. Names have a
     /// bound, so that this always fits.
-    fn replaced(&self, whole: &[u8]) -> Vec<u8> {
+    fn replaced(&self, form: RequestRecord, whole: &[u8]) -> Vec<u8> {
         let mut text = Vec::with_capacity(1024);
         self.write_head(&mut text);
         self.write_names(&mut text);
@@ -137,9 +137,16 @@ impl DecisionRecord<'_> {
             text,
             ",\"decision\":{permits},\"reason\":\"{reason}\",\"replaced\":{{\"bytes\":{bytes},\"sha256\":\"{digest}\"}}"
         );
-        self.write_tail(&mut text);
+        self.write_tail(form, &mut text);
         text
     }
+}
+
+/// Writes an object with a new salt, and the SHA-256 over the salt's bytes and the text.
+fn write_salted(of: &str, text: &mut Vec<u8>) {
+    let salt: [u8; 16] = rand::random();
+    let digest = Sha256::new().chain_update(salt).chain_update(of).finalize();
+    let _ = write!(text, "{{\"salt\":\"{}\",\"sha256\":\"{}\"}}", hex(&salt), hex(&digest));
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// 0 where nothing differs, 1 where something does or could not be decided again.
+    /// 0 where nothing differs, 1 where something does. What could not be decided again is listed with its reason.
     pub(super) fn run(&self, source: &Source) -> Result<ExitCode, ExitCode> {
         let folder = self.data.folder(source)?;
         let log = daemon::audit_folder(&folder);
