@@ -128,7 +128,9 @@ impl Shipper {
         let progress = Progress { origin, store, next: AtomicU64::new(0), fault: Mutex::default() };
         let shipping = Shipping(Arc::new(progress));
         let seen = parts.queue.durable();
-        let thread = Thread { parts, shipping: shipping.clone(), log: None, compared: false, seen, retired: None };
+        let mut thread = Thread { parts, shipping: shipping.clone(), log: None, compared: false, seen, retired: None };
+        // So that what is copied can be searched from the first moment on. What fails here fails once more in the thread.
+        drop(thread.open());
         let handle = thread::Builder::new().name("audit-ship".to_owned()).spawn(move || thread.run())?;
         Ok(Self { handle, shipping })
     }
