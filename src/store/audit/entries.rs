@@ -102,12 +102,6 @@ pub(super) fn ship(conn: &mut Connection, log: LogId, first: u64, entries: &[Aud
     })
 }
 
-/// Finds one record.
-pub(super) fn find(conn: &mut Connection, place: i64) -> Result<Option<String>, StoreError> {
-    let found = audit_entries::table.find(place).select(audit_entries::record).first::<Option<String>>(conn);
-    Ok(found.optional()?.flatten())
-}
-
 /// The leaves of what is stored there.
 fn leaves(conn: &mut Connection, places: &Range<i64>) -> Result<HashMap<i64, [u8; 32]>, StoreError> {
     let rows = audit_entries::table

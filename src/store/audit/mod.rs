@@ -150,12 +150,6 @@ impl AuditStore {
         self.write(|conn| Ok(connection::checkpoint(conn)?)).map_err(|error: StoreError| error.at(&self.path))
     }
 
-    /// Finds the text of one record; none where it is not stored (yet), or was shipped without.
-    pub fn find(&self, log: LogId, index: u64) -> Result<Option<String>, StoreError> {
-        let Some(place) = log.place(index) else { return Ok(None) };
-        self.read(|conn| entries::find(conn, place))
-    }
-
     /// Finds the newest entries that have all that is sought, at most `limit` of them, in one log or in all; after a
     /// cursor, those that are older than what was found with it.
     ///

@@ -24,9 +24,6 @@ fn records_that_are_shipped_again_are_stored_once() {
     let found = copied.found(&Search::default(), 3);
     let expected = (0..8).rev().map(|n| ("acgs.example/log".into(), n, entry(n).record.unwrap()));
     assert_eq!(found, expected.collect::<Vec<_>>());
-    assert_eq!(copied.store.find(copied.log, 7).unwrap(), entry(7).record);
-    assert_eq!(copied.store.find(copied.log, 8).unwrap(), None);
-    assert_eq!(copied.store.find(copied.log, u64::MAX).unwrap(), None);
 }
 
 #[test]
