@@ -1,7 +1,8 @@
 //! The real binary in a throwaway folder, and a small client for it.
 //!
-//! Nothing here sleeps or polls: the daemon says `READY=1` on a `NOTIFY_SOCKET` as it does under systemd, and the end of
-//! its standard error says that it is gone.
+//! Nothing here sleeps or polls: the daemon says `READY=1` on a `NOTIFY_SOCKET` as it does under systemd, and a thread
+//! that waits for its process says there that it is gone. Its standard error is a file, so what it wrote before it said
+//! something is there when that is heard.
 //!
 //! ```ignore
 //! let daemon = Setup::new().set("http.max_in_flight", 1).start();
@@ -21,17 +22,17 @@ mod http;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Read;
+use std::fs::File;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use http::{Answer, Connection, Request};
 pub use rustix::process::Signal;
-use rustix::process::{Pid, kill_process};
+use rustix::process::{Pid, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -131,8 +132,9 @@ impl Setup {
         let notifications = UnixDatagram::bind(&path).unwrap();
         notifications.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut command = self.command(["serve"]);
-        let mut child = command.env("NOTIFY_SOCKET", &path).stderr(Stdio::piped()).spawn().unwrap();
-        let errors = Errors::read(child.stderr.take().unwrap(), path);
+        let errors = runtime.path().join("stderr");
+        let child = command.env("NOTIFY_SOCKET", &path).stderr(File::create(&errors).unwrap()).spawn().unwrap();
+        tell_when_gone(&child, path);
         let mut daemon = TestDaemon {
             child,
             errors,
@@ -169,7 +171,7 @@ impl fmt::Display for Refused {
 #[derive(Debug)]
 pub struct TestDaemon {
     child: Child,
-    errors: Errors,
+    errors: PathBuf,
     notifications: UnixDatagram,
     address: Address,
     _folders: (Arc<TempDir>, TempDir),
@@ -268,7 +270,7 @@ impl TestDaemon {
 
     /// What it has written to standard error.
     pub fn stderr(&self) -> String {
-        self.errors.text()
+        String::from_utf8_lossy(&std::fs::read(&self.errors).unwrap()).into_owned()
     }
 
     /// Sends it a signal.
@@ -339,29 +341,13 @@ impl Drop for TestDaemon {
     }
 }
 
-/// What a daemon writes to standard error.
-#[derive(Debug)]
-struct Errors {
-    text: Arc<Mutex<Vec<u8>>>,
-}
-
-impl Errors {
-    /// Reads to the end, and then says on the notification socket that the daemon is gone.
-    fn read(mut from: impl Read + Send + 'static, socket: PathBuf) -> Self {
-        let text = Arc::new(Mutex::new(Vec::new()));
-        let into = Arc::clone(&text);
-        std::thread::spawn(move || {
-            let mut buffer = [0; 8192];
-            while let Ok(length @ 1..) = from.read(&mut buffer) {
-                into.lock().unwrap().extend_from_slice(buffer.get(..length).unwrap());
-            }
-            // The test may be over.
-            let _ = UnixDatagram::unbound().and_then(|from| from.send_to(GONE.as_bytes(), socket));
-        });
-        Self { text }
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.text.lock().unwrap()).into_owned()
-    }
+/// Says on the notification socket when the process has ended, and leaves it to be waited for.
+fn tell_when_gone(child: &Child, socket: PathBuf) {
+    let process = Pid::from_child(child);
+    std::thread::spawn(move || {
+        // An error says that it has been waited for already.
+        let _ = waitid(WaitId::Pid(process), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+        // The test may be over.
+        let _ = UnixDatagram::unbound().and_then(|from| from.send_to(GONE.as_bytes(), socket));
+    });
 }
