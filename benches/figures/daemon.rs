@@ -92,6 +92,6 @@ fn end(child: &mut Child) -> io::Result<()> {
 }
 
 /// A folder on a real disk: the system's temporary folder may be memory, where a sync costs nothing.
-fn scratch() -> &'static Path {
+pub fn scratch() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }

@@ -2,8 +2,11 @@
 //! counts from when a request was due. So a stall is felt by all who would have come meanwhile (coordinated omission).
 
 use std::error::Error;
+use std::fmt;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,10 +19,15 @@ const CONNECTIONS: usize = 64;
 /// How long the last answers may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Latencies, in order.
+/// Durations, in order.
 pub struct Latencies(Vec<Duration>);
 
 impl Latencies {
+    fn new(mut all: Vec<Duration>) -> Self {
+        all.sort_unstable();
+        Self(all)
+    }
+
     /// The latency that a share of the requests stayed within, in milliseconds.
     pub fn percentile(&self, share: f64) -> f64 {
         #[expect(
@@ -38,6 +46,21 @@ impl Latencies {
     }
 }
 
+impl fmt::Display for Latencies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [p50, p99, p999, max] = [0.5, 0.99, 0.999, 1.0].map(|share| self.percentile(share));
+        write!(f, "p50 {p50:.3} ms, p99 {p99:.3} ms, p99.9 {p999:.3} ms, max {max:.3} ms")
+    }
+}
+
+/// What a run at a constant rate showed.
+pub struct Run {
+    /// From when a request was due until its answer was there.
+    pub latencies: Latencies,
+    /// From when a request was due until the client was awake to send it: a part of the former that is not the daemon's.
+    pub late: Latencies,
+}
+
 /// A connection as its reader has it.
 struct Connection {
     stream: mio::net::TcpStream,
@@ -53,7 +76,7 @@ pub fn run(
     rate: u32,
     length: Duration,
     body: impl Fn(u64) -> String + Sync,
-) -> Result<Latencies, Box<dyn Error>> {
+) -> Result<Run, Box<dyn Error>> {
     let streams = (0..CONNECTIONS).map(|_| connect(address)).collect::<Result<Vec<_>, _>>()?;
     let writers = streams.iter().map(TcpStream::try_clone).collect::<Result<Vec<_>, _>>()?;
     let total = u64::from(rate) * length.as_secs();
@@ -63,7 +86,7 @@ pub fn run(
     let (sent, due) = channel();
     let begin = Instant::now() + Duration::from_millis(100);
     let body = &body;
-    let latencies = thread::scope(|scope| {
+    thread::scope(|scope| {
         let sender = scope.spawn(move || {
             let outcome = send_all(address, rate, total, begin, &writers, &idle, &sent, body);
             if outcome.is_err() {
@@ -74,10 +97,29 @@ pub fn run(
             outcome.map_err(|error| error.to_string())
         });
         let latencies = receive_all(streams, total, begin + length + PATIENCE, &now_idle, &due);
-        sender.join().map_err(|_| "the sender ended")??;
-        latencies
-    })?;
-    Ok(Latencies(latencies))
+        let late = sender.join().map_err(|_| "the sender ended")??;
+        Ok(Run { latencies: Latencies::new(latencies?), late: Latencies::new(late) })
+    })
+}
+
+/// What the machine itself takes for the same: a thread sleeps until each of `rate` times a second, writes 4 KiB of a
+/// file that is full already, and syncs it. No daemon is involved.
+pub fn floor(folder: &Path, rate: u32, length: Duration) -> Result<Latencies, Box<dyn Error>> {
+    const BLOCK: usize = 4096;
+    const BLOCKS: u64 = 4096;
+    let mut file = tempfile::tempfile_in(folder)?;
+    file.write_all(&vec![0; BLOCK * usize::try_from(BLOCKS)?])?;
+    file.sync_all()?;
+    let begin = Instant::now() + Duration::from_millis(100);
+    let mut latencies = Vec::new();
+    for number in 0..u64::from(rate) * length.as_secs() {
+        let due = begin + Duration::from_nanos(number * 1_000_000_000 / u64::from(rate));
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        file.write_all_at(&[1; BLOCK], number % BLOCKS * BLOCK as u64)?;
+        file.sync_data()?;
+        latencies.push(due.elapsed());
+    }
+    Ok(Latencies::new(latencies))
 }
 
 #[expect(clippy::too_many_arguments, reason = "one thread's share of a run")]
@@ -90,7 +132,8 @@ fn send_all(
     idle: &Receiver<usize>,
     sent: &Sender<(usize, Instant)>,
     body: &impl Fn(u64) -> String,
-) -> Result<(), Box<dyn Error>> {
+) -> Result<Vec<Duration>, Box<dyn Error>> {
+    let mut late = Vec::new();
     for number in 0..total {
         let due = begin + Duration::from_nanos(number * 1_000_000_000 / u64::from(rate));
         thread::sleep(due.saturating_duration_since(Instant::now()));
@@ -102,10 +145,11 @@ fn send_all(
             "POST /access/v1/evaluation HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         );
         sent.send((connection, due))?;
+        late.push(due.elapsed());
         // A request fits the socket's buffer, which is empty: one request at a time.
         writers.get(connection).ok_or("no such connection")?.write_all(request.as_bytes())?;
     }
-    Ok(())
+    Ok(late)
 }
 
 fn receive_all(
@@ -145,7 +189,6 @@ fn receive_all(
             }
         }
     }
-    latencies.sort_unstable();
     Ok(latencies)
 }
 

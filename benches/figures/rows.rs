@@ -14,7 +14,7 @@ use acgs::store::{Store, StoreOptions};
 use tempfile::TempDir;
 
 use crate::closed_loop::{self, Requests, Run, median};
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, scratch};
 use crate::{Effort, Outcome, bundles, open_loop};
 
 /// The shipped constitution.
@@ -114,16 +114,17 @@ pub fn open(effort: Effort) -> Outcome {
     let bundle = bundles::write(3, 0)?;
     let daemon = Daemon::start(bundle.path())?;
     warm(&daemon)?;
+    for _ in 0..effort.rounds {
+        let floor = open_loop::floor(scratch(), 1_000, effort.open_loop())?;
+        println!("1000/s, this machine without the daemon, a sleep and a sync of 4 KiB: {floor}");
+    }
     for (rate, distinct) in [(1_000, 100_000), (10_000, 100_000)] {
         for _ in 0..effort.rounds {
-            let latencies = open_loop::run(daemon.address(), rate, effort.open_loop(), |number| {
+            let run = open_loop::run(daemon.address(), rate, effort.open_loop(), |number| {
                 evaluation(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % distinct)
             })?;
-            let [p50, p99, p999, max] = [0.5, 0.99, 0.999, 1.0].map(|share| latencies.percentile(share));
-            println!(
-                "open loop {rate}/s, {} requests of {distinct} distinct: p50 {p50:.3} ms, p99 {p99:.3} ms, p99.9 {p999:.3} ms, max {max:.3} ms",
-                latencies.count()
-            );
+            println!("{rate}/s, {} requests of {distinct} distinct: {}", run.latencies.count(), run.latencies);
+            println!("  of which the client was late: {}", run.late);
         }
     }
     Ok(())
@@ -181,7 +182,7 @@ pub fn entities(effort: Effort) -> Outcome {
             let run = open_loop::run(daemon.address(), 2_000, Duration::from_secs(effort.seconds), |number| {
                 evaluation_of(number % 1_000, number)
             })?;
-            Ok(run.percentile(0.99))
+            Ok(run.latencies.percentile(0.99))
         };
         let (one, other) = (p99(&few)?, p99(&many)?);
         println!("open loop 2000/s, p99: 1,000 entities {one:.3} ms, 1,000,000 entities {other:.3} ms");
