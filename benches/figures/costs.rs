@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::closed_loop::{self, Requests, Run, median};
 use crate::daemon::Daemon;
-use crate::{Effort, Outcome, bundles};
+use crate::{Effort, Outcome, bundles, rows};
 
 /// A way to run the daemon.
 struct Variant {
@@ -46,6 +46,15 @@ pub fn costs(effort: Effort) -> Outcome {
                 (rate(runs) / base - 1.0) * 100.0,
                 median(runs.iter().map(|run| run.p99).collect())
             );
+        }
+    }
+    println!("10000/s of 100000 distinct:");
+    for _ in 0..effort.rounds {
+        for variant in &VARIANTS {
+            let daemon = variant.start(bundle.path())?;
+            closed_loop::run(daemon.address(), Requests::Distinct, 64, 1)?;
+            let run = rows::open_loop(&daemon, 10_000, effort)?;
+            println!("  {}: {}; the client late by {}", variant.name, run.latencies, run.late);
         }
     }
     Ok(())

@@ -118,16 +118,24 @@ pub fn open(effort: Effort) -> Outcome {
         let floor = open_loop::floor(scratch(), 1_000, effort.open_loop())?;
         println!("1000/s, this machine without the daemon, a sleep and a sync of 4 KiB: {floor}");
     }
-    for (rate, distinct) in [(1_000, 100_000), (10_000, 100_000)] {
+    for rate in [1_000, 10_000] {
         for _ in 0..effort.rounds {
-            let run = open_loop::run(daemon.address(), rate, effort.open_loop(), |number| {
-                evaluation(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % distinct)
-            })?;
-            println!("{rate}/s, {} requests of {distinct} distinct: {}", run.latencies.count(), run.latencies);
+            let run = open_loop(&daemon, rate, effort)?;
+            println!("{rate}/s, {} requests of {DISTINCT} distinct: {}", run.latencies.count(), run.latencies);
             println!("  of which the client was late: {}", run.late);
         }
     }
     Ok(())
+}
+
+/// How many different requests an open loop asks.
+const DISTINCT: u64 = 100_000;
+
+/// Requests at a constant rate, in an order that repeats only when all have been asked.
+pub fn open_loop(daemon: &Daemon, rate: u32, effort: Effort) -> Result<open_loop::Run, Box<dyn Error>> {
+    open_loop::run(daemon.address(), rate, effort.open_loop(), |number| {
+        evaluation(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % DISTINCT)
+    })
 }
 
 /// How long a reload takes under load.
