@@ -4,6 +4,7 @@ pub mod active;
 pub mod application_cache;
 pub mod audit_logger;
 pub mod audit_queue;
+mod background;
 pub mod committer;
 pub mod database;
 pub mod entity_recorder;

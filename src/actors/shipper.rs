@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use std::{io, num::NonZeroU32};
 
 use super::audit_queue::AuditQueue;
+use super::background::give_way;
 use super::retention::{self, RetentionError};
 use super::seals::Seals;
 use crate::ledger::{DiskStorage, Hash, LedgerError, RecordView, records};
@@ -30,8 +31,6 @@ const HELD: u64 = 65_536;
 const REST: u32 = 4;
 /// The most that is copied when the daemon stops, so that it does stop.
 const LAST_BATCHES: usize = 4;
-/// How much the thread gives way: as much as the system lets it.
-const NICE: i32 = 19;
 
 /// Why the log is not copied.
 #[derive(Debug, thiserror::Error)]
@@ -163,8 +162,7 @@ struct Thread {
 
 impl Thread {
     fn run(mut self) {
-        // It only matters where there is much to do; and a system that does not let it is no reason to stop.
-        let _ = rustix::process::setpriority_process(None, NICE);
+        give_way();
         loop {
             let stopping = self.parts.seals.is_stopping();
             let batches = if stopping { LAST_BATCHES } else { usize::MAX };

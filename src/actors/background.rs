@@ -1,0 +1,34 @@
+//! Threads that follow the log give way to those that decisions wait for.
+
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
+};
+
+/// Lets this thread run only where a processor has nothing else to do: `SCHED_IDLE`, see sched(7).
+///
+/// A processor that runs such a thread counts as free, so a worker that wakes up is put there and runs at once. The
+/// daemon's other threads wait for the disk often enough that this one gets its share however much is asked.
+pub(super) fn give_way() {
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    let outcome = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
+    // It only matters where there is much to do; a system that does not let it is no reason to stop.
+    if let Err(error) = outcome {
+        tracing::debug!(?error, "a thread in the background runs with normal priority");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use thread_priority::thread_schedule_policy;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_in_the_background_runs_where_nothing_else_does() {
+        let policy = std::thread::spawn(|| {
+            give_way();
+            thread_schedule_policy().unwrap()
+        });
+        assert_eq!(policy.join().unwrap(), ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle));
+    }
+}
