@@ -137,6 +137,7 @@ fn send_all(
     for number in 0..total {
         let due = begin + Duration::from_nanos(number * 1_000_000_000 / u64::from(rate));
         thread::sleep(due.saturating_duration_since(Instant::now()));
+        late.push(due.elapsed());
         // No idle connection: this request is late, and so are those after it.
         let connection = idle.recv_timeout(PATIENCE)?;
         let body = body(number);
@@ -145,7 +146,6 @@ fn send_all(
             "POST /access/v1/evaluation HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         );
         sent.send((connection, due))?;
-        late.push(due.elapsed());
         // A request fits the socket's buffer, which is empty: one request at a time.
         writers.get(connection).ok_or("no such connection")?.write_all(request.as_bytes())?;
     }
