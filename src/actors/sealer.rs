@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use super::audit_queue::{AuditError, AuditQueue};
-use super::background::give_way;
 use super::committer::EXIT_IO;
 use super::journal::Journal;
 use super::seals::{Sealed, Seals};
@@ -230,7 +229,6 @@ struct Thread {
 
 impl Thread {
     fn run(mut self, interval: Duration) {
-        give_way();
         self.key_file = self.key_state();
         loop {
             let since = Instant::now();
