@@ -4,6 +4,7 @@
 //! `cli` → `daemon` → `http` → `actors`, `replay` → `constitution`, `ledger`, `store`, `logging` → `settings` → `domain`.
 
 pub mod actors;
+pub mod auth;
 pub mod cli;
 pub mod constitution;
 pub mod daemon;

@@ -1,0 +1,1 @@
+//! What a token says, checked against what is expected of it.

@@ -1,0 +1,1 @@
+//! Public keys of issuers (RFC 7517).

@@ -1,0 +1,1 @@
+//! Compact signed tokens (RFC 7515), read strictly.

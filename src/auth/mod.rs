@@ -1,0 +1,14 @@
+//! Who is calling, and what may they do: tokens, keys, passwords, scopes. Plain functions and types; what is stored is
+//! in [`crate::store`], and who is logged in is known to the actors.
+
+pub mod caller;
+pub mod claims;
+pub mod jwk;
+pub mod jws;
+pub mod lockout;
+pub mod network;
+pub mod password;
+pub mod scope;
+pub mod secret;
+pub mod signing_key;
+pub mod totp;

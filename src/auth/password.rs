@@ -1,0 +1,1 @@
+//! Passwords, and the argon2id hashes that are kept of them.

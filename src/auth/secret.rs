@@ -1,0 +1,1 @@
+//! Secrets that are handed out once and kept as digests.

@@ -1,0 +1,1 @@
+//! One-time passwords as a second factor (RFC 6238), and recovery codes.
