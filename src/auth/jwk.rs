@@ -1,1 +1,377 @@
-//! Public keys of issuers (RFC 7517).
+//! Public keys of issuers (RFC 7517), for the three algorithms that are accepted here.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::DecodingKey;
+
+use super::jws::{JwsError, MAX_KID, object};
+use crate::domain::{Json, Object};
+
+/// The longest set of keys that is read, in bytes.
+pub const MAX_JWKS: usize = 256 * 1024;
+
+/// Members that only the owner of a key should know (RFC 7518, section 6; RFC 8037, section 2).
+const SECRET: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+/// Why a key is not used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JwkError {
+    /// The key is no JSON object.
+    #[error("a key must be an object")]
+    NotObject,
+    /// The member is missing, or has not the form that it must have.
+    #[error("`{0}` is missing or malformed")]
+    Member(&'static str),
+    /// The key holds what its owner alone should know.
+    #[error("the key is not public")]
+    Private,
+    /// The key is of a kind that is not accepted.
+    #[error("the key is neither Ed25519 nor P-256 nor RSA")]
+    Kind,
+    /// The key is for something else than verifying signatures.
+    #[error("the key is not for verifying signatures")]
+    Use,
+    /// The key is for another algorithm.
+    #[error("the key is for another algorithm than EdDSA, ES256 or RS256, or does not fit it")]
+    Algorithm,
+    /// The RSA key is too short, too long, or known to be weak.
+    #[error("the RSA key is weak, or not of 2048 to 8192 bits")]
+    Weak,
+}
+
+/// Why a set of keys is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum JwksError {
+    /// The set is too long.
+    #[error("a set of keys longer than {MAX_JWKS} bytes is not read")]
+    TooLong,
+    /// The text is no JSON object with unique members.
+    #[error("the set of keys cannot be read: {0}")]
+    Json(#[from] JwsError),
+    /// There is no list of keys.
+    #[error("`keys` must be a list")]
+    NoKeys,
+    /// One name stands for two keys.
+    #[error("two keys have the same `kid`")]
+    SameKid,
+}
+
+/// An algorithm that signatures are accepted of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// Ed25519 (RFC 8037).
+    EdDsa,
+    /// ECDSA on P-256 with SHA-256 (RFC 7518, section 3.4).
+    Es256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518, section 3.3).
+    Rs256,
+}
+
+impl Algorithm {
+    /// The algorithm as headers name it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EdDsa => "EdDSA",
+            Self::Es256 => "ES256",
+            Self::Rs256 => "RS256",
+        }
+    }
+
+    const fn primitive(self) -> jsonwebtoken::Algorithm {
+        match self {
+            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+            Self::Es256 => jsonwebtoken::Algorithm::ES256,
+            Self::Rs256 => jsonwebtoken::Algorithm::RS256,
+        }
+    }
+}
+
+/// A public key, bound to the one algorithm that it verifies.
+#[derive(Debug, Clone)]
+pub struct VerifyingKey {
+    kid: Option<Box<str>>,
+    algorithm: Algorithm,
+    key: DecodingKey,
+}
+
+impl VerifyingKey {
+    /// An Ed25519 key of 32 bytes.
+    #[must_use]
+    pub(super) fn ed25519(kid: &str, public: &[u8]) -> Self {
+        Self { kid: Some(kid.into()), algorithm: Algorithm::EdDsa, key: DecodingKey::from_ed_der(public) }
+    }
+
+    /// Reads one public key.
+    ///
+    /// A point that is not on its curve is not told here: nothing verifies with such a key.
+    pub fn from_jwk(jwk: &Json) -> Result<Self, JwkError> {
+        let jwk = jwk.as_object().ok_or(JwkError::NotObject)?;
+        let kid = text(jwk, "kid")?;
+        if kid.is_some_and(|kid| kid.len() > MAX_KID) {
+            return Err(JwkError::Member("kid"));
+        }
+        if SECRET.into_iter().any(|name| jwk.get(name).is_some()) {
+            return Err(JwkError::Private);
+        }
+        check_use(jwk)?;
+        let (algorithm, key) = match text(jwk, "kty")? {
+            Some("OKP") => (Algorithm::EdDsa, ed25519(jwk)?),
+            Some("EC") => (Algorithm::Es256, p256(jwk)?),
+            Some("RSA") => (Algorithm::Rs256, rsa(jwk)?),
+            _ => return Err(JwkError::Kind),
+        };
+        match text(jwk, "alg")? {
+            Some(named) if named != algorithm.as_str() => Err(JwkError::Algorithm),
+            _ => Ok(Self { kid: kid.map(Into::into), algorithm, key }),
+        }
+    }
+
+    /// The key's name, unless it has none.
+    #[must_use]
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    /// The one algorithm that the key is for.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Whether the signature (base64url) of those bytes was made with this key's private half.
+    pub(super) fn signed(&self, bytes: &[u8], signature: &str) -> bool {
+        jsonwebtoken::crypto::verify(signature, bytes, &self.key, self.algorithm.primitive()).unwrap_or(false)
+    }
+}
+
+/// The keys of one issuer.
+#[derive(Debug, Clone, Default)]
+pub struct Jwks {
+    keys: Vec<VerifyingKey>,
+    skipped: usize,
+}
+
+impl Jwks {
+    /// Reads a set of keys; those that cannot be used are skipped (RFC 7517, section 5).
+    pub fn parse(text: &str) -> Result<Self, JwksError> {
+        if text.len() > MAX_JWKS {
+            return Err(JwksError::TooLong);
+        }
+        let set = object(text.as_bytes(), "text")?;
+        let Some(Json::Array(listed)) = set.get("keys") else { return Err(JwksError::NoKeys) };
+        let keys: Vec<_> = listed.iter().filter_map(|jwk| VerifyingKey::from_jwk(jwk).ok()).collect();
+        let mut names: Vec<_> = keys.iter().filter_map(VerifyingKey::kid).collect();
+        names.sort_unstable();
+        if !names.is_sorted_by(|a, b| a < b) {
+            return Err(JwksError::SameKid);
+        }
+        Ok(Self { skipped: listed.len() - keys.len(), keys })
+    }
+
+    /// The key that a token with this `kid` must be signed with: the one of that name, or, for a token that names
+    /// none, the only one there is.
+    #[must_use]
+    pub fn find(&self, kid: Option<&str>) -> Option<&VerifyingKey> {
+        match (kid, &*self.keys) {
+            (Some(kid), keys) => keys.iter().find(|key| key.kid() == Some(kid)),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        }
+    }
+
+    /// The keys that can be used.
+    #[must_use]
+    pub fn keys(&self) -> &[VerifyingKey] {
+        &self.keys
+    }
+
+    /// How many keys could not be used.
+    #[must_use]
+    pub const fn skipped(&self) -> usize {
+        self.skipped
+    }
+}
+
+impl FromIterator<VerifyingKey> for Jwks {
+    fn from_iter<I: IntoIterator<Item = VerifyingKey>>(keys: I) -> Self {
+        Self { keys: keys.into_iter().collect(), skipped: 0 }
+    }
+}
+
+/// Refuses keys that are for something else (RFC 7517, sections 4.2 and 4.3).
+fn check_use(jwk: &Object) -> Result<(), JwkError> {
+    if text(jwk, "use")?.is_some_and(|named| named != "sig") {
+        return Err(JwkError::Use);
+    }
+    match jwk.get("key_ops") {
+        None => Ok(()),
+        Some(Json::Array(named)) if named.iter().any(|one| one.as_str() == Some("verify")) => Ok(()),
+        Some(Json::Array(_)) => Err(JwkError::Use),
+        Some(_) => Err(JwkError::Member("key_ops")),
+    }
+}
+
+fn ed25519(jwk: &Object) -> Result<DecodingKey, JwkError> {
+    if text(jwk, "crv")? != Some("Ed25519") {
+        return Err(JwkError::Kind);
+    }
+    Ok(DecodingKey::from_ed_der(&coordinate(jwk, "x")?))
+}
+
+fn p256(jwk: &Object) -> Result<DecodingKey, JwkError> {
+    if text(jwk, "crv")? != Some("P-256") {
+        return Err(JwkError::Kind);
+    }
+    // An uncompressed point (SEC 1, section 2.3.3).
+    let point = [&[4], &*coordinate(jwk, "x")?, &*coordinate(jwk, "y")?].concat();
+    Ok(DecodingKey::from_ec_der(&point))
+}
+
+fn rsa(jwk: &Object) -> Result<DecodingKey, JwkError> {
+    let (modulus, exponent) = (bytes(jwk, "n")?, bytes(jwk, "e")?);
+    // RFC 7518, section 6.3.1: no zeros in front.
+    let [first, ..] = *modulus else { return Err(JwkError::Member("n")) };
+    if first == 0 {
+        return Err(JwkError::Member("n"));
+    }
+    let bits = modulus.len() * 8 - first.leading_zeros() as usize;
+    if !(2048..=8192).contains(&bits) || has_roca_fingerprint(&modulus) {
+        return Err(JwkError::Weak);
+    }
+    let value = exponent.iter().fold(0, |value: u32, byte| value << 8 | u32::from(*byte));
+    if exponent.len() > 4 || exponent.first() == Some(&0) || value < 3 || value % 2 == 0 {
+        return Err(JwkError::Member("e"));
+    }
+    Ok(DecodingKey::from_rsa_raw_components(&modulus, &exponent))
+}
+
+fn coordinate(jwk: &Object, name: &'static str) -> Result<Vec<u8>, JwkError> {
+    let bytes = bytes(jwk, name)?;
+    if bytes.len() == 32 { Ok(bytes) } else { Err(JwkError::Member(name)) }
+}
+
+fn bytes(jwk: &Object, name: &'static str) -> Result<Vec<u8>, JwkError> {
+    let text = text(jwk, name)?.ok_or(JwkError::Member(name))?;
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| JwkError::Member(name))
+}
+
+fn text<'a>(jwk: &'a Object, name: &'static str) -> Result<Option<&'a str>, JwkError> {
+    match jwk.get(name) {
+        None => Ok(None),
+        Some(Json::Str(text)) => Ok(Some(text)),
+        Some(_) => Err(JwkError::Member(name)),
+    }
+}
+
+/// Whether the modulus looks like those of the chips of CVE-2017-15361, whose primes can be found.
+///
+/// Modulo each small prime they are powers of 65537; one in some hundred million other keys looks the same.
+fn has_roca_fingerprint(modulus: &[u8]) -> bool {
+    const PRIMES: [u32; 38] = [
+        3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107,
+        109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
+    ];
+    PRIMES.into_iter().all(|prime| {
+        let rest = modulus.iter().fold(0, |rest, byte| (rest * 256 + u32::from(*byte)) % prime);
+        let mut power = 1;
+        (0..prime).any(|_| {
+            power = power * (65537 % prime) % prime;
+            power == rest
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+
+    fn read(jwk: &serde_json::Value) -> Result<Algorithm, String> {
+        let json: Json = serde_json::from_str(&jwk.to_string()).unwrap();
+        VerifyingKey::from_jwk(&json).map(|key| key.algorithm()).map_err(|error| error.to_string())
+    }
+
+    /// An RSA key with so many bits, all of them ones.
+    fn rsa_of(bits: usize, exponent: &[u8]) -> serde_json::Value {
+        let mut modulus = vec![0xff_u8; bits.div_ceil(8)];
+        if !bits.is_multiple_of(8) {
+            modulus[0] = (1 << (bits % 8)) - 1;
+        }
+        serde_json::json!({"kty": "RSA", "n": URL_SAFE_NO_PAD.encode(modulus), "e": URL_SAFE_NO_PAD.encode(exponent)})
+    }
+
+    #[test]
+    fn the_algorithm_follows_from_the_kind_of_key() {
+        assert_eq!(read(&serde_json::json!({"kty": "OKP", "crv": "Ed25519", "x": X})), Ok(Algorithm::EdDsa));
+        assert_eq!(read(&serde_json::json!({"kty": "EC", "crv": "P-256", "x": X, "y": X})), Ok(Algorithm::Es256));
+        assert_eq!(read(&rsa_of(2048, &[1, 0, 1])), Ok(Algorithm::Rs256));
+    }
+
+    #[test]
+    fn a_key_that_is_not_for_verifying_with_its_algorithm_is_refused() {
+        let check = |member: &str, value: serde_json::Value, expected: Result<Algorithm, JwkError>| {
+            let mut jwk = serde_json::json!({"kty": "OKP", "crv": "Ed25519", "x": X, "kid": "a", "use": "sig"});
+            jwk[member] = value;
+            assert_eq!(read(&jwk), expected.map_err(|error| error.to_string()), "{jwk}");
+        };
+        check("alg", "EdDSA".into(), Ok(Algorithm::EdDsa));
+        check("key_ops", serde_json::json!(["sign", "verify"]), Ok(Algorithm::EdDsa));
+        check("alg", "HS256".into(), Err(JwkError::Algorithm));
+        check("alg", "ES256".into(), Err(JwkError::Algorithm));
+        check("alg", 1.into(), Err(JwkError::Member("alg")));
+        check("use", "enc".into(), Err(JwkError::Use));
+        check("key_ops", serde_json::json!(["encrypt"]), Err(JwkError::Use));
+        check("key_ops", "verify".into(), Err(JwkError::Member("key_ops")));
+        check("d", X.into(), Err(JwkError::Private));
+        check("crv", "X25519".into(), Err(JwkError::Kind));
+        check("crv", "Ed448".into(), Err(JwkError::Kind));
+        check("kty", "EC".into(), Err(JwkError::Kind));
+        check("kid", "k".repeat(257).into(), Err(JwkError::Member("kid")));
+        check("x", "AA".into(), Err(JwkError::Member("x")));
+        check("x", format!("{X}=").into(), Err(JwkError::Member("x")));
+        let secret = serde_json::json!({"kty": "oct", "k": X});
+        assert_eq!(read(&secret), Err(JwkError::Private.to_string()));
+    }
+
+    #[test]
+    fn an_rsa_key_has_2048_to_8192_bits_and_an_odd_exponent() {
+        let weak = Err(JwkError::Weak.to_string());
+        assert_eq!(read(&rsa_of(1024, &[1, 0, 1])), weak);
+        assert_eq!(read(&rsa_of(2047, &[1, 0, 1])), weak);
+        assert_eq!(read(&rsa_of(8193, &[1, 0, 1])), weak);
+        assert_eq!(read(&rsa_of(8192, &[3])), Ok(Algorithm::Rs256));
+        for exponent in [&[][..], &[0], &[1], &[2], &[1, 0], &[0, 3], &[1, 0, 0, 0, 1]] {
+            assert_eq!(read(&rsa_of(2048, exponent)), Err(JwkError::Member("e").to_string()), "{exponent:?}");
+        }
+    }
+
+    #[test]
+    fn a_set_skips_what_it_cannot_use() {
+        let set = format!(
+            r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","x":"{X}","kid":"a"}},{{"kty":"oct","k":"AA","kid":"a"}},7]}}"#
+        );
+        let set = Jwks::parse(&set).unwrap();
+        assert_eq!((set.keys().len(), set.skipped()), (1, 2));
+        assert!(set.find(Some("a")).is_some() && set.find(None).is_some());
+        assert!(set.find(Some("A")).is_none() && set.find(Some("")).is_none());
+    }
+
+    #[test]
+    fn a_set_that_can_be_read_in_two_ways_is_refused() {
+        let key = format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{X}","kid":"a"}}"#);
+        let check = |set: &str, expected: &str| assert_eq!(Jwks::parse(set).unwrap_err().to_string(), expected);
+        check(&format!(r#"{{"keys":[{key},{key}]}}"#), "two keys have the same `kid`");
+        check(r#"{"keys":{}}"#, "`keys` must be a list");
+        let twice = "the set of keys cannot be read: the text is not a JSON object with unique members";
+        check(r#"{"keys":[],"keys":[]}"#, twice);
+    }
+
+    #[test]
+    fn without_a_name_only_an_only_key_is_found() {
+        let set: Jwks = ["a", "b"].map(|kid| VerifyingKey::ed25519(kid, &[7; 32])).into_iter().collect();
+        assert!(set.find(None).is_none());
+        assert_eq!(set.find(Some("b")).and_then(VerifyingKey::kid), Some("b"));
+    }
+}
