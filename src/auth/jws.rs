@@ -203,6 +203,17 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_rfc_verifies() {
+        // RFC 8037, appendix A.4: the payload is text, which is signed as well as anything.
+        let token = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQ\
+            R6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
+        let public = URL_SAFE_NO_PAD.decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
+        let unverified = Unverified::parse(token).unwrap();
+        assert!(unverified.verify(&VerifyingKey::ed25519("example", &public)).is_ok());
+        assert!(unverified.claims().is_err());
+    }
+
+    #[test]
     fn a_token_that_was_changed_does_not_verify() {
         let key = SigningKey::generate().unwrap();
         let token = key.sign("at+jwt", &serde_json::json!({"sub": "ada"})).unwrap();
