@@ -50,6 +50,8 @@ kinds! {
         "The body did not arrive within `http.request_timeout_ms`.";
     CONFLICT = "constitution-mismatch", "Another constitution is in force", 409,
         "The header `X-Constitutional-Hash` names another constitution than the one in force, or is missing where it is demanded. The answer carries the one in force.";
+    TAKEN = "name-taken", "The name is taken", 409,
+        "Another user, client or key has that name. Choose another, or change the one that has it.";
     STALE = "stale", "The resource has changed", 412,
         "`If-Match` or `If-None-Match` did not hold. Read the resource again, and decide anew what to write.";
     TOO_LARGE = "too-large", "The body is too large", 413,
@@ -184,8 +186,11 @@ impl From<DecideError> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Missing(_) => Self::new(&NOT_FOUND, error.to_string()),
-            StoreError::Stale { .. } | StoreError::Exists(_) => Self::new(&STALE, error.to_string()),
+            StoreError::Missing(_) | StoreError::Absent(_) => Self::new(&NOT_FOUND, error.to_string()),
+            StoreError::NameTaken(_) => Self::new(&TAKEN, error.to_string()),
+            StoreError::Stale { .. } | StoreError::Exists(_) | StoreError::Changed(_) => {
+                Self::new(&STALE, error.to_string())
+            }
             StoreError::Twice(_) => Self::fault("", error.to_string()),
             StoreError::Cursor => Self::fault("/cursor", "is not one that this list gave"),
             StoreError::Late | StoreError::Unrecorded(_) => Self::new(&UNAVAILABLE, error.to_string()),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use diesel::result::{ConnectionError, Error as QueryError};
+use diesel::result::{ConnectionError, DatabaseErrorKind, Error as QueryError};
 use thiserror::Error;
 
 use crate::domain::EntityUid;
@@ -32,6 +32,15 @@ pub enum StoreError {
     /// One batch has two entities of one name, and it cannot be told which is meant.
     #[error("`{0}` is named twice in one batch")]
     Twice(EntityUid),
+    /// Another user, client or key has the name.
+    #[error("`{0}` is taken")]
+    NameTaken(String),
+    /// The user or client is at another version than the writer believes.
+    #[error("`{0}` was changed meanwhile")]
+    Changed(String),
+    /// There is no such user, client or key.
+    #[error("there is no `{0}`")]
+    Absent(String),
     /// The cursor was not given by this list.
     #[error("the cursor is not one that this list gave")]
     Cursor,
@@ -87,6 +96,14 @@ impl StoreError {
     /// Something that keeps the database from working.
     pub(super) fn unavailable(cause: impl Into<Cause>) -> Self {
         Self::Unavailable { path: None, cause: cause.into() }
+    }
+
+    /// What it means that a new row could not be inserted under this name.
+    pub(super) fn taken(error: QueryError, name: &str) -> Self {
+        match error {
+            QueryError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Self::NameTaken(name.to_owned()),
+            other => Self::from(other),
+        }
     }
 
     /// The same error, naming the file where it does not yet.

@@ -1,21 +1,31 @@
 //! What the daemon stores. One file a table; queries are plain functions over a connection.
 //!
 //! [`Store`] is how the rest of the daemon gets at the entities: it has the pool, and it keeps the order that makes
-//! caches safe. [`audit::AuditStore`] has, in a file of its own, what of the audit log can be searched.
+//! caches safe. Of users, clients, keys and tokens it only lends a connection to those who ask their tables.
+//! [`audit::AuditStore`] has, in a file of its own, what of the audit log can be searched.
 
+pub mod api_keys;
+pub mod assertions;
 pub mod audit;
+pub mod clients;
 mod connection;
 mod cursor;
+pub mod ended_tokens;
 pub mod entities;
 mod error;
 mod kind;
 mod lock;
 mod migrations;
+mod part;
 mod pool;
+pub mod refresh_tokens;
 mod schema;
+pub mod sessions;
+pub mod signing_keys;
 mod stored_types;
 #[cfg(test)]
 mod tests;
+pub mod users;
 mod versions;
 
 use std::num::NonZeroU16;
@@ -28,6 +38,7 @@ pub use cursor::Cursor;
 pub use entities::{Page, Precondition, StoredEntity, Written};
 pub use error::{Cause, StoreError};
 pub use lock::Lock;
+pub use part::Part;
 pub use pool::StoreOptions;
 pub use stored_types::StoredTypes;
 pub use versions::{Slot, Stamp, Versions};
@@ -82,6 +93,18 @@ impl Store {
     /// Makes the database file whole by itself, without the log beside it: for the end of the process.
     pub fn checkpoint(&self) -> Result<(), StoreError> {
         self.run(|conn| Ok(connection::checkpoint(conn)?))
+    }
+
+    /// Runs a transaction that writes to other tables than those of the entities; it is undone where `job` fails.
+    ///
+    /// It takes the one writer's place at its start: where another does not leave it in time, [`StoreError::Busy`].
+    pub fn transaction<T>(&self, job: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.run(|conn| connection::write(conn, job))
+    }
+
+    /// Runs queries, which write nothing, on what is stored at one moment.
+    pub fn query<T>(&self, job: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.run(|conn| connection::read(conn, job))
     }
 
     /// The counters that tell whether an entity may have changed.

@@ -46,6 +46,7 @@ fn every_problem_has_a_page_that_explains_it() {
         "method-not-allowed",
         "request-timeout",
         "constitution-mismatch",
+        "name-taken",
         "stale",
         "too-large",
         "unsupported-media-type",

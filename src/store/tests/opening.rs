@@ -171,9 +171,9 @@ fn migrations_run_once_and_can_be_undone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("acgs.db");
     let second = Duration::from_secs(1);
-    assert_eq!([migrate(&path, second).unwrap(), migrate(&path, second).unwrap()], [1, 0]);
+    assert_eq!([migrate(&path, second).unwrap(), migrate(&path, second).unwrap()], [2, 0]);
     open(&path, second).unwrap().revert_all_migrations((ENTITIES.migrations)()).unwrap();
-    assert_eq!(migrate(&path, second).unwrap(), 1);
+    assert_eq!(migrate(&path, second).unwrap(), 2);
 }
 
 #[test]

@@ -1,0 +1,9 @@
+DROP TABLE signing_keys;
+DROP TABLE assertions;
+DROP TABLE ended_tokens;
+DROP TABLE refresh_tokens;
+DROP TABLE sessions;
+DROP TABLE api_keys;
+DROP TABLE clients;
+DROP TABLE recovery_codes;
+DROP TABLE users;

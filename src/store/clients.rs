@@ -1,0 +1,106 @@
+//! The table `clients`.
+
+use std::fmt;
+use std::num::NonZeroU16;
+
+use diesel::prelude::*;
+
+use super::connection::Connection;
+use super::error::StoreError;
+use super::part::Part;
+use super::schema::clients;
+
+/// A program that gets tokens for itself. Times are Unix seconds.
+#[derive(Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = clients)]
+pub struct Client {
+    /// The `client_id`.
+    pub id: String,
+    /// The name for people; no two clients have the same. It never changes.
+    pub name: String,
+    /// The digest of its secret, where it has one.
+    pub secret: Option<Vec<u8>>,
+    /// The keys it signs assertions with, a JWK set, where it has some.
+    pub jwks: Option<String>,
+    /// The roles, with a space between.
+    pub roles: String,
+    /// The `sid` of its tokens, a random id: a new one ends all those given before.
+    pub session: String,
+    /// When the client was shut out, if so.
+    pub disabled_at: Option<i64>,
+    /// When the client was made.
+    pub created_at: i64,
+    /// One more after every update.
+    pub version: i64,
+}
+
+/// Finds a client by its `client_id`.
+pub fn find(conn: &mut Connection, id: &str) -> Result<Option<Client>, StoreError> {
+    Ok(clients::table.find(id).select(Client::as_select()).first(conn).optional()?)
+}
+
+/// Finds a client by name; names differ where their bytes do.
+pub fn find_by_name(conn: &mut Connection, name: &str) -> Result<Option<Client>, StoreError> {
+    Ok(clients::table.filter(clients::name.eq(name)).select(Client::as_select()).first(conn).optional()?)
+}
+
+/// Lists the clients by name, at most `limit` of them, after the given name.
+pub fn list(conn: &mut Connection, after: Option<&str>, limit: NonZeroU16) -> Result<Part<Client>, StoreError> {
+    let mut query = clients::table.select(Client::as_select()).into_boxed();
+    if let Some(name) = after {
+        query = query.filter(clients::name.gt(name));
+    }
+    let rows = query.order(clients::name).limit(Part::<Client>::rows(limit)).load(conn)?;
+    Ok(Part::of(rows, limit, |client| &client.name))
+}
+
+/// Stores a new client, as given. [`StoreError::NameTaken`] where one has the name, the id or the session.
+pub fn insert(conn: &mut Connection, client: &Client) -> Result<(), StoreError> {
+    let inserted = diesel::insert_into(clients::table).values(client).execute(conn);
+    inserted.map(drop).map_err(|error| StoreError::taken(error, &client.name))
+}
+
+/// Stores a client in place of the one of that id and version, and answers the new version.
+///
+/// The name and the time of making stay as they are stored. [`StoreError::Changed`] where another version is stored,
+/// [`StoreError::Absent`] where there is no such client.
+pub fn update(conn: &mut Connection, client: &Client) -> Result<i64, StoreError> {
+    let stored = clients::table.filter(clients::id.eq(&client.id)).filter(clients::version.eq(client.version));
+    let updated = diesel::update(stored)
+        .set((
+            clients::secret.eq(client.secret.as_deref()),
+            clients::jwks.eq(client.jwks.as_deref()),
+            clients::roles.eq(&client.roles),
+            clients::session.eq(&client.session),
+            clients::disabled_at.eq(client.disabled_at),
+            clients::version.eq(clients::version + 1),
+        ))
+        .execute(conn)?;
+    match updated {
+        0 if find(conn, &client.id)?.is_none() => Err(StoreError::Absent(client.name.clone())),
+        0 => Err(StoreError::Changed(client.name.clone())),
+        _ => Ok(client.version + 1),
+    }
+}
+
+/// Removes a client, with the sessions that came through it. [`StoreError::Absent`] where there is none.
+pub fn remove(conn: &mut Connection, id: &str) -> Result<(), StoreError> {
+    match diesel::delete(clients::table.find(id)).execute(conn)? {
+        0 => Err(StoreError::Absent(id.to_owned())),
+        _ => Ok(()),
+    }
+}
+
+/// Without the digest of the secret.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("roles", &self.roles)
+            .field("session", &self.session)
+            .field("disabled_at", &self.disabled_at)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,74 @@
+//! The table `signing_keys`: what access tokens are signed with.
+
+use std::fmt;
+
+use diesel::prelude::*;
+
+use super::connection::Connection;
+use super::error::StoreError;
+use super::schema::signing_keys;
+
+/// A key that signs tokens. Times are Unix seconds.
+#[derive(Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = signing_keys)]
+pub struct SigningKeyRow {
+    /// Its id, as tokens name it.
+    pub kid: String,
+    /// The private key.
+    pub pkcs8: Vec<u8>,
+    /// When it was made.
+    pub created_at: i64,
+    /// From when on it signs no more; tokens it signed before are good until they expire.
+    pub retired_at: Option<i64>,
+    /// From when on no token that it signed is good.
+    pub withdrawn_at: Option<i64>,
+}
+
+/// Every key there ever was, the oldest first.
+pub fn all(conn: &mut Connection) -> Result<Vec<SigningKeyRow>, StoreError> {
+    let rows = signing_keys::table.select(SigningKeyRow::as_select());
+    Ok(rows.order((signing_keys::created_at, signing_keys::kid)).load(conn)?)
+}
+
+/// Stores a new key. [`StoreError::NameTaken`] where it is stored already.
+pub fn insert(conn: &mut Connection, key: &SigningKeyRow) -> Result<(), StoreError> {
+    let inserted = diesel::insert_into(signing_keys::table).values(key).execute(conn);
+    inserted.map(drop).map_err(|error| StoreError::taken(error, &key.kid))
+}
+
+/// Lets a key sign no more. One that was retired before keeps its time. [`StoreError::Absent`] where there is none.
+pub fn retire(conn: &mut Connection, kid: &str, at: i64) -> Result<(), StoreError> {
+    let key = signing_keys::table.filter(signing_keys::kid.eq(kid)).filter(signing_keys::retired_at.is_null());
+    let retired = diesel::update(key).set(signing_keys::retired_at.eq(at)).execute(conn)?;
+    present(conn, kid, retired)
+}
+
+/// Ends everything that a key signed, for good. One that was withdrawn before keeps its time.
+///
+/// [`StoreError::Absent`] where there is none.
+pub fn withdraw(conn: &mut Connection, kid: &str, at: i64) -> Result<(), StoreError> {
+    let key = signing_keys::table.filter(signing_keys::kid.eq(kid)).filter(signing_keys::withdrawn_at.is_null());
+    let withdrawn = diesel::update(key).set(signing_keys::withdrawn_at.eq(at)).execute(conn)?;
+    present(conn, kid, withdrawn)
+}
+
+/// Where nothing was changed, the key may have been so already, or not be there.
+fn present(conn: &mut Connection, kid: &str, changed: usize) -> Result<(), StoreError> {
+    if changed > 0 {
+        return Ok(());
+    }
+    let found = signing_keys::table.find(kid).select(signing_keys::kid).first::<String>(conn).optional()?;
+    found.map(drop).ok_or_else(|| StoreError::Absent(kid.to_owned()))
+}
+
+/// Without the private key.
+impl fmt::Debug for SigningKeyRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKeyRow")
+            .field("kid", &self.kid)
+            .field("created_at", &self.created_at)
+            .field("retired_at", &self.retired_at)
+            .field("withdrawn_at", &self.withdrawn_at)
+            .finish_non_exhaustive()
+    }
+}
