@@ -6,6 +6,8 @@ use std::thread;
 use actix::prelude::*;
 
 use super::entity_recorder::EntityRecorder;
+use smol_str::SmolStr;
+
 use crate::domain::{Entity, EntityUid};
 use crate::store::{Cursor, Page, Precondition, Store, StoreError, StoredEntity, Written};
 
@@ -104,14 +106,14 @@ pub struct PutEntity {
     /// What must hold.
     pub precondition: Precondition,
     /// Who stores it.
-    pub caller: &'static str,
+    pub caller: SmolStr,
 }
 
 impl Handler<PutEntity> for Database {
     type Result = Result<Written, StoreError>;
 
     fn handle(&mut self, ask: PutEntity, _: &mut Self::Context) -> Self::Result {
-        let record = |written: &Written| self.recorder.written(ask.caller, [(&ask.entity, written)]);
+        let record = |written: &Written| self.recorder.written(&ask.caller, [(&ask.entity, written)]);
         self.store.put(&ask.entity, ask.precondition, record)
     }
 }
@@ -123,14 +125,14 @@ pub struct PutEntities {
     /// The entities.
     pub entities: Vec<Entity>,
     /// Who stores them.
-    pub caller: &'static str,
+    pub caller: SmolStr,
 }
 
 impl Handler<PutEntities> for Database {
     type Result = Result<Vec<Written>, StoreError>;
 
     fn handle(&mut self, ask: PutEntities, _: &mut Self::Context) -> Self::Result {
-        let record = |written: &[Written]| self.recorder.written(ask.caller, ask.entities.iter().zip(written));
+        let record = |written: &[Written]| self.recorder.written(&ask.caller, ask.entities.iter().zip(written));
         self.store.put_many(&ask.entities, record)
     }
 }
@@ -144,14 +146,14 @@ pub struct RemoveEntity {
     /// What must hold.
     pub precondition: Precondition,
     /// Who removes it.
-    pub caller: &'static str,
+    pub caller: SmolStr,
 }
 
 impl Handler<RemoveEntity> for Database {
     type Result = Result<(), StoreError>;
 
     fn handle(&mut self, ask: RemoveEntity, _: &mut Self::Context) -> Self::Result {
-        self.store.remove(&ask.uid, ask.precondition, || self.recorder.deleted(ask.caller, &ask.uid))
+        self.store.remove(&ask.uid, ask.precondition, || self.recorder.deleted(&ask.caller, &ask.uid))
     }
 }
 
@@ -208,10 +210,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = Mailbox::new(start(&folder), Duration::from_mins(1));
         let (ann, bob) = (user("ann"), user("bob"));
-        let put = PutEntity { entity: ann.clone(), precondition: Precondition::IfNoneMatch, caller: "ann" };
+        let put = PutEntity { entity: ann.clone(), precondition: Precondition::IfNoneMatch, caller: "ann".into() };
         let first = database.ask(put.clone()).await.unwrap();
         assert!(matches!(database.ask(put).await, Err(StoreError::Exists(_))));
-        let batch = database.ask(PutEntities { entities: vec![bob.clone()], caller: "ann" }).await.unwrap();
+        let batch = database.ask(PutEntities { entities: vec![bob.clone()], caller: "ann".into() }).await.unwrap();
         assert_eq!((first.version, batch.len()), (1, 1));
 
         let found = database.ask(FindEntity(ann.uid.clone())).await.unwrap().unwrap();
@@ -224,7 +226,7 @@ mod tests {
         let next = database.ask(ListEntities { after: page.next, ..list }).await.unwrap();
         assert_eq!((page.items.len(), next.items.len(), next.next), (1, 1, None));
 
-        let remove = RemoveEntity { uid: ann.uid, precondition: Precondition::Any, caller: "ann" };
+        let remove = RemoveEntity { uid: ann.uid, precondition: Precondition::Any, caller: "ann".into() };
         database.ask(remove.clone()).await.unwrap();
         assert!(matches!(database.ask(remove).await, Err(StoreError::Missing(_))));
     }
@@ -238,7 +240,7 @@ mod tests {
         let waiting = patient.clone();
         let waiting = actix::spawn(async move { waiting.ask(Wait(begin, until)).await });
         begun.await.unwrap();
-        let put = PutEntity { entity: user("ann"), precondition: Precondition::Any, caller: "ann" };
+        let put = PutEntity { entity: user("ann"), precondition: Precondition::Any, caller: "ann".into() };
         assert!(matches!(hasty.ask(put).await, Err(StoreError::Late)));
         go.send(()).unwrap();
         waiting.await.unwrap().unwrap();

@@ -4,11 +4,16 @@ pub mod active;
 pub mod application_cache;
 pub mod audit_logger;
 pub mod audit_queue;
+pub mod authenticator;
 mod background;
 pub mod committer;
 pub mod database;
+pub mod directory;
 pub mod entity_recorder;
+pub mod hasher;
 pub mod journal;
+pub mod key_fetcher;
+pub mod lockouts;
 pub mod log_reader;
 mod mailbox;
 pub mod registry;
@@ -20,6 +25,7 @@ pub mod searcher;
 pub mod shipper;
 #[cfg(test)]
 mod testing;
+pub mod trust;
 pub mod validator;
 pub mod witnesses;
 

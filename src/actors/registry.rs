@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt, AtomicResponse, Context, Handler, MailboxError, Message, Recipient, WrapFuture};
 use futures_util::future::join_all;
+use smol_str::SmolStr;
 
 use super::active::{Active, InForce};
 use super::journal::Journal;
@@ -100,7 +101,7 @@ impl Handler<Register> for Registry {
 #[rtype(result = "Result<Reloaded, ReloadError>")]
 pub struct Reload {
     /// Who asks for it.
-    pub caller: &'static str,
+    pub caller: SmolStr,
     /// New settings; none: those from before.
     pub settings: Option<settings::Constitution>,
 }
@@ -115,7 +116,7 @@ impl Handler<Reload> for Registry {
         let swap = async move {
             let (loading, old) = (settings.clone(), in_force.get());
             let before = old.names();
-            let loaded = tokio::task::spawn_blocking(move || books.load(&loading, reload.caller, before)).await;
+            let loaded = tokio::task::spawn_blocking(move || books.load(&loading, &reload.caller, before)).await;
             let new = Arc::new(loaded.map_err(|error| ReloadError::Unanswered(error.to_string()))??);
             let given = validators.iter().map(|validator| validator.send(Activate(Arc::clone(&new))));
             // A validator that is gone decides nothing any more.

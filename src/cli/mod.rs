@@ -121,7 +121,7 @@ fn migrate(source: &Source) -> Result<(), DaemonError> {
 fn finish(outcome: Result<(), DaemonError>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ (DaemonError::Settings(_) | DaemonError::Constitution { .. } | DaemonError::Witness { .. })) => {
+        Err(error @ (DaemonError::Settings(_) | DaemonError::Constitution { .. } | DaemonError::Witness { .. } | DaemonError::Issuer { .. })) => {
             fail(&error, EXIT_CONFIG)
         }
         Err(DaemonError::Seal { source, folder }) if matches!(*source, SealError::Key(KeyError::Origin { .. })) => {
@@ -131,6 +131,7 @@ fn finish(outcome: Result<(), DaemonError>) -> ExitCode {
             error @ (DaemonError::Ledger { .. }
             | DaemonError::Seal { .. }
             | DaemonError::Unrecorded(_)
+            | DaemonError::Identity(_)
             | DaemonError::Store(_)),
         ) => fail(&error, EXIT_IO),
         Err(error @ DaemonError::System { .. }) => fail(&error, 1),

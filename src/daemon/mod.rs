@@ -1,6 +1,7 @@
 //! The composition root: settings → constitution → audit log → store → actors → server → READY; and back in reverse.
 
 mod evidence;
+mod identity;
 mod signals;
 
 use std::fs::{self, DirBuilder};
@@ -20,7 +21,11 @@ use crate::actors::active::Active;
 use crate::actors::application_cache::ApplicationCache;
 use crate::actors::audit_queue::AuditError;
 use crate::actors::database::Database;
+use crate::actors::directory::DirectoryError;
+use crate::actors::hasher::Passwords;
 use crate::actors::journal::Journal;
+use crate::actors::key_fetcher::KeyFetcher;
+use crate::actors::lockouts::Lockouts;
 use crate::actors::log_reader::LogReader;
 use crate::actors::registry::{Books, Registry, Reload, ReloadError};
 use crate::actors::sealer::SealError;
@@ -40,6 +45,12 @@ const RELOAD_DEADLINE: Duration = Duration::from_mins(1);
 
 /// Threads that read the log for auditors.
 const LOG_READERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+
+/// Threads that answer questions about people, clients and keys.
+const DIRECTORY_THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
+
+/// How long such a question may take: a record that has to become durable is behind it.
+const IDENTITY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Where the settings came from, to read them again.
 #[derive(Debug, Clone)]
@@ -91,6 +102,17 @@ pub enum DaemonError {
         /// Why.
         source: NoteError,
     },
+    /// The keys of a foreign issuer cannot be had.
+    #[error("the issuer `{issuer}` of `auth.issuers` cannot be used: {cause}")]
+    Issuer {
+        /// Its `iss`.
+        issuer: String,
+        /// Why.
+        cause: String,
+    },
+    /// What the daemon knows of callers cannot be used.
+    #[error("callers cannot be known: {0}")]
+    Identity(Box<DirectoryError>),
     /// The database cannot be used.
     #[error("{0}")]
     Store(Box<StoreError>),
@@ -229,6 +251,9 @@ impl Parts {
         let in_force = registry.in_force();
         let registry = registry.start();
         let registry_mailbox = Mailbox::new(registry.clone(), RELOAD_DEADLINE);
+        let directory = identity::open(&settings, &store, &journal, in_force.clone())?;
+        let trust = directory.trust().clone();
+        let directory = Mailbox::new(directory.start(DIRECTORY_THREADS), IDENTITY_DEADLINE);
         let log_reader = LogReader::start(evidence.storage(), evidence.seals(), LOG_READERS);
         let draining = Arc::new(AtomicBool::new(false));
         let shared = Shared {
@@ -246,6 +271,12 @@ impl Parts {
                 deadline,
             ),
             log_reader: Mailbox::new(log_reader, deadline),
+            key_fetcher: Mailbox::new(KeyFetcher::start(trust.clone()), IDENTITY_DEADLINE),
+            trust,
+            directory: directory.clone(),
+            passwords: Passwords::start(),
+            lockouts: Lockouts::new(settings.auth.lockout_attempts, settings.auth.lockout),
+            refusals: http::Refusals::new(),
             entities,
             versions: store.versions().clone(),
             in_flight: Arc::new(AtomicUsize::new(0)),
@@ -317,7 +348,7 @@ async fn reload(
             for key in started_with.restart_needed(&new) {
                 tracing::warn!(key, "changed, but takes effect only after a restart");
             }
-            match registry.ask(Reload { caller: DAEMON, settings: Some(new.constitution) }).await {
+            match registry.ask(Reload { caller: DAEMON.into(), settings: Some(new.constitution) }).await {
                 Ok(reloaded) => {
                     tracing::info!(hash = %reloaded.new.0, digest = %reloaded.new.1, "constitution reloaded");
                 }

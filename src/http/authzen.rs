@@ -10,6 +10,7 @@ use serde_json::json;
 use super::body;
 use super::decide::{RecordedDecision, decide};
 use super::front::Front;
+use super::gate::Who;
 use super::problem::{BAD_REQUEST, Problem, TOO_LARGE};
 use crate::domain::{Evaluation, InputFault, Json, Object, UnknownMembers};
 
@@ -17,17 +18,27 @@ use crate::domain::{Evaluation, InputFault, Json, Object, UnknownMembers};
 const MAX_EXPANDED: usize = 4 << 20;
 
 /// `POST /access/v1/evaluation`: one decision.
-pub async fn evaluation(request: HttpRequest, payload: Payload, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn evaluation(
+    request: HttpRequest,
+    payload: Payload,
+    who: Who,
+    front: Data<Front>,
+) -> Result<HttpResponse, Problem> {
     let body: Object = read(&request, payload, &front).await?;
-    single(&request, &front, body).await
+    single(&request, &who, &front, body).await
 }
 
 /// `POST /access/v1/evaluations`: many decisions.
-pub async fn evaluations(request: HttpRequest, payload: Payload, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn evaluations(
+    request: HttpRequest,
+    payload: Payload,
+    who: Who,
+    front: Data<Front>,
+) -> Result<HttpResponse, Problem> {
     let body: Object = read(&request, payload, &front).await?;
     let items = match body.get("evaluations") {
-        None => return single(&request, &front, body).await,
-        Some(Json::Array(items)) if items.is_empty() => return single(&request, &front, body).await,
+        None => return single(&request, &who, &front, body).await,
+        Some(Json::Array(items)) if items.is_empty() => return single(&request, &who, &front, body).await,
         Some(Json::Array(items)) => items,
         Some(other) => {
             return Err(Problem::fault("/evaluations", format!("must be an array, not {}", other.type_name())));
@@ -58,7 +69,7 @@ pub async fn evaluations(request: HttpRequest, payload: Payload, front: Data<Fro
     let (mut response, decisions) = if sound.is_empty() {
         (HttpResponse::Ok(), Vec::new())
     } else {
-        let recorded = decide(&front, request.headers(), sound, stop_at).await?;
+        let recorded = decide(&front, &who, request.headers(), sound, stop_at).await?;
         (recorded.respond(), recorded.decisions)
     };
     let full = prefers_representation(&request);
@@ -79,12 +90,12 @@ async fn read(request: &HttpRequest, payload: Payload, front: &Front) -> Result<
     body::json(request, payload, front.bounds()).await
 }
 
-async fn single(request: &HttpRequest, front: &Front, body: Object) -> Result<HttpResponse, Problem> {
+async fn single(request: &HttpRequest, who: &Who, front: &Front, body: Object) -> Result<HttpResponse, Problem> {
     let evaluation = Evaluation::from_object(&body, UnknownMembers::Ignored)
         .map_err(|faults| Problem::faults(&BAD_REQUEST, faults))?;
     // The question is all that is needed from here on: a large body is not kept while its record is synced.
     drop(body);
-    let recorded = decide(front, request.headers(), vec![evaluation], None).await?;
+    let recorded = decide(front, who, request.headers(), vec![evaluation], None).await?;
     let mut text = String::with_capacity(512);
     if let Some(decision) = recorded.decisions.first() {
         render(decision, true, &mut text);

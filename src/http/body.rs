@@ -1,11 +1,11 @@
-//! Reads a request's body: bounded in size and time, JSON and nothing else.
+//! Reads a request's body: bounded in size and time, JSON, or a form where OAuth wants one.
 
 use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::error::PayloadError;
 use actix_web::http::header;
-use actix_web::web::{Bytes, BytesMut, Payload};
+use actix_web::web::{Bytes, BytesMut, Payload, Query};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
@@ -22,24 +22,45 @@ pub struct Bounds {
 
 /// Reads and parses a JSON body.
 pub async fn json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload, bounds: Bounds) -> Result<T, Problem> {
+    let body = read(request, payload, bounds).await?;
+    if !is_of_type(request, "application/json") {
+        return Err(Problem::new(&UNSUPPORTED, "the content type must be `application/json`"));
+    }
+    if body.is_empty() {
+        return Err(Problem::fault("", "the body is empty"));
+    }
+    serde_json::from_slice(&body).map_err(|error| Problem::fault("", format!("the body cannot be read: {error}")))
+}
+
+/// Reads and parses a form, as OAuth has it (RFC 6749, appendix B). What is wrong with its parameters is for the caller
+/// to tell: OAuth has errors of its own.
+pub async fn form<T: DeserializeOwned>(
+    request: &HttpRequest,
+    payload: Payload,
+    bounds: Bounds,
+) -> Result<Result<T, String>, Problem> {
+    let body = read(request, payload, bounds).await?;
+    if !is_of_type(request, "application/x-www-form-urlencoded") {
+        return Err(Problem::new(&UNSUPPORTED, "the content type must be `application/x-www-form-urlencoded`"));
+    }
+    let Ok(text) = std::str::from_utf8(&body) else { return Ok(Err("the body is not UTF-8".to_owned())) };
+    Ok(Query::<T>::from_query(text).map(Query::into_inner).map_err(|error| error.to_string()))
+}
+
+/// Reads a body that is neither too large nor too slow nor encoded.
+async fn read(request: &HttpRequest, payload: Payload, bounds: Bounds) -> Result<Bytes, Problem> {
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if length.is_some_and(|length: u64| length > bounds.bytes as u64) {
         return Err(too_large(bounds));
     }
     let body = tokio::time::timeout(bounds.time, collect(payload, bounds));
     let body = body.await.map_err(|_| Problem::new(&TIMEOUT, "the body did not arrive in time"))??;
-    if !is_json(request) {
-        return Err(Problem::new(&UNSUPPORTED, "the content type must be `application/json`"));
-    }
     if let Some(encoding) = request.headers().get(header::CONTENT_ENCODING)
         && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
     {
         return Err(Problem::new(&UNSUPPORTED, "the body must come without a content encoding"));
     }
-    if body.is_empty() {
-        return Err(Problem::fault("", "the body is empty"));
-    }
-    serde_json::from_slice(&body).map_err(|error| Problem::fault("", format!("the body cannot be read: {error}")))
+    Ok(body)
 }
 
 async fn collect(mut payload: Payload, bounds: Bounds) -> Result<Bytes, Problem> {
@@ -64,10 +85,10 @@ async fn collect(mut payload: Payload, bounds: Bounds) -> Result<Bytes, Problem>
     Ok(body.map_or(first, BytesMut::freeze))
 }
 
-fn is_json(request: &HttpRequest) -> bool {
+fn is_of_type(request: &HttpRequest, wanted: &str) -> bool {
     let given = request.headers().get(header::CONTENT_TYPE).and_then(|given| given.to_str().ok());
     let essence = given.and_then(|given| given.split(';').next()).map(str::trim);
-    essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
+    essence.is_some_and(|essence| essence.eq_ignore_ascii_case(wanted))
 }
 
 fn too_large(bounds: Bounds) -> Problem {

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::json;
 use time::format_description::well_known::Rfc3339;
 
-use super::decide::CALLER;
 use super::front::Front;
+use super::gate::Who;
 use super::page::{Limit, page};
 use super::problem::{INTERNAL, NOT_FOUND, Problem};
 use crate::actors::registry::Reload;
@@ -59,8 +59,8 @@ pub async fn policy(front: Data<Front>, id: Path<String>) -> Result<HttpResponse
 }
 
 /// `POST /v1/constitution/reload`
-pub async fn reload(front: Data<Front>) -> Result<HttpResponse, Problem> {
-    let reloaded = front.shared.registry.ask(Reload { caller: CALLER, settings: None }).await?;
+pub async fn reload(who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let reloaded = front.shared.registry.ask(Reload { caller: who.name().into(), settings: None }).await?;
     let named = |(hash, digest)| json!({"hash": hash, "digest": digest});
     Ok(HttpResponse::Ok().json(json!({"old": named(reloaded.old), "new": named(reloaded.new)})))
 }

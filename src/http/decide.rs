@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::door::{CONSTITUTIONAL_HASH, claimed_hash, hash_value};
 use super::front::Front;
+use super::gate::Who;
 use super::problem::{Problem, UNAVAILABLE};
 use super::recording::Recording;
 use crate::actors::active::Active;
@@ -15,9 +16,6 @@ use crate::actors::audit_logger::{FirstIndex, Record};
 use crate::actors::audit_queue::AuditError;
 use crate::actors::validator::{Decide, DecideError, Decided, Decisions};
 use crate::domain::Evaluation;
-
-/// Who asks, until there is authentication.
-pub const CALLER: &str = "anonymous";
 
 /// Decisions that are in the audit log; only these are answered.
 #[derive(Debug)]
@@ -51,6 +49,7 @@ pub struct RecordedDecision {
 /// Decides questions and records the decisions; all of them, or up to the first that is `stop_at`.
 pub async fn decide(
     front: &Front,
+    who: &Who,
     headers: &HeaderMap,
     mut evaluations: Vec<Evaluation>,
     stop_at: Option<bool>,
@@ -61,7 +60,7 @@ pub async fn decide(
             evaluation.claims.header = Some(claim.clone());
         }
     }
-    let job = decide_and_record(front, evaluations.into(), stop_at);
+    let job = decide_and_record(front, who, evaluations.into(), stop_at);
     match tokio::time::timeout(front.deadline(), job).await {
         Ok(recorded) => recorded,
         Err(_) => Err(Problem::new(&UNAVAILABLE, "no decision was recorded in time")),
@@ -70,6 +69,7 @@ pub async fn decide(
 
 async fn decide_and_record(
     front: &Front,
+    who: &Who,
     evaluations: Arc<[Evaluation]>,
     stop_at: Option<bool>,
 ) -> Result<Recorded, Problem> {
@@ -78,7 +78,7 @@ async fn decide_and_record(
     let decide = Decide { evaluations: Arc::clone(&evaluations), stop_at };
     let Decisions { active, decided } = front.validator.send(decide).await.map_err(DecideError::from)??;
     let form = front.shared.settings.audit.request;
-    let recording = Recording::new(CALLER, &active, &evaluations, &decided, form, &front.recorded_sets);
+    let recording = Recording::new(who.name(), &active, &evaluations, &decided, form, &front.recorded_sets);
     let mut recording = recording.map_err(|error| {
         tracing::error!(%error, "a decision cannot be recorded");
         Problem::new(&UNAVAILABLE, "the decision cannot be recorded")

@@ -12,7 +12,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 
 use super::front::Front;
-use super::problem::{BAD_REQUEST, CONFLICT, FORBIDDEN, INTERNAL, NOT_FOUND, Problem};
+use super::problem::{BAD_REQUEST, CONFLICT, INTERNAL, NOT_FOUND, Problem};
 use crate::domain::ConstitutionalHash;
 use crate::settings::HashEnforcement;
 
@@ -103,12 +103,6 @@ fn refuse(front: &Front, request: &ServiceRequest, before: usize) -> Option<Prob
     if request.uri().path_and_query().is_some_and(|address| !is_percent_encoded_text(address.as_str())) {
         return Some(Problem::new(&BAD_REQUEST, "the address is not percent-encoded UTF-8"));
     }
-    if !front.shared.settings.http.bind.is_local() {
-        return Some(Problem::new(&FORBIDDEN, "management routes answer only on loopback or a Unix socket"));
-    }
-    if is_from_a_page(request.headers()) {
-        return Some(Problem::new(&FORBIDDEN, "management routes do not answer to web pages"));
-    }
     let active = front.shared.in_force.get();
     let hash = active.constitution.hash();
     // Clients of a tiled log know nothing of constitutions, and what they read is the same under all of them.
@@ -123,13 +117,6 @@ fn refuse(front: &Front, request: &ServiceRequest, before: usize) -> Option<Prob
         )),
         _ => None,
     }
-}
-
-/// Whether a browser sends this for a page. Until callers prove who they are, any page that a person on this host opens
-/// could else do what that person may: by a form, or by a name that it lets resolve to this host.
-fn is_from_a_page(headers: &HeaderMap) -> bool {
-    let site = headers.get("Sec-Fetch-Site");
-    headers.contains_key(header::ORIGIN) || site.is_some_and(|site| site.as_bytes() != b"none")
 }
 
 /// The constitution that the caller believes in. Where it names several, all of them: that is never the one in force.

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::body;
-use super::decide::CALLER;
 use super::entity_body;
 use super::front::Front;
+use super::gate::Who;
 use super::page::Limit;
 use super::problem::{INVALID_ENTITY, NOT_FOUND, Problem};
 use crate::actors::database::{FindEntity, ListEntities, PutEntities, PutEntity, RemoveEntity};
@@ -41,6 +41,7 @@ pub async fn put(
     request: HttpRequest,
     path: Path<(String, String)>,
     payload: Payload,
+    who: Who,
     front: Data<Front>,
 ) -> Result<HttpResponse, Problem> {
     let uid = uid(path)?;
@@ -48,7 +49,7 @@ pub async fn put(
     let body: Json = body::json(&request, payload, front.bounds()).await?;
     let entity = entity_body::named(&body, &uid)?;
     check(&front.shared.in_force.get().constitution, std::slice::from_ref(&entity), |_| String::new())?;
-    let written = front.shared.database.ask(PutEntity { entity: entity.clone(), precondition, caller: CALLER }).await?;
+    let written = front.shared.database.ask(PutEntity { entity: entity.clone(), precondition, caller: who.name().into() }).await?;
     let mut response = if written.created { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(response.insert_header((header::ETAG, etag(written.version))).json(&entity))
 }
@@ -57,10 +58,11 @@ pub async fn put(
 pub async fn remove(
     request: HttpRequest,
     path: Path<(String, String)>,
+    who: Who,
     front: Data<Front>,
 ) -> Result<HttpResponse, Problem> {
     let precondition = precondition(request.headers())?;
-    front.shared.database.ask(RemoveEntity { uid: uid(path)?, precondition, caller: CALLER }).await?;
+    front.shared.database.ask(RemoveEntity { uid: uid(path)?, precondition, caller: who.name().into() }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -76,12 +78,17 @@ pub async fn list(query: Query<ListQuery>, front: Data<Front>) -> Result<HttpRes
 }
 
 /// `POST /v1/entities/batch`: stores all of an array of entities, or none.
-pub async fn put_batch(request: HttpRequest, payload: Payload, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn put_batch(
+    request: HttpRequest,
+    payload: Payload,
+    who: Who,
+    front: Data<Front>,
+) -> Result<HttpResponse, Problem> {
     let body: Json = body::json(&request, payload, front.bounds()).await?;
     let entities = entity_body::many(&body)?;
     check(&front.shared.in_force.get().constitution, &entities, |nth| format!("/{nth}"))?;
     let uids: Vec<EntityUid> = entities.iter().map(|entity| entity.uid.clone()).collect();
-    let written = front.shared.database.ask(PutEntities { entities, caller: CALLER }).await?;
+    let written = front.shared.database.ask(PutEntities { entities, caller: who.name().into() }).await?;
     let items = uids
         .iter()
         .zip(&written)

@@ -1,6 +1,7 @@
 //! What the handlers of one HTTP worker have at hand.
 
 use std::cell::OnceCell;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,21 +10,31 @@ use actix::{Actor, Addr};
 
 use super::body::Bounds;
 use super::recording::RecordedSets;
+use super::refusals::Refusals;
 use crate::actors::Mailbox;
 use crate::actors::active::InForce;
 use crate::actors::application_cache::EntityReader;
 use crate::actors::audit_logger::AuditLogger;
 use crate::actors::audit_queue::AuditQueue;
+use crate::actors::authenticator::Authenticator;
 use crate::actors::database::Database;
+use crate::actors::directory::Directory;
+use crate::actors::hasher::Passwords;
+use crate::actors::key_fetcher::KeyFetcher;
+use crate::actors::lockouts::Lockouts;
 use crate::actors::log_reader::LogReader;
 use crate::actors::registry::{Register, Registry};
 use crate::actors::request_cache::RequestCache;
 use crate::actors::seals::Seals;
 use crate::actors::searcher::Searcher;
 use crate::actors::shipper::Shipping;
+use crate::actors::trust::Trust;
 use crate::actors::validator::Validator;
 use crate::settings::Settings;
 use crate::store::Versions;
+
+/// How many callers a worker remembers.
+const CALLERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add((1 << 14) - 1);
 
 /// What all workers share.
 #[derive(Debug, Clone)]
@@ -54,6 +65,18 @@ pub struct Shared {
     pub entities: EntityReader,
     /// The versions of stored entities.
     pub versions: Versions,
+    /// Whose credentials count.
+    pub trust: Trust,
+    /// People, clients and keys.
+    pub directory: Mailbox<Directory>,
+    /// Who fetches the keys of foreign issuers.
+    pub key_fetcher: Mailbox<KeyFetcher>,
+    /// Who hashes passwords.
+    pub passwords: Passwords,
+    /// Who has to wait before the next password.
+    pub lockouts: Lockouts,
+    /// How many refusals are recorded.
+    pub refusals: Refusals,
     /// Requests in progress.
     pub in_flight: Arc<AtomicUsize>,
     /// Set when the daemon begins to stop.
@@ -67,6 +90,8 @@ pub struct Front {
     pub shared: Shared,
     /// Decides.
     pub validator: Addr<Validator>,
+    /// Knows callers.
+    pub authenticator: Addr<Authenticator>,
     /// Records.
     pub audit: Addr<AuditLogger>,
     /// Which entities are recorded already.
@@ -90,8 +115,10 @@ impl Front {
         let cache = RequestCache::new(cache.l1.capacity, cache.default_ttl, shared.versions.clone()).start();
         let validator = Validator::start(shared.in_force.get(), cache, shared.entities.clone());
         shared.registry_addr.do_send(Register(validator.clone().recipient()));
+        let authenticator = Authenticator::start(shared.trust.clone(), shared.directory.clone(), shared.key_fetcher.clone(), CALLERS);
         Self {
             validator,
+            authenticator,
             audit: AuditLogger::start(shared.audit_queue.clone(), shared.settings.audit.durability),
             recorded_sets: RecordedSets::default(),
             shared: shared.clone(),

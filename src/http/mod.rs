@@ -1,22 +1,31 @@
 //! The front: parses, asks, answers. The only place that knows status codes.
 
+mod api_keys;
 mod audit;
 mod audit_search;
 mod authzen;
 mod body;
+mod clients;
 mod constitution;
 mod decide;
 pub mod door;
 mod entities;
 mod entity_body;
 mod front;
+mod gate;
 mod health;
+mod login;
+mod oauth;
+mod oauth_client;
 mod page;
 mod problem;
 mod problem_pages;
 mod recording;
+mod refusals;
 mod server;
+mod users;
 mod validate;
 
 pub use front::Shared;
+pub use refusals::Refusals;
 pub use server::{Bound, bind};

@@ -7,9 +7,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::problem::{BAD_REQUEST, Problem};
 use crate::domain::InputFault;
+use crate::store::Part;
 
 /// How many items a page has: 1 to 1000, 100 where the caller does not say.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -61,4 +64,51 @@ pub fn page<T: Serialize>(
     let (names, shown): (Vec<_>, Vec<_>) = rest.by_ref().take(usize::from(limit.get().get())).unzip();
     let next = names.last().filter(|_| rest.peek().is_some()).map(|name| URL_SAFE_NO_PAD.encode(name));
     Ok(HttpResponse::Ok().json(json!({"items": shown, "next_cursor": next})))
+}
+
+/// Which part of a list that is in the order of names.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct After {
+    #[serde(default)]
+    limit: Limit,
+    cursor: Option<String>,
+}
+
+impl After {
+    /// The name after which the part begins.
+    pub fn name(&self) -> Result<Option<String>, Problem> {
+        let Some(cursor) = &self.cursor else { return Ok(None) };
+        let name = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|name| String::from_utf8(name).ok());
+        name.map(Some).ok_or_else(|| Problem::fault("/cursor", "is not one that this list gave"))
+    }
+
+    /// How many items it has at most.
+    #[must_use]
+    pub fn limit(&self) -> Limit {
+        self.limit
+    }
+}
+
+/// One part of such a list.
+pub fn listed<T>(part: &Part<T>, show: impl Fn(&T) -> serde_json::Value) -> HttpResponse {
+    let items: Vec<_> = part.items.iter().map(show).collect();
+    let next = part.next.as_ref().map(|name| URL_SAFE_NO_PAD.encode(name));
+    HttpResponse::Ok().json(json!({"items": items, "next_cursor": next}))
+}
+
+/// A moment in Unix seconds, as JSON has it (RFC 3339).
+#[must_use]
+pub fn time(seconds: i64) -> String {
+    let at = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    at.format(&Rfc3339).unwrap_or_default()
+}
+
+/// What people call something: 1 to 100 characters that can be seen.
+pub fn label(pointer: &str, given: String) -> Result<String, Problem> {
+    let count = given.chars().count();
+    if !(1..=100).contains(&count) || given.chars().any(char::is_control) {
+        return Err(Problem::fault(pointer, "must have 1 to 100 characters, and no control characters"));
+    }
+    Ok(given)
 }

@@ -9,6 +9,8 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use serde_json::json;
 
 use crate::actors::audit_queue::AuditError;
+use crate::actors::directory::DirectoryError;
+use crate::actors::hasher::HashError;
 use crate::actors::registry::ReloadError;
 use crate::actors::searcher::SearchError;
 use crate::actors::validator::DecideError;
@@ -40,8 +42,12 @@ macro_rules! kinds {
 kinds! {
     BAD_REQUEST = "bad-request", "The request cannot be read", 400,
         "The body is no JSON, has members of the wrong type, or a parameter is wrong. `errors` names every fault by JSON pointer.";
-    FORBIDDEN = "management-closed", "Management is closed here", 403,
-        "Routes that show or change the daemon's state answer only where it listens on loopback or a Unix socket, and not to web pages.";
+    UNAUTHENTICATED = "unauthenticated", "No valid credential came", 401,
+        "Send a token as `Authorization: Bearer …`, or a key as `X-API-Key`; only one of them. `WWW-Authenticate` says what was wrong with what came.";
+    LOGIN_REFUSED = "login-refused", "The login is refused", 401,
+        "The name, the password or the code is wrong, the user is disabled, or the refresh token is no longer good. Which of these is not told.";
+    FORBIDDEN = "forbidden", "The caller may not do this", 403,
+        "The credential is good, but has not the scope that the route needs. `WWW-Authenticate` names it.";
     NOT_FOUND = "not-found", "Not found", 404,
         "There is no such route, or nothing is stored under that name.";
     METHOD_NOT_ALLOWED = "method-not-allowed", "The route does not take this method", 405,
@@ -62,6 +68,10 @@ kinds! {
         "The bundle was not taken, and the constitution before it is still in force. `errors` lists every fault.";
     INVALID_ENTITY = "invalid-entity", "The entity does not fit the schema", 422,
         "Attributes, tags or parents are not what the constitution's schema declares for the type. Nothing was stored.";
+    INVALID_PASSWORD = "invalid-password", "The password cannot be taken", 422,
+        "The old password is wrong, or the new one is too short, too long, or easily guessed. Nothing was changed.";
+    TOO_MANY = "too-many-attempts", "Too many attempts", 429,
+        "Too many passwords were wrong, or too much was asked from one address. Try again after `Retry-After` seconds.";
     INTERNAL = "internal", "Something went wrong inside", 500,
         "The daemon's log says what, under the request id.";
     OVERLOADED = "overloaded", "Too many requests", 503,
@@ -193,12 +203,36 @@ impl From<StoreError> for Problem {
             }
             StoreError::Twice(_) => Self::fault("", error.to_string()),
             StoreError::Cursor => Self::fault("/cursor", "is not one that this list gave"),
-            StoreError::Late | StoreError::Unrecorded(_) => Self::new(&UNAVAILABLE, error.to_string()),
+            StoreError::Late | StoreError::Undone | StoreError::Unrecorded(_) => Self::new(&UNAVAILABLE, error.to_string()),
             StoreError::Busy(_) => Self::logged(&UNAVAILABLE, "the database is busy", &error),
             StoreError::Damaged { .. }
             | StoreError::DamagedEntity { .. }
             | StoreError::Newer { .. }
             | StoreError::Unavailable { .. } => Self::logged(&UNAVAILABLE, "the database cannot be used", &error),
+        }
+    }
+}
+
+impl From<DirectoryError> for Problem {
+    fn from(error: DirectoryError) -> Self {
+        match error {
+            DirectoryError::Store(error) => error.into(),
+            DirectoryError::Unrecorded(error) => error.into(),
+            DirectoryError::Missing(_) => Self::new(&NOT_FOUND, error.to_string()),
+            DirectoryError::Refused(_) | DirectoryError::BadScope => Self::fault("", error.to_string()),
+            DirectoryError::BadGrant(_) | DirectoryError::BadClient => Self::new(&LOGIN_REFUSED, error.to_string()),
+            DirectoryError::Failed(_) => Self::logged(&UNAVAILABLE, "the Auth service cannot do this now", &error),
+            DirectoryError::Late => Self::new(&UNAVAILABLE, error.to_string()),
+        }
+    }
+}
+
+impl From<HashError> for Problem {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Busy => Self::overloaded(error.to_string()),
+            HashError::Failed(_) => Self::logged(&UNAVAILABLE, "the password cannot be checked", &error),
+            HashError::Late => Self::new(&UNAVAILABLE, error.to_string()),
         }
     }
 }

@@ -13,6 +13,7 @@ use actix_web::dev::{Server, Service};
 use actix_web::error::QueryPayloadError;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{App, HttpServer, Resource, ResponseError, Route};
 use futures_util::future::{Either, ready};
@@ -20,8 +21,14 @@ use futures_util::future::{Either, ready};
 use super::door::Visit;
 use super::front::{Front, Shared};
 use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
-use super::{audit, audit_search, authzen, constitution, entities, health, problem_pages, validate};
-use crate::settings::Bind;
+use super::gate::Access::{self, Anyone, Known, Needs, Open};
+use super::gate;
+use super::{
+    api_keys, audit, audit_search, authzen, clients, constitution, entities, health, login, oauth, problem_pages, users,
+    validate,
+};
+use crate::auth::scope::Scope;
+use crate::settings::{Bind, DecisionAccess};
 
 /// How long a connection may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -80,8 +87,12 @@ impl Bound {
         let grace = http.shutdown_timeout.as_secs();
         let server = HttpServer::new(move || {
             let front = Front::here(&shared);
+            let decide = match shared.settings.auth.decisions {
+                DecisionAccess::Open => Anyone,
+                DecisionAccess::Token => Needs(Scope::Decide),
+            };
             let at_door = Rc::new(front.clone());
-            App::new().app_data(Data::new(front)).configure(routes).wrap_fn(move |mut request, next| {
+            App::new().app_data(Data::new(front)).configure(|config| routes(config, decide)).wrap_fn(move |mut request, next| {
                 // RFC 9110, section 9.3.2: as GET; the body is left out where the answer is written.
                 if request.method() == Method::HEAD {
                     request.head_mut().method = Method::GET;
@@ -107,48 +118,103 @@ impl Bound {
     }
 }
 
-/// Every route there is.
-fn routes(config: &mut ServiceConfig) {
+/// Every route there is, with what it asks of its callers. `decide` is what those routes ask where decisions are made.
+fn routes(config: &mut ServiceConfig, decide: Access) {
     config
         .app_data(PathConfig::default().error_handler(|error, _| Problem::fault("", error.to_string()).into()))
         .app_data(QueryConfig::default().error_handler(|error, _| malformed_query(&error).into()))
-        .service(at("/access/v1/evaluation", [(Method::POST, web::post().to(authzen::evaluation))]))
-        .service(at("/access/v1/evaluations", [(Method::POST, web::post().to(authzen::evaluations))]))
-        .service(at("/.well-known/authzen-configuration", [(Method::GET, web::get().to(authzen::configuration))]))
-        .service(at("/v1/validate", [(Method::POST, web::post().to(validate::validate))]))
-        .service(at("/v1/constitution", [(Method::GET, web::get().to(constitution::show))]))
-        .service(at("/v1/constitution/policies", [(Method::GET, web::get().to(constitution::policies))]))
-        .service(at("/v1/constitution/policies/{id}", [(Method::GET, web::get().to(constitution::policy))]))
-        .service(at("/v1/constitution/reload", [(Method::POST, web::post().to(constitution::reload))]))
-        .service(at("/v1/entities", [(Method::GET, web::get().to(entities::list))]))
-        .service(at("/v1/entities/batch", [(Method::POST, web::post().to(entities::put_batch))]))
+        .service(at("/access/v1/evaluation", [(Method::POST, decide, web::post().to(authzen::evaluation))]))
+        .service(at("/access/v1/evaluations", [(Method::POST, decide, web::post().to(authzen::evaluations))]))
+        .service(at("/.well-known/authzen-configuration", [(Method::GET, Open, web::get().to(authzen::configuration))]))
+        .service(at("/v1/validate", [(Method::POST, decide, web::post().to(validate::validate))]))
+        .service(at("/v1/constitution", [(Method::GET, Needs(Scope::Read), web::get().to(constitution::show))]))
+        .service(at("/v1/constitution/policies", [(Method::GET, Needs(Scope::Read), web::get().to(constitution::policies))]))
+        .service(at("/v1/constitution/policies/{id}", [(Method::GET, Needs(Scope::Read), web::get().to(constitution::policy))]))
+        .service(at("/v1/constitution/reload", [(Method::POST, Needs(Scope::ConstitutionWrite), web::post().to(constitution::reload))]))
+        .service(at("/v1/entities", [(Method::GET, Needs(Scope::EntitiesRead), web::get().to(entities::list))]))
+        .service(at("/v1/entities/batch", [(Method::POST, Needs(Scope::EntitiesWrite), web::post().to(entities::put_batch))]))
         .service(at(
             "/v1/entities/{type}/{id}",
             [
-                (Method::GET, web::get().to(entities::show)),
-                (Method::PUT, web::put().to(entities::put)),
-                (Method::DELETE, web::delete().to(entities::remove)),
+                (Method::GET, Needs(Scope::EntitiesRead), web::get().to(entities::show)),
+                (Method::PUT, Needs(Scope::EntitiesWrite), web::put().to(entities::put)),
+                (Method::DELETE, Needs(Scope::EntitiesWrite), web::delete().to(entities::remove)),
             ],
         ))
-        .service(at("/v1/audit", [(Method::GET, web::get().to(audit::status))]))
-        .service(at("/v1/audit/entries", [(Method::GET, web::get().to(audit_search::search))]))
-        .service(at("/v1/audit/log/checkpoint", [(Method::GET, web::get().to(audit::checkpoint))]))
-        .service(at("/v1/audit/log/checkpoint/witnessed", [(Method::GET, web::get().to(audit::witnessed))]))
-        .service(at("/v1/audit/log/tile/{name:.*}", [(Method::GET, web::get().to(audit::tile))]))
-        .service(at("/v1/audit/entries/{index}", [(Method::GET, web::get().to(audit::entry))]))
-        .service(at("/v1/audit/entries/{index}/proof", [(Method::GET, web::get().to(audit::proof))]))
-        .service(at("/v1/audit/consistency", [(Method::GET, web::get().to(audit::consistency))]))
-        .service(at("/livez", [(Method::GET, web::get().to(health::livez))]))
-        .service(at("/readyz", [(Method::GET, web::get().to(health::readyz))]))
-        .service(at("/problems/{slug}", [(Method::GET, web::get().to(problem_pages::show))]))
+        .service(at("/v1/audit", [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::status))]))
+        .service(at("/v1/audit/entries", [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit_search::search))]))
+        .service(at("/v1/audit/log/checkpoint", [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::checkpoint))]))
+        .service(at("/v1/audit/log/checkpoint/witnessed", [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::witnessed))]))
+        .service(at("/v1/audit/log/tile/{name:.*}", [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::tile))]))
+        .service(at("/v1/audit/entries/{index}", [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::entry))]))
+        .service(at("/v1/audit/entries/{index}/proof", [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::proof))]))
+        .service(at("/v1/audit/consistency", [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::consistency))]))
+        .service(at("/oauth2/token", [(Method::POST, Open, web::post().to(oauth::token))]))
+        .service(at("/oauth2/introspect", [(Method::POST, Anyone, web::post().to(oauth::introspect))]))
+        .service(at("/oauth2/revoke", [(Method::POST, Open, web::post().to(oauth::revoke))]))
+        .service(at("/.well-known/jwks.json", [(Method::GET, Open, web::get().to(oauth::jwks))]))
+        .service(at("/.well-known/oauth-authorization-server", [(Method::GET, Open, web::get().to(oauth::metadata))]))
+        .service(at("/v1/auth/login", [(Method::POST, Open, web::post().to(login::login))]))
+        .service(at("/v1/auth/refresh", [(Method::POST, Open, web::post().to(login::refresh))]))
+        .service(at("/v1/auth/logout", [(Method::POST, Known, web::post().to(login::logout))]))
+        .service(at("/v1/auth/logout-all", [(Method::POST, Known, web::post().to(login::logout_all))]))
+        .service(at("/v1/auth/password", [(Method::POST, Known, web::post().to(login::change_password))]))
+        .service(at("/v1/auth/me", [(Method::GET, Known, web::get().to(login::me))]))
+        .service(at("/v1/auth/sessions", [(Method::GET, Known, web::get().to(login::sessions))]))
+        .service(at("/v1/auth/sessions/{id}", [(Method::DELETE, Known, web::delete().to(login::end_session))]))
+        .service(at(
+            "/v1/users",
+            [
+                (Method::GET, Needs(Scope::AuthWrite), web::get().to(users::list)),
+                (Method::POST, Needs(Scope::AuthWrite), web::post().to(users::add)),
+            ],
+        ))
+        .service(at(
+            "/v1/users/{name}",
+            [
+                (Method::GET, Needs(Scope::AuthWrite), web::get().to(users::show)),
+                (Method::PATCH, Needs(Scope::AuthWrite), web::patch().to(users::change)),
+                (Method::DELETE, Needs(Scope::AuthWrite), web::delete().to(users::remove)),
+            ],
+        ))
+        .service(at(
+            "/v1/clients",
+            [
+                (Method::GET, Needs(Scope::AuthWrite), web::get().to(clients::list)),
+                (Method::POST, Needs(Scope::AuthWrite), web::post().to(clients::add)),
+            ],
+        ))
+        .service(at(
+            "/v1/clients/{id}",
+            [
+                (Method::PATCH, Needs(Scope::AuthWrite), web::patch().to(clients::change)),
+                (Method::DELETE, Needs(Scope::AuthWrite), web::delete().to(clients::remove)),
+            ],
+        ))
+        .service(at(
+            "/v1/api-keys",
+            [
+                (Method::GET, Needs(Scope::AuthWrite), web::get().to(api_keys::list)),
+                (Method::POST, Needs(Scope::AuthWrite), web::post().to(api_keys::add)),
+            ],
+        ))
+        .service(at("/v1/api-keys/{id}", [(Method::DELETE, Needs(Scope::AuthWrite), web::delete().to(api_keys::revoke))]))
+        .service(at("/livez", [(Method::GET, Open, web::get().to(health::livez))]))
+        .service(at("/readyz", [(Method::GET, Open, web::get().to(health::readyz))]))
+        .service(at("/problems/{slug}", [(Method::GET, Open, web::get().to(problem_pages::show))]))
         .default_service(web::to(|| async { Err::<String, _>(Problem::new(&NOT_FOUND, "there is no such route")) }));
 }
 
 /// A route with its methods; any other method is answered with those it has.
-fn at<const N: usize>(path: &'static str, methods: [(Method, Route); N]) -> Resource {
-    let names = methods.iter().map(|(method, _)| if *method == Method::GET { "GET, HEAD" } else { method.as_str() });
+fn at<const N: usize>(path: &'static str, methods: [(Method, Access, Route); N]) -> Resource {
+    let names = methods.iter().map(|(method, _, _)| if *method == Method::GET { "GET, HEAD" } else { method.as_str() });
     let allowed = names.collect::<Vec<_>>().join(", ");
-    let resource = methods.into_iter().fold(web::resource(path), |resource, (_, route)| resource.route(route));
+    let resource = methods.into_iter().fold(web::resource(path), |resource, (_, access, route)| {
+        resource.route(match access {
+            Open => route,
+            asked => route.wrap(from_fn(move |request, next| gate::pass(asked, request, next))),
+        })
+    });
     resource.default_service(web::to(move || {
         let allowed = allowed.clone();
         async move {

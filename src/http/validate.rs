@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::body;
 use super::decide::{RecordedDecision, decide};
 use super::front::Front;
+use super::gate::Who;
 use super::problem::{BAD_REQUEST, INTERNAL, Problem};
 use crate::constitution::Constitution;
 use crate::domain::{ConstitutionalHash, Enforcement, Evaluation, Finding, Object, Reason, Severity, UnknownMembers};
@@ -46,12 +47,17 @@ struct Report<'a> {
 }
 
 /// Decides, records and reports.
-pub async fn validate(request: HttpRequest, payload: Payload, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn validate(
+    request: HttpRequest,
+    payload: Payload,
+    who: Who,
+    front: Data<Front>,
+) -> Result<HttpResponse, Problem> {
     let since = Instant::now();
     let body: Object = body::json(&request, payload, front.bounds()).await?;
     let evaluation = Evaluation::from_object(&body, UnknownMembers::Refused)
         .map_err(|faults| Problem::faults(&BAD_REQUEST, faults))?;
-    let recorded = decide(&front, request.headers(), vec![evaluation], None).await?;
+    let recorded = decide(&front, &who, request.headers(), vec![evaluation], None).await?;
     let decision = recorded.decisions.first().ok_or_else(|| Problem::new(&INTERNAL, "no decision was made"))?;
     Ok(recorded.respond().json(report(&recorded.active.constitution, decision, since)))
 }

@@ -38,6 +38,14 @@ choice! {
         Required = "required",
     }
 
+    /// Whether decisions need a token.
+    DecisionAccess {
+        /// Whoever reaches the daemon may ask.
+        Open = "open",
+        /// Callers need the scope `decide`.
+        Token = "token",
+    }
+
     /// What becomes of the properties that a request brings along.
     RequestProperties {
         /// They fill attributes that the stored entity does not have.

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 
 use super::{
-    Bind, Settings,
+    Bind, DecisionAccess, Settings,
     fault::{Fault, Place, Wrong},
     file::is_within,
     layer::Merged,
@@ -65,6 +65,40 @@ pub(super) fn check(settings: &Settings, merged: &Merged, known: &[Fault]) -> Ve
             place: merged.place("http.bind"),
             key: Some("http.bind".to_owned()),
             allowed: Some(format!("a path of at most {SOCKET_PATH} bytes, counted from the root")),
+            suggestion: None,
+        });
+    }
+    if settings.auth.decisions == DecisionAccess::Open && !settings.http.bind.is_local() && !is_known("http.bind") {
+        let (key, other) = if merged.place("auth.decisions") == Place::Default {
+            ("http.bind", "auth.decisions")
+        } else {
+            ("auth.decisions", "http.bind")
+        };
+        let value = |key| merged.value(key).map(|written| written.to_toml()).unwrap_or_default();
+        faults.push(Fault {
+            wrong: Wrong::Conflict {
+                key: key.to_owned(),
+                value: value(key),
+                other: other.to_owned(),
+                other_value: value(other),
+                other_origin: merged.place(other).origin(),
+            },
+            place: merged.place(key),
+            key: Some(key.to_owned()),
+            allowed: Some(
+                "a loopback address or a Unix socket, or `auth.decisions = \"token\"`: else any stranger could ask"
+                    .to_owned(),
+            ),
+            suggestion: None,
+        });
+    }
+    for issuer in settings.auth.issuers.iter().filter(|issuer| issuer.keys().is_none()) {
+        let (key, value) = ("auth.issuers".to_owned(), format!("`{}`", issuer.issuer));
+        faults.push(Fault {
+            wrong: Wrong::Value { key: key.clone(), value, why: "without one place of its keys" },
+            place: merged.place("auth.issuers"),
+            key: Some(key),
+            allowed: Some("either `jwks_url` or `jwks_file` for each issuer".to_owned()),
             suggestion: None,
         });
     }

@@ -10,7 +10,8 @@ use std::{
 
 use super::{
     address::{Bind, DatabaseUrl, HttpUrl},
-    choice::{Durability, HashEnforcement, LogFormat, RequestProperties, RequestRecord},
+    choice::{DecisionAccess, Durability, HashEnforcement, LogFormat, RequestProperties, RequestRecord},
+    issuer::{ClaimText, Issuer},
     list::Tables,
     log_level::LogLevel,
     origin::LogOrigin,
@@ -18,7 +19,7 @@ use super::{
     section::{Section, section},
     witness::Witness,
 };
-use crate::domain::{ConstitutionDigest, ConstitutionalHash};
+use crate::domain::{ConstitutionDigest, ConstitutionalHash, Networks};
 
 section! {
     /// Everything an admin can tell the daemon.
@@ -39,6 +40,8 @@ section! {
         cache: Cache;
         /// `[constitution]`
         constitution: Constitution;
+        /// `[auth]`
+        auth: Auth;
         /// `[audit]`
         audit: Audit;
         /// `[log]`
@@ -63,6 +66,8 @@ section! {
         max_in_flight: NonZeroUsize = "http.max_in_flight", 4_096, Count(1..=1_000_000);
         /// After this long a request is answered with an error.
         request_timeout: Duration = "http.request_timeout_ms", 1_000, Millis(1..=600_000);
+        /// Proxies whose `X-Forwarded-For` is believed.
+        trusted_proxies: Networks = "http.trusted_proxies", "", Text;
         /// How long requests in flight may take to finish after a signal to stop.
         shutdown_timeout: Duration = "http.shutdown_timeout_s", 30, Seconds(1..=3_600);
     }
@@ -133,6 +138,28 @@ section! {
         hash_enforcement: HashEnforcement = "constitution.hash_enforcement", "when_present", Text;
         /// What becomes of the properties that a request brings along.
         request_properties: RequestProperties = "constitution.request_properties", "merge", Text;
+    }
+}
+
+section! {
+    /// Who may call.
+    Auth {
+        /// Whether decisions need a token.
+        decisions: DecisionAccess = "auth.decisions", "open", Text;
+        /// How long an access token is good.
+        access_token_ttl: Duration = "auth.access_token_ttl_s", 900, Seconds(60..=86_400);
+        /// How long a person stays logged in.
+        refresh_token_ttl: Duration = "auth.refresh_token_ttl_s", 604_800, Seconds(60..=31_536_000);
+        /// What the daemon's own tokens have as `aud`.
+        audience: ClaimText = "auth.audience", "acgs", Text;
+        /// After how many days tokens are signed with a new key.
+        key_rotation_days: NonZeroU32 = "auth.key_rotation_days", 90, Count(1..=3_650);
+        /// Wrong passwords from one address after which a name is locked there.
+        lockout_attempts: NonZeroU32 = "auth.lockout_attempts", 5, Count(1..=1_000);
+        /// How long it is locked for the first time.
+        lockout: Duration = "auth.lockout_s", 900, Seconds(1..=86_400);
+        /// Issuers whose tokens are accepted too, no two of the same name.
+        issuers: Vec<Issuer> = "auth.issuers", [], Tables(16);
     }
 }
 

@@ -9,6 +9,7 @@ mod choice;
 mod conflict;
 mod fault;
 mod file;
+mod issuer;
 mod keys;
 mod layer;
 mod list;
@@ -32,9 +33,10 @@ use std::{
 
 pub use self::{
     address::{Bind, DatabaseUrl, HttpUrl},
-    choice::{Durability, HashEnforcement, LogFormat, RequestProperties, RequestRecord},
+    choice::{DecisionAccess, Durability, HashEnforcement, LogFormat, RequestProperties, RequestRecord},
     fault::{Fault, Faults, Place, Span, Wrong},
-    keys::{ApplicationTier, Audit, Cache, Constitution, Database, Http, Log, Pool, RequestTier, Settings},
+    issuer::{ClaimText, Issuer, KeyPlace},
+    keys::{ApplicationTier, Audit, Auth, Cache, Constitution, Database, Http, Log, Pool, RequestTier, Settings},
     log_level::LogLevel,
     origin::LogOrigin,
     variables::{SYSTEM_FOLDER, environment, folder, profile},
@@ -146,6 +148,11 @@ impl Settings {
         let DatabaseUrl::Sqlite(database) = &mut self.database.url;
         *database = self.data_dir.join(&*database);
         self.constitution.path = absolute(&folder.join(&self.constitution.path));
+        for issuer in &mut self.auth.issuers {
+            if !issuer.jwks_file.as_os_str().is_empty() {
+                issuer.jwks_file = absolute(&folder.join(&issuer.jwks_file));
+            }
+        }
         if let Bind::Unix(socket) = &mut self.http.bind {
             *socket = absolute(&folder.join(&*socket));
         }

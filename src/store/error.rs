@@ -41,6 +41,9 @@ pub enum StoreError {
     /// There is no such user, client or key.
     #[error("there is no `{0}`")]
     Absent(String),
+    /// The transaction was undone, since its job failed.
+    #[error("the change was undone")]
+    Undone,
     /// The cursor was not given by this list.
     #[error("the cursor is not one that this list gave")]
     Cursor,

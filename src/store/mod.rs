@@ -98,8 +98,21 @@ impl Store {
     /// Runs a transaction that writes to other tables than those of the entities; it is undone where `job` fails.
     ///
     /// It takes the one writer's place at its start: where another does not leave it in time, [`StoreError::Busy`].
-    pub fn transaction<T>(&self, job: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        self.run(|conn| connection::write(conn, job))
+    pub fn transaction<T, E: From<StoreError>>(
+        &self,
+        job: impl FnOnce(&mut Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        // The job's own error goes round the transaction, which knows those of the store only.
+        let mut failed = None;
+        let done = self.run(|conn| {
+            connection::write(conn, |conn| {
+                job(conn).map_err(|error| {
+                    failed = Some(error);
+                    StoreError::Undone
+                })
+            })
+        });
+        done.map_err(|error| failed.unwrap_or_else(|| error.into()))
     }
 
     /// Runs queries, which write nothing, on what is stored at one moment.

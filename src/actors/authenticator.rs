@@ -1,0 +1,355 @@
+//! Who is calling: in each HTTP worker, with the credentials it has seen.
+
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use actix::{
+    Actor, ActorFutureExt, ActorResponse, Addr, AsyncContext, Context, Handler, MailboxError, Message, WrapFuture,
+};
+use lru::LruCache;
+use sha2::{Digest, Sha256};
+use smol_str::SmolStr;
+use time::OffsetDateTime;
+
+use super::Mailbox;
+use super::directory::{Directory, DirectoryError, FindApiKey, FoundApiKey, TouchApiKeys};
+use super::key_fetcher::{FetchKeys, KeyFetcher};
+use super::trust::{Denied, Trust};
+use crate::auth::caller::Caller;
+use crate::auth::claims::{self, Claims, Expected, Typ};
+use crate::auth::jws::Unverified;
+use crate::domain::Networks;
+use crate::auth::scope::{Roles, Scopes};
+use crate::auth::secret::{self, ApiKeyParts};
+
+/// How far clocks may differ, in seconds.
+const LEEWAY: u32 = 30;
+
+/// How long an API key is remembered, in seconds.
+const API_KEY_MEMORY: i64 = 60;
+
+/// How often the last use of API keys is stored.
+const TOUCH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Why a credential is not accepted.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CredentialError {
+    /// It is none, or nobody whom the daemon trusts made it, or it is not meant for here.
+    #[error("the credential is not valid: {0}")]
+    Invalid(String),
+    /// It was good once.
+    #[error("the credential has expired")]
+    Expired,
+    /// It was withdrawn, or who has it.
+    #[error("the credential was revoked")]
+    Revoked,
+    /// It may not be used from the caller's address.
+    #[error("the credential may not be used from this address")]
+    Elsewhere,
+    /// It cannot be looked up now.
+    #[error("the credential cannot be checked now")]
+    Unchecked,
+}
+
+impl From<MailboxError> for CredentialError {
+    fn from(_: MailboxError) -> Self {
+        Self::Unchecked
+    }
+}
+
+/// Knows callers by their credentials.
+#[derive(Debug)]
+pub struct Authenticator {
+    trust: Trust,
+    directory: Mailbox<Directory>,
+    fetcher: Mailbox<KeyFetcher>,
+    known: LruCache<[u8; 32], Known>,
+    /// API keys used since their last use was stored, and when.
+    used: Vec<(SmolStr, i64)>,
+}
+
+/// A caller whose credential was checked.
+#[derive(Debug, Clone)]
+struct Known {
+    caller: Arc<Caller>,
+    /// Unix seconds.
+    expires_at: i64,
+    /// The credential is looked up anew from then on; Unix seconds.
+    fresh_until: i64,
+    /// What it is known by where it is withdrawn.
+    ids: Vec<SmolStr>,
+    /// The epoch of the denied ids at which none of these was among them.
+    epoch: u64,
+    /// Where it may be used; anywhere where there are none.
+    networks: Option<Arc<Networks>>,
+}
+
+impl Known {
+    /// The caller, where the credential is good now and from there.
+    fn admit(&mut self, denied: &Denied, address: Option<IpAddr>, now: i64) -> Result<Arc<Caller>, CredentialError> {
+        if now >= self.expires_at {
+            return Err(CredentialError::Expired);
+        }
+        let epoch = denied.epoch();
+        if epoch != self.epoch {
+            if denied.has_any(&self.ids) {
+                return Err(CredentialError::Revoked);
+            }
+            self.epoch = epoch;
+        }
+        match (&self.networks, address) {
+            (Some(networks), Some(address)) if !networks.contains(address) => Err(CredentialError::Elsewhere),
+            (Some(_), None) => Err(CredentialError::Elsewhere),
+            _ => Ok(Arc::clone(&self.caller)),
+        }
+    }
+}
+
+impl Authenticator {
+    /// Starts the actor of this worker, which remembers so many callers.
+    #[must_use]
+    pub fn start(
+        trust: Trust,
+        directory: Mailbox<Directory>,
+        fetcher: Mailbox<KeyFetcher>,
+        capacity: NonZeroUsize,
+    ) -> Addr<Self> {
+        Self { trust, directory, fetcher, known: LruCache::new(capacity), used: Vec::new() }.start()
+    }
+
+    fn remember(
+        &mut self,
+        digest: [u8; 32],
+        mut known: Known,
+        address: Option<IpAddr>,
+        now: i64,
+    ) -> Result<Arc<Caller>, CredentialError> {
+        let caller = known.admit(self.trust.denied(), address, now);
+        if !matches!(caller, Err(CredentialError::Expired | CredentialError::Revoked)) {
+            self.known.put(digest, known);
+        }
+        caller
+    }
+
+    /// Checks a token that was not seen before.
+    fn verify(&self, token: &str, now: i64) -> Result<Known, Unverifiable> {
+        let invalid = |cause: &dyn std::fmt::Display| Unverifiable::from(CredentialError::Invalid(cause.to_string()));
+        let token = Unverified::parse(token).map_err(|error| invalid(&error))?;
+        let said = token.claims().map_err(|error| invalid(&error))?;
+        let issuer = said.get("iss").and_then(|issuer| issuer.as_str()).unwrap_or_default();
+        // The epoch first: what is withdrawn while this is checked is then looked for again.
+        let epoch = self.trust.denied().epoch();
+        let unknown_key = || CredentialError::Invalid("its key is not known".to_owned());
+        let (claims, caller, kid) = if issuer == &*self.trust.issuer {
+            let own = self.trust.own();
+            let key = own.verifying.iter().find(|key| token.kid().is_some() && key.kid() == token.kid());
+            let key = key.ok_or_else(unknown_key)?;
+            token.verify(key).map_err(|error| invalid(&error))?;
+            let expected = Expected {
+                issuer: &self.trust.issuer,
+                audience: &self.trust.audience,
+                typ: Typ::AtJwt,
+                leeway_s: LEEWAY,
+                role_claim: None,
+            };
+            let claims = claims::check(&token, &expected, now).map_err(claims_error)?;
+            let caller = own_caller(&claims);
+            (claims, caller, key.kid().map(Denied::signing_key))
+        } else if let Some(foreign) = self.trust.foreign(issuer) {
+            let keys = foreign.keys.load();
+            let key = keys.find(token.kid()).ok_or_else(|| Unverifiable::UnknownKey(issuer.into()))?;
+            token.verify(key).map_err(|error| invalid(&error))?;
+            let expected = Expected {
+                issuer: &foreign.issuer,
+                audience: &foreign.audience,
+                typ: Typ::AtJwt,
+                leeway_s: LEEWAY,
+                role_claim: Some(&foreign.role_claim),
+            };
+            let claims = claims::check(&token, &expected, now).map_err(claims_error)?;
+            let caller = foreign_caller(&claims);
+            (claims, caller, None)
+        } else {
+            return Err(CredentialError::Invalid("its issuer is not trusted".to_owned()).into());
+        };
+        let jti = claims.token_id.as_deref().map(|id| Denied::token(&claims.issuer, id));
+        let sid = claims.session.as_deref().filter(|_| issuer == &*self.trust.issuer).map(Denied::session);
+        let ids: Vec<SmolStr> = [jti, sid, kid].into_iter().flatten().collect();
+        if self.trust.denied().has_any(&ids) {
+            return Err(CredentialError::Revoked.into());
+        }
+        let expires_at = claims.expires_at;
+        Ok(Known { caller: Arc::new(caller), expires_at, fresh_until: expires_at, ids, epoch, networks: None })
+    }
+}
+
+/// Why a token could not be verified.
+enum Unverifiable {
+    /// Its issuer is trusted, but none of its keys that are known here is the token's.
+    UnknownKey(Box<str>),
+    /// It is not good.
+    Refused(CredentialError),
+}
+
+impl From<CredentialError> for Unverifiable {
+    fn from(error: CredentialError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<Unverifiable> for CredentialError {
+    fn from(error: Unverifiable) -> Self {
+        match error {
+            Unverifiable::UnknownKey(_) => Self::Invalid("its key is not known".to_owned()),
+            Unverifiable::Refused(error) => error,
+        }
+    }
+}
+
+fn claims_error(error: claims::ClaimsError) -> CredentialError {
+    match error {
+        claims::ClaimsError::Expired => CredentialError::Expired,
+        other => CredentialError::Invalid(other.to_string()),
+    }
+}
+
+/// Our own tokens say whose they are as records do.
+fn own_caller(claims: &Claims) -> Caller {
+    let name = SmolStr::from(&*claims.subject);
+    Caller {
+        user: name.strip_prefix("user:").map(SmolStr::from),
+        client: claims.client_id.as_deref().map(SmolStr::from),
+        scopes: claims.scopes.unwrap_or(Scopes::EMPTY),
+        session: claims.session.as_deref().map(SmolStr::from),
+        token_id: claims.token_id.as_deref().map(SmolStr::from),
+        name,
+    }
+}
+
+/// What a foreign token says of its scopes is meant for others: only its roles count.
+fn foreign_caller(claims: &Claims) -> Caller {
+    let roles = claims.roles.iter().filter_map(|role| role.parse().ok());
+    Caller {
+        name: smol_str::format_smolstr!("{}#{}", claims.issuer, claims.subject),
+        scopes: roles.collect::<Roles>().scopes(),
+        session: None,
+        token_id: claims.token_id.as_deref().map(SmolStr::from),
+        client: None,
+        user: None,
+    }
+}
+
+fn known_api_key(found: FoundApiKey, parts: &ApiKeyParts, epoch: u64, now: i64) -> Result<Known, CredentialError> {
+    let invalid = || CredentialError::Invalid("no such API key".to_owned());
+    if !secret::equals(&found.digest, &parts.digest) {
+        return Err(invalid());
+    }
+    if found.revoked {
+        return Err(CredentialError::Revoked);
+    }
+    Ok(Known {
+        caller: Arc::new(found.caller),
+        expires_at: found.expires_at.unwrap_or(i64::MAX),
+        fresh_until: now + API_KEY_MEMORY,
+        ids: vec![Denied::api_key(&parts.id)],
+        epoch,
+        networks: found.networks.map(Arc::new),
+    })
+}
+
+impl Actor for Authenticator {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(super::MAILBOX);
+        ctx.run_interval(TOUCH_INTERVAL, |this, ctx| {
+            if !this.used.is_empty() {
+                let (directory, used) = (this.directory.clone(), std::mem::take(&mut this.used));
+                let stored = async move {
+                    if let Err(error) = directory.ask(TouchApiKeys(used)).await {
+                        tracing::warn!(%error, "the last use of API keys was not stored");
+                    }
+                };
+                ctx.spawn(stored.into_actor(this));
+            }
+        });
+    }
+}
+
+/// A credential, as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// `Authorization: Bearer`.
+    Token(String),
+    /// `X-API-Key`.
+    ApiKey(String),
+}
+
+/// Says who has a credential.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Arc<Caller>, CredentialError>")]
+pub struct Authenticate {
+    /// What the caller showed.
+    pub credential: Credential,
+    /// Where the caller is; none on a Unix socket.
+    pub address: Option<IpAddr>,
+}
+
+impl Handler<Authenticate> for Authenticator {
+    type Result = ActorResponse<Self, Result<Arc<Caller>, CredentialError>>;
+
+    fn handle(&mut self, Authenticate { credential, address }: Authenticate, _: &mut Self::Context) -> Self::Result {
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let text = match &credential {
+            Credential::Token(text) | Credential::ApiKey(text) => text,
+        };
+        let digest: [u8; 32] = Sha256::digest(text).into();
+        if let Some(known) = self.known.get_mut(&digest).filter(|known| now < known.fresh_until) {
+            let admitted = known.admit(self.trust.denied(), address, now);
+            if matches!(admitted, Err(CredentialError::Revoked | CredentialError::Expired)) {
+                self.known.pop(&digest);
+            }
+            return ActorResponse::reply(admitted);
+        }
+        match credential {
+            Credential::Token(token) => {
+                let issuer = match self.verify(&token, now) {
+                    Ok(known) => return ActorResponse::reply(self.remember(digest, known, address, now)),
+                    Err(Unverifiable::Refused(error)) => return ActorResponse::reply(Err(error)),
+                    Err(Unverifiable::UnknownKey(issuer)) => issuer,
+                };
+                let fetcher = self.fetcher.clone();
+                let fetched = async move { fetcher.ask(FetchKeys(issuer)).await };
+                let admitted = fetched.into_actor(self).map(move |fetched, this, _| {
+                    if let Err(error) = fetched {
+                        tracing::warn!(%error, "the keys of an issuer cannot be had; those that are known stay in use");
+                    }
+                    let known = this.verify(&token, now)?;
+                    this.remember(digest, known, address, now)
+                });
+                ActorResponse::r#async(admitted)
+            }
+            Credential::ApiKey(key) => {
+                let Some(parts) = secret::parse_api_key(&key) else {
+                    return ActorResponse::reply(Err(CredentialError::Invalid("it is no API key".to_owned())));
+                };
+                let epoch = self.trust.denied().epoch();
+                let (directory, id) = (self.directory.clone(), parts.id.clone());
+                let found = async move { directory.ask(FindApiKey(id)).await };
+                let admitted = found.into_actor(self).map(move |found, this, _| {
+                    let found = found.map_err(|error: DirectoryError| {
+                        tracing::warn!(%error, "an API key cannot be looked up");
+                        CredentialError::Unchecked
+                    })?;
+                    let found = found.ok_or_else(|| CredentialError::Invalid("no such API key".to_owned()))?;
+                    let known = known_api_key(found, &parts, epoch, now)?;
+                    let caller = this.remember(digest, known, address, now)?;
+                    this.used.push((parts.id.as_str().into(), now));
+                    Ok(caller)
+                });
+                ActorResponse::r#async(admitted)
+            }
+        }
+    }
+}

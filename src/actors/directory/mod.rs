@@ -1,0 +1,188 @@
+//! People, clients and keys: what is stored of them, changed only with a record in the audit log.
+//!
+//! Each file has the messages about one noun. An answer leaves after the change is recorded and committed, and after
+//! every worker knows what was withdrawn.
+
+mod api_keys;
+mod clients;
+mod grants;
+mod people;
+mod sessions;
+mod signing;
+
+use std::num::NonZeroUsize;
+use std::thread;
+
+use actix::{Actor, Addr, MailboxError, Message, SyncArbiter, SyncContext};
+use smol_str::SmolStr;
+use time::OffsetDateTime;
+
+pub use api_keys::{AddApiKey, ApiKeyMade, FindApiKey, FoundApiKey, ListApiKeys, NewApiKey, RevokeApiKey, TouchApiKeys};
+pub use clients::{AddClient, ClientMade, ClientProof, ListClients, NewClient, ProveClient, RemoveClient, SetClient};
+pub use grants::{Grant, GrantClient, Refresh, RevokeToken};
+pub use people::{
+    AddUser, Attempt, ChangePassword, FindUser, ListUsers, LogIn, NewUser, RefuseLogin, RemoveUser, SetUser,
+};
+pub use sessions::{EndAllSessions, EndSession, ListSessions};
+pub use signing::{RotateSigningKey, open_keys};
+
+use super::audit_queue::AuditError;
+use super::journal::Journal;
+use super::active::InForce;
+use super::trust::Trust;
+use crate::ledger::{Event, EventKind};
+use crate::store::{Connection, Store, StoreError, ended_tokens, users};
+
+/// How long tokens last, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Lifetimes {
+    /// Of an access token.
+    pub access: i64,
+    /// Of a refresh token, and so of a session that nobody uses.
+    pub refresh: i64,
+}
+
+/// Answers questions about people, clients and keys, several at a time.
+///
+/// INVARIANT: what is withdrawn is recorded, then committed, then among the denied of [`Trust`], then answered.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    store: Store,
+    journal: Journal,
+    trust: Trust,
+    lifetimes: Lifetimes,
+    in_force: InForce,
+}
+
+/// Why something about people, clients or keys was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It cannot be recorded, so it is not done.
+    #[error("it cannot be recorded: {0}")]
+    Unrecorded(#[from] AuditError),
+    /// Nothing is known under that name.
+    #[error("there is no {0}")]
+    Missing(String),
+    /// What was asked for makes no sense.
+    #[error("{0}")]
+    Refused(String),
+    /// The grant is not good (RFC 6749, `invalid_grant`); the text says no more than the caller may know.
+    #[error("{0}")]
+    BadGrant(&'static str),
+    /// The client is not who it says it is, or may not do this.
+    #[error("the client is not known by that credential")]
+    BadClient,
+    /// More is asked for than the grant has.
+    #[error("the scope goes beyond what was granted")]
+    BadScope,
+    /// Something of the system failed.
+    #[error("{0}")]
+    Failed(String),
+    /// No answer in time, or never.
+    #[error("there was no answer in time")]
+    Late,
+}
+
+impl From<MailboxError> for DirectoryError {
+    fn from(_: MailboxError) -> Self {
+        Self::Late
+    }
+}
+
+impl Directory {
+    /// The directory over a store. Its functions block.
+    #[must_use]
+    pub fn new(store: Store, journal: Journal, trust: Trust, lifetimes: Lifetimes, in_force: InForce) -> Self {
+        Self { store, journal, trust, lifetimes, in_force }
+    }
+
+    /// Starts the actor on so many threads.
+    ///
+    /// # Panics
+    /// Where no actix system runs, or the system has no more threads to give.
+    #[must_use]
+    pub fn start(self, threads: NonZeroUsize) -> Addr<Self> {
+        let thread = || thread::Builder::new().name("acgs-directory".to_owned());
+        SyncArbiter::start_with_thread_builder(threads.get(), thread, move || self.clone())
+    }
+
+    /// Whose credentials count.
+    #[must_use]
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// Denies what was withdrawn before this process began.
+    pub fn recall_denied(&self) -> Result<(), DirectoryError> {
+        let now = now();
+        let denied = self.store.query(|conn| ended_tokens::denied(conn, now))?;
+        self.trust.denied().add(denied.into_iter().map(|(id, until)| (id.into(), until)), now);
+        Ok(())
+    }
+
+    /// Whether there is any user.
+    pub fn has_users(&self) -> Result<bool, DirectoryError> {
+        Ok(!self.store.query(|conn| users::list(conn, None, std::num::NonZeroU16::MIN))?.items.is_empty())
+    }
+
+    /// Changes what is stored, together with its record: the record comes last before the commit.
+    fn change<T>(
+        &self,
+        job: impl FnOnce(&mut Connection) -> Result<(T, Vec<Event>), DirectoryError>,
+    ) -> Result<T, DirectoryError> {
+        self.store.transaction(|conn| {
+            let (done, events) = job(conn)?;
+            self.journal.record(&events)?;
+            Ok(done)
+        })
+    }
+
+    /// Records what changes nothing.
+    fn record(&self, event: Event) -> Result<(), DirectoryError> {
+        self.journal.record(&[event]).map(drop).map_err(DirectoryError::from)
+    }
+
+    /// Denies sessions and tokens from now on, here and after a restart, until they would have lapsed anyhow.
+    fn deny_sessions(&self, sessions: impl IntoIterator<Item = String>, now: i64) -> Vec<(SmolStr, i64)> {
+        let until = now + self.lifetimes.access + GRACE;
+        sessions.into_iter().map(|id| (super::trust::Denied::session(&id), until)).collect()
+    }
+}
+
+/// Seconds that a withdrawn token is denied beyond its lifetime: clocks differ.
+const GRACE: i64 = 120;
+
+impl Actor for Directory {
+    type Context = SyncContext<Self>;
+}
+
+/// Records an event that is about no stored thing, such as a refusal.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), DirectoryError>")]
+pub struct RecordEvent(pub Event);
+
+impl actix::Handler<RecordEvent> for Directory {
+    type Result = Result<(), DirectoryError>;
+
+    fn handle(&mut self, RecordEvent(event): RecordEvent, _: &mut Self::Context) -> Self::Result {
+        self.record(event)
+    }
+}
+
+/// An event of the kind `auth`.
+#[must_use]
+pub fn event(caller: &str, what: &str) -> Event {
+    Event::new(EventKind::Auth, caller).name("event", what)
+}
+
+fn now() -> i64 {
+    OffsetDateTime::now_utc().unix_timestamp()
+}
+
+/// A new id: a `UUIDv7`, so ids are in the order of their making.
+fn new_id() -> String {
+    crate::ledger::new_id(OffsetDateTime::now_utc()).hyphenated().to_string()
+}

@@ -1,0 +1,97 @@
+//! The daemon's own signing keys: made on the first start, replaced when they are old, or by an administrator.
+
+use actix::{Handler, Message};
+
+use super::{Directory, DirectoryError, GRACE, event, now};
+use crate::actors::trust::{Denied, OwnKeys};
+use crate::auth::signing_key::SigningKey;
+use crate::ledger::Event;
+use crate::store::signing_keys::{self, SigningKeyRow};
+use crate::store::{Connection, Store, ended_tokens};
+
+/// Makes a key; the caller puts it into force when it is stored.
+fn make(conn: &mut Connection, caller: &str, what: &str, now: i64) -> Result<Event, DirectoryError> {
+    let key = SigningKey::generate().map_err(|error| DirectoryError::Failed(error.to_string()))?;
+    let row = SigningKeyRow {
+        kid: key.kid().to_owned(),
+        pkcs8: key.pkcs8().to_vec(),
+        created_at: now,
+        retired_at: None,
+        withdrawn_at: None,
+    };
+    signing_keys::insert(conn, &row)?;
+    Ok(event(caller, what).name("kid", row.kid))
+}
+
+/// The keys that sign and verify now, as they are stored.
+fn read(rows: Vec<SigningKeyRow>, overlap: i64, now: i64) -> Result<Option<OwnKeys>, DirectoryError> {
+    let is_good = |row: &SigningKeyRow| {
+        row.withdrawn_at.is_none() && row.retired_at.is_none_or(|retired| retired + overlap > now)
+    };
+    let key = |row: SigningKeyRow| {
+        SigningKey::from_pkcs8(&row.pkcs8).map_err(|error| DirectoryError::Failed(error.to_string()))
+    };
+    let (retired, mut current): (Vec<_>, Vec<_>) =
+        rows.into_iter().filter(is_good).partition(|row| row.retired_at.is_some());
+    current.sort_by_key(|row| row.created_at);
+    let Some(newest) = current.pop() else { return Ok(None) };
+    let retired = retired.into_iter().chain(current).map(key).collect::<Result<Vec<_>, _>>()?;
+    Ok(Some(OwnKeys::new(key(newest)?, &retired)))
+}
+
+/// The stored keys; a first one is made, and recorded before it is stored, where there is none.
+pub fn open_keys(
+    store: &Store,
+    access_lifetime: i64,
+    caller: &str,
+    record: impl Fn(Event) -> Result<(), DirectoryError>,
+) -> Result<OwnKeys, DirectoryError> {
+    let overlap = access_lifetime + GRACE;
+    if let Some(keys) = read(store.query(signing_keys::all)?, overlap, now())? {
+        return Ok(keys);
+    }
+    store.transaction(|conn| record(make(conn, caller, "signing_key_made", now())?))?;
+    read(store.query(signing_keys::all)?, overlap, now())?
+        .ok_or_else(|| DirectoryError::Failed("the new signing key was not stored".to_owned()))
+}
+
+/// Makes a new signing key. The one before verifies until its tokens have lapsed, or no more at all.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<String, DirectoryError>")]
+pub struct RotateSigningKey {
+    /// Whether the keys before are withdrawn at once, with all their tokens.
+    pub withdraw: bool,
+    /// Who asks.
+    pub caller: String,
+}
+
+impl Handler<RotateSigningKey> for Directory {
+    type Result = Result<String, DirectoryError>;
+
+    fn handle(&mut self, ask: RotateSigningKey, _: &mut Self::Context) -> Self::Result {
+        let now = now();
+        let overlap = self.lifetimes.access + GRACE;
+        let (keys, denied) = self.change(|conn| {
+            let mut denied = Vec::new();
+            for old in signing_keys::all(conn)?.into_iter().filter(|row| row.withdrawn_at.is_none()) {
+                if old.retired_at.is_none() {
+                    signing_keys::retire(conn, &old.kid, now)?;
+                }
+                if ask.withdraw {
+                    signing_keys::withdraw(conn, &old.kid, now)?;
+                    let name = Denied::signing_key(&old.kid);
+                    ended_tokens::deny(conn, &name, now + overlap)?;
+                    denied.push((name, now + overlap));
+                }
+            }
+            let event = make(conn, &ask.caller, "signing_key_rotated", now)?.name("withdrawn", ask.withdraw);
+            let keys = read(signing_keys::all(conn)?, overlap, now)?;
+            let keys = keys.ok_or_else(|| DirectoryError::Failed("the new signing key was not stored".to_owned()))?;
+            Ok(((keys, denied), vec![event]))
+        })?;
+        let kid = keys.current.kid().to_owned();
+        self.trust.set_own(keys);
+        self.trust.denied().add(denied, now);
+        Ok(kid)
+    }
+}

@@ -1,0 +1,113 @@
+//! Hashes passwords, away from the threads that serve requests, and only so many at once.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use actix::{Actor, Addr, Handler, MailboxError, Message, SyncArbiter, SyncContext};
+use tokio::sync::Semaphore;
+
+use super::Mailbox;
+use crate::auth::password;
+
+/// How many are hashed at once: each takes 19 MiB and some ten milliseconds of a processor.
+const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+
+/// How many may wait or be hashed. One more is refused at once: who logs in should not wait for minutes behind those who
+/// guess.
+const PLACES: usize = 32;
+
+/// How long one waits.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Why a password was not hashed.
+#[derive(Debug, thiserror::Error)]
+pub enum HashError {
+    /// Too many at once.
+    #[error("too many passwords are being checked")]
+    Busy,
+    /// A stored hash is none, or there is no memory for it.
+    #[error("the password cannot be checked: {0}")]
+    Failed(String),
+    /// No answer in time, or never.
+    #[error("the password was not checked in time")]
+    Late,
+}
+
+impl From<MailboxError> for HashError {
+    fn from(_: MailboxError) -> Self {
+        Self::Late
+    }
+}
+
+/// Hashes passwords; shared by all clones.
+#[derive(Debug, Clone)]
+pub struct Passwords {
+    hasher: Mailbox<Hasher>,
+    places: Arc<Semaphore>,
+}
+
+impl Passwords {
+    /// Starts the threads.
+    ///
+    /// # Panics
+    /// Where no actix system runs, or the system has no more threads to give.
+    #[must_use]
+    pub fn start() -> Self {
+        let thread = || thread::Builder::new().name("acgs-passwords".to_owned());
+        let hasher: Addr<Hasher> = SyncArbiter::start_with_thread_builder(THREADS.get(), thread, || Hasher);
+        Self { hasher: Mailbox::new(hasher, DEADLINE), places: Arc::new(Semaphore::new(PLACES)) }
+    }
+
+    /// The hash of a password, as a PHC string.
+    pub async fn hash(&self, password: String) -> Result<String, HashError> {
+        let _place = self.places.try_acquire().map_err(|_| HashError::Busy)?;
+        self.hasher.ask(Hash(password)).await
+    }
+
+    /// Whether a password is that of a hash; never where there is none, and after the same time.
+    pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, HashError> {
+        let _place = self.places.try_acquire().map_err(|_| HashError::Busy)?;
+        self.hasher.ask(Verify { password, hash }).await
+    }
+}
+
+/// One of the threads that hash.
+#[derive(Debug)]
+struct Hasher;
+
+impl Actor for Hasher {
+    type Context = SyncContext<Self>;
+}
+
+/// Hashes a password.
+#[derive(Message)]
+#[rtype(result = "Result<String, HashError>")]
+struct Hash(String);
+
+impl Handler<Hash> for Hasher {
+    type Result = Result<String, HashError>;
+
+    fn handle(&mut self, Hash(password): Hash, _: &mut Self::Context) -> Self::Result {
+        password::hash(&password).map_err(|error| HashError::Failed(error.to_string()))
+    }
+}
+
+/// Compares a password with a hash.
+#[derive(Message)]
+#[rtype(result = "Result<bool, HashError>")]
+struct Verify {
+    password: String,
+    hash: Option<String>,
+}
+
+impl Handler<Verify> for Hasher {
+    type Result = Result<bool, HashError>;
+
+    fn handle(&mut self, Verify { password, hash }: Verify, _: &mut Self::Context) -> Self::Result {
+        let stored = hash.as_deref().unwrap_or_else(|| password::absent());
+        let same = password::verify(&password, stored).map_err(|error| HashError::Failed(error.to_string()))?;
+        Ok(same && hash.is_some())
+    }
+}

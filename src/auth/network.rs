@@ -1,1 +1,0 @@
-//! Networks that addresses are in.

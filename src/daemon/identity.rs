@@ -1,0 +1,118 @@
+//! Whose credentials count: keys, issuers, and the first administrator.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use arc_swap::ArcSwap;
+
+use super::evidence::DAEMON;
+use super::{DaemonError, system};
+use crate::actors::active::InForce;
+use crate::actors::directory::{Directory, DirectoryError, Lifetimes, NewUser, open_keys};
+use crate::actors::journal::Journal;
+use crate::actors::key_fetcher::Asked;
+use crate::actors::trust::{ForeignIssuer, KeySource, Trust};
+use crate::auth::jwk::Jwks;
+use crate::auth::scope::{Role, Roles};
+use crate::auth::{password, secret};
+use crate::settings::{Auth, Bind, Issuer, KeyPlace, Settings};
+use crate::store::Store;
+
+/// The user that the first start makes.
+const ADMIN: &str = "admin";
+
+/// The file with its password.
+const PASSWORD_FILE: &str = "admin-password";
+
+/// What our own tokens have as `iss`: where clients reach the daemon, as far as the settings say.
+#[must_use]
+pub fn issuer(settings: &Settings) -> String {
+    match (&settings.http.public_url, &settings.http.bind) {
+        (Some(url), _) => url.as_str().trim_end_matches('/').to_owned(),
+        (None, Bind::Tcp(address)) => format!("http://{address}"),
+        (None, Bind::Unix(_)) => "http://localhost".to_owned(),
+    }
+}
+
+/// How long tokens last.
+fn lifetimes(auth: &Auth) -> Lifetimes {
+    let seconds = |time: std::time::Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX / 4);
+    Lifetimes { access: seconds(auth.access_token_ttl), refresh: seconds(auth.refresh_token_ttl) }
+}
+
+/// Opens what the daemon knows of callers; the first start makes a signing key and a user `admin`.
+pub(super) fn open(
+    settings: &Settings,
+    store: &Store,
+    journal: &Journal,
+    in_force: InForce,
+) -> Result<Directory, DaemonError> {
+    let lifetimes = lifetimes(&settings.auth);
+    let record = |event| journal.record(&[event]).map(drop).map_err(DirectoryError::from);
+    let own = open_keys(store, lifetimes.access, DAEMON, record).map_err(refused)?;
+    let foreign = settings.auth.issuers.iter().map(foreign).collect::<Result<Vec<_>, _>>()?;
+    let trust = Trust::new(own, foreign, &issuer(settings), settings.auth.audience.as_str());
+    let directory = Directory::new(store.clone(), journal.clone(), trust, lifetimes, in_force);
+    directory.recall_denied().map_err(refused)?;
+    if !directory.has_users().map_err(refused)? {
+        make_admin(&directory, &settings.data_dir)?;
+    }
+    Ok(directory)
+}
+
+/// An issuer with its keys, where a file has them; those of a URL are fetched when they are needed.
+fn foreign(issuer: &Issuer) -> Result<ForeignIssuer, DaemonError> {
+    let fault = |cause: String| DaemonError::Issuer { issuer: issuer.issuer.to_string(), cause };
+    let (source, keys) = match issuer.keys().ok_or_else(|| fault("its keys have no place".to_owned()))? {
+        KeyPlace::File(path) => {
+            let text = fs::read_to_string(path)
+                .map_err(|error| fault(format!("cannot read `{}`: {error}", path.display())))?;
+            let keys = Jwks::parse(&text).map_err(|error| fault(format!("`{}`: {error}", path.display())))?;
+            (KeySource::File, keys)
+        }
+        KeyPlace::Url(url) => {
+            (KeySource::Url { url: url.as_str().into(), asked: Asked::default() }, Jwks::default())
+        }
+    };
+    Ok(ForeignIssuer {
+        issuer: issuer.issuer.as_str().into(),
+        audience: issuer.audience.as_str().into(),
+        role_claim: issuer.role_claim.as_str().into(),
+        source,
+        keys: ArcSwap::from_pointee(keys),
+    })
+}
+
+/// Makes the first user, whose password is in a file for the daemon's user alone: the file first, so that there is never
+/// a user whose password nobody has.
+fn make_admin(directory: &Directory, data_dir: &Path) -> Result<(), DaemonError> {
+    let path = data_dir.join(PASSWORD_FILE);
+    let password = secret::password();
+    let write = || {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        writeln!(file, "{password}")?;
+        file.sync_all()?;
+        File::open(data_dir)?.sync_all()
+    };
+    write().map_err(system(&format!("write `{}`", path.display())))?;
+    let hash = password::hash(&password)
+        .map_err(|error| refused(DirectoryError::Failed(format!("the password cannot be hashed: {error}"))))?;
+    let new = NewUser { name: ADMIN.to_owned(), password: hash, roles: Roles::of([Role::Admin]) };
+    directory.add_user(new, DAEMON).map_err(refused)?;
+    tracing::info!(file = %path.display(), "the user `admin` was made; its password is in this file");
+    Ok(())
+}
+
+fn refused(error: DirectoryError) -> DaemonError {
+    match error {
+        DirectoryError::Store(error) => error.into(),
+        DirectoryError::Unrecorded(error) => error.into(),
+        other => DaemonError::Identity(Box::new(other)),
+    }
+}

@@ -1,0 +1,99 @@
+//! `/v1/api-keys…`: keys that are sent with each request.
+
+use actix_web::web::{Data, Path, Payload, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::body;
+use super::front::Front;
+use super::gate::Who;
+use super::oauth::fresh;
+use super::page::{After, label, listed, time};
+use super::problem::{FORBIDDEN, Problem};
+use crate::actors::directory::{AddApiKey, ListApiKeys, NewApiKey, RevokeApiKey};
+use crate::domain::Networks;
+use crate::auth::scope::Scopes;
+use crate::store::api_keys::ApiKey;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewBody {
+    name: String,
+    scopes: Vec<String>,
+    expires_at: Option<String>,
+    #[serde(default)]
+    networks: Vec<String>,
+}
+
+/// An API key as it is shown: never the key itself.
+fn shown(key: &ApiKey) -> Value {
+    json!({
+        "id": key.id,
+        "name": key.name,
+        "owner": key.owner,
+        "scopes": key.scopes.split_whitespace().collect::<Vec<_>>(),
+        "networks": key.networks.split(',').map(str::trim).filter(|text| !text.is_empty()).collect::<Vec<_>>(),
+        "expires_at": key.expires_at.map(time),
+        "last_used_at": key.last_used_at.map(time),
+        "revoked_at": key.revoked_at.map(time),
+        "created_at": time(key.created_at),
+    })
+}
+
+/// `GET /v1/api-keys`
+pub async fn list(query: Query<After>, front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let (after, limit) = (query.name()?, query.limit().get());
+    let keys = front.shared.directory.ask(ListApiKeys { after, limit }).await?;
+    Ok(listed(&keys, shown))
+}
+
+/// `POST /v1/api-keys`: a key never permits more than who makes it.
+pub async fn add(
+    request: HttpRequest,
+    payload: Payload,
+    who: Who,
+    front: Data<Front>,
+) -> Result<HttpResponse, Problem> {
+    let body: NewBody = body::json(&request, payload, front.bounds()).await?;
+    let scopes: Scopes =
+        body.scopes.join(" ").parse().map_err(|error| Problem::fault("/scopes", format!("{error}")))?;
+    if scopes.is_empty() {
+        return Err(Problem::fault("/scopes", "must name at least one scope"));
+    }
+    if !who.scopes().contains_all(scopes) {
+        return Err(Problem::new(&FORBIDDEN, "a key cannot permit more than you may"));
+    }
+    let networks = match body.networks.as_slice() {
+        [] => None,
+        networks => Some(
+            networks.join(",").parse::<Networks>().map_err(|error| Problem::fault("/networks", error.to_string()))?,
+        ),
+    };
+    let new = NewApiKey { name: label("/name", body.name)?, scopes, expires_at: expiry(body.expires_at)?, networks };
+    let made = front.shared.directory.ask(AddApiKey { new, caller: who.name().to_owned() }).await?;
+    let mut body = shown(&made.stored);
+    if let Some(members) = body.as_object_mut() {
+        members.insert("key".to_owned(), made.key.into());
+    }
+    Ok(fresh(HttpResponse::Created().json(body)))
+}
+
+/// A time to come (RFC 3339), in Unix seconds.
+fn expiry(given: Option<String>) -> Result<Option<i64>, Problem> {
+    let Some(given) = given else { return Ok(None) };
+    match OffsetDateTime::parse(&given, &Rfc3339) {
+        Ok(at) if at > OffsetDateTime::now_utc() => Ok(Some(at.unix_timestamp())),
+        Ok(_) => Err(Problem::fault("/expires_at", "lies in the past")),
+        Err(_) => Err(Problem::fault("/expires_at", "must be a time like `2030-01-31T12:00:00Z`")),
+    }
+}
+
+/// `DELETE /v1/api-keys/{id}`
+pub async fn revoke(id: Path<String>, who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let revoke = RevokeApiKey { id: id.into_inner(), caller: who.name().to_owned() };
+    front.shared.directory.ask(revoke).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

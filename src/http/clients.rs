@@ -1,0 +1,105 @@
+//! `/v1/clients…`: the services that call by themselves.
+
+use actix_web::web::{Data, Path, Payload, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::body;
+use super::front::Front;
+use super::gate::Who;
+use super::oauth::fresh;
+use super::page::{After, label, listed, time};
+use super::problem::Problem;
+use super::users::roles;
+use crate::actors::directory::{AddClient, ClientMade, ListClients, NewClient, RemoveClient, SetClient};
+use crate::store::clients::Client;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewBody {
+    name: String,
+    roles: Vec<String>,
+    jwks: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeBody {
+    disabled: Option<bool>,
+    roles: Option<Vec<String>>,
+    #[serde(default)]
+    new_secret: bool,
+}
+
+/// A client as it is shown.
+fn shown(client: &Client) -> Value {
+    json!({
+        "client_id": client.id,
+        "name": client.name,
+        "roles": client.roles.split_whitespace().collect::<Vec<_>>(),
+        "authentication": if client.jwks.is_some() { "private_key_jwt" } else { "client_secret" },
+        "disabled": client.disabled_at.is_some(),
+        "created_at": time(client.created_at),
+    })
+}
+
+/// The same with the secret, where there is a new one.
+pub fn made(made: &ClientMade) -> Value {
+    let mut body = shown(&made.client);
+    if let (Some(secret), Some(members)) = (&made.secret, body.as_object_mut()) {
+        members.insert("client_secret".to_owned(), secret.as_str().into());
+    }
+    body
+}
+
+/// `GET /v1/clients`
+pub async fn list(query: Query<After>, front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let (after, limit) = (query.name()?, query.limit().get());
+    let clients = front.shared.directory.ask(ListClients { after, limit }).await?;
+    Ok(listed(&clients, shown))
+}
+
+/// `POST /v1/clients`
+pub async fn add(
+    request: HttpRequest,
+    payload: Payload,
+    who: Who,
+    front: Data<Front>,
+) -> Result<HttpResponse, Problem> {
+    let body: NewBody = body::json(&request, payload, front.bounds()).await?;
+    let new = NewClient {
+        name: label("/name", body.name)?,
+        roles: roles(&body.roles)?,
+        jwks: body.jwks.map(|jwks| jwks.to_string()),
+    };
+    let client = front.shared.directory.ask(AddClient { new, caller: who.name().to_owned() }).await?;
+    Ok(fresh(HttpResponse::Created().json(made(&client))))
+}
+
+/// `PATCH /v1/clients/{id}`: ends the client's tokens.
+pub async fn change(
+    request: HttpRequest,
+    payload: Payload,
+    id: Path<String>,
+    who: Who,
+    front: Data<Front>,
+) -> Result<HttpResponse, Problem> {
+    let body: ChangeBody = body::json(&request, payload, front.bounds()).await?;
+    let set = SetClient {
+        id: id.into_inner(),
+        disabled: body.disabled,
+        roles: body.roles.as_deref().map(roles).transpose()?,
+        new_secret: body.new_secret,
+        caller: who.name().to_owned(),
+    };
+    let client = front.shared.directory.ask(set).await?;
+    Ok(fresh(HttpResponse::Ok().json(made(&client))))
+}
+
+/// `DELETE /v1/clients/{id}`
+pub async fn remove(id: Path<String>, who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let remove = RemoveClient { id: id.into_inner(), caller: who.name().to_owned() };
+    front.shared.directory.ask(remove).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,211 @@
+//! The gate of a route: who is calling, and may they?
+
+use std::future::{Ready, ready};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
+
+use super::front::Front;
+use super::problem::{FORBIDDEN, Problem, UNAUTHENTICATED, UNAVAILABLE};
+use crate::actors::authenticator::{Authenticate, Credential, CredentialError};
+use crate::actors::directory::{RecordEvent, event};
+use crate::auth::caller::Caller;
+use crate::auth::scope::{Scope, Scopes};
+
+/// An API key, in requests.
+pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// The name in records of those who show nothing, where nothing need be shown.
+pub const ANONYMOUS: &str = "anonymous";
+
+/// What a route asks of its callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing; what they show is not even looked at.
+    Open,
+    /// Nothing, but what they show must be good.
+    Anyone,
+    /// To be known.
+    Known,
+    /// To have this scope.
+    Needs(Scope),
+}
+
+/// Lets a request through to its route, or refuses it.
+pub async fn pass(
+    access: Access,
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let caller = match identify(access, &request).await {
+        Ok(caller) => caller,
+        Err(problem) => return Ok(request.error_response(problem)),
+    };
+    if let Some(caller) = caller {
+        request.extensions_mut().insert(caller);
+    }
+    next.call(request).await
+}
+
+async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc<Caller>>, Problem> {
+    let Some(front) = request.app_data::<Data<Front>>() else {
+        return Err(Problem::new(&UNAVAILABLE, "the daemon is starting"));
+    };
+    let Some(credential) = credential(request.headers())? else {
+        return match access {
+            Access::Open | Access::Anyone => Ok(None),
+            Access::Known | Access::Needs(_) => Err(unauthenticated(None, "the route needs a credential")),
+        };
+    };
+    let address = address(request.request());
+    let caller = front.authenticator.send(Authenticate { credential, address }).await;
+    let caller = caller.map_err(CredentialError::from).and_then(|caller| caller);
+    let caller = match caller {
+        Ok(caller) => caller,
+        Err(CredentialError::Unchecked) => {
+            return Err(Problem::new(&UNAVAILABLE, CredentialError::Unchecked.to_string()));
+        }
+        Err(error) => {
+            record(front, ANONYMOUS, "credential_refused", request, &error.to_string());
+            return Err(unauthenticated(Some("invalid_token"), &error.to_string()));
+        }
+    };
+    if let Access::Needs(scope) = access
+        && !caller.scopes.contains(scope)
+    {
+        record(front, &caller.name, "scope_refused", request, scope.as_str());
+        return Err(forbidden(scope));
+    }
+    Ok(Some(caller))
+}
+
+/// Records a refusal, without keeping its answer waiting. So many that they would crowd out decisions are left out,
+/// and the next record says how many.
+fn record(front: &Front, caller: &str, what: &str, request: &ServiceRequest, why: &str) {
+    let Some(left_out) = front.shared.refusals.take() else { return };
+    let path: String = request.path().chars().take(200).collect();
+    let address = address(request.request()).map(|address| address.to_string());
+    let event = event(caller, what)
+        .name("method", request.method().as_str())
+        .name("address", address)
+        .name("left_out", left_out)
+        .detail("path", path)
+        .detail("why", why);
+    let directory = front.shared.directory.clone();
+    actix_web::rt::spawn(async move {
+        if let Err(error) = directory.ask(RecordEvent(event)).await {
+            tracing::error!(%error, "a refusal is not in the audit log");
+        }
+    });
+}
+
+/// What the caller shows: at most one credential, or nobody could say who it is. Other schemes than `Bearer` are for
+/// others.
+fn credential(headers: &HeaderMap) -> Result<Option<Credential>, Problem> {
+    let mut shown = Vec::new();
+    for value in headers.get_all(header::AUTHORIZATION) {
+        let value = value.to_str().map_err(|_| unreadable())?;
+        let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+        if scheme.eq_ignore_ascii_case("bearer") {
+            shown.push(Credential::Token(token.trim_start_matches(' ').to_owned()));
+        }
+    }
+    for value in headers.get_all(API_KEY) {
+        shown.push(Credential::ApiKey(value.to_str().map_err(|_| unreadable())?.to_owned()));
+    }
+    if shown.len() > 1 {
+        return Err(unauthenticated(Some("invalid_request"), "the request shows more than one credential"));
+    }
+    Ok(shown.pop())
+}
+
+fn unreadable() -> Problem {
+    unauthenticated(Some("invalid_request"), "the credential cannot be read")
+}
+
+/// Where the caller is. What a proxy says of it counts only where the proxy is one of `http.trusted_proxies`.
+pub fn address(request: &HttpRequest) -> Option<IpAddr> {
+    let peer = request.peer_addr()?.ip().to_canonical();
+    let front = request.app_data::<Data<Front>>()?;
+    let proxies = &front.shared.settings.http.trusted_proxies;
+    if !proxies.contains(peer) {
+        return Some(peer);
+    }
+    let forwarded = request.headers().get_all("X-Forwarded-For").filter_map(|value| value.to_str().ok());
+    let hops: Vec<&str> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
+    // From the nearest hop outwards: the first that is no proxy of ours is who came to it.
+    let mut client = peer;
+    for hop in hops.iter().rev() {
+        let Ok(address) = hop.parse::<IpAddr>() else { break };
+        client = address.to_canonical();
+        if !proxies.contains(client) {
+            break;
+        }
+    }
+    Some(client)
+}
+
+/// 401 (RFC 6750, section 3).
+fn unauthenticated(error: Option<&str>, detail: &str) -> Problem {
+    let challenge = match error {
+        Some(error) => format!("Bearer realm=\"acgs\", error=\"{error}\", error_description=\"{}\"", quoted(detail)),
+        None => "Bearer realm=\"acgs\"".to_owned(),
+    };
+    with_challenge(Problem::new(&UNAUTHENTICATED, detail), &challenge)
+}
+
+/// 403 (RFC 6750, section 3.1).
+fn forbidden(scope: Scope) -> Problem {
+    let scope = scope.as_str();
+    let challenge = format!("Bearer realm=\"acgs\", error=\"insufficient_scope\", scope=\"{scope}\"");
+    with_challenge(Problem::new(&FORBIDDEN, format!("the route needs the scope `{scope}`")), &challenge)
+}
+
+fn with_challenge(problem: Problem, challenge: &str) -> Problem {
+    let value = HeaderValue::from_str(challenge).unwrap_or_else(|_| HeaderValue::from_static("Bearer"));
+    problem.with_header(header::WWW_AUTHENTICATE, value)
+}
+
+/// As the inside of a quoted string (RFC 6750, section 3: neither quotes nor backslashes).
+fn quoted(text: &str) -> String {
+    text.chars().filter(|letter| (' '..='~').contains(letter) && !matches!(letter, '"' | '\\')).collect()
+}
+
+/// The caller, as a handler gets it; anonymous where the route asks for nothing and nothing was shown.
+#[derive(Debug, Clone)]
+pub struct Who(Option<Arc<Caller>>);
+
+impl Who {
+    /// The name in records.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.as_ref().map_or(ANONYMOUS, |caller| &caller.name)
+    }
+
+    /// What the caller may do.
+    #[must_use]
+    pub fn scopes(&self) -> Scopes {
+        self.0.as_ref().map_or(Scopes::EMPTY, |caller| caller.scopes)
+    }
+
+    /// The caller, where it is known.
+    #[must_use]
+    pub fn caller(&self) -> Option<&Caller> {
+        self.0.as_deref()
+    }
+}
+
+impl FromRequest for Who {
+    type Error = std::convert::Infallible;
+    type Future = Ready<Result<Self, Self::Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self(request.extensions().get::<Arc<Caller>>().cloned())))
+    }
+}

@@ -1,0 +1,201 @@
+//! `/v1/auth/…`: how people log in and out.
+
+use std::time::Duration;
+
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::body;
+use super::front::Front;
+use super::gate::{Who, address};
+use super::oauth::{fresh, granted_json};
+use super::problem::{FORBIDDEN, INVALID_PASSWORD, LOGIN_REFUSED, NOT_FOUND, Problem, TOO_MANY};
+use crate::actors::directory::{
+    Attempt, ChangePassword, DirectoryError, EndAllSessions, EndSession, FindUser, ListSessions, LogIn, Refresh,
+    RefuseLogin,
+};
+use crate::auth::password;
+
+/// The longest password that is looked at, in bytes.
+const MAX_PASSWORD: usize = 1024;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LoginBody {
+    username: String,
+    password: String,
+    code: Option<String>,
+}
+
+/// `POST /v1/auth/login`
+pub async fn login(request: HttpRequest, payload: Payload, front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let body: LoginBody = body::json(&request, payload, front.bounds()).await?;
+    let shared = &front.shared;
+    let from = address(&request);
+    let place = from.map(|address| address.to_string()).unwrap_or_default();
+    if let Some(wait) = shared.lockouts.wait(&body.username, from) {
+        if shared.refusals.take().is_some() {
+            let refused = RefuseLogin { name: body.username, why: "locked", address: place };
+            shared.directory.ask(refused).await?;
+        }
+        return Err(too_many("too many wrong passwords", wait));
+    }
+    let user = shared.directory.ask(FindUser(body.username.clone())).await?;
+    let hash = user.as_ref().map(|user| user.password.clone());
+    let given = if body.password.len() > MAX_PASSWORD { String::new() } else { body.password };
+    let is_right = shared.passwords.verify(given, hash).await?;
+    let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let user_agent: String = user_agent.unwrap_or_default().chars().take(200).collect();
+    let granted = match user.filter(|_| is_right) {
+        Some(user) => {
+            let attempt = Attempt { address: place.clone(), user_agent };
+            shared.directory.ask(LogIn { user, code: body.code, attempt }).await
+        }
+        None => Err(DirectoryError::BadGrant("the name, the password or the code is wrong")),
+    };
+    match granted {
+        Ok(grant) => {
+            shared.lockouts.forget(&body.username, from);
+            Ok(fresh(HttpResponse::Ok().json(granted_json(&grant))))
+        }
+        Err(DirectoryError::BadGrant(why)) => {
+            shared.lockouts.fail(&body.username, from);
+            let refused = RefuseLogin { name: body.username, why: "wrong_credentials", address: place };
+            shared.directory.ask(refused).await?;
+            Err(Problem::new(&LOGIN_REFUSED, why)
+                .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"acgs\"")))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// 429 with when to come again.
+fn too_many(detail: &str, wait: Duration) -> Problem {
+    let seconds = wait.as_secs().max(1);
+    Problem::new(&TOO_MANY, detail).with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RefreshBody {
+    refresh_token: String,
+}
+
+/// `POST /v1/auth/refresh`
+pub async fn refresh(request: HttpRequest, payload: Payload, front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let body: RefreshBody = body::json(&request, payload, front.bounds()).await?;
+    let granted = front.shared.directory.ask(Refresh { token: body.refresh_token, scopes: None }).await;
+    match granted {
+        Ok(grant) => Ok(fresh(HttpResponse::Ok().json(granted_json(&grant)))),
+        Err(DirectoryError::BadGrant(why)) => Err(Problem::new(&LOGIN_REFUSED, why)
+            .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"acgs\""))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The person that calls, and its session.
+fn person(who: &Who) -> Result<(&str, &str), Problem> {
+    let person = who.caller().and_then(|caller| Some((caller.user.as_deref()?, caller.session.as_deref()?)));
+    person.ok_or_else(|| Problem::new(&FORBIDDEN, "only people who logged in have sessions and a password"))
+}
+
+/// `GET /v1/auth/me`
+pub async fn me(who: Who) -> HttpResponse {
+    let caller = who.caller();
+    HttpResponse::Ok().json(json!({
+        "name": who.name(),
+        "scopes": who.scopes().iter().map(|scope| scope.as_str()).collect::<Vec<_>>(),
+        "user": caller.and_then(|caller| caller.user.as_deref()),
+        "client": caller.and_then(|caller| caller.client.as_deref()),
+        "session": caller.and_then(|caller| caller.session.as_deref()),
+    }))
+}
+
+/// `GET /v1/auth/sessions`
+pub async fn sessions(who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let (user, current) = person(&who)?;
+    let sessions = front.shared.directory.ask(ListSessions { user: user.to_owned() }).await?;
+    let items = sessions.iter().map(|session| {
+        json!({
+            "id": session.id,
+            "current": session.id == current,
+            "created_at": super::page::time(session.created_at),
+            "last_used_at": super::page::time(session.last_used_at),
+            "expires_at": super::page::time(session.expires_at),
+            "address": session.address,
+            "user_agent": session.user_agent,
+        })
+    });
+    let items: Vec<_> = items.collect();
+    Ok(HttpResponse::Ok().json(json!({"items": items, "next_cursor": null})))
+}
+
+/// `DELETE /v1/auth/sessions/{id}`: one of one's own.
+pub async fn end_session(who: Who, id: Path<String>, front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let (user, _) = person(&who)?;
+    let sessions = front.shared.directory.ask(ListSessions { user: user.to_owned() }).await?;
+    if !sessions.iter().any(|session| session.id == *id) {
+        return Err(Problem::new(&NOT_FOUND, "you have no such session"));
+    }
+    end(&front, &who, id.into_inner()).await
+}
+
+/// `POST /v1/auth/logout`
+pub async fn logout(who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let (_, session) = person(&who)?;
+    end(&front, &who, session.to_owned()).await
+}
+
+async fn end(front: &Front, who: &Who, session: String) -> Result<HttpResponse, Problem> {
+    front.shared.directory.ask(EndSession { session, caller: who.name().to_owned() }).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// `POST /v1/auth/logout-all`
+pub async fn logout_all(who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let (user, _) = person(&who)?;
+    let all = EndAllSessions { user: user.to_owned(), caller: who.name().to_owned() };
+    let ended = front.shared.directory.ask(all).await?;
+    Ok(HttpResponse::Ok().json(json!({"sessions": ended})))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PasswordBody {
+    old: String,
+    new: String,
+}
+
+/// `POST /v1/auth/password`: ends all sessions.
+pub async fn change_password(
+    request: HttpRequest,
+    payload: Payload,
+    who: Who,
+    front: Data<Front>,
+) -> Result<HttpResponse, Problem> {
+    let body: PasswordBody = body::json(&request, payload, front.bounds()).await?;
+    let (name, _) = person(&who)?;
+    let from = address(&request);
+    if let Some(wait) = front.shared.lockouts.wait(name, from) {
+        return Err(too_many("too many wrong passwords", wait));
+    }
+    let user = front.shared.directory.ask(FindUser(name.to_owned())).await?;
+    let hash = user.map(|user| user.password);
+    if body.old.len() > MAX_PASSWORD || !front.shared.passwords.verify(body.old, hash).await? {
+        front.shared.lockouts.fail(name, from);
+        return Err(Problem::new(&INVALID_PASSWORD, "the old password is wrong"));
+    }
+    let password = hashed(&front, name, body.new).await?;
+    let change = ChangePassword { name: name.to_owned(), password, caller: who.name().to_owned() };
+    front.shared.directory.ask(change).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// The hash of a new password that keeps the rules.
+pub async fn hashed(front: &Front, name: &str, new: String) -> Result<String, Problem> {
+    password::check(&new, name).map_err(|error| Problem::new(&INVALID_PASSWORD, error.to_string()))?;
+    Ok(front.shared.passwords.hash(new).await?)
+}

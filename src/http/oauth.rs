@@ -1,0 +1,238 @@
+//! `/oauth2/…`: tokens for clients and for those who refresh (RFC 6749, 7009, 7662, 8414, 7517).
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::body;
+use super::front::Front;
+use super::gate::Who;
+use super::oauth_client::{ShownClient, shown};
+use super::problem::Problem;
+use crate::actors::authenticator::{Authenticate, Credential};
+use crate::actors::directory::{DirectoryError, Grant, GrantClient, ProveClient, Refresh, RevokeToken};
+use crate::auth::jws::Unverified;
+use crate::auth::scope::Scopes;
+
+/// What `/oauth2/token` is asked. Parameters that are not known are ignored (RFC 6749, section 3.2).
+#[derive(Debug, Deserialize)]
+struct TokenForm {
+    grant_type: Option<String>,
+    scope: Option<String>,
+    refresh_token: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<String>,
+    client_assertion: Option<String>,
+    client_assertion_type: Option<String>,
+}
+
+/// What introspection and revocation are asked.
+#[derive(Debug, Deserialize)]
+struct AboutToken {
+    token: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<String>,
+    client_assertion: Option<String>,
+    client_assertion_type: Option<String>,
+}
+
+/// `POST /oauth2/token`
+pub async fn token(request: HttpRequest, payload: Payload, front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let form: TokenForm = match body::form(&request, payload, front.bounds()).await? {
+        Ok(form) => form,
+        Err(detail) => return Ok(refusal("invalid_request", &detail)),
+    };
+    let scopes = match form.scope.as_deref().map(str::parse::<Scopes>).transpose() {
+        Ok(scopes) => scopes,
+        Err(error) => return Ok(refusal("invalid_scope", &error.to_string())),
+    };
+    let client = shown(
+        request.headers(),
+        form.client_id,
+        form.client_secret,
+        form.client_assertion_type.zip(form.client_assertion),
+        &front.shared.public_url,
+    );
+    let client = match client {
+        Ok(client) => client,
+        Err(detail) => return Ok(refusal("invalid_request", detail)),
+    };
+    let granted = match form.grant_type.as_deref() {
+        Some("client_credentials") => {
+            let Some(ShownClient { id, proof }) = client else { return Ok(unknown_client()) };
+            front.shared.directory.ask(GrantClient { client: id, proof, scopes }).await
+        }
+        Some("refresh_token") => {
+            let Some(token) = form.refresh_token else {
+                return Ok(refusal("invalid_request", "`refresh_token` is missing"));
+            };
+            if client.is_some_and(|client| client.id != OWN_CLIENT) {
+                return Ok(refusal("invalid_grant", "the refresh token was given to another client"));
+            }
+            front.shared.directory.ask(Refresh { token, scopes }).await
+        }
+        Some(_) => {
+            return Ok(refusal("unsupported_grant_type", "the grants are `client_credentials` and `refresh_token`"));
+        }
+        None => return Ok(refusal("invalid_request", "`grant_type` is missing")),
+    };
+    answer(granted, |grant| granted_json(&grant))
+}
+
+/// The client through which people log in.
+const OWN_CLIENT: &str = "acgs";
+
+/// Tokens as they are answered (RFC 6749, section 5.1).
+pub fn granted_json(grant: &Grant) -> Value {
+    let mut body = json!({
+        "access_token": grant.access_token,
+        "token_type": "Bearer",
+        "expires_in": grant.expires_in,
+        "scope": grant.scopes.to_string(),
+    });
+    if let (Some(token), Some(members)) = (&grant.refresh_token, body.as_object_mut()) {
+        members.insert("refresh_token".to_owned(), token.as_str().into());
+    }
+    body
+}
+
+/// `POST /oauth2/introspect` (RFC 7662), for clients, and for whoever has a token of its own.
+pub async fn introspect(
+    request: HttpRequest,
+    payload: Payload,
+    who: Who,
+    front: Data<Front>,
+) -> Result<HttpResponse, Problem> {
+    let form: AboutToken = match body::form(&request, payload, front.bounds()).await? {
+        Ok(form) => form,
+        Err(detail) => return Ok(refusal("invalid_request", &detail)),
+    };
+    let Some(token) = form.token else { return Ok(refusal("invalid_request", "`token` is missing")) };
+    if who.caller().is_none() {
+        let client = shown(
+            request.headers(),
+            form.client_id,
+            form.client_secret,
+            form.client_assertion_type.zip(form.client_assertion),
+            &front.shared.public_url,
+        );
+        let client = match client {
+            Ok(Some(client)) => client,
+            Ok(None) => return Ok(unknown_client()),
+            Err(detail) => return Ok(refusal("invalid_request", detail)),
+        };
+        let proven = front.shared.directory.ask(ProveClient { client: client.id, proof: client.proof }).await;
+        if let Err(error) = proven {
+            return answer::<()>(Err(error), |()| Value::Null);
+        }
+    }
+    let asked = Authenticate { credential: Credential::Token(token.clone()), address: None };
+    let answered = front.authenticator.send(asked).await;
+    let Ok(Ok(caller)) = answered else { return Ok(fresh(HttpResponse::Ok().json(json!({"active": false})))) };
+    let claims = Unverified::parse(&token).and_then(|token| token.claims());
+    let claims = claims.map_err(|error| Problem::fault("/token", error.to_string()))?;
+    let mut body = json!({"active": true, "token_type": "Bearer", "scope": caller.scopes.to_string()});
+    if let Some(members) = body.as_object_mut() {
+        for claim in ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "sid", "constitutional_hash"] {
+            if let Some(value) = claims.get(claim) {
+                members.insert(claim.to_owned(), json!(value));
+            }
+        }
+        if let Some(user) = &caller.user {
+            members.insert("username".to_owned(), user.as_str().into());
+        }
+    }
+    Ok(fresh(HttpResponse::Ok().json(body)))
+}
+
+/// `POST /oauth2/revoke` (RFC 7009)
+pub async fn revoke(request: HttpRequest, payload: Payload, front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let form: AboutToken = match body::form(&request, payload, front.bounds()).await? {
+        Ok(form) => form,
+        Err(detail) => return Ok(refusal("invalid_request", &detail)),
+    };
+    let Some(token) = form.token else { return Ok(refusal("invalid_request", "`token` is missing")) };
+    let client = shown(
+        request.headers(),
+        form.client_id,
+        form.client_secret,
+        form.client_assertion_type.zip(form.client_assertion),
+        &front.shared.public_url,
+    );
+    let client = match client {
+        Ok(Some(client)) => client,
+        Ok(None) => return Ok(unknown_client()),
+        Err(detail) => return Ok(refusal("invalid_request", detail)),
+    };
+    let revoked = front.shared.directory.ask(RevokeToken { token, client: client.id, proof: client.proof }).await;
+    match revoked {
+        Ok(()) => Ok(fresh(HttpResponse::Ok().finish())),
+        Err(error) => answer::<()>(Err(error), |()| Value::Null),
+    }
+}
+
+/// `GET /.well-known/jwks.json`
+pub async fn jwks(front: Data<Front>) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
+        .insert_header((header::CONTENT_TYPE, "application/jwk-set+json"))
+        .body(front.shared.trust.jwks().to_string())
+}
+
+/// `GET /.well-known/oauth-authorization-server` (RFC 8414)
+pub async fn metadata(front: Data<Front>) -> HttpResponse {
+    let url = &front.shared.public_url;
+    let methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
+    let algorithms = ["EdDSA", "ES256", "RS256"];
+    HttpResponse::Ok().json(json!({
+        "issuer": &*front.shared.trust.issuer,
+        "token_endpoint": format!("{url}/oauth2/token"),
+        "introspection_endpoint": format!("{url}/oauth2/introspect"),
+        "revocation_endpoint": format!("{url}/oauth2/revoke"),
+        "jwks_uri": format!("{url}/.well-known/jwks.json"),
+        "grant_types_supported": ["client_credentials", "refresh_token"],
+        "response_types_supported": [],
+        "scopes_supported": Scopes::ALL.iter().map(|scope| scope.as_str()).collect::<Vec<_>>(),
+        "token_endpoint_auth_methods_supported": methods,
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
+        "introspection_endpoint_auth_methods_supported": methods,
+        "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
+        "revocation_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
+    }))
+}
+
+/// The answer of a token route: what was done, or the error as OAuth has it (RFC 6749, section 5.2).
+fn answer<T>(done: Result<T, DirectoryError>, body: impl FnOnce(T) -> Value) -> Result<HttpResponse, Problem> {
+    match done {
+        Ok(done) => Ok(fresh(HttpResponse::Ok().json(body(done)))),
+        Err(DirectoryError::BadClient) => Ok(unknown_client()),
+        Err(DirectoryError::BadGrant(why)) => Ok(refusal("invalid_grant", why)),
+        Err(error @ DirectoryError::BadScope) => Ok(refusal("invalid_scope", &error.to_string())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn unknown_client() -> HttpResponse {
+    let mut response = error(StatusCode::UNAUTHORIZED, "invalid_client", "the client is not known by what it shows");
+    let challenge = HeaderValue::from_static("Basic realm=\"acgs\"");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    response
+}
+
+fn refusal(code: &str, description: &str) -> HttpResponse {
+    error(StatusCode::BAD_REQUEST, code, description)
+}
+
+fn error(status: StatusCode, code: &str, description: &str) -> HttpResponse {
+    fresh(HttpResponse::build(status).json(json!({"error": code, "error_description": description})))
+}
+
+/// Tokens are not for caches (RFC 6749, section 5.1).
+pub fn fresh(mut response: HttpResponse) -> HttpResponse {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

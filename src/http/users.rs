@@ -1,0 +1,117 @@
+//! `/v1/users…`: the people who may log in.
+
+use actix_web::web::{Data, Path, Payload, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::body;
+use super::front::Front;
+use super::gate::Who;
+use super::login::hashed;
+use super::page::{After, listed, time};
+use super::problem::{NOT_FOUND, Problem};
+use crate::actors::directory::{AddUser, ChangePassword, FindUser, ListUsers, NewUser, RemoveUser, SetUser};
+use crate::auth::scope::Roles;
+use crate::store::users::User;
+
+/// The most bytes of a user's name.
+const MAX_NAME: usize = 128;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewBody {
+    name: String,
+    password: String,
+    roles: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeBody {
+    disabled: Option<bool>,
+    roles: Option<Vec<String>>,
+    password: Option<String>,
+}
+
+/// A user as it is shown: never with what it logs in with.
+fn shown(user: &User) -> Value {
+    json!({
+        "name": user.name,
+        "roles": user.roles.split_whitespace().collect::<Vec<_>>(),
+        "disabled": user.disabled_at.is_some(),
+        "second_factor": user.totp_confirmed,
+        "created_at": time(user.created_at),
+        "password_changed_at": time(user.password_changed_at),
+    })
+}
+
+/// Roles as JSON has them.
+pub fn roles(given: &[String]) -> Result<Roles, Problem> {
+    let roles = given.iter().enumerate().map(|(nth, role)| {
+        role.parse().map_err(|error| Problem::fault(&format!("/roles/{nth}"), format!("{error}")))
+    });
+    roles.collect()
+}
+
+/// `GET /v1/users`
+pub async fn list(query: Query<After>, front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let (after, limit) = (query.name()?, query.limit().get());
+    let users = front.shared.directory.ask(ListUsers { after, limit }).await?;
+    Ok(listed(&users, shown))
+}
+
+/// `GET /v1/users/{name}`
+pub async fn show(name: Path<String>, front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let user = front.shared.directory.ask(FindUser(name.clone())).await?;
+    let user = user.ok_or_else(|| Problem::new(&NOT_FOUND, format!("there is no user `{name}`")))?;
+    Ok(HttpResponse::Ok().json(shown(&user)))
+}
+
+/// `POST /v1/users`
+pub async fn add(
+    request: HttpRequest,
+    payload: Payload,
+    who: Who,
+    front: Data<Front>,
+) -> Result<HttpResponse, Problem> {
+    let body: NewBody = body::json(&request, payload, front.bounds()).await?;
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "._-@+".contains(letter);
+    if body.name.is_empty() || body.name.len() > MAX_NAME || !body.name.chars().all(plain) {
+        let detail = format!("must be 1 to {MAX_NAME} letters, digits, and `._-@+`");
+        return Err(Problem::fault("/name", detail));
+    }
+    let roles = roles(&body.roles)?;
+    let password = hashed(&front, &body.name, body.password).await?;
+    let new = NewUser { name: body.name, password, roles };
+    let user = front.shared.directory.ask(AddUser { new, caller: who.name().to_owned() }).await?;
+    Ok(HttpResponse::Created().json(shown(&user)))
+}
+
+/// `PATCH /v1/users/{name}`: ends the user's sessions.
+pub async fn change(
+    request: HttpRequest,
+    payload: Payload,
+    name: Path<String>,
+    who: Who,
+    front: Data<Front>,
+) -> Result<HttpResponse, Problem> {
+    let body: ChangeBody = body::json(&request, payload, front.bounds()).await?;
+    let roles = body.roles.as_deref().map(roles).transpose()?;
+    let (name, caller) = (name.into_inner(), who.name().to_owned());
+    if let Some(password) = body.password {
+        let password = hashed(&front, &name, password).await?;
+        let change = ChangePassword { name: name.clone(), password, caller: caller.clone() };
+        front.shared.directory.ask(change).await?;
+    }
+    let set = SetUser { name, disabled: body.disabled, roles, caller };
+    let user = front.shared.directory.ask(set).await?;
+    Ok(HttpResponse::Ok().json(shown(&user)))
+}
+
+/// `DELETE /v1/users/{name}`
+pub async fn remove(name: Path<String>, who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let remove = RemoveUser { name: name.into_inner(), caller: who.name().to_owned() };
+    front.shared.directory.ask(remove).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
