@@ -205,3 +205,19 @@ fn damage_that_shows_only_when_it_is_read_is_told_with_the_file() {
         assert_eq!(store.remove(&uid("1"), Precondition::Any, || Ok(())).unwrap_err().to_string(), said);
     }
 }
+
+#[test]
+fn a_database_from_before_users_keeps_its_entities() {
+    use diesel_migrations::MigrationHarness as _;
+    let (_folder, path, entities) = closed_database();
+    let second = Duration::from_secs(1);
+    open(&path, second).unwrap().revert_last_migration((ENTITIES.migrations)()).unwrap();
+    inspect(&path, second).unwrap();
+    let store = Store::open(&options(&path)).unwrap();
+    let uids = entities.iter().map(|entity| entity.uid.clone()).collect::<Vec<_>>();
+    let found = store.find_many(&uids).unwrap().into_iter().flatten().map(|stored| stored.entity);
+    assert_eq!(found.collect::<Vec<_>>(), entities);
+    assert_eq!(store.put(&user("new", 1), Precondition::Any, |_| Ok(())).unwrap().version, 41);
+    assert_eq!(store.query(|conn| super::super::signing_keys::all(conn)).unwrap(), []);
+    assert_eq!(migrate(&path, second).unwrap(), 0);
+}
