@@ -65,13 +65,24 @@ fn a_damaged_file_is_refused_by_name_and_left_as_it_is() {
     }
 }
 
+/// Where the pages begin that describe the tables: the first page, and those below it.
+fn description_pages(file: &[u8]) -> Vec<usize> {
+    let number = |at: usize| u32::from_be_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+    let half = |at: usize| usize::from(u16::from_be_bytes([file[at], file[at + 1]]));
+    // An inner page of a table's tree, right after the file's header of 100 bytes.
+    assert_eq!(file[100], 5);
+    let children = (0..half(103)).map(|cell| number(half(112 + 2 * cell))).chain([number(108)]);
+    [0].into_iter().chain(children.map(|page| (page - 1) * 4096)).collect()
+}
+
 #[test]
-fn a_bit_flipped_in_the_first_page_is_refused_or_does_no_harm() {
+fn a_bit_flipped_where_the_tables_are_described_is_refused_or_does_no_harm() {
     let (_folder, path, entities) = closed_database();
     let good = fs::read(&path).unwrap();
     let uids = entities.iter().map(|entity| entity.uid.clone()).collect::<Vec<_>>();
     let mut refused = 0;
-    for at in (0..112).chain((112..4096).step_by(5)) {
+    let described = description_pages(&good).into_iter().flat_map(|page| (page..page + 4096).step_by(5));
+    for at in (0..112).chain(described) {
         let mut bytes = good.clone();
         bytes[at] ^= 1 << (at % 8);
         fs::write(&path, &bytes).unwrap();
