@@ -229,6 +229,6 @@ fn a_database_from_before_users_keeps_its_entities() {
     let found = store.find_many(&uids).unwrap().into_iter().flatten().map(|stored| stored.entity);
     assert_eq!(found.collect::<Vec<_>>(), entities);
     assert_eq!(store.put(&user("new", 1), Precondition::Any, |_| Ok(())).unwrap().version, 41);
-    assert_eq!(store.query(|conn| super::super::signing_keys::all(conn)).unwrap(), []);
+    assert_eq!(store.query(super::super::signing_keys::all).unwrap(), []);
     assert_eq!(migrate(&path, second).unwrap(), 0);
 }
