@@ -1,5 +1,6 @@
 //! The table `refresh_tokens`: each is good once. All of one session are a family, and only its newest is unused.
 
+use diesel::Connection as _;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Binary, Text};

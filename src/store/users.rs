@@ -106,6 +106,7 @@ pub fn remove(conn: &mut Connection, id: &str) -> Result<(), StoreError> {
 
 /// The codes that stand in for a lost second factor, as digests. Each is good once.
 pub mod recovery_codes {
+    use diesel::Connection as _;
     use diesel::prelude::*;
 
     use super::{Connection, StoreError};

@@ -1,7 +1,10 @@
 //! The store over a real SQLite file.
 
+mod callers;
 mod entities;
+mod logins;
 mod opening;
+mod tokens;
 mod writers;
 
 use std::num::NonZeroU32;

@@ -65,13 +65,24 @@ fn a_damaged_file_is_refused_by_name_and_left_as_it_is() {
     }
 }
 
+/// Where the pages begin that describe the tables: the first page, and those below it.
+fn description_pages(file: &[u8]) -> Vec<usize> {
+    let number = |at: usize| u32::from_be_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+    let half = |at: usize| usize::from(u16::from_be_bytes([file[at], file[at + 1]]));
+    // An inner page of a table's tree, right after the file's header of 100 bytes.
+    assert_eq!(file[100], 5);
+    let children = (0..half(103)).map(|cell| number(half(112 + 2 * cell))).chain([number(108)]);
+    [0].into_iter().chain(children.map(|page| (page - 1) * 4096)).collect()
+}
+
 #[test]
-fn a_bit_flipped_in_the_first_page_is_refused_or_does_no_harm() {
+fn a_bit_flipped_where_the_tables_are_described_is_refused_or_does_no_harm() {
     let (_folder, path, entities) = closed_database();
     let good = fs::read(&path).unwrap();
     let uids = entities.iter().map(|entity| entity.uid.clone()).collect::<Vec<_>>();
     let mut refused = 0;
-    for at in (0..112).chain((112..4096).step_by(5)) {
+    let described = description_pages(&good).into_iter().flat_map(|page| (page..page + 4096).step_by(5));
+    for at in (0..112).chain(described) {
         let mut bytes = good.clone();
         bytes[at] ^= 1 << (at % 8);
         fs::write(&path, &bytes).unwrap();
@@ -204,4 +215,20 @@ fn damage_that_shows_only_when_it_is_read_is_told_with_the_file() {
         assert_eq!(store.put(&user("1", 2), Precondition::Any, |_| Ok(())).unwrap_err().to_string(), said);
         assert_eq!(store.remove(&uid("1"), Precondition::Any, || Ok(())).unwrap_err().to_string(), said);
     }
+}
+
+#[test]
+fn a_database_from_before_users_keeps_its_entities() {
+    use diesel_migrations::MigrationHarness as _;
+    let (_folder, path, entities) = closed_database();
+    let second = Duration::from_secs(1);
+    open(&path, second).unwrap().revert_last_migration((ENTITIES.migrations)()).unwrap();
+    inspect(&path, second).unwrap();
+    let store = Store::open(&options(&path)).unwrap();
+    let uids = entities.iter().map(|entity| entity.uid.clone()).collect::<Vec<_>>();
+    let found = store.find_many(&uids).unwrap().into_iter().flatten().map(|stored| stored.entity);
+    assert_eq!(found.collect::<Vec<_>>(), entities);
+    assert_eq!(store.put(&user("new", 1), Precondition::Any, |_| Ok(())).unwrap().version, 41);
+    assert_eq!(store.query(super::super::signing_keys::all).unwrap(), []);
+    assert_eq!(migrate(&path, second).unwrap(), 0);
 }
