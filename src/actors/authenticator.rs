@@ -19,9 +19,9 @@ use super::trust::{Denied, Trust};
 use crate::auth::caller::Caller;
 use crate::auth::claims::{self, Claims, Expected, Typ};
 use crate::auth::jws::Unverified;
-use crate::domain::Networks;
 use crate::auth::scope::{Roles, Scopes};
 use crate::auth::secret::{self, ApiKeyParts};
+use crate::domain::Networks;
 
 /// How far clocks may differ, in seconds.
 const LEEWAY: u32 = 30;

@@ -121,9 +121,12 @@ fn migrate(source: &Source) -> Result<(), DaemonError> {
 fn finish(outcome: Result<(), DaemonError>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ (DaemonError::Settings(_) | DaemonError::Constitution { .. } | DaemonError::Witness { .. } | DaemonError::Issuer { .. })) => {
-            fail(&error, EXIT_CONFIG)
-        }
+        Err(
+            error @ (DaemonError::Settings(_)
+            | DaemonError::Constitution { .. }
+            | DaemonError::Witness { .. }
+            | DaemonError::Issuer { .. }),
+        ) => fail(&error, EXIT_CONFIG),
         Err(DaemonError::Seal { source, folder }) if matches!(*source, SealError::Key(KeyError::Origin { .. })) => {
             fail(&DaemonError::Seal { source, folder }, EXIT_CONFIG)
         }

@@ -72,9 +72,7 @@ fn foreign(issuer: &Issuer) -> Result<ForeignIssuer, DaemonError> {
             let keys = Jwks::parse(&text).map_err(|error| fault(format!("`{}`: {error}", path.display())))?;
             (KeySource::File, keys)
         }
-        KeyPlace::Url(url) => {
-            (KeySource::Url { url: url.as_str().into(), asked: Asked::default() }, Jwks::default())
-        }
+        KeyPlace::Url(url) => (KeySource::Url { url: url.as_str().into(), asked: Asked::default() }, Jwks::default()),
     };
     Ok(ForeignIssuer {
         issuer: issuer.issuer.as_str().into(),

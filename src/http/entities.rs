@@ -49,7 +49,11 @@ pub async fn put(
     let body: Json = body::json(&request, payload, front.bounds()).await?;
     let entity = entity_body::named(&body, &uid)?;
     check(&front.shared.in_force.get().constitution, std::slice::from_ref(&entity), |_| String::new())?;
-    let written = front.shared.database.ask(PutEntity { entity: entity.clone(), precondition, caller: who.name().into() }).await?;
+    let written = front
+        .shared
+        .database
+        .ask(PutEntity { entity: entity.clone(), precondition, caller: who.name().into() })
+        .await?;
     let mut response = if written.created { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(response.insert_header((header::ETAG, etag(written.version))).json(&entity))
 }

@@ -115,7 +115,8 @@ impl Front {
         let cache = RequestCache::new(cache.l1.capacity, cache.default_ttl, shared.versions.clone()).start();
         let validator = Validator::start(shared.in_force.get(), cache, shared.entities.clone());
         shared.registry_addr.do_send(Register(validator.clone().recipient()));
-        let authenticator = Authenticator::start(shared.trust.clone(), shared.directory.clone(), shared.key_fetcher.clone(), CALLERS);
+        let authenticator =
+            Authenticator::start(shared.trust.clone(), shared.directory.clone(), shared.key_fetcher.clone(), CALLERS);
         Self {
             validator,
             authenticator,

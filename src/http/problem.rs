@@ -203,7 +203,9 @@ impl From<StoreError> for Problem {
             }
             StoreError::Twice(_) => Self::fault("", error.to_string()),
             StoreError::Cursor => Self::fault("/cursor", "is not one that this list gave"),
-            StoreError::Late | StoreError::Undone | StoreError::Unrecorded(_) => Self::new(&UNAVAILABLE, error.to_string()),
+            StoreError::Late | StoreError::Undone | StoreError::Unrecorded(_) => {
+                Self::new(&UNAVAILABLE, error.to_string())
+            }
             StoreError::Busy(_) => Self::logged(&UNAVAILABLE, "the database is busy", &error),
             StoreError::Damaged { .. }
             | StoreError::DamagedEntity { .. }

@@ -20,12 +20,12 @@ use futures_util::future::{Either, ready};
 
 use super::door::Visit;
 use super::front::{Front, Shared};
-use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
-use super::gate::Access::{self, Anyone, Known, Needs, Open};
 use super::gate;
+use super::gate::Access::{self, Anyone, Known, Needs, Open};
+use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
 use super::{
-    api_keys, audit, audit_search, authzen, clients, constitution, entities, health, login, oauth, problem_pages, users,
-    validate,
+    api_keys, audit, audit_search, authzen, clients, constitution, entities, health, login, oauth, problem_pages,
+    users, validate,
 };
 use crate::auth::scope::Scope;
 use crate::settings::{Bind, DecisionAccess};
@@ -92,18 +92,20 @@ impl Bound {
                 DecisionAccess::Token => Needs(Scope::Decide),
             };
             let at_door = Rc::new(front.clone());
-            App::new().app_data(Data::new(front)).configure(|config| routes(config, decide)).wrap_fn(move |mut request, next| {
-                // RFC 9110, section 9.3.2: as GET; the body is left out where the answer is written.
-                if request.method() == Method::HEAD {
-                    request.head_mut().method = Method::GET;
-                }
-                let (visit, refused) = Visit::enter(&at_door, &request);
-                let answer = match refused {
-                    Some(problem) => Either::Left(ready(Ok(request.into_response(problem.error_response())))),
-                    None => Either::Right(next.call(request)),
-                };
-                async move { Ok(visit.leave(answer.await?)) }
-            })
+            App::new().app_data(Data::new(front)).configure(|config| routes(config, decide)).wrap_fn(
+                move |mut request, next| {
+                    // RFC 9110, section 9.3.2: as GET; the body is left out where the answer is written.
+                    if request.method() == Method::HEAD {
+                        request.head_mut().method = Method::GET;
+                    }
+                    let (visit, refused) = Visit::enter(&at_door, &request);
+                    let answer = match refused {
+                        Some(problem) => Either::Left(ready(Ok(request.into_response(problem.error_response())))),
+                        None => Either::Right(next.call(request)),
+                    };
+                    async move { Ok(visit.leave(answer.await?)) }
+                },
+            )
         })
         .workers(workers)
         .shutdown_timeout(grace)
@@ -128,11 +130,23 @@ fn routes(config: &mut ServiceConfig, decide: Access) {
         .service(at("/.well-known/authzen-configuration", [(Method::GET, Open, web::get().to(authzen::configuration))]))
         .service(at("/v1/validate", [(Method::POST, decide, web::post().to(validate::validate))]))
         .service(at("/v1/constitution", [(Method::GET, Needs(Scope::Read), web::get().to(constitution::show))]))
-        .service(at("/v1/constitution/policies", [(Method::GET, Needs(Scope::Read), web::get().to(constitution::policies))]))
-        .service(at("/v1/constitution/policies/{id}", [(Method::GET, Needs(Scope::Read), web::get().to(constitution::policy))]))
-        .service(at("/v1/constitution/reload", [(Method::POST, Needs(Scope::ConstitutionWrite), web::post().to(constitution::reload))]))
+        .service(at(
+            "/v1/constitution/policies",
+            [(Method::GET, Needs(Scope::Read), web::get().to(constitution::policies))],
+        ))
+        .service(at(
+            "/v1/constitution/policies/{id}",
+            [(Method::GET, Needs(Scope::Read), web::get().to(constitution::policy))],
+        ))
+        .service(at(
+            "/v1/constitution/reload",
+            [(Method::POST, Needs(Scope::ConstitutionWrite), web::post().to(constitution::reload))],
+        ))
         .service(at("/v1/entities", [(Method::GET, Needs(Scope::EntitiesRead), web::get().to(entities::list))]))
-        .service(at("/v1/entities/batch", [(Method::POST, Needs(Scope::EntitiesWrite), web::post().to(entities::put_batch))]))
+        .service(at(
+            "/v1/entities/batch",
+            [(Method::POST, Needs(Scope::EntitiesWrite), web::post().to(entities::put_batch))],
+        ))
         .service(at(
             "/v1/entities/{type}/{id}",
             [
@@ -143,12 +157,27 @@ fn routes(config: &mut ServiceConfig, decide: Access) {
         ))
         .service(at("/v1/audit", [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::status))]))
         .service(at("/v1/audit/entries", [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit_search::search))]))
-        .service(at("/v1/audit/log/checkpoint", [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::checkpoint))]))
-        .service(at("/v1/audit/log/checkpoint/witnessed", [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::witnessed))]))
-        .service(at("/v1/audit/log/tile/{name:.*}", [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::tile))]))
+        .service(at(
+            "/v1/audit/log/checkpoint",
+            [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::checkpoint))],
+        ))
+        .service(at(
+            "/v1/audit/log/checkpoint/witnessed",
+            [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::witnessed))],
+        ))
+        .service(at(
+            "/v1/audit/log/tile/{name:.*}",
+            [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::tile))],
+        ))
         .service(at("/v1/audit/entries/{index}", [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::entry))]))
-        .service(at("/v1/audit/entries/{index}/proof", [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::proof))]))
-        .service(at("/v1/audit/consistency", [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::consistency))]))
+        .service(at(
+            "/v1/audit/entries/{index}/proof",
+            [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::proof))],
+        ))
+        .service(at(
+            "/v1/audit/consistency",
+            [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::consistency))],
+        ))
         .service(at("/oauth2/token", [(Method::POST, Open, web::post().to(oauth::token))]))
         .service(at("/oauth2/introspect", [(Method::POST, Anyone, web::post().to(oauth::introspect))]))
         .service(at("/oauth2/revoke", [(Method::POST, Open, web::post().to(oauth::revoke))]))
@@ -198,7 +227,10 @@ fn routes(config: &mut ServiceConfig, decide: Access) {
                 (Method::POST, Needs(Scope::AuthWrite), web::post().to(api_keys::add)),
             ],
         ))
-        .service(at("/v1/api-keys/{id}", [(Method::DELETE, Needs(Scope::AuthWrite), web::delete().to(api_keys::revoke))]))
+        .service(at(
+            "/v1/api-keys/{id}",
+            [(Method::DELETE, Needs(Scope::AuthWrite), web::delete().to(api_keys::revoke))],
+        ))
         .service(at("/livez", [(Method::GET, Open, web::get().to(health::livez))]))
         .service(at("/readyz", [(Method::GET, Open, web::get().to(health::readyz))]))
         .service(at("/problems/{slug}", [(Method::GET, Open, web::get().to(problem_pages::show))]))

@@ -48,9 +48,10 @@ fn shown(user: &User) -> Value {
 
 /// Roles as JSON has them.
 pub fn roles(given: &[String]) -> Result<Roles, Problem> {
-    let roles = given.iter().enumerate().map(|(nth, role)| {
-        role.parse().map_err(|error| Problem::fault(&format!("/roles/{nth}"), format!("{error}")))
-    });
+    let roles = given
+        .iter()
+        .enumerate()
+        .map(|(nth, role)| role.parse().map_err(|error| Problem::fault(&format!("/roles/{nth}"), format!("{error}"))));
     roles.collect()
 }
 

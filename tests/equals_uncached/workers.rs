@@ -105,13 +105,13 @@ impl Workers {
         match write {
             Write::Put(entities) => match &**entities {
                 [entity] => {
-                    let put = PutEntity { entity: entity.clone(), precondition: Precondition::Any, caller: "test" };
+                    let put = PutEntity { entity: entity.clone(), precondition: Precondition::Any, caller: "test".into() };
                     self.database.ask(put).await.unwrap();
                 }
-                _ => drop(self.database.ask(PutEntities { entities: entities.clone(), caller: "test" }).await.unwrap()),
+                _ => drop(self.database.ask(PutEntities { entities: entities.clone(), caller: "test".into() }).await.unwrap()),
             },
             Write::Remove(uid) => {
-                let remove = RemoveEntity { uid: uid.clone(), precondition: Precondition::Any, caller: "test" };
+                let remove = RemoveEntity { uid: uid.clone(), precondition: Precondition::Any, caller: "test".into() };
                 match self.database.ask(remove).await {
                     Ok(()) | Err(StoreError::Missing(_)) => {}
                     Err(error) => panic!("{error}"),

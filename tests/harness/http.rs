@@ -9,18 +9,20 @@ use serde_json::Value;
 
 use super::PATIENCE;
 
-/// A request, as callers write it.
+/// A request, as callers write it. Where it needs a credential and has none, it is the administrator's, unless it is to
+/// be anonymous.
 #[derive(Debug, Clone)]
 pub struct Request {
     line: String,
     headers: Vec<(String, String)>,
     body: Option<Vec<u8>>,
+    anonymous: bool,
 }
 
 impl Request {
     /// Any method.
     pub fn new(method: &str, path: &str) -> Self {
-        Self { line: format!("{method} {path} HTTP/1.1"), headers: Vec::new(), body: None }
+        Self { line: format!("{method} {path} HTTP/1.1"), headers: Vec::new(), body: None, anonymous: false }
     }
 
     /// `GET`
@@ -49,6 +51,22 @@ impl Request {
         self
     }
 
+    /// From nobody, or from whoever the headers say.
+    pub fn anonymous(self) -> Self {
+        Self { anonymous: true, ..self }
+    }
+
+    /// With a token.
+    pub fn token(self, token: &str) -> Self {
+        self.header("Authorization", &format!("Bearer {token}")).anonymous()
+    }
+
+    /// Whether the route is one that asks who calls.
+    fn is_managing(&self) -> bool {
+        let path = self.line.split(' ').nth(1).unwrap_or_default().replace("%76", "v").replace("%31", "1");
+        path.starts_with("/v1/") && !path.starts_with("/v1/validate") && !path.starts_with("/v1/auth/")
+    }
+
     /// With a body, as it is.
     pub fn body(self, body: impl Into<Vec<u8>>) -> Self {
         Self { body: Some(body.into()), ..self }
@@ -64,6 +82,9 @@ impl Request {
         let mut text = format!("{}\r\nHost: localhost\r\n", self.line);
         for (name, value) in &self.headers {
             text.extend([name, ": ", value, "\r\n"]);
+        }
+        if !self.anonymous && self.is_managing() {
+            text.extend(["Authorization: Bearer ", super::issuer::admin(), "\r\n"]);
         }
         if let Some(body) = &self.body {
             text.extend(["Content-Length: ", &body.len().to_string(), "\r\n"]);

@@ -19,6 +19,7 @@
 )]
 
 mod http;
+pub mod issuer;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -47,7 +48,8 @@ pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// How to start a daemon: the shipped settings, a data folder of its own, any free port, and what a test changes.
+/// How to start a daemon: the shipped settings, a data folder of its own, any free port, the tests' own issuer of tokens,
+/// and what a test changes.
 ///
 /// It can be started again and again: the data folder lasts as long as the setup or a daemon made from it.
 #[derive(Debug, Clone)]
@@ -62,7 +64,8 @@ impl Setup {
     pub fn new() -> Self {
         let data = Arc::new(tempfile::tempdir().unwrap());
         let setup = Self { settings: repository().join("settings"), data, environment: BTreeMap::new() };
-        setup.set("http.bind", "127.0.0.1:0").set("http.workers", 2)
+        let issuers = issuer::trusted(setup.data.path());
+        setup.set("http.bind", "127.0.0.1:0").set("http.workers", 2).set("auth.issuers", issuers)
     }
 
     /// With another settings folder.

@@ -8,9 +8,9 @@ use smol_str::{SmolStr, format_smolstr};
 use super::{Directory, DirectoryError, event, now};
 use crate::actors::trust::Denied;
 use crate::auth::caller::Caller;
-use crate::domain::Networks;
 use crate::auth::scope::Scopes;
 use crate::auth::secret;
+use crate::domain::Networks;
 use crate::store::api_keys::{self, ApiKey};
 use crate::store::{Part, ended_tokens};
 

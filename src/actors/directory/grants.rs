@@ -1,6 +1,5 @@
 //! Tokens, for those who have proven who they are.
 
-use actix::{Handler, Message};
 use super::clients::{ClientProof, prove};
 use super::{Directory, DirectoryError, GRACE, event, new_id, now};
 use crate::actors::trust::Denied;
@@ -14,6 +13,7 @@ use crate::store::refresh_tokens::{self, RefreshToken, Rotation};
 use crate::store::sessions::{self, Session};
 use crate::store::users::{self, User};
 use crate::store::{Connection, ended_tokens};
+use actix::{Handler, Message};
 
 /// The client through which people log in here.
 pub(super) const OWN_CLIENT: &str = "acgs";
@@ -113,8 +113,7 @@ impl Handler<GrantClient> for Directory {
                 return Err(DirectoryError::BadScope);
             }
             let subject = format!("client:{}", client.id);
-            let wanted =
-                Wanted { subject: &subject, client: &client.id, session: &client.session, roles, scopes };
+            let wanted = Wanted { subject: &subject, client: &client.id, session: &client.session, roles, scopes };
             let (access_token, token_id) = self.issue(&wanted, now)?;
             let event = event(&subject, "granted").name("token", token_id).name("scopes", scopes.to_string());
             let expires_in = self.lifetimes.access;

@@ -17,7 +17,9 @@ use actix::{Actor, Addr, MailboxError, Message, SyncArbiter, SyncContext};
 use smol_str::SmolStr;
 use time::OffsetDateTime;
 
-pub use api_keys::{AddApiKey, ApiKeyMade, FindApiKey, FoundApiKey, ListApiKeys, NewApiKey, RevokeApiKey, TouchApiKeys};
+pub use api_keys::{
+    AddApiKey, ApiKeyMade, FindApiKey, FoundApiKey, ListApiKeys, NewApiKey, RevokeApiKey, TouchApiKeys,
+};
 pub use clients::{AddClient, ClientMade, ClientProof, ListClients, NewClient, ProveClient, RemoveClient, SetClient};
 pub use grants::{Grant, GrantClient, Refresh, RevokeToken};
 pub use people::{
@@ -26,9 +28,9 @@ pub use people::{
 pub use sessions::{EndAllSessions, EndSession, ListSessions};
 pub use signing::{RotateSigningKey, open_keys};
 
+use super::active::InForce;
 use super::audit_queue::AuditError;
 use super::journal::Journal;
-use super::active::InForce;
 use super::trust::Trust;
 use crate::ledger::{Event, EventKind};
 use crate::store::{Connection, Store, StoreError, ended_tokens, users};

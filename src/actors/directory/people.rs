@@ -126,10 +126,7 @@ impl Handler<RefuseLogin> for Directory {
     fn handle(&mut self, ask: RefuseLogin, _: &mut Self::Context) -> Self::Result {
         let name: String = ask.name.chars().take(100).collect();
         self.record(
-            event("anonymous", "login_refused")
-                .name("user", name)
-                .name("why", ask.why)
-                .name("address", ask.address),
+            event("anonymous", "login_refused").name("user", name).name("why", ask.why).name("address", ask.address),
         )
     }
 }
@@ -252,8 +249,8 @@ impl Directory {
     ) -> Result<User, DirectoryError> {
         let now = now();
         let (user, ended) = self.change(|conn| {
-            let mut user = users::find_by_name(conn, name)?
-                .ok_or_else(|| DirectoryError::Missing(format!("user `{name}`")))?;
+            let mut user =
+                users::find_by_name(conn, name)?.ok_or_else(|| DirectoryError::Missing(format!("user `{name}`")))?;
             change(&mut user, now);
             user.version = users::update(conn, &user)?;
             let ended = sessions::end_all(conn, &user.id, reason, now)?;
