@@ -1,9 +1,13 @@
 //! The command line: arguments in, exit code out.
 
+mod admin;
+mod api_key;
 mod audit;
 mod check;
+mod client;
 mod constitution;
 mod key;
+mod user;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -71,6 +75,16 @@ enum Command {
     Audit(audit::Command),
     /// Rotate keys.
     Key(key::Command),
+    /// Manage the people who may log in.
+    User(user::Command),
+    /// Manage the services that call by themselves.
+    Client(client::Command),
+    /// Manage keys that are sent with each request.
+    ApiKey(api_key::Command),
+    /// Have the running daemon read its constitution again; fails where that is refused.
+    Reload,
+    /// Say how the running daemon is.
+    Status,
 }
 
 /// Runs the command line of this process.
@@ -89,6 +103,11 @@ pub fn run() -> ExitCode {
         Command::Constitution(command) => constitution::run(&command, &source),
         Command::Audit(command) => audit::run(&command, &source),
         Command::Key(command) => key::run(&command, &source),
+        Command::User(command) => user::run(&command, &source),
+        Command::Client(command) => client::run(&command, &source),
+        Command::ApiKey(command) => api_key::run(&command, &source),
+        Command::Reload => admin::reload(&source),
+        Command::Status => admin::status(&source),
     }
 }
 

@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::Actor;
+use actix_web::dev::ServerHandle;
+use actix_web::rt::task::JoinHandle;
 use sd_notify::NotifyState;
 
 use crate::actors::Mailbox;
@@ -151,6 +153,12 @@ pub fn constitutions_folder(data_dir: &Path) -> PathBuf {
     data_dir.join("constitutions")
 }
 
+/// The socket of this host's administrator.
+#[must_use]
+pub fn admin_socket(data_dir: &Path) -> PathBuf {
+    data_dir.join("admin.sock")
+}
+
 /// The options of the store that the settings ask for.
 #[must_use]
 pub fn store_options(settings: &Settings) -> StoreOptions {
@@ -190,6 +198,26 @@ pub fn run(source: &Source) -> Result<(), DaemonError> {
     system.block_on(parts.serve(source, &level))
 }
 
+/// Runs the daemon's parts for one thing that an administrator wants, where no daemon runs: it listens on the admin
+/// socket only, which `job` is given.
+pub fn for_a_moment<T: Send + 'static>(
+    source: &Source,
+    job: impl FnOnce(&Path) -> T + Send + 'static,
+) -> Result<T, DaemonError> {
+    let settings = source.load()?.settings;
+    let path = admin_socket(&settings.data_dir);
+    let parts = Parts::open(settings)?;
+    let runtime = actix_web::rt::System::new();
+    runtime.block_on(async move {
+        let admin = http::bind_admin(&path).map_err(system(&format!("listen on `{}`", path.display())))?;
+        let url = "http://localhost".to_owned();
+        let running = parts.start(http::Listeners { public: None, admin: Some(admin) }, &url)?;
+        let done = tokio::task::spawn_blocking(move || job(&path)).await;
+        running.stop().await;
+        done.map_err(|error| system("ask the daemon's parts")(io::Error::other(error)))
+    })
+}
+
 /// Everything that is opened before anything is served.
 struct Parts {
     settings: Arc<Settings>,
@@ -223,15 +251,10 @@ impl Parts {
         Ok(Self { settings: Arc::new(settings), evidence, lock, store, active })
     }
 
-    async fn serve(self, source: &Source, level: &LevelSwitch) -> Result<(), DaemonError> {
-        // INVARIANT: the database is this process's own until it ends.
-        let Self { settings, evidence, lock: _lock, store, active } = self;
-        let mut signals = Signals::new().map_err(system("listen to signals"))?;
-        let listener =
-            http::bind(&settings.http.bind).map_err(system(&format!("listen on `{}`", settings.http.bind)))?;
-        let own_url = listener.url().map_err(system("learn the address listened on"))?;
-        let public_url = settings.http.public_url.as_ref().map_or(own_url.clone(), |url| url.as_str().to_owned());
-
+    /// Starts the actors, and serves.
+    fn start(self, listeners: http::Listeners, own_url: &str) -> Result<Running, DaemonError> {
+        let Self { settings, evidence, lock, store, active } = self;
+        let public_url = settings.http.public_url.as_ref().map_or(own_url, |url| url.as_str());
         let deadline = settings.http.request_timeout;
         let recorder = evidence.recorder(settings.audit.request);
         let database = Database::start(store.clone(), recorder, database_threads(&settings));
@@ -244,7 +267,6 @@ impl Parts {
             store.versions().clone(),
             store.types().clone(),
         );
-        let hash = active.constitution.hash();
         let books = Books { kept: constitutions_folder(&settings.data_dir), journal: evidence.journal() };
         let journal = evidence.journal();
         let registry = Registry::new(settings.constitution.clone(), active, books);
@@ -282,9 +304,25 @@ impl Parts {
             in_flight: Arc::new(AtomicUsize::new(0)),
             draining: Arc::clone(&draining),
         };
-        let server = listener.serve(shared).map_err(system("start the server"))?;
+        let server = listeners.serve(shared).map_err(system("start the server"))?;
         let handle = server.handle();
-        let mut running = actix_web::rt::spawn(server);
+        let server = actix_web::rt::spawn(server);
+        Ok(Running { settings, evidence, store, registry: registry_mailbox, draining, handle, server, _lock: lock })
+    }
+
+    async fn serve(self, source: &Source, level: &LevelSwitch) -> Result<(), DaemonError> {
+        let settings = Arc::clone(&self.settings);
+        let mut signals = Signals::new().map_err(system("listen to signals"))?;
+        let listener =
+            http::bind(&settings.http.bind).map_err(system(&format!("listen on `{}`", settings.http.bind)))?;
+        let own_url = listener.url().map_err(system("learn the address listened on"))?;
+        let admin = admin_socket(&settings.data_dir);
+        let admin = http::bind_admin(&admin).inspect_err(|error| {
+            tracing::warn!(%error, socket = %admin.display(), "administration on the host is not possible");
+        });
+        let hash = self.active.constitution.hash();
+        let listeners = http::Listeners { public: Some(listener), admin: admin.ok() };
+        let mut running = self.start(listeners, &own_url)?;
         tracing::info!(url = own_url, %hash, "ready");
         let place = match &settings.http.bind {
             Bind::Tcp(_) => own_url,
@@ -293,28 +331,56 @@ impl Parts {
         notify(&[NotifyState::Ready, NotifyState::Status(&format!("listening on {place}"))]);
         loop {
             tokio::select! {
-                ended = &mut running => {
-                    evidence.stop();
+                ended = &mut running.server => {
+                    running.evidence.stop();
                     let cause = ended.map_err(io::Error::other).flatten().err();
                     let source = cause.unwrap_or_else(|| io::Error::other("it ended by itself"));
                     return Err(DaemonError::System { action: "go on serving".to_owned(), source });
                 }
                 asked = signals.next() => match asked {
-                    Asked::Reload => reload(source, &settings, &registry_mailbox, &journal, level).await,
+                    Asked::Reload => {
+                        let journal = running.evidence.journal();
+                        reload(source, &settings, &running.registry, &journal, level).await;
+                    }
                     Asked::Stop => break,
                 },
             }
         }
         tracing::info!("stopping: requests in progress are finished");
-        draining.store(true, Ordering::Relaxed);
         notify(&[NotifyState::Stopping]);
-        handle.stop(true).await;
-        evidence.stop();
-        if let Err(error) = store.checkpoint() {
-            tracing::warn!(%error, "the database's log stays beside it");
-        }
+        running.stop().await;
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// A daemon that serves.
+struct Running {
+    settings: Arc<Settings>,
+    evidence: Evidence,
+    store: Store,
+    registry: Mailbox<Registry>,
+    draining: Arc<AtomicBool>,
+    handle: ServerHandle,
+    server: JoinHandle<io::Result<()>>,
+    /// INVARIANT: the database is this process's own until it ends.
+    _lock: Lock,
+}
+
+impl Running {
+    /// Finishes what was begun, and ends everything, the log last.
+    async fn stop(self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.handle.stop(true).await;
+        self.evidence.stop();
+        if let Err(error) = self.store.checkpoint() {
+            tracing::warn!(%error, "the database's log stays beside it");
+        }
+        if let Err(error) = fs::remove_file(admin_socket(&self.settings.data_dir))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "the admin socket stays behind");
+        }
     }
 }
 

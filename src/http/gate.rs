@@ -12,6 +12,7 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
 use super::front::Front;
+use super::local_admin::LocalAdmin;
 use super::problem::{FORBIDDEN, Problem, UNAUTHENTICATED, UNAVAILABLE};
 use crate::actors::authenticator::{Authenticate, Credential, CredentialError};
 use crate::actors::directory::{RecordEvent, event};
@@ -58,6 +59,9 @@ async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc
         return Err(Problem::new(&UNAVAILABLE, "the daemon is starting"));
     };
     let Some(credential) = credential(request.headers())? else {
+        if let Some(admin) = request.request().conn_data::<LocalAdmin>() {
+            return Ok(Some(admin.caller()));
+        }
         return match access {
             Access::Open | Access::Anyone => Ok(None),
             Access::Known | Access::Needs(_) => Err(unauthenticated(None, "the route needs a credential")),

@@ -105,10 +105,13 @@ impl Workers {
         match write {
             Write::Put(entities) => match &**entities {
                 [entity] => {
-                    let put = PutEntity { entity: entity.clone(), precondition: Precondition::Any, caller: "test".into() };
+                    let put =
+                        PutEntity { entity: entity.clone(), precondition: Precondition::Any, caller: "test".into() };
                     self.database.ask(put).await.unwrap();
                 }
-                _ => drop(self.database.ask(PutEntities { entities: entities.clone(), caller: "test".into() }).await.unwrap()),
+                _ => drop(
+                    self.database.ask(PutEntities { entities: entities.clone(), caller: "test".into() }).await.unwrap(),
+                ),
             },
             Write::Remove(uid) => {
                 let remove = RemoveEntity { uid: uid.clone(), precondition: Precondition::Any, caller: "test".into() };

@@ -18,9 +18,14 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const MAX_ANSWER: u64 = 17 << 20;
 
 /// Fetches every record and every tile, and holds the tree that they make against the newest checkpoint and the kept ones.
-pub(super) fn verify(url: &str, kept: &[Note], keys: &[VerifierKey]) -> ExitCode {
+pub(super) fn verify(
+    url: &str,
+    credential: Option<(&'static str, String)>,
+    kept: &[Note],
+    keys: &[VerifierKey],
+) -> ExitCode {
     let agent = Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false).build().into();
-    let log = Log { agent, url: url.to_owned() };
+    let log = Log { agent, url: url.to_owned(), credential };
     match log.verify(kept, keys) {
         Ok(checkpoint) => {
             let (size, root) = (checkpoint.size, checkpoint.root);
@@ -40,6 +45,7 @@ pub(super) fn verify(url: &str, kept: &[Note], keys: &[VerifierKey]) -> ExitCode
 struct Log {
     agent: Agent,
     url: String,
+    credential: Option<(&'static str, String)>,
 }
 
 impl Log {
@@ -83,7 +89,11 @@ impl Log {
             name: url.clone(),
             source: io::Error::other(error),
         };
-        let mut answer = self.agent.get(&url).call().map_err(failed)?;
+        let mut request = self.agent.get(&url);
+        if let Some((name, value)) = &self.credential {
+            request = request.header(*name, value);
+        }
+        let mut answer = request.call().map_err(failed)?;
         let body = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec().map_err(failed)?;
         match answer.status().as_u16() {
             200 => Ok(Some(body)),

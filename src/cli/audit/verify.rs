@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::super::{EXIT_IO, fail, print_fault, print_line};
 use super::{Data, remote};
+use crate::auth::secret::API_KEY;
 use crate::daemon::Source;
 use crate::ledger::{self, EvidenceError, Note, VerifierKey};
 
@@ -25,16 +26,31 @@ pub struct Arguments {
     /// Verify the log of a running daemon at this URL, from any machine.
     #[arg(long, value_name = "URL", requires = "vkey", conflicts_with = "data")]
     url: Option<String>,
+    /// A file with the token or the API key to show there; it needs the scope `audit:read`.
+    #[arg(long, value_name = "FILE", requires = "url")]
+    credential_file: Option<PathBuf>,
 }
 
 impl Arguments {
     pub(super) fn run(&self, source: &Source) -> Result<ExitCode, ExitCode> {
         let kept = self.from.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
         if let Some(url) = &self.url {
-            return Ok(remote::verify(url.trim_end_matches('/'), &kept, &self.vkey));
+            let credential = self.credential_file.as_deref().map(credential).transpose()?;
+            return Ok(remote::verify(url.trim_end_matches('/'), credential, &kept, &self.vkey));
         }
         Ok(local(&self.data.log(source)?, &kept, &self.vkey))
     }
+}
+
+/// The header with a credential.
+fn credential(file: &Path) -> Result<(&'static str, String), ExitCode> {
+    let text = fs::read_to_string(file);
+    let text = text.map_err(|error| fail(&format!("cannot read `{}`: {error}", file.display()), EXIT_IO))?;
+    let text = text.trim();
+    Ok(match text.starts_with(API_KEY) {
+        true => ("X-API-Key", text.to_owned()),
+        false => ("Authorization", format!("Bearer {text}")),
+    })
 }
 
 fn read(file: &Path) -> Result<Note, ExitCode> {

@@ -1,25 +1,12 @@
-//! The route table, and the listener in front of it.
+//! The route table.
 
-use std::fs;
-use std::io;
-use std::net::TcpListener;
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::rc::Rc;
-use std::thread::available_parallelism;
-use std::time::Duration;
-
-use actix_web::dev::{Server, Service};
 use actix_web::error::QueryPayloadError;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, Data, PathConfig, QueryConfig, ServiceConfig};
-use actix_web::{App, HttpServer, Resource, ResponseError, Route};
-use futures_util::future::{Either, ready};
+use actix_web::web::{self, PathConfig, QueryConfig, ServiceConfig};
+use actix_web::{Resource, Route};
 
-use super::door::Visit;
-use super::front::{Front, Shared};
 use super::gate;
 use super::gate::Access::{self, Anyone, Known, Needs, Open};
 use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
@@ -28,100 +15,14 @@ use super::{
     users, validate,
 };
 use crate::auth::scope::Scope;
-use crate::settings::{Bind, DecisionAccess};
+use crate::settings::DecisionAccess;
 
-/// How long a connection may take to send the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long an idle connection is kept.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-
-/// How many connections wait to be accepted.
-const BACKLOG: u32 = 4096;
-
-/// A listener that has its address, before anything is served.
-#[derive(Debug)]
-pub enum Bound {
-    /// A TCP port.
-    Tcp(TcpListener),
-    /// A Unix socket.
-    Unix(UnixListener),
-}
-
-/// Takes the address that the settings name.
-pub fn bind(bind: &Bind) -> io::Result<Bound> {
-    match bind {
-        Bind::Tcp(address) => {
-            let socket = socket2::Socket::new(socket2::Domain::for_address(*address), socket2::Type::STREAM, None)?;
-            socket.set_reuse_address(true)?;
-            socket.bind(&(*address).into())?;
-            socket.listen(BACKLOG.cast_signed())?;
-            Ok(Bound::Tcp(socket.into()))
-        }
-        Bind::Unix(path) => {
-            if UnixStream::connect(path).is_ok() {
-                return Err(io::ErrorKind::AddrInUse.into());
-            }
-            // A socket left over by a process that is gone. Whatever else is there is not ours to remove.
-            if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
-                fs::remove_file(path)?;
-            }
-            UnixListener::bind(path).map(Bound::Unix)
-        }
-    }
-}
-
-impl Bound {
-    /// The URL that reaches this listener from the same host.
-    pub fn url(&self) -> io::Result<String> {
-        match self {
-            Self::Tcp(listener) => Ok(format!("http://{}", listener.local_addr()?)),
-            Self::Unix(_) => Ok("http://localhost".to_owned()),
-        }
-    }
-
-    /// Starts serving.
-    pub fn serve(self, shared: Shared) -> io::Result<Server> {
-        let http = &shared.settings.http;
-        let workers = http.workers.or_else(|| available_parallelism().ok()).map_or(1, std::num::NonZeroUsize::get);
-        let grace = http.shutdown_timeout.as_secs();
-        let server = HttpServer::new(move || {
-            let front = Front::here(&shared);
-            let decide = match shared.settings.auth.decisions {
-                DecisionAccess::Open => Anyone,
-                DecisionAccess::Token => Needs(Scope::Decide),
-            };
-            let at_door = Rc::new(front.clone());
-            App::new().app_data(Data::new(front)).configure(|config| routes(config, decide)).wrap_fn(
-                move |mut request, next| {
-                    // RFC 9110, section 9.3.2: as GET; the body is left out where the answer is written.
-                    if request.method() == Method::HEAD {
-                        request.head_mut().method = Method::GET;
-                    }
-                    let (visit, refused) = Visit::enter(&at_door, &request);
-                    let answer = match refused {
-                        Some(problem) => Either::Left(ready(Ok(request.into_response(problem.error_response())))),
-                        None => Either::Right(next.call(request)),
-                    };
-                    async move { Ok(visit.leave(answer.await?)) }
-                },
-            )
-        })
-        .workers(workers)
-        .shutdown_timeout(grace)
-        .disable_signals()
-        .client_request_timeout(HEAD_TIMEOUT)
-        .keep_alive(KEEP_ALIVE);
-        let server = match self {
-            Self::Tcp(listener) => server.listen(listener)?,
-            Self::Unix(listener) => server.listen_uds(listener)?,
-        };
-        Ok(server.run())
-    }
-}
-
-/// Every route there is, with what it asks of its callers. `decide` is what those routes ask where decisions are made.
-fn routes(config: &mut ServiceConfig, decide: Access) {
+/// Every route there is, with what it asks of its callers.
+pub(super) fn routes(config: &mut ServiceConfig, decisions: DecisionAccess) {
+    let decide = match decisions {
+        DecisionAccess::Open => Anyone,
+        DecisionAccess::Token => Needs(Scope::Decide),
+    };
     config
         .app_data(PathConfig::default().error_handler(|error, _| Problem::fault("", error.to_string()).into()))
         .app_data(QueryConfig::default().error_handler(|error, _| malformed_query(&error).into()))

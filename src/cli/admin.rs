@@ -1,0 +1,180 @@
+//! The way to the daemon for this host's administrator: its admin socket, or, where none runs, its parts for a moment.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{fail, finish, print_line};
+use crate::daemon::{self, DaemonError, Source};
+
+/// How long the daemon may take.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What is asked of the daemon.
+#[derive(Debug, Clone)]
+pub(super) struct Ask {
+    method: &'static str,
+    path: String,
+    body: Option<Value>,
+}
+
+/// What the daemon answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The HTTP status.
+    pub(super) status: u16,
+    /// The whole head.
+    head: String,
+    /// The body.
+    pub(super) body: String,
+}
+
+impl Ask {
+    pub(super) fn get(path: impl Into<String>) -> Self {
+        Self { method: "GET", path: path.into(), body: None }
+    }
+
+    pub(super) fn post(path: impl Into<String>, body: Value) -> Self {
+        Self { method: "POST", path: path.into(), body: Some(body) }
+    }
+
+    pub(super) fn patch(path: impl Into<String>, body: Value) -> Self {
+        Self { method: "PATCH", path: path.into(), body: Some(body) }
+    }
+
+    pub(super) fn delete(path: impl Into<String>) -> Self {
+        Self { method: "DELETE", path: path.into(), body: None }
+    }
+
+    /// Asks the daemon of these settings, and shows its answer; exits with 0, or 1 where it refuses.
+    pub(super) fn run(self, source: &Source, show: impl FnOnce(&Value) + Send + 'static) -> ExitCode {
+        let settings = match source.load() {
+            Ok(loaded) => loaded.settings,
+            Err(faults) => return finish(Err(DaemonError::Settings(faults))),
+        };
+        let socket = daemon::admin_socket(&settings.data_dir);
+        match UnixStream::connect(&socket) {
+            Ok(_) => self.ask_and_show(&socket, show),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                let done = daemon::for_a_moment(source, move |socket| self.ask_and_show(socket, show));
+                done.unwrap_or_else(|error| finish(Err(error)))
+            }
+            Err(error) => fail(&format!("cannot reach the daemon at `{}`: {error}", socket.display()), 1),
+        }
+    }
+
+    fn ask_and_show(&self, socket: &Path, show: impl FnOnce(&Value)) -> ExitCode {
+        match self.ask(socket) {
+            Ok(answer) if answer.status < 300 => {
+                show(&serde_json::from_str(&answer.body).unwrap_or(Value::Null));
+                ExitCode::SUCCESS
+            }
+            Ok(answer) => fail(&answer.refusal(), 1),
+            Err(error) => fail(&format!("the daemon does not answer at `{}`: {error}", socket.display()), 1),
+        }
+    }
+
+    /// Asks, with the constitution in force named: it may be demanded.
+    pub(super) fn ask(&self, socket: &Path) -> io::Result<Answer> {
+        let alive = send(socket, "GET", "/livez", "", None)?;
+        let hash = alive.header("x-constitutional-hash").unwrap_or_default();
+        let named = format!("X-Constitutional-Hash: {hash}\r\n");
+        send(socket, self.method, &self.path, &named, self.body.as_ref())
+    }
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+
+    /// Why the daemon refused, for an administrator.
+    fn refusal(&self) -> String {
+        let problem: Value = serde_json::from_str(&self.body).unwrap_or(Value::Null);
+        match problem.get("detail").and_then(Value::as_str) {
+            Some(detail) => detail.to_owned(),
+            None => format!("the daemon answers with status {}", self.status),
+        }
+    }
+}
+
+/// One request on a connection of its own, which ends with the answer.
+fn send(socket: &Path, method: &str, path: &str, headers: &str, body: Option<&Value>) -> io::Result<Answer> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}{kind}Content-Length: {length}\r\n\r\n{body}"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let malformed = || io::Error::other("what it answers is no HTTP");
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(malformed)?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(malformed)?;
+    Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
+}
+
+/// As one part of a path, whatever it has in it.
+pub(super) fn segment(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let part = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    name.bytes().map(part).collect()
+}
+
+/// Shows a JSON object on one line.
+pub(super) fn print_json(value: &Value) {
+    print_line(&value.to_string());
+}
+
+/// Shows the members of each item of a list as columns.
+pub(super) fn print_list(list: &Value, columns: &[&str]) {
+    for item in list.get("items").and_then(Value::as_array).into_iter().flatten() {
+        let cells = columns.iter().map(|column| match item.get(*column) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Array(texts)) => texts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
+            Some(Value::Null) | None => "-".to_owned(),
+            Some(other) => other.to_string(),
+        });
+        print_line(&cells.collect::<Vec<_>>().join("\t"));
+    }
+}
+
+/// Has the running daemon read its constitution again; exits with 0, or 1 where it refuses or none runs.
+pub(super) fn reload(source: &Source) -> ExitCode {
+    running(source, &Ask { method: "POST", path: "/v1/constitution/reload".to_owned(), body: None }, |answer| {
+        let told: Value = serde_json::from_str(&answer.body).unwrap_or(Value::Null);
+        let digest = told.pointer("/new/digest").and_then(Value::as_str).unwrap_or_default();
+        print_line(&format!("in force: {digest}"));
+    })
+}
+
+/// Says how the running daemon is; exits with 0 where it is ready, else with 1.
+pub(super) fn status(source: &Source) -> ExitCode {
+    running(source, &Ask::get("/readyz?verbose"), |answer| print_line(answer.body.trim_end()))
+}
+
+/// Asks a daemon that runs.
+fn running(source: &Source, ask: &Ask, show: impl FnOnce(&Answer)) -> ExitCode {
+    let settings = match source.load() {
+        Ok(loaded) => loaded.settings,
+        Err(faults) => return finish(Err(DaemonError::Settings(faults))),
+    };
+    let socket = daemon::admin_socket(&settings.data_dir);
+    match ask.ask(&socket) {
+        Ok(answer) if answer.status < 300 => {
+            show(&answer);
+            ExitCode::SUCCESS
+        }
+        Ok(answer) => fail(&answer.refusal(), 1),
+        Err(error) => fail(&format!("no daemon answers at `{}`: {error}", socket.display()), 1),
+    }
+}

@@ -1,0 +1,75 @@
+//! `acgs api-key …`: keys that are sent with each request.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::admin::{Ask, print_json, print_list, segment};
+use super::print_line;
+use crate::daemon::Source;
+
+/// What to do with API keys.
+#[derive(Debug, Args)]
+pub struct Command {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Make a key, and print it. It is not shown again.
+    Add {
+        /// What people call it.
+        name: String,
+        /// What it permits: decide, read, entities:read, entities:write, constitution:write, audit:read, auth:write, ops.
+        /// May be given several times.
+        #[arg(long = "scope", required = true)]
+        scopes: Vec<String>,
+        /// A network it may be used from, such as 10.0.0.0/8. May be given several times.
+        #[arg(long = "network")]
+        networks: Vec<String>,
+        /// When it is no longer good, such as 2030-01-31T12:00:00Z.
+        #[arg(long)]
+        expires_at: Option<String>,
+        /// Answer with one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the keys.
+    List {
+        /// Answer with one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Withdraw a key.
+    Revoke {
+        /// The key's id.
+        id: String,
+    },
+}
+
+/// Exits with 0, or 1 where the daemon refuses.
+pub fn run(command: &Command, source: &Source) -> ExitCode {
+    match &command.action {
+        Action::Add { name, scopes, networks, expires_at, json } => {
+            let body = json!({"name": name, "scopes": scopes, "networks": networks, "expires_at": expires_at});
+            let json = *json;
+            Ask::post("/v1/api-keys", body).run(source, move |key| match key.get("key").and_then(Value::as_str) {
+                Some(text) if !json => print_line(text),
+                _ => print_json(key),
+            })
+        }
+        Action::List { json } => {
+            let json = *json;
+            Ask::get("/v1/api-keys?limit=1000").run(source, move |keys| {
+                if json {
+                    print_json(keys);
+                } else {
+                    print_list(keys, &["id", "name", "scopes", "last_used_at", "expires_at", "revoked_at"]);
+                }
+            })
+        }
+        Action::Revoke { id } => Ask::delete(format!("/v1/api-keys/{}", segment(id))).run(source, |_| ()),
+    }
+}

@@ -1,0 +1,43 @@
+//! This host's administrator: whoever is root or the daemon's own user, on the admin socket.
+
+use std::any::Any;
+use std::path::Path;
+use std::sync::Arc;
+
+use actix_web::rt::net::UnixStream;
+use smol_str::format_smolstr;
+
+use crate::auth::caller::Caller;
+use crate::auth::scope::Scopes;
+
+/// Somebody on the admin socket, as the kernel knows them.
+#[derive(Debug, Clone)]
+pub struct LocalAdmin(Arc<Caller>);
+
+impl LocalAdmin {
+    /// The administrator at the other end of a connection, where it came in on the admin socket.
+    pub fn at(connection: &dyn Any, socket: &Path) -> Option<Self> {
+        let stream = connection.downcast_ref::<UnixStream>()?;
+        if stream.local_addr().ok()?.as_pathname()? != socket {
+            return None;
+        }
+        let user = stream.peer_cred().ok()?.uid();
+        let is_admin = user == 0 || user == rustix::process::geteuid().as_raw();
+        is_admin.then(|| {
+            Self(Arc::new(Caller {
+                name: format_smolstr!("local:{user}"),
+                scopes: Scopes::ALL,
+                session: None,
+                token_id: None,
+                client: None,
+                user: None,
+            }))
+        })
+    }
+
+    /// As whom it calls: `local:` and the number of the user.
+    #[must_use]
+    pub fn caller(&self) -> Arc<Caller> {
+        Arc::clone(&self.0)
+    }
+}
