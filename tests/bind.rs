@@ -24,18 +24,24 @@ fn problem(daemon: &TestDaemon, (method, path): (&str, &str)) -> Option<String> 
 }
 
 #[test]
-fn management_is_closed_where_strangers_may_come_however_its_paths_are_written() {
-    let daemon = Setup::new().set("http.bind", "0.0.0.0:0").start();
-    for route in MANAGEMENT {
-        assert_eq!(problem(&daemon, route).as_deref(), Some("/problems/management-closed"), "{route:?}");
-    }
+fn decisions_are_not_open_where_strangers_may_come() {
+    let everywhere = Setup::new().set("http.bind", "0.0.0.0:0");
+    let refused = everywhere.try_start().expect_err("anybody could ask for decisions");
+    assert_eq!(refused.status.code(), Some(78), "{refused}");
+    assert!(refused.stderr.contains("auth.decisions"), "{refused}");
+    let daemon = everywhere.set("auth.decisions", "token").start();
     let question = json!({
         "subject": {"type": "Agent", "id": "helper"},
         "action": {"name": "call_tool"},
         "resource": {"type": "Tool", "id": "calculator"},
     });
-    assert_eq!(daemon.post("/v1/validate", &question).status, 200);
-    assert_eq!(daemon.post("/v1/%76alidate", &question).status, 200);
+    for path in ["/v1/validate", "/v1/%76alidate", "/access/v1/evaluation", "/%61ccess/v1/evaluation"] {
+        assert_eq!(daemon.post(path, &question).status, 401, "{path}");
+    }
+    for route in MANAGEMENT {
+        let answer = daemon.ask(&Request::new(route.0, route.1).anonymous());
+        assert_eq!(answer.status, 401, "{route:?}");
+    }
 }
 
 #[test]

@@ -40,6 +40,9 @@ fn events(setup: &Setup, from: u64) -> Vec<Value> {
     records
 }
 
+/// As whom the harness calls.
+const ADMIN: &str = "https://tests.example#admin";
+
 /// Their kinds, with what happened: `start`, `constitution activated`.
 fn names(events: &[Value]) -> Vec<String> {
     let name = |record: &Value| match record["event"].as_str() {

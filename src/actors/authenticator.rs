@@ -19,9 +19,9 @@ use super::trust::{Denied, Trust};
 use crate::auth::caller::Caller;
 use crate::auth::claims::{self, Claims, Expected, Typ};
 use crate::auth::jws::Unverified;
+use crate::auth::network::Networks;
 use crate::auth::scope::{Roles, Scopes};
-use crate::auth::secret::{self, ApiKeyParts};
-use crate::domain::Networks;
+use crate::auth::secret::{self, ApiKey};
 
 /// How far clocks may differ, in seconds.
 const LEEWAY: u32 = 30;
@@ -240,9 +240,9 @@ fn foreign_caller(claims: &Claims) -> Caller {
     }
 }
 
-fn known_api_key(found: FoundApiKey, parts: &ApiKeyParts, epoch: u64, now: i64) -> Result<Known, CredentialError> {
+fn known_api_key(found: FoundApiKey, key: &ApiKey, epoch: u64, now: i64) -> Result<Known, CredentialError> {
     let invalid = || CredentialError::Invalid("no such API key".to_owned());
-    if !secret::equals(&found.digest, &parts.digest) {
+    if !secret::equals(&found.digest, &key.digest()) {
         return Err(invalid());
     }
     if found.revoked {
@@ -252,7 +252,7 @@ fn known_api_key(found: FoundApiKey, parts: &ApiKeyParts, epoch: u64, now: i64) 
         caller: Arc::new(found.caller),
         expires_at: found.expires_at.unwrap_or(i64::MAX),
         fresh_until: now + API_KEY_MEMORY,
-        ids: vec![Denied::api_key(&parts.id)],
+        ids: vec![Denied::api_key(key.id())],
         epoch,
         networks: found.networks.map(Arc::new),
     })
@@ -331,11 +331,11 @@ impl Handler<Authenticate> for Authenticator {
                 ActorResponse::r#async(admitted)
             }
             Credential::ApiKey(key) => {
-                let Some(parts) = secret::parse_api_key(&key) else {
+                let Ok(key) = ApiKey::parse(&key) else {
                     return ActorResponse::reply(Err(CredentialError::Invalid("it is no API key".to_owned())));
                 };
                 let epoch = self.trust.denied().epoch();
-                let (directory, id) = (self.directory.clone(), parts.id.clone());
+                let (directory, id) = (self.directory.clone(), key.id().to_owned());
                 let found = async move { directory.ask(FindApiKey(id)).await };
                 let admitted = found.into_actor(self).map(move |found, this, _| {
                     let found = found.map_err(|error: DirectoryError| {
@@ -343,9 +343,9 @@ impl Handler<Authenticate> for Authenticator {
                         CredentialError::Unchecked
                     })?;
                     let found = found.ok_or_else(|| CredentialError::Invalid("no such API key".to_owned()))?;
-                    let known = known_api_key(found, &parts, epoch, now)?;
+                    let known = known_api_key(found, &key, epoch, now)?;
                     let caller = this.remember(digest, known, address, now)?;
-                    this.used.push((parts.id.as_str().into(), now));
+                    this.used.push((key.id().into(), now));
                     Ok(caller)
                 });
                 ActorResponse::r#async(admitted)

@@ -8,8 +8,8 @@ use std::time::Duration;
 use lru::LruCache;
 use time::OffsetDateTime;
 
-use crate::auth::lockout::{Failures, Lockout};
-use crate::domain::bucket;
+use crate::auth::lockout::{Failures, Lockout, Standing};
+use crate::auth::network::bucket;
 
 /// How many names, and names at an address, are remembered. What is pushed out was tried longest ago.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::MIN.saturating_add((1 << 16) - 1);
@@ -29,8 +29,7 @@ impl Lockouts {
     /// Locks a name at an address after so many wrong passwords.
     #[must_use]
     pub fn new(attempts: NonZeroU32, time: Duration) -> Self {
-        let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX / 64);
-        let rules = Lockout { attempts: attempts.get(), seconds };
+        let rules = Lockout::new(attempts.get(), u32::try_from(time.as_secs()).unwrap_or(u32::MAX));
         let (at_address, anywhere) = (LruCache::new(REMEMBERED), LruCache::new(REMEMBERED));
         Self(Arc::new(Mutex::new(Counts { rules, at_address, anywhere })))
     }
@@ -41,10 +40,13 @@ impl Lockouts {
         let now = now();
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let rules = counts.rules;
-        let at_address = counts.at_address.get(&key(name, address)).map_or(0, |count| rules.at_address(*count, now));
-        let anywhere = counts.anywhere.get(name).map_or(0, |count| rules.anywhere(*count, now));
-        let seconds = at_address.max(anywhere);
-        (seconds > 0).then(|| Duration::from_secs(seconds.unsigned_abs()))
+        let at_address = counts.at_address.get(&key(name, address)).map(|count| rules.of_address(*count, now));
+        let anywhere = counts.anywhere.get(name).map(|count| rules.of_name(*count, now));
+        let until = [at_address, anywhere].into_iter().flatten().filter_map(|standing| match standing {
+            Standing::Allowed => None,
+            Standing::LockedUntil(at) => Some(at),
+        });
+        until.max().map(|at| Duration::from_secs(u64::try_from(at - now).unwrap_or(1)))
     }
 
     /// A password was wrong.
@@ -52,14 +54,10 @@ impl Lockouts {
         let now = now();
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let rules = counts.rules;
-        let more = |before: Failures| {
-            let before = if rules.is_over(before, now) { Failures::default() } else { before };
-            before.and_one(now)
-        };
         let failures = counts.at_address.get_or_insert_mut(key(name, address), Failures::default);
-        *failures = more(*failures);
+        *failures = rules.failed(*failures, now);
         let failures = counts.anywhere.get_or_insert_mut(name.into(), Failures::default);
-        *failures = more(*failures);
+        *failures = rules.failed(*failures, now);
     }
 
     /// A password was right: what was wrong at that address no longer counts.

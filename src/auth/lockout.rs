@@ -1,103 +1,166 @@
 //! How long those wait who guess passwords.
 //!
-//! Who fails too often from one address is locked out there, each time for longer, up to four times as long. Who fails
-//! from ever other addresses is only slowed down: a name can be tried once in some seconds, by whomever, so that nobody
-//! is kept out for good by strangers who know the name.
+//! Failures are counted twice. Those of one name from one address lock that address out of that name, so that who
+//! guesses is stopped and the user, who is elsewhere, is not. Those of one name from everywhere only slow down: many
+//! addresses together must not lock out an administrator.
 
-/// Wrong passwords in a row, and since when.
+/// How often the longest time of a lock is the shortest one.
+const MOST_ROUNDS: u32 = 4;
+/// How many times `attempts` failures a name may have from everywhere before it slows down.
+const NAME_FACTOR: u32 = 10;
+/// The seconds between two attempts at a name that is guessed from everywhere.
+const NAME_PAUSE_S: i64 = 3;
+
+/// When and for how long attempts are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lockout {
+    attempts: u32,
+    base_s: i64,
+}
+
+/// Failures in a row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Failures {
     /// How many.
     pub count: u32,
-    /// The last one, in Unix seconds.
-    pub last: i64,
+    /// When the last one was, in seconds since 1970.
+    pub last_at: i64,
 }
 
-impl Failures {
-    /// With one more.
-    #[must_use]
-    pub fn and_one(self, now: i64) -> Self {
-        Self { count: self.count.saturating_add(1), last: now }
-    }
-}
-
-/// When the next attempt may be made.
+/// Whether somebody may try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lockout {
-    /// Wrong passwords that are let pass.
-    pub attempts: u32,
-    /// How long the first lockout lasts, in seconds.
-    pub seconds: i64,
+pub enum Standing {
+    /// They may.
+    Allowed,
+    /// Not before then, in seconds since 1970; a password is not looked at.
+    LockedUntil(i64),
 }
 
 impl Lockout {
-    /// How much longer than the first a lockout may last.
-    const LONGEST: i64 = 4;
-
-    /// How many times as many attempts a name has as a name at one address.
-    const SPREAD: u32 = 4;
-
-    /// Seconds between attempts at a name that is tried from everywhere.
-    const SLOWED: i64 = 3;
-
-    /// Seconds to wait for the next attempt at a name from one address; 0 for none.
+    /// Locks for `base_s` seconds after so many failures.
     #[must_use]
-    pub fn at_address(self, failures: Failures, now: i64) -> i64 {
-        let Some(rounds) = failures.count.checked_div(self.attempts) else { return 0 };
-        if rounds == 0 || !failures.count.is_multiple_of(self.attempts) {
-            return 0;
+    pub fn new(attempts: u32, base_s: u32) -> Self {
+        Self { attempts: attempts.max(1), base_s: i64::from(base_s) }
+    }
+
+    /// Whether an address may try a name, by the failures of that name from that address.
+    ///
+    /// After `attempts` failures it may not for `base_s`, and then may try once at a time. Each further `attempts`
+    /// double the time, up to four times `base_s`.
+    #[must_use]
+    pub fn of_address(&self, failures: Failures, now: i64) -> Standing {
+        let rounds = failures.count / self.attempts;
+        if rounds == 0 || self.is_forgotten(failures, now) {
+            return Standing::Allowed;
         }
-        let times = 1_i64.checked_shl(rounds - 1).unwrap_or(Self::LONGEST).clamp(1, Self::LONGEST);
-        (failures.last + self.seconds * times - now).max(0)
+        let factor = 1_u32.checked_shl(rounds - 1).map_or(MOST_ROUNDS, |factor| factor.clamp(1, MOST_ROUNDS));
+        until(failures.last_at.saturating_add(self.base_s.saturating_mul(i64::from(factor))), now)
     }
 
-    /// Seconds to wait for the next attempt at a name from anywhere; 0 for none.
+    /// Whether anybody may try a name, by the failures of that name from everywhere.
+    ///
+    /// With ten times `attempts` failures there are three seconds between attempts, and never more.
     #[must_use]
-    pub fn anywhere(self, failures: Failures, now: i64) -> i64 {
-        if failures.count < self.attempts.saturating_mul(Self::SPREAD) {
-            return 0;
+    pub fn of_name(&self, failures: Failures, now: i64) -> Standing {
+        if failures.count < self.attempts.saturating_mul(NAME_FACTOR) || self.is_forgotten(failures, now) {
+            return Standing::Allowed;
         }
-        (failures.last + Self::SLOWED - now).max(0)
+        // A clock that was set back must not lengthen the pause.
+        until(failures.last_at.min(now).saturating_add(NAME_PAUSE_S), now)
     }
 
-    /// Whether failures are so long ago that they no longer count.
+    /// The failures with one more.
     #[must_use]
-    pub fn is_over(self, failures: Failures, now: i64) -> bool {
-        now > failures.last + self.seconds * Self::LONGEST * 2
+    pub fn failed(&self, failures: Failures, now: i64) -> Failures {
+        let count = if self.is_forgotten(failures, now) { 0 } else { failures.count };
+        Failures { count: count.saturating_add(1), last_at: now }
     }
+
+    /// Whether failures are so long ago that they do not count any more: four times `base_s`.
+    ///
+    /// Nor do those count that are as far ahead, from before a wrong clock was set back: they would lock for good.
+    #[must_use]
+    pub fn is_forgotten(&self, failures: Failures, now: i64) -> bool {
+        let longest = self.base_s.saturating_mul(i64::from(MOST_ROUNDS)).unsigned_abs();
+        now.abs_diff(failures.last_at) >= longest
+    }
+}
+
+fn until(at: i64, now: i64) -> Standing {
+    if now < at { Standing::LockedUntil(at) } else { Standing::Allowed }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const LOCKOUT: Lockout = Lockout { attempts: 5, seconds: 900 };
+    const LOCKOUT: Lockout = Lockout { attempts: 5, base_s: 900 };
 
-    fn failures(count: u32) -> Failures {
-        Failures { count, last: 1_000 }
+    fn failures(count: u32, last_at: i64) -> Failures {
+        Failures { count, last_at }
     }
 
     #[test]
-    fn the_fifth_wrong_password_locks_and_each_round_for_longer() {
-        for (count, wait) in [(0, 0), (1, 0), (4, 0), (5, 900), (6, 0), (9, 0), (10, 1_800), (15, 3_600), (20, 3_600)] {
-            assert_eq!(LOCKOUT.at_address(failures(count), 1_000), wait, "{count}");
+    fn an_address_is_locked_out_longer_each_round_but_never_for_good() {
+        for (count, locked_s) in [
+            (0, 0),
+            (4, 0),
+            (5, 900),
+            (9, 900),
+            (10, 1_800),
+            (14, 1_800),
+            (15, 3_600),
+            (1_000, 3_600),
+            (u32::MAX, 3_600),
+        ] {
+            let failures = failures(count, 10_000);
+            let locked = Standing::LockedUntil(10_000 + locked_s);
+            if locked_s > 0 {
+                assert_eq!(LOCKOUT.of_address(failures, 10_000), locked, "{count}");
+                assert_eq!(LOCKOUT.of_address(failures, 10_000 + locked_s - 1), locked, "{count}");
+            }
+            assert_eq!(LOCKOUT.of_address(failures, 10_000 + locked_s), Standing::Allowed, "{count}");
         }
-        assert_eq!(LOCKOUT.at_address(failures(5), 1_899), 1);
-        assert_eq!(LOCKOUT.at_address(failures(5), 1_900), 0, "the next attempt is let pass");
     }
 
     #[test]
-    fn a_name_that_is_tried_from_everywhere_is_only_slowed_down() {
-        assert_eq!(LOCKOUT.anywhere(failures(19), 1_000), 0);
-        for count in [20, 1_000_000, u32::MAX] {
-            assert_eq!(LOCKOUT.anywhere(failures(count), 1_000), 3);
-            assert_eq!(LOCKOUT.anywhere(failures(count), 1_003), 0);
+    fn a_name_that_is_guessed_from_everywhere_only_slows_down() {
+        assert_eq!(LOCKOUT.of_name(failures(49, 10_000), 10_000), Standing::Allowed);
+        for count in [50, 1_000, u32::MAX] {
+            let failures = failures(count, 10_000);
+            assert_eq!(LOCKOUT.of_name(failures, 10_002), Standing::LockedUntil(10_003), "{count}");
+            assert_eq!(LOCKOUT.of_name(failures, 10_003), Standing::Allowed, "{count}");
         }
     }
 
     #[test]
-    fn failures_are_forgotten_in_the_end() {
-        assert!(!LOCKOUT.is_over(failures(5), 1_900) && LOCKOUT.is_over(failures(5), 10_000));
-        assert_eq!(failures(u32::MAX).and_one(2_000), Failures { count: u32::MAX, last: 2_000 });
+    fn failures_in_a_row_add_up_until_they_are_forgotten() {
+        let mut all = Failures::default();
+        for now in 10_000..10_005 {
+            assert_eq!(LOCKOUT.of_address(all, now), Standing::Allowed, "{now}");
+            all = LOCKOUT.failed(all, now);
+        }
+        assert_eq!(all, failures(5, 10_004));
+        assert_eq!(LOCKOUT.of_address(all, 10_005), Standing::LockedUntil(10_904));
+        assert_eq!(LOCKOUT.failed(all, 10_904), failures(6, 10_904));
+        assert_eq!(LOCKOUT.failed(all, 10_004 + 3_600), failures(1, 13_604));
+        assert!(!LOCKOUT.is_forgotten(all, 13_603));
+        assert!(LOCKOUT.is_forgotten(all, 13_604));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_lock_for_good() {
+        let ahead = failures(u32::MAX, 2_000_000);
+        assert_eq!(LOCKOUT.of_address(ahead, 10_000), Standing::Allowed);
+        assert_eq!(LOCKOUT.of_name(ahead, 10_000), Standing::Allowed);
+        assert_eq!(LOCKOUT.of_address(failures(5, 10_000), 9_999), Standing::LockedUntil(10_900));
+        assert_eq!(LOCKOUT.of_name(failures(50, 10_000), 9_000), Standing::LockedUntil(9_003));
+    }
+
+    #[test]
+    fn no_attempts_at_all_count_as_one() {
+        let lockout = Lockout::new(0, 60);
+        assert_eq!(lockout.of_address(failures(0, 0), 0), Standing::Allowed);
+        assert_eq!(lockout.of_address(failures(1, 0), 0), Standing::LockedUntil(60));
     }
 }

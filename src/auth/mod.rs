@@ -6,6 +6,7 @@ pub mod claims;
 pub mod jwk;
 pub mod jws;
 pub mod lockout;
+pub mod network;
 pub mod password;
 pub mod scope;
 pub mod secret;

@@ -1,102 +1,160 @@
 //! Passwords, and the argon2id hashes that are kept of them.
 
-use std::sync::LazyLock;
+use argon2::{
+    Algorithm, Argon2, Params, Version,
+    password_hash::{Error as HashError, PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
+};
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{self, PasswordHasher as _, PasswordVerifier as _};
-use argon2::{Algorithm, Argon2, Params, Version};
+/// The shortest password, in bytes.
+pub const SHORTEST: usize = 12;
+/// The longest password, in bytes.
+pub const LONGEST: usize = 1024;
 
-/// The fewest bytes of a password.
-pub const MIN: usize = 12;
+/// Memory of one hash in KiB, passes over it, and lanes: what OWASP advises for argon2id.
+const MEMORY_KIB: u32 = 19_456;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
 
-/// The most bytes of a password.
-pub const MAX: usize = 1024;
+/// A hash of random bytes: nobody knows a password for it.
+const ABSENT: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$w14/I+tyJ6I58L1I43lXNg$Ifzyeeoj+QC7DQ6qSDu8WxnB1JTT9bw55x0VrfW7zMY";
 
-/// What everybody tries first: the frequent ones that are long enough to be taken otherwise.
-const FREQUENT: [&str; 16] = [
-    "123456789012",
+/// The shortest name whose use as a part of a password counts.
+const SHORTEST_NAME: usize = 3;
+/// What has to be left of a password without the user's name, in bytes.
+const BESIDE_NAME: usize = 8;
+
+/// What people choose first, of the length that is asked for; in lower case.
+const COMMON: [&str; 28] = [
+    "0123456789ab",
+    "0987654321qwerty",
     "1234567890123",
-    "123456123456",
-    "111111111111",
-    "000000000000",
-    "abcdefghijkl",
-    "qwertyuiopas",
-    "qwertyuiop12",
+    "1234567890qwerty",
+    "123456789012",
+    "123456789abc",
     "1q2w3e4r5t6y",
-    "passwordpassword",
+    "1qaz2wsx3edc",
+    "1qaz2wsx3edc4rfv",
+    "abcdefghijkl",
+    "abcdefghijklm",
+    "administrator",
+    "administrator1",
+    "changeme1234",
+    "changemechangeme",
+    "correcthorsebatterystaple",
+    "iloveyou1234",
+    "letmein12345",
+    "letmeinletmein",
     "password1234",
     "password12345",
-    "administrator",
-    "adminadminadmin",
-    "changemechangeme",
-    "letmeinletmein",
+    "password123456",
+    "passwordpassword",
+    "qwerty123456",
+    "qwertyuiop12",
+    "qwertyuiopasdfghjkl",
+    "qwertyuiop[]",
+    "welcome12345",
 ];
 
-/// Why a password is not taken.
+/// Why a password is not taken, or cannot be hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    /// Too few bytes.
-    #[error("a password has at least {MIN} bytes")]
-    Short,
-    /// Too many bytes.
-    #[error("a password has at most {MAX} bytes")]
-    Long,
-    /// Among the first that are tried.
-    #[error("the password is easily guessed")]
-    Guessable,
+    /// It has less than [`SHORTEST`] bytes.
+    #[error("a password has at least {SHORTEST} bytes")]
+    TooShort,
+    /// It has more than [`LONGEST`] bytes.
+    #[error("a password has at most {LONGEST} bytes")]
+    TooLong,
+    /// It is among the first that somebody would guess.
+    #[error("the password is one of the most common")]
+    Common,
+    /// It is little more than the name of its user.
+    #[error("the password is hardly more than the user's name")]
+    Name,
+    /// A stored hash is not one, or the hash could not be made.
+    #[error("the password's hash: {0}")]
+    Hash(#[from] HashError),
 }
 
-/// Why a password was not hashed or compared.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct HashError(#[from] password_hash::Error);
-
-/// Whether a user of that name may have this password.
+/// Whether a user of this name may have the password.
+///
+/// # Errors
+/// The first rule that it breaks.
 pub fn check(password: &str, name: &str) -> Result<(), PasswordError> {
-    if password.len() < MIN {
-        return Err(PasswordError::Short);
+    if password.len() < SHORTEST {
+        return Err(PasswordError::TooShort);
     }
-    if password.len() > MAX {
-        return Err(PasswordError::Long);
+    if password.len() > LONGEST {
+        return Err(PasswordError::TooLong);
     }
-    let lower = password.to_lowercase();
-    let first = lower.chars().next().unwrap_or_default();
-    let has_name = name.len() >= 3 && lower.replace(&name.to_lowercase(), "").len() < MIN / 2;
-    if FREQUENT.contains(&&*lower) || has_name || lower.chars().all(|letter| letter == first) {
-        return Err(PasswordError::Guessable);
+    let (password, name) = (password.to_lowercase(), name.to_lowercase());
+    let mut letters = password.chars();
+    let first = letters.next();
+    if COMMON.contains(&&*password) || letters.all(|letter| Some(letter) == first) {
+        return Err(PasswordError::Common);
+    }
+    if password == name || (name.len() >= SHORTEST_NAME && password.replace(&name, "").len() < BESIDE_NAME) {
+        return Err(PasswordError::Name);
     }
     Ok(())
 }
 
-/// Argon2id with 19 MiB, 2 passes and 1 lane (OWASP's first choice for servers), and a new salt of 16 bytes: a PHC
-/// string.
-pub fn hash(password: &str) -> Result<String, HashError> {
+/// The argon2id hash of a password with a new salt, as a PHC string. It takes tens of milliseconds and 19 MiB.
+///
+/// # Errors
+/// A password of more than [`LONGEST`] bytes, or no memory.
+pub fn hash(password: &str) -> Result<String, PasswordError> {
+    if password.len() > LONGEST {
+        return Err(PasswordError::TooLong);
+    }
     let salt: [u8; 16] = rand::random();
-    Ok(hasher().hash_password_with_salt(password.as_bytes(), &salt)?.to_string())
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params()?);
+    Ok(argon2.hash_password_with_salt(password.as_bytes(), &salt)?.to_string())
 }
 
-/// Whether a password is that of a hash.
-pub fn verify(password: &str, hash: &str) -> Result<bool, HashError> {
-    match hasher().verify_password(password.as_bytes(), &PasswordHash::new(hash).map_err(password_hash::Error::from)?) {
+/// Whether a PHC string is the hash of the password. It takes as long as [`hash`], whichever it is.
+///
+/// A password that is longer than any is wrong at once: that says nothing about the user.
+///
+/// # Errors
+/// A text that is not an argon2 hash, or no memory.
+pub fn verify(password: &str, phc: &str) -> Result<bool, PasswordError> {
+    if password.len() > LONGEST {
+        return Ok(false);
+    }
+    match Argon2::default().verify_password(password.as_bytes(), &parse(phc)?) {
         Ok(()) => Ok(true),
-        Err(password_hash::Error::PasswordInvalid) => Ok(false),
+        Err(HashError::PasswordInvalid) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
 
-/// A hash of a password that nobody has: compared with where there is no user, so that a name that is not known takes
-/// as long as one that is.
+/// A hash that no password has, to be verified where there is no such user, so that it takes the same time.
 #[must_use]
 pub fn absent() -> &'static str {
-    static ABSENT: LazyLock<String> = LazyLock::new(|| {
-        let nobodys: [u8; 32] = rand::random();
-        hash(&data_encoding::HEXLOWER.encode(&nobodys)).unwrap_or_default()
-    });
-    &ABSENT
+    ABSENT
 }
 
-fn hasher() -> Argon2<'static> {
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::default())
+/// Whether a hash was made otherwise than [`hash`] makes them now, so that it should be replaced at the next login.
+#[must_use]
+pub fn needs_rehash(phc: &str) -> bool {
+    let Ok(hash) = parse(phc) else { return true };
+    let is_now = hash.algorithm.as_str() == Algorithm::Argon2id.as_str()
+        && hash.version == Some(Version::V0x13.into())
+        && [("m", MEMORY_KIB), ("t", PASSES), ("p", LANES)]
+            .iter()
+            .all(|(name, now)| hash.params.get_decimal(*name) == Some(*now));
+    !is_now
+}
+
+fn params() -> Result<Params, PasswordError> {
+    Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| PasswordError::Hash(error.into()))
+}
+
+fn parse(phc: &str) -> Result<PasswordHash, PasswordError> {
+    let hash = PasswordHash::new(phc).map_err(|error| PasswordError::Hash(error.into()))?;
+    // A string may have parameters only; a password is not wrong because of that.
+    if hash.salt.is_some() && hash.hash.is_some() { Ok(hash) } else { Err(HashError::EncodingInvalid.into()) }
 }
 
 #[cfg(test)]
@@ -104,31 +162,59 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_is_that_of_its_password_and_says_how_it_was_made() {
-        let made = hash("correct horse battery").unwrap();
-        assert!(made.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{made}");
-        assert!(verify("correct horse battery", &made).unwrap());
-        assert!(!verify("correct horse batterz", &made).unwrap());
-        assert_ne!(made, hash("correct horse battery").unwrap(), "the salt is new each time");
-        assert!(!verify("", absent()).unwrap());
-        assert!(verify("x", "$argon2id$nonsense").is_err());
+    fn short_common_and_own_passwords_are_refused() {
+        for (password, name, expected) in [
+            ("eleven-byte", "ann", Err(PasswordError::TooShort)),
+            ("twelve-bytes", "ann", Ok(())),
+            (&"xy".repeat(512), "ann", Ok(())),
+            (&"xy".repeat(513), "ann", Err(PasswordError::TooLong)),
+            ("PassWord1234", "ann", Err(PasswordError::Common)),
+            ("zzzzzzzzzzzz", "ann", Err(PasswordError::Common)),
+            ("Annabel.Miller", "annabel.miller", Err(PasswordError::Name)),
+            ("annabelannabel", "Annabel", Err(PasswordError::Name)),
+            ("annabel-2026", "annabel", Err(PasswordError::Name)),
+            ("annabel likes trains", "annabel", Ok(())),
+            ("bananas of panama", "a", Ok(())),
+            ("twelve-bytes", "", Ok(())),
+        ] {
+            assert_eq!(check(password, name), expected, "{password} {name}");
+        }
+        assert!(COMMON.iter().all(|word| word.len() >= SHORTEST && *word == word.to_lowercase()));
     }
 
     #[test]
-    fn what_is_guessed_first_is_not_taken() {
-        let long = "x".repeat(MAX + 1);
-        for (password, name, expected) in [
-            ("correct horse", "ann", Ok(())),
-            ("elevenbytes", "ann", Err(PasswordError::Short)),
-            ("", "ann", Err(PasswordError::Short)),
-            (long.as_str(), "ann", Err(PasswordError::Long)),
-            ("zzzzzzzzzzzzzzz", "ann", Err(PasswordError::Guessable)),
-            ("Password1234", "ann", Err(PasswordError::Guessable)),
-            ("annannannann1", "ann", Err(PasswordError::Guessable)),
-            ("Katharina-1234", "katharina", Err(PasswordError::Guessable)),
-            ("ann likes long walks", "ann", Ok(())),
-        ] {
-            assert_eq!(check(password, name), expected, "{password}");
+    fn only_the_password_that_was_hashed_is_verified() {
+        let first = hash("correct horse").unwrap();
+        assert!(first.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{first}");
+        assert_ne!(first, hash("correct horse").unwrap(), "each hash has a salt of its own");
+        for (password, expected) in [("correct horse", true), ("Correct horse", false), ("", false)] {
+            assert_eq!(verify(password, &first), Ok(expected), "{password}");
         }
+        assert_eq!(verify(&"x".repeat(LONGEST + 1), &first), Ok(false));
+        assert_eq!(hash(&"x".repeat(LONGEST + 1)), Err(PasswordError::TooLong));
+        assert!(!needs_rehash(&first));
+    }
+
+    #[test]
+    fn the_hash_for_unknown_users_costs_as_much_and_fits_nothing() {
+        assert_eq!(verify("", absent()), Ok(false));
+        assert!(!needs_rehash(absent()));
+    }
+
+    #[test]
+    fn a_hash_that_is_none_is_an_error_and_not_a_wrong_password() {
+        for phc in ["", "password", "$argon2id$v=19$m=19456,t=2", "$scrypt$ln=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAA"] {
+            assert!(matches!(verify("correct horse", phc), Err(PasswordError::Hash(_))), "{phc}");
+            assert!(needs_rehash(phc), "{phc}");
+        }
+    }
+
+    #[test]
+    fn hashes_of_other_cost_are_still_verified_but_replaced() {
+        let weak = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(64, 1, 1, None).unwrap());
+        let weak = weak.hash_password_with_salt(b"correct horse", &[7; 16]).unwrap().to_string();
+        assert_eq!(verify("correct horse", &weak), Ok(true));
+        assert!(needs_rehash(&weak));
+        assert!(needs_rehash(&absent().replace("argon2id", "argon2i")));
     }
 }

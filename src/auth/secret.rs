@@ -1,97 +1,172 @@
 //! Secrets that are handed out once and kept as digests.
 //!
-//! Each begins with what it is, so that a secret that strayed into a file is found there; it has 256 random bits, so a
-//! plain SHA-256 is enough to keep of it.
+//! Each has 256 random bits, so that a plain SHA-256 is enough to keep it; and a prefix, so that people and scanners of
+//! repositories know one when they see it.
 
-use std::fmt;
+use std::{fmt, hint::black_box};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest as _, Sha256};
 
-/// What a client's secret begins with.
-pub const CLIENT_SECRET: &str = "acgs_cs_";
-
-/// What a refresh token begins with.
-pub const REFRESH_TOKEN: &str = "acgs_rt_";
-
-/// What an API key begins with.
-pub const API_KEY: &str = "acgs_ak_";
-
-/// Letters of an API key's id, and how many it has.
+/// Letters and digits that are not mistaken for each other: 32, so that each is five bits.
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+/// The random bytes of a secret.
+const BYTES: usize = 32;
+/// The letters of an API key's id.
 const ID: usize = 12;
 
-/// A new client secret.
+const CLIENT_SECRET: &str = "acgs_cs_";
+const REFRESH_TOKEN: &str = "acgs_rt_";
+const API_KEY: &str = "acgs_ak_";
+
+/// Why a text is not a secret of its kind. The text is not repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not {0}")]
+pub struct SecretError(&'static str);
+
+/// The SHA-256 of a secret's whole text: what is stored of it.
 #[must_use]
-pub fn client_secret() -> String {
-    format!("{CLIENT_SECRET}{}", random())
+pub fn digest(text: &str) -> [u8; 32] {
+    Sha256::digest(text).into()
 }
 
-/// A new refresh token.
+/// Whether both are the same bytes, in a time that depends only on their lengths.
 #[must_use]
-pub fn refresh_token() -> String {
-    format!("{REFRESH_TOKEN}{}", random())
+pub fn equals(a: &[u8], b: &[u8]) -> bool {
+    // The compiler must not see that one difference settles it.
+    let difference = a.iter().zip(b).fold(0, |all, (a, b)| black_box(all | (a ^ b)));
+    a.len() == b.len() && black_box(difference) == 0
 }
 
-/// A new password that a person can read: 26 letters and digits with 130 random bits.
+/// A new password for the first administrator: 120 random bits in four groups that can be typed.
 #[must_use]
 pub fn password() -> String {
-    letters(26)
+    [letters::<6>(), letters::<6>(), letters::<6>(), letters::<6>()].join("-")
 }
 
-/// A new API key: its id, which is no secret, and the whole.
-#[must_use]
-pub fn api_key() -> (String, String) {
-    let id = letters(ID);
-    let key = format!("{API_KEY}{id}_{}", random());
-    (id, key)
+/// So many random letters and digits.
+pub(super) fn letters<const COUNT: usize>() -> String {
+    let letter = |byte: u8| LETTERS.get(usize::from(byte % 32)).map(|letter| char::from(*letter));
+    rand::random::<[u8; COUNT]>().into_iter().filter_map(letter).collect()
 }
 
-/// What an API key says of itself.
+macro_rules! secret {
+    ($( $(#[$about:meta])* $name:ident = $prefix:expr, $called:literal; )*) => { $(
+        $(#[$about])*
+        #[derive(Clone, PartialEq, Eq)]
+        pub struct $name(String);
+
+        impl $name {
+            /// A new one.
+            #[must_use]
+            pub fn generate() -> Self {
+                Self(format!("{}{}", $prefix, random()))
+            }
+
+            /// One that a caller sent. Only its form is looked at.
+            ///
+            /// # Errors
+            /// A text that was never handed out as one.
+            pub fn parse(text: &str) -> Result<Self, SecretError> {
+                let is_secret = text.strip_prefix($prefix).is_some_and(is_random);
+                if is_secret { Ok(Self(text.to_owned())) } else { Err(SecretError($called)) }
+            }
+
+            /// The text, for the one who may have it.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// What is stored of it.
+            #[must_use]
+            pub fn digest(&self) -> [u8; 32] {
+                digest(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}…", $prefix)
+            }
+        }
+    )* };
+}
+
+secret! {
+    /// What a client proves itself with: `acgs_cs_` and 32 bytes in base64url.
+    ClientSecret = CLIENT_SECRET, "a client secret";
+    /// What a session is continued with, once: `acgs_rt_` and 32 bytes in base64url.
+    RefreshToken = REFRESH_TOKEN, "a refresh token";
+}
+
+/// An API key: `acgs_ak_`, an id of 12 letters and digits, `_`, and 32 bytes in base64url.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ApiKeyParts {
-    /// By which it is looked up.
-    pub id: String,
-    /// SHA-256 of the whole.
-    pub digest: [u8; 32],
+pub struct ApiKey {
+    id: String,
+    text: String,
 }
 
-impl fmt::Debug for ApiKeyParts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiKeyParts").field("id", &self.id).finish_non_exhaustive()
+impl ApiKey {
+    /// A new key.
+    #[must_use]
+    pub fn generate() -> Self {
+        let id = letters::<ID>();
+        let text = format!("{API_KEY}{id}_{}", random());
+        Self { id, text }
+    }
+
+    /// A key that a caller sent. Only its form is looked at.
+    ///
+    /// # Errors
+    /// A text that was never handed out as one.
+    pub fn parse(text: &str) -> Result<Self, SecretError> {
+        let wrong = SecretError("an API key");
+        // The secret may have underscores too.
+        let (id, secret) = text.strip_prefix(API_KEY).and_then(|rest| rest.split_once('_')).ok_or(wrong)?;
+        let is_id = id.len() == ID && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        if is_id && is_random(secret) { Ok(Self { id: id.to_owned(), text: text.to_owned() }) } else { Err(wrong) }
+    }
+
+    /// Whether a text claims to be a key, well-formed or not.
+    #[must_use]
+    pub fn is_meant(text: &str) -> bool {
+        text.starts_with(API_KEY)
+    }
+
+    /// What it is found by; no secret.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The text, for the one who may have it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// What is stored of it beside the id.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        digest(&self.text)
     }
 }
 
-/// Takes an API key apart; `None` where it is none.
-#[must_use]
-pub fn parse_api_key(key: &str) -> Option<ApiKeyParts> {
-    let (id, secret) = key.strip_prefix(API_KEY)?.split_once('_')?;
-    let sound = id.len() == ID && id.bytes().all(|letter| LETTERS.contains(&letter));
-    let sound = sound && URL_SAFE_NO_PAD.decode(secret).is_ok_and(|secret| secret.len() == 32);
-    sound.then(|| ApiKeyParts { id: id.to_owned(), digest: digest(key) })
-}
-
-/// What is kept of a secret: its SHA-256.
-#[must_use]
-pub fn digest(secret: &str) -> [u8; 32] {
-    Sha256::digest(secret).into()
-}
-
-/// Whether two digests are equal, in a time that does not tell where they differ.
-#[must_use]
-pub fn equals(left: &[u8], right: &[u8]) -> bool {
-    left.len() == right.len() && left.iter().zip(right).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{API_KEY}{}_…", self.id)
+    }
 }
 
 fn random() -> String {
-    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
+    URL_SAFE_NO_PAD.encode(rand::random::<[u8; BYTES]>())
 }
 
-fn letters(count: usize) -> String {
-    // 32 letters: every byte's low five bits are one, without any bias.
-    let letter = |_| LETTERS.get(usize::from(rand::random::<u8>() % 32)).copied().map_or('a', char::from);
-    (0..count).map(letter).collect()
+/// Whether a text is what [`random`] makes: each value has one form only.
+fn is_random(text: &str) -> bool {
+    URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| bytes.len() == BYTES)
 }
 
 #[cfg(test)]
@@ -99,24 +174,72 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_api_key_is_known_by_its_id_and_its_digest() {
-        let (id, key) = api_key();
-        let parts = parse_api_key(&key).unwrap();
-        assert_eq!((&parts.id, parts.digest), (&id, digest(&key)));
-        assert!(!format!("{parts:?}").contains("digest: ["));
-        let (_, other) = api_key();
-        assert!(!equals(&parts.digest, &digest(&other)) && equals(&parts.digest, &digest(&key)));
-        for wrong in ["", "acgs_ak_", &key[1..], &key[..key.len() - 1], &format!("{key}="), &key.to_uppercase()] {
-            assert!(parse_api_key(wrong).is_none(), "{wrong}");
+    fn a_new_secret_is_read_back_and_is_like_no_other() {
+        let (client, refresh, key) = (ClientSecret::generate(), RefreshToken::generate(), ApiKey::generate());
+        assert_eq!(ClientSecret::parse(client.as_str()), Ok(client.clone()));
+        assert_eq!(RefreshToken::parse(refresh.as_str()), Ok(refresh.clone()));
+        assert_eq!(ApiKey::parse(key.as_str()), Ok(key.clone()));
+        assert_eq!(key.as_str().len(), "acgs_ak_".len() + 12 + 1 + 43);
+        assert_eq!(key.digest(), digest(key.as_str()));
+        assert_ne!(client, ClientSecret::generate());
+        assert_ne!(key.id(), ApiKey::generate().id());
+    }
+
+    #[test]
+    fn what_was_never_handed_out_is_no_key() {
+        let secret = "A".repeat(43);
+        let good = format!("acgs_ak_abcdefgh2345_{secret}");
+        let underscores = format!("acgs_ak_abcdefgh2345_{}A", "_".repeat(42));
+        assert_eq!(ApiKey::parse(&good).unwrap().id(), "abcdefgh2345");
+        assert_eq!(ApiKey::parse(&underscores).unwrap().as_str(), underscores);
+        for text in [
+            String::new(),
+            "acgs_ak_".to_owned(),
+            format!("acgs_cs_{secret}"),
+            format!("acgs_ak_abcdefgh234_{secret}"),
+            format!("acgs_ak_abcdefgh23456_{secret}"),
+            format!("acgs_ak_ABCDEFGH2345_{secret}"),
+            format!("{good}A"),
+            format!("{good}="),
+            format!(" {good}"),
+            // The last two bits of 43 letters mean nothing, and have to be nought.
+            format!("acgs_ak_abcdefgh2345_{}B", "A".repeat(42)),
+        ] {
+            assert_eq!(ApiKey::parse(&text), Err(SecretError("an API key")), "{text}");
+            assert!(ClientSecret::parse(&text).is_ok() == text.starts_with("acgs_cs_"), "{text}");
+            assert!(RefreshToken::parse(&text).is_err(), "{text}");
+        }
+        assert_eq!(RefreshToken::parse("x").unwrap_err().to_string(), "not a refresh token");
+    }
+
+    #[test]
+    fn no_secret_is_printed_for_debugging() {
+        let key = ApiKey::parse(&format!("acgs_ak_abcdefgh2345_{}", "A".repeat(43))).unwrap();
+        assert_eq!(format!("{key:?}"), "acgs_ak_abcdefgh2345_…");
+        assert_eq!(format!("{:?}", ClientSecret::generate()), "acgs_cs_…");
+        assert_eq!(format!("{:?}", RefreshToken::generate()), "acgs_rt_…");
+    }
+
+    #[test]
+    fn bytes_equal_only_themselves() {
+        for (a, b, expected) in [
+            (&b""[..], &b""[..], true),
+            (b"abc", b"abc", true),
+            (b"abc", b"abd", false),
+            (b"abc", b"ab", false),
+            (b"", b"a", false),
+            (b"\x01", b"\x80", false),
+        ] {
+            assert_eq!(equals(a, b), expected, "{a:?} {b:?}");
+            assert_eq!(equals(b, a), expected, "{b:?} {a:?}");
         }
     }
 
     #[test]
-    fn secrets_are_new_each_time_and_say_what_they_are() {
-        assert_ne!(client_secret(), client_secret());
-        assert!(client_secret().starts_with("acgs_cs_") && refresh_token().starts_with("acgs_rt_"));
-        assert_eq!(refresh_token().len(), "acgs_rt_".len() + 43);
-        assert_eq!(password().len(), 26);
-        assert_ne!(password(), password());
+    fn a_new_password_can_be_typed_and_is_like_no_other() {
+        let text = password();
+        assert_eq!(text.len(), 27);
+        assert!(text.split('-').all(|group| group.len() == 6 && group.bytes().all(|b| LETTERS.contains(&b))), "{text}");
+        assert_ne!(text, password());
     }
 }

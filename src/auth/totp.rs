@@ -2,115 +2,160 @@
 
 use std::fmt;
 
-use data_encoding::BASE32_NOPAD;
+use data_encoding::{BASE32_NOPAD, HEXUPPER};
 use ring::hmac;
 
-use super::secret;
+use super::secret::{digest, equals, letters};
 
-/// Seconds for which a code is shown.
-const STEP: i64 = 30;
-
-/// Codes have six digits.
-const CODES: u32 = 1_000_000;
-
-/// How many steps a clock may be off, either way.
+/// Seconds that a code is shown for.
+const PERIOD_S: i64 = 30;
+/// How many steps before and after the present one are accepted, because clocks differ.
 const WINDOW: i64 = 1;
-
-/// How many recovery codes there are.
+/// The digits of a code.
+const DIGITS: usize = 6;
+const CODES: u32 = 1_000_000;
+/// The bytes of a secret: those of the hash, as RFC 4226 advises.
+const BYTES: usize = 20;
+/// How many recovery codes a user has.
 pub const RECOVERY_CODES: usize = 10;
 
-/// What a person's authenticator and the daemon share.
+/// What a user's authenticator and the daemon share.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Vec<u8>);
+pub struct TotpSecret([u8; BYTES]);
 
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
-impl Secret {
-    /// A new one of 160 bits (RFC 4226, section 4).
+impl TotpSecret {
+    /// A new secret.
     #[must_use]
     pub fn generate() -> Self {
-        Self(rand::random::<[u8; 20]>().to_vec())
+        Self(rand::random())
     }
 
-    /// One that was stored.
+    /// A stored secret. None: it is not 20 bytes long.
     #[must_use]
-    pub fn from_bytes(bytes: &[u8]) -> Self {
-        Self(bytes.to_vec())
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
     }
 
-    /// To be stored.
+    /// The bytes, to be stored.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// As a person types it in.
+    /// The secret as people type it into an authenticator (RFC 4648, without padding).
     #[must_use]
     pub fn base32(&self) -> String {
         BASE32_NOPAD.encode(&self.0)
     }
 
-    /// As an authenticator reads it from a picture. The name has no characters that a URL gives a meaning.
+    /// What an authenticator reads from a QR code.
     #[must_use]
-    pub fn url(&self, name: &str) -> String {
-        format!("otpauth://totp/acgs:{name}?secret={}&issuer=acgs", self.base32())
+    pub fn otpauth_url(&self, issuer: &str, name: &str) -> String {
+        let (issuer, name, secret) = (percent_encoded(issuer), percent_encoded(name), self.base32());
+        format!(
+            "otpauth://totp/{issuer}:{name}?secret={secret}&issuer={issuer}&algorithm=SHA1&digits={DIGITS}\
+             &period={PERIOD_S}"
+        )
     }
 
-    /// The step that a code is of, where it is one of now or a step before or after, and later than `last`: a code is
-    /// good only once. `now` is in Unix seconds.
+    /// The time step that a code belongs to, if it is a good one at `now`, in seconds since 1970.
+    ///
+    /// A step up to `last_step`, the last one that was used, is not good any more (RFC 6238, section 5.2): the caller
+    /// has to store the new one before it believes the code. The steps that are tried all take their time.
     #[must_use]
-    pub fn step_of(&self, code: &str, now: i64, last: i64) -> Option<i64> {
-        let current = now.div_euclid(STEP);
+    pub fn step_of(&self, code: &str, now: i64, last_step: i64) -> Option<i64> {
+        let present = now.div_euclid(PERIOD_S);
         let mut found = None;
-        for step in (current - WINDOW)..=(current + WINDOW) {
-            let is_equal = secret::equals(self.code(step).as_bytes(), code.as_bytes());
-            if is_equal && step > last {
+        for step in present.saturating_sub(WINDOW)..=present.saturating_add(WINDOW) {
+            // Of two steps with the same code the later one counts, so that the code is good only once.
+            if equals(self.code(step).as_bytes(), code.as_bytes()) && step > last_step {
                 found = Some(step);
             }
         }
         found
     }
 
-    /// The code of a step (RFC 4226, section 5.3).
+    /// The code of a time step (RFC 4226, section 5.3).
     fn code(&self, step: i64) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &self.0);
         let tag = hmac::sign(&key, &step.to_be_bytes());
-        let bytes = tag.as_ref();
-        let offset = usize::from(bytes.last().copied().unwrap_or_default() & 0xf);
-        let word = bytes.get(offset..).and_then(<[u8]>::first_chunk::<4>).copied().unwrap_or_default();
-        format!("{:06}", (u32::from_be_bytes(word) & 0x7fff_ffff) % CODES)
+        let offset = tag.as_ref().last().map_or(0, |last| usize::from(last & 0x0f));
+        let number =
+            tag.as_ref().get(offset..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u32::from_be_bytes(*b));
+        format!("{:0DIGITS$}", (number & 0x7fff_ffff) % CODES)
     }
 }
 
-/// New recovery codes, each good once in place of a one-time password.
-#[must_use]
-pub fn recovery_codes() -> Vec<String> {
-    let code = || {
-        let letters = BASE32_NOPAD.encode(&rand::random::<[u8; 10]>()).to_lowercase();
-        let (front, back) = letters.split_at(8);
-        format!("{front}-{back}")
-    };
-    (0..RECOVERY_CODES).map(|_| code()).collect()
+impl fmt::Debug for TotpSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TotpSecret(…)")
+    }
 }
 
-/// What is kept of a recovery code. How a person writes it does not matter.
-#[must_use]
-pub fn recovery_digest(code: &str) -> [u8; 32] {
-    let plain: String = code.chars().filter(char::is_ascii_alphanumeric).collect();
-    secret::digest(&plain.to_lowercase())
+/// A code that stands in for the second factor once: `xxxxx-xxxxx`, 50 random bits.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RecoveryCode(String);
+
+impl RecoveryCode {
+    /// All new codes of a user.
+    #[must_use]
+    pub fn generate() -> [Self; RECOVERY_CODES] {
+        std::array::from_fn(|_| Self(format!("{}-{}", letters::<5>(), letters::<5>())))
+    }
+
+    /// A code as somebody typed it: case, white space and hyphens do not count. None: it is no such code.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let typed: String = text.chars().filter(|letter| !letter.is_whitespace() && *letter != '-').collect();
+        let typed = typed.to_ascii_lowercase();
+        let is_code = typed.len() == 10 && typed.bytes().all(|b| b.is_ascii_alphanumeric());
+        let (first, second) = typed.split_at_checked(5)?;
+        is_code.then(|| Self(format!("{first}-{second}")))
+    }
+
+    /// The text, for the one who may have it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What is stored of it. Who can read that can read the shared secret too, so that guessing gains nothing.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        digest(&self.0)
+    }
+}
+
+impl fmt::Debug for RecoveryCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecoveryCode(…)")
+    }
+}
+
+/// A text as a part of a URL's path or query (RFC 3986, section 2.1).
+fn percent_encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push('%');
+            encoded.push_str(&HEXUPPER.encode(&[byte]));
+        }
+        encoded
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn secret() -> TotpSecret {
+        TotpSecret::from_bytes(b"12345678901234567890").unwrap()
+    }
+
     #[test]
-    fn the_codes_are_those_of_rfc_6238() {
-        let secret = Secret::from_bytes(b"12345678901234567890");
+    fn codes_are_those_of_the_specification() {
+        // RFC 6238, appendix B, for SHA-1; the last six of its eight digits.
         for (now, code) in [
             (59, "287082"),
             (1_111_111_109, "081804"),
@@ -119,34 +164,69 @@ mod tests {
             (2_000_000_000, "279037"),
             (20_000_000_000, "353130"),
         ] {
-            assert_eq!(secret.code(now / STEP), code);
-            assert_eq!(secret.step_of(code, now, 0), Some(now / STEP));
+            assert_eq!(secret().code(now / 30), code, "{now}");
+            assert_eq!(secret().step_of(code, now, 0), Some(now / 30), "{now}");
+        }
+        // RFC 4226, appendix D.
+        for (step, code) in [(0, "755224"), (1, "287082"), (2, "359152"), (9, "520489")] {
+            assert_eq!(secret().code(step), code, "{step}");
         }
     }
 
     #[test]
-    fn a_code_is_good_once_and_for_a_step_more_or_less() {
-        let secret = Secret::generate();
-        let (now, step) = (1_800_000_000, 1_800_000_000 / STEP);
-        let code = secret.code(step);
-        assert_eq!(secret.step_of(&code, now, step - 1), Some(step));
-        assert_eq!(secret.step_of(&code, now, step), None, "it was used");
-        assert_eq!(secret.step_of(&code, now + STEP, 0), Some(step));
-        assert_eq!(secret.step_of(&code, now - STEP, 0), Some(step));
-        assert_eq!(secret.step_of(&code, now + 2 * STEP, 0), None);
-        for wrong in ["", "1", &code[1..], &format!("{code}0"), " 12345"] {
-            assert_eq!(secret.step_of(wrong, now, 0), None, "{wrong}");
+    fn a_code_is_good_for_one_step_more_on_either_side_and_only_once() {
+        let step = 37_037_036;
+        for (now, last_step, expected) in [
+            (step * 30 - 31, 0, None),
+            (step * 30 - 30, 0, Some(step)),
+            (step * 30, step - 1, Some(step)),
+            (step * 30, step, None),
+            (step * 30, step + 1, None),
+            (step * 30 + 59, 0, Some(step)),
+            (step * 30 + 60, 0, None),
+        ] {
+            assert_eq!(secret().step_of("081804", now, last_step), expected, "{now} {last_step}");
         }
-        assert!(!format!("{secret:?}").contains(&secret.base32()));
     }
 
     #[test]
-    fn recovery_codes_differ_and_are_read_however_they_are_written() {
-        let codes = recovery_codes();
-        assert_eq!(codes.len(), RECOVERY_CODES);
-        let digests: std::collections::HashSet<_> = codes.iter().map(|code| recovery_digest(code)).collect();
-        assert_eq!(digests.len(), RECOVERY_CODES);
-        let written = codes[0].replace('-', " ").to_uppercase();
-        assert_eq!(recovery_digest(&written), recovery_digest(&codes[0]));
+    fn what_is_no_code_is_refused_at_any_time() {
+        for code in ["", "0", "81804", "0081804", " 081804", "081804\0", "abcdef", "０８１８０４"] {
+            assert_eq!(secret().step_of(code, 1_111_111_109, 0), None, "{code}");
+        }
+        for now in [i64::MIN, -1, 0, i64::MAX] {
+            assert_eq!(secret().step_of("000000", now, i64::MAX), None, "{now}");
+        }
+    }
+
+    #[test]
+    fn an_authenticator_gets_the_secret_in_base32_and_as_a_url() {
+        assert_eq!(secret().base32(), "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+        // RFC 4648, section 10.
+        assert_eq!(BASE32_NOPAD.encode(b"foobar"), "MZXW6YTBOI");
+        assert_eq!(
+            secret().otpauth_url("ACGS on a:b", "ann@example.com"),
+            "otpauth://totp/ACGS%20on%20a%3Ab:ann%40example.com?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\
+             &issuer=ACGS%20on%20a%3Ab&algorithm=SHA1&digits=6&period=30"
+        );
+        assert_eq!(format!("{:?}", secret()), "TotpSecret(…)");
+        assert_ne!(TotpSecret::generate(), TotpSecret::generate());
+        assert_eq!(TotpSecret::from_bytes(&[1; 19]), None);
+        assert_eq!(TotpSecret::from_bytes(secret().as_bytes()), Some(secret()));
+    }
+
+    #[test]
+    fn recovery_codes_are_read_however_they_are_typed() {
+        let codes = RecoveryCode::generate();
+        for (index, code) in codes.iter().enumerate() {
+            let typed = format!(" {} ", code.as_str().replace('-', " ").to_uppercase());
+            assert_eq!(RecoveryCode::parse(&typed).map(|code| code.digest()), Some(code.digest()), "{typed}");
+            assert!(codes.iter().skip(index + 1).all(|other| other != code));
+            assert_eq!(code.as_str().len(), 11);
+        }
+        for text in ["", "abcde", "abcde-abcdef", "abcdeabcd!", "éééééé"] {
+            assert_eq!(RecoveryCode::parse(text), None, "{text}");
+        }
+        assert_eq!(format!("{:?}", codes[0]), "RecoveryCode(…)");
     }
 }

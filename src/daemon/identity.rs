@@ -17,7 +17,7 @@ use crate::actors::trust::{ForeignIssuer, KeySource, Trust};
 use crate::auth::jwk::Jwks;
 use crate::auth::scope::{Role, Roles};
 use crate::auth::{password, secret};
-use crate::settings::{Auth, Bind, Issuer, KeyPlace, Settings};
+use crate::settings::{Auth, Bind, Issuer, Settings};
 use crate::store::Store;
 
 /// The user that the first start makes.
@@ -65,14 +65,15 @@ pub(super) fn open(
 /// An issuer with its keys, where a file has them; those of a URL are fetched when they are needed.
 fn foreign(issuer: &Issuer) -> Result<ForeignIssuer, DaemonError> {
     let fault = |cause: String| DaemonError::Issuer { issuer: issuer.issuer.to_string(), cause };
-    let (source, keys) = match issuer.keys().ok_or_else(|| fault("its keys have no place".to_owned()))? {
-        KeyPlace::File(path) => {
+    let (source, keys) = match (&issuer.jwks_file, &issuer.jwks_url) {
+        (Some(path), _) => {
             let text = fs::read_to_string(path)
                 .map_err(|error| fault(format!("cannot read `{}`: {error}", path.display())))?;
             let keys = Jwks::parse(&text).map_err(|error| fault(format!("`{}`: {error}", path.display())))?;
             (KeySource::File, keys)
         }
-        KeyPlace::Url(url) => (KeySource::Url { url: url.as_str().into(), asked: Asked::default() }, Jwks::default()),
+        (None, Some(url)) => (KeySource::Url { url: url.as_str().into(), asked: Asked::default() }, Jwks::default()),
+        (None, None) => return Err(fault("its keys have no place".to_owned())),
     };
     Ok(ForeignIssuer {
         issuer: issuer.issuer.as_str().into(),

@@ -5,7 +5,6 @@ mod evaluation;
 mod fault;
 mod hash;
 mod json;
-mod network;
 mod verdict;
 
 pub use entity::{Entity, EntityUid};
@@ -14,5 +13,4 @@ pub use fault::InputFault;
 pub(crate) use fault::step;
 pub use hash::{ConstitutionDigest, ConstitutionalHash, HashError};
 pub use json::{Json, Object};
-pub use network::{NetworkError, Networks, bucket};
 pub use verdict::{Enforcement, Finding, Reason, Severity, Verdict};

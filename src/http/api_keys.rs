@@ -14,8 +14,8 @@ use super::oauth::fresh;
 use super::page::{After, label, listed, time};
 use super::problem::{FORBIDDEN, Problem};
 use crate::actors::directory::{AddApiKey, ListApiKeys, NewApiKey, RevokeApiKey};
+use crate::auth::network::Networks;
 use crate::auth::scope::Scopes;
-use crate::domain::Networks;
 use crate::store::api_keys::ApiKey;
 
 #[derive(Debug, Deserialize)]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::rule::Word;
-use crate::domain::{ConstitutionDigest, ConstitutionalHash, Networks};
+use crate::domain::{ConstitutionDigest, ConstitutionalHash};
 
 /// Where the daemon listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,20 +137,6 @@ impl Word for DatabaseUrl {
         } else {
             PathBuf::read(path).map(Self::Sqlite)
         }
-    }
-
-    fn write(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Word for Networks {
-    fn allowed() -> String {
-        "addresses and networks like `10.0.0.0/8, ::1`, separated by commas, or nothing".to_owned()
-    }
-
-    fn read(text: &str) -> Result<Self, &'static str> {
-        text.parse().map_err(|_| "not a list of networks")
     }
 
     fn write(&self) -> String {

@@ -30,20 +30,20 @@ macro_rules! choice {
 }
 
 choice! {
+    /// Who may ask for decisions.
+    DecisionAccess {
+        /// Whoever can connect.
+        Open = "open",
+        /// Whoever has a token or an API key with the scope `decide`.
+        Token = "token",
+    }
+
     /// Whether callers must name the constitution they believe in.
     HashEnforcement {
         /// A hash is compared where a caller sends one.
         WhenPresent = "when_present",
         /// A caller that sends no hash is denied.
         Required = "required",
-    }
-
-    /// Whether decisions need a token.
-    DecisionAccess {
-        /// Whoever reaches the daemon may ask.
-        Open = "open",
-        /// Callers need the scope `decide`.
-        Token = "token",
     }
 
     /// What becomes of the properties that a request brings along.

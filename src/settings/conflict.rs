@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 
 use super::{
-    Bind, DecisionAccess, Settings,
+    Bind, DecisionAccess, Issuer, Settings,
     fault::{Fault, Place, Wrong},
     file::is_within,
     layer::Merged,
@@ -56,53 +56,82 @@ pub(super) fn check(settings: &Settings, merged: &Merged, known: &[Fault]) -> Ve
         .filter(|rule| !is_known(rule.larger) && !is_known(rule.smaller) && !(rule.holds)(settings))
         .map(|rule| rule.fault(merged))
         .collect();
-    if let Bind::Unix(path) = &settings.http.bind
-        && path.as_os_str().as_bytes().len() > SOCKET_PATH
-    {
-        let value = format!("`\"unix:{}\"`", path.display());
-        faults.push(Fault {
-            wrong: Wrong::Value { key: "http.bind".to_owned(), value, why: "too long for a socket" },
-            place: merged.place("http.bind"),
-            key: Some("http.bind".to_owned()),
-            allowed: Some(format!("a path of at most {SOCKET_PATH} bytes, counted from the root")),
-            suggestion: None,
-        });
+    if !is_known("http.bind") {
+        faults.extend(socket_path(settings, merged));
+        if !is_known("auth.decisions") {
+            faults.extend(open_to_others(settings, merged));
+        }
     }
-    if settings.auth.decisions == DecisionAccess::Open && !settings.http.bind.is_local() && !is_known("http.bind") {
-        let (key, other) = if merged.place("auth.decisions") == Place::Default {
-            ("http.bind", "auth.decisions")
-        } else {
-            ("auth.decisions", "http.bind")
-        };
-        let value = |key| merged.value(key).map(|written| written.to_toml()).unwrap_or_default();
-        faults.push(Fault {
-            wrong: Wrong::Conflict {
-                key: key.to_owned(),
-                value: value(key),
-                other: other.to_owned(),
-                other_value: value(other),
-                other_origin: merged.place(other).origin(),
-            },
-            place: merged.place(key),
-            key: Some(key.to_owned()),
-            allowed: Some(
-                "a loopback address or a Unix socket, or `auth.decisions = \"token\"`: else any stranger could ask"
-                    .to_owned(),
-            ),
-            suggestion: None,
-        });
-    }
-    for issuer in settings.auth.issuers.iter().filter(|issuer| issuer.keys().is_none()) {
-        let (key, value) = ("auth.issuers".to_owned(), format!("`{}`", issuer.issuer));
-        faults.push(Fault {
-            wrong: Wrong::Value { key: key.clone(), value, why: "without one place of its keys" },
-            place: merged.place("auth.issuers"),
-            key: Some(key),
-            allowed: Some("either `jwks_url` or `jwks_file` for each issuer".to_owned()),
-            suggestion: None,
-        });
+    if !is_known("auth.issuers") {
+        faults.extend(settings.auth.issuers.iter().filter_map(|issuer| keys_of(issuer, merged)));
     }
     faults
+}
+
+/// A socket whose path the kernel does not take.
+fn socket_path(settings: &Settings, merged: &Merged) -> Option<Fault> {
+    let Bind::Unix(path) = &settings.http.bind else { return None };
+    (path.as_os_str().as_bytes().len() > SOCKET_PATH).then(|| Fault {
+        wrong: Wrong::Value {
+            key: "http.bind".to_owned(),
+            value: format!("`\"unix:{}\"`", path.display()),
+            why: "too long for a socket",
+        },
+        place: merged.place("http.bind"),
+        key: Some("http.bind".to_owned()),
+        allowed: Some(format!("a path of at most {SOCKET_PATH} bytes, counted from the root")),
+        suggestion: None,
+    })
+}
+
+/// Decisions for anybody, where anybody can come.
+fn open_to_others(settings: &Settings, merged: &Merged) -> Option<Fault> {
+    let is_open = settings.auth.decisions == DecisionAccess::Open && !settings.http.bind.is_local();
+    let allowed = "`http.bind` on a loopback address or a Unix socket, or `auth.decisions = \"token\"`, because others \
+                   can reach this address";
+    is_open.then(|| conflict("http.bind", "auth.decisions", merged, allowed.to_owned()))
+}
+
+/// An issuer that has no keys, or keys in two places.
+fn keys_of(issuer: &Issuer, merged: &Merged) -> Option<Fault> {
+    const KEY: &str = "auth.issuers.jwks_url";
+    let value = match (&issuer.jwks_url, &issuer.jwks_file) {
+        (Some(_), None) | (None, Some(_)) => return None,
+        (None, None) => None,
+        (Some(url), Some(file)) => Some((url, file)),
+    };
+    // Places are known of whole lists only.
+    let place = merged.place("auth.issuers");
+    let wrong = match value {
+        None => Wrong::Missing(KEY.to_owned()),
+        Some((url, file)) => Wrong::Conflict {
+            key: KEY.to_owned(),
+            value: format!("\"{url}\""),
+            other: "auth.issuers.jwks_file".to_owned(),
+            other_value: format!("\"{}\"", file.display()),
+            other_origin: place.origin(),
+        },
+    };
+    let allowed = format!("either `jwks_url` or `jwks_file` for the issuer `{}`", issuer.issuer);
+    Some(Fault { wrong, place, key: Some(KEY.to_owned()), allowed: Some(allowed), suggestion: None })
+}
+
+/// Two values that do not go together, reported at the first.
+fn conflict(key: &str, other: &str, merged: &Merged, allowed: String) -> Fault {
+    let value = |key| merged.value(key).map(|written| written.to_toml()).unwrap_or_default();
+    Fault {
+        wrong: Wrong::Conflict {
+            key: key.to_owned(),
+            value: value(key),
+            other: other.to_owned(),
+            other_value: value(other),
+            other_origin: merged.place(other).origin(),
+        },
+        place: merged.place(key),
+        key: Some(key.to_owned()),
+        allowed: Some(allowed),
+        suggestion: None,
+    }
 }
 
 impl AtLeast {
@@ -113,19 +142,7 @@ impl AtLeast {
         } else {
             (self.larger, self.smaller)
         };
-        let value = |key| merged.value(key).map(|written| written.to_toml()).unwrap_or_default();
-        Fault {
-            wrong: Wrong::Conflict {
-                key: key.to_owned(),
-                value: value(key),
-                other: other.to_owned(),
-                other_value: value(other),
-                other_origin: merged.place(other).origin(),
-            },
-            place: merged.place(key),
-            key: Some(key.to_owned()),
-            allowed: Some(format!("`{}` at least `{}`, because {}", self.larger, self.smaller, self.because)),
-            suggestion: None,
-        }
+        let allowed = format!("`{}` at least `{}`, because {}", self.larger, self.smaller, self.because);
+        conflict(key, other, merged, allowed)
     }
 }

@@ -1,56 +1,75 @@
-//! Issuers of tokens other than this daemon.
+//! Whose tokens are accepted beside the daemon's own.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::{fmt, path::PathBuf};
 
 use super::{
     address::HttpUrl,
-    rule::{Named, PathOrEmpty, Rule, Text, Unique, Word},
+    rule::{Named, Rule, Text, Unique, Word},
     section::section,
 };
 
-/// The most bytes of a name.
+/// The most bytes of a name in a token that settings can ask for.
 const LONGEST: usize = 255;
 
 section! {
-    /// An issuer whose access tokens are accepted.
+    /// A foreign issuer: its tokens say who is calling.
+    ///
+    /// INVARIANT: either `jwks_url` or `jwks_file` is there.
     Issuer {
-        /// The `iss` of its tokens, exactly.
-        issuer: ClaimText = "auth.issuers.issuer", none, Unique;
-        /// Where its public keys are.
+        /// What its tokens have as `iss`.
+        issuer: IssuerUrl = "auth.issuers.issuer", none, Unique;
+        /// Where its public keys are fetched.
         jwks_url: Option<HttpUrl> = "auth.issuers.jwks_url", "", Text;
-        /// The file with its public keys, in place of a URL.
-        jwks_file: PathBuf = "auth.issuers.jwks_file", "", PathOrEmpty;
-        /// What its tokens must have as `aud`.
+        /// The file of its public keys. A relative path starts at the settings folder.
+        jwks_file: Option<PathBuf> = "auth.issuers.jwks_file", "", Text;
+        /// What its tokens have as `aud`, perhaps among others.
         audience: ClaimText = "auth.issuers.audience", "acgs", Text;
-        /// The claim that has the roles of its callers.
+        /// The claim that names roles.
         role_claim: ClaimText = "auth.issuers.role_claim", "roles", Text;
     }
 }
 
-/// Where an issuer's keys are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyPlace<'a> {
-    /// At a URL.
-    Url(&'a HttpUrl),
-    /// In a file.
-    File(&'a Path),
-}
+/// Who issued a token: an `http` or `https` URL without query and fragment (RFC 8414, section 2).
+///
+/// It is compared letter for letter, so that a slash at its end counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuerUrl(String);
 
-impl Issuer {
-    /// Where its keys are; `None` where that is said twice or not at all, which checked settings never do.
+impl IssuerUrl {
+    /// The URL as it stands in tokens.
     #[must_use]
-    pub fn keys(&self) -> Option<KeyPlace<'_>> {
-        match (&self.jwks_url, self.jwks_file.as_os_str().is_empty()) {
-            (Some(url), true) => Some(KeyPlace::Url(url)),
-            (None, false) => Some(KeyPlace::File(&self.jwks_file)),
-            _ => None,
-        }
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
-/// A text in a claim, or a claim's name: 1 to 255 bytes that can be seen, without `#`, which ends an issuer's name in
-/// records.
+impl fmt::Display for IssuerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Word for IssuerUrl {
+    fn allowed() -> String {
+        format!("{}, just as it stands in its tokens", HttpUrl::allowed())
+    }
+
+    fn read(text: &str) -> Result<Self, &'static str> {
+        HttpUrl::read(text).map(|_| Self(text.to_owned()))
+    }
+
+    fn write(&self) -> String {
+        self.0.clone()
+    }
+}
+
+impl Named for IssuerUrl {
+    fn name(&self) -> &str {
+        self.as_str()
+    }
+}
+
+/// The name of a claim or the value of one: 1 to 255 printable ASCII characters without white space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimText(String);
 
@@ -70,15 +89,17 @@ impl fmt::Display for ClaimText {
 
 impl Word for ClaimText {
     fn allowed() -> String {
-        format!("1 to {LONGEST} bytes of text without white space and `#`")
+        format!("1 to {LONGEST} printable ASCII characters without white space")
     }
 
     fn read(text: &str) -> Result<Self, &'static str> {
-        let odd = |letter: char| letter.is_whitespace() || letter.is_control() || letter == '#';
-        if text.is_empty() || text.len() > LONGEST || text.contains(odd) {
-            return Err("not such a text");
+        if text.len() > LONGEST {
+            Err("too long")
+        } else if !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("not such a text")
         }
-        Ok(Self(text.to_owned()))
     }
 
     fn write(&self) -> String {
@@ -86,8 +107,33 @@ impl Word for ClaimText {
     }
 }
 
-impl Named for ClaimText {
-    fn name(&self) -> &str {
-        &self.0
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issuer_is_kept_letter_for_letter() {
+        for text in ["https://id.example", "https://id.example/", "http://[::1]:8080/realms/a"] {
+            assert_eq!(IssuerUrl::read(text).unwrap().write(), text);
+        }
+        for text in ["", "id.example", "https://", "https://a?b", "https://a#b", "user:ann", "https://me:secret@a"] {
+            assert_eq!(IssuerUrl::read(text), Err("not such a URL"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_claim_is_printable() {
+        for (text, wrong) in [
+            ("acgs", None),
+            ("https://a.example/roles", None),
+            (&*"x".repeat(255), None),
+            (&*"x".repeat(256), Some("too long")),
+            ("", Some("not such a text")),
+            ("a b", Some("not such a text")),
+            ("é", Some("not such a text")),
+            ("a\n", Some("not such a text")),
+        ] {
+            assert_eq!(ClaimText::read(text).err(), wrong, "{text:?}");
+        }
     }
 }

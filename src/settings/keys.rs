@@ -14,12 +14,13 @@ use super::{
     issuer::{ClaimText, Issuer},
     list::Tables,
     log_level::LogLevel,
+    networks::Networks,
     origin::LogOrigin,
     rule::{Count, Millis, PathOrEmpty, Rule, Seconds, Text},
     section::{Section, section},
     witness::Witness,
 };
-use crate::domain::{ConstitutionDigest, ConstitutionalHash, Networks};
+use crate::domain::{ConstitutionDigest, ConstitutionalHash};
 
 section! {
     /// Everything an admin can tell the daemon.
@@ -56,6 +57,8 @@ section! {
         bind: Bind = "http.bind", "127.0.0.1:8080", Text;
         /// The address that clients use. None: derived from `bind`.
         public_url: Option<HttpUrl> = "http.public_url", "", Text;
+        /// The proxies whose word on a client's address is taken.
+        trusted_proxies: Networks = "http.trusted_proxies", "", Text;
         /// Threads that serve requests. None (written as 0): one per core.
         workers: Option<NonZeroUsize> = "http.workers", 0, Count(0..=1024);
         /// The largest body of a request, in bytes.
@@ -66,8 +69,6 @@ section! {
         max_in_flight: NonZeroUsize = "http.max_in_flight", 4_096, Count(1..=1_000_000);
         /// After this long a request is answered with an error.
         request_timeout: Duration = "http.request_timeout_ms", 1_000, Millis(1..=600_000);
-        /// Proxies whose `X-Forwarded-For` is believed.
-        trusted_proxies: Networks = "http.trusted_proxies", "", Text;
         /// How long requests in flight may take to finish after a signal to stop.
         shutdown_timeout: Duration = "http.shutdown_timeout_s", 30, Seconds(1..=3_600);
     }
@@ -142,23 +143,23 @@ section! {
 }
 
 section! {
-    /// Who may call.
+    /// Who is calling: tokens, people, and foreign issuers.
     Auth {
-        /// Whether decisions need a token.
+        /// Who may ask for decisions. `open` is only for where others cannot reach the daemon.
         decisions: DecisionAccess = "auth.decisions", "open", Text;
-        /// How long an access token is good.
+        /// How long an access token is good for.
         access_token_ttl: Duration = "auth.access_token_ttl_s", 900, Seconds(60..=86_400);
-        /// How long a person stays logged in.
+        /// How long a refresh token is good for, and so a session that is not used.
         refresh_token_ttl: Duration = "auth.refresh_token_ttl_s", 604_800, Seconds(60..=31_536_000);
-        /// What the daemon's own tokens have as `aud`.
+        /// What access tokens have as `aud`.
         audience: ClaimText = "auth.audience", "acgs", Text;
-        /// After how many days tokens are signed with a new key.
+        /// For how many days a key signs access tokens.
         key_rotation_days: NonZeroU32 = "auth.key_rotation_days", 90, Count(1..=3_650);
-        /// Wrong passwords from one address after which a name is locked there.
+        /// How many wrong passwords an address has for one name before it has to wait.
         lockout_attempts: NonZeroU32 = "auth.lockout_attempts", 5, Count(1..=1_000);
-        /// How long it is locked for the first time.
+        /// How long it waits then; at most four times that after more wrong ones.
         lockout: Duration = "auth.lockout_s", 900, Seconds(1..=86_400);
-        /// Issuers whose tokens are accepted too, no two of the same name.
+        /// Whose tokens are accepted too, no two of the same `issuer`.
         issuers: Vec<Issuer> = "auth.issuers", [], Tables(16);
     }
 }

@@ -15,6 +15,7 @@ mod layer;
 mod list;
 mod log_level;
 mod near;
+mod networks;
 mod origin;
 mod rule;
 mod section;
@@ -35,9 +36,10 @@ pub use self::{
     address::{Bind, DatabaseUrl, HttpUrl},
     choice::{DecisionAccess, Durability, HashEnforcement, LogFormat, RequestProperties, RequestRecord},
     fault::{Fault, Faults, Place, Span, Wrong},
-    issuer::{ClaimText, Issuer, KeyPlace},
+    issuer::{ClaimText, Issuer, IssuerUrl},
     keys::{ApplicationTier, Audit, Auth, Cache, Constitution, Database, Http, Log, Pool, RequestTier, Settings},
     log_level::LogLevel,
+    networks::{Networks, NetworksError},
     origin::LogOrigin,
     variables::{SYSTEM_FOLDER, environment, folder, profile},
     witness::{Witness, WitnessKey},
@@ -148,13 +150,11 @@ impl Settings {
         let DatabaseUrl::Sqlite(database) = &mut self.database.url;
         *database = self.data_dir.join(&*database);
         self.constitution.path = absolute(&folder.join(&self.constitution.path));
-        for issuer in &mut self.auth.issuers {
-            if !issuer.jwks_file.as_os_str().is_empty() {
-                issuer.jwks_file = absolute(&folder.join(&issuer.jwks_file));
-            }
-        }
         if let Bind::Unix(socket) = &mut self.http.bind {
             *socket = absolute(&folder.join(&*socket));
+        }
+        for file in self.auth.issuers.iter_mut().filter_map(|issuer| issuer.jwks_file.as_mut()) {
+            *file = absolute(&folder.join(&*file));
         }
     }
 }

@@ -19,7 +19,7 @@ fn a_reload_is_recorded_with_who_asked_and_what_changed() {
     let digests = ["open", "closed"].map(|name| digest(&setup, &constitution(name)));
     let daemon = setup.start();
     let mut from = size(&setup);
-    for (nth, caller) in ["anonymous", "acgs", "anonymous", "acgs"].into_iter().enumerate() {
+    for (nth, caller) in [ADMIN, "acgs", ADMIN, "acgs"].into_iter().enumerate() {
         let (old, new) = (&digests[nth % 2], &digests[(nth + 1) % 2]);
         switch(&setup, &constitution(["closed", "open"][nth % 2]));
         if caller == "acgs" {
@@ -56,7 +56,7 @@ fn a_refused_constitution_is_recorded_with_its_faults() {
         json!({"kind": "constitution", "event": "refused", "caller": caller, "old_hash": open[..16],
             "old_digest": open, "faults": faults})
     };
-    assert_eq!(events(&setup, from), [expected("anonymous")]);
+    assert_eq!(events(&setup, from), [expected(ADMIN)]);
     hang_up(&daemon);
     assert_eq!(events(&setup, from + 2), [expected("acgs")]);
     // One that is not there, and none that has the hash that is demanded.

@@ -26,12 +26,12 @@ fn version(answer: &Answer) -> Value {
 }
 
 fn written(id: &str, risk: u64, version: &Value) -> Value {
-    json!({"kind": "entity", "caller": "anonymous", "event": "written", "resource": {"type": "Tool", "id": id},
+    json!({"kind": "entity", "caller": ADMIN, "event": "written", "resource": {"type": "Tool", "id": id},
         "version": version, "entity": tool(id, risk)})
 }
 
 fn deleted(id: &str) -> Value {
-    json!({"kind": "entity", "caller": "anonymous", "event": "deleted", "resource": {"type": "Tool", "id": id}})
+    json!({"kind": "entity", "caller": ADMIN, "event": "deleted", "resource": {"type": "Tool", "id": id}})
 }
 
 #[test]

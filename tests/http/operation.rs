@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::harness::{Request, Setup, Signal, TestDaemon};
+use super::harness::{Request, Setup, Signal, TestDaemon, issuer};
 use super::{EVALUATION, EVALUATIONS, asked, decision, permitted, problem};
 
 #[test]
@@ -41,7 +41,9 @@ fn every_problem_has_a_page_that_explains_it() {
     let daemon = TestDaemon::start();
     for slug in [
         "bad-request",
-        "management-closed",
+        "unauthenticated",
+        "login-refused",
+        "forbidden",
         "not-found",
         "method-not-allowed",
         "request-timeout",
@@ -52,6 +54,8 @@ fn every_problem_has_a_page_that_explains_it() {
         "unsupported-media-type",
         "faulty-constitution",
         "invalid-entity",
+        "invalid-password",
+        "too-many-attempts",
         "internal",
         "overloaded",
         "unavailable",
@@ -65,9 +69,9 @@ fn every_problem_has_a_page_that_explains_it() {
 }
 
 #[test]
-fn management_is_closed_where_others_could_reach_it() {
-    let daemon = Setup::new().set("http.bind", "0.0.0.0:0").start();
-    let named = |method, path| Request::new(method, path).json(&json!({}));
+fn management_needs_a_credential_however_its_paths_are_written() {
+    let daemon = Setup::new().set("http.bind", "0.0.0.0:0").set("auth.decisions", "token").start();
+    let named = |method, path| Request::new(method, path).json(&json!({})).anonymous();
     for request in [
         named("GET", "/v1/constitution"),
         named("GET", "/v1/constitution/policies"),
@@ -82,7 +86,8 @@ fn management_is_closed_where_others_could_reach_it() {
         named("PUT", "http://127.0.0.1/v1/entities/User/x"),
     ] {
         let answer = daemon.ask(&request);
-        assert_eq!(problem(&answer), "403 management-closed", "{request:?}");
+        assert_eq!(problem(&answer), "401 unauthenticated", "{request:?}");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"acgs\""), "{request:?}");
     }
     for path in ["/V1/constitution", "//v1/constitution", "/./v1/constitution", "/x/../v1/constitution"] {
         assert_eq!(problem(&daemon.get(path)), "404 not-found", "{path}");
@@ -91,7 +96,9 @@ fn management_is_closed_where_others_could_reach_it() {
         assert_eq!(daemon.get(path).status, 200, "{path}");
     }
     for path in [EVALUATION, EVALUATIONS, "/v1/validate"] {
-        assert_eq!(daemon.ask(&asked(path, &[])).json()["decision"], true, "{path}");
+        assert_eq!(daemon.ask(&asked(path, &[])).status, 401, "{path}");
+        let known = asked(path, &[]).token(&issuer::token("helper", "agent"));
+        assert_eq!(daemon.ask(&known).json()["decision"], true, "{path}");
     }
 }
 

@@ -217,7 +217,7 @@ fn the_log_is_read_without_a_belief_in_a_constitution_but_not_with_a_wrong_one()
 
 #[test]
 fn the_log_is_closed_where_strangers_may_come_however_its_paths_are_written() {
-    let daemon = patient().set("http.bind", "0.0.0.0:0").start();
+    let daemon = patient().set("http.bind", "0.0.0.0:0").set("auth.decisions", "token").start();
     let others = ["/v1/%61udit/log/checkpoint", "/%76%31/audit/entries/0", "/v1/audit/log/checkpoint/witnessed"];
     for path in ROUTES.iter().map(|(path, ..)| *path).chain(others) {
         for method in ["GET", "HEAD", "POST"] {

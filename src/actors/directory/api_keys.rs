@@ -8,9 +8,9 @@ use smol_str::{SmolStr, format_smolstr};
 use super::{Directory, DirectoryError, event, now};
 use crate::actors::trust::Denied;
 use crate::auth::caller::Caller;
+use crate::auth::network::Networks;
 use crate::auth::scope::Scopes;
 use crate::auth::secret;
-use crate::domain::Networks;
 use crate::store::api_keys::{self, ApiKey};
 use crate::store::{Part, ended_tokens};
 
@@ -93,11 +93,11 @@ impl Handler<AddApiKey> for Directory {
     type Result = Result<ApiKeyMade, DirectoryError>;
 
     fn handle(&mut self, AddApiKey { new, caller }: AddApiKey, _: &mut Self::Context) -> Self::Result {
-        let (id, key) = secret::api_key();
+        let key = secret::ApiKey::generate();
         let stored = ApiKey {
-            id,
+            id: key.id().to_owned(),
             name: new.name,
-            digest: secret::digest(&key).to_vec(),
+            digest: key.digest().to_vec(),
             owner: caller.clone(),
             scopes: new.scopes.to_string(),
             networks: new.networks.map(|networks| networks.to_string()).unwrap_or_default(),
@@ -115,7 +115,7 @@ impl Handler<AddApiKey> for Directory {
                 .detail("name", &*stored.name);
             Ok(((), vec![event]))
         })?;
-        Ok(ApiKeyMade { stored, key })
+        Ok(ApiKeyMade { stored, key: key.as_str().to_owned() })
     }
 }
 

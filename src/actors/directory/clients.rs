@@ -7,7 +7,7 @@ use crate::auth::claims::{self, Expected, Typ};
 use crate::auth::jwk::Jwks;
 use crate::auth::jws::Unverified;
 use crate::auth::scope::Roles;
-use crate::auth::secret;
+use crate::auth::secret::{self, ClientSecret};
 use crate::store::clients::{self, Client};
 use crate::store::{Connection, Part, assertions};
 
@@ -130,11 +130,11 @@ impl Handler<AddClient> for Directory {
         if let Some(jwks) = &new.jwks {
             Jwks::parse(jwks).map_err(|error| DirectoryError::Refused(format!("`jwks`: {error}")))?;
         }
-        let secret = new.jwks.is_none().then(secret::client_secret);
+        let secret = new.jwks.is_none().then(ClientSecret::generate);
         let client = Client {
             id: new_id(),
             name: new.name,
-            secret: secret.as_deref().map(|secret| secret::digest(secret).to_vec()),
+            secret: secret.as_ref().map(|secret| secret.digest().to_vec()),
             jwks: new.jwks,
             roles: new.roles.to_string(),
             session: new_id(),
@@ -150,7 +150,7 @@ impl Handler<AddClient> for Directory {
                 .detail("name", &*client.name);
             Ok(((), vec![event]))
         })?;
-        Ok(ClientMade { client, secret })
+        Ok(ClientMade { client, secret: secret.map(|secret| secret.as_str().to_owned()) })
     }
 }
 
@@ -193,7 +193,7 @@ impl Handler<SetClient> for Directory {
 
     fn handle(&mut self, ask: SetClient, _: &mut Self::Context) -> Self::Result {
         let now = now();
-        let secret = ask.new_secret.then(secret::client_secret);
+        let secret = ask.new_secret.then(ClientSecret::generate);
         let (made, ended) = self.change(|conn| {
             let mut client =
                 clients::find(conn, &ask.id)?.ok_or_else(|| DirectoryError::Missing(format!("client `{}`", ask.id)))?;
@@ -205,7 +205,7 @@ impl Handler<SetClient> for Directory {
                 client.roles = roles.to_string();
             }
             if let Some(secret) = &secret {
-                client.secret = Some(secret::digest(secret).to_vec());
+                client.secret = Some(secret.digest().to_vec());
             }
             client.version = clients::update(conn, &client)?;
             self.deny_stored(conn, &ended, now)?;
@@ -217,7 +217,7 @@ impl Handler<SetClient> for Directory {
             Ok(((client, ended), vec![event]))
         })?;
         self.trust.denied().add(self.deny_sessions(ended, now), now);
-        Ok(ClientMade { client: made, secret })
+        Ok(ClientMade { client: made, secret: secret.map(|secret| secret.as_str().to_owned()) })
     }
 }
 

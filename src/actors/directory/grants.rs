@@ -75,15 +75,19 @@ impl Directory {
         let subject = format!("user:{}", user.name);
         let wanted = Wanted { subject: &subject, client: OWN_CLIENT, session: &session.id, roles, scopes };
         let (access_token, token_id) = self.issue(&wanted, now)?;
-        let fresh = secret::refresh_token();
+        let fresh = secret::RefreshToken::generate();
         let stored = RefreshToken {
-            digest: secret::digest(&fresh).to_vec(),
+            digest: fresh.digest().to_vec(),
             session: session.id.clone(),
             used_at: None,
             expires_at: session.expires_at,
         };
         let expires_in = self.lifetimes.access;
-        Ok((Grant { access_token, expires_in, scopes, refresh_token: Some(fresh) }, stored, token_id))
+        Ok((
+            Grant { access_token, expires_in, scopes, refresh_token: Some(fresh.as_str().to_owned()) },
+            stored,
+            token_id,
+        ))
     }
 }
 

@@ -7,10 +7,10 @@ use actix::{Handler, Message};
 use super::grants::Grant;
 use super::{Directory, DirectoryError, event, new_id, now};
 use crate::auth::scope::Roles;
-use crate::auth::totp;
+use crate::auth::totp::{RecoveryCode, TotpSecret};
 use crate::store::sessions::{self, Session};
 use crate::store::users::{self, User, recovery_codes};
-use crate::store::{Part, refresh_tokens};
+use crate::store::{Connection, Part, refresh_tokens};
 
 /// Finds a user by name.
 #[derive(Debug, Message)]
@@ -76,13 +76,8 @@ impl Handler<LogIn> for Directory {
             // The user as it is now: disabled or changed since, the password that was looked at no longer counts.
             let user = users::find_by_id(conn, &ask.user.id)?.filter(|user| user.password == ask.user.password);
             let user = user.filter(|user| user.disabled_at.is_none()).ok_or(DirectoryError::BadGrant(REFUSED))?;
-            if let (Some(secret), true) = (user.totp_secret.clone(), user.totp_confirmed) {
-                let code = ask.code.as_deref().unwrap_or_default();
-                match totp::Secret::from_bytes(&secret).step_of(code, now, user.totp_last_step) {
-                    Some(step) if users::take_step(conn, &user.id, step)? => {}
-                    None if recovery_codes::use_one(conn, &user.id, &totp::recovery_digest(code))? => {}
-                    Some(_) | None => return Err(DirectoryError::BadGrant(REFUSED)),
-                }
+            if user.totp_confirmed && !second_factor(conn, &user, ask.code.as_deref(), now)? {
+                return Err(DirectoryError::BadGrant(REFUSED));
             }
             let session = Session {
                 id: new_id(),
@@ -105,6 +100,20 @@ impl Handler<LogIn> for Directory {
                 .name("address", ask.attempt.address);
             Ok((grant, vec![event]))
         })
+    }
+}
+
+/// Whether a code is the user's: a one-time password, or a recovery code. It is good no more after that.
+fn second_factor(conn: &mut Connection, user: &User, code: Option<&str>, now: i64) -> Result<bool, DirectoryError> {
+    let Some(code) = code else { return Ok(false) };
+    let secret = user.totp_secret.as_deref().and_then(TotpSecret::from_bytes);
+    let secret = secret.ok_or_else(|| DirectoryError::Failed("the stored second factor is unreadable".into()))?;
+    if let Some(step) = secret.step_of(code, now, user.totp_last_step) {
+        return Ok(users::take_step(conn, &user.id, step)?);
+    }
+    match RecoveryCode::parse(code) {
+        Some(code) => Ok(recovery_codes::use_one(conn, &user.id, &code.digest())?),
+        None => Ok(false),
     }
 }
 

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::super::{EXIT_IO, fail, print_fault, print_line};
 use super::{Data, remote};
-use crate::auth::secret::API_KEY;
+use crate::auth::secret::ApiKey;
 use crate::daemon::Source;
 use crate::ledger::{self, EvidenceError, Note, VerifierKey};
 
@@ -47,7 +47,7 @@ fn credential(file: &Path) -> Result<(&'static str, String), ExitCode> {
     let text = fs::read_to_string(file);
     let text = text.map_err(|error| fail(&format!("cannot read `{}`: {error}", file.display()), EXIT_IO))?;
     let text = text.trim();
-    Ok(match text.starts_with(API_KEY) {
+    Ok(match ApiKey::is_meant(text) {
         true => ("X-API-Key", text.to_owned()),
         false => ("Authorization", format!("Bearer {text}")),
     })

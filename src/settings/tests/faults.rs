@@ -6,8 +6,8 @@ use super::{super::Settings, check, check_variable, variables};
 
 #[test]
 fn unknown_keys_are_faults_with_suggestions() {
-    let http = "`http.bind`, `http.public_url`, `http.workers`, `http.max_body_bytes`, `http.max_evaluations`, \
-                `http.max_in_flight`, `http.request_timeout_ms`, `http.shutdown_timeout_s`";
+    let http = "`http.bind`, `http.public_url`, `http.trusted_proxies`, `http.workers`, `http.max_body_bytes`, \
+                `http.max_evaluations`, `http.max_in_flight`, `http.request_timeout_ms`, `http.shutdown_timeout_s`";
     let http = &*format!("  = allowed: {http}");
     for (text, expected) in [
         (
@@ -70,8 +70,8 @@ fn unknown_keys_are_faults_with_suggestions() {
 
 #[test]
 fn unknown_sections_are_faults_with_suggestions() {
-    let sections = "`http`, `database`, `database.pool`, `cache`, `cache.l1`, `cache.l3`, `constitution`, `audit`, `audit.witness`, \
-         `log`";
+    let sections = "`http`, `database`, `database.pool`, `cache`, `cache.l1`, `cache.l3`, `constitution`, `auth`, `auth.issuers`, \
+         `audit`, `audit.witness`, `log`";
     let sections = &*format!("  = allowed: {sections}");
     for (text, expected) in [
         (
@@ -87,8 +87,8 @@ fn unknown_sections_are_faults_with_suggestions() {
             .as_slice(),
         ),
         (
-            "[[auth]]\na = 1",
-            &["error: `auth` is not a section", " --> default.toml:1:3", "  |", "1 | [[auth]]", "  |   ^^^^", sections],
+            "[[site]]\na = 1",
+            &["error: `site` is not a section", " --> default.toml:1:3", "  |", "1 | [[site]]", "  |   ^^^^", sections],
         ),
         (
             "[pool]\nsize = 1",
@@ -246,7 +246,7 @@ fn variables_that_set_no_key_are_faults_with_suggestions() {
         ("ACGS_DATABASE_POOL_SIZE", Some("ACGS_DATABASE__POOL__SIZE")),
         ("ACGS_PROFIL", Some("ACGS_PROFILE")),
         ("ACGS_CAPACITY", None),
-        ("ACGS_AUTH__AUDIENCE", None),
+        ("ACGS_SITE__NAME", None),
         ("ACGS_", None),
     ] {
         let (error, place) =

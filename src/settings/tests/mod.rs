@@ -1,5 +1,6 @@
 //! The whole layer, from files and variables to settings or faults.
 
+mod auth;
 mod faults;
 mod layers;
 mod lists;
