@@ -1,7 +1,7 @@
 //! ACGS-2: may this be done under our constitution?
 //!
 //! The layers, top to bottom; imports point down only, and `tests/layers.rs` holds that:
-//! `cli` → `daemon` → `http` → `actors`, `replay` → `constitution`, `ledger`, `store`, `logging` → `settings` → `domain`.
+//! `cli` → `daemon` → `http` → `actors`, `replay` → `constitution`, `auth`, `ledger`, `store`, `logging` → `settings` → `domain`.
 
 pub mod actors;
 pub mod auth;

@@ -1,11 +1,13 @@
-//! `acgs key rotate audit`: a new key for what is signed from now on.
+//! `acgs key rotate audit|token`: a new key for what is signed from now on.
 
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
 
+use super::admin::Ask;
 use super::{EXIT_CONFIG, EXIT_IO, fail, print_fault, print_line};
 use crate::daemon::{self, Source};
 use crate::ledger::{self, DiskStorage, Keyring, Storage as _, VerifierKey};
@@ -30,6 +32,9 @@ enum Action {
     Rotate {
         /// Which key.
         which: Which,
+        /// Of tokens: end all that were signed with a key before, at once. For a key that others may have.
+        #[arg(long)]
+        withdraw: bool,
     },
 }
 
@@ -37,11 +42,24 @@ enum Action {
 enum Which {
     /// The key that signs the checkpoints of the audit log.
     Audit,
+    /// The key that signs access tokens.
+    Token,
 }
 
 /// Prints the new public key once it signs; exits with 0, 74 or 78.
 pub fn run(command: &Command, source: &Source) -> ExitCode {
-    let Action::Rotate { which: Which::Audit } = command.action;
+    let Action::Rotate { which, withdraw } = command.action;
+    match which {
+        Which::Audit if withdraw => fail(&"only keys of tokens can be withdrawn: rotate twice instead", EXIT_CONFIG),
+        Which::Audit => rotate_audit(source),
+        Which::Token => {
+            let ask = Ask::post("/v1/auth/keys/rotate", json!({"withdraw": withdraw}));
+            ask.run(source, |rotated| print_line(rotated.get("kid").and_then(Value::as_str).unwrap_or_default()))
+        }
+    }
+}
+
+fn rotate_audit(source: &Source) -> ExitCode {
     let settings = match source.load() {
         Ok(loaded) => loaded.settings,
         Err(faults) => return fail(&faults, EXIT_CONFIG),

@@ -2,26 +2,35 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
+use std::num::NonZeroU32;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use super::evidence::DAEMON;
 use super::{DaemonError, system};
+use crate::actors::Mailbox;
 use crate::actors::active::InForce;
-use crate::actors::directory::{Directory, DirectoryError, Lifetimes, NewUser, open_keys};
+use crate::actors::directory::{
+    Directory, DirectoryError, KeepHouse, KeyMark, Lifetimes, NewUser, RotateSigningKey, open_keys,
+};
 use crate::actors::journal::Journal;
 use crate::actors::key_fetcher::Asked;
 use crate::actors::trust::{ForeignIssuer, KeySource, Trust};
 use crate::auth::jwk::Jwks;
 use crate::auth::scope::{Role, Roles};
 use crate::auth::{password, secret};
+use crate::ledger::DiskStorage;
 use crate::settings::{Auth, Bind, Issuer, Settings};
 use crate::store::Store;
 
 /// The user that the first start makes.
 const ADMIN: &str = "admin";
+
+/// How often what has lapsed is forgotten.
+const HOUSEKEEPING: Duration = Duration::from_hours(1);
 
 /// The file with its password.
 const PASSWORD_FILE: &str = "admin-password";
@@ -48,13 +57,15 @@ pub(super) fn open(
     store: &Store,
     journal: &Journal,
     in_force: InForce,
+    log: &DiskStorage,
 ) -> Result<Directory, DaemonError> {
     let lifetimes = lifetimes(&settings.auth);
-    let record = |event| journal.record(&[event]).map(drop).map_err(DirectoryError::from);
-    let own = open_keys(store, lifetimes.access, DAEMON, record).map_err(refused)?;
+    let record = |event| journal.record(&[event]).map_err(DirectoryError::from);
+    let mark = KeyMark::of(&settings.data_dir);
+    let own = open_keys(store, lifetimes.access, DAEMON, &mark, log, record).map_err(refused)?;
     let foreign = settings.auth.issuers.iter().map(foreign).collect::<Result<Vec<_>, _>>()?;
     let trust = Trust::new(own, foreign, &issuer(settings), settings.auth.audience.as_str());
-    let directory = Directory::new(store.clone(), journal.clone(), trust, lifetimes, in_force);
+    let directory = Directory::new(store.clone(), journal.clone(), trust, lifetimes, in_force, mark);
     directory.recall_denied().map_err(refused)?;
     if !directory.has_users().map_err(refused)? {
         make_admin(&directory, &settings.data_dir)?;
@@ -113,5 +124,26 @@ fn refused(error: DirectoryError) -> DaemonError {
         DirectoryError::Store(error) => error.into(),
         DirectoryError::Unrecorded(error) => error.into(),
         other => DaemonError::Identity(Box::new(other)),
+    }
+}
+
+/// Now and again: forgets what has lapsed, and signs with a new key where the old one is too old.
+pub(super) async fn keep_house(directory: Mailbox<Directory>, rotation_days: NonZeroU32) {
+    let key_lifetime = i64::from(rotation_days.get()) * 86_400;
+    let mut hours = tokio::time::interval(HOUSEKEEPING);
+    hours.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        hours.tick().await;
+        let done = match directory.ask(KeepHouse { key_lifetime }).await {
+            Ok(true) => {
+                let rotate = RotateSigningKey { withdraw: false, caller: DAEMON.to_owned() };
+                directory.ask(rotate).await.map(|kid| tracing::info!(kid, "tokens are signed with a new key"))
+            }
+            Ok(false) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, "old keys and sessions stay for now");
+        }
     }
 }

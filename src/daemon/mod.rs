@@ -273,7 +273,7 @@ impl Parts {
         let in_force = registry.in_force();
         let registry = registry.start();
         let registry_mailbox = Mailbox::new(registry.clone(), RELOAD_DEADLINE);
-        let directory = identity::open(&settings, &store, &journal, in_force.clone())?;
+        let directory = identity::open(&settings, &store, &journal, in_force.clone(), &evidence.storage())?;
         let trust = directory.trust().clone();
         let directory = Mailbox::new(directory.start(DIRECTORY_THREADS), IDENTITY_DEADLINE);
         let log_reader = LogReader::start(evidence.storage(), evidence.seals(), LOG_READERS);
@@ -298,12 +298,14 @@ impl Parts {
             directory: directory.clone(),
             passwords: Passwords::start(),
             lockouts: Lockouts::new(settings.auth.lockout_attempts, settings.auth.lockout),
+            limits: http::Limits::new(),
             refusals: http::Refusals::new(),
             entities,
             versions: store.versions().clone(),
             in_flight: Arc::new(AtomicUsize::new(0)),
             draining: Arc::clone(&draining),
         };
+        actix_web::rt::spawn(identity::keep_house(directory, settings.auth.key_rotation_days));
         let server = listeners.serve(shared).map_err(system("start the server"))?;
         let handle = server.handle();
         let server = actix_web::rt::spawn(server);

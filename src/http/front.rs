@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix::{Actor, Addr};
 
 use super::body::Bounds;
+use super::limits::Limits;
 use super::recording::RecordedSets;
 use super::refusals::Refusals;
 use crate::actors::Mailbox;
@@ -75,6 +76,8 @@ pub struct Shared {
     pub passwords: Passwords,
     /// Who has to wait before the next password.
     pub lockouts: Lockouts,
+    /// How often one address may ask for tokens.
+    pub limits: Limits,
     /// How many refusals are recorded.
     pub refusals: Refusals,
     /// Requests in progress.

@@ -30,6 +30,8 @@ pub const ANONYMOUS: &str = "anonymous";
 pub enum Access {
     /// Nothing; what they show is not even looked at.
     Open,
+    /// Nothing, and each address may come only so often: what they bring is itself what is checked.
+    Limited,
     /// Nothing, but what they show must be good.
     Anyone,
     /// To be known.
@@ -58,12 +60,15 @@ async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc
     let Some(front) = request.app_data::<Data<Front>>() else {
         return Err(Problem::new(&UNAVAILABLE, "the daemon is starting"));
     };
+    if access == Access::Limited {
+        return front.shared.limits.check(address(request.request())).map(|()| None);
+    }
     let Some(credential) = credential(request.headers())? else {
         if let Some(admin) = request.request().conn_data::<LocalAdmin>() {
             return Ok(Some(admin.caller()));
         }
         return match access {
-            Access::Open | Access::Anyone => Ok(None),
+            Access::Open | Access::Limited | Access::Anyone => Ok(None),
             Access::Known | Access::Needs(_) => Err(unauthenticated(None, "the route needs a credential")),
         };
     };

@@ -73,7 +73,7 @@ pub async fn login(request: HttpRequest, payload: Payload, front: Data<Front>) -
 }
 
 /// 429 with when to come again.
-fn too_many(detail: &str, wait: Duration) -> Problem {
+pub fn too_many(detail: &str, wait: Duration) -> Problem {
     let seconds = wait.as_secs().max(1);
     Problem::new(&TOO_MANY, detail).with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
 }
@@ -97,7 +97,7 @@ pub async fn refresh(request: HttpRequest, payload: Payload, front: Data<Front>)
 }
 
 /// The person that calls, and its session.
-fn person(who: &Who) -> Result<(&str, &str), Problem> {
+pub fn person(who: &Who) -> Result<(&str, &str), Problem> {
     let person = who.caller().and_then(|caller| Some((caller.user.as_deref()?, caller.session.as_deref()?)));
     person.ok_or_else(|| Problem::new(&FORBIDDEN, "only people who logged in have sessions and a password"))
 }

@@ -90,13 +90,13 @@ struct Told {
     kind: &'static Kind,
     detail: String,
     errors: Vec<InputFault>,
-    header: Option<(HeaderName, HeaderValue)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
     /// A problem of a kind, with what happened this time.
     pub fn new(kind: &'static Kind, detail: impl Into<String>) -> Self {
-        Self(Box::new(Told { kind, detail: detail.into(), errors: Vec::new(), header: None }))
+        Self(Box::new(Told { kind, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }))
     }
 
     /// One fault in the input.
@@ -116,7 +116,7 @@ impl Problem {
     /// With a header in the answer.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.0.header = Some((name, value));
+        self.0.headers.push((name, value));
         self
     }
 
@@ -168,7 +168,7 @@ impl ResponseError for Problem {
     /// The body is written where the request id is known, see [`super::door`].
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::new(self.status_code());
-        if let Some((name, value)) = &self.0.header {
+        for (name, value) in &self.0.headers {
             response.headers_mut().insert(name.clone(), value.clone());
         }
         response.extensions_mut().insert(self.clone());

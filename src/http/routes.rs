@@ -8,11 +8,11 @@ use actix_web::web::{self, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{Resource, Route};
 
 use super::gate;
-use super::gate::Access::{self, Anyone, Known, Needs, Open};
+use super::gate::Access::{self, Anyone, Known, Limited, Needs, Open};
 use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
 use super::{
     api_keys, audit, audit_search, authzen, clients, constitution, entities, health, login, oauth, problem_pages,
-    users, validate,
+    second_factor, token_keys, users, validate,
 };
 use crate::auth::scope::Scope;
 use crate::settings::DecisionAccess;
@@ -79,19 +79,31 @@ pub(super) fn routes(config: &mut ServiceConfig, decisions: DecisionAccess) {
             "/v1/audit/consistency",
             [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::consistency))],
         ))
-        .service(at("/oauth2/token", [(Method::POST, Open, web::post().to(oauth::token))]))
+        .service(at("/oauth2/token", [(Method::POST, Limited, web::post().to(oauth::token))]))
         .service(at("/oauth2/introspect", [(Method::POST, Anyone, web::post().to(oauth::introspect))]))
-        .service(at("/oauth2/revoke", [(Method::POST, Open, web::post().to(oauth::revoke))]))
+        .service(at("/oauth2/revoke", [(Method::POST, Limited, web::post().to(oauth::revoke))]))
         .service(at("/.well-known/jwks.json", [(Method::GET, Open, web::get().to(oauth::jwks))]))
         .service(at("/.well-known/oauth-authorization-server", [(Method::GET, Open, web::get().to(oauth::metadata))]))
-        .service(at("/v1/auth/login", [(Method::POST, Open, web::post().to(login::login))]))
-        .service(at("/v1/auth/refresh", [(Method::POST, Open, web::post().to(login::refresh))]))
+        .service(at("/v1/auth/login", [(Method::POST, Limited, web::post().to(login::login))]))
+        .service(at("/v1/auth/refresh", [(Method::POST, Limited, web::post().to(login::refresh))]))
         .service(at("/v1/auth/logout", [(Method::POST, Known, web::post().to(login::logout))]))
         .service(at("/v1/auth/logout-all", [(Method::POST, Known, web::post().to(login::logout_all))]))
         .service(at("/v1/auth/password", [(Method::POST, Known, web::post().to(login::change_password))]))
+        .service(at(
+            "/v1/auth/totp",
+            [
+                (Method::POST, Known, web::post().to(second_factor::enrol)),
+                (Method::DELETE, Known, web::delete().to(second_factor::remove)),
+            ],
+        ))
+        .service(at("/v1/auth/totp/confirm", [(Method::POST, Known, web::post().to(second_factor::confirm))]))
         .service(at("/v1/auth/me", [(Method::GET, Known, web::get().to(login::me))]))
         .service(at("/v1/auth/sessions", [(Method::GET, Known, web::get().to(login::sessions))]))
         .service(at("/v1/auth/sessions/{id}", [(Method::DELETE, Known, web::delete().to(login::end_session))]))
+        .service(at(
+            "/v1/auth/keys/rotate",
+            [(Method::POST, Needs(Scope::AuthWrite), web::post().to(token_keys::rotate))],
+        ))
         .service(at(
             "/v1/users",
             [

@@ -11,7 +11,9 @@ use super::gate::Who;
 use super::login::hashed;
 use super::page::{After, listed, time};
 use super::problem::{NOT_FOUND, Problem};
-use crate::actors::directory::{AddUser, ChangePassword, FindUser, ListUsers, NewUser, RemoveUser, SetUser};
+use crate::actors::directory::{
+    AddUser, ChangePassword, FindUser, ListUsers, NewUser, RemoveSecondFactor, RemoveUser, SetUser,
+};
 use crate::auth::scope::Roles;
 use crate::store::users::User;
 
@@ -32,6 +34,8 @@ struct ChangeBody {
     disabled: Option<bool>,
     roles: Option<Vec<String>>,
     password: Option<String>,
+    /// Taken away where false.
+    second_factor: Option<bool>,
 }
 
 /// A user as it is shown: never with what it logs in with.
@@ -104,6 +108,13 @@ pub async fn change(
         let password = hashed(&front, &name, password).await?;
         let change = ChangePassword { name: name.clone(), password, caller: caller.clone() };
         front.shared.directory.ask(change).await?;
+    }
+    if let Some(wanted) = body.second_factor {
+        if wanted {
+            return Err(Problem::fault("/second_factor", "only users themselves can add one"));
+        }
+        let remove = RemoveSecondFactor { user: name.clone(), code: None, caller: caller.clone() };
+        front.shared.directory.ask(remove).await?;
     }
     let set = SetUser { name, disabled: body.disabled, roles, caller };
     let user = front.shared.directory.ask(set).await?;

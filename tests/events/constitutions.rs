@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::audit::{Clients, Exported, constitution, question};
 use super::disk::Faults;
 use super::harness::{Setup, TestDaemon};
-use super::{digest, events, hang_up, kept, members, names, reload, size, switch, switchable, until};
+use super::{ADMIN, digest, events, hang_up, kept, members, names, reload, size, switch, switchable, until};
 
 fn hash(daemon: &TestDaemon) -> String {
     daemon.get("/livez").header("x-constitutional-hash").unwrap().to_owned()

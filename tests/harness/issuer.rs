@@ -1,6 +1,6 @@
 //! An issuer that every daemon of the tests trusts, with a new key in each test process.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -35,6 +35,13 @@ pub fn token(subject: &str, role: &str) -> String {
 pub fn admin() -> &'static str {
     static ADMIN: OnceLock<String> = OnceLock::new();
     ADMIN.get_or_init(|| token("admin", "admin"))
+}
+
+/// The same in a file of a folder.
+pub fn admin_file(folder: &Path) -> PathBuf {
+    let file = folder.join("admin.token");
+    std::fs::write(&file, admin()).unwrap();
+    file
 }
 
 /// Writes its public keys into a folder, and answers the setting that makes a daemon trust them.

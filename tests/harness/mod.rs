@@ -22,6 +22,7 @@ mod http;
 pub mod issuer;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::net::{SocketAddr, TcpStream};
@@ -102,8 +103,13 @@ impl Setup {
         self.data.path().join("data")
     }
 
-    /// The command with these arguments, as this setup would start it.
+    /// The command with these arguments, as this setup would start it. Where it is to ask a daemon by its URL, it has the
+    /// administrator's token.
     pub fn command<S: AsRef<std::ffi::OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
+        let mut arguments: Vec<OsString> = arguments.into_iter().map(|one| one.as_ref().to_owned()).collect();
+        if arguments.iter().any(|one| one == "--url") {
+            arguments.extend(["--credential-file".into(), issuer::admin_file(self.data.path()).into()]);
+        }
         let mut command = Command::new(env!("CARGO_BIN_EXE_acgs"));
         command
             .current_dir(self.data.path())

@@ -167,7 +167,7 @@ fn a_found_record_is_the_one_that_its_index_names() {
     let (setup, daemon) = with_decisions(20);
     let page = entries(&daemon, "?limit=1000").json();
     let items = page["items"].as_array().unwrap();
-    assert_eq!(items.len(), 23);
+    assert_eq!(items.len(), 25);
     let mut seen = HashSet::new();
     for item in items {
         let index = item["index"].as_u64().unwrap();

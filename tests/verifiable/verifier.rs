@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use crate::harness::repository;
+use crate::harness::{issuer, repository};
 
 /// Where Debian's package of Go's modules puts them.
 const GOPATH: &str = "/usr/share/gocode";
@@ -50,7 +50,8 @@ impl Verifier {
     /// The program with these arguments.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.0);
-        command.args(arguments).env_remove("VERIFIER_AUTHORIZATION").env_remove("WITNESS_DELAY_MS");
+        command.args(arguments).env("VERIFIER_AUTHORIZATION", format!("Bearer {}", issuer::admin()));
+        command.env_remove("WITNESS_DELAY_MS");
         command
     }
 

@@ -6,11 +6,15 @@
 mod api_keys;
 mod clients;
 mod grants;
+mod housekeeping;
+mod key_mark;
 mod people;
+mod second_factor;
 mod sessions;
 mod signing;
 
 use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use actix::{Actor, Addr, MailboxError, Message, SyncArbiter, SyncContext};
@@ -22,9 +26,12 @@ pub use api_keys::{
 };
 pub use clients::{AddClient, ClientMade, ClientProof, ListClients, NewClient, ProveClient, RemoveClient, SetClient};
 pub use grants::{Grant, GrantClient, Refresh, RevokeToken};
+pub use housekeeping::KeepHouse;
+pub use key_mark::KeyMark;
 pub use people::{
     AddUser, Attempt, ChangePassword, FindUser, ListUsers, LogIn, NewUser, RefuseLogin, RemoveUser, SetUser,
 };
+pub use second_factor::{ConfirmEnrolment, Enrol, Enrolment, RemoveSecondFactor};
 pub use sessions::{EndAllSessions, EndSession, ListSessions};
 pub use signing::{RotateSigningKey, open_keys};
 
@@ -54,6 +61,8 @@ pub struct Directory {
     trust: Trust,
     lifetimes: Lifetimes,
     in_force: InForce,
+    mark: KeyMark,
+    rotating: Arc<Mutex<()>>,
 }
 
 /// Why something about people, clients or keys was not done.
@@ -97,8 +106,15 @@ impl From<MailboxError> for DirectoryError {
 impl Directory {
     /// The directory over a store. Its functions block.
     #[must_use]
-    pub fn new(store: Store, journal: Journal, trust: Trust, lifetimes: Lifetimes, in_force: InForce) -> Self {
-        Self { store, journal, trust, lifetimes, in_force }
+    pub fn new(
+        store: Store,
+        journal: Journal,
+        trust: Trust,
+        lifetimes: Lifetimes,
+        in_force: InForce,
+        mark: KeyMark,
+    ) -> Self {
+        Self { store, journal, trust, lifetimes, in_force, mark, rotating: Arc::default() }
     }
 
     /// Starts the actor on so many threads.
@@ -135,10 +151,18 @@ impl Directory {
         &self,
         job: impl FnOnce(&mut Connection) -> Result<(T, Vec<Event>), DirectoryError>,
     ) -> Result<T, DirectoryError> {
+        self.change_at(job).map(|(done, _)| done)
+    }
+
+    /// The same; answers also the index of the first record.
+    fn change_at<T>(
+        &self,
+        job: impl FnOnce(&mut Connection) -> Result<(T, Vec<Event>), DirectoryError>,
+    ) -> Result<(T, u64), DirectoryError> {
         self.store.transaction(|conn| {
             let (done, events) = job(conn)?;
-            self.journal.record(&events)?;
-            Ok(done)
+            let index = self.journal.record(&events)?;
+            Ok((done, index))
         })
     }
 

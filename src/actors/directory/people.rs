@@ -5,12 +5,11 @@ use std::num::NonZeroU16;
 use actix::{Handler, Message};
 
 use super::grants::Grant;
-use super::{Directory, DirectoryError, event, new_id, now};
+use super::{Directory, DirectoryError, event, new_id, now, second_factor};
 use crate::auth::scope::Roles;
-use crate::auth::totp::{RecoveryCode, TotpSecret};
 use crate::store::sessions::{self, Session};
-use crate::store::users::{self, User, recovery_codes};
-use crate::store::{Connection, Part, refresh_tokens};
+use crate::store::users::{self, User};
+use crate::store::{Part, refresh_tokens};
 
 /// Finds a user by name.
 #[derive(Debug, Message)]
@@ -76,7 +75,7 @@ impl Handler<LogIn> for Directory {
             // The user as it is now: disabled or changed since, the password that was looked at no longer counts.
             let user = users::find_by_id(conn, &ask.user.id)?.filter(|user| user.password == ask.user.password);
             let user = user.filter(|user| user.disabled_at.is_none()).ok_or(DirectoryError::BadGrant(REFUSED))?;
-            if user.totp_confirmed && !second_factor(conn, &user, ask.code.as_deref(), now)? {
+            if user.totp_confirmed && !second_factor::check(conn, &user, ask.code.as_deref(), now)? {
                 return Err(DirectoryError::BadGrant(REFUSED));
             }
             let session = Session {
@@ -100,20 +99,6 @@ impl Handler<LogIn> for Directory {
                 .name("address", ask.attempt.address);
             Ok((grant, vec![event]))
         })
-    }
-}
-
-/// Whether a code is the user's: a one-time password, or a recovery code. It is good no more after that.
-fn second_factor(conn: &mut Connection, user: &User, code: Option<&str>, now: i64) -> Result<bool, DirectoryError> {
-    let Some(code) = code else { return Ok(false) };
-    let secret = user.totp_secret.as_deref().and_then(TotpSecret::from_bytes);
-    let secret = secret.ok_or_else(|| DirectoryError::Failed("the stored second factor is unreadable".into()))?;
-    if let Some(step) = secret.step_of(code, now, user.totp_last_step) {
-        return Ok(users::take_step(conn, &user.id, step)?);
-    }
-    match RecoveryCode::parse(code) {
-        Some(code) => Ok(recovery_codes::use_one(conn, &user.id, &code.digest())?),
-        None => Ok(false),
     }
 }
 

@@ -1,16 +1,19 @@
 //! The daemon's own signing keys: made on the first start, replaced when they are old, or by an administrator.
 
+use std::sync::PoisonError;
+
 use actix::{Handler, Message};
 
+use super::key_mark::KeyMark;
 use super::{Directory, DirectoryError, GRACE, event, now};
 use crate::actors::trust::{Denied, OwnKeys};
 use crate::auth::signing_key::SigningKey;
-use crate::ledger::Event;
+use crate::ledger::{DiskStorage, Event};
 use crate::store::signing_keys::{self, SigningKeyRow};
 use crate::store::{Connection, Store, ended_tokens};
 
 /// Makes a key; the caller puts it into force when it is stored.
-fn make(conn: &mut Connection, caller: &str, what: &str, now: i64) -> Result<Event, DirectoryError> {
+fn make(conn: &mut Connection, caller: &str, what: &str, now: i64) -> Result<(Event, String), DirectoryError> {
     let key = SigningKey::generate().map_err(|error| DirectoryError::Failed(error.to_string()))?;
     let row = SigningKeyRow {
         kid: key.kid().to_owned(),
@@ -20,7 +23,7 @@ fn make(conn: &mut Connection, caller: &str, what: &str, now: i64) -> Result<Eve
         withdrawn_at: None,
     };
     signing_keys::insert(conn, &row)?;
-    Ok(event(caller, what).name("kid", row.kid))
+    Ok((event(caller, what).name("kid", &*row.kid).name("at_s", now), row.kid))
 }
 
 /// The keys that sign and verify now, as they are stored.
@@ -44,13 +47,21 @@ pub fn open_keys(
     store: &Store,
     access_lifetime: i64,
     caller: &str,
-    record: impl Fn(Event) -> Result<(), DirectoryError>,
+    mark: &KeyMark,
+    log: &DiskStorage,
+    record: impl Fn(Event) -> Result<u64, DirectoryError>,
 ) -> Result<OwnKeys, DirectoryError> {
     let overlap = access_lifetime + GRACE;
-    if let Some(keys) = read(store.query(signing_keys::all)?, overlap, now())? {
+    let rows = store.query(signing_keys::all)?;
+    mark.check(log, rows.iter().rfind(|row| row.retired_at.is_none() && row.withdrawn_at.is_none()))?;
+    if let Some(keys) = read(rows, overlap, now())? {
         return Ok(keys);
     }
-    store.transaction(|conn| record(make(conn, caller, "signing_key_made", now())?))?;
+    let (index, kid) = store.transaction(|conn| {
+        let (event, kid) = make(conn, caller, "signing_key_made", now())?;
+        Ok::<_, DirectoryError>((record(event)?, kid))
+    })?;
+    mark.set(index, &kid)?;
     read(store.query(signing_keys::all)?, overlap, now())?
         .ok_or_else(|| DirectoryError::Failed("the new signing key was not stored".to_owned()))
 }
@@ -71,7 +82,9 @@ impl Handler<RotateSigningKey> for Directory {
     fn handle(&mut self, ask: RotateSigningKey, _: &mut Self::Context) -> Self::Result {
         let now = now();
         let overlap = self.lifetimes.access + GRACE;
-        let (keys, denied) = self.change(|conn| {
+        // Others who rotate come after, or the keys of the first could be put in place of those of the second.
+        let _turn = self.rotating.lock().unwrap_or_else(PoisonError::into_inner);
+        let ((keys, denied), index) = self.change_at(|conn| {
             let mut denied = Vec::new();
             for old in signing_keys::all(conn)?.into_iter().filter(|row| row.withdrawn_at.is_none()) {
                 if old.retired_at.is_none() {
@@ -84,7 +97,8 @@ impl Handler<RotateSigningKey> for Directory {
                     denied.push((name, now + overlap));
                 }
             }
-            let event = make(conn, &ask.caller, "signing_key_rotated", now)?.name("withdrawn", ask.withdraw);
+            let (event, _) = make(conn, &ask.caller, "signing_key_rotated", now)?;
+            let event = event.name("withdrawn", ask.withdraw);
             let keys = read(signing_keys::all(conn)?, overlap, now)?;
             let keys = keys.ok_or_else(|| DirectoryError::Failed("the new signing key was not stored".to_owned()))?;
             Ok(((keys, denied), vec![event]))
@@ -92,6 +106,7 @@ impl Handler<RotateSigningKey> for Directory {
         let kid = keys.current.kid().to_owned();
         self.trust.set_own(keys);
         self.trust.denied().add(denied, now);
+        self.mark.set(index, &kid)?;
         Ok(kid)
     }
 }

@@ -1,0 +1,35 @@
+//! What is done now and then: old keys are replaced, and what has lapsed is forgotten.
+
+use actix::{Handler, Message};
+
+use super::{Directory, DirectoryError, now};
+use crate::store::{assertions, ended_tokens, refresh_tokens, sessions, signing_keys};
+
+/// For how long sessions and refresh tokens are kept after they lapsed, in seconds: who shows one later is told that it
+/// has expired, and not that it is unknown.
+const KEPT: i64 = 7 * 86_400;
+
+/// Forgets what has lapsed, and says whether the key that signs tokens is older than it should be.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<bool, DirectoryError>")]
+pub struct KeepHouse {
+    /// How long a key may sign, in seconds.
+    pub key_lifetime: i64,
+}
+
+impl Handler<KeepHouse> for Directory {
+    type Result = Result<bool, DirectoryError>;
+
+    fn handle(&mut self, ask: KeepHouse, _: &mut Self::Context) -> Self::Result {
+        let now = now();
+        self.store.transaction(|conn| {
+            ended_tokens::purge(conn, now)?;
+            assertions::purge(conn, now)?;
+            refresh_tokens::purge(conn, now - KEPT)?;
+            sessions::purge(conn, now - KEPT)?;
+            let signing = signing_keys::all(conn)?.into_iter().filter(|key| key.retired_at.is_none());
+            let newest = signing.map(|key| key.created_at).max().unwrap_or(now);
+            Ok::<_, DirectoryError>(now - newest >= ask.key_lifetime)
+        })
+    }
+}

@@ -1,0 +1,63 @@
+//! `/v1/auth/totp…`: the second factor of whoever is logged in (RFC 6238).
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::body;
+use super::front::Front;
+use super::gate::{Who, address};
+use super::login::{person, too_many};
+use super::oauth::fresh;
+use super::problem::Problem;
+use crate::actors::directory::{ConfirmEnrolment, DirectoryError, Enrol, RemoveSecondFactor};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CodeBody {
+    code: String,
+}
+
+/// `POST /v1/auth/totp`: a secret for an authenticator.
+pub async fn enrol(who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let (user, _) = person(&who)?;
+    let enrolment = front.shared.directory.ask(Enrol { user: user.to_owned() }).await?;
+    Ok(fresh(HttpResponse::Ok().json(json!({"secret": enrolment.secret, "url": enrolment.url}))))
+}
+
+/// `POST /v1/auth/totp/confirm`: from now on logins need a code; the answer has recovery codes.
+pub async fn confirm(
+    request: HttpRequest,
+    payload: Payload,
+    who: Who,
+    front: Data<Front>,
+) -> Result<HttpResponse, Problem> {
+    let body: CodeBody = body::json(&request, payload, front.bounds()).await?;
+    let (user, _) = person(&who)?;
+    let confirm = ConfirmEnrolment { user: user.to_owned(), code: body.code };
+    let codes = front.shared.directory.ask(confirm).await?;
+    Ok(fresh(HttpResponse::Ok().json(json!({"recovery_codes": codes}))))
+}
+
+/// `DELETE /v1/auth/totp`: with a last code of it. Codes are guessed as passwords are, and so are those who guess held up.
+pub async fn remove(
+    request: HttpRequest,
+    payload: Payload,
+    who: Who,
+    front: Data<Front>,
+) -> Result<HttpResponse, Problem> {
+    let body: CodeBody = body::json(&request, payload, front.bounds()).await?;
+    let (user, _) = person(&who)?;
+    let from = address(&request);
+    if let Some(wait) = front.shared.lockouts.wait(user, from) {
+        return Err(too_many("too many wrong codes", wait));
+    }
+    let remove = RemoveSecondFactor { user: user.to_owned(), code: Some(body.code), caller: who.name().to_owned() };
+    let removed = front.shared.directory.ask(remove).await;
+    if matches!(removed, Err(DirectoryError::Refused(_))) {
+        front.shared.lockouts.fail(user, from);
+    }
+    removed?;
+    Ok(HttpResponse::NoContent().finish())
+}
