@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{DaemonError, audit_folder, system};
+use super::audit_folder;
+use super::error::{DaemonError, system};
 use crate::actors::audit_queue::{AuditError, AuditQueue};
 use crate::actors::committer::Committer;
 use crate::actors::entity_recorder::EntityRecorder;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::error::{DaemonError, system};
 use super::evidence::DAEMON;
-use super::{DaemonError, system};
 use crate::actors::Mailbox;
 use crate::actors::active::InForce;
 use crate::actors::directory::{

@@ -1,5 +1,6 @@
 //! The composition root: settings → constitution → audit log → store → actors → server → READY; and back in reverse.
 
+mod error;
 mod evidence;
 mod identity;
 mod signals;
@@ -21,24 +22,22 @@ use sd_notify::NotifyState;
 use crate::actors::Mailbox;
 use crate::actors::active::Active;
 use crate::actors::application_cache::ApplicationCache;
-use crate::actors::audit_queue::AuditError;
 use crate::actors::database::Database;
-use crate::actors::directory::DirectoryError;
 use crate::actors::hasher::Passwords;
 use crate::actors::journal::Journal;
 use crate::actors::key_fetcher::KeyFetcher;
 use crate::actors::lockouts::Lockouts;
 use crate::actors::log_reader::LogReader;
 use crate::actors::registry::{Books, Registry, Reload, ReloadError};
-use crate::actors::sealer::SealError;
 use crate::actors::searcher::Searcher;
-use crate::constitution::Faults as ConstitutionFaults;
 use crate::http::{self, Shared};
-use crate::ledger::{KeyError, Keyring, LedgerError, NoteError, public_keys};
+use crate::ledger::{KeyError, Keyring, public_keys};
 use crate::logging::{self, LevelSwitch};
 use crate::settings::{self, Bind, DatabaseUrl, LogOrigin, Settings};
 use crate::store::audit::beside;
-use crate::store::{Lock, Store, StoreError, StoreOptions};
+use crate::store::{Lock, Store, StoreOptions};
+pub use error::DaemonError;
+use error::system;
 use evidence::{DAEMON, Evidence};
 use signals::{Asked, Signals, notify};
 
@@ -61,77 +60,6 @@ pub struct Source {
     pub folder: PathBuf,
     /// The profile.
     pub profile: Option<String>,
-}
-
-/// Why the daemon did not start, or ended.
-#[derive(Debug, thiserror::Error)]
-pub enum DaemonError {
-    /// The settings have faults.
-    #[error("{0}")]
-    Settings(#[from] settings::Faults),
-    /// The constitution has faults.
-    #[error("the constitution in `{}` has faults:\n{faults}", .folder.display())]
-    Constitution {
-        /// The bundle's folder.
-        folder: PathBuf,
-        /// All of them.
-        faults: ConstitutionFaults,
-    },
-    /// The audit log cannot be used.
-    #[error("the audit log in `{}` cannot be used: {source}", .folder.display())]
-    Ledger {
-        /// Its folder.
-        folder: PathBuf,
-        /// Why.
-        source: Box<LedgerError>,
-    },
-    /// The audit log is not what was signed, or cannot be signed.
-    #[error("the audit log in `{}` cannot be used: {source}", .folder.display())]
-    Seal {
-        /// Its folder.
-        folder: PathBuf,
-        /// Why.
-        source: Box<SealError>,
-    },
-    /// The start cannot be recorded.
-    #[error("the start cannot be recorded: {0}")]
-    Unrecorded(#[from] AuditError),
-    /// A witness's key is none.
-    #[error("the key `{key}` of `audit.witness` cannot be used: {source}")]
-    Witness {
-        /// As it is written.
-        key: String,
-        /// Why.
-        source: NoteError,
-    },
-    /// The keys of a foreign issuer cannot be had.
-    #[error("the issuer `{issuer}` of `auth.issuers` cannot be used: {cause}")]
-    Issuer {
-        /// Its `iss`.
-        issuer: String,
-        /// Why.
-        cause: String,
-    },
-    /// What the daemon knows of callers cannot be used.
-    #[error("callers cannot be known: {0}")]
-    Identity(Box<DirectoryError>),
-    /// The database cannot be used.
-    #[error("{0}")]
-    Store(Box<StoreError>),
-    /// Something of the system failed.
-    #[error("cannot {action}: {source}")]
-    System {
-        /// What was tried.
-        action: String,
-        /// Why it failed.
-        source: io::Error,
-    },
-}
-
-impl From<StoreError> for DaemonError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(Box::new(error))
-    }
 }
 
 impl Source {
@@ -445,8 +373,4 @@ pub fn create_data_dir(folder: &Path) -> Result<(), DaemonError> {
     }
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(system(&format!("make `{}`", folder.display())))
-}
-
-fn system(action: &str) -> impl FnOnce(io::Error) -> DaemonError {
-    move |source| DaemonError::System { action: action.to_owned(), source }
 }

@@ -177,9 +177,9 @@ fn a_found_record_is_the_one_that_its_index_names() {
         assert_eq!(printed.stdout, shown.body);
         seen.insert(index);
     }
-    assert_eq!(seen.len(), 23);
+    assert_eq!(seen.len(), 25);
     for (path, status) in
-        [("23", 404), ("-1", 400), ("x", 400), ("18446744073709551615", 404), ("99999999999999999999", 400)]
+        [("25", 404), ("-1", 400), ("x", 400), ("18446744073709551615", 404), ("99999999999999999999", 400)]
     {
         assert_eq!(daemon.get(&format!("/v1/audit/entries/{path}")).status, status, "{path}");
     }

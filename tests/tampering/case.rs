@@ -175,13 +175,13 @@ impl Case {
 
     /// Runs `acgs audit verify`, with checkpoints that were kept, and with more arguments.
     pub fn verify_from(&self, kept: &[Kept], more: &[&str]) -> Found {
-        let mut command = self.setup.command(["audit", "verify"]);
+        let mut command = self.setup.command(["audit", "verify"].iter().chain(more));
         for (number, kept) in kept.iter().enumerate() {
             let file = self.kept.path().join(number.to_string());
             fs::write(&file, &kept.note).unwrap();
             command.arg("--from").arg(file);
         }
-        let output = command.args(more).output().unwrap();
+        let output = command.output().unwrap();
         Found { code: output.status.code(), text: String::from_utf8(output.stderr).unwrap() }
     }
 
@@ -285,7 +285,7 @@ pub fn files(folder: &Path) -> Files {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_none_or(|extension| extension != "tmp") {
+            } else if path.extension().is_none_or(|extension| extension != "tmp" && extension != "sock") {
                 let bytes = fs::read(&path).unwrap();
                 found.insert(path.strip_prefix(folder).unwrap().to_owned(), bytes);
             }

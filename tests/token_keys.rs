@@ -1,0 +1,168 @@
+//! The keys that sign tokens: replaced, withdrawn, and not brought back by an older database.
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test ends where it fails")]
+
+mod harness;
+
+use std::fs;
+use std::path::Path;
+
+use harness::{Request, Setup, TestDaemon};
+use serde_json::{Value, json};
+
+/// A daemon whose issuer stays the same when it is started again.
+fn setup() -> Setup {
+    Setup::new().set("http.public_url", "http://acgs.example")
+}
+
+/// What a command prints that must succeed.
+#[track_caller]
+fn printed(setup: &Setup, arguments: &[&str]) -> String {
+    let output = setup.run(arguments);
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A new client that may read.
+fn client(setup: &Setup) -> (String, String) {
+    let made = printed(setup, &["client", "add", "reader", "--role", "auditor", "--json"]);
+    let made: Value = serde_json::from_str(&made).unwrap();
+    (made["client_id"].as_str().unwrap().to_owned(), made["client_secret"].as_str().unwrap().to_owned())
+}
+
+#[track_caller]
+fn token(daemon: &TestDaemon, (id, secret): &(String, String)) -> String {
+    let form = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
+    let request = Request::post("/oauth2/token").header("Content-Type", "application/x-www-form-urlencoded").body(form);
+    let answer = daemon.ask(&request);
+    assert_eq!(answer.status, 200, "{answer}");
+    answer.json()["access_token"].as_str().unwrap().to_owned()
+}
+
+fn status(daemon: &TestDaemon, token: &str) -> u16 {
+    daemon.ask(&Request::get("/v1/constitution").token(token)).status
+}
+
+fn kids(daemon: &TestDaemon) -> Vec<String> {
+    let keys = daemon.get("/.well-known/jwks.json").json();
+    keys["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Copies the database of a stopped daemon.
+fn copy(from: &Path, to: &Path) {
+    for file in ["acgs.db", "acgs.db-wal", "acgs.db-shm"] {
+        match fs::copy(from.join(file), to.join(file)) {
+            Err(_) if to.join(file).exists() => fs::remove_file(to.join(file)).unwrap(),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_rotated_key_verifies_until_its_tokens_have_lapsed_and_a_withdrawn_one_no_more() {
+    let setup = setup();
+    let daemon = setup.start();
+    let client = client(&setup);
+    let (first, old) = (token(&daemon, &client), kids(&daemon));
+    assert_eq!((status(&daemon, &first), old.len()), (200, 1));
+
+    let new = printed(&setup, &["key", "rotate", "token"]);
+    let second = token(&daemon, &client);
+    assert_eq!(kids(&daemon), [new.trim(), &old[0]]);
+    assert_eq!([&first, &second].map(|token| status(&daemon, token)), [200, 200]);
+    let cached = daemon.get("/.well-known/jwks.json");
+    assert_eq!(cached.header("cache-control"), Some("public, max-age=300"));
+
+    let newest = printed(&setup, &["key", "rotate", "token", "--withdraw"]);
+    assert_eq!(kids(&daemon), [newest.trim()]);
+    // On connections that knew these tokens, and on new ones.
+    assert_eq!([&first, &second].map(|token| status(&daemon, token)), [401, 401]);
+    assert_eq!(status(&daemon, &token(&daemon, &client)), 200);
+    assert!(daemon.stop().success());
+
+    let daemon = setup.start();
+    assert_eq!(kids(&daemon), [newest.trim()]);
+    assert_eq!([&first, &second].map(|token| status(&daemon, token)), [401, 401]);
+    let records = daemon.get("/v1/audit/entries?kind=auth&limit=1000").json();
+    let events: Vec<_> = records["items"].as_array().unwrap().iter().map(|item| &item["record"]["event"]).collect();
+    assert_eq!(events.iter().filter(|event| **event == "signing_key_rotated").count(), 2, "{events:?}");
+}
+
+#[test]
+fn an_older_database_does_not_bring_back_a_key_that_was_replaced_since() {
+    let setup = setup();
+    let daemon = setup.start();
+    let client = client(&setup);
+    let stolen = token(&daemon, &client);
+    assert!(daemon.stop().success());
+    let backup = tempfile::tempdir().unwrap();
+    copy(&setup.data_dir(), backup.path());
+
+    let daemon = setup.start();
+    let new = printed(&setup, &["key", "rotate", "token", "--withdraw"]);
+    assert_eq!(status(&daemon, &stolen), 401);
+    assert!(daemon.stop().success());
+    let newer = tempfile::tempdir().unwrap();
+    copy(&setup.data_dir(), newer.path());
+
+    copy(backup.path(), &setup.data_dir());
+    let refused = setup.try_start().unwrap_err();
+    assert_eq!(refused.status.code(), Some(74), "{refused}");
+    assert!(refused.stderr.contains("older than the audit log") && refused.stderr.contains(new.trim()), "{refused}");
+    // Nor does a command make it do so.
+    assert_eq!(setup.run(["user", "list"]).status.code(), Some(74));
+
+    copy(newer.path(), &setup.data_dir());
+    let daemon = setup.start();
+    assert_eq!((kids(&daemon), status(&daemon, &stolen)), (vec![new.trim().to_owned()], 401));
+    assert!(daemon.stop().success());
+
+    // An administrator who has nothing newer says so, and withdraws what came back.
+    copy(backup.path(), &setup.data_dir());
+    fs::remove_file(setup.data_dir().join("token-key")).unwrap();
+    printed(&setup, &["key", "rotate", "token", "--withdraw"]);
+    let daemon = setup.start();
+    assert_eq!(status(&daemon, &stolen), 401);
+}
+
+#[test]
+fn a_second_factor_is_asked_for_once_it_is_confirmed() {
+    use acgs::auth::totp::TotpSecret;
+    let setup = setup();
+    let daemon = setup.start();
+    let password = printed(&setup, &["user", "add", "ann", "--role", "auditor"]).trim().to_owned();
+    let login = |code: Option<&str>| {
+        let mut body = json!({"username": "ann", "password": password});
+        if let Some(code) = code {
+            body["code"] = json!(code);
+        }
+        daemon.ask(&Request::post("/v1/auth/login").json(&body))
+    };
+    let session = login(None).json()["access_token"].as_str().unwrap().to_owned();
+    let ask = |method: &str, path: &str, body: Value| {
+        daemon.ask(&Request::new(method, &format!("/v1/auth/{path}")).json(&body).token(&session))
+    };
+    let enrolled = ask("POST", "totp", json!({})).json();
+    assert_eq!(login(None).status, 200, "it is not confirmed yet");
+    let secret = data_encoding::BASE32_NOPAD.decode(enrolled["secret"].as_str().unwrap().as_bytes()).unwrap();
+    assert!(enrolled["url"].as_str().unwrap().starts_with("otpauth://totp/"));
+    let secret = TotpSecret::from_bytes(&secret).unwrap();
+    assert_eq!(ask("POST", "totp/confirm", json!({"code": "000000"})).status, 400);
+
+    // The code of now, found as whoever had the secret would.
+    let now = harness::issuer::now();
+    let code =
+        (0..1_000_000).map(|code| format!("{code:06}")).find(|code| secret.step_of(code, now, 0).is_some()).unwrap();
+    let confirmed = ask("POST", "totp/confirm", json!({"code": code}));
+    assert_eq!(confirmed.status, 200, "{confirmed}");
+    let codes = confirmed.json()["recovery_codes"].clone();
+    assert_eq!(codes.as_array().unwrap().len(), 10);
+
+    assert_eq!(login(None).status, 401);
+    assert_eq!(login(Some(&code)).status, 401, "it was used");
+    let recovery = codes[0].as_str().unwrap();
+    assert_eq!([login(Some(recovery)).status, login(Some(recovery)).status], [200, 401]);
+
+    assert_eq!(ask("DELETE", "totp", json!({"code": "123456"})).status, 400);
+    assert_eq!(ask("DELETE", "totp", json!({"code": codes[1]})).status, 204);
+    assert_eq!(login(None).status, 200);
+}
