@@ -39,8 +39,20 @@ impl Requests {
 
 /// Runs `wrk` for some seconds.
 pub fn run(address: &str, requests: Requests, connections: usize, seconds: u64) -> Result<Run, Box<dyn Error>> {
+    run_as("", address, requests, connections, seconds)
+}
+
+/// The same with a token, where it is not empty.
+pub fn run_as(
+    token: &str,
+    address: &str,
+    requests: Requests,
+    connections: usize,
+    seconds: u64,
+) -> Result<Run, Box<dyn Error>> {
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/figures/requests.lua");
     let mut wrk = Command::new("wrk");
+    wrk.env("BENCH_TOKEN", token);
     wrk.args(["-t1", "--latency", &format!("-c{connections}"), &format!("-d{seconds}s")]);
     match requests {
         Requests::Livez => wrk.arg(format!("http://{address}/livez")),

@@ -1,11 +1,14 @@
 //! Starts the release binary for a measurement, in a folder that goes with it.
 
+use std::error::Error;
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use acgs::auth::signing_key::SigningKey;
+use serde_json::json;
 use tempfile::TempDir;
 
 /// A running daemon.
@@ -13,6 +16,8 @@ pub struct Daemon {
     child: Child,
     data: TempDir,
     address: String,
+    /// Of an issuer that the daemon trusts.
+    key: SigningKey,
     /// From the start of the process to `READY=1`.
     pub until_ready: Duration,
 }
@@ -34,6 +39,7 @@ impl Daemon {
         drop(std::fs::remove_file(&notices));
         let socket = UnixDatagram::bind(&notices)?;
         socket.set_read_timeout(Some(Duration::from_mins(5)))?;
+        let key = SigningKey::generate().map_err(io::Error::other)?;
         let since = Instant::now();
         let child = Command::new(env!("CARGO_BIN_EXE_acgs"))
             .arg("--settings")
@@ -42,6 +48,7 @@ impl Daemon {
             .env("ACGS_HTTP__BIND", "127.0.0.1:0")
             .env("ACGS_CONSTITUTION__PATH", constitution)
             .env("ACGS_CONSTITUTION__EXPECTED_HASH", "")
+            .env("ACGS_AUTH__ISSUERS", trusted(data.path(), &key)?)
             .env("NOTIFY_SOCKET", &notices)
             .envs(variables.iter().copied())
             .stderr(Stdio::null())
@@ -53,12 +60,19 @@ impl Daemon {
         let address = notice.lines().find_map(|line| Some(line.split_once("http://")?.1.trim().to_owned()));
         let address =
             address.ok_or_else(|| io::Error::other(format!("the daemon did not say where it is: {notice}")))?;
-        Ok(Self { child, data, address, until_ready })
+        Ok(Self { child, data, address, key, until_ready })
     }
 
     /// The address it listens on.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// A token of somebody with a role, good for an hour.
+    pub fn token(&self, role: &str) -> Result<String, Box<dyn Error>> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let claims = json!({"iss": ISSUER, "sub": "bench", "aud": "acgs", "exp": now + 3_600, "roles": [role]});
+        Ok(self.key.sign("at+jwt", &claims)?)
     }
 
     /// Its resident memory in MiB.
@@ -89,6 +103,16 @@ fn end(child: &mut Child) -> io::Result<()> {
         child.wait()?;
     }
     Ok(())
+}
+
+/// What tokens of the benches have as `iss`.
+const ISSUER: &str = "https://bench.example";
+
+/// The setting that makes a daemon trust a key.
+fn trusted(folder: &Path, key: &SigningKey) -> io::Result<String> {
+    let file = folder.join("issuer.json");
+    std::fs::write(&file, json!({"keys": [key.public_jwk()]}).to_string())?;
+    Ok(format!("[{{ issuer = \"{ISSUER}\", jwks_file = \"{}\" }}]", file.display()))
 }
 
 /// A folder on a real disk: the system's temporary folder may be memory, where a sync costs nothing.

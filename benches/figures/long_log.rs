@@ -180,7 +180,11 @@ fn wait(daemon: &Daemon, records: u64, member: &str) -> Outcome {
 
 fn get(daemon: &Daemon, path: &str) -> Result<String, Box<dyn Error>> {
     let mut stream = TcpStream::connect(daemon.address())?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let token = daemon.token("auditor")?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
+    )?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer).into_owned();

@@ -1,6 +1,6 @@
 //! Prints the figures that the daemon is judged by, with the conditions they were taken under.
 //!
-//! `cargo bench --bench figures [-- ROW…]`, rows: `start ratios policies parallel open reload memory costs entities log`;
+//! `cargo bench --bench figures [-- ROW…]`, rows: `start ratios policies parallel open reload memory costs tokens entities log`;
 //! all but the last two where none is named. `BENCH_SECONDS` is the length of a run (default 5; the open loop runs six times
 //! as long), `BENCH_ROUNDS` how often each is repeated (default 3). Needs `wrk` for the closed loops.
 
@@ -11,6 +11,7 @@ mod daemon;
 mod long_log;
 mod open_loop;
 mod rows;
+mod tokens;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -46,7 +47,7 @@ fn main() -> Outcome {
     let effort = Effort::from_environment();
     // Cargo adds `--bench` to what the caller says.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let all: [(&str, Row); 10] = [
+    let all: [(&str, Row); 11] = [
         ("start", rows::start),
         ("ratios", rows::ratios),
         ("policies", rows::policies),
@@ -55,6 +56,7 @@ fn main() -> Outcome {
         ("reload", rows::reload),
         ("memory", rows::memory),
         ("costs", costs::costs),
+        ("tokens", tokens::tokens),
         ("entities", rows::entities),
         ("log", long_log::long_log),
     ];

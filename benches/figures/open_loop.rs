@@ -67,17 +67,35 @@ struct Connection {
     received: Vec<u8>,
 }
 
+/// Where requests go: a daemon's address, and the line and headers of a request but for its length.
+#[derive(Debug, Clone)]
+pub struct Target<'a> {
+    /// The address.
+    pub address: &'a str,
+    /// The line and the headers, each with its end.
+    pub head: String,
+}
+
+impl<'a> Target<'a> {
+    /// Evaluations, from nobody.
+    pub fn evaluation(address: &'a str) -> Self {
+        let head =
+            format!("POST /access/v1/evaluation HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n");
+        Self { address, head }
+    }
+}
+
 /// Sends `rate` requests a second for so long; `body` makes the body of each from its number.
 ///
 /// One thread sleeps until each request is due and sends it, another waits for answers: neither takes a processor from
 /// the daemon by spinning.
 pub fn run(
-    address: &str,
+    target: &Target<'_>,
     rate: u32,
     length: Duration,
     body: impl Fn(u64) -> String + Sync,
 ) -> Result<Run, Box<dyn Error>> {
-    let streams = (0..CONNECTIONS).map(|_| connect(address)).collect::<Result<Vec<_>, _>>()?;
+    let streams = (0..CONNECTIONS).map(|_| connect(target.address)).collect::<Result<Vec<_>, _>>()?;
     let writers = streams.iter().map(TcpStream::try_clone).collect::<Result<Vec<_>, _>>()?;
     let total = u64::from(rate) * length.as_secs();
     // First in, first out: a connection that is never used would be closed by the daemon.
@@ -88,7 +106,7 @@ pub fn run(
     let body = &body;
     thread::scope(|scope| {
         let sender = scope.spawn(move || {
-            let outcome = send_all(address, rate, total, begin, &writers, &idle, &sent, body);
+            let outcome = send_all(&target.head, rate, total, begin, &writers, &idle, &sent, body);
             if outcome.is_err() {
                 for stream in &writers {
                     drop(stream.shutdown(Shutdown::Both));
@@ -124,7 +142,7 @@ pub fn floor(folder: &Path, rate: u32, length: Duration) -> Result<Latencies, Bo
 
 #[expect(clippy::too_many_arguments, reason = "one thread's share of a run")]
 fn send_all(
-    host: &str,
+    head: &str,
     rate: u32,
     total: u64,
     begin: Instant,
@@ -142,9 +160,7 @@ fn send_all(
         let connection = idle.recv_timeout(PATIENCE)?;
         let body = body(number);
         let length = body.len();
-        let request = format!(
-            "POST /access/v1/evaluation HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-        );
+        let request = format!("{head}Content-Length: {length}\r\n\r\n{body}");
         sent.send((connection, due))?;
         // A request fits the socket's buffer, which is empty: one request at a time.
         writers.get(connection).ok_or("no such connection")?.write_all(request.as_bytes())?;

@@ -2,6 +2,8 @@
 local same, counter = true, 0
 local template = '{"subject":{"type":"user","id":"user-%d","properties":{"role":"editor"}},"action":{"name":"write"},"resource":{"type":"record","id":"record-%d","properties":{"status":"active"}}}'
 local headers = { ["Content-Type"] = "application/json" }
+local token = os.getenv("BENCH_TOKEN")
+if token and token ~= "" then headers["Authorization"] = "Bearer " .. token end
 
 function init(args)
   same = args[1] ~= "distinct"

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::closed_loop::{self, Requests, Run, median};
 use crate::daemon::{Daemon, scratch};
+use crate::open_loop::Target;
 use crate::{Effort, Outcome, bundles, open_loop};
 
 /// The shipped constitution.
@@ -133,7 +134,7 @@ const DISTINCT: u64 = 100_000;
 
 /// Requests at a constant rate, in an order that repeats only when all have been asked.
 pub fn open_loop(daemon: &Daemon, rate: u32, effort: Effort) -> Result<open_loop::Run, Box<dyn Error>> {
-    open_loop::run(daemon.address(), rate, effort.open_loop(), |number| {
+    open_loop::run(&Target::evaluation(daemon.address()), rate, effort.open_loop(), |number| {
         evaluation(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % DISTINCT)
     })
 }
@@ -187,9 +188,12 @@ pub fn entities(effort: Effort) -> Outcome {
     let mut ratios = Vec::new();
     for _ in 0..effort.rounds {
         let p99 = |daemon: &Daemon| -> Result<f64, Box<dyn Error>> {
-            let run = open_loop::run(daemon.address(), 2_000, Duration::from_secs(effort.seconds), |number| {
-                evaluation_of(number % 1_000, number)
-            })?;
+            let run = open_loop::run(
+                &Target::evaluation(daemon.address()),
+                2_000,
+                Duration::from_secs(effort.seconds),
+                |number| evaluation_of(number % 1_000, number),
+            )?;
             Ok(run.latencies.percentile(0.99))
         };
         let (one, other) = (p99(&few)?, p99(&many)?);
@@ -224,7 +228,7 @@ fn with_users(count: u64, constitution: &Path) -> Result<Daemon, Box<dyn Error>>
     Ok(Daemon::start_on(data, constitution)?)
 }
 
-fn evaluation(number: u64) -> String {
+pub fn evaluation(number: u64) -> String {
     evaluation_of(number, number)
 }
 
@@ -234,7 +238,7 @@ fn evaluation_of(user: u64, record: u64) -> String {
     )
 }
 
-fn warm(daemon: &Daemon) -> Result<Run, Box<dyn Error>> {
+pub fn warm(daemon: &Daemon) -> Result<Run, Box<dyn Error>> {
     closed_loop::run(daemon.address(), Requests::Distinct, 64, 2)
 }
 
@@ -243,7 +247,9 @@ fn request(daemon: &Daemon, method: &str, path: &str, body: &str) -> Outcome {
     let mut stream = TcpStream::connect(daemon.address())?;
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        daemon.token("admin")?,
         body.len()
     )?;
     let mut answer = String::new();
@@ -265,7 +271,7 @@ fn print_ratio(bundle: &str, requests: &str, connections: usize, pairs: &[(Run, 
 }
 
 /// Median and range.
-fn spread(values: &[f64], unit: &str) -> String {
+pub fn spread(values: &[f64], unit: &str) -> String {
     let (low, high) =
         values.iter().fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(*value), high.max(*value)));
     format!("{:.2} {unit} ({low:.2} to {high:.2})", median(values.to_vec()))

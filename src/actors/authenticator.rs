@@ -1,5 +1,8 @@
 //! Who is calling: in each HTTP worker, with the credentials it has seen.
 
+#[cfg(test)]
+mod figures;
+
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
