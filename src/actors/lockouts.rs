@@ -57,7 +57,10 @@ impl Lockouts {
             before.and_one(now)
         };
         let failures = counts.at_address.get_or_insert_mut(key(name, address), Failures::default);
-        *failures = more(*failures);
+        // Of guesses that came all at once, those that are found wrong after the lock fell must not lift it.
+        if rules.at_address(*failures, now) == 0 {
+            *failures = more(*failures);
+        }
         let failures = counts.anywhere.get_or_insert_mut(name.into(), Failures::default);
         *failures = more(*failures);
     }
