@@ -255,7 +255,11 @@ impl Handler<RevokeToken> for Directory {
             let name = Denied::token(&self.trust.issuer, &id);
             ended_tokens::deny(conn, &name, until + GRACE)?;
             Ok((vec![(name, until + GRACE)], vec![event(&caller, "revoked").name("token", id)]))
-        })?;
+        });
+        if matches!(denied, Err(DirectoryError::BadClient)) {
+            self.record(event("anonymous", "client_refused").detail("client", ask.client))?;
+        }
+        let denied = denied?;
         if !denied.is_empty() {
             self.trust.denied().add(denied, now);
         }
