@@ -13,6 +13,7 @@ use crate::{EVALUATION, PASSWORD, Tokens, URL, add_user, events, form, is_refuse
 const TOKEN: &str = "/oauth2/token";
 const INTROSPECT: &str = "/oauth2/introspect";
 const REVOKE: &str = "/oauth2/revoke";
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// A client with its secret.
 #[derive(Debug, Clone)]
@@ -205,8 +206,7 @@ impl KeyHolder {
 
 /// The form with an assertion.
 fn asserted(path: &str, field: (&str, &str), assertion: &str) -> Request {
-    let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-    form(path, &[field, ("client_assertion_type", kind), ("client_assertion", assertion)])
+    form(path, &[field, ("client_assertion_type", JWT_BEARER), ("client_assertion", assertion)])
 }
 
 #[test]
@@ -243,6 +243,12 @@ fn a_client_with_a_key_signs_each_request_anew() {
         has_error(&daemon.ask(&asserted(TOKEN, grant, &assertion)), 401, "invalid_client");
     }
     has_error(&daemon.ask(&asserted(TOKEN, grant, "nonsense")), 400, "invalid_request");
+    // It is used up even by a request that gets no token.
+    let beyond = client.key.sign("JWT", &client.claims("4")).unwrap();
+    let greedy = [grant, ("scope", "auth:write"), ("client_assertion_type", JWT_BEARER), ("client_assertion", &beyond)];
+    has_error(&daemon.ask(&form(TOKEN, &greedy)), 400, "invalid_scope");
+    has_error(&daemon.ask(&asserted(TOKEN, grant, &beyond)), 401, "invalid_client");
+    assert_eq!(events(&setup, "scope_refused").len(), 1);
     let third = client.key.sign("JWT", &client.claims("3")).unwrap();
     granted(&daemon.ask(&asserted(TOKEN, grant, &third)));
     // What was used before a restart was used.
