@@ -77,6 +77,25 @@ fn headers_let_nobody_in() {
 }
 
 #[test]
+fn a_user_of_another_issuer_is_not_the_user_of_that_name_here() {
+    let daemon = setup().start();
+    for subject in ["admin", "user:admin", "client:acgs", "key:x", "local:0", "acgs"] {
+        let token = issuer::token(subject, "admin");
+        let known = daemon.ask(&me(&token)).json();
+        assert_eq!(known["name"], format!("https://tests.example#{subject}"));
+        assert_eq!((&known["user"], &known["client"], &known["session"]), (&json!(null), &json!(null), &json!(null)));
+        let body = json!({"old": "x", "new": PASSWORD});
+        for request in [
+            Request::post("/v1/auth/logout-all"),
+            Request::get("/v1/auth/sessions"),
+            Request::post("/v1/auth/password").json(&body),
+        ] {
+            assert_eq!(daemon.ask(&request.token(&token)).status, 403, "{subject}");
+        }
+    }
+}
+
+#[test]
 fn more_than_one_credential_is_none() {
     let daemon = setup().start();
     let (ann, bob) = (issuer::token("ann", "admin"), issuer::token("bob", "admin"));
