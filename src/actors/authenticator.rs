@@ -289,6 +289,17 @@ pub enum Credential {
     ApiKey(String),
 }
 
+impl Credential {
+    /// What it is remembered by: the same text is one thing as a token and another as an API key.
+    fn digest(&self) -> [u8; 32] {
+        let (kind, text) = match self {
+            Self::Token(text) => (b'T', text),
+            Self::ApiKey(text) => (b'K', text),
+        };
+        Sha256::new_with_prefix([kind]).chain_update(text).finalize().into()
+    }
+}
+
 /// Says who has a credential.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Arc<Caller>, CredentialError>")]
@@ -304,10 +315,7 @@ impl Handler<Authenticate> for Authenticator {
 
     fn handle(&mut self, Authenticate { credential, address }: Authenticate, _: &mut Self::Context) -> Self::Result {
         let now = OffsetDateTime::now_utc().unix_timestamp();
-        let text = match &credential {
-            Credential::Token(text) | Credential::ApiKey(text) => text,
-        };
-        let digest: [u8; 32] = Sha256::digest(text).into();
+        let digest = credential.digest();
         if let Some(known) = self.known.get_mut(&digest).filter(|known| now < known.fresh_until) {
             let admitted = known.admit(self.trust.denied(), address, now);
             if matches!(admitted, Err(CredentialError::Revoked | CredentialError::Expired)) {

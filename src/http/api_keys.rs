@@ -68,9 +68,7 @@ pub async fn add(
     }
     let networks = match body.networks.as_slice() {
         [] => None,
-        networks => Some(
-            networks.join(",").parse::<Networks>().map_err(|error| Problem::fault("/networks", error.to_string()))?,
-        ),
+        networks => Some(bounds(networks)?),
     };
     let new = NewApiKey { name: label("/name", body.name)?, scopes, expires_at: expiry(body.expires_at)?, networks };
     let made = front.shared.directory.ask(AddApiKey { new, caller: who.name().to_owned() }).await?;
@@ -79,6 +77,13 @@ pub async fn add(
         members.insert("key".to_owned(), made.key.into());
     }
     Ok(fresh(HttpResponse::Created().json(body)))
+}
+
+/// Networks that there are: a key that is to be bound and is bound to none could be used anywhere.
+fn bounds(given: &[String]) -> Result<Networks, Problem> {
+    let networks = given.join(",").parse::<Networks>();
+    let networks = networks.map_err(|error| Problem::fault("/networks", error.to_string()))?;
+    if networks.is_empty() { Err(Problem::fault("/networks", "names no network")) } else { Ok(networks) }
 }
 
 /// A time to come (RFC 3339), in Unix seconds.

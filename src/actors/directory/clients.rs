@@ -172,7 +172,8 @@ impl Handler<ListClients> for Directory {
     }
 }
 
-/// Disables or enables a client, gives it other roles, or a new secret. Its tokens end with any of these.
+/// Disables or enables a client, gives it other roles, or a new secret. Its tokens end with any of these, and so do the API
+/// keys that it made, but with a new secret.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<ClientMade, DirectoryError>")]
 pub struct SetClient {
@@ -208,7 +209,13 @@ impl Handler<SetClient> for Directory {
                 client.secret = Some(secret.digest().to_vec());
             }
             client.version = clients::update(conn, &client)?;
-            self.deny_stored(conn, &ended, now)?;
+            // With a new secret only the tokens end: it is still the same client that made the keys.
+            let ended = if ask.disabled == Some(true) || ask.roles.is_some() {
+                self.end(conn, ended, &format!("client:{}", client.id), now)?
+            } else {
+                self.deny_stored(conn, &ended, now)?;
+                self.deny_sessions(ended, now)
+            };
             let event = event(&ask.caller, "client_changed")
                 .name("client", &*client.id)
                 .name("roles", &*client.roles)
@@ -216,7 +223,7 @@ impl Handler<SetClient> for Directory {
                 .name("new_secret", secret.is_some());
             Ok(((client, ended), vec![event]))
         })?;
-        self.trust.denied().add(self.deny_sessions(ended, now), now);
+        self.trust.denied().add(ended, now);
         Ok(ClientMade { client: made, secret: secret.map(|secret| secret.as_str().to_owned()) })
     }
 }
@@ -240,11 +247,10 @@ impl Handler<RemoveClient> for Directory {
             let client =
                 clients::find(conn, &ask.id)?.ok_or_else(|| DirectoryError::Missing(format!("client `{}`", ask.id)))?;
             clients::remove(conn, &ask.id)?;
-            let ended = vec![client.session];
-            self.deny_stored(conn, &ended, now)?;
+            let ended = self.end(conn, [client.session], &format!("client:{}", ask.id), now)?;
             Ok((ended, vec![event(&ask.caller, "client_removed").name("client", &*ask.id)]))
         })?;
-        self.trust.denied().add(self.deny_sessions(ended, now), now);
+        self.trust.denied().add(ended, now);
         Ok(())
     }
 }

@@ -113,16 +113,19 @@ impl Handler<GrantClient> for Directory {
             let roles: Roles =
                 client.roles.parse().map_err(|_| DirectoryError::Failed("stored roles are unknown".into()))?;
             let scopes = ask.scopes.unwrap_or(roles.scopes());
-            if !roles.scopes().contains_all(scopes) {
-                return Err(DirectoryError::BadScope);
-            }
             let subject = format!("client:{}", client.id);
+            if !roles.scopes().contains_all(scopes) {
+                // No error yet: that the client's assertion was used is to be committed.
+                let event = event(&subject, "scope_refused").name("scopes", scopes.to_string());
+                return Ok((Err(DirectoryError::BadScope), vec![event]));
+            }
             let wanted = Wanted { subject: &subject, client: &client.id, session: &client.session, roles, scopes };
             let (access_token, token_id) = self.issue(&wanted, now)?;
             let event = event(&subject, "granted").name("token", token_id).name("scopes", scopes.to_string());
             let expires_in = self.lifetimes.access;
-            Ok((Grant { access_token, expires_in, scopes, refresh_token: None }, vec![event]))
+            Ok((Ok(Grant { access_token, expires_in, scopes, refresh_token: None }), vec![event]))
         });
+        let granted = granted.flatten();
         if matches!(granted, Err(DirectoryError::BadClient)) {
             self.record(event("anonymous", "client_refused").detail("client", ask.client))?;
         }
@@ -259,7 +262,11 @@ impl Handler<RevokeToken> for Directory {
             let name = Denied::token(&self.trust.issuer, &id);
             ended_tokens::deny(conn, &name, until + GRACE)?;
             Ok((vec![(name, until + GRACE)], vec![event(&caller, "revoked").name("token", id)]))
-        })?;
+        });
+        if matches!(denied, Err(DirectoryError::BadClient)) {
+            self.record(event("anonymous", "client_refused").detail("client", ask.client))?;
+        }
+        let denied = denied?;
         if !denied.is_empty() {
             self.trust.denied().add(denied, now);
         }

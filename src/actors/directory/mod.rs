@@ -38,7 +38,7 @@ pub use signing::{RotateSigningKey, open_keys};
 use super::active::InForce;
 use super::audit_queue::AuditError;
 use super::journal::Journal;
-use super::trust::Trust;
+use super::trust::{Denied, Trust};
 use crate::ledger::{Event, EventKind};
 use crate::store::{Connection, Store, StoreError, ended_tokens, users};
 
@@ -171,10 +171,28 @@ impl Directory {
         self.journal.record(&[event]).map(drop).map_err(DirectoryError::from)
     }
 
-    /// Denies sessions and tokens from now on, here and after a restart, until they would have lapsed anyhow.
+    /// Ends sessions, and the API keys that their owner made: the ids to deny once that is committed.
+    fn end(
+        &self,
+        conn: &mut Connection,
+        sessions: impl IntoIterator<Item = String>,
+        owner: &str,
+        now: i64,
+    ) -> Result<Vec<(SmolStr, i64)>, DirectoryError> {
+        let until = now + self.lifetimes.access + GRACE;
+        let keys = crate::store::api_keys::revoke_of(conn, owner, now)?;
+        let keys = keys.into_iter().map(|id| (Denied::api_key(&id), until));
+        let ended: Vec<(SmolStr, i64)> = self.deny_sessions(sessions, now).into_iter().chain(keys).collect();
+        for (id, until) in &ended {
+            ended_tokens::deny(conn, id, *until)?;
+        }
+        Ok(ended)
+    }
+
+    /// The ids by which sessions are denied, until their tokens would have lapsed anyhow.
     fn deny_sessions(&self, sessions: impl IntoIterator<Item = String>, now: i64) -> Vec<(SmolStr, i64)> {
         let until = now + self.lifetimes.access + GRACE;
-        sessions.into_iter().map(|id| (super::trust::Denied::session(&id), until)).collect()
+        sessions.into_iter().map(|id| (Denied::session(&id), until)).collect()
     }
 }
 

@@ -179,7 +179,7 @@ impl Handler<AddUser> for Directory {
     }
 }
 
-/// Disables or enables a user, or gives it other roles; its sessions end with either.
+/// Disables or enables a user, or gives it other roles; its sessions end with either, and the API keys that it made.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<User, DirectoryError>")]
 pub struct SetUser {
@@ -208,7 +208,8 @@ impl Handler<SetUser> for Directory {
     }
 }
 
-/// Gives a user another password; its sessions end.
+/// Gives a user another password; its sessions end, and the API keys that it made: whoever had the old one may have made
+/// some.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<User, DirectoryError>")]
 pub struct ChangePassword {
@@ -232,7 +233,7 @@ impl Handler<ChangePassword> for Directory {
 }
 
 impl Directory {
-    /// Changes a user and ends its sessions.
+    /// Changes a user, and ends its sessions and its API keys.
     fn set(
         &self,
         name: &str,
@@ -248,14 +249,14 @@ impl Directory {
             change(&mut user, now);
             user.version = users::update(conn, &user)?;
             let ended = sessions::end_all(conn, &user.id, reason, now)?;
-            self.deny_stored(conn, &ended, now)?;
+            let ended = self.end(conn, ended, &format!("user:{}", user.name), now)?;
             let event = event(caller, what)
                 .name("user", &*user.name)
                 .name("roles", &*user.roles)
                 .name("disabled", user.disabled_at.is_some());
             Ok(((user, ended), vec![event]))
         })?;
-        self.trust.denied().add(self.deny_sessions(ended, now), now);
+        self.trust.denied().add(ended, now);
         Ok(user)
     }
 }
@@ -279,11 +280,11 @@ impl Handler<RemoveUser> for Directory {
             let user = users::find_by_name(conn, &ask.name)?
                 .ok_or_else(|| DirectoryError::Missing(format!("user `{}`", ask.name)))?;
             let ended = sessions::end_all(conn, &user.id, "removed", now)?;
-            self.deny_stored(conn, &ended, now)?;
+            let ended = self.end(conn, ended, &format!("user:{}", user.name), now)?;
             users::remove(conn, &user.id)?;
             Ok((ended, vec![event(&ask.caller, "user_removed").name("user", user.name)]))
         })?;
-        self.trust.denied().add(self.deny_sessions(ended, now), now);
+        self.trust.denied().add(ended, now);
         Ok(())
     }
 }
