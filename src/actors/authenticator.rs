@@ -139,8 +139,8 @@ impl Authenticator {
     fn verify(&self, token: &str, now: i64) -> Result<Known, Unverifiable> {
         let invalid = |cause: &dyn std::fmt::Display| Unverifiable::from(CredentialError::Invalid(cause.to_string()));
         let token = Unverified::parse(token).map_err(|error| invalid(&error))?;
-        let said = token.claims().map_err(|error| invalid(&error))?;
-        let issuer = said.get("iss").and_then(|issuer| issuer.as_str()).unwrap_or_default();
+        let unverified = token.claims().map_err(|error| invalid(&error))?;
+        let issuer = unverified.get("iss").and_then(|issuer| issuer.as_str()).unwrap_or_default();
         // The epoch first: what is withdrawn while this is checked is then looked for again.
         let epoch = self.trust.denied().epoch();
         let unknown_key = || CredentialError::Invalid("its key is not known".to_owned());
@@ -331,8 +331,8 @@ impl Handler<Authenticate> for Authenticator {
                     Err(Unverifiable::UnknownKey(issuer)) => issuer,
                 };
                 let fetcher = self.fetcher.clone();
-                let fetched = async move { fetcher.ask(FetchKeys(issuer)).await };
-                let admitted = fetched.into_actor(self).map(move |fetched, this, _| {
+                let keys = async move { fetcher.ask(FetchKeys(issuer)).await };
+                let admitted = keys.into_actor(self).map(move |fetched, this, _| {
                     if let Err(error) = fetched {
                         tracing::warn!(%error, "the keys of an issuer cannot be had; those that are known stay in use");
                     }

@@ -42,7 +42,7 @@ impl OwnKeys {
         let all = || std::iter::once(&current).chain(retired);
         let jwks = json!({"keys": all().map(SigningKey::public_jwk).collect::<Vec<_>>()});
         let verifying = all().map(SigningKey::verifying_key).collect();
-        Self { verifying, jwks, current }
+        Self { current, verifying, jwks }
     }
 }
 

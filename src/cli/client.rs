@@ -24,7 +24,8 @@ enum Action {
     Add {
         /// What people call it.
         name: String,
-        /// What it may do: admin, operator, policy_author, ratifier, auditor, agent. May be given several times.
+        /// What it may do: `admin`, `operator`, `policy_author`, `ratifier`, `auditor`, `agent`. May be given several
+        /// times.
         #[arg(long = "role", required = true)]
         roles: Vec<String>,
         /// A file with its public keys (a JWK set), in place of a secret.
@@ -86,9 +87,9 @@ pub fn run(command: &Command, source: &Source) -> ExitCode {
             let json = *json;
             Ask::get("/v1/clients?limit=1000").run(source, move |clients| {
                 if json {
-                    print_json(clients)
+                    print_json(clients);
                 } else {
-                    print_list(clients, &["client_id", "name", "roles", "disabled"])
+                    print_list(clients, &["client_id", "name", "roles", "disabled"]);
                 }
             })
         }

@@ -25,7 +25,8 @@ enum Action {
     Add {
         /// The name to log in with.
         name: String,
-        /// What it may do: admin, operator, policy_author, ratifier, auditor, agent. May be given several times.
+        /// What it may do: `admin`, `operator`, `policy_author`, `ratifier`, `auditor`, `agent`. May be given several
+        /// times.
         #[arg(long = "role", required = true)]
         roles: Vec<String>,
         /// A file with the password.

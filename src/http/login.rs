@@ -18,6 +18,7 @@ use crate::actors::directory::{
     RefuseLogin,
 };
 use crate::auth::password;
+use crate::auth::scope::Scope;
 
 /// The longest password that is looked at, in bytes.
 const MAX_PASSWORD: usize = 1024;
@@ -107,7 +108,7 @@ pub async fn me(who: Who) -> HttpResponse {
     let caller = who.caller();
     HttpResponse::Ok().json(json!({
         "name": who.name(),
-        "scopes": who.scopes().iter().map(|scope| scope.as_str()).collect::<Vec<_>>(),
+        "scopes": who.scopes().iter().map(Scope::as_str).collect::<Vec<_>>(),
         "user": caller.and_then(|caller| caller.user.as_deref()),
         "client": caller.and_then(|caller| caller.client.as_deref()),
         "session": caller.and_then(|caller| caller.session.as_deref()),

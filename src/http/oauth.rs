@@ -9,13 +9,15 @@ use serde_json::{Value, json};
 
 use super::body;
 use super::front::Front;
-use super::gate::Who;
+use super::gate::{ANONYMOUS, Who};
 use super::oauth_client::{ShownClient, shown};
 use super::problem::Problem;
 use crate::actors::authenticator::{Authenticate, Credential};
-use crate::actors::directory::{DirectoryError, Grant, GrantClient, ProveClient, Refresh, RevokeToken};
+use crate::actors::directory::{
+    DirectoryError, Grant, GrantClient, ProveClient, RecordEvent, Refresh, RevokeToken, event,
+};
 use crate::auth::jws::Unverified;
-use crate::auth::scope::Scopes;
+use crate::auth::scope::{Scope, Scopes};
 
 /// What `/oauth2/token` is asked. Parameters that are not known are ignored (RFC 6749, section 3.2).
 #[derive(Debug, Deserialize)]
@@ -63,7 +65,9 @@ pub async fn token(request: HttpRequest, payload: Payload, front: Data<Front>) -
     let granted = match form.grant_type.as_deref() {
         Some("client_credentials") => {
             let Some(ShownClient { id, proof }) = client else { return Ok(unknown_client()) };
-            front.shared.directory.ask(GrantClient { client: id, proof, scopes }).await
+            let granted = front.shared.directory.ask(GrantClient { client: id.clone(), proof, scopes }).await;
+            record_refused(&front, id, &granted).await?;
+            granted
         }
         Some("refresh_token") => {
             let Some(token) = form.refresh_token else {
@@ -124,7 +128,9 @@ pub async fn introspect(
             Ok(None) => return Ok(unknown_client()),
             Err(detail) => return Ok(refusal("invalid_request", detail)),
         };
-        let proven = front.shared.directory.ask(ProveClient { client: client.id, proof: client.proof }).await;
+        let prove = ProveClient { client: client.id.clone(), proof: client.proof };
+        let proven = front.shared.directory.ask(prove).await;
+        record_refused(&front, client.id, &proven).await?;
         if let Err(error) = proven {
             return answer::<()>(Err(error), |()| Value::Null);
         }
@@ -167,7 +173,9 @@ pub async fn revoke(request: HttpRequest, payload: Payload, front: Data<Front>) 
         Ok(None) => return Ok(unknown_client()),
         Err(detail) => return Ok(refusal("invalid_request", detail)),
     };
-    let revoked = front.shared.directory.ask(RevokeToken { token, client: client.id, proof: client.proof }).await;
+    let revoke = RevokeToken { token, client: client.id.clone(), proof: client.proof };
+    let revoked = front.shared.directory.ask(revoke).await;
+    record_refused(&front, client.id, &revoked).await?;
     match revoked {
         Ok(()) => Ok(fresh(HttpResponse::Ok().finish())),
         Err(error) => answer::<()>(Err(error), |()| Value::Null),
@@ -195,7 +203,7 @@ pub async fn metadata(front: Data<Front>) -> HttpResponse {
         "jwks_uri": format!("{url}/.well-known/jwks.json"),
         "grant_types_supported": ["client_credentials", "refresh_token"],
         "response_types_supported": [],
-        "scopes_supported": Scopes::ALL.iter().map(|scope| scope.as_str()).collect::<Vec<_>>(),
+        "scopes_supported": Scopes::ALL.iter().map(Scope::as_str).collect::<Vec<_>>(),
         "token_endpoint_auth_methods_supported": methods,
         "token_endpoint_auth_signing_alg_values_supported": algorithms,
         "introspection_endpoint_auth_methods_supported": methods,
@@ -203,6 +211,15 @@ pub async fn metadata(front: Data<Front>) -> HttpResponse {
         "revocation_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
     }))
+}
+
+/// Records that a client is not who it says it is, before it is told so; not every one where there are very many.
+async fn record_refused<T>(front: &Front, client: String, asked: &Result<T, DirectoryError>) -> Result<(), Problem> {
+    if let (Err(DirectoryError::BadClient), Some(left_out)) = (asked, front.shared.refusals.take()) {
+        let refused = event(ANONYMOUS, "client_refused").name("left_out", left_out).detail("client", client);
+        front.shared.directory.ask(RecordEvent(refused)).await?;
+    }
+    Ok(())
 }
 
 /// The answer of a token route: what was done, or the error as OAuth has it (RFC 6749, section 5.2).

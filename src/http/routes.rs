@@ -23,6 +23,7 @@ pub(super) fn routes(config: &mut ServiceConfig, decisions: DecisionAccess) {
         DecisionAccess::Open => Anyone,
         DecisionAccess::Token => Needs(Scope::Decide),
     };
+    auth_routes(config);
     config
         .app_data(PathConfig::default().error_handler(|error, _| Problem::fault("", error.to_string()).into()))
         .app_data(QueryConfig::default().error_handler(|error, _| malformed_query(&error).into()))
@@ -79,6 +80,15 @@ pub(super) fn routes(config: &mut ServiceConfig, decisions: DecisionAccess) {
             "/v1/audit/consistency",
             [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::consistency))],
         ))
+        .service(at("/livez", [(Method::GET, Open, web::get().to(health::livez))]))
+        .service(at("/readyz", [(Method::GET, Open, web::get().to(health::readyz))]))
+        .service(at("/problems/{slug}", [(Method::GET, Open, web::get().to(problem_pages::show))]))
+        .default_service(web::to(|| async { Err::<String, _>(Problem::new(&NOT_FOUND, "there is no such route")) }));
+}
+
+/// The routes of the Auth service.
+fn auth_routes(config: &mut ServiceConfig) {
+    config
         .service(at("/oauth2/token", [(Method::POST, Limited, web::post().to(oauth::token))]))
         .service(at("/oauth2/introspect", [(Method::POST, Anyone, web::post().to(oauth::introspect))]))
         .service(at("/oauth2/revoke", [(Method::POST, Limited, web::post().to(oauth::revoke))]))
@@ -143,11 +153,7 @@ pub(super) fn routes(config: &mut ServiceConfig, decisions: DecisionAccess) {
         .service(at(
             "/v1/api-keys/{id}",
             [(Method::DELETE, Needs(Scope::AuthWrite), web::delete().to(api_keys::revoke))],
-        ))
-        .service(at("/livez", [(Method::GET, Open, web::get().to(health::livez))]))
-        .service(at("/readyz", [(Method::GET, Open, web::get().to(health::readyz))]))
-        .service(at("/problems/{slug}", [(Method::GET, Open, web::get().to(problem_pages::show))]))
-        .default_service(web::to(|| async { Err::<String, _>(Problem::new(&NOT_FOUND, "there is no such route")) }));
+        ));
 }
 
 /// A route with its methods; any other method is answered with those it has.

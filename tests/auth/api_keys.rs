@@ -137,12 +137,12 @@ fn a_key_permits_no_more_than_who_made_it() {
     let ann = Tokens::log_in(&daemon, "ann", PASSWORD);
     let made = Request::post("/v1/api-keys").json(&json!({"name": "keys", "scopes": ["auth:write", "read"]}));
     let key = daemon.ask(&made.token(&ann.access)).json()["key"].as_str().unwrap().to_owned();
-    let make = |scopes: Value| {
+    let trying = |scopes: Value| {
         let request = Request::post("/v1/api-keys").json(&json!({"name": "more", "scopes": scopes}));
         daemon.ask(&with_key(request, &key)).status
     };
-    assert_eq!(make(json!(["read"])), 201);
+    assert_eq!(trying(json!(["read"])), 201);
     for more in [json!(["decide"]), json!(["read", "ops"]), json!(["audit:read", "auth:write"])] {
-        assert_eq!(make(more.clone()), 403, "{more}");
+        assert_eq!(trying(more.clone()), 403, "{more}");
     }
 }

@@ -71,7 +71,10 @@ impl Directory {
         now: i64,
     ) -> Result<(Grant, RefreshToken, String), DirectoryError> {
         let roles: Roles = user.roles.parse().map_err(|_| DirectoryError::Failed("stored roles are unknown".into()))?;
-        let scopes = narrowed.map_or(roles.scopes(), |narrowed| narrowed.intersection(roles.scopes()));
+        let scopes = narrowed.unwrap_or(roles.scopes());
+        if !roles.scopes().contains_all(scopes) {
+            return Err(DirectoryError::BadScope);
+        }
         let subject = format!("user:{}", user.name);
         let wanted = Wanted { subject: &subject, client: OWN_CLIENT, session: &session.id, roles, scopes };
         let (access_token, token_id) = self.issue(&wanted, now)?;
@@ -109,7 +112,7 @@ impl Handler<GrantClient> for Directory {
     fn handle(&mut self, ask: GrantClient, _: &mut Self::Context) -> Self::Result {
         let now = now();
         let granted = self.change(|conn| {
-            let client = prove(self, conn, &ask.client, &ask.proof, now)?;
+            let client = prove(conn, &ask.client, &ask.proof, now)?;
             let roles: Roles =
                 client.roles.parse().map_err(|_| DirectoryError::Failed("stored roles are unknown".into()))?;
             let scopes = ask.scopes.unwrap_or(roles.scopes());
@@ -125,11 +128,7 @@ impl Handler<GrantClient> for Directory {
             let expires_in = self.lifetimes.access;
             Ok((Ok(Grant { access_token, expires_in, scopes, refresh_token: None }), vec![event]))
         });
-        let granted = granted.flatten();
-        if matches!(granted, Err(DirectoryError::BadClient)) {
-            self.record(event("anonymous", "client_refused").detail("client", ask.client))?;
-        }
-        granted
+        granted.flatten()
     }
 }
 
@@ -242,7 +241,7 @@ impl Handler<RevokeToken> for Directory {
         let caller = format!("client:{}", ask.client);
         let denied = self.change(|conn| {
             if ask.client != OWN_CLIENT {
-                prove(self, conn, &ask.client, &ask.proof, now)?;
+                prove(conn, &ask.client, &ask.proof, now)?;
             }
             if let Some(token) = refresh_tokens::find(conn, &secret::digest(&ask.token))? {
                 // People's refresh tokens are bearer secrets of the own client.
@@ -262,11 +261,7 @@ impl Handler<RevokeToken> for Directory {
             let name = Denied::token(&self.trust.issuer, &id);
             ended_tokens::deny(conn, &name, until + GRACE)?;
             Ok((vec![(name, until + GRACE)], vec![event(&caller, "revoked").name("token", id)]))
-        });
-        if matches!(denied, Err(DirectoryError::BadClient)) {
-            self.record(event("anonymous", "client_refused").detail("client", ask.client))?;
-        }
-        let denied = denied?;
+        })?;
         if !denied.is_empty() {
             self.trust.denied().add(denied, now);
         }

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::DirectoryError;
 use crate::ledger::{self, DiskStorage};
@@ -62,10 +62,10 @@ impl KeyMark {
         }
         let record = ledger::record(log, index).map_err(|error| DirectoryError::Failed(error.to_string()))?;
         let record: Value = record.and_then(|record| serde_json::from_slice(&record).ok()).unwrap_or(Value::Null);
-        if record["kind"] != "auth" || record["kid"] != kid {
+        if record.get("kind") != Some(&json!("auth")) || record.get("kid") != Some(&json!(kid)) {
             return Err(self.unfit("the record that it names is not that of its key"));
         }
-        let recorded = record["at_s"].as_i64().unwrap_or(i64::MAX);
+        let recorded = record.get("at_s").and_then(Value::as_i64).unwrap_or(i64::MAX);
         match newest {
             Some(newest) if newest.created_at > recorded => Ok(()),
             _ => Err(DirectoryError::Failed(format!(

@@ -47,10 +47,8 @@ fn credential(file: &Path) -> Result<(&'static str, String), ExitCode> {
     let text = fs::read_to_string(file);
     let text = text.map_err(|error| fail(&format!("cannot read `{}`: {error}", file.display()), EXIT_IO))?;
     let text = text.trim();
-    Ok(match ApiKey::is_meant(text) {
-        true => ("X-API-Key", text.to_owned()),
-        false => ("Authorization", format!("Bearer {text}")),
-    })
+    let is_key = ApiKey::is_meant(text);
+    Ok(if is_key { ("X-API-Key", text.to_owned()) } else { ("Authorization", format!("Bearer {text}")) })
 }
 
 fn read(file: &Path) -> Result<Note, ExitCode> {
