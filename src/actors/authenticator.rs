@@ -135,6 +135,16 @@ impl Authenticator {
         caller
     }
 
+    /// Has the keys of an issuer fetched anew, while those that are known stay in use.
+    fn renew_keys(&self, issuer: &str) {
+        let (fetcher, issuer) = (self.fetcher.clone(), issuer.into());
+        actix::spawn(async move {
+            if let Err(error) = fetcher.ask(FetchKeys(issuer)).await {
+                tracing::warn!(%error, "the keys of an issuer cannot be had; those that are known stay in use");
+            }
+        });
+    }
+
     /// Checks a token that was not seen before.
     fn verify(&self, token: &str, now: i64) -> Result<Known, Unverifiable> {
         let invalid = |cause: &dyn std::fmt::Display| Unverifiable::from(CredentialError::Invalid(cause.to_string()));
@@ -172,6 +182,9 @@ impl Authenticator {
             };
             let claims = claims::check(&token, &expected, now).map_err(claims_error)?;
             let caller = foreign_caller(&claims);
+            if foreign.is_stale() {
+                self.renew_keys(issuer);
+            }
             (claims, caller, None)
         } else {
             return Err(CredentialError::Invalid("its issuer is not trusted".to_owned()).into());

@@ -17,6 +17,9 @@ const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 /// An issuer is not asked again before so long.
 const INTERVAL: Duration = Duration::from_mins(1);
 
+/// Keys that are in use are fetched anew after so long.
+const LIFETIME: Duration = Duration::from_mins(10);
+
 /// How long an issuer may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -54,7 +57,26 @@ pub struct KeyFetcher {
 
 /// When an issuer was last asked.
 #[derive(Debug, Default)]
-pub struct Asked(Mutex<Option<Instant>>);
+pub struct Asked {
+    /// Held by who asks.
+    turn: Mutex<()>,
+    /// Held by nobody for long.
+    last: Mutex<Option<Instant>>,
+}
+
+impl Asked {
+    /// Whether keys that were fetched then should be fetched anew, so that those which the issuer withdrew go.
+    #[must_use]
+    pub fn is_long_ago(&self) -> bool {
+        self.within(LIFETIME) == Some(false)
+    }
+
+    /// Whether that was within such a time; `None` where it never was.
+    fn within(&self, time: Duration) -> Option<bool> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.map(|last| last.elapsed() < time)
+    }
+}
 
 impl KeyFetcher {
     /// Starts the actor.
@@ -94,11 +116,11 @@ impl Handler<FetchKeys> for KeyFetcher {
         let Some(foreign) = self.trust.foreign(&issuer) else { return Ok(()) };
         let KeySource::Url { url, asked } = &foreign.source else { return Ok(()) };
         // Others who want these keys wait here, and then find them.
-        let mut last = asked.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_some_and(|last| last.elapsed() < INTERVAL) {
+        let _turn = asked.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.within(INTERVAL) == Some(true) {
             return Ok(());
         }
-        *last = Some(Instant::now());
+        *asked.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         foreign.keys.store(Arc::new(self.fetch(url)?));
         Ok(())
     }

@@ -61,6 +61,14 @@ pub struct ForeignIssuer {
     pub keys: ArcSwap<Jwks>,
 }
 
+impl ForeignIssuer {
+    /// Whether its keys should be fetched anew.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        matches!(&self.source, KeySource::Url { asked, .. } if asked.is_long_ago())
+    }
+}
+
 /// Where an issuer's keys come from.
 #[derive(Debug)]
 pub enum KeySource {

@@ -287,13 +287,19 @@ fn a_client_ends_its_own_tokens_and_no_others() {
     let (client, other) = (Client::add(&setup, "service", "agent"), Client::add(&setup, "other", "admin"));
     let (token, kept) = (client.token(&daemon), client.token(&daemon));
     let mut connections: Vec<_> = (0..8).map(|_| daemon.connect()).collect();
-    connections.iter_mut().for_each(|connection| assert_eq!(connection.ask(&me(&token)).status, 200));
+    for connection in &mut connections {
+        assert_eq!(connection.ask(&me(&token)).status, 200);
+    }
     assert_eq!(daemon.ask(&other.basic(form(REVOKE, &[("token", &token)]))).status, 200, "which tells it nothing");
     let as_people = form(REVOKE, &[("token", &token), ("client_id", "acgs")]);
     assert_eq!(daemon.ask(&as_people).status, 200);
-    connections.iter_mut().for_each(|connection| assert_eq!(connection.ask(&me(&token)).status, 200));
+    for connection in &mut connections {
+        assert_eq!(connection.ask(&me(&token)).status, 200);
+    }
     assert_eq!(daemon.ask(&client.basic(form(REVOKE, &[("token", &token)]))).status, 200);
-    connections.iter_mut().for_each(|connection| is_refused(&connection.ask(&me(&token)), "revoked"));
+    for connection in &mut connections {
+        is_refused(&connection.ask(&me(&token)), "revoked");
+    }
     assert_eq!(daemon.ask(&me(&kept)).status, 200);
     add_user(&daemon, "ann", "agent");
     let ann = Tokens::log_in(&daemon, "ann", PASSWORD);
@@ -319,10 +325,14 @@ fn the_tokens_of_a_client_that_is_disabled_changed_or_removed_end_at_once() {
         let made = daemon.ask(&restore).json();
         let client = Client { id: client.id.clone(), secret: made["client_secret"].as_str().unwrap().to_owned() };
         let token = client.token(&daemon);
-        connections.iter_mut().for_each(|connection| assert_eq!(connection.ask(&me(&token)).status, 200));
+        for connection in &mut connections {
+            assert_eq!(connection.ask(&me(&token)).status, 200);
+        }
         let answer = daemon.ask(&change);
         assert!(answer.status < 300, "{answer}");
-        connections.iter_mut().for_each(|connection| is_refused(&connection.ask(&me(&token)), "withdrawn"));
+        for connection in &mut connections {
+            is_refused(&connection.ask(&me(&token)), "withdrawn");
+        }
     }
     let ask = client.basic(form(TOKEN, &[("grant_type", "client_credentials")]));
     has_error(&daemon.ask(&ask), 401, "invalid_client");

@@ -103,11 +103,15 @@ fn a_refresh_token_is_good_once() {
 fn of_many_who_come_with_one_refresh_token_at_once_one_gets_another_and_the_session_ends() {
     let (_, daemon, tokens) = with_ann();
     let mut connections: Vec<_> = (0..8).map(|_| daemon.connect()).collect();
-    connections.iter_mut().for_each(|connection| connection.send(&refresh(&tokens.refresh).bytes()));
+    for connection in &mut connections {
+        connection.send(&refresh(&tokens.refresh).bytes());
+    }
     let answers: Vec<_> = connections.iter_mut().map(Connection::answer).collect();
     let (granted, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
     assert_eq!(granted.len(), 1, "{answers:?}");
-    refused.iter().for_each(|answer| assert_eq!(answer.status, 401, "{answer}"));
+    for answer in &refused {
+        assert_eq!(answer.status, 401, "{answer}");
+    }
     is_over(&daemon, &Tokens::of(granted[0]), "the refresh token was in several hands");
 }
 
@@ -191,10 +195,14 @@ fn whoever_is_disabled_or_removed_or_gets_other_roles_is_out_at_once() {
 fn a_token_that_was_revoked_is_refused_on_every_connection() {
     let (_, daemon, tokens) = with_ann();
     let mut others: Vec<_> = (0..8).map(|_| daemon.connect()).collect();
-    others.iter_mut().for_each(|other| assert_eq!(other.ask(&me(&tokens.access)).status, 200));
+    for other in &mut others {
+        assert_eq!(other.ask(&me(&tokens.access)).status, 200);
+    }
     let revoke = |token: &str| daemon.ask(&form("/oauth2/revoke", &[("token", token), ("client_id", "acgs")])).status;
     assert_eq!(revoke(&tokens.access), 200);
-    others.iter_mut().for_each(|other| is_refused(&other.ask(&me(&tokens.access)), "revoked"));
+    for other in &mut others {
+        is_refused(&other.ask(&me(&tokens.access)), "revoked");
+    }
     // Only that token ends, until its refresh token is revoked too.
     let tokens = Tokens::of(&daemon.ask(&refresh(&tokens.refresh)));
     assert_eq!(daemon.ask(&me(&tokens.access)).status, 200);
