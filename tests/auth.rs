@@ -107,7 +107,7 @@ fn me(token: &str) -> Request {
 
 /// A form, as OAuth has it.
 fn form(path: &str, fields: &[(&str, &str)]) -> Request {
-    let escaped = |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02X}")).collect() };
+    let escaped = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat();
     let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", escaped(value))).collect();
     Request::post(path).header("Content-Type", "application/x-www-form-urlencoded").body(fields.join("&"))
 }
