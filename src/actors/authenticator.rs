@@ -4,7 +4,7 @@
 mod figures;
 
 use std::net::IpAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 
 use actix::{
@@ -18,6 +18,7 @@ use time::OffsetDateTime;
 use super::Mailbox;
 use super::directory::{Directory, DirectoryError, FindApiKey, FoundApiKey, TouchApiKeys};
 use super::key_fetcher::{FetchKeys, KeyFetcher};
+use super::key_rates::{KeyRate, KeyRates};
 use super::trust::{Denied, Trust};
 use crate::auth::caller::Caller;
 use crate::auth::claims::{self, Claims, Expected, Typ};
@@ -50,6 +51,9 @@ pub enum CredentialError {
     /// It may not be used from the caller's address.
     #[error("the credential may not be used from this address")]
     Elsewhere,
+    /// It was used more often than it may be; it may be used again after a second.
+    #[error("the API key is used more than {0} times a second")]
+    TooOften(NonZeroU32),
     /// It cannot be looked up now.
     #[error("the credential cannot be checked now")]
     Unchecked,
@@ -86,6 +90,8 @@ struct Known {
     epoch: u64,
     /// Where it may be used; anywhere where there are none.
     networks: Option<Arc<Networks>>,
+    /// How often a second it may be used, and how often it was; as often as one likes where there is none.
+    rate: Option<(NonZeroU32, KeyRate)>,
 }
 
 impl Known {
@@ -101,9 +107,13 @@ impl Known {
             }
             self.epoch = epoch;
         }
-        match (&self.networks, address) {
-            (Some(networks), Some(address)) if !networks.contains(address) => Err(CredentialError::Elsewhere),
-            (Some(_), None) => Err(CredentialError::Elsewhere),
+        let is_elsewhere =
+            self.networks.as_ref().is_some_and(|networks| !address.is_some_and(|address| networks.contains(address)));
+        if is_elsewhere {
+            return Err(CredentialError::Elsewhere);
+        }
+        match &self.rate {
+            Some((limit, rate)) if rate.check().is_err() => Err(CredentialError::TooOften(*limit)),
             _ => Ok(Arc::clone(&self.caller)),
         }
     }
@@ -196,7 +206,15 @@ impl Authenticator {
             return Err(CredentialError::Revoked.into());
         }
         let expires_at = claims.expires_at;
-        Ok(Known { caller: Arc::new(caller), expires_at, fresh_until: expires_at, ids, epoch, networks: None })
+        Ok(Known {
+            caller: Arc::new(caller),
+            expires_at,
+            fresh_until: expires_at,
+            ids,
+            epoch,
+            networks: None,
+            rate: None,
+        })
     }
 }
 
@@ -256,7 +274,13 @@ fn foreign_caller(claims: &Claims) -> Caller {
     }
 }
 
-fn known_api_key(found: FoundApiKey, key: &ApiKey, epoch: u64, now: i64) -> Result<Known, CredentialError> {
+fn known_api_key(
+    found: FoundApiKey,
+    key: &ApiKey,
+    rates: &KeyRates,
+    epoch: u64,
+    now: i64,
+) -> Result<Known, CredentialError> {
     let invalid = || CredentialError::Invalid("no such API key".to_owned());
     if !secret::equals(&found.digest, &key.digest()) {
         return Err(invalid());
@@ -271,6 +295,7 @@ fn known_api_key(found: FoundApiKey, key: &ApiKey, epoch: u64, now: i64) -> Resu
         ids: vec![Denied::api_key(key.id())],
         epoch,
         networks: found.networks.map(Arc::new),
+        rate: found.rate_per_s.map(|rate| (rate, rates.of(key.id(), rate))),
     })
 }
 
@@ -367,7 +392,7 @@ impl Handler<Authenticate> for Authenticator {
                         CredentialError::Unchecked
                     })?;
                     let found = found.ok_or_else(|| CredentialError::Invalid("no such API key".to_owned()))?;
-                    let known = known_api_key(found, &key, epoch, now)?;
+                    let known = known_api_key(found, &key, this.trust.rates(), epoch, now)?;
                     let caller = this.remember(digest, known, address, now)?;
                     this.used.push((key.id().into(), now));
                     Ok(caller)

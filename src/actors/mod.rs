@@ -13,6 +13,7 @@ pub mod entity_recorder;
 pub mod hasher;
 pub mod journal;
 pub mod key_fetcher;
+pub mod key_rates;
 pub mod lockouts;
 pub mod log_reader;
 mod mailbox;

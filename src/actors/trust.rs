@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use smol_str::{SmolStr, format_smolstr};
 
 use super::key_fetcher::Asked;
+use super::key_rates::KeyRates;
 use crate::auth::jwk::{Jwks, VerifyingKey};
 use crate::auth::signing_key::SigningKey;
 
@@ -18,6 +19,7 @@ pub struct Trust {
     own: Arc<ArcSwap<OwnKeys>>,
     denied: Denied,
     foreign: Arc<[ForeignIssuer]>,
+    rates: KeyRates,
     /// What our own tokens have as `iss`.
     pub issuer: Arc<str>,
     /// What our own tokens have as `aud`.
@@ -153,6 +155,7 @@ impl Trust {
             own: Arc::new(ArcSwap::from_pointee(own)),
             denied: Denied::default(),
             foreign: foreign.into(),
+            rates: KeyRates::new(),
             issuer: issuer.into(),
             audience: audience.into(),
         }
@@ -162,6 +165,12 @@ impl Trust {
     #[must_use]
     pub fn denied(&self) -> &Denied {
         &self.denied
+    }
+
+    /// How often API keys were used that have a limit.
+    #[must_use]
+    pub fn rates(&self) -> &KeyRates {
+        &self.rates
     }
 
     /// The daemon's own keys.

@@ -1,5 +1,6 @@
 //! `acgs api-key …`: keys that are sent with each request.
 
+use std::num::NonZeroU32;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -29,6 +30,9 @@ enum Action {
         /// A network it may be used from, such as 10.0.0.0/8. May be given several times.
         #[arg(long = "network")]
         networks: Vec<String>,
+        /// How often a second it may be used.
+        #[arg(long, value_name = "N")]
+        rate_per_s: Option<NonZeroU32>,
         /// When it is no longer good, such as 2030-01-31T12:00:00Z.
         #[arg(long)]
         expires_at: Option<String>,
@@ -52,8 +56,9 @@ enum Action {
 /// Exits with 0, or 1 where the daemon refuses.
 pub fn run(command: &Command, source: &Source) -> ExitCode {
     match &command.action {
-        Action::Add { name, scopes, networks, expires_at, json } => {
-            let body = json!({"name": name, "scopes": scopes, "networks": networks, "expires_at": expires_at});
+        Action::Add { name, scopes, networks, rate_per_s, expires_at, json } => {
+            let body = json!({"name": name, "scopes": scopes, "networks": networks, "rate_per_s": rate_per_s,
+                "expires_at": expires_at});
             let json = *json;
             Ask::post("/v1/api-keys", body).run(source, move |key| match key.get("key").and_then(Value::as_str) {
                 Some(text) if !json => print_line(text),

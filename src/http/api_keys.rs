@@ -1,5 +1,7 @@
 //! `/v1/api-keys…`: keys that are sent with each request.
 
+use std::num::NonZeroU32;
+
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
@@ -26,6 +28,7 @@ struct NewBody {
     expires_at: Option<String>,
     #[serde(default)]
     networks: Vec<String>,
+    rate_per_s: Option<NonZeroU32>,
 }
 
 /// An API key as it is shown: never the key itself.
@@ -36,6 +39,7 @@ fn shown(key: &ApiKey) -> Value {
         "owner": key.owner,
         "scopes": key.scopes.split_whitespace().collect::<Vec<_>>(),
         "networks": key.networks.split(',').map(str::trim).filter(|text| !text.is_empty()).collect::<Vec<_>>(),
+        "rate_per_s": key.rate_per_s,
         "expires_at": key.expires_at.map(time),
         "last_used_at": key.last_used_at.map(time),
         "revoked_at": key.revoked_at.map(time),
@@ -70,7 +74,8 @@ pub async fn add(
         [] => None,
         networks => Some(bounds(networks)?),
     };
-    let new = NewApiKey { name: label("/name", body.name)?, scopes, expires_at: expiry(body.expires_at)?, networks };
+    let (name, expires_at) = (label("/name", body.name)?, expiry(body.expires_at)?);
+    let new = NewApiKey { name, scopes, expires_at, networks, rate_per_s: body.rate_per_s };
     let made = front.shared.directory.ask(AddApiKey { new, caller: who.name().to_owned() }).await?;
     let mut body = shown(&made.stored);
     if let Some(members) = body.as_object_mut() {

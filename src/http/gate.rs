@@ -3,6 +3,7 @@
 use std::future::{Ready, ready};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -12,6 +13,7 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
 use super::front::Front;
+use super::limits::too_many;
 use super::local_admin::LocalAdmin;
 use super::problem::{FORBIDDEN, Problem, UNAUTHENTICATED, UNAVAILABLE};
 use crate::actors::authenticator::{Authenticate, Credential, CredentialError};
@@ -61,7 +63,7 @@ async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc
         return Err(Problem::new(&UNAVAILABLE, "the daemon is starting"));
     };
     if access == Access::Limited {
-        return front.shared.limits.check(address(request.request())).map(|()| None);
+        return front.shared.limits.check_address(address(request.request())).map(|()| None);
     }
     let Some(credential) = credential(request.headers())? else {
         if let Some(admin) = request.request().conn_data::<LocalAdmin>() {
@@ -80,6 +82,9 @@ async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc
         Err(CredentialError::Unchecked) => {
             return Err(Problem::new(&UNAVAILABLE, CredentialError::Unchecked.to_string()));
         }
+        Err(error @ CredentialError::TooOften(limit)) => {
+            return Err(too_many(&error.to_string(), "key", limit, Duration::ZERO));
+        }
         Err(error) => {
             record(front, ANONYMOUS, "credential_refused", request, &error.to_string());
             return Err(unauthenticated(Some("invalid_token"), &error.to_string()));
@@ -90,6 +95,9 @@ async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc
     {
         record(front, &caller.name, "scope_refused", request, scope.as_str());
         return Err(forbidden(scope));
+    }
+    if !matches!(access, Access::Anyone | Access::Needs(Scope::Decide)) {
+        front.shared.limits.check_caller(&caller.name)?;
     }
     Ok(Some(caller))
 }

@@ -1,5 +1,6 @@
-//! How often one address may try its luck with secrets: where a token or a login is asked for.
+//! How often one address may try its luck with secrets, and how often one caller may manage things.
 
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -7,47 +8,63 @@ use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
+use smol_str::SmolStr;
 
 use super::problem::{Problem, TOO_MANY};
 use crate::auth::network::bucket;
 
-/// Requests a second, in the long run.
-const RATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
+/// What was met, and when to come again (draft-ietf-httpapi-ratelimit-headers).
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
-/// Requests at once.
-const BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(199);
-
-/// How many addresses are remembered before those that have been quiet are forgotten.
+/// How many are remembered before those that have been quiet are forgotten.
 const REMEMBERED: usize = 1 << 16;
 
-/// The limit that was met (draft-ietf-httpapi-ratelimit-headers).
-const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// A bound on requests: so many a second in the long run, and so many at once.
+#[derive(Debug, Clone, Copy)]
+struct Bound {
+    /// Its name in headers.
+    name: &'static str,
+    rate: NonZeroU32,
+    burst: NonZeroU32,
+}
 
-/// Counts by address, IPv6 by its /64; shared by all clones.
+/// Tokens and logins, by address.
+const ADDRESS: Bound =
+    Bound { name: "address", rate: NonZeroU32::MIN.saturating_add(19), burst: NonZeroU32::MIN.saturating_add(199) };
+
+/// Everything but decisions, by caller: much more than a person or a script needs, and less than would keep the database
+/// from others.
+const CALLER: Bound =
+    Bound { name: "caller", rate: NonZeroU32::MIN.saturating_add(999), burst: NonZeroU32::MIN.saturating_add(1_999) };
+
+/// Counts requests; shared by all clones.
 #[derive(Debug, Clone)]
-pub struct Limits(Arc<DefaultKeyedRateLimiter<Option<IpAddr>>>);
+pub struct Limits(Arc<Counts>);
+
+#[derive(Debug)]
+struct Counts {
+    /// IPv6 by its /64; all callers on Unix sockets are one.
+    addresses: DefaultKeyedRateLimiter<Option<IpAddr>>,
+    callers: DefaultKeyedRateLimiter<SmolStr>,
+}
 
 impl Limits {
     /// Nobody has asked yet.
     #[must_use]
     pub fn new() -> Self {
-        Self(Arc::new(RateLimiter::keyed(Quota::per_second(RATE).allow_burst(BURST))))
+        Self(Arc::new(Counts { addresses: ADDRESS.limiter(), callers: CALLER.limiter() }))
     }
 
-    /// Lets a request through, or says when to come again. All callers on Unix sockets count as one.
-    pub fn check(&self, address: Option<IpAddr>) -> Result<(), Problem> {
-        if self.0.len() > REMEMBERED {
-            self.0.retain_recent();
-        }
-        self.0.check_key(&address.map(bucket)).map_err(|not_until| {
-            let wait = not_until.wait_time_from(DefaultClock::default().now()) + Duration::from_secs(1);
-            let policy = format!("\"address\";q={BURST};w={}", BURST.get() / RATE.get());
-            let policy = HeaderValue::from_str(&policy).unwrap_or_else(|_| HeaderValue::from_static(""));
-            Problem::new(&TOO_MANY, "too many requests for tokens from one address")
-                .with_header(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()))
-                .with_header(POLICY, policy)
-        })
+    /// Lets a request for a token or a login through, or says when to come again.
+    pub fn check_address(&self, address: Option<IpAddr>) -> Result<(), Problem> {
+        ADDRESS.check(&self.0.addresses, &address.map(bucket))
+    }
+
+    /// Lets a caller's request through, or says when to come again.
+    pub fn check_caller(&self, name: &SmolStr) -> Result<(), Problem> {
+        CALLER.check(&self.0.callers, name)
     }
 }
 
@@ -55,6 +72,32 @@ impl Default for Limits {
     fn default() -> Self {
         Self::new()
     }
+}
+
+impl Bound {
+    fn limiter<K: Hash + Eq + Clone>(self) -> DefaultKeyedRateLimiter<K> {
+        RateLimiter::keyed(Quota::per_second(self.rate).allow_burst(self.burst))
+    }
+
+    fn check<K: Hash + Eq + Clone>(self, limiter: &DefaultKeyedRateLimiter<K>, key: &K) -> Result<(), Problem> {
+        if limiter.len() > REMEMBERED {
+            limiter.retain_recent();
+        }
+        limiter.check_key(key).map_err(|not_until: NotUntil<_>| {
+            let wait = not_until.wait_time_from(DefaultClock::default().now());
+            too_many(&format!("too many requests from one {}", self.name), self.name, self.burst, wait)
+        })
+    }
+}
+
+/// 429, with the limit that was met and when to come again.
+pub fn too_many(detail: &str, name: &str, burst: NonZeroU32, wait: Duration) -> Problem {
+    let seconds = wait.as_secs().saturating_add(1);
+    let text = |text: String| HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""));
+    Problem::new(&TOO_MANY, detail)
+        .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
+        .with_header(POLICY, text(format!("\"{name}\";q={burst}")))
+        .with_header(LIMIT, text(format!("\"{name}\";r=0;t={seconds}")))
 }
 
 #[cfg(test)]
@@ -65,10 +108,18 @@ mod tests {
     fn an_address_is_limited_and_its_neighbours_are_not() {
         let limits = Limits::new();
         let address = |text: &str| Some(text.parse::<IpAddr>().unwrap());
-        let passed = (0..1_000).filter(|_| limits.check(address("2001:db8::1")).is_ok()).count();
+        let passed = (0..1_000).filter(|_| limits.check_address(address("2001:db8::1")).is_ok()).count();
         assert!((200..400).contains(&passed), "{passed}");
-        assert!(limits.check(address("2001:db8::2")).is_err(), "the same /64");
-        assert!(limits.check(address("2001:db8:0:1::1")).is_ok());
-        assert!(limits.check(address("192.0.2.1")).is_ok() && limits.check(None).is_ok());
+        assert!(limits.check_address(address("2001:db8::2")).is_err(), "the same /64");
+        assert!(limits.check_address(address("2001:db8:0:1::1")).is_ok());
+        assert!(limits.check_address(address("192.0.2.1")).is_ok() && limits.check_address(None).is_ok());
+    }
+
+    #[test]
+    fn a_caller_is_limited_and_another_is_not() {
+        let limits = Limits::new();
+        let passed = (0..10_000).filter(|_| limits.check_caller(&"user:ann".into()).is_ok()).count();
+        assert!((2_000..10_000).contains(&passed), "{passed}");
+        assert!(limits.check_caller(&"user:bob".into()).is_ok());
     }
 }

@@ -19,21 +19,12 @@ use crate::actors::directory::{
 use crate::auth::jws::Unverified;
 use crate::auth::scope::{Scope, Scopes};
 
-/// What `/oauth2/token` is asked. Parameters that are not known are ignored (RFC 6749, section 3.2).
+/// What these routes are asked. Parameters that are not known are ignored, and none may come twice (RFC 6749, section 3.2).
 #[derive(Debug, Deserialize)]
-struct TokenForm {
+struct Form {
     grant_type: Option<String>,
     scope: Option<String>,
     refresh_token: Option<String>,
-    client_id: Option<String>,
-    client_secret: Option<String>,
-    client_assertion: Option<String>,
-    client_assertion_type: Option<String>,
-}
-
-/// What introspection and revocation are asked.
-#[derive(Debug, Deserialize)]
-struct AboutToken {
     token: Option<String>,
     client_id: Option<String>,
     client_secret: Option<String>,
@@ -41,9 +32,22 @@ struct AboutToken {
     client_assertion_type: Option<String>,
 }
 
+impl Form {
+    /// The client that asks, where it shows anything; an error says what is wrong with how it does.
+    fn client(&mut self, request: &HttpRequest, front: &Front) -> Result<Option<ShownClient>, &'static str> {
+        shown(
+            request.headers(),
+            self.client_id.take(),
+            self.client_secret.take(),
+            self.client_assertion_type.take().zip(self.client_assertion.take()),
+            &front.shared.public_url,
+        )
+    }
+}
+
 /// `POST /oauth2/token`
 pub async fn token(request: HttpRequest, payload: Payload, front: Data<Front>) -> Result<HttpResponse, Problem> {
-    let form: TokenForm = match body::form(&request, payload, front.bounds()).await? {
+    let mut form: Form = match body::form(&request, payload, front.bounds()).await? {
         Ok(form) => form,
         Err(detail) => return Ok(refusal("invalid_request", &detail)),
     };
@@ -51,14 +55,7 @@ pub async fn token(request: HttpRequest, payload: Payload, front: Data<Front>) -
         Ok(scopes) => scopes,
         Err(error) => return Ok(refusal("invalid_scope", &error.to_string())),
     };
-    let client = shown(
-        request.headers(),
-        form.client_id,
-        form.client_secret,
-        form.client_assertion_type.zip(form.client_assertion),
-        &front.shared.public_url,
-    );
-    let client = match client {
+    let client = match form.client(&request, &front) {
         Ok(client) => client,
         Err(detail) => return Ok(refusal("invalid_request", detail)),
     };
@@ -110,20 +107,13 @@ pub async fn introspect(
     who: Who,
     front: Data<Front>,
 ) -> Result<HttpResponse, Problem> {
-    let form: AboutToken = match body::form(&request, payload, front.bounds()).await? {
+    let mut form: Form = match body::form(&request, payload, front.bounds()).await? {
         Ok(form) => form,
         Err(detail) => return Ok(refusal("invalid_request", &detail)),
     };
-    let Some(token) = form.token else { return Ok(refusal("invalid_request", "`token` is missing")) };
+    let Some(token) = form.token.take() else { return Ok(refusal("invalid_request", "`token` is missing")) };
     if who.caller().is_none() {
-        let client = shown(
-            request.headers(),
-            form.client_id,
-            form.client_secret,
-            form.client_assertion_type.zip(form.client_assertion),
-            &front.shared.public_url,
-        );
-        let client = match client {
+        let client = match form.client(&request, &front) {
             Ok(Some(client)) => client,
             Ok(None) => return Ok(unknown_client()),
             Err(detail) => return Ok(refusal("invalid_request", detail)),
@@ -156,19 +146,12 @@ pub async fn introspect(
 
 /// `POST /oauth2/revoke` (RFC 7009)
 pub async fn revoke(request: HttpRequest, payload: Payload, front: Data<Front>) -> Result<HttpResponse, Problem> {
-    let form: AboutToken = match body::form(&request, payload, front.bounds()).await? {
+    let mut form: Form = match body::form(&request, payload, front.bounds()).await? {
         Ok(form) => form,
         Err(detail) => return Ok(refusal("invalid_request", &detail)),
     };
-    let Some(token) = form.token else { return Ok(refusal("invalid_request", "`token` is missing")) };
-    let client = shown(
-        request.headers(),
-        form.client_id,
-        form.client_secret,
-        form.client_assertion_type.zip(form.client_assertion),
-        &front.shared.public_url,
-    );
-    let client = match client {
+    let Some(token) = form.token.take() else { return Ok(refusal("invalid_request", "`token` is missing")) };
+    let client = match form.client(&request, &front) {
         Ok(Some(client)) => client,
         Ok(None) => return Ok(unknown_client()),
         Err(detail) => return Ok(refusal("invalid_request", detail)),

@@ -150,3 +150,28 @@ fn a_key_permits_no_more_than_who_made_it() {
         assert_eq!(trying(more.clone()), 403, "{more}");
     }
 }
+
+#[test]
+fn a_key_is_used_no_more_often_than_it_may_be_by_whichever_connection() {
+    let daemon = setup().start();
+    let (_, slow) = add(&daemon, &json!({"name": "slow", "scopes": ["read"], "rate_per_s": 3}));
+    let (_, fast) = add(&daemon, &json!({"name": "fast", "scopes": ["read"]}));
+    let mut connections: Vec<_> = (0..4).map(|_| daemon.connect()).collect();
+    let mut asked = 0;
+    let refused = loop {
+        for connection in &mut connections {
+            assert_eq!(connection.ask(&with_key(Request::get(CONSTITUTION), &fast)).status, 200);
+        }
+        let connection = &mut connections[asked % 4];
+        let answer = connection.ask(&with_key(Request::get(CONSTITUTION), &slow));
+        if answer.status != 200 {
+            break answer;
+        }
+        asked += 1;
+        assert!(asked < 100, "it is never held up");
+    };
+    assert!(refused.status == 429 && asked >= 3, "{asked}: {refused}");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(refused.header("ratelimit-policy"), Some("\"key\";q=3"));
+    assert_eq!(daemon.post("/v1/api-keys", &json!({"name": "x", "scopes": ["read"], "rate_per_s": 0})).status, 400);
+}

@@ -358,3 +358,12 @@ fn what_clients_need_to_know_is_published() {
     }
     assert_eq!(told["grant_types_supported"], json!(["client_credentials", "refresh_token"]));
 }
+
+#[test]
+fn a_parameter_that_comes_twice_is_refused() {
+    let daemon = setup().start();
+    let body = "grant_type=client_credentials&client_id=a&client_secret=b&client_id=c";
+    let request = Request::post("/oauth2/token").header("Content-Type", "application/x-www-form-urlencoded").body(body);
+    let answer = daemon.ask(&request);
+    assert_eq!((answer.status, &answer.json()["error"]), (400, &json!("invalid_request")), "{answer}");
+}

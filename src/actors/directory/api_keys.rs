@@ -1,6 +1,6 @@
 //! Keys that are sent with each request.
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 
 use actix::{Handler, Message};
 use smol_str::{SmolStr, format_smolstr};
@@ -27,6 +27,8 @@ pub struct FoundApiKey {
     pub revoked: bool,
     /// Where it may be used from.
     pub networks: Option<Networks>,
+    /// How often a second it may be used.
+    pub rate_per_s: Option<NonZeroU32>,
 }
 
 /// Looks up an API key by its id.
@@ -53,7 +55,8 @@ impl Handler<FindApiKey> for Directory {
             user: None,
         };
         let (digest, expires_at, revoked) = (key.digest, key.expires_at, key.revoked_at.is_some());
-        Ok(Some(FoundApiKey { caller, digest, expires_at, revoked, networks }))
+        let rate_per_s = key.rate_per_s.and_then(|rate| u32::try_from(rate).ok()).and_then(NonZeroU32::new);
+        Ok(Some(FoundApiKey { caller, digest, expires_at, revoked, networks, rate_per_s }))
     }
 }
 
@@ -68,6 +71,8 @@ pub struct NewApiKey {
     pub expires_at: Option<i64>,
     /// Where it may be used from.
     pub networks: Option<Networks>,
+    /// How often a second it may be used.
+    pub rate_per_s: Option<NonZeroU32>,
 }
 
 /// An API key that was made.
@@ -101,7 +106,7 @@ impl Handler<AddApiKey> for Directory {
             owner: caller.clone(),
             scopes: new.scopes.to_string(),
             networks: new.networks.map(|networks| networks.to_string()).unwrap_or_default(),
-            rate_per_s: None,
+            rate_per_s: new.rate_per_s.map(|rate| rate.get().into()),
             expires_at: new.expires_at,
             last_used_at: None,
             revoked_at: None,
