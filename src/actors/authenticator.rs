@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod figures;
+mod known;
 
 use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -18,14 +19,14 @@ use time::OffsetDateTime;
 use super::Mailbox;
 use super::directory::{Directory, DirectoryError, FindApiKey, FoundApiKey, TouchApiKeys};
 use super::key_fetcher::{FetchKeys, KeyFetcher};
-use super::key_rates::{KeyRate, KeyRates};
+use super::key_rates::KeyRates;
 use super::trust::{Denied, Trust};
 use crate::auth::caller::Caller;
 use crate::auth::claims::{self, Claims, Expected, Typ};
 use crate::auth::jws::Unverified;
-use crate::auth::network::Networks;
 use crate::auth::scope::{Roles, Scopes};
 use crate::auth::secret::{self, ApiKey};
+use known::Known;
 
 /// How far clocks may differ, in seconds.
 const LEEWAY: u32 = 30;
@@ -74,49 +75,6 @@ pub struct Authenticator {
     known: LruCache<[u8; 32], Known>,
     /// API keys used since their last use was stored, and when.
     used: Vec<(SmolStr, i64)>,
-}
-
-/// A caller whose credential was checked.
-#[derive(Debug, Clone)]
-struct Known {
-    caller: Arc<Caller>,
-    /// Unix seconds.
-    expires_at: i64,
-    /// The credential is looked up anew from then on; Unix seconds.
-    fresh_until: i64,
-    /// What it is known by where it is withdrawn.
-    ids: Vec<SmolStr>,
-    /// The epoch of the denied ids at which none of these was among them.
-    epoch: u64,
-    /// Where it may be used; anywhere where there are none.
-    networks: Option<Arc<Networks>>,
-    /// How often a second it may be used, and how often it was; as often as one likes where there is none.
-    rate: Option<(NonZeroU32, KeyRate)>,
-}
-
-impl Known {
-    /// The caller, where the credential is good now and from there.
-    fn admit(&mut self, denied: &Denied, address: Option<IpAddr>, now: i64) -> Result<Arc<Caller>, CredentialError> {
-        if now >= self.expires_at {
-            return Err(CredentialError::Expired);
-        }
-        let epoch = denied.epoch();
-        if epoch != self.epoch {
-            if denied.has_any(&self.ids) {
-                return Err(CredentialError::Revoked);
-            }
-            self.epoch = epoch;
-        }
-        let is_elsewhere =
-            self.networks.as_ref().is_some_and(|networks| !address.is_some_and(|address| networks.contains(address)));
-        if is_elsewhere {
-            return Err(CredentialError::Elsewhere);
-        }
-        match &self.rate {
-            Some((limit, rate)) if rate.check().is_err() => Err(CredentialError::TooOften(*limit)),
-            _ => Ok(Arc::clone(&self.caller)),
-        }
-    }
 }
 
 impl Authenticator {
