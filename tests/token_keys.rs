@@ -174,3 +174,34 @@ fn a_second_factor_is_asked_for_once_it_is_confirmed() {
     assert_eq!(ask("DELETE", "totp", json!({"code": codes[1]})).status, 204);
     assert_eq!(login(None).status, 200);
 }
+
+#[test]
+fn what_was_withdrawn_stays_so_for_as_long_as_tokens_were_once_good() {
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
+    use acgs::store::{Store, StoreOptions, ended_tokens};
+    let long = setup().set("auth.access_token_ttl_s", 86_400);
+    let daemon = long.start();
+    let client = client(&long);
+    let token = token(&daemon, &client);
+    assert!(daemon.stop().success());
+    // The setting is lowered, and only then the token's client is disabled.
+    let short = long.set("auth.access_token_ttl_s", 60);
+    let daemon = short.start();
+    assert_eq!(status(&daemon, &token), 200);
+    printed(&short, &["client", "disable", &client.0]);
+    assert_eq!(status(&daemon, &token), 401);
+    assert!(daemon.stop().success());
+    let store = Store::open(&StoreOptions {
+        path: short.data_dir().join("acgs.db"),
+        max_connections: NonZeroU32::MIN,
+        min_idle: 1,
+        pre_ping: false,
+        recycle: Duration::from_hours(1),
+        acquire_timeout: Duration::from_secs(10),
+    });
+    let lapsed = harness::issuer::now() + 86_400;
+    let denied = store.unwrap().query(|conn| ended_tokens::denied(conn, lapsed)).unwrap();
+    assert_eq!(denied.len(), 1, "{denied:?}");
+}

@@ -2,7 +2,8 @@
 
 use actix::{Handler, Message};
 
-use super::{Directory, DirectoryError, event, new_id, now};
+use super::grants::deny_stored;
+use super::{Directory, DirectoryError, deny_sessions, end_access, event, new_id, now};
 use crate::auth::claims::{self, Expected, Typ};
 use crate::auth::jwk::Jwks;
 use crate::auth::jws::Unverified;
@@ -200,10 +201,10 @@ impl Handler<SetClient> for Directory {
             client.version = clients::update(conn, &client)?;
             // With a new secret only the tokens end: it is still the same client that made the keys.
             let ended = if ask.disabled == Some(true) || ask.roles.is_some() {
-                self.end(conn, ended, &format!("client:{}", client.id), now)?
+                end_access(conn, ended, &format!("client:{}", client.id), now)?
             } else {
-                self.deny_stored(conn, &ended, now)?;
-                self.deny_sessions(ended, now)
+                deny_stored(conn, &ended, now)?;
+                deny_sessions(ended, now)
             };
             let event = event(&ask.caller, "client_changed")
                 .name("client", &*client.id)
@@ -236,7 +237,7 @@ impl Handler<RemoveClient> for Directory {
             let client =
                 clients::find(conn, &ask.id)?.ok_or_else(|| DirectoryError::Missing(format!("client `{}`", ask.id)))?;
             clients::remove(conn, &ask.id)?;
-            let ended = self.end(conn, [client.session], &format!("client:{}", ask.id), now)?;
+            let ended = end_access(conn, [client.session], &format!("client:{}", ask.id), now)?;
             Ok((ended, vec![event(&ask.caller, "client_removed").name("client", &*ask.id)]))
         })?;
         self.trust.denied().add(ended, now);

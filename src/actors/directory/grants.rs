@@ -1,7 +1,7 @@
 //! Tokens, for those who have proven who they are.
 
 use super::clients::{ClientProof, prove};
-use super::{Directory, DirectoryError, GRACE, event, new_id, now};
+use super::{Directory, DirectoryError, GRACE, deny_sessions, event, new_id, now};
 use crate::actors::trust::Denied;
 use crate::auth::claims::{AT_JWT, AccessClaims};
 use crate::auth::jws::Unverified;
@@ -150,7 +150,7 @@ impl Handler<Refresh> for Directory {
         let refreshed = self.change(|conn| self.refresh(conn, &ask, now))?;
         refreshed.map_err(|ended| {
             if let Some(session) = ended.session {
-                self.trust.denied().add(self.deny_sessions([session], now), now);
+                self.trust.denied().add(deny_sessions([session], now), now);
             }
             DirectoryError::BadGrant(ended.why)
         })
@@ -186,7 +186,7 @@ impl Directory {
         if token.used_at.is_some() && session.ended_at.is_none() {
             // Whoever has it is either not the one whom it was given to, or somebody took the one that followed it.
             sessions::end(conn, &session.id, "refresh_token_reused", now)?;
-            self.deny_stored(conn, std::slice::from_ref(&session.id), now)?;
+            deny_stored(conn, std::slice::from_ref(&session.id), now)?;
             let event = event(&name, "refresh_token_reused").name("session", &*session.id);
             return Ok((
                 Err(Ended { why: "the refresh token was used before", session: Some(session.id) }),
@@ -206,19 +206,14 @@ impl Directory {
         let event = event(&name, "refreshed").name("session", session.id).name("token", token_id);
         Ok((Ok(grant), vec![event]))
     }
+}
 
-    /// Denies sessions after a restart too.
-    pub(super) fn deny_stored(
-        &self,
-        conn: &mut Connection,
-        sessions: &[String],
-        now: i64,
-    ) -> Result<(), DirectoryError> {
-        for (id, until) in self.deny_sessions(sessions.iter().cloned(), now) {
-            ended_tokens::deny(conn, &id, until)?;
-        }
-        Ok(())
+/// Denies sessions after a restart too.
+pub(super) fn deny_stored(conn: &mut Connection, sessions: &[String], now: i64) -> Result<(), DirectoryError> {
+    for (id, until) in deny_sessions(sessions.iter().cloned(), now) {
+        ended_tokens::deny(conn, &id, until)?;
     }
+    Ok(())
 }
 
 /// Ends a token (RFC 7009). What is no token is no error.
@@ -251,9 +246,9 @@ impl Handler<RevokeToken> for Directory {
                 let ended = [token.session];
                 let [session] = &ended;
                 sessions::end(conn, session, "revoked", now)?;
-                self.deny_stored(conn, &ended, now)?;
+                deny_stored(conn, &ended, now)?;
                 let event = event(&caller, "revoked").name("session", session.as_str());
-                return Ok((self.deny_sessions(ended, now), vec![event]));
+                return Ok((deny_sessions(ended, now), vec![event]));
             }
             let Some((id, until)) = self.own_token(&ask.token, &ask.client, now) else {
                 return Ok((Vec::new(), Vec::new()));

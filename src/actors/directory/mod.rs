@@ -170,31 +170,10 @@ impl Directory {
     fn record(&self, event: Event) -> Result<(), DirectoryError> {
         self.journal.record(&[event]).map(drop).map_err(DirectoryError::from)
     }
-
-    /// Ends sessions, and the API keys that their owner made: the ids to deny once that is committed.
-    fn end(
-        &self,
-        conn: &mut Connection,
-        sessions: impl IntoIterator<Item = String>,
-        owner: &str,
-        now: i64,
-    ) -> Result<Vec<(SmolStr, i64)>, DirectoryError> {
-        let until = now + self.lifetimes.access + GRACE;
-        let keys = crate::store::api_keys::revoke_of(conn, owner, now)?;
-        let keys = keys.into_iter().map(|id| (Denied::api_key(&id), until));
-        let ended: Vec<(SmolStr, i64)> = self.deny_sessions(sessions, now).into_iter().chain(keys).collect();
-        for (id, until) in &ended {
-            ended_tokens::deny(conn, id, *until)?;
-        }
-        Ok(ended)
-    }
-
-    /// The ids by which sessions are denied, until their tokens would have lapsed anyhow.
-    fn deny_sessions(&self, sessions: impl IntoIterator<Item = String>, now: i64) -> Vec<(SmolStr, i64)> {
-        let until = now + self.lifetimes.access + GRACE;
-        sessions.into_iter().map(|id| (Denied::session(&id), until)).collect()
-    }
 }
+
+/// The most seconds that `auth.access_token_ttl_s` may say.
+const LONGEST_ACCESS: i64 = 86_400;
 
 /// Seconds that a withdrawn token is denied beyond its lifetime: clocks differ.
 const GRACE: i64 = 120;
@@ -220,6 +199,35 @@ impl actix::Handler<RecordEvent> for Directory {
 #[must_use]
 pub fn event(caller: &str, what: &str) -> Event {
     Event::new(EventKind::Auth, caller).name("event", what)
+}
+
+/// Ends sessions, and the API keys that their owner made: the ids to deny once that is committed.
+fn end_access(
+    conn: &mut Connection,
+    sessions: impl IntoIterator<Item = String>,
+    owner: &str,
+    now: i64,
+) -> Result<Vec<(SmolStr, i64)>, DirectoryError> {
+    let until = denied_until(now);
+    let keys = crate::store::api_keys::revoke_of(conn, owner, now)?;
+    let keys = keys.into_iter().map(|id| (Denied::api_key(&id), until));
+    let ended: Vec<(SmolStr, i64)> = deny_sessions(sessions, now).into_iter().chain(keys).collect();
+    for (id, until) in &ended {
+        ended_tokens::deny(conn, id, *until)?;
+    }
+    Ok(ended)
+}
+
+/// The ids by which sessions are denied, until their tokens would have lapsed anyhow.
+fn deny_sessions(sessions: impl IntoIterator<Item = String>, now: i64) -> Vec<(SmolStr, i64)> {
+    let until = denied_until(now);
+    sessions.into_iter().map(|id| (Denied::session(&id), until)).collect()
+}
+
+/// Until when tokens that were made by now are denied, in Unix seconds. The setting may have been greater when they were
+/// made, so it is not asked.
+fn denied_until(now: i64) -> i64 {
+    now + LONGEST_ACCESS + GRACE
 }
 
 fn now() -> i64 {

@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use actix::{Handler, Message};
 
 use super::grants::Grant;
-use super::{Directory, DirectoryError, event, new_id, now, second_factor};
+use super::{Directory, DirectoryError, end_access, event, new_id, now, second_factor};
 use crate::auth::scope::Roles;
 use crate::store::sessions::{self, Session};
 use crate::store::users::{self, User};
@@ -249,7 +249,7 @@ impl Directory {
             change(&mut user, now);
             user.version = users::update(conn, &user)?;
             let ended = sessions::end_all(conn, &user.id, reason, now)?;
-            let ended = self.end(conn, ended, &format!("user:{}", user.name), now)?;
+            let ended = end_access(conn, ended, &format!("user:{}", user.name), now)?;
             let event = event(caller, what)
                 .name("user", &*user.name)
                 .name("roles", &*user.roles)
@@ -280,7 +280,7 @@ impl Handler<RemoveUser> for Directory {
             let user = users::find_by_name(conn, &ask.name)?
                 .ok_or_else(|| DirectoryError::Missing(format!("user `{}`", ask.name)))?;
             let ended = sessions::end_all(conn, &user.id, "removed", now)?;
-            let ended = self.end(conn, ended, &format!("user:{}", user.name), now)?;
+            let ended = end_access(conn, ended, &format!("user:{}", user.name), now)?;
             users::remove(conn, &user.id)?;
             Ok((ended, vec![event(&ask.caller, "user_removed").name("user", user.name)]))
         })?;

@@ -2,7 +2,8 @@
 
 use actix::{Handler, Message};
 
-use super::{Directory, DirectoryError, event, now};
+use super::grants::deny_stored;
+use super::{Directory, DirectoryError, deny_sessions, event, now};
 use crate::store::sessions::{self, Session};
 use crate::store::users;
 
@@ -45,10 +46,10 @@ impl Handler<EndSession> for Directory {
         let [session] = &ended;
         self.change(|conn| {
             sessions::end(conn, session, "logout", now)?;
-            self.deny_stored(conn, &ended, now)?;
+            deny_stored(conn, &ended, now)?;
             Ok(((), vec![event(&ask.caller, "logout").name("session", session.as_str())]))
         })?;
-        self.trust.denied().add(self.deny_sessions(ended, now), now);
+        self.trust.denied().add(deny_sessions(ended, now), now);
         Ok(())
     }
 }
@@ -72,12 +73,12 @@ impl Handler<EndAllSessions> for Directory {
             let user = users::find_by_name(conn, &ask.user)?
                 .ok_or_else(|| DirectoryError::Missing(format!("user `{}`", ask.user)))?;
             let ended = sessions::end_all(conn, &user.id, "logout", now)?;
-            self.deny_stored(conn, &ended, now)?;
+            deny_stored(conn, &ended, now)?;
             let event = event(&ask.caller, "logout_all").name("user", user.name).name("sessions", ended.len());
             Ok((ended, vec![event]))
         })?;
         let count = ended.len();
-        self.trust.denied().add(self.deny_sessions(ended, now), now);
+        self.trust.denied().add(deny_sessions(ended, now), now);
         Ok(count)
     }
 }

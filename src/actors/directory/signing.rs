@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use actix::{Handler, Message};
 
 use super::key_mark::KeyMark;
-use super::{Directory, DirectoryError, GRACE, event, now};
+use super::{Directory, DirectoryError, GRACE, denied_until, event, now};
 use crate::actors::trust::{Denied, OwnKeys};
 use crate::auth::signing_key::SigningKey;
 use crate::ledger::{DiskStorage, Event};
@@ -93,8 +93,8 @@ impl Handler<RotateSigningKey> for Directory {
                 if ask.withdraw {
                     signing_keys::withdraw(conn, &old.kid, now)?;
                     let name = Denied::signing_key(&old.kid);
-                    ended_tokens::deny(conn, &name, now + overlap)?;
-                    denied.push((name, now + overlap));
+                    ended_tokens::deny(conn, &name, denied_until(now))?;
+                    denied.push((name, denied_until(now)));
                 }
             }
             let (event, _) = make(conn, &ask.caller, "signing_key_rotated", now)?;
