@@ -194,7 +194,7 @@ fn what_was_withdrawn_stays_so_for_as_long_as_tokens_were_once_good() {
     assert_eq!(status(&daemon, &token), 401);
     assert!(daemon.stop().success());
     let store = Store::open(&StoreOptions {
-        path: short.data_dir().join("acgs.db"),
+        target: short.data_dir().join("acgs.db").into(),
         max_connections: NonZeroU32::MIN,
         min_idle: 1,
         pre_ping: false,

@@ -208,7 +208,7 @@ fn with_users(count: u64, constitution: &Path) -> Result<Daemon, Box<dyn Error>>
     let data = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
     std::fs::create_dir(data.path().join("data"))?;
     let store = Store::open(&StoreOptions {
-        path: data.path().join("data/acgs.db"),
+        target: data.path().join("data/acgs.db").into(),
         max_connections: std::num::NonZeroU32::MIN,
         min_idle: 1,
         pre_ping: false,

@@ -46,7 +46,7 @@ impl From<MailboxError> for StoreError {
     fn from(error: MailboxError) -> Self {
         match error {
             MailboxError::Timeout => Self::Late,
-            MailboxError::Closed => Self::Unavailable { path: None, cause: "it is shut down".into() },
+            MailboxError::Closed => Self::Unavailable { place: None, cause: "it is shut down".into() },
         }
     }
 }
@@ -137,9 +137,9 @@ impl Handler<PutEntities> for Database {
     }
 }
 
-/// Removes an entity.
+/// Removes an entity, and answers the version of its removal.
 #[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<(), StoreError>")]
+#[rtype(result = "Result<i64, StoreError>")]
 pub struct RemoveEntity {
     /// Which entity.
     pub uid: EntityUid,
@@ -150,7 +150,7 @@ pub struct RemoveEntity {
 }
 
 impl Handler<RemoveEntity> for Database {
-    type Result = Result<(), StoreError>;
+    type Result = Result<i64, StoreError>;
 
     fn handle(&mut self, ask: RemoveEntity, _: &mut Self::Context) -> Self::Result {
         self.store.remove(&ask.uid, ask.precondition, || self.recorder.deleted(&ask.caller, &ask.uid))
@@ -189,7 +189,7 @@ mod tests {
 
     fn start(folder: &tempfile::TempDir) -> Addr<Database> {
         let options = StoreOptions {
-            path: folder.path().join("acgs.db"),
+            target: folder.path().join("acgs.db").into(),
             max_connections: NonZeroU32::MIN,
             min_idle: 1,
             pre_ping: false,

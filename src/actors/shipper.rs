@@ -219,7 +219,7 @@ impl Thread {
             while entries.len() < BATCH
                 && let Some((_, record)) = found.advance()?
             {
-                entries.push(entry(record));
+                entries.push(entry(record, &store));
             }
             if entries.is_empty() {
                 break;
@@ -266,8 +266,9 @@ impl Thread {
     }
 }
 
-/// A record as the database keeps it: without its text, which the log has. One that cannot be read is kept all the same, to be found by its index.
-fn entry(record: &[u8]) -> AuditEntry {
+/// A record as the database keeps it: without its text where the log is at hand, which has it. One that cannot be read is
+/// kept all the same, to be found by its index.
+fn entry(record: &[u8], store: &AuditStore) -> AuditEntry {
     let nothing = AuditEntry {
         leaf: *Hash::leaf(record).as_bytes(),
         at: 0,
@@ -279,7 +280,7 @@ fn entry(record: &[u8]) -> AuditEntry {
         decision: None,
         reason: None,
         principles: Vec::new(),
-        record: None,
+        record: store.needs_records().then(|| String::from_utf8_lossy(record).into_owned()),
     };
     let Ok(view) = RecordView::parse(record) else { return nothing };
     AuditEntry {

@@ -27,8 +27,8 @@ pub fn run(source: &Source, offline: bool) -> ExitCode {
     if !offline {
         let (store, search) = (daemon::store_options(&settings), daemon::search_options(&settings));
         let found = [
-            store::inspect(&store.path, store.acquire_timeout),
-            store::audit::inspect(&search.path, search.acquire_timeout),
+            store::inspect(&store.target, store.acquire_timeout),
+            store::audit::inspect(&search.target, search.acquire_timeout),
         ];
         for error in found.into_iter().filter_map(Result::err) {
             print_fault(&format!("error: {error}"));

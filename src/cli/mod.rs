@@ -129,10 +129,10 @@ fn migrate(source: &Source) -> Result<(), DaemonError> {
     let settings = source.load()?.settings;
     daemon::create_data_dir(&settings.data_dir)?;
     let options = daemon::store_options(&settings);
-    let _lock = Lock::take(&options.path)?;
+    let _lock = options.target.path().map(Lock::take).transpose()?;
     let search = daemon::search_options(&settings);
-    let migrations = store::migrate(&options.path, options.acquire_timeout)?
-        + store::audit::migrate(&search.path, search.acquire_timeout)?;
+    let migrations = store::migrate(&options.target, options.acquire_timeout)?
+        + store::audit::migrate(&search.target, search.acquire_timeout)?;
     print_line(&format!("{migrations} migrations run"));
     Ok(())
 }

@@ -35,7 +35,7 @@ use crate::ledger::{KeyError, Keyring, public_keys};
 use crate::logging::{self, LevelSwitch};
 use crate::settings::{self, Bind, DatabaseUrl, LogOrigin, Settings};
 use crate::store::audit::beside;
-use crate::store::{Lock, Store, StoreOptions};
+use crate::store::{Lock, Store, StoreOptions, Target};
 pub use error::DaemonError;
 use error::system;
 use evidence::{DAEMON, Evidence};
@@ -91,8 +91,9 @@ pub fn admin_socket(data_dir: &Path) -> PathBuf {
 #[must_use]
 pub fn store_options(settings: &Settings) -> StoreOptions {
     let DatabaseUrl::Sqlite(path) = &settings.database.url;
+    let target = Target::Sqlite(path.clone());
     StoreOptions {
-        path: path.clone(),
+        target,
         max_connections: settings.database.pool.size,
         min_idle: 1,
         pre_ping: false,
@@ -105,7 +106,7 @@ pub fn store_options(settings: &Settings) -> StoreOptions {
 #[must_use]
 pub fn search_options(settings: &Settings) -> StoreOptions {
     let options = store_options(settings);
-    StoreOptions { path: beside(&options.path), min_idle: 0, ..options }
+    StoreOptions { target: beside(&options.target), min_idle: 0, ..options }
 }
 
 /// Whether the log's keys can be used, and are those of the origin that the settings name. Makes none.
@@ -150,7 +151,7 @@ pub fn for_a_moment<T: Send + 'static>(
 struct Parts {
     settings: Arc<Settings>,
     evidence: Evidence,
-    lock: Lock,
+    lock: Option<Lock>,
     store: Store,
     active: Active,
 }
@@ -168,7 +169,7 @@ impl Parts {
         bundle.keep(&kept).map_err(system(&format!("keep the constitution in `{}`", kept.display())))?;
         let evidence = Evidence::open(&settings)?;
         let options = store_options(&settings);
-        let lock = Lock::take(&options.path)?;
+        let lock = options.target.path().map(Lock::take).transpose()?;
         let store = Store::open(&options)?;
         evidence.record_start(&settings, &active.constitution)?;
         if store.types().is_empty() && !active.constitution.seed().is_empty() {
@@ -294,7 +295,7 @@ struct Running {
     handle: ServerHandle,
     server: JoinHandle<io::Result<()>>,
     /// INVARIANT: the database is this process's own until it ends.
-    _lock: Lock,
+    _lock: Option<Lock>,
 }
 
 impl Running {

@@ -79,7 +79,7 @@ pub fn revoke_of(conn: &mut Connection, owner: &str, at: i64) -> Result<Vec<Stri
         #[diesel(sql_type = Text)]
         id: String,
     }
-    let query = "UPDATE api_keys SET revoked_at = ? WHERE owner = ? AND revoked_at IS NULL RETURNING id";
+    let query = "UPDATE api_keys SET revoked_at = $1 WHERE owner = $2 AND revoked_at IS NULL RETURNING id";
     let revoked = sql_query(query).bind::<BigInt, _>(at).bind::<Text, _>(owner).load::<Revoked>(conn)?;
     Ok(revoked.into_iter().map(|key| key.id).collect())
 }

@@ -13,8 +13,9 @@ use super::schema::assertions;
 /// `expires_at` is the time in Unix seconds from which on nobody accepts the assertion any more, leeway included; from
 /// then on its id may come again. Of many who come with the same id at once, one is told that it was not taken.
 pub fn use_once(conn: &mut Connection, client: &str, jti: &str, expires_at: i64, now: i64) -> Result<bool, StoreError> {
-    let query = "INSERT INTO assertions (client, jti, expires_at) VALUES (?, ?, ?)
-                 ON CONFLICT (client, jti) DO UPDATE SET expires_at = excluded.expires_at WHERE expires_at <= ?";
+    let query = "INSERT INTO assertions (client, jti, expires_at) VALUES ($1, $2, $3)
+                 ON CONFLICT (client, jti) DO UPDATE SET expires_at = excluded.expires_at
+                 WHERE assertions.expires_at <= $4";
     let query = sql_query(query).bind::<Text, _>(client).bind::<Text, _>(jti);
     Ok(query.bind::<BigInt, _>(expires_at).bind::<BigInt, _>(now).execute(conn)? > 0)
 }

@@ -6,16 +6,19 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
 
+use super::changes;
 use super::connection::Connection;
 use super::error::StoreError;
 use super::schema::ended_tokens;
 
 /// Denies an id until a time in Unix seconds, which is when the last token with that id expires. A time never goes back.
+/// Every node is told.
 pub fn deny(conn: &mut Connection, id: &str, until: i64) -> Result<(), StoreError> {
-    let query = "INSERT INTO ended_tokens (id, until) VALUES (?, ?)
-                 ON CONFLICT (id) DO UPDATE SET until = max(until, excluded.until)";
+    let query = "INSERT INTO ended_tokens (id, until) VALUES ($1, $2)
+                 ON CONFLICT (id) DO UPDATE SET until = excluded.until
+                 WHERE ended_tokens.until < excluded.until";
     sql_query(query).bind::<Text, _>(id).bind::<BigInt, _>(until).execute(conn)?;
-    Ok(())
+    changes::of_callers(conn)
 }
 
 /// Everything that is denied now, each with the time until which it is.

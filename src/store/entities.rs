@@ -1,10 +1,9 @@
 //! The table `entities`.
 //!
 //! Every write gives its entity a new version, greater than every version given before in the whole store: an entity
-//! that is removed and made anew never has an old version again. The version is taken first, and that row is locked
-//! until the commit, so writers go one after the other and versions are committed in their order.
+//! that is removed and made anew never has an old version again. See [`changes`](super::changes) for their order.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::num::NonZeroU16;
 
 use diesel::dsl::now;
@@ -13,10 +12,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use smol_str::SmolStr;
 
+use super::changes::{self, advance};
 use super::connection::{Connection, read, write};
 use super::cursor::Cursor;
 use super::error::StoreError;
-use super::schema::{entities, entity_versions};
+use super::schema::entities;
 use crate::domain::{Entity, EntityUid};
 
 /// An entity and its version.
@@ -59,6 +59,8 @@ pub struct Page {
 
 /// Ids of one type asked for in one query: SQLite binds at most 32,766 values.
 const IDS: usize = 500;
+/// Entities stored by one statement.
+const ROWS: usize = 1_000;
 /// Types asked for in one query: each nests the condition one deeper.
 const TYPES: usize = 16;
 
@@ -70,6 +72,18 @@ pub fn find(conn: &mut Connection, uid: &EntityUid) -> Result<Option<StoredEntit
 
 /// Finds many entities as they are at one moment, and answers in the order asked. The same name may come twice.
 pub fn find_many(conn: &mut Connection, uids: &[EntityUid]) -> Result<Vec<Option<StoredEntity>>, StoreError> {
+    let groups = groups(uids);
+    let found = if groups.len() <= TYPES {
+        load(conn, &groups)?
+    } else {
+        read(conn, |conn| groups.chunks(TYPES).map(|part| load(conn, part)).collect::<Result<Vec<_>, _>>())?.concat()
+    };
+    let found = found.into_iter().map(|stored| (stored.entity.uid.clone(), stored)).collect::<HashMap<_, _>>();
+    Ok(uids.iter().map(|uid| found.get(uid).cloned()).collect())
+}
+
+/// The ids by type, in parts that one query can ask for.
+fn groups<'a>(uids: impl IntoIterator<Item = &'a EntityUid>) -> Vec<(&'a str, Vec<&'a str>)> {
     let mut wanted = BTreeMap::<&str, BTreeSet<&str>>::new();
     for uid in uids {
         wanted.entry(&uid.kind).or_default().insert(&uid.id);
@@ -79,13 +93,7 @@ pub fn find_many(conn: &mut Connection, uids: &[EntityUid]) -> Result<Vec<Option
         let ids = ids.iter().copied().collect::<Vec<_>>();
         groups.extend(ids.chunks(IDS).map(|ids| (*kind, ids.to_vec())));
     }
-    let found = if groups.len() <= TYPES {
-        load(conn, &groups)?
-    } else {
-        read(conn, |conn| groups.chunks(TYPES).map(|part| load(conn, part)).collect::<Result<Vec<_>, _>>())?.concat()
-    };
-    let found = found.into_iter().map(|stored| (stored.entity.uid.clone(), stored)).collect::<HashMap<_, _>>();
-    Ok(uids.iter().map(|uid| found.get(uid).cloned()).collect())
+    groups
 }
 
 /// Finds the entities of some types and ids with one query.
@@ -140,10 +148,19 @@ pub fn put(
     record: impl FnOnce(&Written) -> Result<(), StoreError>,
 ) -> Result<Written, StoreError> {
     write(conn, |conn| {
-        let newest = advance(conn, 1)?;
-        let stored = version(conn, &entity.uid)?;
+        let version = advance(conn, 1)? + 1;
+        let stored = self::version(conn, &entity.uid)?;
         precondition.check(&entity.uid, stored)?;
-        let written = store(conn, entity, stored, newest + 1)?;
+        let row = NewRow::of(entity, version)?;
+        let row = (&row, entities::updated_at.eq(now));
+        if stored.is_some() {
+            let found = entities::table.find((entity.uid.kind.as_str(), entity.uid.id.as_str()));
+            diesel::update(found).set(row).execute(conn)?;
+        } else {
+            diesel::insert_into(entities::table).values(row).execute(conn)?;
+        }
+        changes::of_entities(conn, [(version, &entity.uid)])?;
+        let written = Written { version, created: stored.is_none() };
         record(&written)?;
         Ok(written)
     })
@@ -158,78 +175,78 @@ pub fn put_many(
     batch: &[Entity],
     record: impl FnOnce(&[Written]) -> Result<(), StoreError>,
 ) -> Result<Vec<Written>, StoreError> {
+    let mut names = HashSet::with_capacity(batch.len());
+    if let Some(entity) = batch.iter().find(|entity| !names.insert(&entity.uid)) {
+        return Err(StoreError::Twice(entity.uid.clone()));
+    }
     write(conn, |conn| {
         let newest = advance(conn, i64::try_from(batch.len()).map_err(StoreError::unavailable)?)?;
-        let versions = (newest + 1..).zip(batch);
-        let written = versions.map(|(next, entity)| {
-            let stored = version(conn, &entity.uid)?;
-            if stored.is_some_and(|version| version > newest) {
-                return Err(StoreError::Twice(entity.uid.clone()));
+        let mut written = Vec::with_capacity(batch.len());
+        for part in batch.chunks(ROWS) {
+            // What is stored of them goes, and all of them come, so that there are few statements for many rows.
+            let mut stored = HashSet::new();
+            for (kind, ids) in groups(part.iter().map(|entity| &entity.uid)) {
+                let old = || entities::table.filter(entities::type_.eq(kind)).filter(entities::id.eq_any(&ids));
+                let old_ids = old().select(entities::id).load::<String>(conn)?;
+                if !old_ids.is_empty() {
+                    diesel::delete(old()).execute(conn)?;
+                }
+                stored.extend(old_ids.into_iter().map(|id| EntityUid::new(kind, id)));
             }
-            store(conn, entity, stored, next)
-        });
-        let written = written.collect::<Result<Vec<_>, _>>()?;
+            let first = newest + 1 + i64::try_from(written.len()).map_err(StoreError::unavailable)?;
+            let versions = || (first..).zip(part);
+            let rows = versions().map(|(version, entity)| NewRow::of(entity, version));
+            insert(conn, &rows.collect::<Result<Vec<_>, _>>()?)?;
+            changes::of_entities(conn, versions().map(|(version, entity)| (version, &entity.uid)))?;
+            let done = versions().map(|(version, entity)| Written { version, created: !stored.contains(&entity.uid) });
+            written.extend(done);
+        }
         record(&written)?;
         Ok(written)
     })
 }
 
-/// Removes an entity. [`StoreError::Missing`] where there is none, whatever the precondition. `record` comes last before
-/// the commit: where it fails, nothing is removed.
+/// Removes an entity, and answers the version of its removal. [`StoreError::Missing`] where there is none, whatever the
+/// precondition. `record` comes last before the commit: where it fails, nothing is removed.
 pub fn remove(
     conn: &mut Connection,
     uid: &EntityUid,
     precondition: Precondition,
     record: impl FnOnce() -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
+) -> Result<i64, StoreError> {
     write(conn, |conn| {
-        // Also takes the lock that keeps the version from changing before the row is removed.
-        advance(conn, 1)?;
+        let removed = advance(conn, 1)? + 1;
         let stored = version(conn, uid)?;
         if stored.is_none() {
             return Err(StoreError::Missing(uid.clone()));
         }
         precondition.check(uid, stored)?;
         diesel::delete(entities::table.find((uid.kind.as_str(), uid.id.as_str()))).execute(conn)?;
-        record()
+        changes::of_entities(conn, [(removed, uid)])?;
+        record()?;
+        Ok(removed)
     })
 }
 
-/// The newest version given out; 0 in a new store.
-pub fn newest_version(conn: &mut Connection) -> Result<i64, StoreError> {
-    let newest = entity_versions::table.select(entity_versions::newest).first(conn).optional()?;
-    newest.ok_or_else(|| StoreError::damaged("the row of table `entity_versions` is gone"))
-}
-
-/// Takes the next `count` versions; they follow the one that is answered.
-fn advance(conn: &mut Connection, count: i64) -> Result<i64, StoreError> {
-    let next = entity_versions::newest.eq(entity_versions::newest + count);
-    diesel::update(entity_versions::table).set(next).execute(conn)?;
-    Ok(newest_version(conn)? - count)
+fn insert(conn: &mut Connection, rows: &[NewRow<'_>]) -> Result<(), StoreError> {
+    let rows = rows.iter().map(|row| (row, entities::updated_at.eq(now)));
+    match conn {
+        // One statement is kept prepared.
+        Connection::Sqlite(conn) => {
+            for row in rows {
+                diesel::insert_into(entities::table).values(row).execute(conn)?;
+            }
+        }
+        Connection::Postgres(conn) => {
+            diesel::insert_into(entities::table).values(rows.collect::<Vec<_>>()).execute(conn)?;
+        }
+    }
+    Ok(())
 }
 
 fn version(conn: &mut Connection, uid: &EntityUid) -> Result<Option<i64>, StoreError> {
     let row = entities::table.find((uid.kind.as_str(), uid.id.as_str()));
     Ok(row.select(entities::version).first(conn).optional()?)
-}
-
-fn store(conn: &mut Connection, entity: &Entity, stored: Option<i64>, version: i64) -> Result<Written, StoreError> {
-    let row = NewRow {
-        type_: &entity.uid.kind,
-        id: &entity.uid.id,
-        attrs: to_json(&entity.attrs)?,
-        parents: to_json(&entity.parents)?,
-        tags: to_json(&entity.tags)?,
-        version,
-    };
-    let row = (&row, entities::updated_at.eq(now));
-    if stored.is_some() {
-        let found = entities::table.find((entity.uid.kind.as_str(), entity.uid.id.as_str()));
-        diesel::update(found).set(row).execute(conn)?;
-    } else {
-        diesel::insert_into(entities::table).values(row).execute(conn)?;
-    }
-    Ok(Written { version, created: stored.is_none() })
 }
 
 fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
@@ -268,6 +285,19 @@ struct NewRow<'a> {
     parents: String,
     tags: String,
     version: i64,
+}
+
+impl<'a> NewRow<'a> {
+    fn of(entity: &'a Entity, version: i64) -> Result<Self, StoreError> {
+        Ok(Self {
+            type_: &entity.uid.kind,
+            id: &entity.uid.id,
+            attrs: to_json(&entity.attrs)?,
+            parents: to_json(&entity.parents)?,
+            tags: to_json(&entity.tags)?,
+            version,
+        })
+    }
 }
 
 impl TryFrom<Row> for StoredEntity {

@@ -1,10 +1,9 @@
 //! What can go wrong between a question and the database.
 
-use std::path::{Path, PathBuf};
-
 use diesel::result::{ConnectionError, DatabaseErrorKind, Error as QueryError};
 use thiserror::Error;
 
+use super::target::Target;
 use crate::domain::EntityUid;
 
 /// A cause from below the store.
@@ -57,10 +56,10 @@ pub enum StoreError {
     #[error("the database did not answer in time")]
     Late,
     /// The database file is not what was written. It is never repaired or made anew here.
-    #[error("the database{} is damaged: {detail}", place(.path.as_deref()))]
+    #[error("the database{} is damaged: {detail}", named(.place.as_deref()))]
     Damaged {
-        /// The file, where it is known.
-        path: Option<PathBuf>,
+        /// The file or server, where it is known.
+        place: Option<String>,
         /// What is wrong with it.
         detail: String,
     },
@@ -73,18 +72,18 @@ pub enum StoreError {
         detail: String,
     },
     /// The database has a migration that this version does not know.
-    #[error("the database `{}` was written by a newer acgs: migration `{migration}` is unknown here", .path.display())]
+    #[error("the database `{place}` was written by a newer acgs: migration `{migration}` is unknown here")]
     Newer {
-        /// The file.
-        path: PathBuf,
+        /// The file or server.
+        place: String,
         /// The version of the first migration that is unknown.
         migration: String,
     },
     /// The database cannot be reached or does not work.
-    #[error("the database{} is unavailable: {cause}", place(.path.as_deref()))]
+    #[error("the database{} is unavailable: {cause}", named(.place.as_deref()))]
     Unavailable {
-        /// The file, where it is known.
-        path: Option<PathBuf>,
+        /// The file or server, where it is known.
+        place: Option<String>,
         /// Why.
         cause: Cause,
     },
@@ -93,12 +92,12 @@ pub enum StoreError {
 impl StoreError {
     /// Something that is wrong with the database file.
     pub(super) fn damaged(detail: impl Into<String>) -> Self {
-        Self::Damaged { path: None, detail: detail.into() }
+        Self::Damaged { place: None, detail: detail.into() }
     }
 
     /// Something that keeps the database from working.
     pub(super) fn unavailable(cause: impl Into<Cause>) -> Self {
-        Self::Unavailable { path: None, cause: cause.into() }
+        Self::Unavailable { place: None, cause: cause.into() }
     }
 
     /// What it means that a new row could not be inserted under this name.
@@ -109,18 +108,30 @@ impl StoreError {
         }
     }
 
-    /// The same error, naming the file where it does not yet.
+    /// The same error, naming the database where it does not yet.
     #[must_use]
-    pub fn at(mut self, file: &Path) -> Self {
-        if let Self::Damaged { path: path @ None, .. } | Self::Unavailable { path: path @ None, .. } = &mut self {
-            *path = Some(file.to_owned());
+    pub fn at(mut self, target: &Target) -> Self {
+        match &mut self {
+            Self::Damaged { place: place @ None, .. } | Self::Unavailable { place: place @ None, .. } => {
+                *place = Some(target.to_string());
+            }
+            Self::Newer { place, .. } if place.is_empty() => *place = target.to_string(),
+            _ => {}
         }
         self
     }
 }
 
-/// Diesel passes on only the text of SQLite's errors, not their codes; the texts are fixed in SQLite's source.
-const BUSY: [&str; 3] = ["database is locked", "database table is locked", "database schema is locked"];
+/// Diesel passes on only the text of errors, not their codes. SQLite's texts are fixed in its source; PostgreSQL's may be
+/// in another language, and what is not known for busy is unavailable then.
+const BUSY: [&str; 6] = [
+    "database is locked",
+    "database table is locked",
+    "database schema is locked",
+    "canceling statement due to lock timeout",
+    "canceling statement due to statement timeout",
+    "deadlock detected",
+];
 const DAMAGED: [&str; 6] = [
     "database disk image is malformed",
     "malformed database schema",
@@ -130,8 +141,8 @@ const DAMAGED: [&str; 6] = [
     "no such column",
 ];
 
-/// What an error text of SQLite means.
-pub(super) fn of_text(text: &str) -> StoreError {
+/// What an error text of a database means.
+fn of_text(text: &str) -> StoreError {
     if BUSY.iter().any(|known| text.starts_with(known)) {
         StoreError::Busy(text.to_owned())
     } else if DAMAGED.iter().any(|known| text.starts_with(known)) {
@@ -144,6 +155,9 @@ pub(super) fn of_text(text: &str) -> StoreError {
 impl From<QueryError> for StoreError {
     fn from(error: QueryError) -> Self {
         match error {
+            QueryError::DatabaseError(DatabaseErrorKind::SerializationFailure, information) => {
+                Self::Busy(information.message().to_owned())
+            }
             QueryError::DatabaseError(_, information) => of_text(information.message()),
             QueryError::DeserializationError(cause) => Self::damaged(cause.to_string()),
             QueryError::RollbackErrorOnCommit { commit_error, .. } => Self::from(*commit_error),
@@ -161,6 +175,6 @@ impl From<ConnectionError> for StoreError {
     }
 }
 
-fn place(path: Option<&Path>) -> String {
-    path.map(|path| format!(" `{}`", path.display())).unwrap_or_default()
+fn named(place: Option<&str>) -> String {
+    place.map(|place| format!(" `{place}`")).unwrap_or_default()
 }

@@ -10,13 +10,22 @@ pub(super) struct Kind {
     /// SQLite's `application_id`, as the first migration writes it.
     pub(super) application: i64,
     /// Everything that makes its tables.
-    pub(super) migrations: fn() -> EmbeddedMigrations,
+    pub(super) migrations: Migrations,
     /// What becomes of it where the file is gone or empty and something says that there was one.
     pub(super) loss: Loss,
     /// What a connection is told that was opened by itself. It may make the file.
     pub(super) single: &'static str,
     /// What a connection of a pool is told.
     pub(super) pooled: &'static str,
+}
+
+/// What makes the tables, for each database there is.
+#[derive(Debug)]
+pub(super) struct Migrations {
+    /// In an SQLite file.
+    pub(super) sqlite: fn() -> EmbeddedMigrations,
+    /// In PostgreSQL, where one database has everything.
+    pub(super) postgres: fn() -> EmbeddedMigrations,
 }
 
 /// What it means that a database was lost.
@@ -32,13 +41,19 @@ pub(super) enum Loss {
 /// away. A connection caches at most 1 MiB, because the pool may have 50.
 const EACH: &str = "PRAGMA synchronous = FULL; PRAGMA cache_size = -1024;";
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+
+/// PostgreSQL's migrations, whatever of it is used.
+pub(super) fn postgres_migrations() -> EmbeddedMigrations {
+    POSTGRES
+}
 
 /// The entities, "ACGS".
 pub(super) const ENTITIES: Kind = Kind {
     name: "a database of acgs",
     application: 0x4143_4753,
-    migrations: || MIGRATIONS,
+    migrations: Migrations { sqlite: || SQLITE, postgres: postgres_migrations },
     loss: Loss::Refused,
     single: EACH,
     pooled: EACH,

@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::error::StoreError;
+use super::target::Target;
 
 /// Held as long as it lives. It goes with the process, however that ends.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ impl Lock {
                 Err(TryLockError::Error(error)) => Err(StoreError::unavailable(error)),
             }
         };
-        taken().map_err(|error| error.at(path))
+        taken().map_err(|error| error.at(&Target::from(path)))
     }
 }
 

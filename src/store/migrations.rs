@@ -1,8 +1,8 @@
 //! Brings the database up to date.
 
-use std::path::Path;
-
-use diesel::migration::{Migration, MigrationSource, MigrationVersion};
+use diesel::backend::Backend;
+use diesel::migration::{Migration, MigrationSource, MigrationVersion, Result as Migrated};
+use diesel::pg::Pg;
 use diesel::sqlite::Sqlite;
 use diesel_migrations::MigrationHarness;
 
@@ -13,26 +13,51 @@ use super::kind::Kind;
 /// Runs the migrations that the database does not have yet: all of them or none. Answers how many there were.
 ///
 /// [`StoreError::Newer`] where it has one that is unknown here; the database is left as it is then.
-pub(super) fn run(kind: &Kind, conn: &mut Connection, path: &Path) -> Result<usize, StoreError> {
+pub(super) fn run(kind: &Kind, conn: &mut Connection) -> Result<usize, StoreError> {
     // A database that is up to date is opened without waiting for those who write to it.
-    if !is_behind(kind, conn, path)? {
+    if !is_behind(kind, conn)? {
         return Ok(0);
     }
     // One transaction, so that two starts at once cannot both run the same migration.
-    write(conn, |conn| Ok(conn.run_pending_migrations((kind.migrations)()).map_err(failed)?.len()))
+    write(conn, |conn| {
+        let ran = match conn {
+            Connection::Sqlite(conn) => count(conn.run_pending_migrations((kind.migrations.sqlite)())),
+            Connection::Postgres(conn) => count(conn.run_pending_migrations((kind.migrations.postgres)())),
+        };
+        ran.map_err(failed)
+    })
 }
 
 /// Whether there are migrations to run.
-pub(super) fn is_behind(kind: &Kind, conn: &mut Connection, path: &Path) -> Result<bool, StoreError> {
-    let known = MigrationSource::<Sqlite>::migrations(&(kind.migrations)()).map_err(failed)?;
-    let applied = conn.applied_migrations().map_err(failed)?;
+pub(super) fn is_behind(kind: &Kind, conn: &mut Connection) -> Result<bool, StoreError> {
+    match conn {
+        Connection::Sqlite(conn) => {
+            let known = (kind.migrations.sqlite)();
+            lacks::<Sqlite>(&known, conn.applied_migrations())
+        }
+        Connection::Postgres(conn) => {
+            let known = (kind.migrations.postgres)();
+            lacks::<Pg>(&known, conn.applied_migrations())
+        }
+    }
+}
+
+fn count(ran: Migrated<Vec<MigrationVersion<'_>>>) -> Migrated<usize> {
+    ran.map(|versions| versions.len())
+}
+
+fn lacks<DB: Backend>(
+    known: &impl MigrationSource<DB>,
+    applied: Migrated<Vec<MigrationVersion<'static>>>,
+) -> Result<bool, StoreError> {
+    let (known, applied) = (known.migrations().map_err(failed)?, applied.map_err(failed)?);
     match applied.iter().filter(|version| !is_known(&known, version)).min() {
-        Some(unknown) => Err(StoreError::Newer { path: path.to_owned(), migration: unknown.to_string() }),
+        Some(unknown) => Err(StoreError::Newer { place: String::new(), migration: unknown.to_string() }),
         None => Ok(applied.len() < known.len()),
     }
 }
 
-fn is_known(known: &[Box<dyn Migration<Sqlite>>], version: &MigrationVersion<'_>) -> bool {
+fn is_known<DB: Backend>(known: &[Box<dyn Migration<DB>>], version: &MigrationVersion<'_>) -> bool {
     known.iter().any(|migration| migration.name().version() == *version)
 }
 

@@ -4,9 +4,11 @@
 //! caches safe. Of users, clients, keys and tokens it only lends a connection to those who ask their tables.
 //! [`audit::AuditStore`] has, in a file of its own, what of the audit log can be searched.
 
+mod any;
 pub mod api_keys;
 pub mod assertions;
 pub mod audit;
+pub mod changes;
 pub mod clients;
 mod connection;
 mod cursor;
@@ -16,53 +18,83 @@ mod error;
 mod kind;
 mod lock;
 mod migrations;
+mod opener;
 mod part;
 mod pool;
+mod postgres;
 pub mod refresh_tokens;
 mod schema;
 pub mod sessions;
 pub mod signing_keys;
+mod sqlite;
 mod stored_types;
+mod target;
 #[cfg(test)]
 mod tests;
 pub mod users;
 mod versions;
 
 use std::num::NonZeroU16;
-use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-pub use connection::{Connection, check};
+pub use changes::{Change, Changes};
+pub use connection::Connection;
 pub use cursor::Cursor;
 pub use entities::{Page, Precondition, StoredEntity, Written};
 pub use error::{Cause, StoreError};
 pub use lock::Lock;
 pub use part::Part;
 pub use pool::StoreOptions;
+pub use sqlite::check;
 pub use stored_types::StoredTypes;
+pub use target::Target;
 pub use versions::{Slot, Stamp, Versions};
 
 use crate::domain::{Entity, EntityUid};
-use kind::ENTITIES;
+use kind::{ENTITIES, Kind};
 use pool::Pool;
 
 /// Opens the database of the entities, makes it where there is none, and brings it up to date.
 ///
-/// The folder must be there. A new file is readable by its owner only. A file that is damaged, another
+/// The folder of a file must be there; a new file is readable by its owner only. A file that is damaged, another
 /// application's, the audit log's or of a newer version is refused as it is: nothing is written to it.
-pub fn open(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
-    connection::open(&ENTITIES, path, busy_timeout)
+pub fn open(target: &Target, wait: Duration) -> Result<Connection, StoreError> {
+    open_kind(&ENTITIES, target, wait)
 }
 
 /// Brings the database up to date as [`open`] does, and answers how many migrations it lacked.
-pub fn migrate(path: &Path, busy_timeout: Duration) -> Result<usize, StoreError> {
-    connection::migrate(&ENTITIES, path, busy_timeout)
+pub fn migrate(target: &Target, wait: Duration) -> Result<usize, StoreError> {
+    migrate_kind(&ENTITIES, target, wait)
 }
 
-/// Looks whether [`open`] would take the file, without changing anything. A file that is not there yet is fine.
-pub fn inspect(path: &Path, busy_timeout: Duration) -> Result<(), StoreError> {
-    connection::inspect(&ENTITIES, path, busy_timeout)
+/// Looks whether [`open`] would take the database, without changing anything. A file that is not there yet is fine.
+pub fn inspect(target: &Target, wait: Duration) -> Result<(), StoreError> {
+    inspect_kind(&ENTITIES, target, wait)
+}
+
+fn open_kind(kind: &Kind, target: &Target, wait: Duration) -> Result<Connection, StoreError> {
+    let opened = match target {
+        Target::Sqlite(path) => sqlite::open(kind, path, wait),
+        Target::Postgres(url) => postgres::open(kind, url, wait),
+    };
+    opened.map_err(|error| error.at(target))
+}
+
+fn migrate_kind(kind: &Kind, target: &Target, wait: Duration) -> Result<usize, StoreError> {
+    let migrated = match target {
+        Target::Sqlite(path) => sqlite::migrate(kind, path, wait),
+        Target::Postgres(url) => postgres::migrate(kind, url, wait),
+    };
+    migrated.map_err(|error| error.at(target))
+}
+
+fn inspect_kind(kind: &Kind, target: &Target, wait: Duration) -> Result<(), StoreError> {
+    let inspected = match target {
+        Target::Sqlite(path) => sqlite::inspect(kind, path, wait),
+        Target::Postgres(url) => postgres::inspect(kind, url, wait),
+    };
+    inspected.map_err(|error| error.at(target))
 }
 
 /// The open store; shared by all clones. Its functions block, so they are called from threads that may.
@@ -71,28 +103,33 @@ pub fn inspect(path: &Path, busy_timeout: Duration) -> Result<(), StoreError> {
 /// it reads takes the stamps first. Only writes that go through this process's store keep that order.
 #[derive(Debug, Clone)]
 pub struct Store {
-    path: Arc<Path>,
+    target: Arc<Target>,
     pool: Pool,
     versions: Versions,
     types: StoredTypes,
+    /// One at a time brings `versions` up to date.
+    following: Arc<Mutex<()>>,
 }
 
 impl Store {
     /// Opens the database, brings it up to date and opens the first connections.
     pub fn open(options: &StoreOptions) -> Result<Self, StoreError> {
-        let mut conn = open(&options.path, options.acquire_timeout)?;
+        let mut conn = open(&options.target, options.acquire_timeout)?;
         let types = StoredTypes::default();
-        let stored = entities::newest_version(&mut conn).and_then(|_| entities::types(&mut conn));
-        types.insert(&stored.map_err(|error| error.at(&options.path))?);
+        // The version first: a change after it is followed, and may be in what is read besides.
+        let read = changes::newest_version(&mut conn).and_then(|newest| Ok((newest, entities::types(&mut conn)?)));
+        let (newest, stored) = read.map_err(|error| error.at(&options.target))?;
+        types.insert(&stored);
         // After the migrations of a first start: a database file that lost its log is then still known for what it is.
-        connection::checkpoint(&mut conn).map_err(|error| StoreError::from(error).at(&options.path))?;
-        let pool = Pool::open(&ENTITIES, options).map_err(|error| error.at(&options.path))?;
-        Ok(Self { path: options.path.as_path().into(), pool, versions: Versions::new(), types })
+        sqlite::checkpoint(&mut conn).map_err(|error| StoreError::from(error).at(&options.target))?;
+        let pool = Pool::open(&ENTITIES, options).map_err(|error| error.at(&options.target))?;
+        let target = Arc::new(options.target.clone());
+        Ok(Self { target, pool, versions: Versions::new(newest), types, following: Arc::default() })
     }
 
     /// Makes the database file whole by itself, without the log beside it: for the end of the process.
     pub fn checkpoint(&self) -> Result<(), StoreError> {
-        self.run(|conn| Ok(connection::checkpoint(conn)?))
+        self.run(|conn| Ok(sqlite::checkpoint(conn)?))
     }
 
     /// Runs a transaction that writes to other tables than those of the entities; it is undone where `job` fails.
@@ -160,7 +197,8 @@ impl Store {
         precondition: Precondition,
         record: impl FnOnce(&Written) -> Result<(), StoreError>,
     ) -> Result<Written, StoreError> {
-        self.write([&entity.uid], |conn| entities::put(conn, entity, precondition, record))
+        let put = |conn: &mut Connection| entities::put(conn, entity, precondition, record);
+        self.write([&entity.uid], |conn| put(conn).map(|written| (written.version, written)))
     }
 
     /// Stores many entities, all of them or none; see [`entities::put_many`].
@@ -169,33 +207,94 @@ impl Store {
         batch: &[Entity],
         record: impl FnOnce(&[Written]) -> Result<(), StoreError>,
     ) -> Result<Vec<Written>, StoreError> {
-        self.write(batch.iter().map(|entity| &entity.uid), |conn| entities::put_many(conn, batch, record))
+        let put = |conn: &mut Connection| entities::put_many(conn, batch, record);
+        let newest = |written: &[Written]| written.iter().map(|written| written.version).max().unwrap_or_default();
+        let uids = batch.iter().map(|entity| &entity.uid);
+        self.write(uids, |conn| put(conn).map(|written| (newest(&written), written)))
     }
 
-    /// Removes an entity; see [`entities::remove`].
+    /// Removes an entity, and answers the version of its removal; see [`entities::remove`].
     pub fn remove(
         &self,
         uid: &EntityUid,
         precondition: Precondition,
         record: impl FnOnce() -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        self.write([uid], |conn| entities::remove(conn, uid, precondition, record))
+    ) -> Result<i64, StoreError> {
+        let remove = |conn: &mut Connection| entities::remove(conn, uid, precondition, record);
+        self.write([uid], |conn| remove(conn).map(|version| (version, version)))
+    }
+
+    /// Brings [`versions`](Self::versions) and [`types`](Self::types) up to date with what others changed, and answers
+    /// whether anything about callers was changed.
+    ///
+    /// The connection may be one that is not of the pool: it waits for nobody then.
+    pub fn follow(&self, conn: Option<&mut Connection>) -> Result<bool, StoreError> {
+        let _turn = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        let followed = match conn {
+            Some(conn) => self.follow_on(conn).map_err(|error| error.at(&self.target)),
+            None => self.run(|conn| self.follow_on(conn)),
+        };
+        followed
+    }
+
+    fn follow_on(&self, conn: &mut Connection) -> Result<bool, StoreError> {
+        let mut callers = false;
+        loop {
+            let applied = self.versions.applied();
+            match changes::after(conn, applied)? {
+                Changes::Known(changes) if changes.is_empty() => return Ok(callers),
+                Changes::Known(changes) => {
+                    // INVARIANT: as for a write of this process: types, versions, and then who is told.
+                    self.types.insert(changes.iter().filter_map(|(_, change)| match change {
+                        Change::Entity(uid) => Some(&uid.kind),
+                        Change::Callers => None,
+                    }));
+                    for (version, change) in &changes {
+                        match change {
+                            Change::Entity(uid) => self.versions.bump(uid, *version),
+                            Change::Callers => callers = true,
+                        }
+                    }
+                    let last = changes.last().map_or(applied, |(version, _)| *version);
+                    self.versions.set_applied(last);
+                }
+                Changes::Unknown(newest) => {
+                    self.types.insert(&entities::types(conn)?);
+                    self.versions.bump_all(newest);
+                    self.versions.set_applied(newest);
+                    callers = true;
+                }
+                Changes::Lost(newest) => {
+                    tracing::error!(newest, seen = applied, "the database was put back to an older state");
+                    self.versions.bump_all(applied);
+                    self.versions.set_applied(newest);
+                    callers = true;
+                }
+            }
+        }
     }
 
     fn write<'a, T>(
         &self,
         uids: impl IntoIterator<Item = &'a EntityUid, IntoIter: Clone>,
-        job: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
+        job: impl FnOnce(&mut Connection) -> Result<(i64, T), StoreError>,
     ) -> Result<T, StoreError> {
         let uids = uids.into_iter();
         self.types.insert(uids.clone().map(|uid| &uid.kind));
-        let written = self.run(job);
-        // After a failure too: a commit that failed may still be on disk.
-        uids.for_each(|uid| self.versions.bump(uid));
-        written
+        match self.run(job) {
+            Ok((version, written)) => {
+                uids.for_each(|uid| self.versions.bump(uid, version));
+                Ok(written)
+            }
+            Err(error) => {
+                // A commit that failed may still be on disk.
+                uids.for_each(|uid| self.versions.disturb(uid));
+                Err(error)
+            }
+        }
     }
 
     fn run<T>(&self, job: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        self.pool.run(job).map_err(|error| error.at(&self.path))
+        self.pool.run(job).map_err(|error| error.at(&self.target))
     }
 }

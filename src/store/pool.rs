@@ -1,20 +1,19 @@
 //! The connections kept open.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use diesel::r2d2::{self, ConnectionManager, CustomizeConnection};
-
-use super::connection::{self, Connection};
-use super::error::{self, StoreError};
+use super::connection::Connection;
+use super::error::StoreError;
 use super::kind::Kind;
+use super::opener::Opener;
+use super::target::Target;
 
 /// Where the database is and how many connections it gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreOptions {
-    /// The SQLite file.
-    pub path: PathBuf,
+    /// The database.
+    pub target: Target,
     /// Connections at most, overflow included.
     pub max_connections: NonZeroU32,
     /// Connections opened before the store is ready, and kept when idle. More than `max_connections` means as many.
@@ -30,13 +29,13 @@ pub struct StoreOptions {
 /// The pool of connections; shared by all clones.
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
-    connections: r2d2::Pool<ConnectionManager<Connection>>,
+    connections: r2d2::Pool<Opener>,
     acquire_timeout: Duration,
 }
 
 impl Pool {
     /// Opens the first connections to a database that is there and up to date.
-    pub(super) fn open(kind: &Kind, options: &StoreOptions) -> Result<Self, StoreError> {
+    pub(super) fn open(kind: &'static Kind, options: &StoreOptions) -> Result<Self, StoreError> {
         let acquire_timeout = options.acquire_timeout.max(Duration::from_millis(1));
         let max = options.max_connections.get();
         let connections = r2d2::Pool::builder()
@@ -45,9 +44,8 @@ impl Pool {
             .test_on_check_out(options.pre_ping)
             .max_lifetime(Some(options.recycle.max(Duration::from_secs(1))))
             .connection_timeout(acquire_timeout)
-            .connection_customizer(Box::new(Configure { pragmas: kind.pooled, busy_timeout: acquire_timeout }))
             .error_handler(Box::new(Warn))
-            .build(ConnectionManager::new(connection::url(&options.path)?))
+            .build(Opener::new(kind, &options.target, acquire_timeout))
             .map_err(|error| unacquired(&error, acquire_timeout))?;
         Ok(Self { connections, acquire_timeout })
     }
@@ -60,22 +58,10 @@ impl Pool {
 }
 
 /// The pool says why the last connection could not be opened, if that is what kept it.
-fn unacquired(error: &r2d2::PoolError, timeout: Duration) -> StoreError {
+fn unacquired(error: &r2d2::Error, timeout: Duration) -> StoreError {
     match error.to_string().split_once(": ") {
-        Some((_, cause)) => error::of_text(cause),
+        Some((_, cause)) => StoreError::unavailable(cause),
         None => StoreError::Busy(format!("no connection came free within {} ms", timeout.as_millis())),
-    }
-}
-
-#[derive(Debug)]
-struct Configure {
-    pragmas: &'static str,
-    busy_timeout: Duration,
-}
-
-impl CustomizeConnection<Connection, r2d2::Error> for Configure {
-    fn on_acquire(&self, conn: &mut Connection) -> Result<(), r2d2::Error> {
-        connection::configure(conn, self.pragmas, self.busy_timeout).map_err(r2d2::Error::QueryError)
     }
 }
 
@@ -83,8 +69,8 @@ impl CustomizeConnection<Connection, r2d2::Error> for Configure {
 #[derive(Debug)]
 struct Warn;
 
-impl r2d2::HandleError<r2d2::Error> for Warn {
-    fn handle_error(&self, error: r2d2::Error) {
+impl r2d2::HandleError<StoreError> for Warn {
+    fn handle_error(&self, error: StoreError) {
         tracing::warn!(%error, "a database connection failed");
     }
 }

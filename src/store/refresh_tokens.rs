@@ -65,8 +65,8 @@ pub fn rotate(
     }
     // Begins with a write, so what it reads after is what it wrote to, and of two at once the second sees the first.
     conn.transaction(|conn| {
-        let query = "UPDATE refresh_tokens SET used_at = ?1 WHERE digest = ?2 AND used_at IS NULL AND expires_at > ?1
-                     AND EXISTS (SELECT 1 FROM sessions WHERE id = session AND ended_at IS NULL AND expires_at > ?1)
+        let query = "UPDATE refresh_tokens SET used_at = $1 WHERE digest = $2 AND used_at IS NULL AND expires_at > $1
+                     AND EXISTS (SELECT 1 FROM sessions WHERE id = session AND ended_at IS NULL AND expires_at > $1)
                      RETURNING session";
         let used = sql_query(query).bind::<BigInt, _>(now).bind::<Binary, _>(old).get_result::<Used>(conn);
         let Some(Used { session }) = used.optional()? else {

@@ -25,6 +25,23 @@ diesel::table! {
 }
 
 diesel::table! {
+    cache_keys (id) {
+        id -> Integer,
+        secret -> Binary,
+    }
+}
+
+diesel::table! {
+    changes (version) {
+        version -> BigInt,
+        kind -> Text,
+        #[sql_name = "type"]
+        type_ -> Nullable<Text>,
+        id -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     clients (id) {
         id -> Text,
         name -> Text,

@@ -4,6 +4,7 @@ use std::fmt;
 
 use diesel::prelude::*;
 
+use super::changes;
 use super::connection::Connection;
 use super::error::StoreError;
 use super::schema::signing_keys;
@@ -30,10 +31,11 @@ pub fn all(conn: &mut Connection) -> Result<Vec<SigningKeyRow>, StoreError> {
     Ok(rows.order((signing_keys::created_at, signing_keys::kid)).load(conn)?)
 }
 
-/// Stores a new key. [`StoreError::NameTaken`] where it is stored already.
+/// Stores a new key, and tells every node. [`StoreError::NameTaken`] where it is stored already.
 pub fn insert(conn: &mut Connection, key: &SigningKeyRow) -> Result<(), StoreError> {
     let inserted = diesel::insert_into(signing_keys::table).values(key).execute(conn);
-    inserted.map(drop).map_err(|error| StoreError::taken(error, &key.kid))
+    inserted.map_err(|error| StoreError::taken(error, &key.kid))?;
+    changes::of_callers(conn)
 }
 
 /// Lets a key sign no more. One that was retired before keeps its time. [`StoreError::Absent`] where there is none.

@@ -2,91 +2,151 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use crate::domain::EntityUid;
 
-/// Counters that move whenever an entity may have changed; shared by all clones.
+/// What is known of changes to entities; shared by all clones.
 ///
 /// Each entity has one of 65,536 slots. Two entities may share a slot; then a change of one makes the other look
-/// changed too, which costs a needless reload and nothing else.
+/// changed too, which costs a needless reload and nothing else. A slot has the version of the last change that is known,
+/// and a count of those whose version is not.
 ///
 /// INVARIANT: a writer bumps after its commit and before its write is answered; a reader takes the stamp before it
 /// reads. So what was read before a commit has a stamp from before the bump, and is not current once the write is
 /// answered. What was read between commit and bump looks old and is read again. An entity that is not stored has a
 /// stamp too: its creation bumps it.
+///
+/// INVARIANT: [`applied`](Self::applied) never says more than what is in the slots.
 #[derive(Clone)]
-pub struct Versions(Arc<[AtomicU64]>);
+pub struct Versions(Arc<Known>);
 
-/// The counter of an entity.
+struct Known {
+    slots: Box<[AtomicU64]>,
+    applied: AtomicI64,
+}
+
+/// The place of an entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Slot(u16);
 
-/// What an entity's counter was at one moment.
+/// What an entity's slot was at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     slot: Slot,
     value: u64,
 }
 
+/// The bits of a slot that count changes of which the version is not known. Where there are more than they can count, the
+/// slot looks one version newer than it is.
+const UNKNOWN_BITS: u32 = 8;
+
 impl Versions {
-    /// Counters that start at zero. They mean nothing outside this process.
+    /// Everything may have changed up to the newest version there is.
     #[must_use]
-    pub fn new() -> Self {
-        Self((0..=u16::MAX).map(|_| AtomicU64::new(0)).collect())
+    pub fn new(newest: i64) -> Self {
+        let slots = (0..=u16::MAX).map(|_| AtomicU64::new(value_of(newest))).collect();
+        Self(Arc::new(Known { slots, applied: AtomicI64::new(newest) }))
     }
 
-    /// The counter of an entity: the same in every process and at all times.
+    /// The slot of an entity: the same in every process and at all times.
     #[must_use]
     pub fn slot(uid: &EntityUid) -> Slot {
         let [a, b, ..] = absorb(absorb(SEED, &uid.kind), &uid.id).to_le_bytes();
         Slot(u16::from_le_bytes([a, b]))
     }
 
-    /// The counter as it is now. Take it before the entity is read.
+    /// The slot as it is now. Take it before the entity is read.
     #[must_use]
     pub fn stamp(&self, uid: &EntityUid) -> Stamp {
         let slot = Self::slot(uid);
         // Acquire: whoever sees a bump also sees the commit before it, so the read that follows finds the new data.
-        let value = self.counter(slot).map_or(0, |counter| counter.load(Ordering::Acquire));
+        let value = self.at(slot).map_or(0, |value| value.load(Ordering::Acquire));
         Stamp { slot, value }
     }
 
     /// Whether no entity of that slot was changed since the stamp was taken.
     #[must_use]
     pub fn is_current(&self, stamp: &Stamp) -> bool {
-        self.counter(stamp.slot).is_some_and(|counter| counter.load(Ordering::Acquire) == stamp.value)
+        self.at(stamp.slot).is_some_and(|value| value.load(Ordering::Acquire) == stamp.value)
     }
 
-    /// Says that an entity may have changed. Call it after the commit and before the write is answered.
-    pub fn bump(&self, uid: &EntityUid) {
-        if let Some(counter) = self.counter(Self::slot(uid)) {
-            counter.fetch_add(1, Ordering::Release);
+    /// Whether no entity of that slot is known to have changed after that version.
+    #[must_use]
+    pub fn is_unchanged_since(&self, slot: Slot, version: i64) -> bool {
+        let last = self.at(slot).map(|value| value.load(Ordering::Acquire) >> UNKNOWN_BITS);
+        last.is_some_and(|last| i64::try_from(last).is_ok_and(|last| last <= version))
+    }
+
+    /// All changes up to this version are in the slots.
+    #[must_use]
+    pub fn applied(&self) -> i64 {
+        self.0.applied.load(Ordering::Acquire)
+    }
+
+    /// Says that an entity changed at this version. Call it after the commit and before the write is answered.
+    pub fn bump(&self, uid: &EntityUid, version: i64) {
+        if let Some(value) = self.at(Self::slot(uid)) {
+            value.fetch_max(value_of(version), Ordering::AcqRel);
         }
     }
 
-    /// Says that every entity may have changed: where it is not known which did.
-    pub fn bump_all(&self) {
-        for counter in self.0.iter() {
-            counter.fetch_add(1, Ordering::Release);
+    /// Says that an entity may have changed, at a version that is not known.
+    pub fn disturb(&self, uid: &EntityUid) {
+        if let Some(value) = self.at(Self::slot(uid)) {
+            value.fetch_add(1, Ordering::AcqRel);
         }
     }
 
-    /// Every slot has a counter; `None` does not come up.
-    fn counter(&self, slot: Slot) -> Option<&AtomicU64> {
-        self.0.get(usize::from(slot.0))
+    /// Says that every entity may have changed, up to this version.
+    pub fn bump_all(&self, version: i64) {
+        for value in &self.0.slots {
+            value.fetch_add(1, Ordering::AcqRel);
+            value.fetch_max(value_of(version), Ordering::AcqRel);
+        }
+    }
+
+    /// Says that all changes up to this version are in the slots. Only who follows the changes in their order knows.
+    pub(super) fn set_applied(&self, version: i64) {
+        self.0.applied.store(version, Ordering::Release);
+    }
+
+    /// Every slot is there; `None` does not come up.
+    fn at(&self, slot: Slot) -> Option<&AtomicU64> {
+        self.0.slots.get(usize::from(slot.0))
     }
 }
 
-impl Default for Versions {
-    fn default() -> Self {
-        Self::new()
+impl Slot {
+    /// The slot of that number.
+    #[must_use]
+    pub fn new(number: u16) -> Self {
+        Self(number)
     }
+
+    /// Its number.
+    #[must_use]
+    pub fn number(self) -> u16 {
+        self.0
+    }
+}
+
+impl Stamp {
+    /// The slot that it is of.
+    #[must_use]
+    pub fn slot(&self) -> Slot {
+        self.slot
+    }
+}
+
+/// Versions are not negative.
+fn value_of(version: i64) -> u64 {
+    version.unsigned_abs() << UNKNOWN_BITS
 }
 
 impl fmt::Debug for Versions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Versions({} slots)", self.0.len())
+        write!(f, "Versions({} slots, applied {})", self.0.slots.len(), self.applied())
     }
 }
 
@@ -123,21 +183,40 @@ mod tests {
 
     #[test]
     fn a_stamp_is_current_until_its_entity_is_bumped() {
-        let versions = Versions::new();
+        let versions = Versions::new(7);
         let (ann, bob) = (versions.stamp(&user("ann")), versions.stamp(&user("bob")));
         assert!(versions.is_current(&ann));
-        versions.clone().bump(&user("ann"));
+        versions.clone().bump(&user("ann"), 8);
         assert!(!versions.is_current(&ann));
         assert!(versions.is_current(&bob));
-        assert!(versions.is_current(&versions.stamp(&user("ann"))));
+        let again = versions.stamp(&user("ann"));
+        // To hear of the same change twice changes nothing; to hear that there was one does.
+        versions.bump(&user("ann"), 8);
+        assert!(versions.is_current(&again));
+        versions.disturb(&user("ann"));
+        assert!(!versions.is_current(&again));
     }
 
     #[test]
     fn no_stamp_is_current_after_all_are_bumped() {
-        let versions = Versions::new();
+        let versions = Versions::new(7);
         let stamps = ["ann", "bob", ""].map(|id| versions.stamp(&user(id)));
-        versions.bump_all();
+        versions.bump_all(7);
         assert!(stamps.iter().all(|stamp| !versions.is_current(stamp)));
+    }
+
+    #[test]
+    fn a_slot_is_as_new_as_its_last_known_change() {
+        let versions = Versions::new(7);
+        let (ann, bob) = (Versions::slot(&user("ann")), Versions::slot(&user("bob")));
+        assert_eq!([6, 7, 8].map(|version| versions.is_unchanged_since(ann, version)), [false, true, true]);
+        versions.bump(&user("ann"), 9);
+        versions.bump(&user("ann"), 8);
+        versions.disturb(&user("ann"));
+        assert_eq!([8, 9, 10].map(|version| versions.is_unchanged_since(ann, version)), [false, true, true]);
+        assert!(versions.is_unchanged_since(bob, 7));
+        versions.bump_all(10);
+        assert_eq!([9, 10].map(|version| versions.is_unchanged_since(bob, version)), [false, true]);
     }
 
     #[test]

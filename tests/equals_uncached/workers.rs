@@ -56,7 +56,7 @@ impl Workers {
         let settings = Settings::load(folder.path(), None, settings.into_iter()).unwrap().settings;
         let (active, _) = Active::load(&settings.constitution).unwrap();
         let store = Store::open(&StoreOptions {
-            path: folder.path().join("acgs.db"),
+            target: folder.path().join("acgs.db").into(),
             max_connections: NonZeroU32::new(2).unwrap(),
             min_idle: 2,
             pre_ping: false,
@@ -116,7 +116,7 @@ impl Workers {
             Write::Remove(uid) => {
                 let remove = RemoveEntity { uid: uid.clone(), precondition: Precondition::Any, caller: "test".into() };
                 match self.database.ask(remove).await {
-                    Ok(()) | Err(StoreError::Missing(_)) => {}
+                    Ok(_) | Err(StoreError::Missing(_)) => {}
                     Err(error) => panic!("{error}"),
                 }
             }

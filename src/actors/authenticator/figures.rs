@@ -34,7 +34,7 @@ fn start(folder: &std::path::Path, key: &SigningKey) -> Addr<Authenticator> {
     let own = OwnKeys::new(SigningKey::generate().unwrap(), &[]);
     let trust = Trust::new(own, vec![foreign], "https://own.example", "acgs");
     let options = StoreOptions {
-        path: folder.join("acgs.db"),
+        target: folder.join("acgs.db").into(),
         max_connections: std::num::NonZeroU32::MIN,
         min_idle: 1,
         pre_ping: false,

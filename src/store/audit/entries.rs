@@ -1,6 +1,7 @@
 //! The tables `audit_entries` and `audit_violations`: copies of the log's records.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::ops::Range;
 
@@ -10,9 +11,10 @@ use thiserror::Error;
 
 use super::place::{LogId, split};
 use super::schema::{audit_entries, audit_violations};
+use super::statement::storable;
 use super::{logs, spans};
 use crate::domain::EntityUid;
-use crate::store::connection::{Connection, write};
+use crate::store::connection::{Connection, write_apart};
 use crate::store::error::StoreError;
 
 /// One record of the log, and what of it can be searched for.
@@ -78,8 +80,8 @@ impl From<diesel::result::Error> for ShipError {
 ///
 /// Those that are there already are compared and left as they are.
 pub(super) fn ship(conn: &mut Connection, log: LogId, first: u64, entries: &[AuditEntry]) -> Result<u64, ShipError> {
-    write(conn, |conn| {
-        let next = logs::next(conn, log)?;
+    write_apart(conn, |conn| {
+        let next = logs::next_alone(conn, log)?;
         if first > next {
             return Err(ShipError::Gap { first, next });
         }
@@ -118,32 +120,92 @@ fn leaves(conn: &mut Connection, places: &Range<i64>) -> Result<HashMap<i64, [u8
     rows.into_iter().map(leaf).collect()
 }
 
-/// One statement a row: it is kept prepared, where one for many rows would be another for each number of them.
 fn insert(conn: &mut Connection, new: &[(i64, &AuditEntry)]) -> Result<(), StoreError> {
-    for (place, entry) in new {
-        let (subject, resource) = (entry.subject.as_ref(), entry.resource.as_ref());
-        let row = (
-            audit_entries::place.eq(*place),
-            audit_entries::leaf.eq(entry.leaf.as_slice()),
-            audit_entries::at.eq(entry.at),
-            audit_entries::kind.eq(entry.kind.as_str()),
-            audit_entries::caller.eq(entry.caller.as_deref()),
-            audit_entries::subject_type.eq(subject.map(|uid| uid.kind.as_str())),
-            audit_entries::subject_id.eq(subject.map(|uid| uid.id.as_str())),
-            audit_entries::action.eq(entry.action.as_deref()),
-            audit_entries::resource_type.eq(resource.map(|uid| uid.kind.as_str())),
-            audit_entries::resource_id.eq(resource.map(|uid| uid.id.as_str())),
-            audit_entries::decision.eq(entry.decision),
-            audit_entries::reason.eq(entry.reason.as_deref()),
-            audit_entries::record.eq(entry.record.as_deref()),
-        );
-        diesel::insert_into(audit_entries::table).values(row).execute(conn)?;
-        for principle in &entry.principles {
-            let row = (audit_violations::principle.eq(principle.as_str()), audit_violations::place.eq(*place));
-            diesel::insert_or_ignore_into(audit_violations::table).values(row).execute(conn)?;
+    let violations = new.iter().flat_map(|(place, entry)| {
+        let principles = entry.principles.iter().collect::<BTreeSet<_>>();
+        principles.into_iter().map(|principle| NewViolation { principle: principle.as_str().into(), place: *place })
+    });
+    match conn {
+        // One statement a row: it is kept prepared, where one for many rows would be another for each number of them.
+        Connection::Sqlite(conn) => {
+            for (place, entry) in new {
+                diesel::insert_into(audit_entries::table).values(NewRow::of(*place, entry)).execute(conn)?;
+            }
+            for row in violations {
+                diesel::insert_into(audit_violations::table).values(row).execute(conn)?;
+            }
+        }
+        Connection::Postgres(conn) => {
+            let rows = new.iter().map(|(place, entry)| NewRow::of(*place, entry).storable()).collect::<Vec<_>>();
+            diesel::copy_from(audit_entries::table).from_insertable(&rows).execute(conn)?;
+            let rows = violations.map(|row| NewViolation { principle: storable(row.principle), ..row });
+            let rows = rows.collect::<Vec<_>>();
+            diesel::copy_from(audit_violations::table).from_insertable(&rows).execute(conn)?;
         }
     }
     spans::widen(conn, &new.iter().map(|(place, entry)| (*place, entry.at)).collect::<Vec<_>>())
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = audit_violations, treat_none_as_default_value = false)]
+struct NewViolation<'a> {
+    principle: Cow<'a, str>,
+    place: i64,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = audit_entries, treat_none_as_default_value = false)]
+struct NewRow<'a> {
+    place: i64,
+    leaf: &'a [u8],
+    at: i64,
+    kind: Cow<'a, str>,
+    caller: Option<Cow<'a, str>>,
+    subject_type: Option<Cow<'a, str>>,
+    subject_id: Option<Cow<'a, str>>,
+    action: Option<Cow<'a, str>>,
+    resource_type: Option<Cow<'a, str>>,
+    resource_id: Option<Cow<'a, str>>,
+    decision: Option<bool>,
+    reason: Option<Cow<'a, str>>,
+    record: Option<Cow<'a, str>>,
+}
+
+impl<'a> NewRow<'a> {
+    fn of(place: i64, entry: &'a AuditEntry) -> Self {
+        let (subject, resource) = (entry.subject.as_ref(), entry.resource.as_ref());
+        Self {
+            place,
+            leaf: &entry.leaf,
+            at: entry.at,
+            kind: entry.kind.as_str().into(),
+            caller: entry.caller.as_deref().map(Cow::from),
+            subject_type: subject.map(|uid| uid.kind.as_str().into()),
+            subject_id: subject.map(|uid| uid.id.as_str().into()),
+            action: entry.action.as_deref().map(Cow::from),
+            resource_type: resource.map(|uid| uid.kind.as_str().into()),
+            resource_id: resource.map(|uid| uid.id.as_str().into()),
+            decision: entry.decision,
+            reason: entry.reason.as_deref().map(Cow::from),
+            record: entry.record.as_deref().map(Cow::from),
+        }
+    }
+
+    /// As PostgreSQL can store it.
+    fn storable(self) -> Self {
+        Self {
+            kind: storable(self.kind),
+            caller: self.caller.map(storable),
+            subject_type: self.subject_type.map(storable),
+            subject_id: self.subject_id.map(storable),
+            action: self.action.map(storable),
+            resource_type: self.resource_type.map(storable),
+            resource_id: self.resource_id.map(storable),
+            reason: self.reason.map(storable),
+            record: self.record.map(storable),
+            ..self
+        }
+    }
 }
 
 fn hex(leaf: &[u8]) -> String {

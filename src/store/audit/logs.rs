@@ -48,8 +48,14 @@ pub(super) fn origins(conn: &mut Connection) -> Result<HashMap<LogId, Arc<str>>,
     Ok(list(conn)?.into_iter().map(|log| (log.id, log.origin)).collect())
 }
 
-/// The index of the next record to ship.
-pub(super) fn next(conn: &mut Connection, log: LogId) -> Result<u64, StoreError> {
+/// The index of the next record to ship. Who else would ship to that log waits until the transaction ends.
+pub(super) fn next_alone(conn: &mut Connection, log: LogId) -> Result<u64, StoreError> {
+    // What is written is locked, in every database.
+    diesel::update(audit_logs::table.find(log.number())).set(audit_logs::next.eq(audit_logs::next)).execute(conn)?;
+    next(conn, log)
+}
+
+fn next(conn: &mut Connection, log: LogId) -> Result<u64, StoreError> {
     let row = audit_logs::table.find(log.number()).select(audit_logs::next);
     let next = row.first::<i64>(conn).optional()?;
     next.and_then(|next| u64::try_from(next).ok())

@@ -18,7 +18,6 @@ mod tests;
 
 use std::fmt;
 use std::num::NonZeroU16;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,12 +29,14 @@ pub use logs::ShippedLog;
 pub use place::LogId;
 pub use search::{Search, SoughtEntity};
 
-use super::connection::{self, Connection};
+use super::connection::Connection;
 use super::error::StoreError;
-use super::kind::{Kind, Loss};
+use super::kind::{Kind, Loss, Migrations, postgres_migrations};
 use super::pool::{Pool, StoreOptions};
+use super::target::Target;
+use super::{inspect_kind, migrate_kind, open_kind, sqlite};
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite_audit");
+const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite_audit");
 
 /// The audit log's copy, "ACGA".
 ///
@@ -46,7 +47,7 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite_audi
 const AUDIT: Kind = Kind {
     name: "an audit database of acgs",
     application: 0x4143_4741,
-    migrations: || MIGRATIONS,
+    migrations: Migrations { sqlite: || SQLITE, postgres: postgres_migrations },
     loss: Loss::MadeGood,
     single: "PRAGMA page_size = 2048; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -65536;
              PRAGMA wal_autocheckpoint = 131072; PRAGMA journal_size_limit = 67108864;",
@@ -73,29 +74,35 @@ pub struct FoundEntry {
     pub record: Option<String>,
 }
 
-/// Where the copy of the audit log is: beside the database of the entities, `acgs-audit.db` for `acgs.db`.
+/// Where the copy of the audit log is: beside the file of the entities, `acgs-audit.db` for `acgs.db`; or in the same
+/// database of a server.
 #[must_use]
-pub fn beside(database: &Path) -> PathBuf {
-    let mut name = database.file_stem().unwrap_or_default().to_owned();
-    name.push("-audit.db");
-    database.with_file_name(name)
+pub fn beside(database: &Target) -> Target {
+    match database {
+        Target::Sqlite(path) => {
+            let mut name = path.file_stem().unwrap_or_default().to_owned();
+            name.push("-audit.db");
+            Target::Sqlite(path.with_file_name(name))
+        }
+        server @ Target::Postgres(_) => server.clone(),
+    }
 }
 
 /// Brings the database up to date as [`AuditStore::open`] does, and answers how many migrations it lacked.
-pub fn migrate(path: &Path, busy_timeout: Duration) -> Result<usize, StoreError> {
-    connection::migrate(&AUDIT, path, busy_timeout)
+pub fn migrate(target: &Target, wait: Duration) -> Result<usize, StoreError> {
+    migrate_kind(&AUDIT, target, wait)
 }
 
-/// Looks whether [`AuditStore::open`] would take the file, without changing anything. One that is not there yet is fine.
-pub fn inspect(path: &Path, busy_timeout: Duration) -> Result<(), StoreError> {
-    connection::inspect(&AUDIT, path, busy_timeout)
+/// Looks whether [`AuditStore::open`] would take it, without changing anything. A file that is not there yet is fine.
+pub fn inspect(target: &Target, wait: Duration) -> Result<(), StoreError> {
+    inspect_kind(&AUDIT, target, wait)
 }
 
 /// The open copy of the audit log; shared by all clones. Its functions block, so they are called from threads that may.
 #[derive(Clone)]
 pub struct AuditStore {
-    path: Arc<Path>,
-    busy_timeout: Duration,
+    target: Arc<Target>,
+    wait: Duration,
     /// The one connection that writes; none after it failed, until it is needed again.
     writer: Arc<Mutex<Option<Connection>>>,
     readers: Pool,
@@ -108,17 +115,23 @@ impl AuditStore {
     /// The folder must be there. A new file is readable by its owner only. A file that is damaged, another
     /// application's, the one of the entities or of a newer version is refused as it is.
     pub fn open(options: &StoreOptions) -> Result<Self, StoreError> {
-        let busy_timeout = options.acquire_timeout;
-        let mut conn = connection::open(&AUDIT, &options.path, busy_timeout)?;
-        logs::list(&mut conn).map_err(|error| error.at(&options.path))?;
-        let readers = Pool::open(&AUDIT, options).map_err(|error| error.at(&options.path))?;
+        let wait = options.acquire_timeout;
+        let mut conn = open_kind(&AUDIT, &options.target, wait)?;
+        logs::list(&mut conn).map_err(|error| error.at(&options.target))?;
+        let readers = Pool::open(&AUDIT, options).map_err(|error| error.at(&options.target))?;
         let writer = Arc::new(Mutex::new(Some(conn)));
-        Ok(Self { path: options.path.as_path().into(), busy_timeout, writer, readers })
+        Ok(Self { target: Arc::new(options.target.clone()), wait, writer, readers })
+    }
+
+    /// Whether those who search may not have the log at hand, so that its records have to be shipped too.
+    #[must_use]
+    pub fn needs_records(&self) -> bool {
+        self.target.path().is_none()
     }
 
     /// Finds a log by its origin; one that was not known has a row from now on.
     pub fn log(&self, origin: &str) -> Result<ShippedLog, StoreError> {
-        self.write(|conn| logs::find_or_make(conn, origin)).map_err(|error| error.at(&self.path))
+        self.write(|conn| logs::find_or_make(conn, origin)).map_err(|error| error.at(&self.target))
     }
 
     /// All logs that are known, in the order in which they came.
@@ -133,7 +146,7 @@ impl AuditStore {
     /// What was shipped may be lost by a power failure until [`sync`](Self::sync) was called; the cursor goes with it.
     pub fn ship(&self, log: LogId, first: u64, entries: &[AuditEntry]) -> Result<u64, ShipError> {
         self.write(|conn| entries::ship(conn, log, first, entries)).map_err(|error| match error {
-            ShipError::Store(error) => ShipError::Store(error.at(&self.path)),
+            ShipError::Store(error) => ShipError::Store(error.at(&self.target)),
             other => other,
         })
     }
@@ -142,12 +155,12 @@ impl AuditStore {
     ///
     /// [`StoreError::Busy`] where a reader was in the way for too long; nothing is known then.
     pub fn sync(&self) -> Result<(), StoreError> {
-        self.write(connection::sync).map_err(|error| error.at(&self.path))
+        self.write(sqlite::sync).map_err(|error| error.at(&self.target))
     }
 
     /// Makes the database file whole by itself, without the log beside it: for the end of the process.
     pub fn checkpoint(&self) -> Result<(), StoreError> {
-        self.write(|conn| Ok(connection::checkpoint(conn)?)).map_err(|error: StoreError| error.at(&self.path))
+        self.write(|conn| Ok(sqlite::checkpoint(conn)?)).map_err(|error: StoreError| error.at(&self.target))
     }
 
     /// Finds the newest entries that have all that is sought, at most `limit` of them, in one log or in all; after a
@@ -182,7 +195,7 @@ impl AuditStore {
     }
 
     fn read<T>(&self, job: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        self.readers.run(job).map_err(|error| error.at(&self.path))
+        self.readers.run(job).map_err(|error| error.at(&self.target))
     }
 
     /// Runs a job on the connection that writes, one after the other. After a failure it is opened anew: what is wrong
@@ -191,7 +204,7 @@ impl AuditStore {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let mut conn = match writer.take() {
             Some(conn) => conn,
-            None => connection::open(&AUDIT, &self.path, self.busy_timeout)?,
+            None => open_kind(&AUDIT, &self.target, self.wait)?,
         };
         let done = job(&mut conn)?;
         *writer = Some(conn);
@@ -201,6 +214,6 @@ impl AuditStore {
 
 impl fmt::Debug for AuditStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuditStore").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("AuditStore").field("target", &self.target).finish_non_exhaustive()
     }
 }

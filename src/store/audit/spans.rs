@@ -27,16 +27,15 @@ pub(super) fn widen(conn: &mut Connection, entries: &[(i64, i64)]) -> Result<(),
             continue;
         };
         let span = audit_spans::table.find(self::block(place)).select((audit_spans::earliest, audit_spans::latest));
-        let (earliest, latest) = match span.first::<(i64, i64)>(conn).optional()? {
-            Some((before, after)) => (earliest.min(before), latest.max(after)),
-            None => (earliest, latest),
-        };
-        let row = (
-            audit_spans::block.eq(self::block(place)),
-            audit_spans::earliest.eq(earliest),
-            audit_spans::latest.eq(latest),
-        );
-        diesel::replace_into(audit_spans::table).values(row).execute(conn)?;
+        let known = span.first::<(i64, i64)>(conn).optional()?;
+        let (before, after) = known.unwrap_or((earliest, latest));
+        let times = (audit_spans::earliest.eq(earliest.min(before)), audit_spans::latest.eq(latest.max(after)));
+        if known.is_some() {
+            diesel::update(audit_spans::table.find(self::block(place))).set(times).execute(conn)?;
+        } else {
+            let row = (audit_spans::block.eq(self::block(place)), times.0, times.1);
+            diesel::insert_into(audit_spans::table).values(row).execute(conn)?;
+        }
     }
     Ok(())
 }

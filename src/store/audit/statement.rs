@@ -4,14 +4,14 @@
 //! that no statistics and no version of SQLite can make a search slow.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use diesel::prelude::*;
 use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
-use diesel::sqlite::Sqlite;
 
-use crate::store::connection::Connection;
+use crate::store::connection::{Backend, Connection};
 use crate::store::error::StoreError;
 
 /// A value that is bound.
@@ -67,7 +67,7 @@ impl<'a> Statement<'a> {
             #[diesel(sql_type = BigInt)]
             place: i64,
         }
-        Ok(self.query().get_result::<Row>(conn).optional()?.map(|row| row.place))
+        Ok(self.query(conn).get_result::<Row>(conn).optional()?.map(|row| row.place))
     }
 
     /// The column `name` of its first row.
@@ -77,7 +77,7 @@ impl<'a> Statement<'a> {
             #[diesel(sql_type = Text)]
             name: String,
         }
-        Ok(self.query().get_result::<Row>(conn).optional()?.map(|row| row.name))
+        Ok(self.query(conn).get_result::<Row>(conn).optional()?.map(|row| row.name))
     }
 
     /// The columns `place` and `record` of all its rows.
@@ -89,15 +89,59 @@ impl<'a> Statement<'a> {
             #[diesel(sql_type = Nullable<Text>)]
             record: Option<String>,
         }
-        Ok(self.query().load::<Row>(conn)?.into_iter().map(|row| (row.place, row.record)).collect())
+        Ok(self.query(conn).load::<Row>(conn)?.into_iter().map(|row| (row.place, row.record)).collect())
     }
 
-    fn query(self) -> BoxedSqlQuery<'a, Sqlite, SqlQuery> {
-        let query = sql_query(self.sql).into_boxed();
+    fn query(self, conn: &Connection) -> BoxedSqlQuery<'a, Backend, SqlQuery> {
+        let numbered = numbered(&self.sql);
+        let is_postgres = matches!(conn, Connection::Postgres(_));
+        let query = sql_query(if is_postgres { without_hints(&numbered) } else { numbered }).into_boxed();
         self.values.into_iter().fold(query, |query, value| match value {
+            Value::Text(text) if is_postgres => query.bind::<Text, _>(storable(text)),
             Value::Text(text) => query.bind::<Text, _>(text),
             Value::Flag(flag) => query.bind::<Bool, _>(flag),
             Value::Number(number) => query.bind::<BigInt, _>(number),
         })
+    }
+}
+
+/// With `$1`, `$2`, … in place of each `?`: both databases take that.
+fn numbered(sql: &str) -> String {
+    let mut parts = sql.split('?');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for (number, part) in (1..).zip(parts) {
+        let _ = write!(text, "${number}{part}");
+    }
+    text
+}
+
+/// Without what only tells SQLite how to go about it.
+fn without_hints(sql: &str) -> String {
+    let sql = sql.replace(" NOT INDEXED", "").replace("CROSS JOIN", "JOIN");
+    let mut parts = sql.split(" INDEXED BY ");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        // The name of the index goes too.
+        text.push_str(part.find(' ').and_then(|end| part.get(end..)).unwrap_or_default());
+    }
+    text
+}
+
+/// As PostgreSQL can store it, which has no text with a zero in it.
+pub(super) fn storable(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{2400}").into() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_told_to_either_database_in_its_own_way() {
+        let sql = numbered("SELECT e.x FROM t AS e INDEXED BY t_x WHERE e.x = ? AND e.y > ? LIMIT ?");
+        assert_eq!(sql, "SELECT e.x FROM t AS e INDEXED BY t_x WHERE e.x = $1 AND e.y > $2 LIMIT $3");
+        assert_eq!(without_hints(&sql), "SELECT e.x FROM t AS e WHERE e.x = $1 AND e.y > $2 LIMIT $3");
+        let sql = "SELECT v.p FROM v CROSS JOIN t AS e NOT INDEXED ON TRUE";
+        assert_eq!(without_hints(sql), "SELECT v.p FROM v JOIN t AS e ON TRUE");
     }
 }

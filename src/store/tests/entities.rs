@@ -205,7 +205,7 @@ fn a_stamp_taken_before_a_write_is_not_current_after_it() {
     };
     stale_after(&|| assert!(store.put(&user("ann", 1), Precondition::IfNoneMatch, |_| Ok(())).unwrap().created));
     stale_after(&|| drop(store.put_many(&[user("bob", 1), user("ann", 2)], |_| Ok(())).unwrap()));
-    stale_after(&|| store.remove(&ann, Precondition::Any, || Ok(())).unwrap());
+    stale_after(&|| drop(store.remove(&ann, Precondition::Any, || Ok(())).unwrap()));
     let stamp = versions.stamp(&ann);
     store.find(&ann).unwrap();
     store.put(&user("carol", 1), Precondition::Any, |_| Ok(())).unwrap();
@@ -219,7 +219,7 @@ fn a_write_makes_its_type_known_before_and_its_stamp_stale_after() {
     // A write that failed may still be on disk, so it counts too.
     let failed = store.write([&uid("ann")], |_| {
         assert!(store.types().contains("User") && store.versions().is_current(&stamp));
-        Err::<(), _>(StoreError::unavailable("the commit failed"))
+        Err::<(i64, ()), _>(StoreError::unavailable("the commit failed"))
     });
     assert!(failed.is_err());
     assert!(!store.versions().is_current(&stamp));

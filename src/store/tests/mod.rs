@@ -31,13 +31,13 @@ impl Stored {
 
     /// A connection beside the pool.
     fn connection(&self) -> Connection {
-        open(&self.options.path, self.options.acquire_timeout).unwrap()
+        open(&self.options.target, self.options.acquire_timeout).unwrap()
     }
 }
 
 fn options(path: &Path) -> StoreOptions {
     StoreOptions {
-        path: path.to_owned(),
+        target: path.into(),
         max_connections: NonZeroU32::new(4).unwrap(),
         min_idle: 1,
         pre_ping: true,
@@ -51,7 +51,7 @@ fn closed_database() -> (TempDir, PathBuf, Vec<Entity>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("acgs.db");
     let entities = (0..40).map(|n| user(&format!("user-{n:02}"), n)).collect::<Vec<_>>();
-    let mut conn = open(&path, Duration::from_secs(10)).unwrap();
+    let mut conn = open(&Target::from(&*path), Duration::from_secs(10)).unwrap();
     super::entities::put_many(&mut conn, &entities, |_| Ok(())).unwrap();
     (folder, path, entities)
 }

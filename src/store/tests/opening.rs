@@ -16,7 +16,7 @@ fn a_new_database_can_be_read_by_its_owner_only() {
     let stored = Stored::new();
     stored.store.put(&user("ann", 1), Precondition::Any, |_| Ok(())).unwrap();
     for suffix in ["", "-wal", "-shm"] {
-        let file = format!("{}{suffix}", stored.options.path.display());
+        let file = format!("{}{suffix}", stored.options.target.path().unwrap().display());
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
     }
 }
@@ -86,8 +86,8 @@ fn a_bit_flipped_where_the_tables_are_described_is_refused_or_does_no_harm() {
         let mut bytes = good.clone();
         bytes[at] ^= 1 << (at % 8);
         fs::write(&path, &bytes).unwrap();
-        let found = open(&path, Duration::from_secs(1))
-            .and_then(|mut conn| super::super::entities::find_many(&mut conn, &uids).map_err(|error| error.at(&path)));
+        let found = open(&Target::from(&*path), Duration::from_secs(1))
+            .and_then(|mut conn| super::super::entities::find_many(&mut conn, &uids).map_err(|error| error.at(&Target::from(&*path))));
         match found {
             Ok(found) => {
                 let found = found.into_iter().flatten().map(|stored| stored.entity).collect::<Vec<_>>();
@@ -144,7 +144,7 @@ fn the_database_of_another_application_is_refused_and_left_as_it_is() {
 #[test]
 fn a_database_from_the_future_is_refused() {
     let (_folder, path, _) = closed_database();
-    let mut conn = open(&path, Duration::from_secs(1)).unwrap();
+    let mut conn = open(&Target::from(&*path), Duration::from_secs(1)).unwrap();
     let migration = "INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000000')";
     conn.batch_execute(migration).unwrap();
     let refusal = refusal(&path);
@@ -161,7 +161,7 @@ fn a_database_without_its_tables_is_refused() {
         ("DELETE FROM entity_versions", "the row of table `entity_versions` is gone"),
     ] {
         let (_folder, path, _) = closed_database();
-        open(&path, Duration::from_secs(1)).unwrap().batch_execute(sql).unwrap();
+        open(&Target::from(&*path), Duration::from_secs(1)).unwrap().batch_execute(sql).unwrap();
         assert_eq!(refusal(&path), format!("the database `{}` is damaged: {said}", path.display()));
     }
 }
@@ -182,24 +182,24 @@ fn migrations_run_once_and_can_be_undone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("acgs.db");
     let second = Duration::from_secs(1);
-    assert_eq!([migrate(&path, second).unwrap(), migrate(&path, second).unwrap()], [2, 0]);
-    open(&path, second).unwrap().revert_all_migrations((ENTITIES.migrations)()).unwrap();
-    assert_eq!(migrate(&path, second).unwrap(), 2);
+    assert_eq!([migrate(&Target::from(&*path), second).unwrap(), migrate(&Target::from(&*path), second).unwrap()], [3, 0]);
+    open(&Target::from(&*path), second).unwrap().revert_all_migrations((ENTITIES.migrations.sqlite)()).unwrap();
+    assert_eq!(migrate(&Target::from(&*path), second).unwrap(), 3);
 }
 
 #[test]
 fn a_database_that_another_writes_to_is_opened_without_waiting() {
     let (_folder, path, _) = closed_database();
-    let mut other = open(&path, Duration::from_secs(1)).unwrap();
+    let mut other = open(&Target::from(&*path), Duration::from_secs(1)).unwrap();
     other.batch_execute("BEGIN IMMEDIATE").unwrap();
-    let mut conn = open(&path, Duration::ZERO).unwrap();
+    let mut conn = open(&Target::from(&*path), Duration::ZERO).unwrap();
     assert!(super::super::entities::find(&mut conn, &uid("user-01")).unwrap().is_some());
 }
 
 #[test]
 fn damage_that_shows_only_when_it_is_read_is_told_with_the_file() {
     let stored = Stored::new();
-    let path = &stored.options.path;
+    let path = stored.options.target.path().unwrap();
     stored.store.put_many(&(0..40).map(|n| user(&format!("{n}"), n)).collect::<Vec<_>>(), |_| Ok(())).unwrap();
     stored.connection().batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     let store = Store::open(&stored.options).unwrap();
@@ -222,13 +222,13 @@ fn a_database_from_before_users_keeps_its_entities() {
     use diesel_migrations::MigrationHarness as _;
     let (_folder, path, entities) = closed_database();
     let second = Duration::from_secs(1);
-    open(&path, second).unwrap().revert_last_migration((ENTITIES.migrations)()).unwrap();
-    inspect(&path, second).unwrap();
+    open(&Target::from(&*path), second).unwrap().revert_last_migration((ENTITIES.migrations.sqlite)()).unwrap();
+    inspect(&Target::from(&*path), second).unwrap();
     let store = Store::open(&options(&path)).unwrap();
     let uids = entities.iter().map(|entity| entity.uid.clone()).collect::<Vec<_>>();
     let found = store.find_many(&uids).unwrap().into_iter().flatten().map(|stored| stored.entity);
     assert_eq!(found.collect::<Vec<_>>(), entities);
     assert_eq!(store.put(&user("new", 1), Precondition::Any, |_| Ok(())).unwrap().version, 41);
     assert_eq!(store.query(super::super::signing_keys::all).unwrap(), []);
-    assert_eq!(migrate(&path, second).unwrap(), 0);
+    assert_eq!(migrate(&Target::from(&*path), second).unwrap(), 0);
 }

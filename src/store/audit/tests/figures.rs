@@ -51,7 +51,7 @@ fn how_fast_and_how_large() {
         began.elapsed()
     );
     store.checkpoint().unwrap();
-    let bytes = std::fs::metadata(&options.path).unwrap().len();
+    let bytes = std::fs::metadata(options.target.path().unwrap()).unwrap().len();
     println!("{} bytes an entry, {next} entries", bytes / next);
     let any = Search::default();
     let middle = entry(next / 2).at;

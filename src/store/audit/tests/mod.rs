@@ -7,6 +7,7 @@ mod searching;
 mod shipping;
 
 use std::num::NonZeroU32;
+use std::path::Path;
 
 use diesel::connection::SimpleConnection;
 use smol_str::{SmolStr, format_smolstr};
@@ -34,7 +35,7 @@ impl Copied {
 
     /// A connection beside those of the store.
     fn connection(&self) -> Connection {
-        connection::open(&AUDIT, &self.options.path, self.options.acquire_timeout).unwrap()
+        open_kind(&AUDIT, &self.options.target, self.options.acquire_timeout).unwrap()
     }
 
     /// Everything that a search finds, page by page.
@@ -68,7 +69,7 @@ fn in_a_minute() -> Instant {
 
 fn options(path: &Path) -> StoreOptions {
     StoreOptions {
-        path: path.to_owned(),
+        target: path.into(),
         max_connections: NonZeroU32::new(4).unwrap(),
         min_idle: 0,
         pre_ping: false,

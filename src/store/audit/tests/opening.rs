@@ -24,12 +24,12 @@ fn neither_database_is_taken_for_the_other_or_for_that_of_another_application() 
         let before = fs::read(path).unwrap();
         let said = format!("the database `{}` is damaged: it is not an audit database of acgs", path.display());
         assert_eq!(refusal(path), said);
-        assert_eq!(inspect(path, Duration::ZERO).unwrap_err().to_string(), said);
+        assert_eq!(inspect(&Target::from(path.as_path()), Duration::ZERO).unwrap_err().to_string(), said);
         assert_eq!(fs::read(path).unwrap(), before);
     }
     let said = format!("the database `{}` is damaged: it is not a database of acgs", of_audit.display());
     assert_eq!(Store::open(&options(&of_audit)).unwrap_err().to_string(), said);
-    inspect(&of_audit, Duration::ZERO).unwrap();
+    inspect(&Target::from(&*of_audit), Duration::ZERO).unwrap();
 }
 
 #[test]
@@ -40,10 +40,10 @@ fn a_file_that_is_gone_is_begun_anew() {
     store.checkpoint().unwrap();
     drop(store);
     for suffix in ["", "-wal", "-shm"] {
-        let _ = fs::remove_file(format!("{}{suffix}", options.path.display()));
+        let _ = fs::remove_file(format!("{}{suffix}", options.target.path().unwrap().display()));
     }
     let store = AuditStore::open(&options).unwrap();
-    assert_eq!(fs::metadata(&options.path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::metadata(options.target.path().unwrap()).unwrap().permissions().mode() & 0o777, 0o600);
     let log = store.log("acgs.example/log").unwrap();
     assert_eq!(log.next, 0);
     assert!(found(&store, None, &Search::default(), 10).is_empty());
@@ -54,7 +54,7 @@ fn a_file_that_is_gone_is_begun_anew() {
 fn what_a_kill_leaves_of_a_file_is_not_in_the_way_of_a_new_one() {
     let copied = Copied::new();
     copied.store.ship(copied.log, 0, &entries(0..5)).unwrap();
-    let path = copied.options.path.clone();
+    let path = copied.options.target.path().unwrap().to_owned();
     let log = fs::read(format!("{}-wal", path.display())).unwrap();
     assert!(!log.is_empty());
     let Copied { store, options, _folder, .. } = copied;
@@ -65,7 +65,7 @@ fn what_a_kill_leaves_of_a_file_is_not_in_the_way_of_a_new_one() {
             fs::write(&path, file).unwrap();
         }
         fs::write(format!("{}-wal", path.display()), log).unwrap();
-        inspect(&path, Duration::ZERO).unwrap();
+        inspect(&Target::from(&*path), Duration::ZERO).unwrap();
         let store = AuditStore::open(&options).unwrap();
         let shipped = store.log("acgs.example/log").unwrap();
         assert_eq!(shipped.next, 0);
@@ -86,7 +86,7 @@ fn a_file_without_a_table_or_from_the_future_is_refused() {
     ] {
         let copied = Copied::new();
         copied.connection().batch_execute(sql).unwrap();
-        let path = &copied.options.path;
+        let path = copied.options.target.path().unwrap();
         assert_eq!(refusal(path), format!("the database `{}` {said}", path.display()));
     }
 }
@@ -97,9 +97,9 @@ fn migrations_run_once_and_can_be_undone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("acgs-audit.db");
     let second = Duration::from_secs(1);
-    assert_eq!([migrate(&path, second).unwrap(), migrate(&path, second).unwrap()], [1, 0]);
-    connection::open(&AUDIT, &path, second).unwrap().revert_all_migrations(MIGRATIONS).unwrap();
-    assert_eq!(migrate(&path, second).unwrap(), 1);
+    assert_eq!([migrate(&Target::from(&*path), second).unwrap(), migrate(&Target::from(&*path), second).unwrap()], [1, 0]);
+    open_kind(&AUDIT, &Target::from(&*path), second).unwrap().revert_all_migrations(SQLITE).unwrap();
+    assert_eq!(migrate(&Target::from(&*path), second).unwrap(), 1);
 }
 
 #[test]
@@ -119,5 +119,5 @@ fn an_entry_of_no_log_is_told_as_damage() {
     assert!(error.to_string().ends_with("is damaged: an entry is of a log that is not there"), "{error}");
     let error = copied.store.ship(copied.log, 1, &entries(1..2)).unwrap_err();
     assert!(error.to_string().ends_with("the row of the log in table `audit_logs` is gone"), "{error}");
-    assert!(error.to_string().contains(&*copied.options.path.to_string_lossy()), "{error}");
+    assert!(error.to_string().contains(&*copied.options.target.path().unwrap().to_string_lossy()), "{error}");
 }

@@ -67,7 +67,7 @@ fn a_transaction_that_fails_midway_leaves_nothing_and_can_be_made_again() {
         let mut more = entries(5..10);
         more[4].principles = vec!["human-oversight".into()];
         let error = copied.store.ship(copied.log, 5, &more).unwrap_err();
-        let said = format!("the database `{}` is unavailable: disk is full", copied.options.path.display());
+        let said = format!("the database `{}` is unavailable: disk is full", copied.options.target.path().unwrap().display());
         assert_eq!(error.to_string(), said, "{trigger}");
         assert_eq!(copied.store.log("acgs.example/log").unwrap().next, 5, "{trigger}");
         assert_eq!(copied.found(&Search::default(), 100).len(), 5, "{trigger}");
@@ -128,12 +128,12 @@ fn what_was_synced_is_in_the_file_itself() {
     copied.store.sync().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("copy.db");
-    std::fs::copy(&copied.options.path, &path).unwrap();
+    std::fs::copy(copied.options.target.path().unwrap(), &path).unwrap();
     let copy = AuditStore::open(&options(&path)).unwrap();
     assert_eq!(copy.log("acgs.example/log").unwrap().next, 5);
     copied.store.ship(copied.log, 5, &entries(5..6)).unwrap();
     copied.store.checkpoint().unwrap();
-    let log = std::fs::metadata(format!("{}-wal", copied.options.path.display())).unwrap();
+    let log = std::fs::metadata(format!("{}-wal", copied.options.target.path().unwrap().display())).unwrap();
     assert_eq!(log.len(), 0);
 }
 
@@ -155,8 +155,8 @@ fn a_reader_of_something_older_keeps_a_sync_from_being_told_as_made() {
 #[test]
 fn who_writes_entities_never_waits_for_who_ships() {
     let copied = Copied::new();
-    let path = copied.options.path.with_file_name("acgs.db");
-    assert_eq!(beside(&path), copied.options.path);
+    let path = copied.options.target.path().unwrap().with_file_name("acgs.db");
+    assert_eq!(beside(&Target::from(&*path)), copied.options.target);
     let options = StoreOptions { acquire_timeout: Duration::from_millis(50), ..options(&path) };
     let entities = crate::store::Store::open(&options).unwrap();
     copied.connection().batch_execute("BEGIN IMMEDIATE").unwrap();

@@ -1,0 +1,17 @@
+DROP TABLE audit_spans;
+DROP TABLE audit_violations;
+DROP TABLE audit_entries;
+DROP TABLE audit_logs;
+DROP TABLE cache_keys;
+DROP TABLE changes;
+DROP TABLE signing_keys;
+DROP TABLE assertions;
+DROP TABLE ended_tokens;
+DROP TABLE refresh_tokens;
+DROP TABLE sessions;
+DROP TABLE api_keys;
+DROP TABLE clients;
+DROP TABLE recovery_codes;
+DROP TABLE users;
+DROP TABLE entity_versions;
+DROP TABLE entities;

@@ -1,0 +1,2 @@
+DROP TABLE cache_keys;
+DROP TABLE changes;
