@@ -9,7 +9,7 @@ use actix::{Actor, Context, Handler, Message, ResponseFuture};
 use lru::LruCache;
 
 use super::Mailbox;
-use super::database::{Database, FindEntities};
+use super::database::{Database, FindEntities, Follow};
 use crate::domain::EntityUid;
 use crate::store::{Stamp, StoreError, StoredEntity, StoredTypes, Versions};
 
@@ -36,6 +36,7 @@ pub struct ApplicationCache {
 #[derive(Debug, Clone)]
 pub struct EntityReader {
     cache: Mailbox<ApplicationCache>,
+    database: Mailbox<Database>,
     shelves: Arc<Shelves>,
     versions: Versions,
     types: StoredTypes,
@@ -61,8 +62,8 @@ impl ApplicationCache {
         types: StoredTypes,
     ) -> EntityReader {
         let shelves = Arc::new(Shelves::new(capacity, ttl));
-        let cache = Self { database, shelves: Arc::clone(&shelves) };
-        EntityReader { cache: Mailbox::new(Actor::start(cache), deadline), shelves, versions, types }
+        let cache = Self { database: database.clone(), shelves: Arc::clone(&shelves) };
+        EntityReader { cache: Mailbox::new(Actor::start(cache), deadline), database, shelves, versions, types }
     }
 }
 
@@ -113,6 +114,22 @@ impl EntityReader {
             }
         }
         found.into_iter().map(|read| read.map_err(|_| StoreError::Late)).collect()
+    }
+
+    /// The same, but everything is read from the database.
+    pub async fn read_stored(&self, uids: &[EntityUid]) -> Result<Vec<Read>, StoreError> {
+        let wanted = uids.iter().map(|uid| (uid.clone(), self.versions.stamp(uid))).collect();
+        self.cache.ask(Load(wanted)).await
+    }
+
+    /// Learns of everything that others changed by now.
+    pub async fn follow(&self) -> Result<(), StoreError> {
+        self.database.ask(Follow::Now).await
+    }
+
+    /// Learns of everything that others changed up to this version.
+    pub async fn follow_to(&self, version: i64) -> Result<(), StoreError> {
+        if self.versions.applied() >= version { Ok(()) } else { self.database.ask(Follow::To(version)).await }
     }
 
     /// Whether nothing of what was read was changed since.

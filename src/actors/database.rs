@@ -77,6 +77,27 @@ impl Handler<FindEntities> for Database {
     }
 }
 
+/// Learns of everything that others changed: by now, or at least up to a version.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Result<(), StoreError>")]
+pub enum Follow {
+    /// Everything that was committed by now.
+    Now,
+    /// Everything up to that version; [`StoreError::Ahead`] where the database has not come so far.
+    To(i64),
+}
+
+impl Handler<Follow> for Database {
+    type Result = Result<(), StoreError>;
+
+    fn handle(&mut self, ask: Follow, _: &mut Self::Context) -> Self::Result {
+        match ask {
+            Follow::Now => self.store.follow(),
+            Follow::To(version) => self.store.follow_to(version),
+        }
+    }
+}
+
 /// Lists the stored entities of a type.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Page, StoreError>")]

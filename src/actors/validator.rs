@@ -13,7 +13,7 @@ use super::active::Active;
 use super::application_cache::{EntityReader, Read};
 use super::request_cache::{Fetch, Kept, Key, Put, RequestCache};
 use crate::constitution::{Gathering, MAX_ENTITIES};
-use crate::domain::{EntityUid, Evaluation, Reason, Verdict};
+use crate::domain::{Consistency, EntityUid, Evaluation, Reason, Verdict};
 use crate::ledger::EntitySet;
 use crate::settings::RequestProperties;
 use crate::store::StoreError;
@@ -64,6 +64,9 @@ pub enum DecideError {
     /// The validator has ended.
     #[error("the validator has ended")]
     Ended,
+    /// It is not known here what others changed, as far as the caller demands.
+    #[error("what is known here is not as new as is demanded: {0}")]
+    Outdated(String),
 }
 
 impl From<MailboxError> for DecideError {
@@ -113,6 +116,8 @@ pub struct Decide {
     pub evaluations: Arc<[Evaluation]>,
     /// Stop after the first decision that is this one.
     pub stop_at: Option<bool>,
+    /// How new what they are decided on must be.
+    pub consistency: Consistency,
 }
 
 impl Handler<Decide> for Validator {
@@ -121,6 +126,7 @@ impl Handler<Decide> for Validator {
     fn handle(&mut self, decide: Decide, _: &mut Self::Context) -> Self::Result {
         let bench = Rc::clone(&self.0);
         Box::pin(async move {
+            bench.catch_up(decide.consistency).await?;
             loop {
                 let active = Arc::clone(&bench.active.borrow());
                 // INVARIANT: nothing is decided under a constitution that was replaced meanwhile.
@@ -142,25 +148,42 @@ enum Progress {
     Joined(oneshot::Receiver<Kept>),
 }
 
-/// The right to decide a question for everybody on this worker who asks it. When it is dropped without a verdict, they
-/// begin anew.
+/// The right to decide a question, mostly for everybody on this worker who asks it. When it is dropped without a verdict,
+/// they begin anew.
 struct Turn {
     key: Key,
-    bench: Rc<Bench>,
+    others: Option<Rc<Bench>>,
+}
+
+impl Turn {
+    /// Everybody who joined until now.
+    fn leave(&self) -> Vec<oneshot::Sender<Kept>> {
+        self.others.as_ref().and_then(|bench| bench.in_flight.borrow_mut().remove(&self.key)).unwrap_or_default()
+    }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.bench.in_flight.borrow_mut().remove(&self.key);
+        self.leave();
     }
 }
 
 impl Bench {
+    /// INVARIANT: after this, everything that the demand covers has moved the versions that caches go by.
+    async fn catch_up(&self, demand: Consistency) -> Result<(), DecideError> {
+        let caught_up = match demand {
+            Consistency::Usual => return Ok(()),
+            Consistency::AtLeast(version) => self.entities.follow_to(version).await,
+            Consistency::Full => self.entities.follow().await,
+        };
+        caught_up.map_err(|error| DecideError::Outdated(error.to_string()))
+    }
+
     /// All decisions; `None` where the questions have to be put again, since another constitution came into force or
     /// entities changed while they were read, or somebody else gave up deciding one of them.
     async fn decide(self: &Rc<Self>, active: &Arc<Active>, decide: &Decide) -> Option<Vec<Decided>> {
-        let mut progress = self.begin(active, &decide.evaluations).await;
-        let loaded = self.load(&mut progress).await;
+        let mut progress = self.begin(active, decide).await;
+        let loaded = self.load(&mut progress, decide.consistency).await;
         if !Arc::ptr_eq(active, &self.active.borrow()) {
             return None;
         }
@@ -197,25 +220,37 @@ impl Bench {
     }
 
     /// Decides what can be decided without entities, and begins to gather the facts of the rest.
-    async fn begin(self: &Rc<Self>, active: &Active, evaluations: &[Evaluation]) -> Vec<Progress> {
+    async fn begin(self: &Rc<Self>, active: &Active, decide: &Decide) -> Vec<Progress> {
+        let evaluations = &decide.evaluations;
         let denied: Vec<_> = evaluations.iter().map(|evaluation| active.deny_claim(evaluation)).collect();
         let keys: Vec<Key> = evaluations.iter().map(|evaluation| key(active, evaluation)).collect();
-        // A cache that does not answer is as good as an empty one.
-        let cached = self.cache.send(Fetch(keys.clone())).await.unwrap_or_default();
+        let cached = match decide.consistency {
+            Consistency::Full => Vec::new(),
+            // A cache that does not answer is as good as an empty one.
+            _ => self.cache.send(Fetch(keys.clone())).await.unwrap_or_default(),
+        };
         let cached = cached.into_iter().chain(std::iter::repeat(None));
         let items = evaluations.iter().zip(denied).zip(keys.into_iter().zip(cached));
         items
             .map(|((evaluation, denied), (key, cached))| match (denied, cached) {
                 (Some(verdict), _) => Progress::Done(fresh(verdict)),
                 (None, Some(kept)) => Progress::Done(known(&kept)),
-                (None, None) => self.start(active, evaluation, key),
+                (None, None) => self.start(active, evaluation, key, decide.consistency),
             })
             .collect()
     }
 
-    fn start(self: &Rc<Self>, active: &Active, evaluation: &Evaluation, key: Key) -> Progress {
+    fn start(
+        self: &Rc<Self>,
+        active: &Active,
+        evaluation: &Evaluation,
+        key: Key,
+        consistency: Consistency,
+    ) -> Progress {
         let mut in_flight = self.in_flight.borrow_mut();
-        if let Some(others) = in_flight.get_mut(&key) {
+        // Who takes nothing from a cache does not take what is read from one for somebody else.
+        let alone = consistency == Consistency::Full;
+        if !alone && let Some(others) = in_flight.get_mut(&key) {
             let (sender, receiver) = oneshot::channel();
             others.push(sender);
             return Progress::Joined(receiver);
@@ -223,15 +258,19 @@ impl Bench {
         match active.constitution.gather(active.request_properties, evaluation) {
             Err(verdict) => Progress::Done(fresh(*verdict)),
             Ok(gathering) => {
-                in_flight.insert(key, Vec::new());
-                let turn = Turn { key, bench: Rc::clone(self) };
+                let turn = if alone {
+                    Turn { key, others: None }
+                } else {
+                    in_flight.insert(key, Vec::new());
+                    Turn { key, others: Some(Rc::clone(self)) }
+                };
                 Progress::Gathering(turn, Box::new(gathering), Vec::new())
             }
         }
     }
 
     /// Reads what all items want, together, round by round.
-    async fn load(&self, progress: &mut [Progress]) -> Result<(), StoreError> {
+    async fn load(&self, progress: &mut [Progress], consistency: Consistency) -> Result<(), StoreError> {
         loop {
             refuse_runaway(progress);
             let wants = |item: &Progress| match item {
@@ -246,7 +285,10 @@ impl Bench {
                 wanted.sort_unstable();
                 wanted.dedup();
             }
-            let reads = self.entities.read(&wanted).await?;
+            let reads = match consistency {
+                Consistency::Full => self.entities.read_stored(&wanted).await?,
+                _ => self.entities.read(&wanted).await?,
+            };
             let found: HashMap<&EntityUid, &Read> = wanted.iter().zip(&reads).collect();
             for item in progress.iter_mut() {
                 if let Progress::Gathering(_, gathering, read) = item {
@@ -275,7 +317,10 @@ impl Bench {
                         entities: entity_set(&reads),
                         stamps: reads.iter().map(|read| read.stamp).collect(),
                     };
-                    self.tell(&turn, &verdict);
+                    for other in turn.leave() {
+                        // Who asked may have given up.
+                        drop(other.send(verdict.clone()));
+                    }
                     kept.push((turn.key, verdict.clone()));
                     Progress::Done(Decided { cached: false, ..known(&verdict) })
                 }
@@ -291,14 +336,6 @@ impl Bench {
             self.cache.do_send(Put(kept));
         }
         judged
-    }
-
-    /// Gives a verdict to everybody who joined.
-    fn tell(&self, turn: &Turn, verdict: &Kept) {
-        for other in self.in_flight.borrow_mut().remove(&turn.key).into_iter().flatten() {
-            // Who asked may have given up.
-            drop(other.send(verdict.clone()));
-        }
     }
 }
 

@@ -23,6 +23,7 @@ use crate::actors::Mailbox;
 use crate::actors::active::Active;
 use crate::actors::application_cache::ApplicationCache;
 use crate::actors::database::Database;
+use crate::actors::follower::Follower;
 use crate::actors::hasher::Passwords;
 use crate::actors::journal::Journal;
 use crate::actors::key_fetcher::KeyFetcher;
@@ -204,6 +205,7 @@ impl Parts {
         let registry_mailbox = Mailbox::new(registry.clone(), RELOAD_DEADLINE);
         let directory = identity::open(&settings, &store, &journal, in_force.clone(), &evidence.storage())?;
         let trust = directory.trust().clone();
+        let follower = Follower::start(store.clone(), directory.clone()).map_err(system("follow other daemons"))?;
         let directory = Mailbox::new(directory.start(DIRECTORY_THREADS), IDENTITY_DEADLINE);
         let log_reader = LogReader::start(evidence.storage(), evidence.seals(), LOG_READERS);
         let draining = Arc::new(AtomicBool::new(false));
@@ -231,6 +233,7 @@ impl Parts {
             refusals: http::Refusals::new(),
             entities,
             versions: store.versions().clone(),
+            following: follower.following(),
             in_flight: Arc::new(AtomicUsize::new(0)),
             draining: Arc::clone(&draining),
         };
@@ -238,7 +241,8 @@ impl Parts {
         let server = listeners.serve(shared).map_err(system("start the server"))?;
         let handle = server.handle();
         let server = actix_web::rt::spawn(server);
-        Ok(Running { settings, evidence, store, registry: registry_mailbox, draining, handle, server, _lock: lock })
+        let registry = registry_mailbox;
+        Ok(Running { settings, evidence, store, follower, registry, draining, handle, server, _lock: lock })
     }
 
     async fn serve(self, source: &Source, level: &LevelSwitch) -> Result<(), DaemonError> {
@@ -290,6 +294,7 @@ struct Running {
     settings: Arc<Settings>,
     evidence: Evidence,
     store: Store,
+    follower: Follower,
     registry: Mailbox<Registry>,
     draining: Arc<AtomicBool>,
     handle: ServerHandle,
@@ -303,6 +308,7 @@ impl Running {
     async fn stop(self) {
         self.draining.store(true, Ordering::Relaxed);
         self.handle.stop(true).await;
+        self.follower.stop();
         self.evidence.stop();
         if let Err(error) = self.store.checkpoint() {
             tracing::warn!(%error, "the database's log stays beside it");

@@ -1,5 +1,6 @@
 //! The nouns of the field: parsed once at the edge, valid ever after.
 
+mod consistency;
 mod entity;
 mod evaluation;
 mod fault;
@@ -7,6 +8,7 @@ mod hash;
 mod json;
 mod verdict;
 
+pub use consistency::Consistency;
 pub use entity::{Entity, EntityUid};
 pub use evaluation::{Action, Claims, Evaluation, MAX_FAULTS, MAX_NAME, Party, UnknownMembers};
 pub use fault::InputFault;

@@ -6,6 +6,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use uuid::Uuid;
 
+use super::consistency;
 use super::door::{CONSTITUTIONAL_HASH, claimed_hash, hash_value};
 use super::front::Front;
 use super::gate::Who;
@@ -60,22 +61,18 @@ pub async fn decide(
             evaluation.claims.header = Some(claim.clone());
         }
     }
-    let job = decide_and_record(front, who, evaluations.into(), stop_at);
+    let decide = Decide { evaluations: evaluations.into(), stop_at, consistency: consistency::demanded(headers)? };
+    let job = decide_and_record(front, who, decide);
     match tokio::time::timeout(front.deadline(), job).await {
         Ok(recorded) => recorded,
         Err(_) => Err(Problem::new(&UNAVAILABLE, "no decision was recorded in time")),
     }
 }
 
-async fn decide_and_record(
-    front: &Front,
-    who: &Who,
-    evaluations: Arc<[Evaluation]>,
-    stop_at: Option<bool>,
-) -> Result<Recorded, Problem> {
+async fn decide_and_record(front: &Front, who: &Who, decide: Decide) -> Result<Recorded, Problem> {
+    let evaluations = Arc::clone(&decide.evaluations);
     // INVARIANT: the place is taken before anything is decided, so that no decision is made that cannot be recorded.
     let place = front.shared.audit_queue.reserve(evaluations.len())?;
-    let decide = Decide { evaluations: Arc::clone(&evaluations), stop_at };
     let Decisions { active, decided } = front.validator.send(decide).await.map_err(DecideError::from)??;
     let form = front.shared.settings.audit.request;
     let recording = Recording::new(who.name(), &active, &evaluations, &decided, form, &front.recorded_sets);

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::body;
+use super::consistency;
 use super::entity_body;
 use super::front::Front;
 use super::gate::Who;
@@ -14,7 +15,7 @@ use super::page::Limit;
 use super::problem::{INVALID_ENTITY, NOT_FOUND, Problem};
 use crate::actors::database::{FindEntity, ListEntities, PutEntities, PutEntity, RemoveEntity};
 use crate::constitution::Constitution;
-use crate::domain::{Entity, EntityUid, InputFault, Json, MAX_NAME};
+use crate::domain::{Consistency, Entity, EntityUid, InputFault, Json, MAX_NAME};
 use crate::store::{Cursor, Precondition, StoredEntity};
 
 /// Which entities to list.
@@ -29,8 +30,13 @@ pub struct ListQuery {
 }
 
 /// `GET /v1/entities/{type}/{id}`
-pub async fn show(path: Path<(String, String)>, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn show(
+    request: HttpRequest,
+    path: Path<(String, String)>,
+    front: Data<Front>,
+) -> Result<HttpResponse, Problem> {
     let uid = uid(path)?;
+    catch_up(&front, &request).await?;
     let stored = front.shared.database.ask(FindEntity(uid.clone())).await?;
     let stored = stored.ok_or_else(|| Problem::new(&NOT_FOUND, format!("`{uid}` is not stored")))?;
     Ok(HttpResponse::Ok().insert_header((header::ETAG, etag(stored.version))).json(&stored.entity))
@@ -55,7 +61,8 @@ pub async fn put(
         .ask(PutEntity { entity: entity.clone(), precondition, caller: who.name().into() })
         .await?;
     let mut response = if written.created { HttpResponse::Created() } else { HttpResponse::Ok() };
-    Ok(response.insert_header((header::ETAG, etag(written.version))).json(&entity))
+    response.insert_header((header::ETAG, etag(written.version)));
+    Ok(response.insert_header(consistency::token(written.version)).json(&entity))
 }
 
 /// `DELETE /v1/entities/{type}/{id}`
@@ -66,13 +73,15 @@ pub async fn remove(
     front: Data<Front>,
 ) -> Result<HttpResponse, Problem> {
     let precondition = precondition(request.headers())?;
-    front.shared.database.ask(RemoveEntity { uid: uid(path)?, precondition, caller: who.name().into() }).await?;
-    Ok(HttpResponse::NoContent().finish())
+    let remove = RemoveEntity { uid: uid(path)?, precondition, caller: who.name().into() };
+    let version = front.shared.database.ask(remove).await?;
+    Ok(HttpResponse::NoContent().insert_header(consistency::token(version)).finish())
 }
 
 /// `GET /v1/entities?type=`
-pub async fn list(query: Query<ListQuery>, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn list(request: HttpRequest, query: Query<ListQuery>, front: Data<Front>) -> Result<HttpResponse, Problem> {
     let query = query.into_inner();
+    catch_up(&front, &request).await?;
     let after = query.cursor.map(|cursor| cursor.parse::<Cursor>()).transpose()?;
     let list = ListEntities { kind: query.kind, after, limit: query.limit.get() };
     let page = front.shared.database.ask(list).await?;
@@ -97,7 +106,18 @@ pub async fn put_batch(
         .iter()
         .zip(&written)
         .map(|(uid, written)| json!({"uid": uid, "etag": etag(written.version), "created": written.created}));
-    Ok(HttpResponse::Ok().json(json!({"items": items.collect::<Vec<_>>()})))
+    let newest = written.iter().map(|written| written.version).max().unwrap_or_default();
+    let mut response = HttpResponse::Ok();
+    Ok(response.insert_header(consistency::token(newest)).json(json!({"items": items.collect::<Vec<_>>()})))
+}
+
+/// What others wrote is known here, as far as the request demands.
+async fn catch_up(front: &Front, request: &HttpRequest) -> Result<(), Problem> {
+    match consistency::demanded(request.headers())? {
+        Consistency::Usual => Ok(()),
+        Consistency::AtLeast(version) => Ok(front.shared.entities.follow_to(version).await?),
+        Consistency::Full => Ok(front.shared.entities.follow().await?),
+    }
 }
 
 fn uid(path: Path<(String, String)>) -> Result<EntityUid, Problem> {

@@ -20,6 +20,7 @@ use crate::actors::audit_queue::AuditQueue;
 use crate::actors::authenticator::Authenticator;
 use crate::actors::database::Database;
 use crate::actors::directory::Directory;
+use crate::actors::follower::Following;
 use crate::actors::hasher::Passwords;
 use crate::actors::key_fetcher::KeyFetcher;
 use crate::actors::lockouts::Lockouts;
@@ -66,6 +67,8 @@ pub struct Shared {
     pub entities: EntityReader,
     /// The versions of stored entities.
     pub versions: Versions,
+    /// How far it is known here what other daemons wrote.
+    pub following: Following,
     /// Whose credentials count.
     pub trust: Trust,
     /// People, clients and keys.

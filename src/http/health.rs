@@ -60,6 +60,7 @@ async fn checks(front: &Front) -> Vec<Check> {
         Check { name: "audit", fault: audit, needed: true },
         Check { name: "database", fault: database, needed: false },
         Check { name: "checkpoint", fault: front.shared.seals.fault(), needed: false },
+        Check { name: "following", fault: front.shared.following.fault(), needed: false },
         Check { name: "search", fault: front.shared.shipping.fault(), needed: false },
         Check { name: "running", fault: draining, needed: true },
     ]

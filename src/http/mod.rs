@@ -6,6 +6,7 @@ mod audit_search;
 mod authzen;
 mod body;
 mod clients;
+mod consistency;
 mod constitution;
 mod decide;
 pub mod door;

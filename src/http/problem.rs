@@ -188,7 +188,9 @@ impl From<AuditError> for Problem {
 impl From<DecideError> for Problem {
     fn from(error: DecideError) -> Self {
         match error {
-            DecideError::Late | DecideError::Ended => Self::new(&UNAVAILABLE, error.to_string()),
+            DecideError::Late | DecideError::Ended | DecideError::Outdated(_) => {
+                Self::new(&UNAVAILABLE, error.to_string())
+            }
         }
     }
 }
@@ -203,7 +205,8 @@ impl From<StoreError> for Problem {
             }
             StoreError::Twice(_) => Self::fault("", error.to_string()),
             StoreError::Cursor => Self::fault("/cursor", "is not one that this list gave"),
-            StoreError::Late | StoreError::Undone | StoreError::Unrecorded(_) => {
+            StoreError::Unstorable(_) => Self::fault("", error.to_string()),
+            StoreError::Ahead { .. } | StoreError::Late | StoreError::Undone | StoreError::Unrecorded(_) => {
                 Self::new(&UNAVAILABLE, error.to_string())
             }
             StoreError::Busy(_) => Self::logged(&UNAVAILABLE, "the database is busy", &error),

@@ -66,13 +66,16 @@ const TYPES: usize = 16;
 
 /// Finds one entity.
 pub fn find(conn: &mut Connection, uid: &EntityUid) -> Result<Option<StoredEntity>, StoreError> {
+    if !is_storable(conn, uid) {
+        return Ok(None);
+    }
     let row = entities::table.find((uid.kind.as_str(), uid.id.as_str())).select(Row::as_select());
     row.first(conn).optional()?.map(StoredEntity::try_from).transpose()
 }
 
 /// Finds many entities as they are at one moment, and answers in the order asked. The same name may come twice.
 pub fn find_many(conn: &mut Connection, uids: &[EntityUid]) -> Result<Vec<Option<StoredEntity>>, StoreError> {
-    let groups = groups(uids);
+    let groups = groups(uids.iter().filter(|uid| is_storable(conn, uid)));
     let found = if groups.len() <= TYPES {
         load(conn, &groups)?
     } else {
@@ -80,6 +83,15 @@ pub fn find_many(conn: &mut Connection, uids: &[EntityUid]) -> Result<Vec<Option
     };
     let found = found.into_iter().map(|stored| (stored.entity.uid.clone(), stored)).collect::<HashMap<_, _>>();
     Ok(uids.iter().map(|uid| found.get(uid).cloned()).collect())
+}
+
+/// Whether the database can have an entity of that name: PostgreSQL has no text with a zero character in it.
+fn is_storable(conn: &Connection, uid: &EntityUid) -> bool {
+    matches!(conn, Connection::Sqlite(_)) || !(uid.kind.contains('\0') || uid.id.contains('\0'))
+}
+
+fn check_storable(conn: &Connection, uid: &EntityUid) -> Result<(), StoreError> {
+    if is_storable(conn, uid) { Ok(()) } else { Err(StoreError::Unstorable(uid.clone())) }
 }
 
 /// The ids by type, in parts that one query can ask for.
@@ -147,6 +159,7 @@ pub fn put(
     precondition: Precondition,
     record: impl FnOnce(&Written) -> Result<(), StoreError>,
 ) -> Result<Written, StoreError> {
+    check_storable(conn, &entity.uid)?;
     write(conn, |conn| {
         let version = advance(conn, 1)? + 1;
         let stored = self::version(conn, &entity.uid)?;
@@ -179,6 +192,7 @@ pub fn put_many(
     if let Some(entity) = batch.iter().find(|entity| !names.insert(&entity.uid)) {
         return Err(StoreError::Twice(entity.uid.clone()));
     }
+    batch.iter().try_for_each(|entity| check_storable(conn, &entity.uid))?;
     write(conn, |conn| {
         let newest = advance(conn, i64::try_from(batch.len()).map_err(StoreError::unavailable)?)?;
         let mut written = Vec::with_capacity(batch.len());
@@ -214,6 +228,9 @@ pub fn remove(
     precondition: Precondition,
     record: impl FnOnce() -> Result<(), StoreError>,
 ) -> Result<i64, StoreError> {
+    if !is_storable(conn, uid) {
+        return Err(StoreError::Missing(uid.clone()));
+    }
     write(conn, |conn| {
         let removed = advance(conn, 1)? + 1;
         let stored = version(conn, uid)?;

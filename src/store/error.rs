@@ -43,6 +43,17 @@ pub enum StoreError {
     /// The transaction was undone, since its job failed.
     #[error("the change was undone")]
     Undone,
+    /// What is stored is not as new as somebody who asks has seen.
+    #[error("version `{version}` is asked for, and the newest is `{newest}`")]
+    Ahead {
+        /// The version that is asked for.
+        version: i64,
+        /// The newest one.
+        newest: i64,
+    },
+    /// The database cannot store the name.
+    #[error("PostgreSQL cannot store `{}`: there is a zero character in it", .0.to_string().escape_debug())]
+    Unstorable(EntityUid),
     /// The cursor was not given by this list.
     #[error("the cursor is not one that this list gave")]
     Cursor,

@@ -17,6 +17,8 @@ pub(super) struct Kind {
     pub(super) single: &'static str,
     /// What a connection of a pool is told.
     pub(super) pooled: &'static str,
+    /// What a connection of a pool to a server is told.
+    pub(super) session: &'static str,
 }
 
 /// What makes the tables, for each database there is.
@@ -57,4 +59,5 @@ pub(super) const ENTITIES: Kind = Kind {
     loss: Loss::Refused,
     single: EACH,
     pooled: EACH,
+    session: "",
 };

@@ -8,13 +8,14 @@ mod any;
 pub mod api_keys;
 pub mod assertions;
 pub mod audit;
-pub mod changes;
+mod changes;
 pub mod clients;
 mod connection;
 mod cursor;
 pub mod ended_tokens;
 pub mod entities;
 mod error;
+mod following;
 mod kind;
 mod lock;
 mod migrations;
@@ -35,14 +36,14 @@ pub mod users;
 mod versions;
 
 use std::num::NonZeroU16;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-pub use changes::{Change, Changes};
 pub use connection::Connection;
 pub use cursor::Cursor;
 pub use entities::{Page, Precondition, StoredEntity, Written};
 pub use error::{Cause, StoreError};
+pub use following::Listener;
 pub use lock::Lock;
 pub use part::Part;
 pub use pool::StoreOptions;
@@ -52,6 +53,7 @@ pub use target::Target;
 pub use versions::{Slot, Stamp, Versions};
 
 use crate::domain::{Entity, EntityUid};
+use following::Following;
 use kind::{ENTITIES, Kind};
 use pool::Pool;
 
@@ -107,8 +109,7 @@ pub struct Store {
     pool: Pool,
     versions: Versions,
     types: StoredTypes,
-    /// One at a time brings `versions` up to date.
-    following: Arc<Mutex<()>>,
+    following: Following,
 }
 
 impl Store {
@@ -124,7 +125,7 @@ impl Store {
         sqlite::checkpoint(&mut conn).map_err(|error| StoreError::from(error).at(&options.target))?;
         let pool = Pool::open(&ENTITIES, options).map_err(|error| error.at(&options.target))?;
         let target = Arc::new(options.target.clone());
-        Ok(Self { target, pool, versions: Versions::new(newest), types, following: Arc::default() })
+        Ok(Self { target, pool, versions: Versions::new(newest), types, following: Following::default() })
     }
 
     /// Makes the database file whole by itself, without the log beside it: for the end of the process.
@@ -224,56 +225,7 @@ impl Store {
         self.write([uid], |conn| remove(conn).map(|version| (version, version)))
     }
 
-    /// Brings [`versions`](Self::versions) and [`types`](Self::types) up to date with what others changed, and answers
-    /// whether anything about callers was changed.
-    ///
-    /// The connection may be one that is not of the pool: it waits for nobody then.
-    pub fn follow(&self, conn: Option<&mut Connection>) -> Result<bool, StoreError> {
-        let _turn = self.following.lock().unwrap_or_else(PoisonError::into_inner);
-        let followed = match conn {
-            Some(conn) => self.follow_on(conn).map_err(|error| error.at(&self.target)),
-            None => self.run(|conn| self.follow_on(conn)),
-        };
-        followed
-    }
-
-    fn follow_on(&self, conn: &mut Connection) -> Result<bool, StoreError> {
-        let mut callers = false;
-        loop {
-            let applied = self.versions.applied();
-            match changes::after(conn, applied)? {
-                Changes::Known(changes) if changes.is_empty() => return Ok(callers),
-                Changes::Known(changes) => {
-                    // INVARIANT: as for a write of this process: types, versions, and then who is told.
-                    self.types.insert(changes.iter().filter_map(|(_, change)| match change {
-                        Change::Entity(uid) => Some(&uid.kind),
-                        Change::Callers => None,
-                    }));
-                    for (version, change) in &changes {
-                        match change {
-                            Change::Entity(uid) => self.versions.bump(uid, *version),
-                            Change::Callers => callers = true,
-                        }
-                    }
-                    let last = changes.last().map_or(applied, |(version, _)| *version);
-                    self.versions.set_applied(last);
-                }
-                Changes::Unknown(newest) => {
-                    self.types.insert(&entities::types(conn)?);
-                    self.versions.bump_all(newest);
-                    self.versions.set_applied(newest);
-                    callers = true;
-                }
-                Changes::Lost(newest) => {
-                    tracing::error!(newest, seen = applied, "the database was put back to an older state");
-                    self.versions.bump_all(applied);
-                    self.versions.set_applied(newest);
-                    callers = true;
-                }
-            }
-        }
-    }
-
+    /// Runs a job that changes these entities, and answers the last of the versions it gave, one for each.
     fn write<'a, T>(
         &self,
         uids: impl IntoIterator<Item = &'a EntityUid, IntoIter: Clone>,
@@ -281,17 +233,21 @@ impl Store {
     ) -> Result<T, StoreError> {
         let uids = uids.into_iter();
         self.types.insert(uids.clone().map(|uid| &uid.kind));
-        match self.run(job) {
-            Ok((version, written)) => {
-                uids.for_each(|uid| self.versions.bump(uid, version));
-                Ok(written)
+        let count = i64::try_from(uids.clone().count()).map_err(StoreError::unavailable)?;
+        let written = self.run(|conn| {
+            let (version, written) = job(conn)?;
+            uids.clone().for_each(|uid| self.versions.bump(uid, version));
+            if !self.versions.apply(version - count + 1, version) {
+                // Others wrote meanwhile. Who cannot be followed now is followed later.
+                drop(self.follow_on(conn));
             }
-            Err(error) => {
-                // A commit that failed may still be on disk.
-                uids.for_each(|uid| self.versions.disturb(uid));
-                Err(error)
-            }
+            Ok(written)
+        });
+        if written.is_err() {
+            // A commit that failed may still be on disk.
+            uids.for_each(|uid| self.versions.disturb(uid));
         }
+        written
     }
 
     fn run<T>(&self, job: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {

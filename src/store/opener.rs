@@ -32,7 +32,7 @@ impl r2d2::ManageConnection for Opener {
     fn connect(&self) -> Result<Connection, StoreError> {
         match &self.target {
             Target::Sqlite(path) => sqlite::pooled(self.kind, path, self.wait),
-            Target::Postgres(url) => postgres::pooled(url, self.wait),
+            Target::Postgres(url) => postgres::pooled(self.kind, url, self.wait),
         }
     }
 

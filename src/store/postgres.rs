@@ -42,9 +42,9 @@ pub(super) fn inspect(kind: &Kind, url: &str, lock_timeout: Duration) -> Result<
 }
 
 /// A connection as one of a pool: to a database that is up to date.
-pub(super) fn pooled(url: &str, lock_timeout: Duration) -> Result<Connection, StoreError> {
+pub(super) fn pooled(kind: &Kind, url: &str, lock_timeout: Duration) -> Result<Connection, StoreError> {
     let mut conn = connect(url, lock_timeout)?;
-    conn.batch_execute(&format!("SET statement_timeout = {}", STATEMENT.as_millis()))?;
+    conn.batch_execute(&format!("SET statement_timeout = {}; {}", STATEMENT.as_millis(), kind.session))?;
     Ok(conn)
 }
 
@@ -78,7 +78,10 @@ mod tests {
     #[test]
     fn what_a_url_says_comes_before_what_is_usual() {
         let url = with_defaults("postgres://db/acgs?sslmode=verify-full&connect_timeout=9");
-        assert!(url.starts_with("postgres://db/acgs?sslmode=verify-full&connect_timeout=9&application_name=acgs&"), "{url}");
+        assert!(
+            url.starts_with("postgres://db/acgs?sslmode=verify-full&connect_timeout=9&application_name=acgs&"),
+            "{url}"
+        );
         assert_eq!(url.matches("connect_timeout").count(), 1);
         assert!(with_defaults("postgres://db").starts_with("postgres://db?application_name=acgs&connect_timeout=2&"));
     }

@@ -66,7 +66,8 @@ pub fn end(conn: &mut Connection, id: &str, reason: &str, at: i64) -> Result<boo
 
 /// Ends all sessions of a user, and answers the ids of those that were not ended before.
 pub fn end_all(conn: &mut Connection, user_id: &str, reason: &str, at: i64) -> Result<Vec<String>, StoreError> {
-    let query = "UPDATE sessions SET ended_at = $1, end_reason = $2 WHERE user_id = $3 AND ended_at IS NULL RETURNING id";
+    let query =
+        "UPDATE sessions SET ended_at = $1, end_reason = $2 WHERE user_id = $3 AND ended_at IS NULL RETURNING id";
     let query = sql_query(query).bind::<BigInt, _>(at).bind::<Text, _>(reason).bind::<Text, _>(user_id);
     Ok(query.load::<Id>(conn)?.into_iter().map(|ended| ended.id).collect())
 }

@@ -62,7 +62,10 @@ mod tests {
     #[test]
     fn a_server_is_shown_without_who_and_how() {
         for (url, shown) in [
-            ("postgres://ann:p%40ss@db.example:5432/acgs?sslmode=verify-full&password=x", "postgres://db.example:5432/acgs"),
+            (
+                "postgres://ann:p%40ss@db.example:5432/acgs?sslmode=verify-full&password=x",
+                "postgres://db.example:5432/acgs",
+            ),
             ("postgresql://db.example/acgs", "postgresql://db.example/acgs"),
             ("postgres:///acgs?host=/run/postgresql", "postgres:///acgs"),
             ("postgres://a:b@c:d@e/f", "postgres://e/f"),

@@ -111,6 +111,12 @@ impl Versions {
         self.0.applied.store(version, Ordering::Release);
     }
 
+    /// Says that the versions from `first` to `last` are in the slots: whether those before were, so that nothing is
+    /// missing.
+    pub(super) fn apply(&self, first: i64, last: i64) -> bool {
+        self.0.applied.compare_exchange(first - 1, last, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
     /// Every slot is there; `None` does not come up.
     fn at(&self, slot: Slot) -> Option<&AtomicU64> {
         self.0.slots.get(usize::from(slot.0))

@@ -16,7 +16,7 @@ use acgs::actors::registry::{Books, Register, Registry};
 use acgs::actors::request_cache::RequestCache;
 use acgs::actors::validator::{Decide, Decided, Validator};
 use acgs::constitution::Constitution;
-use acgs::domain::Evaluation;
+use acgs::domain::{Consistency, Evaluation};
 use acgs::ledger::{DiskStorage, Ledger, Options};
 use acgs::settings::{Durability, RequestRecord, Settings};
 use acgs::store::{Precondition, Store, StoreError, StoreOptions};
@@ -125,7 +125,7 @@ impl Workers {
 
     /// Asks one worker.
     pub async fn ask(&self, worker: usize, questions: &[Evaluation], stop_at: Option<bool>) -> Vec<Decided> {
-        let decide = Decide { evaluations: questions.into(), stop_at };
+        let decide = Decide { evaluations: questions.into(), stop_at, consistency: Consistency::Usual };
         self.validators[worker].send(decide).await.unwrap().unwrap().decided
     }
 }

@@ -14,7 +14,7 @@ mod sessions;
 mod signing;
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use actix::{Actor, Addr, MailboxError, Message, SyncArbiter, SyncContext};
@@ -131,6 +131,16 @@ impl Directory {
     #[must_use]
     pub fn trust(&self) -> &Trust {
         &self.trust
+    }
+
+    /// Reads again what others may have withdrawn, and the keys that they may have put into force.
+    pub fn recall(&self) -> Result<(), DirectoryError> {
+        // Who rotates meanwhile puts newer ones into force.
+        let _turn = self.rotating.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keys) = signing::stored_keys(&self.store, self.lifetimes.access)? {
+            self.trust.set_own(keys);
+        }
+        self.recall_denied()
     }
 
     /// Denies what was withdrawn before this process began.

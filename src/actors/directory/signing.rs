@@ -42,6 +42,11 @@ fn read(rows: Vec<SigningKeyRow>, overlap: i64, now: i64) -> Result<Option<OwnKe
     Ok(Some(OwnKeys::new(key(newest)?, &retired)))
 }
 
+/// The stored keys that sign and verify now.
+pub(super) fn stored_keys(store: &Store, access_lifetime: i64) -> Result<Option<OwnKeys>, DirectoryError> {
+    read(store.query(signing_keys::all)?, access_lifetime + GRACE, now())
+}
+
 /// The stored keys; a first one is made, and recorded before it is stored, where there is none.
 pub fn open_keys(
     store: &Store,

@@ -52,6 +52,7 @@ const AUDIT: Kind = Kind {
     single: "PRAGMA page_size = 2048; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -65536;
              PRAGMA wal_autocheckpoint = 131072; PRAGMA journal_size_limit = 67108864;",
     pooled: "PRAGMA query_only = ON; PRAGMA cache_size = -1024;",
+    session: "SET default_transaction_read_only = on;",
 };
 
 /// What a search found.

@@ -2,8 +2,10 @@
 
 mod callers;
 mod entities;
+mod following;
 mod logins;
 mod opening;
+pub(super) mod server;
 mod tokens;
 mod writers;
 
@@ -11,6 +13,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection;
 use tempfile::TempDir;
 
 use super::*;
@@ -25,7 +28,7 @@ struct Stored {
 impl Stored {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let options = options(&folder.path().join("acgs.db"));
+        let options = StoreOptions { target: server::target(&folder.path().join("acgs.db")), ..options(folder.path()) };
         Self { store: Store::open(&options).unwrap(), options, _folder: folder }
     }
 

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::domain::EntityUid;
+use crate::store::tests::server;
 
 /// The copy of a log in a folder of its own, which goes when this is dropped.
 struct Copied {
@@ -27,7 +28,8 @@ struct Copied {
 impl Copied {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let options = options(&folder.path().join("acgs-audit.db"));
+        let target = server::target(&folder.path().join("acgs-audit.db"));
+        let options = StoreOptions { target, ..options(folder.path()) };
         let store = AuditStore::open(&options).unwrap();
         let log = store.log("acgs.example/log").unwrap().id;
         Self { store, log, options, _folder: folder }

@@ -34,6 +34,9 @@ fn neither_database_is_taken_for_the_other_or_for_that_of_another_application() 
 
 #[test]
 fn a_file_that_is_gone_is_begun_anew() {
+    if server::is_elsewhere() {
+        return;
+    }
     let copied = Copied::new();
     copied.store.ship(copied.log, 0, &entries(0..5)).unwrap();
     let Copied { store, options, _folder, .. } = copied;
@@ -52,6 +55,9 @@ fn a_file_that_is_gone_is_begun_anew() {
 
 #[test]
 fn what_a_kill_leaves_of_a_file_is_not_in_the_way_of_a_new_one() {
+    if server::is_elsewhere() {
+        return;
+    }
     let copied = Copied::new();
     copied.store.ship(copied.log, 0, &entries(0..5)).unwrap();
     let path = copied.options.target.path().unwrap().to_owned();
@@ -76,6 +82,9 @@ fn what_a_kill_leaves_of_a_file_is_not_in_the_way_of_a_new_one() {
 
 #[test]
 fn a_file_without_a_table_or_from_the_future_is_refused() {
+    if server::is_elsewhere() {
+        return;
+    }
     for (sql, said) in [
         ("DROP TABLE audit_logs", "is damaged: no such table: audit_logs"),
         ("UPDATE audit_logs SET id = -1", "is damaged: table `audit_logs` has a number that is out of range"),
@@ -97,7 +106,10 @@ fn migrations_run_once_and_can_be_undone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("acgs-audit.db");
     let second = Duration::from_secs(1);
-    assert_eq!([migrate(&Target::from(&*path), second).unwrap(), migrate(&Target::from(&*path), second).unwrap()], [1, 0]);
+    assert_eq!(
+        [migrate(&Target::from(&*path), second).unwrap(), migrate(&Target::from(&*path), second).unwrap()],
+        [1, 0]
+    );
     open_kind(&AUDIT, &Target::from(&*path), second).unwrap().revert_all_migrations(SQLITE).unwrap();
     assert_eq!(migrate(&Target::from(&*path), second).unwrap(), 1);
 }
@@ -106,11 +118,16 @@ fn migrations_run_once_and_can_be_undone() {
 fn those_who_read_cannot_write() {
     let copied = Copied::new();
     let written = copied.store.read(|conn| conn.batch_execute("DELETE FROM audit_logs").map_err(StoreError::from));
-    assert!(written.unwrap_err().to_string().ends_with("attempt to write a readonly database"));
+    let refusal = written.unwrap_err().to_string();
+    let said = ["attempt to write a readonly database", "cannot execute DELETE in a read-only transaction"];
+    assert!(said.iter().any(|said| refusal.ends_with(said)), "{refusal}");
 }
 
 #[test]
 fn an_entry_of_no_log_is_told_as_damage() {
+    if server::is_elsewhere() {
+        return;
+    }
     let copied = Copied::new();
     copied.store.ship(copied.log, 0, &entries(0..1)).unwrap();
     copied.connection().batch_execute("DELETE FROM audit_logs").unwrap();

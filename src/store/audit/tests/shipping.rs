@@ -53,13 +53,16 @@ fn a_gap_is_refused() {
 
 #[test]
 fn a_transaction_that_fails_midway_leaves_nothing_and_can_be_made_again() {
+    if server::is_elsewhere() {
+        return;
+    }
     let copied = Copied::new();
     copied.store.ship(copied.log, 0, &entries(0..5)).unwrap();
     let mut conn = copied.connection();
     for trigger in [
         "BEFORE INSERT ON audit_entries WHEN NEW.record = '{\"n\":7}'",
         "BEFORE INSERT ON audit_violations",
-        "BEFORE INSERT ON audit_spans",
+        "BEFORE UPDATE ON audit_spans",
         "BEFORE UPDATE ON audit_logs",
     ] {
         let sql = format!("CREATE TRIGGER full {trigger} BEGIN SELECT raise(ABORT, 'disk is full'); END");
@@ -67,7 +70,8 @@ fn a_transaction_that_fails_midway_leaves_nothing_and_can_be_made_again() {
         let mut more = entries(5..10);
         more[4].principles = vec!["human-oversight".into()];
         let error = copied.store.ship(copied.log, 5, &more).unwrap_err();
-        let said = format!("the database `{}` is unavailable: disk is full", copied.options.target.path().unwrap().display());
+        let said =
+            format!("the database `{}` is unavailable: disk is full", copied.options.target.path().unwrap().display());
         assert_eq!(error.to_string(), said, "{trigger}");
         assert_eq!(copied.store.log("acgs.example/log").unwrap().next, 5, "{trigger}");
         assert_eq!(copied.found(&Search::default(), 100).len(), 5, "{trigger}");
@@ -103,7 +107,11 @@ fn thousands_of_records_go_in_one_transaction_and_any_text_comes_back() {
     (last.decision, last.reason, last.kind) = (None, None, "stop".into());
     assert_eq!(copied.store.ship(copied.log, 0, &all).unwrap(), 5000);
     for (index, text) in (0..).zip(odd) {
-        let record = all[usize::try_from(index).unwrap()].record.clone().unwrap();
+        let mut record = all[usize::try_from(index).unwrap()].record.clone().unwrap();
+        if copied.store.needs_records() {
+            // Records are JSON, which has no zero character in it.
+            record = record.replace('\0', "\u{2400}");
+        }
         for search in [
             Search { subject: sought(Some(text), text), ..Search::default() },
             Search { subject: sought(None, text), ..Search::default() },
@@ -123,6 +131,9 @@ fn thousands_of_records_go_in_one_transaction_and_any_text_comes_back() {
 
 #[test]
 fn what_was_synced_is_in_the_file_itself() {
+    if server::is_elsewhere() {
+        return;
+    }
     let copied = Copied::new();
     copied.store.ship(copied.log, 0, &entries(0..5)).unwrap();
     copied.store.sync().unwrap();
@@ -139,6 +150,9 @@ fn what_was_synced_is_in_the_file_itself() {
 
 #[test]
 fn a_reader_of_something_older_keeps_a_sync_from_being_told_as_made() {
+    if server::is_elsewhere() {
+        return;
+    }
     let copied = Copied::new();
     copied.store.ship(copied.log, 0, &entries(0..5)).unwrap();
     let store =
@@ -154,6 +168,9 @@ fn a_reader_of_something_older_keeps_a_sync_from_being_told_as_made() {
 
 #[test]
 fn who_writes_entities_never_waits_for_who_ships() {
+    if server::is_elsewhere() {
+        return;
+    }
     let copied = Copied::new();
     let path = copied.options.target.path().unwrap().with_file_name("acgs.db");
     assert_eq!(beside(&Target::from(&*path)), copied.options.target);

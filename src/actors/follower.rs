@@ -1,0 +1,177 @@
+//! The thread that follows what other daemons change in the database: their writes reach the caches of this one.
+//!
+//! Messages only say when to look; what was changed is read from the database, in its order. So no message that was lost
+//! leaves a cache with something old for longer than the time between two looks.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+use super::directory::Directory;
+use crate::store::{Listener, Store, StoreError};
+
+/// How often it is asked whether PostgreSQL has told of a change.
+const PAUSE: Duration = Duration::from_millis(10);
+/// How often it is looked for changes that nobody told of.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long it waits before it connects again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// How far the thread is; shared by all clones.
+#[derive(Debug, Clone)]
+pub struct Following(Arc<State>);
+
+struct State {
+    /// When the database was last looked at, successfully.
+    seen: Mutex<Instant>,
+    fault: Mutex<Option<String>>,
+    is_woken: AtomicBool,
+    is_stopping: AtomicBool,
+    thread: Mutex<Option<Thread>>,
+}
+
+impl Following {
+    fn new() -> Self {
+        Self(Arc::new(State {
+            seen: Mutex::new(Instant::now()),
+            fault: Mutex::default(),
+            is_woken: AtomicBool::new(false),
+            is_stopping: AtomicBool::new(false),
+            thread: Mutex::default(),
+        }))
+    }
+
+    /// Says that there may be something to follow.
+    pub fn wake(&self) {
+        self.0.is_woken.store(true, Ordering::Release);
+        if let Some(thread) = &*self.0.thread.lock().unwrap_or_else(PoisonError::into_inner) {
+            thread.unpark();
+        }
+    }
+
+    /// How long ago everything was known that others had changed by then.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.0.seen.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    /// Why others cannot be followed, if so.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        self.0.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_fault(&self, fault: Option<String>) {
+        *self.0.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("fault", &self.fault).finish_non_exhaustive()
+    }
+}
+
+/// The running thread; none where nobody else writes to the database.
+#[derive(Debug)]
+pub struct Follower {
+    handle: Option<JoinHandle<()>>,
+    following: Following,
+}
+
+impl Follower {
+    /// Starts the thread where the database is shared.
+    pub fn start(store: Store, directory: Directory) -> io::Result<Self> {
+        let following = Following::new();
+        if !store.is_shared() {
+            return Ok(Self { handle: None, following });
+        }
+        let callers = store.callers_epoch();
+        let work = Work { store, directory, following: following.clone(), callers, listener: None };
+        let handle = thread::Builder::new().name("acgs-follow".to_owned()).spawn(move || work.run())?;
+        *following.0.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle.thread().clone());
+        Ok(Self { handle: Some(handle), following })
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn following(&self) -> Following {
+        self.following.clone()
+    }
+
+    /// Ends the thread. One that waits for a database which does not answer is left to itself.
+    pub fn stop(self) {
+        self.following.0.is_stopping.store(true, Ordering::Release);
+        self.following.wake();
+        if self.following.age() < LOOK * 4
+            && let Some(handle) = self.handle
+        {
+            drop(handle.join());
+        }
+    }
+}
+
+/// What the thread owns.
+struct Work {
+    store: Store,
+    directory: Directory,
+    following: Following,
+    /// What was changed about callers up to here is known to whoever asks for callers.
+    callers: u64,
+    listener: Option<Listener>,
+}
+
+impl Work {
+    fn run(mut self) {
+        let mut looked = None::<Instant>;
+        while !self.following.0.is_stopping.load(Ordering::Acquire) {
+            let pause = match self.look(looked) {
+                Ok(is_done) => {
+                    if is_done {
+                        looked = Some(Instant::now());
+                    }
+                    PAUSE
+                }
+                Err(error) => {
+                    if self.following.fault().is_none() {
+                        tracing::warn!(%error, "what other daemons change cannot be followed");
+                    }
+                    self.following.set_fault(Some(error));
+                    self.listener = None;
+                    RETRY
+                }
+            };
+            thread::park_timeout(pause);
+        }
+    }
+
+    /// Follows where there is a reason to look; answers whether it did.
+    fn look(&mut self, looked: Option<Instant>) -> Result<bool, String> {
+        let text = |error: StoreError| error.to_string();
+        let listener = match &mut self.listener {
+            Some(listener) => listener,
+            None => self.listener.insert(Listener::open(&self.store).map_err(text)?),
+        };
+        let is_told = listener.is_told().map_err(text)?;
+        let is_woken = self.following.0.is_woken.swap(false, Ordering::AcqRel);
+        if !is_told && !is_woken && looked.is_some_and(|looked| looked.elapsed() < LOOK) {
+            return Ok(false);
+        }
+        let began = Instant::now();
+        listener.follow().map_err(text)?;
+        let callers = self.store.callers_epoch();
+        if callers != self.callers {
+            self.directory.recall().map_err(|error| error.to_string())?;
+            self.callers = callers;
+        }
+        *self.following.0.seen.lock().unwrap_or_else(PoisonError::into_inner) = began;
+        if self.following.fault().is_some() {
+            tracing::info!("what other daemons change is followed again");
+            self.following.set_fault(None);
+        }
+        Ok(true)
+    }
+}
