@@ -10,7 +10,7 @@ use crate::store;
 
 /// Prints every fault; exits with 0 or 78.
 pub fn run(source: &Source, offline: bool) -> ExitCode {
-    let settings = match source.load() {
+    let settings = match if offline { source.load_offline() } else { source.load() } {
         Ok(loaded) => loaded.settings,
         Err(faults) => {
             print_fault(&faults);

@@ -68,6 +68,11 @@ impl Source {
     pub fn load(&self) -> Result<settings::Loaded, settings::Faults> {
         Settings::load(&self.folder, self.profile.as_deref(), settings::environment())
     }
+
+    /// Reads the settings where nothing will be connected to: secrets may be missing.
+    pub fn load_offline(&self) -> Result<settings::Loaded, settings::Faults> {
+        Settings::load_offline(&self.folder, self.profile.as_deref(), settings::environment())
+    }
 }
 
 /// The folder of the audit log.
@@ -91,8 +96,10 @@ pub fn admin_socket(data_dir: &Path) -> PathBuf {
 /// The options of the store that the settings ask for.
 #[must_use]
 pub fn store_options(settings: &Settings) -> StoreOptions {
-    let DatabaseUrl::Sqlite(path) = &settings.database.url;
-    let target = Target::Sqlite(path.clone());
+    let target = match &settings.database.url {
+        DatabaseUrl::Sqlite(path) => Target::Sqlite(path.clone()),
+        DatabaseUrl::Postgres(url) => Target::Postgres(url.as_str().to_owned()),
+    };
     StoreOptions {
         target,
         max_connections: settings.database.pool.size,
