@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use super::{EXIT_CONFIG, print_fault, print_line};
 use crate::constitution::{Constitution, Faults};
-use crate::daemon::{self, Source};
+use crate::daemon::{self, DaemonError, Source};
 use crate::store;
 
 /// Prints every fault; exits with 0 or 78.
 pub fn run(source: &Source, offline: bool) -> ExitCode {
-    let settings = match source.load() {
+    let settings = match if offline { source.load_offline() } else { source.load() } {
         Ok(loaded) => loaded.settings,
         Err(faults) => {
             print_fault(&faults);
@@ -25,11 +25,13 @@ pub fn run(source: &Source, offline: bool) -> ExitCode {
     let loaded = Constitution::of_settings(&settings.constitution).map(|(constitution, _)| constitution);
     let mut sound = report(&settings.constitution.path, loaded);
     if !offline {
-        let (store, search) = (daemon::store_options(&settings), daemon::search_options(&settings));
-        let found = [
-            store::inspect(&store.path, store.acquire_timeout),
-            store::audit::inspect(&search.path, search.acquire_timeout),
-        ];
+        let found = match (daemon::store_options(&settings), daemon::search_options(&settings)) {
+            (Ok(store), Ok(search)) => vec![
+                store::inspect(&store.path, store.acquire_timeout).map_err(DaemonError::from),
+                store::audit::inspect(&search.path, search.acquire_timeout).map_err(DaemonError::from),
+            ],
+            (Err(error), _) | (_, Err(error)) => vec![Err(error)],
+        };
         for error in found.into_iter().filter_map(Result::err) {
             print_fault(&format!("error: {error}"));
             sound = false;

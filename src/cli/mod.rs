@@ -128,9 +128,9 @@ fn show_settings(source: &Source, origins: bool) -> ExitCode {
 fn migrate(source: &Source) -> Result<(), DaemonError> {
     let settings = source.load()?.settings;
     daemon::create_data_dir(&settings.data_dir)?;
-    let options = daemon::store_options(&settings);
+    let options = daemon::store_options(&settings)?;
     let _lock = Lock::take(&options.path)?;
-    let search = daemon::search_options(&settings);
+    let search = daemon::search_options(&settings)?;
     let migrations = store::migrate(&options.path, options.acquire_timeout)?
         + store::audit::migrate(&search.path, search.acquire_timeout)?;
     print_line(&format!("{migrations} migrations run"));
@@ -143,6 +143,7 @@ fn finish(outcome: Result<(), DaemonError>) -> ExitCode {
         Err(
             error @ (DaemonError::Settings(_)
             | DaemonError::Constitution { .. }
+            | DaemonError::Postgres
             | DaemonError::Witness { .. }
             | DaemonError::Issuer { .. }),
         ) => fail(&error, EXIT_CONFIG),

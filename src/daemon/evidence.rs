@@ -76,7 +76,7 @@ impl Evidence {
         })?;
         let shipper = Shipper::start(ShipperParts {
             storage: storage.clone(),
-            options: super::search_options(settings),
+            options: super::search_options(settings)?,
             origin,
             queue: committer.queue(),
             seals: sealer.seals(),
@@ -163,7 +163,7 @@ pub(super) async fn record_settings(
     recorded.unwrap_or(Err(AuditError::Ended)).map(drop)
 }
 
-/// No setting is a secret.
+/// No value has a password in it.
 fn settings_event(event: &str, settings: &Settings) -> Event {
     let values = settings.values().into_iter().map(|(key, value)| (key.to_owned(), value.into()));
     let event = Event::new(EventKind::Settings, DAEMON).name("event", event);

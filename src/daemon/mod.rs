@@ -67,6 +67,11 @@ impl Source {
     pub fn load(&self) -> Result<settings::Loaded, settings::Faults> {
         Settings::load(&self.folder, self.profile.as_deref(), settings::environment())
     }
+
+    /// Reads the settings where nothing will be connected to: secrets may be missing.
+    pub fn load_offline(&self) -> Result<settings::Loaded, settings::Faults> {
+        Settings::load_offline(&self.folder, self.profile.as_deref(), settings::environment())
+    }
 }
 
 /// The folder of the audit log.
@@ -88,24 +93,22 @@ pub fn admin_socket(data_dir: &Path) -> PathBuf {
 }
 
 /// The options of the store that the settings ask for.
-#[must_use]
-pub fn store_options(settings: &Settings) -> StoreOptions {
-    let DatabaseUrl::Sqlite(path) = &settings.database.url;
-    StoreOptions {
+pub fn store_options(settings: &Settings) -> Result<StoreOptions, DaemonError> {
+    let DatabaseUrl::Sqlite(path) = &settings.database.url else { return Err(DaemonError::Postgres) };
+    Ok(StoreOptions {
         path: path.clone(),
         max_connections: settings.database.pool.size,
         min_idle: 1,
         pre_ping: false,
         recycle: Duration::from_hours(1),
         acquire_timeout: settings.database.pool.acquire_timeout,
-    }
+    })
 }
 
 /// The options of the audit log's copy, which is in a database file of its own.
-#[must_use]
-pub fn search_options(settings: &Settings) -> StoreOptions {
-    let options = store_options(settings);
-    StoreOptions { path: beside(&options.path), min_idle: 0, ..options }
+pub fn search_options(settings: &Settings) -> Result<StoreOptions, DaemonError> {
+    let options = store_options(settings)?;
+    Ok(StoreOptions { path: beside(&options.path), min_idle: 0, ..options })
 }
 
 /// Whether the log's keys can be used, and are those of the origin that the settings name. Makes none.
@@ -167,7 +170,7 @@ impl Parts {
         let kept = constitutions_folder(&settings.data_dir);
         bundle.keep(&kept).map_err(system(&format!("keep the constitution in `{}`", kept.display())))?;
         let evidence = Evidence::open(&settings)?;
-        let options = store_options(&settings);
+        let options = store_options(&settings)?;
         let lock = Lock::take(&options.path)?;
         let store = Store::open(&options)?;
         evidence.record_start(&settings, &active.constitution)?;

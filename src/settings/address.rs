@@ -6,7 +6,10 @@ use std::{
     path::PathBuf,
 };
 
-use super::rule::Word;
+use super::{
+    postgres_url::{PostgresUrl, is_postgres},
+    rule::Word,
+};
 use crate::domain::{ConstitutionDigest, ConstitutionalHash};
 
 /// Where the daemon listens.
@@ -105,28 +108,32 @@ impl Word for HttpUrl {
     }
 }
 
-/// The database to use.
+/// The database to use. As text it has no password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
     /// The file of an SQLite database.
     Sqlite(PathBuf),
+    /// A database of a PostgreSQL server.
+    Postgres(PostgresUrl),
 }
 
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Sqlite(path) = self;
-        write!(f, "sqlite:{}", path.display())
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(url) => url.fmt(f),
+        }
     }
 }
 
 impl Word for DatabaseUrl {
     fn allowed() -> String {
-        "`sqlite:` with the path of a file".to_owned()
+        format!("`sqlite:` with the path of a file, or {}", PostgresUrl::allowed())
     }
 
     fn read(text: &str) -> Result<Self, &'static str> {
-        if text.starts_with("postgres:") || text.starts_with("postgresql:") {
-            return Err("but PostgreSQL is not supported by this version yet");
+        if is_postgres(text) {
+            return PostgresUrl::read(text).map(Self::Postgres);
         }
         let path = text.strip_prefix("sqlite:").ok_or("not a database")?;
         // `sqlite://acgs.db` means the same file as `sqlite:acgs.db`, not one at the root.
@@ -140,6 +147,13 @@ impl Word for DatabaseUrl {
     }
 
     fn write(&self) -> String {
+        match self {
+            Self::Sqlite(_) => self.to_string(),
+            Self::Postgres(url) => url.write(),
+        }
+    }
+
+    fn show(&self) -> String {
         self.to_string()
     }
 }
@@ -227,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn an_sqlite_url_is_a_file() {
+    fn a_database_is_a_file_or_at_a_url() {
         for (text, path) in [
             ("sqlite:acgs.db", "acgs.db"),
             ("sqlite://acgs.db", "acgs.db"),
@@ -236,6 +250,10 @@ mod tests {
         ] {
             assert_eq!(DatabaseUrl::read(text), Ok(DatabaseUrl::Sqlite(path.into())));
         }
+        let text = "postgres://me:secret@db/acgs";
+        let url = DatabaseUrl::read(text).unwrap();
+        assert_eq!((url.write().as_str(), url.to_string()), (text, "postgres://me:***@db/acgs".to_owned()));
+        assert_eq!(DatabaseUrl::read("postgres:db"), Err("not a PostgreSQL URL"));
         for text in
             ["", "acgs.db", "sqlite:", "sqlite::memory:", "sqlite:a.db?mode=ro", "sqlite:file:a.db", "mysql://h/d"]
         {

@@ -3,9 +3,10 @@
 use std::os::unix::ffi::OsStrExt;
 
 use super::{
-    Bind, DecisionAccess, Issuer, Settings,
+    Bind, DatabaseUrl, DecisionAccess, Issuer, Settings,
     fault::{Fault, Place, Wrong},
     file::is_within,
+    hidden::without_password,
     layer::Merged,
 };
 
@@ -17,7 +18,7 @@ struct AtLeast {
     because: &'static str,
 }
 
-const RULES: [AtLeast; 3] = [
+const RULES: [AtLeast; 5] = [
     AtLeast {
         larger: "audit.max_queue",
         smaller: "http.max_evaluations",
@@ -35,6 +36,18 @@ const RULES: [AtLeast; 3] = [
         smaller: "http.request_timeout_ms",
         holds: |settings| settings.http.shutdown_timeout >= settings.http.request_timeout,
         because: "a request in flight has to finish before the daemon stops",
+    },
+    AtLeast {
+        larger: "database.pool.size",
+        smaller: "database.pool.min_idle",
+        holds: |settings| settings.database.pool.size.get() >= settings.database.pool.min_idle,
+        because: "no more connections are opened before they are needed than are kept",
+    },
+    AtLeast {
+        larger: "cache.l2.max_connections",
+        smaller: "cache.l2.pool_size",
+        holds: |settings| settings.cache.l2.max_connections >= settings.cache.l2.pool_size,
+        because: "those that are kept are some of all",
     },
 ];
 
@@ -61,6 +74,9 @@ pub(super) fn check(settings: &Settings, merged: &Merged, known: &[Fault]) -> Ve
         if !is_known("auth.decisions") {
             faults.extend(open_to_others(settings, merged));
         }
+    }
+    if !is_known("database.replicas") && !is_known("database.url") {
+        faults.extend(replicas_of_a_file(settings, merged));
     }
     if !is_known("auth.issuers") {
         faults.extend(settings.auth.issuers.iter().filter_map(|issuer| keys_of(issuer, merged)));
@@ -92,6 +108,14 @@ fn open_to_others(settings: &Settings, merged: &Merged) -> Option<Fault> {
     is_open.then(|| conflict("http.bind", "auth.decisions", merged, allowed.to_owned()))
 }
 
+/// Replicas of a database that can have none.
+fn replicas_of_a_file(settings: &Settings, merged: &Merged) -> Option<Fault> {
+    let is_file = matches!(settings.database.url, DatabaseUrl::Sqlite(_));
+    let allowed = "`database.replicas` only where `database.url` is PostgreSQL's";
+    (is_file && !settings.database.replicas.is_empty())
+        .then(|| conflict("database.replicas", "database.url", merged, allowed.to_owned()))
+}
+
 /// An issuer that has no keys, or keys in two places.
 fn keys_of(issuer: &Issuer, merged: &Merged) -> Option<Fault> {
     const KEY: &str = "auth.issuers.jwks_url";
@@ -118,7 +142,7 @@ fn keys_of(issuer: &Issuer, merged: &Merged) -> Option<Fault> {
 
 /// Two values that do not go together, reported at the first.
 fn conflict(key: &str, other: &str, merged: &Merged, allowed: String) -> Fault {
-    let value = |key| merged.value(key).map(|written| written.to_toml()).unwrap_or_default();
+    let value = |key| merged.value(key).map(|written| without_password(&written.to_toml())).unwrap_or_default();
     Fault {
         wrong: Wrong::Conflict {
             key: key.to_owned(),

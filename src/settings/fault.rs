@@ -2,6 +2,8 @@
 
 use std::{fmt, ops::Range, path::PathBuf};
 
+use super::hidden::without_password;
+
 /// What is wrong. Values appear as TOML, and never with a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Wrong {
@@ -35,13 +37,25 @@ pub enum Wrong {
     /// A key that a table of a list must have.
     #[error("`{0}` is missing")]
     Missing(String),
-    /// Something else than a table in a list of tables.
-    #[error("`{key}` has {value} in it, not a table")]
-    NotATable {
+    /// Something in a list that does not belong there.
+    #[error("`{key}` has {value} in it, {why}")]
+    Item {
         /// The key of the list.
         key: String,
         /// The value as TOML in backticks, or the name of its type.
         value: String,
+        /// What it is not.
+        why: &'static str,
+    },
+    /// A file with a secret that cannot be used. What is in it is not said.
+    #[error("`{key}` names `{}`, {why}", .path.display())]
+    Secret {
+        /// The key that names it, or the credential.
+        key: String,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
     },
     /// A value that its key does not take.
     #[error("`{key}` is {value}, {why}")]
@@ -121,6 +135,8 @@ pub struct Span {
     pub column: usize,
     /// How many characters, at least 1.
     pub width: usize,
+    /// How many characters of `source` stand before it.
+    pub indent: usize,
     /// The whole line, without a password and control characters.
     pub source: String,
 }
@@ -131,12 +147,14 @@ impl Span {
         let before = text.get(..bytes.start).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+        let before_it = before.get(line_start..).unwrap_or_default();
         let marked = text.get(bytes.clone()).and_then(|rest| rest.lines().next()).unwrap_or_default();
         Self {
             file,
             line: before.matches('\n').count() + 1,
-            column: before.get(line_start..).unwrap_or_default().chars().count() + 1,
+            column: before_it.chars().count() + 1,
             width: without_password(marked).chars().count().max(1),
+            indent: without_password(before_it).chars().count(),
             source: without_password(line).replace(is_unprintable, "\u{fffd}"),
         }
     }
@@ -169,9 +187,9 @@ impl fmt::Display for Fault {
         write!(f, "error: {}", self.wrong)?;
         let gutter = if let Place::Span(span) = &self.place { span.line.to_string().len() } else { 1 };
         write!(f, "\n{:gutter$}--> {}", "", self.place)?;
-        if let Place::Span(Span { line, column, width, source, .. }) = &self.place {
+        if let Place::Span(Span { line, width, indent, source, .. }) = &self.place {
             // Tabs stay tabs, so that the caret is below its place however wide they are shown.
-            let indent: String = source.chars().take(column - 1).map(|c| if c == '\t' { c } else { ' ' }).collect();
+            let indent: String = source.chars().take(*indent).map(|c| if c == '\t' { c } else { ' ' }).collect();
             let carets = "^".repeat(*width);
             write!(f, "\n{:gutter$} |\n{line} | {source}\n{:gutter$} | {indent}{carets}", "", "")?;
         }
@@ -233,32 +251,9 @@ fn is_unprintable(letter: char) -> bool {
     letter.is_control() && letter != '\t'
 }
 
-/// The text with an ellipsis for whatever stands between `://` and `@`.
-pub(super) fn without_password(text: &str) -> String {
-    let shown = |part: &str| match part.split_once("://").map(|(scheme, rest)| (scheme, rest.rsplit_once('@'))) {
-        Some((scheme, Some((_, rest)))) => format!("{scheme}://…@{rest}"),
-        _ => part.to_owned(),
-    };
-    // A line may have several strings, each with a URL.
-    text.split_inclusive(['"', '\'']).map(shown).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_password_in_a_url_is_not_shown() {
-        for (text, shown) in [
-            (r#"url = "postgres://me:secret@host/db" # a@b"#, r#"url = "postgres://…@host/db" # a@b"#),
-            ("postgres://me:p@ss/w@host/db", "postgres://…@host/db"),
-            (r#"["https://a", "https://b:c@d", 'https://e@f']"#, r#"["https://a", "https://…@d", 'https://…@f']"#),
-            ("https://host/path", "https://host/path"),
-            ("nothing@all", "nothing@all"),
-        ] {
-            assert_eq!(without_password(text), shown);
-        }
-    }
 
     #[test]
     fn a_place_counts_characters_and_keeps_tabs() {

@@ -10,7 +10,7 @@ use toml::{
 use super::{
     fault::{Fault, Place, Span, Wrong},
     layer::{Entry, Layer},
-    list,
+    list::{self, List},
     near::nearest,
     section::{Key, leaf},
 };
@@ -138,7 +138,8 @@ fn sections(keys: &[Key]) -> Vec<&'static str> {
     let mut sections = Vec::new();
     for key in keys {
         let dots = key.name.match_indices('.').map(|(end, _)| end);
-        for end in dots.chain(key.list.is_some().then_some(key.name.len())) {
+        let is_tables = matches!(key.list, Some(List::Tables { .. }));
+        for end in dots.chain(is_tables.then_some(key.name.len())) {
             let section = key.name.get(..end).unwrap_or_default();
             if !sections.contains(&section) {
                 sections.push(section);

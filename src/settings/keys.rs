@@ -16,8 +16,12 @@ use super::{
     log_level::LogLevel,
     networks::Networks,
     origin::LogOrigin,
-    rule::{Count, Millis, PathOrEmpty, Rule, Seconds, Text},
+    percent::{Percent, Percents},
+    postgres_url::PostgresUrl,
+    redis_url::RedisUrl,
+    rule::{Count, Flag, Millis, PathOrEmpty, Rule, Seconds, Text},
     section::{Section, section},
+    urls::Urls,
     witness::Witness,
 };
 use crate::domain::{ConstitutionDigest, ConstitutionalHash};
@@ -45,6 +49,8 @@ section! {
         auth: Auth;
         /// `[audit]`
         audit: Audit;
+        /// `[monitor]`
+        monitor: Monitor;
         /// `[log]`
         log: Log;
     }
@@ -79,6 +85,14 @@ section! {
     Database {
         /// The database. A relative path starts at `data_dir`.
         url: DatabaseUrl = "database.url", "sqlite:acgs.db", Text;
+        /// The file that `url` was read from, if it was. A relative path starts at the settings folder.
+        url_file: Option<PathBuf> = "database.url_file", "", Text;
+        /// Copies of the database, PostgreSQL's, that may be read instead of it.
+        replicas: Vec<PostgresUrl> = "database.replicas", [], Urls(16);
+        /// The file that `replicas` was read from, if it was. A relative path starts at the settings folder.
+        replicas_file: Option<PathBuf> = "database.replicas_file", "", Text;
+        /// A copy that is further behind is not read.
+        max_replica_lag: Duration = "database.max_replica_lag_ms", 1_000, Millis(1..=600_000);
     }
     sections {
         /// `[database.pool]`
@@ -91,6 +105,16 @@ section! {
     Pool {
         /// Connections kept open.
         size: NonZeroU32 = "database.pool.size", 20, Count(1..=1_000);
+        /// How many more may be opened under load. They are closed when idle.
+        max_overflow: u32 = "database.pool.max_overflow", 30, Count(0..=1_000);
+        /// How many of those kept are opened before the daemon is ready. At most `size`.
+        min_idle: u32 = "database.pool.min_idle", 10, Count(0..=1_000);
+        /// Whether a connection is tested before it is used.
+        pre_ping: bool = "database.pool.pre_ping", true, Flag;
+        /// A connection older than this is replaced.
+        recycle: Duration = "database.pool.recycle_s", 3_600, Seconds(1..=604_800);
+        /// How often idle connections are tested.
+        health_check: Duration = "database.pool.health_check_s", 30, Seconds(1..=3_600);
         /// How long a query waits for a free connection.
         acquire_timeout: Duration = "database.pool.acquire_timeout_ms", 500, Millis(1..=600_000);
     }
@@ -101,10 +125,16 @@ section! {
     Cache {
         /// How long a verdict or an entity may be kept.
         default_ttl: Duration = "cache.default_ttl_s", 300, Seconds(1..=2_592_000);
+        /// How long what follows from the constitution may be kept, and whatever is in the cache of the process.
+        constitutional_ttl: Duration = "cache.constitutional_ttl_s", 3_600, Seconds(1..=2_592_000);
+        /// The share of decisions that are meant to come from a cache.
+        hit_rate_target: Percent = "cache.hit_rate_target", 85.0, Percents;
     }
     sections {
         /// `[cache.l1]`
         l1: RequestTier;
+        /// `[cache.l2]`
+        l2: ServiceTier;
         /// `[cache.l3]`
         l3: ApplicationTier;
     }
@@ -119,10 +149,28 @@ section! {
 }
 
 section! {
+    /// The cache that several daemons share: Redis.
+    ServiceTier {
+        /// Where it is. None: the cache is off.
+        url: Option<RedisUrl> = "cache.l2.url", "", Text;
+        /// The file that `url` was read from, if it was. A relative path starts at the settings folder.
+        url_file: Option<PathBuf> = "cache.l2.url_file", "", Text;
+        /// Connections kept open.
+        pool_size: NonZeroU32 = "cache.l2.pool_size", 20, Count(1..=1_000);
+        /// The most connections under load. At least `pool_size`.
+        max_connections: NonZeroU32 = "cache.l2.max_connections", 50, Count(1..=1_000);
+        /// After this long without an answer there is none.
+        timeout: Duration = "cache.l2.timeout_ms", 5, Millis(1..=1_000);
+    }
+}
+
+section! {
     /// The cache of the whole process.
     ApplicationTier {
         /// Entries. None (written as 0): the cache is off.
         capacity: Option<NonZeroUsize> = "cache.l3.capacity", 100_000, Count(0..=100_000_000);
+        /// The most memory that they take, in bytes.
+        max_bytes: NonZeroUsize = "cache.l3.max_bytes", 268_435_456, Count(1_048_576..=1_099_511_627_776);
     }
 }
 
@@ -183,6 +231,26 @@ section! {
         retention_days: Option<NonZeroU32> = "audit.retention_days", 365, Count(0..=36_500);
         /// Who is asked to cosign each checkpoint, no two of the same name.
         witness: Vec<Witness> = "audit.witness", [], Tables(16);
+    }
+}
+
+section! {
+    /// What is measured.
+    Monitor {
+        /// The time that hit rates are of.
+        cache_hit_rate_window: Duration = "monitor.cache_hit_rate_window_s", 300, Seconds(1..=86_400);
+    }
+    sections {
+        /// `[monitor.alerts]`
+        alerts: Alerts;
+    }
+}
+
+section! {
+    /// When something measured is said to be wrong.
+    Alerts {
+        /// From which share of all connections on, those kept and those under load, the pool is nearly used up.
+        pool_utilization_percent: Percent = "monitor.alerts.pool_utilization_percent", 90.0, Percents;
     }
 }
 

@@ -57,8 +57,10 @@ impl Source for Layer {
         let value = |entry: &Entry| match &entry.value {
             Written::Text(text) | Written::Huge(text) => ValueKind::String(text.clone()),
             Written::Integer(number) => ValueKind::I64(*number),
+            Written::Float(number) => ValueKind::Float(*number),
+            Written::Bool(whether) => ValueKind::Boolean(*whether),
             // A list wins or loses as a whole, like any other value.
-            Written::Tables(_) => ValueKind::String(entry.value.to_toml()),
+            Written::List(_) | Written::Table(_) => ValueKind::String(entry.value.to_toml()),
             Written::Other(_) => ValueKind::Nil,
         };
         let tagged = |(key, entry): (&&str, &Entry)| ((*key).to_owned(), Value::new(Some(&self.name), value(entry)));
@@ -66,9 +68,9 @@ impl Source for Layer {
     }
 }
 
-/// The winning value of every key.
+/// The winning value of every key, with the number of its layer.
 #[derive(Debug)]
-pub(super) struct Merged(BTreeMap<&'static str, Entry>);
+pub(super) struct Merged(BTreeMap<&'static str, (usize, Entry)>);
 
 impl Merged {
     /// Merges layers, later ones over earlier ones.
@@ -78,9 +80,12 @@ impl Merged {
         let mut winners = BTreeMap::new();
         for key in keys {
             let Some(value) = at(&tree, key.name) else { continue };
-            let layer = layers.iter().find(|layer| Some(layer.name.as_str()) == value.origin());
-            if let Some(entry) = layer.and_then(|layer| layer.entries.get(key.name)) {
-                winners.insert(key.name, entry.clone());
+            let mut numbered = layers.iter().enumerate();
+            let layer = numbered.find(|(_, layer)| Some(layer.name.as_str()) == value.origin());
+            if let Some((number, entry)) =
+                layer.and_then(|(number, layer)| Some((number, layer.entries.get(key.name)?)))
+            {
+                winners.insert(key.name, (number, entry.clone()));
             }
         }
         Ok(Self(winners))
@@ -88,17 +93,22 @@ impl Merged {
 
     /// The value of a key.
     pub(super) fn value(&self, key: &str) -> Option<Written> {
-        self.0.get(key).map(|entry| entry.value.clone())
+        self.0.get(key).map(|(_, entry)| entry.value.clone())
     }
 
     /// Where the value of a key came from.
     pub(super) fn place(&self, key: &str) -> Place {
-        self.0.get(key).map_or(Place::Default, |entry| entry.place.clone())
+        self.0.get(key).map_or(Place::Default, |(_, entry)| entry.place.clone())
     }
 
-    /// Puts a value there that no layer has.
+    /// The number of the layer that the value of a key came from; later layers have larger ones.
+    pub(super) fn layer(&self, key: &str) -> usize {
+        self.0.get(key).map_or(0, |(number, _)| *number)
+    }
+
+    /// Puts a value there that no layer has, as if it came from the same one.
     pub(super) fn replace(&mut self, key: &'static str, entry: Entry) {
-        self.0.insert(key, entry);
+        self.0.insert(key, (self.layer(key), entry));
     }
 }
 

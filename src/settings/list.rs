@@ -1,4 +1,4 @@
-//! A key whose value is a list of tables, like `[[audit.witness]]`.
+//! A key whose value is a list: of tables, like `[[audit.witness]]`, or of URLs.
 
 use std::{borrow::Cow, collections::BTreeSet, ops::Range};
 
@@ -12,16 +12,27 @@ use super::{
     near::nearest,
     rule::Rule,
     section::{Key, Section, leaf},
+    urls,
     written::{Row, Written},
 };
 
 /// What is known of a list before any file is read.
 #[derive(Debug)]
-pub(super) struct List {
-    /// The keys of each table.
-    pub(super) members: Vec<Key>,
-    /// How many tables there may be.
-    pub(super) most: usize,
+pub(super) enum List {
+    /// Tables.
+    Tables {
+        /// The keys of each.
+        members: Vec<Key>,
+        /// How many there may be.
+        most: usize,
+    },
+    /// URLs.
+    Urls {
+        /// What is wrong with one, if anything is.
+        check: fn(&str) -> Result<(), &'static str>,
+        /// How many there may be.
+        most: usize,
+    },
 }
 
 /// Tables of one kind, at most so many.
@@ -38,28 +49,30 @@ impl<T: Section> Rule<Vec<T>> for Tables {
     fn list(&self) -> Option<List> {
         let mut members = Vec::new();
         T::keys(&mut members);
-        Some(List { members, most: self.0 })
+        Some(List::Tables { members, most: self.0 })
     }
 
     fn read(&self, written: &Written) -> Result<Vec<T>, &'static str> {
-        let Written::Tables(rows) = written else { return Err("not an array of tables") };
-        if rows.len() > self.0 {
+        let wrong = "not an array of tables";
+        let Written::List(tables) = written else { return Err(wrong) };
+        if tables.len() > self.0 {
             return Err("too long");
         }
-        let table = |row: &Row| {
+        let table = |table: &Written| {
+            let Written::Table(row) = table else { return Err(wrong) };
             let value = |name: &str| row.iter().find(|(member, _)| *member == name).map(|(_, value)| value.clone());
             T::read(&value).map_err(|(_, wrong)| wrong)
         };
-        rows.iter().map(table).collect()
+        tables.iter().map(table).collect()
     }
 
     fn write(&self, value: &Vec<T>) -> Written {
         let row = |table: &T| {
             let mut row = Row::new();
             table.write(&mut row);
-            row
+            Written::Table(row)
         };
-        Written::Tables(value.iter().map(row).collect())
+        Written::List(value.iter().map(row).collect())
     }
 }
 
@@ -69,10 +82,17 @@ pub(super) fn read(
     value: &Spanned<DeValue<'_>>,
     place: &dyn Fn(&Range<usize>) -> Place,
 ) -> Result<Written, Vec<(usize, Fault)>> {
-    if let (Some(list), DeValue::Array(tables)) = (&key.list, value.get_ref()) {
-        let mut reader = Reader { key, list, place, seen: BTreeSet::new(), faults: Vec::new() };
-        let rows = reader.tables(tables);
-        return if reader.faults.is_empty() { Ok(Written::Tables(rows)) } else { Err(reader.faults) };
+    match (&key.list, value.get_ref()) {
+        (Some(List::Tables { members, most }), DeValue::Array(tables)) => {
+            let mut reader = Reader { key, members, most: *most, place, seen: BTreeSet::new(), faults: Vec::new() };
+            let rows = reader.tables(tables);
+            return if reader.faults.is_empty() { Ok(Written::List(rows)) } else { Err(reader.faults) };
+        }
+        (Some(List::Urls { check, most }), DeValue::Array(items)) => {
+            let item = |item: &Spanned<DeValue<'_>>| (Written::from(item.get_ref()), item.span());
+            return urls::check(key, *check, *most, items.iter().map(item).collect(), place);
+        }
+        _ => {}
     }
     let written = Written::from(value.get_ref());
     match Fault::of_value(key, &written, place(&value.span())) {
@@ -81,22 +101,32 @@ pub(super) fn read(
     }
 }
 
-/// The value of a key from TOML that stands alone; nothing is the empty list.
+/// The value of a key from TOML that stands alone; nothing is the empty list. URLs may also be written without TOML,
+/// with commas or on lines of their own.
 pub(super) fn parse(key: &Key, text: &str, place: &Place) -> Result<Written, Vec<Fault>> {
     let text = text.trim();
+    if let Some(List::Urls { check, most }) = &key.list
+        && !text.starts_with('[')
+    {
+        let items = urls::split(text).into_iter().map(|url| (Written::from(url), 0..0)).collect();
+        return urls::check(key, *check, *most, items, &|_| place.clone()).map_err(in_order);
+    }
     let value = DeValue::parse(if text.is_empty() { "[]" } else { text }).map_err(|error| {
         let (key, allowed) = (Some(key.name.to_owned()), Some(key.allowed.clone()));
         vec![Fault { key, allowed, ..Fault::at(place.clone(), Wrong::Syntax(error.message().to_owned())) }]
     })?;
-    read(key, &value, &|_| place.clone()).map_err(|mut faults| {
-        faults.sort_by_key(|(start, _)| *start);
-        faults.into_iter().map(|(_, fault)| fault).collect()
-    })
+    read(key, &value, &|_| place.clone()).map_err(in_order)
+}
+
+fn in_order(mut faults: Vec<(usize, Fault)>) -> Vec<Fault> {
+    faults.sort_by_key(|(start, _)| *start);
+    faults.into_iter().map(|(_, fault)| fault).collect()
 }
 
 struct Reader<'a> {
     key: &'a Key,
-    list: &'a List,
+    members: &'a [Key],
+    most: usize,
     place: &'a dyn Fn(&Range<usize>) -> Place,
     /// What tables have had that no other may have.
     seen: BTreeSet<(&'static str, String)>,
@@ -105,25 +135,25 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// Every table; some of them only in part where there are faults.
-    fn tables(&mut self, tables: &[Spanned<DeValue<'_>>]) -> Vec<Row> {
-        if let Some(table) = tables.get(self.list.most) {
+    fn tables(&mut self, tables: &[Spanned<DeValue<'_>>]) -> Vec<Written> {
+        if let Some(table) = tables.get(self.most) {
             let value = format!("an array of {}", tables.len());
             self.fault(&table.span(), Wrong::Value { key: self.key.name.to_owned(), value, why: "too long" }, self.key);
         }
         let mut rows = Vec::new();
         for table in tables {
             if let DeValue::Table(members) = table.get_ref() {
-                rows.push(self.table(members, &table.span()));
+                rows.push(Written::Table(self.table(members, &table.span())));
             } else {
                 let (key, value) = (self.key.name.to_owned(), Written::from(table.get_ref()).quoted());
-                self.fault(&table.span(), Wrong::NotATable { key, value }, self.key);
+                self.fault(&table.span(), Wrong::Item { key, value, why: "not a table" }, self.key);
             }
         }
         rows
     }
 
     fn table(&mut self, table: &DeTable<'_>, span: &Range<usize>) -> Row {
-        let members = &self.list.members;
+        let members = self.members;
         for part in table.keys().filter(|part| members.iter().all(|key| leaf(key.name).1 != *part.get_ref())) {
             self.unknown(part);
         }
@@ -154,7 +184,7 @@ impl Reader<'_> {
     }
 
     fn unknown(&mut self, part: &Spanned<Cow<'_, str>>) {
-        let members = &self.list.members;
+        let members = self.members;
         let near = nearest(part.get_ref(), members.iter().map(|key| leaf(key.name).1));
         let suggestion = near.map(|near| format!("{}.{near}", self.key.name));
         let name = format!("{}.{}", self.key.name, part.get_ref());

@@ -1,14 +1,16 @@
 //! Settings: TOML and environment into checked structs.
 //!
-//! Layers, each over those before it: built-in defaults, `default.toml`, `<profile>.toml`, `local.toml`, and variables
-//! like `ACGS_HTTP__BIND`. Each is checked alone, so that a fault has a place even where a later layer would have
+//! Layers, each over those before it: built-in defaults, `default.toml`, `<profile>.toml`, `local.toml`, credentials of
+//! systemd, and variables like `ACGS_HTTP__BIND`. Each is checked alone, so that a fault has a place even where a later layer would have
 //! hidden it; then they are merged, and the rules between settings are checked. All faults are reported at once.
 
 mod address;
+mod authority;
 mod choice;
 mod conflict;
 mod fault;
 mod file;
+mod hidden;
 mod issuer;
 mod keys;
 mod layer;
@@ -17,10 +19,15 @@ mod log_level;
 mod near;
 mod networks;
 mod origin;
+mod percent;
+mod postgres_url;
+mod redis_url;
 mod rule;
+mod secret;
 mod section;
 #[cfg(test)]
 mod tests;
+mod urls;
 mod variables;
 mod witness;
 mod written;
@@ -37,15 +44,22 @@ pub use self::{
     choice::{DecisionAccess, Durability, HashEnforcement, LogFormat, RequestProperties, RequestRecord},
     fault::{Fault, Faults, Place, Span, Wrong},
     issuer::{ClaimText, Issuer, IssuerUrl},
-    keys::{ApplicationTier, Audit, Auth, Cache, Constitution, Database, Http, Log, Pool, RequestTier, Settings},
+    keys::{
+        Alerts, ApplicationTier, Audit, Auth, Cache, Constitution, Database, Http, Log, Monitor, Pool, RequestTier,
+        ServiceTier, Settings,
+    },
     log_level::LogLevel,
     networks::{Networks, NetworksError},
     origin::LogOrigin,
+    percent::Percent,
+    postgres_url::PostgresUrl,
+    redis_url::{RedisKind, RedisUrl},
     variables::{SYSTEM_FOLDER, environment, folder, profile},
     witness::{Witness, WitnessKey},
 };
 use self::{
     layer::{Entry, Layer, Merged},
+    secret::Presence,
     section::{Key, Section},
     written::Written,
 };
@@ -67,7 +81,7 @@ pub struct Loaded {
 pub struct Origin {
     /// The full name of the key, like `http.bind`.
     pub key: &'static str,
-    /// The value in force, as TOML.
+    /// The value in force, as TOML, with `***` for a password.
     pub value: String,
     /// Where it came from.
     pub place: Place,
@@ -93,20 +107,42 @@ impl Settings {
         profile: Option<&str>,
         env: impl Iterator<Item = (String, String)>,
     ) -> Result<Loaded, Faults> {
+        Self::load_with(Presence::Required, folder, profile, &env.collect::<Vec<_>>())
+    }
+
+    /// As [`Self::load`], where nothing will be connected to: a secret's file that is not there, or is not for whoever
+    /// asks, is left out, and its key keeps the value that it has without it.
+    ///
+    /// # Errors
+    /// Every other fault of every layer.
+    pub fn load_offline(
+        folder: &Path,
+        profile: Option<&str>,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Loaded, Faults> {
+        Self::load_with(Presence::Optional, folder, profile, &env.collect::<Vec<_>>())
+    }
+
+    fn load_with(
+        secrets: Presence,
+        folder: &Path,
+        profile: Option<&str>,
+        env: &[(String, String)],
+    ) -> Result<Loaded, Faults> {
         let keys = keys::keys();
-        let env: Vec<(String, String)> = env.collect();
         let mut faults = Vec::new();
-        let layers = read_layers(&keys, folder, profile, &env, &mut faults);
+        let layers = read_layers(&keys, folder, profile, env, &mut faults);
         let mut merged = match Merged::new(&keys, &layers) {
             Ok(merged) => merged,
             Err(error) => return Err(one(folder, error.to_string(), faults)),
         };
+        let left_out = secret::fill(&keys, folder, secrets, &mut merged, &mut faults);
         let mut settings = match Self::read(&|key| merged.value(key)) {
             Ok(settings) => settings,
             Err((key, wrong)) => return Err(one(folder, format!("`{key}` is {wrong}"), faults)),
         };
-        settings.complete(folder, &env, &mut merged);
-        faults.extend(conflict::check(&settings, &merged, &faults));
+        settings.complete(folder, env, &mut merged);
+        faults.extend(conflict::check(&settings, &merged, &[faults.as_slice(), &left_out].concat()));
         Faults::check(faults)?;
         let origin = |(key, value)| Origin { key, value, place: merged.place(key) };
         let origins = settings.values().into_iter().map(origin).collect();
@@ -119,16 +155,23 @@ impl Settings {
     #[must_use]
     pub fn restart_needed(&self, new: &Self) -> Vec<&'static str> {
         let is_live = |key: &str| key.starts_with("constitution.") || key == "log.level";
-        let new: BTreeMap<_, _> = new.values().into_iter().collect();
-        let changed = |(key, value): (_, String)| (new.get(key) != Some(&value)).then_some(key);
-        self.values().into_iter().filter_map(changed).filter(|key| !is_live(key)).collect()
+        let new: BTreeMap<_, _> = new.written().into_iter().collect();
+        let changed = |(key, value): (_, Written)| (new.get(key) != Some(&value)).then_some(key);
+        self.written().into_iter().filter_map(changed).filter(|key| !is_live(key)).collect()
     }
 
-    /// Every key with its value as TOML, in order.
+    /// Every key with its value, in order, with what is secret.
+    fn written(&self) -> Vec<(&'static str, Written)> {
+        let mut values = Vec::new();
+        self.write(&mut values);
+        values
+    }
+
+    /// Every key with its value as TOML, in order. Instead of a password there is `***`.
     #[must_use]
     pub fn values(&self) -> Vec<(&'static str, String)> {
         let mut values = Vec::new();
-        self.write(&mut values);
+        self.show(&mut values);
         values.into_iter().map(|(key, written)| (key, written.to_toml())).collect()
     }
 
@@ -147,28 +190,34 @@ impl Settings {
             }
         }
         self.data_dir = absolute(&self.data_dir);
-        let DatabaseUrl::Sqlite(database) = &mut self.database.url;
-        *database = self.data_dir.join(&*database);
+        if let DatabaseUrl::Sqlite(database) = &mut self.database.url {
+            *database = self.data_dir.join(&*database);
+        }
         self.constitution.path = absolute(&folder.join(&self.constitution.path));
         if let Bind::Unix(socket) = &mut self.http.bind {
             *socket = absolute(&folder.join(&*socket));
         }
-        for file in self.auth.issuers.iter_mut().filter_map(|issuer| issuer.jwks_file.as_mut()) {
+        let secrets = [&mut self.database.url_file, &mut self.database.replicas_file, &mut self.cache.l2.url_file];
+        let issuers = self.auth.issuers.iter_mut().map(|issuer| &mut issuer.jwks_file);
+        for file in secrets.into_iter().chain(issuers).flatten() {
             *file = absolute(&folder.join(&*file));
         }
     }
 }
 
-/// The settings as a TOML file that gives the same settings in any folder.
+/// The settings as a TOML file that gives the same settings in any folder, unless they have a password in them. One that
+/// came from a file of its own is a comment, and is read from there again.
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut last = "";
-        for (key, value) in self.values() {
+        let values = self.values();
+        for (key, value) in &values {
             let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
             if section != last {
                 writeln!(f, "\n[{section}]")?;
             }
-            writeln!(f, "{name} = {value}")?;
+            let comment = if secret::is_from_file(key, &values) { "#" } else { "" };
+            writeln!(f, "{comment}{name} = {value}")?;
             last = section;
         }
         Ok(())
@@ -202,6 +251,7 @@ fn read_layers(
             faults.push(Fault::at(Place::Path(folder.to_owned()), wrong));
         }
     }
+    layers.push(secret::credentials(env));
     layers.push(variables::read(keys, env, faults));
     layers
 }

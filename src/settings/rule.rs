@@ -21,7 +21,7 @@ pub(super) trait Rule<T> {
     fn identity(&self, _: &T) -> Option<String> {
         None
     }
-    /// What the tables are, where the value is a list of them.
+    /// What is in the value, where that is a list.
     fn list(&self) -> Option<List> {
         None
     }
@@ -29,6 +29,10 @@ pub(super) trait Rule<T> {
     fn read(&self, written: &Written) -> Result<T, &'static str>;
     /// The value, so that `read` gives it back.
     fn write(&self, value: &T) -> Written;
+    /// The value for people to see: without what is secret in it.
+    fn show(&self, value: &T) -> Written {
+        self.write(value)
+    }
 }
 
 /// A type with a form in text of its own.
@@ -43,6 +47,10 @@ pub(super) trait Word: Sized {
     fn read(text: &str) -> Result<Self, &'static str>;
     /// The value, so that `read` gives it back.
     fn write(&self) -> String;
+    /// The value for people to see: without what is secret in it.
+    fn show(&self) -> String {
+        self.write()
+    }
 }
 
 /// Any text that the type can read.
@@ -63,6 +71,10 @@ impl<T: Word> Rule<T> for Text {
 
     fn write(&self, value: &T) -> Written {
         Written::Text(value.write())
+    }
+
+    fn show(&self, value: &T) -> Written {
+        Written::Text(value.show())
     }
 }
 
@@ -105,6 +117,10 @@ impl<T: Word> Word for Option<T> {
 
     fn write(&self) -> String {
         self.as_ref().map(T::write).unwrap_or_default()
+    }
+
+    fn show(&self) -> String {
+        self.as_ref().map(T::show).unwrap_or_default()
     }
 }
 
@@ -167,13 +183,13 @@ number! {
     NonZeroU32, value => value.get();
 }
 
-impl Number for usize {
+impl Number for u32 {
     fn from_integer(number: i64) -> Option<Self> {
         number.try_into().ok()
     }
 
     fn to_integer(&self) -> i64 {
-        i64::try_from(*self).unwrap_or(i64::MAX)
+        i64::from(*self)
     }
 }
 
@@ -202,6 +218,27 @@ impl<T: Number> Rule<T> for Count {
 
     fn write(&self, value: &T) -> Written {
         Written::Integer(value.to_integer())
+    }
+}
+
+/// Whether something is so.
+pub(super) struct Flag;
+
+impl Rule<bool> for Flag {
+    fn allowed(&self) -> String {
+        "`true` or `false`".to_owned()
+    }
+
+    fn choices(&self) -> &'static [&'static str] {
+        &["true", "false"]
+    }
+
+    fn read(&self, written: &Written) -> Result<bool, &'static str> {
+        written.bool()
+    }
+
+    fn write(&self, value: &bool) -> Written {
+        Written::Bool(*value)
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) struct Key {
     pub(super) check: fn(&Written) -> Result<(), &'static str>,
     /// What no other table of the same list may have, if there is such a thing in a value.
     pub(super) identity: fn(&Written) -> Option<String>,
-    /// What its tables are, where its value is a list of them.
+    /// What is in its value, where that is a list.
     pub(super) list: Option<List>,
 }
 
@@ -39,8 +39,10 @@ pub(super) trait Section: Sized {
     fn keys(into: &mut Vec<Key>);
     /// The section from merged values; an error is the key and what is wrong with its value.
     fn read(value: &dyn Fn(&str) -> Option<Written>) -> Result<Self, (&'static str, &'static str)>;
-    /// Adds its values, in the order of the keys.
+    /// Adds its values, in the order of the keys, with what is secret in them.
     fn write(&self, into: &mut Vec<(&'static str, Written)>);
+    /// Adds its values, in the order of the keys, for people to see.
+    fn show(&self, into: &mut Vec<(&'static str, Written)>);
 }
 
 /// Declares a section: each line is one key with its type, full name, default (or `none`) and rule.
@@ -96,6 +98,11 @@ macro_rules! section {
             fn write(&self, into: &mut Vec<(&'static str, $crate::settings::written::Written)>) {
                 $( into.push(($key, Rule::<$type>::write(&$rule, &self.$field))); )*
                 $($( self.$inner.write(into); )*)?
+            }
+
+            fn show(&self, into: &mut Vec<(&'static str, $crate::settings::written::Written)>) {
+                $( into.push(($key, Rule::<$type>::show(&$rule, &self.$field))); )*
+                $($( self.$inner.show(into); )*)?
             }
         }
     };

@@ -66,12 +66,14 @@ pub(super) fn read(keys: &[Key], env: &[(String, String)], faults: &mut Vec<Faul
 }
 
 /// The value as the type of its key: a list is TOML; other text stays text, as a hash may be all digits.
-fn to_written(key: &Key, value: &str, place: &Place) -> Result<Written, Vec<Fault>> {
+pub(super) fn to_written(key: &Key, value: &str, place: &Place) -> Result<Written, Vec<Fault>> {
     if key.list.is_some() {
         return list::parse(key, value, place);
     }
     let written = match key.default {
         Some(Written::Integer(_)) => to_number(value),
+        Some(Written::Float(_)) => value.parse().map_or_else(|_| Written::from(value), Written::Float),
+        Some(Written::Bool(_)) => value.parse().map_or_else(|_| Written::from(value), Written::Bool),
         _ => Written::from(value),
     };
     match Fault::of_value(key, &written, place.clone()) {

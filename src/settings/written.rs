@@ -4,10 +4,10 @@ use std::ops::RangeInclusive;
 
 use toml::de::DeValue;
 
-use super::{fault::without_password, section::leaf};
+use super::{hidden::without_password, section::leaf};
 
 /// A value as it stands in a file or in a variable, before it is known to be any good.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Written {
     /// A string.
     Text(String),
@@ -15,8 +15,14 @@ pub(super) enum Written {
     Integer(i64),
     /// Digits that no whole number of 64 bits can hold.
     Huge(String),
-    /// A list of tables, each with the full names of its keys.
-    Tables(Vec<Row>),
+    /// A number with a point.
+    Float(f64),
+    /// Whether something is so.
+    Bool(bool),
+    /// A list.
+    List(Vec<Written>),
+    /// A table in a list, with the full names of its keys.
+    Table(Row),
     /// Anything else; no key takes it. Its name has an article.
     Other(&'static str),
 }
@@ -35,10 +41,12 @@ impl Written {
             }
             Self::Integer(number) => number.to_string(),
             Self::Huge(digits) => digits.clone(),
-            Self::Tables(rows) => {
+            Self::Float(number) => format!("{number:?}"),
+            Self::Bool(whether) => whether.to_string(),
+            Self::List(items) => format!("[{}]", items.iter().map(Self::to_toml).collect::<Vec<_>>().join(", ")),
+            Self::Table(row) => {
                 let member = |(name, value): &(&str, Self)| format!("{} = {}", leaf(name).1, value.to_toml());
-                let table = |row: &Row| format!("{{ {} }}", row.iter().map(member).collect::<Vec<_>>().join(", "));
-                format!("[{}]", rows.iter().map(table).collect::<Vec<_>>().join(", "))
+                format!("{{ {} }}", row.iter().map(member).collect::<Vec<_>>().join(", "))
             }
             Self::Other(name) => (*name).to_owned(),
         }
@@ -62,8 +70,24 @@ impl Written {
         match self {
             Self::Integer(number) if range.contains(number) => Ok(*number),
             Self::Integer(_) | Self::Huge(_) => Err("out of range"),
-            Self::Text(_) | Self::Tables(_) | Self::Other(_) => Err("not an integer"),
+            _ => Err("not an integer"),
         }
+    }
+
+    /// The number, with a point or without.
+    pub(super) fn float(&self) -> Result<f64, &'static str> {
+        match self {
+            Self::Float(number) => Ok(*number),
+            // One that no `f64` has exactly is far out of any range.
+            Self::Integer(number) => i32::try_from(*number).map(f64::from).map_err(|_| "out of range"),
+            Self::Huge(_) => Err("out of range"),
+            _ => Err("not a number"),
+        }
+    }
+
+    /// Whether it is so.
+    pub(super) fn bool(&self) -> Result<bool, &'static str> {
+        if let Self::Bool(whether) = self { Ok(*whether) } else { Err("neither `true` nor `false`") }
     }
 }
 
@@ -79,9 +103,21 @@ impl From<i64> for Written {
     }
 }
 
-impl From<[Row; 0]> for Written {
-    fn from(_: [Row; 0]) -> Self {
-        Self::Tables(Vec::new())
+impl From<f64> for Written {
+    fn from(number: f64) -> Self {
+        Self::Float(number)
+    }
+}
+
+impl From<bool> for Written {
+    fn from(whether: bool) -> Self {
+        Self::Bool(whether)
+    }
+}
+
+impl From<[Written; 0]> for Written {
+    fn from(_: [Written; 0]) -> Self {
+        Self::List(Vec::new())
     }
 }
 
@@ -92,8 +128,8 @@ impl From<&DeValue<'_>> for Written {
             DeValue::String(text) => Self::Text(text.to_string()),
             DeValue::Integer(digits) => i64::from_str_radix(digits.as_str(), digits.radix())
                 .map_or_else(|_| Self::Huge(digits.to_string()), Self::Integer),
-            DeValue::Float(_) => Self::Other("a float"),
-            DeValue::Boolean(_) => Self::Other("a boolean"),
+            DeValue::Float(digits) => digits.as_str().parse().map_or(Self::Other("a float"), Self::Float),
+            DeValue::Boolean(whether) => Self::Bool(*whether),
             DeValue::Datetime(_) => Self::Other("a date or time"),
             DeValue::Array(_) => Self::Other("an array"),
             DeValue::Table(_) => Self::Other("a table"),

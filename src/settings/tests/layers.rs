@@ -72,7 +72,9 @@ fn variables_are_read_as_the_type_of_their_key() {
     let env = [
         ("ACGS_CONSTITUTION__EXPECTED_HASH", "1234567890123456"),
         ("ACGS_HTTP__PUBLIC_URL", ""),
-        ("ACGS_DATABASE__POOL__SIZE", "7"),
+        ("ACGS_DATABASE__POOL__SIZE", "10"),
+        ("ACGS_DATABASE__POOL__PRE_PING", "false"),
+        ("ACGS_CACHE__HIT_RATE_TARGET", "99"),
         ("ACGS_LOG__LEVEL", "off"),
         ("ACGS_DATA_DIR", "/true"),
         ("ACGS_AUDIT__ORIGIN", "42"),
@@ -83,7 +85,9 @@ fn variables_are_read_as_the_type_of_their_key() {
     assert_eq!(settings.audit.retention_days, None);
     assert_eq!(settings.constitution.expected_hash.unwrap().as_str(), "1234567890123456");
     assert_eq!(settings.http.public_url, None);
-    assert_eq!(settings.database.pool.size.get(), 7);
+    assert_eq!(settings.database.pool.size.get(), 10);
+    assert!(!settings.database.pool.pre_ping);
+    assert_eq!(settings.cache.hit_rate_target.to_string(), "99.0");
     assert_eq!(settings.log.level.as_str(), "off");
     assert_eq!(settings.data_dir, Path::new("/true"));
 }
@@ -137,7 +141,7 @@ fn shipped_files_load_and_default_toml_says_every_default() {
     for origin in &origins {
         assert!(origin.place.origin().starts_with("default.toml:"), "{origin}");
     }
-    let production = Settings::load(&folder, Some("production"), variables(&[])).unwrap().settings;
+    let production = Settings::load_offline(&folder, Some("production"), variables(&[])).unwrap().settings;
     assert_eq!(production.constitution.hash_enforcement, HashEnforcement::Required);
     assert!(production.http.bind.is_local());
 }

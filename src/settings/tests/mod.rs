@@ -4,6 +4,8 @@ mod auth;
 mod faults;
 mod layers;
 mod lists;
+mod secrets;
+mod services;
 mod together;
 
 use tempfile::TempDir;
