@@ -117,7 +117,7 @@ mod tests {
             (r#""postgres://me:s'ec"#, r#""postgres://…"#),
             (r#""postgres://me:s'ecret@host/db""#, r#""postgres://…@host/db""#),
             (r#""postgres://me:s\"ecret@host/db""#, r#""postgres://…@host/db""#),
-            (r#"'postgres://me:s"ecret@host/db'"#, r#"'postgres://…@host/db'"#),
+            (r#"'postgres://me:s"ecret@host/db'"#, "'postgres://…@host/db'"),
             (r#""""postgres://me:s"ecret@host/db""""#, r#""""postgres://…@host/db""""#),
             (r#""x postgres://me:s"ecret@host/db""#, r#""x postgres://…@host/db""#),
             ("'postgres:me:secret@host'", "'postgres:…@host'"),

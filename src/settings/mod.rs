@@ -107,7 +107,7 @@ impl Settings {
         profile: Option<&str>,
         env: impl Iterator<Item = (String, String)>,
     ) -> Result<Loaded, Faults> {
-        Self::load_with(Presence::Required, folder, profile, env.collect())
+        Self::load_with(Presence::Required, folder, profile, &env.collect::<Vec<_>>())
     }
 
     /// As [`Self::load`], where nothing will be connected to: a secret's file that is not there, or is not for whoever
@@ -120,18 +120,18 @@ impl Settings {
         profile: Option<&str>,
         env: impl Iterator<Item = (String, String)>,
     ) -> Result<Loaded, Faults> {
-        Self::load_with(Presence::Optional, folder, profile, env.collect())
+        Self::load_with(Presence::Optional, folder, profile, &env.collect::<Vec<_>>())
     }
 
     fn load_with(
         secrets: Presence,
         folder: &Path,
         profile: Option<&str>,
-        env: Vec<(String, String)>,
+        env: &[(String, String)],
     ) -> Result<Loaded, Faults> {
         let keys = keys::keys();
         let mut faults = Vec::new();
-        let layers = read_layers(&keys, folder, profile, &env, &mut faults);
+        let layers = read_layers(&keys, folder, profile, env, &mut faults);
         let mut merged = match Merged::new(&keys, &layers) {
             Ok(merged) => merged,
             Err(error) => return Err(one(folder, error.to_string(), faults)),
@@ -141,7 +141,7 @@ impl Settings {
             Ok(settings) => settings,
             Err((key, wrong)) => return Err(one(folder, format!("`{key}` is {wrong}"), faults)),
         };
-        settings.complete(folder, &env, &mut merged);
+        settings.complete(folder, env, &mut merged);
         faults.extend(conflict::check(&settings, &merged, &[faults.as_slice(), &left_out].concat()));
         Faults::check(faults)?;
         let origin = |(key, value)| Origin { key, value, place: merged.place(key) };
@@ -206,16 +206,18 @@ impl Settings {
 }
 
 /// The settings as a TOML file that gives the same settings in any folder, unless they have a password in them. One that
-/// came from a file of its own is read from there again.
+/// came from a file of its own is a comment, and is read from there again.
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut last = "";
-        for (key, value) in self.values() {
+        let values = self.values();
+        for (key, value) in &values {
             let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
             if section != last {
                 writeln!(f, "\n[{section}]")?;
             }
-            writeln!(f, "{name} = {value}")?;
+            let comment = if secret::is_from_file(key, &values) { "#" } else { "" };
+            writeln!(f, "{comment}{name} = {value}")?;
             last = section;
         }
         Ok(())

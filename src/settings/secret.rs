@@ -83,6 +83,12 @@ pub(super) fn fill(
     left_out
 }
 
+/// Whether the value of a key was read from a file, which then is named among all values as TOML.
+pub(super) fn is_from_file(key: &str, values: &[(&str, String)]) -> bool {
+    let file_key = SECRETS.iter().find(|(name, _)| *name == key).map(|(_, file_key)| *file_key);
+    values.iter().any(|(name, value)| Some(*name) == file_key && value != "\"\"")
+}
+
 /// Why a file cannot be used.
 enum Unusable {
     Unreadable(io::Error),

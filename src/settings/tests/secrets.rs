@@ -49,9 +49,9 @@ fn a_file_has_the_value_and_its_place() {
     let settings = Settings::load(folder.path(), None, variables(&[])).unwrap().settings;
     assert_eq!(settings.cache.l2.url.as_ref().unwrap().as_str(), "redis://:secret@r");
     // Printed settings name the files, and so give the same again, with what is secret.
+    assert!(settings.to_string().contains("\n#url = \"redis://:***@r\"\n"), "{settings}");
     let again = folder_with(&[("default.toml", &settings.to_string())]);
     assert_eq!(Settings::load(again.path(), None, variables(&[])).unwrap().settings, settings);
-    // Who may read a file in which way is seen as it is now.
     keep(&folder.path().join("url"), "postgres://me:other@db/acgs");
     let new = Settings::load(folder.path(), None, variables(&[])).unwrap().settings;
     assert_eq!(settings.restart_needed(&new), ["database.url"]);
