@@ -63,9 +63,6 @@ pub enum DaemonError {
     /// What the daemon knows of callers cannot be used.
     #[error("callers cannot be known: {0}")]
     Identity(Box<DirectoryError>),
-    /// The settings name a database of PostgreSQL.
-    #[error("PostgreSQL as `database.url` is not supported by this version yet")]
-    Postgres,
     /// The database cannot be used.
     #[error("{0}")]
     Store(Box<StoreError>),

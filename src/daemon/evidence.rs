@@ -76,7 +76,7 @@ impl Evidence {
         })?;
         let shipper = Shipper::start(ShipperParts {
             storage: storage.clone(),
-            options: super::search_options(settings)?,
+            options: super::search_options(settings),
             origin,
             queue: committer.queue(),
             seals: sealer.seals(),
