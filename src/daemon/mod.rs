@@ -36,7 +36,7 @@ use crate::ledger::{KeyError, Keyring, public_keys};
 use crate::logging::{self, LevelSwitch};
 use crate::settings::{self, Bind, DatabaseUrl, LogOrigin, Settings};
 use crate::store::audit::beside;
-use crate::store::{Lock, Store, StoreOptions, Target};
+use crate::store::{Lock, Store, StoreOptions, Target, Turn};
 pub use error::DaemonError;
 use error::system;
 use evidence::{DAEMON, Evidence};
@@ -161,6 +161,7 @@ struct Parts {
     evidence: Evidence,
     lock: Option<Lock>,
     store: Store,
+    turn: Turn,
     active: Active,
 }
 
@@ -179,18 +180,19 @@ impl Parts {
         let options = store_options(&settings);
         let lock = options.target.path().map(Lock::take).transpose()?;
         let store = Store::open(&options)?;
+        let turn = store.turn_to_begin()?;
         evidence.record_start(&settings, &active.constitution)?;
         if store.types().is_empty() && !active.constitution.seed().is_empty() {
             let seed = active.constitution.seed();
             let recorder = evidence.recorder(settings.audit.request);
             store.put_many(seed, |written| recorder.written(DAEMON, seed.iter().zip(written)))?;
         }
-        Ok(Self { settings: Arc::new(settings), evidence, lock, store, active })
+        Ok(Self { settings: Arc::new(settings), evidence, lock, store, turn, active })
     }
 
     /// Starts the actors, and serves.
     fn start(self, listeners: http::Listeners, own_url: &str) -> Result<Running, DaemonError> {
-        let Self { settings, evidence, lock, store, active } = self;
+        let Self { settings, evidence, lock, store, turn, active } = self;
         let public_url = settings.http.public_url.as_ref().map_or(own_url, |url| url.as_str());
         let deadline = settings.http.request_timeout;
         let recorder = evidence.recorder(settings.audit.request);
@@ -211,6 +213,7 @@ impl Parts {
         let registry = registry.start();
         let registry_mailbox = Mailbox::new(registry.clone(), RELOAD_DEADLINE);
         let directory = identity::open(&settings, &store, &journal, in_force.clone(), &evidence.storage())?;
+        drop(turn);
         let trust = directory.trust().clone();
         let follower = Follower::start(store.clone(), directory.clone()).map_err(system("follow other daemons"))?;
         let directory = Mailbox::new(directory.start(DIRECTORY_THREADS), IDENTITY_DEADLINE);

@@ -131,3 +131,24 @@ fn who_listens_is_told_after_the_commit_and_not_before() {
     listener.follow().unwrap();
     assert_eq!(stored.store.versions().applied(), 1);
 }
+
+#[test]
+fn those_who_begin_at_once_begin_one_after_the_other() {
+    let stored = Stored::new();
+    if !stored.store.is_shared() {
+        return;
+    }
+    let made = std::thread::scope(|scope| {
+        let begin = || {
+            let store = Store::open(&stored.options).unwrap();
+            let _turn = store.turn_to_begin().unwrap();
+            let is_first = store.types().is_empty();
+            if is_first {
+                store.put(&user("ann", 1), Precondition::Any, |_| Ok(())).unwrap();
+            }
+            is_first
+        };
+        [0; 4].map(|_| scope.spawn(begin)).map(|thread| thread.join().unwrap())
+    });
+    assert_eq!(made.iter().filter(|made| **made).count(), 1);
+}
