@@ -91,13 +91,17 @@ pub fn admin_socket(data_dir: &Path) -> PathBuf {
 #[must_use]
 pub fn store_options(settings: &Settings) -> StoreOptions {
     let DatabaseUrl::Sqlite(path) = &settings.database.url;
+    let pool = &settings.database.pool;
     StoreOptions {
         path: path.clone(),
-        max_connections: settings.database.pool.size,
-        min_idle: 1,
+        size: pool.size,
+        max_overflow: 30,
+        min_idle: 10,
+        // A file does not hang up. What is wrong with it shows in the job as well as in a test before it.
         pre_ping: false,
         recycle: Duration::from_hours(1),
-        acquire_timeout: settings.database.pool.acquire_timeout,
+        health_check: Duration::from_secs(30),
+        acquire_timeout: pool.acquire_timeout,
     }
 }
 
@@ -105,7 +109,7 @@ pub fn store_options(settings: &Settings) -> StoreOptions {
 #[must_use]
 pub fn search_options(settings: &Settings) -> StoreOptions {
     let options = store_options(settings);
-    StoreOptions { path: beside(&options.path), min_idle: 0, ..options }
+    StoreOptions { path: beside(&options.path), max_overflow: 0, min_idle: 0, ..options }
 }
 
 /// Whether the log's keys can be used, and are those of the origin that the settings name. Makes none.
