@@ -39,7 +39,10 @@ pub use entities::{Page, Precondition, StoredEntity, Written};
 pub use error::{Cause, StoreError};
 pub use lock::Lock;
 pub use part::Part;
-pub use pool::{PoolFigures, Pulse, StoreOptions, TierFigures, WINDOW, WaitFigures, Watchable, WatchedPool};
+pub use pool::{
+    Alert, AlertChange, PoolFigures, PoolLoad, Pulse, StoreOptions, TierFigures, WINDOW, WaitFigures, Watchable,
+    WatchedPool,
+};
 pub use stored_types::StoredTypes;
 pub use versions::{Slot, Stamp, Versions};
 

@@ -3,6 +3,7 @@
 //! r2d2 opens, tests and closes them ([`tier`]); who may have one is decided here ([`turnstile`], [`tiers`]), so that it
 //! is fair, measured and bounded, and so that a database that is gone costs nobody the whole time-out.
 
+mod alert;
 mod figures;
 mod opener;
 mod patience;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use alert::{Alert, AlertChange, PoolLoad};
 pub use figures::{PoolFigures, TierFigures};
 pub use waits::{WINDOW, WaitFigures};
 

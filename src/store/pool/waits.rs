@@ -76,8 +76,8 @@ impl Waits {
     /// Forgets the older half of the window and begins a new one. To be called by one, each [`WINDOW`].
     pub(super) fn turn(&self) {
         let next = 1 - self.written.load(Ordering::Relaxed).min(1);
-        if let Some(half) = self.halves.get(next) {
-            half.iter().for_each(|count| count.store(0, Ordering::Relaxed));
+        for count in self.halves.get(next).into_iter().flatten() {
+            count.store(0, Ordering::Relaxed);
         }
         self.written.store(next, Ordering::Relaxed);
     }

@@ -154,7 +154,7 @@ impl<M: ManageConnection> Watched<M> {
         self.watch.open.fetch_add(1, Ordering::AcqRel);
         // Multiples of the golden ratio are spread evenly.
         let share = u32::try_from(number.wrapping_mul(618) % 1000).unwrap_or_default();
-        let lifetime = self.lifetime - self.lifetime / 10_000 * share;
+        let lifetime = self.lifetime.saturating_sub(self.lifetime / 10_000 * share);
         Tag { watch: Arc::clone(&self.watch), born: Instant::now(), lifetime, is_broken: false }
     }
 }
