@@ -195,10 +195,12 @@ fn what_was_withdrawn_stays_so_for_as_long_as_tokens_were_once_good() {
     assert!(daemon.stop().success());
     let store = Store::open(&StoreOptions {
         target: short.data_dir().join("acgs.db").into(),
-        max_connections: NonZeroU32::MIN,
+        size: NonZeroU32::MIN,
+        max_overflow: 0,
         min_idle: 1,
         pre_ping: false,
         recycle: Duration::from_hours(1),
+        health_check: Duration::from_secs(30),
         acquire_timeout: Duration::from_secs(10),
     });
     let lapsed = harness::issuer::now() + 86_400;

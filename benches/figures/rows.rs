@@ -209,10 +209,12 @@ fn with_users(count: u64, constitution: &Path) -> Result<Daemon, Box<dyn Error>>
     std::fs::create_dir(data.path().join("data"))?;
     let store = Store::open(&StoreOptions {
         target: data.path().join("data/acgs.db").into(),
-        max_connections: std::num::NonZeroU32::MIN,
+        size: std::num::NonZeroU32::MIN,
+        max_overflow: 0,
         min_idle: 1,
         pre_ping: false,
         recycle: Duration::from_hours(1),
+        health_check: Duration::from_secs(30),
         acquire_timeout: Duration::from_secs(10),
     })?;
     let user = |number: u64| {

@@ -211,10 +211,12 @@ mod tests {
     fn start(folder: &tempfile::TempDir) -> Addr<Database> {
         let options = StoreOptions {
             target: folder.path().join("acgs.db").into(),
-            max_connections: NonZeroU32::MIN,
+            size: NonZeroU32::MIN,
+            max_overflow: 0,
             min_idle: 1,
             pre_ping: false,
             recycle: Duration::from_hours(1),
+            health_check: Duration::from_secs(30),
             acquire_timeout: Duration::from_secs(10),
         };
         let recorder = EntityRecorder::new(testing::journal(folder.path()), RequestRecord::Full);

@@ -1,6 +1,8 @@
 //! How one asks an actor.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::dev::ToEnvelope;
@@ -10,13 +12,17 @@ use actix::{Actor, Addr, Handler, MailboxError, Message};
 pub struct Mailbox<A: Actor> {
     addr: Addr<A>,
     deadline: Duration,
+    unanswered: Arc<AtomicUsize>,
 }
+
+/// A question that is counted until it is answered or given up.
+struct Asked<'a>(&'a AtomicUsize);
 
 impl<A: Actor> Mailbox<A> {
     /// Asks this actor, each time waiting no longer than `deadline`.
     #[must_use]
     pub fn new(addr: Addr<A>, deadline: Duration) -> Self {
-        Self { addr, deadline }
+        Self { addr, deadline, unanswered: Arc::default() }
     }
 
     /// Asks. An answer that is late or can never come is an error of the actor's own kind.
@@ -31,13 +37,34 @@ impl<A: Actor> Mailbox<A> {
         T: Send + 'static,
         E: From<MailboxError> + Send + 'static,
     {
+        let _asked = Asked::new(&self.unanswered);
         self.addr.send(message).timeout(self.deadline).await?
+    }
+
+    /// How many questions that were asked by way of this and its clones are neither answered nor given up. Of those to an
+    /// actor on several threads all wait that are more than the threads.
+    #[must_use]
+    pub fn unanswered(&self) -> usize {
+        self.unanswered.load(Ordering::Relaxed)
+    }
+}
+
+impl<'a> Asked<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl<A: Actor> Clone for Mailbox<A> {
     fn clone(&self) -> Self {
-        Self { addr: self.addr.clone(), deadline: self.deadline }
+        Self { addr: self.addr.clone(), deadline: self.deadline, unanswered: Arc::clone(&self.unanswered) }
     }
 }
 

@@ -18,6 +18,7 @@ pub mod key_rates;
 pub mod lockouts;
 pub mod log_reader;
 mod mailbox;
+pub mod pool_keeper;
 pub mod registry;
 pub mod request_cache;
 pub mod retention;

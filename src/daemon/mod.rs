@@ -3,6 +3,7 @@
 mod error;
 mod evidence;
 mod identity;
+mod pools;
 mod signals;
 
 use std::fs::{self, DirBuilder};
@@ -34,12 +35,12 @@ use crate::actors::searcher::Searcher;
 use crate::http::{self, Shared};
 use crate::ledger::{KeyError, Keyring, public_keys};
 use crate::logging::{self, LevelSwitch};
-use crate::settings::{self, Bind, DatabaseUrl, LogOrigin, Settings};
-use crate::store::audit::beside;
-use crate::store::{Lock, Store, StoreOptions, Target, Turn};
+use crate::settings::{self, Bind, LogOrigin, Settings};
+use crate::store::{Lock, Store, Turn};
 pub use error::DaemonError;
 use error::system;
 use evidence::{DAEMON, Evidence};
+pub use pools::{search_options, store_options};
 use signals::{Asked, Signals, notify};
 
 /// How long a new constitution may take to be in force everywhere.
@@ -91,30 +92,6 @@ pub fn constitutions_folder(data_dir: &Path) -> PathBuf {
 #[must_use]
 pub fn admin_socket(data_dir: &Path) -> PathBuf {
     data_dir.join("admin.sock")
-}
-
-/// The options of the store that the settings ask for.
-#[must_use]
-pub fn store_options(settings: &Settings) -> StoreOptions {
-    let target = match &settings.database.url {
-        DatabaseUrl::Sqlite(path) => Target::Sqlite(path.clone()),
-        DatabaseUrl::Postgres(url) => Target::Postgres(url.as_str().to_owned()),
-    };
-    StoreOptions {
-        target,
-        max_connections: settings.database.pool.size,
-        min_idle: 1,
-        pre_ping: false,
-        recycle: Duration::from_hours(1),
-        acquire_timeout: settings.database.pool.acquire_timeout,
-    }
-}
-
-/// The options of the audit log's copy, which is in a database file of its own.
-#[must_use]
-pub fn search_options(settings: &Settings) -> StoreOptions {
-    let options = store_options(settings);
-    StoreOptions { target: beside(&options.target), min_idle: 0, ..options }
 }
 
 /// Whether the log's keys can be used, and are those of the origin that the settings name. Makes none.
@@ -196,8 +173,8 @@ impl Parts {
         let public_url = settings.http.public_url.as_ref().map_or(own_url, |url| url.as_str());
         let deadline = settings.http.request_timeout;
         let recorder = evidence.recorder(settings.audit.request);
-        let database = Database::start(store.clone(), recorder, database_threads(&settings));
-        let database = Mailbox::new(database, deadline);
+        let database_threads = pools::database_threads(&settings);
+        let database = Mailbox::new(Database::start(store.clone(), recorder, database_threads), deadline);
         let entities = ApplicationCache::start(
             database.clone(),
             deadline,
@@ -223,6 +200,8 @@ impl Parts {
             settings: Arc::clone(&settings),
             public_url: public_url.trim_end_matches('/').into(),
             database,
+            database_threads,
+            pool_keeper: Mailbox::new(pools::keep(&store, &settings), deadline),
             registry: registry_mailbox.clone(),
             registry_addr: registry,
             in_force,
@@ -376,11 +355,6 @@ async fn reload(
         }
     }
     notify(&[NotifyState::Ready]);
-}
-
-/// A query needs a thread and a connection; more threads than connections would only wait.
-fn database_threads(settings: &Settings) -> NonZeroUsize {
-    NonZeroUsize::try_from(settings.database.pool.size).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// Makes the folder of everything the daemon writes, for its user alone; one that is there stays as it is.

@@ -25,6 +25,7 @@ use crate::actors::hasher::Passwords;
 use crate::actors::key_fetcher::KeyFetcher;
 use crate::actors::lockouts::Lockouts;
 use crate::actors::log_reader::LogReader;
+use crate::actors::pool_keeper::PoolKeeper;
 use crate::actors::registry::{Register, Registry};
 use crate::actors::request_cache::RequestCache;
 use crate::actors::seals::Seals;
@@ -47,6 +48,10 @@ pub struct Shared {
     pub public_url: Arc<str>,
     /// The entity store.
     pub database: Mailbox<Database>,
+    /// How many threads the entity store has.
+    pub database_threads: NonZeroUsize,
+    /// Who looks after its connections.
+    pub pool_keeper: Mailbox<PoolKeeper>,
     /// Who owns the constitution in force.
     pub registry: Mailbox<Registry>,
     /// The same, for the validators to register at.

@@ -22,6 +22,7 @@ mod login;
 mod oauth;
 mod oauth_client;
 mod page;
+mod pool;
 mod problem;
 mod problem_pages;
 mod recording;

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::actors::audit_queue::AuditError;
 use crate::actors::directory::DirectoryError;
 use crate::actors::hasher::HashError;
+use crate::actors::pool_keeper::KeeperError;
 use crate::actors::registry::ReloadError;
 use crate::actors::searcher::SearchError;
 use crate::actors::validator::DecideError;
@@ -238,6 +239,14 @@ impl From<HashError> for Problem {
             HashError::Busy => Self::overloaded(error.to_string()),
             HashError::Failed(_) => Self::logged(&UNAVAILABLE, "the password cannot be checked", &error),
             HashError::Late => Self::new(&UNAVAILABLE, error.to_string()),
+        }
+    }
+}
+
+impl From<KeeperError> for Problem {
+    fn from(error: KeeperError) -> Self {
+        match error {
+            KeeperError::Late => Self::new(&UNAVAILABLE, error.to_string()),
         }
     }
 }

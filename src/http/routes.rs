@@ -11,7 +11,7 @@ use super::gate;
 use super::gate::Access::{self, Anyone, Known, Limited, Needs, Open};
 use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
 use super::{
-    api_keys, audit, audit_search, authzen, clients, constitution, entities, health, login, oauth, problem_pages,
+    api_keys, audit, audit_search, authzen, clients, constitution, entities, health, login, oauth, pool, problem_pages,
     second_factor, token_keys, users, validate,
 };
 use crate::auth::scope::Scope;
@@ -80,6 +80,7 @@ pub(super) fn routes(config: &mut ServiceConfig, decisions: DecisionAccess) {
             "/v1/audit/consistency",
             [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::consistency))],
         ))
+        .service(at("/v1/pool", [(Method::GET, Needs(Scope::Read), web::get().to(pool::show))]))
         .service(at("/livez", [(Method::GET, Open, web::get().to(health::livez))]))
         .service(at("/readyz", [(Method::GET, Open, web::get().to(health::readyz))]))
         .service(at("/problems/{slug}", [(Method::GET, Open, web::get().to(problem_pages::show))]))

@@ -153,7 +153,7 @@ const DAMAGED: [&str; 6] = [
 ];
 
 /// What an error text of a database means.
-fn of_text(text: &str) -> StoreError {
+pub(super) fn of_text(text: &str) -> StoreError {
     if BUSY.iter().any(|known| text.starts_with(known)) {
         StoreError::Busy(text.to_owned())
     } else if DAMAGED.iter().any(|known| text.starts_with(known)) {

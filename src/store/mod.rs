@@ -48,7 +48,10 @@ pub use first::Turn;
 pub use following::Listener;
 pub use lock::Lock;
 pub use part::Part;
-pub use pool::StoreOptions;
+pub use pool::{
+    Alert, AlertChange, PoolFigures, PoolLoad, Pulse, StoreOptions, TierFigures, WINDOW, WaitFigures, Watchable,
+    WatchedPool,
+};
 pub use sqlite::check;
 pub use stored_types::StoredTypes;
 pub use target::Target;
@@ -158,6 +161,12 @@ impl Store {
     /// Runs queries, which write nothing, on what is stored at one moment.
     pub fn query<T>(&self, job: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.run(|conn| connection::read(conn, job))
+    }
+
+    /// The pool of connections, for those who look after it.
+    #[must_use]
+    pub fn pool(&self) -> WatchedPool {
+        self.pool.watched()
     }
 
     /// The counters that tell whether an entity may have changed.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use diesel::r2d2::R2D2Connection;
+use thiserror::Error;
 
 use super::connection::Connection;
 use super::error::StoreError;
@@ -25,19 +26,36 @@ impl Opener {
     }
 }
 
+/// Why a connection could not be opened or does not work: the database's own text.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub(super) struct OpenError(String);
+
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> Self {
+        Self(match error {
+            StoreError::Unavailable { cause, .. } => cause.to_string(),
+            StoreError::Damaged { detail, .. } => detail,
+            StoreError::Busy(text) => text,
+            other => other.to_string(),
+        })
+    }
+}
+
 impl r2d2::ManageConnection for Opener {
     type Connection = Connection;
-    type Error = StoreError;
+    type Error = OpenError;
 
-    fn connect(&self) -> Result<Connection, StoreError> {
-        match &self.target {
+    fn connect(&self) -> Result<Connection, OpenError> {
+        let opened = match &self.target {
             Target::Sqlite(path) => sqlite::pooled(self.kind, path, self.wait),
             Target::Postgres(url) => postgres::pooled(self.kind, url, self.wait),
-        }
+        };
+        Ok(opened?)
     }
 
-    fn is_valid(&self, conn: &mut Connection) -> Result<(), StoreError> {
-        Ok(conn.ping()?)
+    fn is_valid(&self, conn: &mut Connection) -> Result<(), OpenError> {
+        conn.ping().map_err(|error| StoreError::from(error).into())
     }
 
     fn has_broken(&self, conn: &mut Connection) -> bool {

@@ -57,10 +57,12 @@ impl Workers {
         let (active, _) = Active::load(&settings.constitution).unwrap();
         let store = Store::open(&StoreOptions {
             target: folder.path().join("acgs.db").into(),
-            max_connections: NonZeroU32::new(2).unwrap(),
+            size: NonZeroU32::new(2).unwrap(),
+            max_overflow: 0,
             min_idle: 2,
             pre_ping: false,
             recycle: Duration::from_hours(1),
+            health_check: Duration::from_secs(30),
             acquire_timeout: PATIENCE,
         });
         let store = store.unwrap();

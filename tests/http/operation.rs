@@ -21,6 +21,36 @@ fn health_is_plain_text_and_says_more_when_asked() {
 }
 
 #[test]
+fn the_pool_shows_its_connections_and_what_became_of_them() {
+    let daemon = TestDaemon::start();
+    for _ in 0..3 {
+        assert_eq!(daemon.get("/v1/entities?type=Tool").status, 200);
+    }
+    let answer = daemon.get("/v1/pool");
+    assert_eq!((answer.status, answer.header("cache-control")), (200, Some("no-cache")), "{answer}");
+    let shown = answer.json();
+    for (pointer, expected) in [
+        ("/backend", json!("sqlite")),
+        ("/healthy", json!(true)),
+        ("/size", json!(20)),
+        ("/min_idle", json!(10)),
+        ("/overflow", json!({"open": 0, "busy": 0, "idle": 0})),
+        ("/waiting", json!(0)),
+        ("/failed", json!({"connect": 0, "ping": 0, "timeout": 0, "refused": 0})),
+        ("/closed", json!({"idle": 0, "recycled": 0, "broken": 0})),
+        ("/alert/state", json!("ok")),
+        ("/last_error", json!(null)),
+        ("/replicas", json!([])),
+    ] {
+        assert_eq!(shown.pointer(pointer), Some(&expected), "{pointer} of {shown}");
+    }
+    let number = |pointer| shown.pointer(pointer).and_then(serde_json::Value::as_u64).unwrap();
+    assert!(number("/open") >= 10 && number("/opened/base") == number("/open"), "{shown}");
+    assert_eq!(number("/open"), number("/busy") + number("/idle"));
+    assert!(number("/waits/acquired") >= 3, "{shown}");
+}
+
+#[test]
 fn head_is_get_without_the_body() {
     let daemon = TestDaemon::start();
     for path in ["/livez", "/v1/constitution/policies", "/v1/entities/Tool/calculator", "/problems/stale", "/nothing"] {

@@ -35,10 +35,12 @@ fn start(folder: &std::path::Path, key: &SigningKey) -> Addr<Authenticator> {
     let trust = Trust::new(own, vec![foreign], "https://own.example", "acgs");
     let options = StoreOptions {
         target: folder.join("acgs.db").into(),
-        max_connections: std::num::NonZeroU32::MIN,
+        size: std::num::NonZeroU32::MIN,
+        max_overflow: 0,
         min_idle: 1,
         pre_ping: false,
         recycle: Duration::from_hours(1),
+        health_check: Duration::from_secs(30),
         acquire_timeout: Duration::from_secs(1),
     };
     let store = Store::open(&options).unwrap();

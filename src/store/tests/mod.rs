@@ -41,10 +41,12 @@ impl Stored {
 fn options(path: &Path) -> StoreOptions {
     StoreOptions {
         target: path.into(),
-        max_connections: NonZeroU32::new(4).unwrap(),
+        size: NonZeroU32::new(4).unwrap(),
+        max_overflow: 0,
         min_idle: 1,
         pre_ping: true,
         recycle: Duration::from_hours(1),
+        health_check: Duration::from_secs(30),
         acquire_timeout: Duration::from_secs(10),
     }
 }

@@ -51,8 +51,8 @@ fn of_two_writers_who_believe_in_one_version_only_one_writes() {
 }
 
 fn impatient(stored: &Stored) -> StoreOptions {
-    let max_connections = NonZeroU32::new(1).unwrap();
-    StoreOptions { max_connections, acquire_timeout: Duration::from_millis(50), ..stored.options.clone() }
+    let size = NonZeroU32::MIN;
+    StoreOptions { size, acquire_timeout: Duration::from_millis(50), ..stored.options.clone() }
 }
 
 #[test]

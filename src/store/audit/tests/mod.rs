@@ -72,10 +72,12 @@ fn in_a_minute() -> Instant {
 fn options(path: &Path) -> StoreOptions {
     StoreOptions {
         target: path.into(),
-        max_connections: NonZeroU32::new(4).unwrap(),
+        size: NonZeroU32::new(4).unwrap(),
+        max_overflow: 0,
         min_idle: 0,
         pre_ping: false,
         recycle: Duration::from_hours(1),
+        health_check: Duration::from_secs(30),
         acquire_timeout: Duration::from_secs(10),
     }
 }

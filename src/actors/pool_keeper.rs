@@ -1,0 +1,362 @@
+//! The actor that looks after the pools of connections: tests what is idle, says when connections run out, and shows
+//! what there is.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use actix::fut::wrap_future;
+use actix::{Actor, ActorFutureExt, Addr, Arbiter, AsyncContext, Context, Handler, MailboxError, Message};
+use time::OffsetDateTime;
+use tokio::sync::oneshot;
+
+use crate::store::{Alert, PoolFigures, PoolLoad, Pulse, StoreError, WINDOW, WatchedPool};
+
+/// How often it is looked how many connections are in use. Between two looks the pool itself remembers the most.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum KeeperError {
+    /// It did not come in time, or can never come.
+    #[error("the pools were not looked at in time")]
+    Late,
+}
+
+impl From<MailboxError> for KeeperError {
+    fn from(_: MailboxError) -> Self {
+        Self::Late
+    }
+}
+
+/// A pool and its name.
+#[derive(Debug, Clone)]
+pub struct KeptPool {
+    /// What it is called in messages.
+    pub name: Arc<str>,
+    /// The pool.
+    pub pool: WatchedPool,
+}
+
+/// How pools are looked after.
+#[derive(Debug, Clone, Copy)]
+pub struct Care {
+    /// How often an idle connection is tested.
+    pub health_check: Duration,
+    /// How much in use is high, in percent of all connections that there can be.
+    pub high: f64,
+}
+
+/// A pool as it is now.
+#[derive(Debug, Clone)]
+pub struct PoolReport {
+    /// What it is called.
+    pub name: Arc<str>,
+    /// What it counts.
+    pub figures: PoolFigures,
+    /// How much is in use.
+    pub load: PoolLoad,
+    /// Since when.
+    pub since: OffsetDateTime,
+    /// Why the database behind it cannot be used, where that is so.
+    pub fault: Option<String>,
+}
+
+/// Looks after pools.
+#[derive(Debug)]
+pub struct PoolKeeper {
+    kept: Vec<Kept>,
+    care: Care,
+    window_began: Instant,
+}
+
+struct Kept {
+    name: Arc<str>,
+    pool: WatchedPool,
+    alert: Alert,
+    /// Since when a test waits for its answer.
+    tested_since: Option<Instant>,
+    /// What the last test found wrong.
+    fault: Option<String>,
+}
+
+impl PoolKeeper {
+    /// Starts the actor on a thread of its own.
+    #[must_use]
+    pub fn start(pools: Vec<KeptPool>, care: Care) -> Addr<Self> {
+        let now = OffsetDateTime::now_utc();
+        let kept = pools.into_iter().map(|KeptPool { name, pool }| {
+            let alert = Alert::new(care.high, now);
+            Kept { name, pool, alert, tested_since: None, fault: None }
+        });
+        let keeper = Self { kept: kept.collect(), care, window_began: Instant::now() };
+        Self::start_in_arbiter(&Arbiter::new().handle(), |_| keeper)
+    }
+
+    fn look(&mut self) {
+        self.kept.iter_mut().for_each(Kept::look);
+        if self.window_began.elapsed() >= WINDOW {
+            self.window_began = Instant::now();
+            self.kept.iter().for_each(|kept| kept.pool.turn_window());
+        }
+    }
+
+    fn test(&mut self, ctx: &mut Context<Self>) {
+        for (at, kept) in self.kept.iter_mut().enumerate() {
+            let Some(answer) = kept.begin_test() else { continue };
+            ctx.spawn(wrap_future::<_, Self>(answer).map(move |pulse, keeper, _| {
+                let kept = keeper.kept.get_mut(at);
+                // Without an answer the thread could not be started.
+                if let (Some(kept), Ok(pulse)) = (kept, pulse) {
+                    kept.end_test(pulse);
+                }
+            }));
+        }
+    }
+}
+
+impl Actor for PoolKeeper {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(LOOK, |keeper, _| keeper.look());
+        ctx.run_interval(self.care.health_check, Self::test);
+    }
+}
+
+impl Kept {
+    fn look(&mut self) {
+        let figures = self.pool.figures();
+        let (busy, capacity) = (self.pool.take_peak(), figures.capacity());
+        let Some(change) = self.alert.look(busy, capacity, OffsetDateTime::now_utc()) else { return };
+        let pool = &*self.name;
+        match change.to {
+            PoolLoad::Ok => tracing::info!(pool, "enough database connections are free again"),
+            PoolLoad::High => tracing::warn!(pool, busy, capacity, "most database connections are in use"),
+            PoolLoad::Exhausted => {
+                tracing::warn!(pool, busy, capacity, waiting = figures.waiting, "all database connections are in use");
+            }
+        }
+    }
+
+    /// Tests on a thread that ends with the test: a database that hangs must not keep the figures from being shown.
+    fn begin_test(&mut self) -> Option<oneshot::Receiver<Result<Pulse, StoreError>>> {
+        if let Some(since) = self.tested_since {
+            self.is_faulty(format!("it has not answered a test for {} s", since.elapsed().as_secs()));
+            return None;
+        }
+        let (tell, answer) = oneshot::channel();
+        let pool = self.pool.clone();
+        let test = move || {
+            let _ = tell.send(pool.test());
+        };
+        match thread::Builder::new().name("acgs-pool-test".to_owned()).spawn(test) {
+            Ok(_) => {
+                self.tested_since = Some(Instant::now());
+                Some(answer)
+            }
+            Err(error) => {
+                self.cannot_test(&error);
+                None
+            }
+        }
+    }
+
+    fn end_test(&mut self, pulse: Result<Pulse, StoreError>) {
+        self.tested_since = None;
+        match pulse {
+            Ok(Pulse::Answers) => {
+                if self.fault.take().is_some() {
+                    tracing::info!(pool = &*self.name, "the database answers again");
+                }
+            }
+            // Those who use the connections find out for themselves.
+            Ok(Pulse::Busy) => {}
+            Err(error) => self.is_faulty(error.to_string()),
+        }
+    }
+
+    fn is_faulty(&mut self, fault: String) {
+        if self.fault.is_none() {
+            tracing::warn!(pool = &*self.name, fault, "the database does not answer");
+        }
+        self.fault = Some(fault);
+    }
+
+    fn cannot_test(&self, error: &io::Error) {
+        tracing::warn!(pool = &*self.name, %error, "the database connections cannot be tested");
+    }
+
+    fn report(&self) -> PoolReport {
+        let figures = self.pool.figures();
+        // What happened since the last test is newer than what it found.
+        let fault = figures.outage.as_deref().map(str::to_owned).or_else(|| self.fault.clone());
+        PoolReport { name: Arc::clone(&self.name), figures, load: self.alert.load(), since: self.alert.since(), fault }
+    }
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Shows all pools, in the order in which the keeper got them.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Result<Vec<PoolReport>, KeeperError>")]
+pub struct PoolStatus;
+
+impl Handler<PoolStatus> for PoolKeeper {
+    type Result = Result<Vec<PoolReport>, KeeperError>;
+
+    fn handle(&mut self, PoolStatus: PoolStatus, _: &mut Self::Context) -> Self::Result {
+        Ok(self.kept.iter().map(Kept::report).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+    use crate::actors::Mailbox;
+    use crate::store::{TierFigures, WaitFigures, Watchable};
+
+    /// Answers its tests as it is told.
+    #[derive(Debug)]
+    struct Pool {
+        peak: AtomicU32,
+        outage: Mutex<Option<Arc<str>>>,
+        answers: Mutex<Receiver<Result<Pulse, StoreError>>>,
+    }
+
+    const NONE: TierFigures = TierFigures {
+        open: 0,
+        busy: 0,
+        opened: 0,
+        closed_idle: 0,
+        closed_recycled: 0,
+        closed_broken: 0,
+        failed_connect: 0,
+        failed_ping: 0,
+    };
+
+    const NO_WAITS: WaitFigures = WaitFigures {
+        acquired: 0,
+        waited: 0,
+        total: Duration::ZERO,
+        longest: Duration::ZERO,
+        p50: Duration::ZERO,
+        p99: Duration::ZERO,
+    };
+
+    impl Watchable for Pool {
+        fn figures(&self) -> PoolFigures {
+            PoolFigures {
+                size: 2,
+                max_overflow: 8,
+                min_idle: 1,
+                base: NONE,
+                overflow: NONE,
+                waiting: 0,
+                waits: NO_WAITS,
+                late: 0,
+                refused: 0,
+                outage: self.outage.lock().unwrap().clone(),
+                last_error: None,
+            }
+        }
+
+        fn take_peak(&self) -> u32 {
+            self.peak.load(Ordering::Relaxed)
+        }
+
+        fn turn_window(&self) {}
+
+        fn test(&self) -> Result<Pulse, StoreError> {
+            self.answers.lock().unwrap().recv().unwrap()
+        }
+    }
+
+    fn pool() -> (Sender<Result<Pulse, StoreError>>, Arc<Pool>) {
+        let (answer, answers) = channel();
+        (answer, Arc::new(Pool { peak: AtomicU32::new(0), outage: Mutex::new(None), answers: Mutex::new(answers) }))
+    }
+
+    fn kept(pool: &Arc<Pool>) -> Kept {
+        let pool = WatchedPool::new(Arc::<Pool>::clone(pool));
+        let alert = Alert::new(90.0, OffsetDateTime::UNIX_EPOCH);
+        Kept { name: "primary".into(), pool, alert, tested_since: None, fault: None }
+    }
+
+    fn gone() -> StoreError {
+        StoreError::Unavailable { place: None, cause: "it is gone".into() }
+    }
+
+    #[test]
+    fn a_database_that_does_not_answer_is_faulty_until_it_does() {
+        let (answer, pool) = pool();
+        let mut kept = kept(&pool);
+        let fault = |kept: &Kept| kept.report().fault;
+        let first = kept.begin_test().unwrap();
+        assert_eq!(fault(&kept), None);
+        assert!(kept.begin_test().is_none());
+        assert_eq!(fault(&kept).unwrap(), "it has not answered a test for 0 s");
+        answer.send(Ok(Pulse::Answers)).unwrap();
+        kept.end_test(first.blocking_recv().unwrap());
+        assert_eq!(fault(&kept), None);
+        for (sent, expected) in [
+            (Err(gone()), Some("the database is unavailable: it is gone")),
+            (Ok(Pulse::Busy), Some("the database is unavailable: it is gone")),
+            (Ok(Pulse::Answers), None),
+        ] {
+            let pending = kept.begin_test().unwrap();
+            answer.send(sent).unwrap();
+            kept.end_test(pending.blocking_recv().unwrap());
+            assert_eq!(fault(&kept).as_deref(), expected);
+        }
+        *pool.outage.lock().unwrap() = Some("connection refused".into());
+        assert_eq!(fault(&kept).unwrap(), "connection refused");
+    }
+
+    #[test]
+    fn the_most_connections_that_were_in_use_raise_the_alert() {
+        let (_answer, pool) = pool();
+        let mut kept = kept(&pool);
+        let loads = [8, 9, 10].map(|peak| {
+            pool.peak.store(peak, Ordering::Relaxed);
+            kept.look();
+            kept.report().load
+        });
+        assert_eq!(loads, [PoolLoad::Ok, PoolLoad::High, PoolLoad::Exhausted]);
+        assert!(kept.report().since > OffsetDateTime::UNIX_EPOCH);
+    }
+
+    #[actix::test]
+    async fn idle_connections_are_tested_again_and_again_and_all_pools_are_shown() {
+        let ((answer, primary), (_hangs, replica)) = (pool(), pool());
+        let pools = [("primary", primary), ("replica", replica)];
+        let pools = pools.map(|(name, pool)| KeptPool { name: name.into(), pool: WatchedPool::new(pool) });
+        let keeper = PoolKeeper::start(pools.into(), Care { health_check: Duration::from_millis(1), high: 90.0 });
+        let keeper = Mailbox::new(keeper, Duration::from_mins(1));
+        for expected in [None, Some("the database is unavailable: it is gone"), None] {
+            answer.send(if expected.is_none() { Ok(Pulse::Answers) } else { Err(gone()) }).unwrap();
+            loop {
+                let reports = keeper.ask(PoolStatus).await.unwrap();
+                let [primary, replica] = &*reports else { unreachable!() };
+                assert_eq!((&*primary.name, &*replica.name), ("primary", "replica"));
+                let late = |fault: &str| fault.starts_with("it has not answered a test");
+                if primary.fault.as_deref().filter(|fault| !late(fault)) == expected
+                    && replica.fault.as_deref().is_some_and(late)
+                {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}

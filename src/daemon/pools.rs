@@ -1,0 +1,71 @@
+//! The pools of connections: how large they are, how many threads use them, and who looks after them.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+
+use actix::Addr;
+
+use crate::actors::pool_keeper::{Care, KeptPool, PoolKeeper};
+use crate::settings::{DatabaseUrl, Settings};
+use crate::store::audit::beside;
+use crate::store::{Store, StoreOptions, Target};
+
+/// Connections that read the copy of the audit log where it is on a server: as many as threads that search it.
+const SEARCHERS: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
+
+/// Threads beyond those that have a connection: they wait for one, no longer than the time-out says.
+const WAITERS: usize = 16;
+
+/// The options of the store that the settings ask for.
+#[must_use]
+pub fn store_options(settings: &Settings) -> StoreOptions {
+    let pool = &settings.database.pool;
+    let (target, pre_ping) = match &settings.database.url {
+        // A file does not hang up. What is wrong with it shows in the job as well as in a test before it.
+        DatabaseUrl::Sqlite(path) => (Target::Sqlite(path.clone()), false),
+        DatabaseUrl::Postgres(url) => (Target::Postgres(url.as_str().to_owned()), pool.pre_ping),
+    };
+    StoreOptions {
+        target,
+        size: pool.size,
+        max_overflow: pool.max_overflow,
+        min_idle: pool.min_idle,
+        pre_ping,
+        recycle: pool.recycle,
+        health_check: pool.health_check,
+        acquire_timeout: pool.acquire_timeout,
+    }
+}
+
+/// The options of the audit log's copy, which is in a database file of its own, or in the server's database.
+#[must_use]
+pub fn search_options(settings: &Settings) -> StoreOptions {
+    let options = store_options(settings);
+    let size = if options.target.path().is_some() { options.size } else { SEARCHERS };
+    StoreOptions { target: beside(&options.target), size, max_overflow: 0, min_idle: 0, ..options }
+}
+
+/// A query needs a thread and a connection. SQLite gets as many threads as connections that are kept: it has one writer
+/// and no network, so that more at once would only wait for each other. The others wait in the mailbox, where they are
+/// counted too, and have until their request's deadline.
+///
+/// PostgreSQL gets as many threads as there may be connections, and some that wait for one.
+pub(super) fn database_threads(settings: &Settings) -> NonZeroUsize {
+    let pool = &settings.database.pool;
+    let threads = match &settings.database.url {
+        DatabaseUrl::Sqlite(_) => pool.size.get() as usize,
+        DatabaseUrl::Postgres(_) => pool.size.saturating_add(pool.max_overflow).get() as usize + WAITERS,
+    };
+    NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Has the pools looked after. The primary's is the first.
+pub(super) fn keep(store: &Store, settings: &Settings) -> Addr<PoolKeeper> {
+    let pools = vec![KeptPool { name: "primary".into(), pool: store.pool() }];
+    PoolKeeper::start(
+        pools,
+        Care {
+            health_check: settings.database.pool.health_check,
+            high: settings.monitor.alerts.pool_utilization_percent.get(),
+        },
+    )
+}

@@ -1,0 +1,94 @@
+//! `/v1/pool`: the connections to the database.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::header;
+use actix_web::web::Data;
+use serde_json::{Value, json};
+
+use super::front::Front;
+use super::page;
+use super::problem::{Problem, UNAVAILABLE};
+use crate::actors::pool_keeper::{PoolReport, PoolStatus};
+use crate::settings::DatabaseUrl;
+use crate::store::{PoolLoad, TierFigures};
+
+/// `GET /v1/pool`: connections, who waits for them, and what became of them.
+pub async fn show(front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let reports = front.shared.pool_keeper.ask(PoolStatus).await?;
+    let [primary, replicas @ ..] = &*reports else {
+        return Err(Problem::new(&UNAVAILABLE, "there is no pool"));
+    };
+    let backend = match front.shared.settings.database.url {
+        DatabaseUrl::Sqlite(_) => "sqlite",
+        DatabaseUrl::Postgres(_) => "postgresql",
+    };
+    let mut body = pool(primary);
+    if let Some(body) = body.as_object_mut() {
+        let queued = front.shared.database.unanswered().saturating_sub(front.shared.database_threads.get());
+        body.insert("backend".to_owned(), backend.into());
+        body.insert("queued".to_owned(), queued.into());
+        body.insert("replicas".to_owned(), replicas.iter().map(replica).collect());
+    }
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-cache")).json(body))
+}
+
+fn replica(report: &PoolReport) -> Value {
+    let mut body = pool(report);
+    if let Some(body) = body.as_object_mut() {
+        body.insert("name".to_owned(), (*report.name).into());
+    }
+    body
+}
+
+fn pool(report: &PoolReport) -> Value {
+    let figures = &report.figures;
+    let (base, overflow, waits) = (&figures.base, &figures.overflow, &figures.waits);
+    let both = |of: fn(&TierFigures) -> u64| of(base) + of(overflow);
+    json!({
+        "healthy": report.fault.is_none(),
+        "fault": report.fault,
+        "size": figures.size,
+        "max_overflow": figures.max_overflow,
+        "min_idle": figures.min_idle,
+        "open": figures.open(),
+        "busy": figures.busy(),
+        "idle": figures.open().saturating_sub(figures.busy()),
+        "overflow": {"open": overflow.open, "busy": overflow.busy, "idle": overflow.open.saturating_sub(overflow.busy)},
+        "waiting": figures.waiting,
+        "waits": {
+            "acquired": waits.acquired,
+            "waited": waits.waited,
+            "total_ms": milliseconds(waits.total),
+            "max_ms": milliseconds(waits.longest),
+            "p50_ms": milliseconds(waits.p50),
+            "p99_ms": milliseconds(waits.p99),
+        },
+        "opened": {"base": base.opened, "overflow": overflow.opened},
+        "closed": {
+            "idle": both(|tier| tier.closed_idle),
+            "recycled": both(|tier| tier.closed_recycled),
+            "broken": both(|tier| tier.closed_broken),
+        },
+        "failed": {
+            "connect": both(|tier| tier.failed_connect),
+            "ping": both(|tier| tier.failed_ping),
+            "timeout": figures.late,
+            "refused": figures.refused,
+        },
+        "alert": {
+            "state": match report.load {
+                PoolLoad::Ok => "ok",
+                PoolLoad::High => "high",
+                PoolLoad::Exhausted => "exhausted",
+            },
+            "since": page::time(report.since.unix_timestamp()),
+        },
+        "last_error": figures.last_error,
+    })
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}

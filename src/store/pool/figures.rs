@@ -1,0 +1,127 @@
+//! What can be seen of a pool from outside.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::waits::{WaitFigures, Waits};
+use super::watched::Watch;
+
+/// What a pool counts besides what each tier does; without a lock.
+#[derive(Debug)]
+pub(super) struct Gauges {
+    pub(super) waiting: AtomicU32,
+    pub(super) waits: Waits,
+    /// Jobs that got no connection in time.
+    pub(super) late: AtomicU64,
+    /// Jobs that were refused at once, since no connection can be opened.
+    pub(super) refused: AtomicU64,
+    /// The most connections that were in use at once, since it was last asked.
+    pub(super) peak: AtomicU32,
+}
+
+impl Gauges {
+    pub(super) fn new() -> Self {
+        Self {
+            waiting: AtomicU32::new(0),
+            waits: Waits::new(),
+            late: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            peak: AtomicU32::new(0),
+        }
+    }
+}
+
+/// A pool at one moment. Figures that belong together may be of moments that are microseconds apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolFigures {
+    /// Connections kept open, at most.
+    pub size: u32,
+    /// Connections opened beyond that, at most.
+    pub max_overflow: u32,
+    /// Connections opened before the pool is ready.
+    pub min_idle: u32,
+    /// Those that are kept open.
+    pub base: TierFigures,
+    /// Those that were opened beyond.
+    pub overflow: TierFigures,
+    /// Jobs that wait for a connection just now.
+    pub waiting: u32,
+    /// How long jobs waited.
+    pub waits: WaitFigures,
+    /// Jobs that got no connection in time.
+    pub late: u64,
+    /// Jobs that were refused at once, since no connection could be opened.
+    pub refused: u64,
+    /// Why no connection can be opened, where none can and none is open.
+    pub outage: Option<Arc<str>>,
+    /// The last thing that went wrong with a connection, however long ago.
+    pub last_error: Option<Arc<str>>,
+}
+
+/// One kind of connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TierFigures {
+    /// Open, be it in use or idle.
+    pub open: u32,
+    /// In use.
+    pub busy: u32,
+    /// Ever opened.
+    pub opened: u64,
+    /// Closed since nobody needed them.
+    pub closed_idle: u64,
+    /// Closed because of their age.
+    pub closed_recycled: u64,
+    /// Closed since they did not work.
+    pub closed_broken: u64,
+    /// Not opened, though it was tried.
+    pub failed_connect: u64,
+    /// Tested without an answer.
+    pub failed_ping: u64,
+}
+
+impl PoolFigures {
+    /// All connections that are open.
+    #[must_use]
+    pub fn open(&self) -> u32 {
+        self.base.open + self.overflow.open
+    }
+
+    /// All connections that are in use.
+    #[must_use]
+    pub fn busy(&self) -> u32 {
+        self.base.busy + self.overflow.busy
+    }
+
+    /// All connections that there can be.
+    #[must_use]
+    pub fn capacity(&self) -> u32 {
+        self.size.saturating_add(self.max_overflow)
+    }
+}
+
+impl TierFigures {
+    pub(super) fn of(watch: &Watch) -> Self {
+        Self {
+            open: watch.open.load(Ordering::Acquire),
+            busy: watch.busy.load(Ordering::Acquire),
+            opened: watch.opened.load(Ordering::Relaxed),
+            closed_idle: watch.idle.load(Ordering::Relaxed),
+            closed_recycled: watch.recycled.load(Ordering::Relaxed),
+            closed_broken: watch.broken.load(Ordering::Relaxed),
+            failed_connect: watch.unopened.load(Ordering::Relaxed),
+            failed_ping: watch.unanswered.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Of a tier that there is not.
+    pub(super) const NONE: Self = Self {
+        open: 0,
+        busy: 0,
+        opened: 0,
+        closed_idle: 0,
+        closed_recycled: 0,
+        closed_broken: 0,
+        failed_connect: 0,
+        failed_ping: 0,
+    };
+}

@@ -1,0 +1,165 @@
+//! The connections kept open, and those opened beyond them under load.
+//!
+//! r2d2 opens, tests and closes them ([`tier`]); who may have one is decided here ([`turnstile`], [`tiers`]), so that it
+//! is fair, measured and bounded, and so that a database that is gone costs nobody the whole time-out.
+
+mod alert;
+mod figures;
+mod patience;
+#[cfg(test)]
+mod tests;
+mod tier;
+mod tiers;
+mod turnstile;
+mod waits;
+mod watched;
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use alert::{Alert, AlertChange, PoolLoad};
+pub use figures::{PoolFigures, TierFigures};
+pub use waits::{WINDOW, WaitFigures};
+
+use super::connection::Connection;
+use super::error::{self, StoreError};
+use super::kind::Kind;
+use super::opener::Opener;
+use super::target::Target;
+use tiers::{Dimensions, NoConnection, Tiers};
+
+/// Where the database is and how many connections it gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// The database.
+    pub target: Target,
+    /// Connections kept open, once they were needed.
+    pub size: NonZeroU32,
+    /// Connections opened beyond that while it takes too long to wait for one, and closed again when idle.
+    pub max_overflow: u32,
+    /// Connections opened before the store is ready. More than `size` means as many.
+    pub min_idle: u32,
+    /// Whether a connection is tested before it is used.
+    pub pre_ping: bool,
+    /// The age of which connections get no older than they must: then they are replaced; at least 1 s.
+    pub recycle: Duration,
+    /// How often an idle connection is tested by who keeps the pool; the store does nothing by itself.
+    pub health_check: Duration,
+    /// How long a job waits for a connection, and then again for another writer; at least 1 ms.
+    pub acquire_timeout: Duration,
+}
+
+impl StoreOptions {
+    fn dimensions(&self) -> Dimensions {
+        Dimensions {
+            size: self.size,
+            max_overflow: self.max_overflow,
+            min_idle: self.min_idle,
+            pre_ping: self.pre_ping,
+            recycle: self.recycle,
+            acquire_timeout: self.acquire_timeout.max(Duration::from_millis(1)),
+        }
+    }
+}
+
+/// The pool of connections; shared by all clones.
+#[derive(Debug, Clone)]
+pub(super) struct Pool {
+    tiers: Arc<Tiers<Opener>>,
+    acquire_timeout: Duration,
+}
+
+impl Pool {
+    /// Opens the first connections to a database that is there and up to date.
+    pub(super) fn open(kind: &'static Kind, options: &StoreOptions) -> Result<Self, StoreError> {
+        let dimensions = options.dimensions();
+        let acquire_timeout = dimensions.acquire_timeout;
+        let opener = Opener::new(kind, &options.target, acquire_timeout);
+        let tiers = Tiers::open(opener, dimensions).map_err(|why| refused(why, acquire_timeout))?;
+        Ok(Self { tiers: Arc::new(tiers), acquire_timeout })
+    }
+
+    /// Runs a job on a connection. [`StoreError::Busy`] where none comes free in time, [`StoreError::Unavailable`] where
+    /// none can be opened.
+    pub(super) fn run<T>(&self, job: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut lease = self.tiers.acquire().map_err(|why| refused(why, self.acquire_timeout))?;
+        let done = job(&mut lease);
+        if let Err(StoreError::Unavailable { .. }) = done {
+            lease.distrust();
+        }
+        done
+    }
+
+    /// What those see of the pool who look after it.
+    pub(super) fn watched(&self) -> WatchedPool {
+        WatchedPool(Arc::new(self.clone()))
+    }
+}
+
+fn refused(why: NoConnection, timeout: Duration) -> StoreError {
+    match why {
+        NoConnection::Down(cause) => error::of_text(&cause),
+        NoConnection::Late => StoreError::Busy(format!("no connection came free within {} ms", timeout.as_millis())),
+    }
+}
+
+/// Whether the database answered a test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pulse {
+    /// A connection answered.
+    Answers,
+    /// No connection was idle.
+    Busy,
+}
+
+/// What can be seen of a pool, and done for it, without knowing what its connections are.
+pub trait Watchable: fmt::Debug + Send + Sync {
+    /// What it is like now.
+    fn figures(&self) -> PoolFigures;
+    /// The most connections that were in use at once since this was last asked. To be asked by one only.
+    fn take_peak(&self) -> u32;
+    /// Begins the next half of the window of waiting times; to be called by one only, each [`WINDOW`].
+    fn turn_window(&self);
+    /// Tests an idle connection, and replaces those that are broken. Blocks for as long as the database does.
+    fn test(&self) -> Result<Pulse, StoreError>;
+}
+
+/// A pool, for those who look after it; shared by all clones.
+#[derive(Debug, Clone)]
+pub struct WatchedPool(Arc<dyn Watchable>);
+
+impl WatchedPool {
+    /// Anything that can be watched as a pool is.
+    #[must_use]
+    pub fn new(pool: Arc<dyn Watchable>) -> Self {
+        Self(pool)
+    }
+}
+
+impl std::ops::Deref for WatchedPool {
+    type Target = dyn Watchable;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl Watchable for Pool {
+    fn figures(&self) -> PoolFigures {
+        self.tiers.figures()
+    }
+
+    fn take_peak(&self) -> u32 {
+        self.tiers.take_peak()
+    }
+
+    fn turn_window(&self) {
+        self.tiers.turn_window();
+    }
+
+    fn test(&self) -> Result<Pulse, StoreError> {
+        self.tiers.test().map_err(|why| refused(why, self.acquire_timeout))
+    }
+}

@@ -1,0 +1,61 @@
+//! How long it pays to wait for a connection that is open, before another one is opened.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Opening a connection is never cheaper than this.
+const LEAST: Duration = Duration::from_millis(1);
+/// Nobody is held up longer than this before another connection is opened.
+const MOST: Duration = Duration::from_millis(20);
+/// The newest measurement counts as one in so many.
+const WEIGHT: u64 = 8;
+
+/// The running average of how long connections are held.
+#[derive(Debug)]
+pub(super) struct Patience {
+    size: u64,
+    /// In nanoseconds.
+    held: AtomicU64,
+}
+
+impl Patience {
+    /// For so many connections; nothing is known yet.
+    pub(super) fn new(size: u32) -> Self {
+        Self { size: u64::from(size.max(1)), held: AtomicU64::new(0) }
+    }
+
+    /// A connection was held so long.
+    pub(super) fn held(&self, time: Duration) {
+        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2).min(u64::MAX / 2);
+        // Of two at once one may be lost: it is an average.
+        let before = self.held.load(Ordering::Relaxed);
+        self.held.store(before - before / WEIGHT + time / WEIGHT, Ordering::Relaxed);
+    }
+
+    /// Twice as long as it takes, on average, until a connection comes back for one who has so many ahead; 1 to 20 ms.
+    pub(super) fn with_ahead(&self, ahead: usize) -> Duration {
+        let turn = self.held.load(Ordering::Relaxed) / self.size;
+        let places = u64::try_from(ahead).unwrap_or(u64::MAX).saturating_add(1);
+        Duration::from_nanos(turn.saturating_mul(places).saturating_mul(2)).clamp(LEAST, MOST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_follows_what_is_measured_within_its_bounds() {
+        let patience = Patience::new(4);
+        assert_eq!(patience.with_ahead(0), LEAST);
+        (0..200).for_each(|_| patience.held(Duration::from_millis(8)));
+        let milliseconds = |ahead| patience.with_ahead(ahead).as_secs_f64() * 1000.0;
+        assert!((milliseconds(0) - 4.0).abs() < 0.1, "{}", milliseconds(0));
+        assert!((milliseconds(2) - 12.0).abs() < 0.1, "{}", milliseconds(2));
+        assert_eq!([patience.with_ahead(9), patience.with_ahead(usize::MAX)], [MOST; 2]);
+        (0..200).for_each(|_| patience.held(Duration::from_micros(30)));
+        assert_eq!(patience.with_ahead(3), LEAST);
+        patience.held(Duration::MAX);
+        assert_eq!(patience.with_ahead(0), MOST);
+    }
+}

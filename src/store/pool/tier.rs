@@ -1,0 +1,114 @@
+//! One of the two r2d2 pools.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use r2d2::{ManageConnection, NopErrorHandler, PooledConnection};
+
+use super::watched::{Watch, Watched};
+
+/// r2d2 tries again to open what it could not: after half of this at the latest, and at first after 400 ms.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// How often one who waits for a connection to be opened looks whether that failed. r2d2 wakes nobody then.
+const SLICE: Duration = Duration::from_millis(5);
+
+/// Why a tier gives no connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// None can be opened, and why.
+    Down(Arc<str>),
+    /// None came free or was opened in time.
+    Late,
+    /// Who waited is needed elsewhere.
+    Called,
+}
+
+/// What a tier is like.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TierOptions {
+    pub(super) max: NonZeroU32,
+    pub(super) min_idle: u32,
+    pub(super) pre_ping: bool,
+    pub(super) lifetime: Duration,
+    pub(super) idle_timeout: Option<Duration>,
+}
+
+/// Connections of one kind. Not more may be asked for at once than there can be.
+pub(super) struct Tier<M: ManageConnection> {
+    connections: r2d2::Pool<Watched<M>>,
+    pub(super) watch: Arc<Watch>,
+}
+
+impl<M: ManageConnection> Tier<M> {
+    /// Begins to open the first connections.
+    pub(super) fn start(manager: Arc<M>, options: TierOptions) -> Self {
+        let watch = Arc::new(Watch::default());
+        let lifetime = options.lifetime.max(Duration::from_secs(1));
+        let max = options.max.get();
+        let connections = r2d2::Pool::builder()
+            .max_size(max)
+            .min_idle(Some(options.min_idle.min(max)))
+            .test_on_check_out(options.pre_ping)
+            .max_lifetime(Some(lifetime))
+            .idle_timeout(options.idle_timeout)
+            .connection_timeout(RETRY)
+            .error_handler(Box::new(NopErrorHandler))
+            .build_unchecked(Watched { inner: manager, watch: Arc::clone(&watch), max, lifetime });
+        Self { connections, watch }
+    }
+
+    /// Waits for the first connections; whether as many are there.
+    pub(super) fn wait_for_first(&self, count: u32, until: Instant) -> bool {
+        // r2d2 says nothing of it, but has a connection right after it was opened.
+        let is_there = || self.connections.state().connections >= count;
+        self.watch.wait_for_opened(count.into(), until) && {
+            while !is_there() && Instant::now() < until {
+                thread::yield_now();
+            }
+            is_there()
+        }
+    }
+
+    /// An idle connection that works, if there is one.
+    pub(super) fn idle(&self) -> Option<PooledConnection<Watched<M>>> {
+        self.connections.try_get()
+    }
+
+    /// Waits for a connection that comes back or is opened, unless none can be, or the caller is called away.
+    pub(super) fn wait(
+        &self,
+        deadline: Instant,
+        is_called: impl Fn() -> bool,
+    ) -> Result<PooledConnection<Watched<M>>, Refused> {
+        loop {
+            if let Some(why) = self.watch.outage() {
+                return Err(Refused::Down(why));
+            }
+            if is_called() {
+                return Err(Refused::Called);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                if self.watch.open.load(Ordering::Acquire) == 0 {
+                    // Those who come next need not find out for themselves.
+                    self.watch.goes_down(&"no connection was opened in time");
+                }
+                return Err(Refused::Late);
+            }
+            if let Ok(conn) = self.connections.get_timeout(left.min(SLICE)) {
+                return Ok(conn);
+            }
+        }
+    }
+}
+
+impl<M: ManageConnection> fmt::Debug for Tier<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tier").field("watch", &self.watch).finish_non_exhaustive()
+    }
+}

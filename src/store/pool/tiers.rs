@@ -1,0 +1,269 @@
+//! The pool of two tiers: what is kept open, and what is opened when waiting for that takes too long.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use r2d2::{ManageConnection, PooledConnection};
+
+use super::Pulse;
+use super::figures::{Gauges, PoolFigures, TierFigures};
+use super::patience::Patience;
+use super::tier::{Refused, Tier, TierOptions};
+use super::turnstile::{Permit, Place, TierName, Turnstile};
+use super::watched::{Held, Watch, Watched};
+
+/// After so long without use a connection of the overflow is closed; r2d2 looks every 30 s.
+const OVERFLOW_IDLE: Duration = Duration::from_secs(30);
+
+/// How long the first connections may take.
+const FIRST: Duration = Duration::from_secs(5);
+
+/// How large a pool is, and how it behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Dimensions {
+    pub(super) size: NonZeroU32,
+    pub(super) max_overflow: u32,
+    pub(super) min_idle: u32,
+    pub(super) pre_ping: bool,
+    pub(super) recycle: Duration,
+    pub(super) acquire_timeout: Duration,
+}
+
+/// Why a job gets no connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum NoConnection {
+    /// None can be opened, and why.
+    Down(Arc<str>),
+    /// None came free in time.
+    Late,
+}
+
+/// Connections to one database.
+#[derive(Debug)]
+pub(super) struct Tiers<M: ManageConnection> {
+    manager: Arc<M>,
+    dimensions: Dimensions,
+    turnstile: Turnstile,
+    patience: Patience,
+    gauges: Gauges,
+    base: Tier<M>,
+    overflow: Option<Tier<M>>,
+}
+
+impl<M: ManageConnection> Tiers<M> {
+    /// Opens the first connections. Where some of them take too long they follow later, but one is needed.
+    pub(super) fn open(manager: M, dimensions: Dimensions) -> Result<Self, NoConnection> {
+        let manager = Arc::new(manager);
+        let tier = |max, min_idle, idle_timeout| {
+            let Dimensions { pre_ping, recycle: lifetime, .. } = dimensions;
+            Tier::start(Arc::clone(&manager), TierOptions { max, min_idle, pre_ping, lifetime, idle_timeout })
+        };
+        let size = dimensions.size.get();
+        let dimensions = Dimensions { min_idle: dimensions.min_idle.min(size), ..dimensions };
+        let base = tier(dimensions.size, dimensions.min_idle, None);
+        let overflow = NonZeroU32::new(dimensions.max_overflow).map(|max| tier(max, 0, Some(OVERFLOW_IDLE)));
+        let until = Instant::now() + dimensions.acquire_timeout.max(FIRST);
+        if !base.wait_for_first(dimensions.min_idle, until) {
+            let watch = &base.watch;
+            if watch.open.load(Ordering::Acquire) == 0 {
+                return Err(watch.outage().map_or(NoConnection::Late, NoConnection::Down));
+            }
+            tracing::warn!(wanted = dimensions.min_idle, "fewer database connections could be opened than wanted");
+        }
+        let turnstile = Turnstile::new(size, dimensions.max_overflow);
+        let (patience, gauges) = (Patience::new(size), Gauges::new());
+        Ok(Self { manager, dimensions, turnstile, patience, gauges, base, overflow })
+    }
+
+    /// Waits for a connection, no longer than the acquire timeout, and not at all where none can be opened.
+    ///
+    /// One of the base at once; else as long as it pays to wait for one; then one of the overflow; else whatever comes.
+    pub(super) fn acquire(&self) -> Result<Lease<'_, M>, NoConnection> {
+        if let Some(why) = self.base.watch.outage() {
+            self.gauges.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(NoConnection::Down(why));
+        }
+        let (began, entered) = (Instant::now(), self.turnstile.enter());
+        let entered = match entered {
+            Ok(permit) => match self.base.idle() {
+                Some(conn) => {
+                    self.gauges.waits.none();
+                    return Ok(self.lease(conn, permit));
+                }
+                None => Ok(permit),
+            },
+            place => place,
+        };
+        self.gauges.waiting.fetch_add(1, Ordering::Relaxed);
+        let deadline = began + self.dimensions.acquire_timeout;
+        let acquired = match entered {
+            Ok(permit) => self.base(permit, deadline),
+            Err(place) => self.queue(&place, began, deadline),
+        };
+        self.gauges.waiting.fetch_sub(1, Ordering::Relaxed);
+        match &acquired {
+            Ok(_) => self.gauges.waits.waited(began.elapsed()),
+            Err(NoConnection::Late) => {
+                self.gauges.waits.in_vain(began.elapsed());
+                self.gauges.late.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(NoConnection::Down(_)) => {
+                self.gauges.waits.in_vain(began.elapsed());
+                self.gauges.refused.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        acquired
+    }
+
+    /// Tests an idle connection, and the next one where that is broken; opens one where none is open.
+    pub(super) fn test(&self) -> Result<Pulse, NoConnection> {
+        loop {
+            let Some(permit) = self.turnstile.try_enter() else {
+                return Ok(Pulse::Busy);
+            };
+            let mut lease = match self.base.idle() {
+                Some(conn) => self.lease(conn, permit),
+                None if self.base.watch.busy.load(Ordering::Acquire) > 0 => return Ok(Pulse::Busy),
+                None => self.base(permit, Instant::now() + self.dimensions.acquire_timeout)?,
+            };
+            // What was tested when it was taken need not be tested again.
+            if self.dimensions.pre_ping {
+                return Ok(Pulse::Answers);
+            }
+            match self.manager.is_valid(&mut lease) {
+                Ok(()) => return Ok(Pulse::Answers),
+                Err(error) => lease.conn.tag.breaks(&error),
+            }
+        }
+    }
+
+    /// What the pool is like now.
+    pub(super) fn figures(&self) -> PoolFigures {
+        let overflow = self.overflow.as_ref().map(|tier| &tier.watch);
+        PoolFigures {
+            size: self.dimensions.size.get(),
+            max_overflow: self.dimensions.max_overflow,
+            min_idle: self.dimensions.min_idle,
+            base: TierFigures::of(&self.base.watch),
+            overflow: overflow.map_or(TierFigures::NONE, |watch| TierFigures::of(watch)),
+            waiting: self.gauges.waiting.load(Ordering::Relaxed),
+            waits: self.gauges.waits.figures(),
+            late: self.gauges.late.load(Ordering::Relaxed),
+            refused: self.gauges.refused.load(Ordering::Relaxed),
+            outage: self.base.watch.outage(),
+            last_error: self.base.watch.last_error().or_else(|| overflow.and_then(|watch| watch.last_error())),
+        }
+    }
+
+    /// The most connections that were in use at once since this was last asked, by one who asks alone.
+    pub(super) fn take_peak(&self) -> u32 {
+        let busy = self.busy();
+        self.gauges.peak.swap(busy, Ordering::Relaxed).max(busy)
+    }
+
+    /// Begins the next half of the window of waiting times.
+    pub(super) fn turn_window(&self) {
+        self.gauges.waits.turn();
+    }
+
+    fn base<'a>(&'a self, permit: Permit<'a>, deadline: Instant) -> Result<Lease<'a, M>, NoConnection> {
+        match self.base.wait(deadline, || false) {
+            Ok(conn) => Ok(self.lease(conn, permit)),
+            Err(Refused::Down(why)) => Err(NoConnection::Down(why)),
+            Err(Refused::Late | Refused::Called) => Err(NoConnection::Late),
+        }
+    }
+
+    fn queue<'a>(&'a self, place: &Place<'a>, began: Instant, deadline: Instant) -> Result<Lease<'a, M>, NoConnection> {
+        let patience = began + self.patience.with_ahead(place.ahead());
+        let permit = place.wait(patience.min(deadline)).or_else(|| place.try_overflow());
+        let permit = permit.or_else(|| place.wait(deadline)).ok_or(NoConnection::Late)?;
+        let (TierName::Overflow, Some(overflow)) = (permit.of(), &self.overflow) else {
+            return self.base(permit, deadline);
+        };
+        match overflow.idle().map_or_else(|| overflow.wait(deadline, || place.is_granted()), Ok) {
+            Ok(conn) => return Ok(self.lease(conn, permit)),
+            Err(Refused::Late) => return Err(NoConnection::Late),
+            // The server may have no more to give than the base has.
+            Err(Refused::Down(_) | Refused::Called) => place.come_back(),
+        }
+        drop(permit);
+        let permit = place.wait(deadline).ok_or(NoConnection::Late)?;
+        self.base(permit, deadline)
+    }
+
+    fn lease<'a>(&'a self, conn: PooledConnection<Watched<M>>, permit: Permit<'a>) -> Lease<'a, M> {
+        let watch = match (permit.of(), &self.overflow) {
+            (TierName::Overflow, Some(overflow)) => &overflow.watch,
+            _ => &self.base.watch,
+        };
+        watch.busy.fetch_add(1, Ordering::AcqRel);
+        self.gauges.peak.fetch_max(self.busy(), Ordering::Relaxed);
+        let use_of = Use { began: Instant::now(), watch, patience: &self.patience };
+        Lease { conn, _use: use_of, permit }
+    }
+
+    /// What is known of the base, for tests to wait for.
+    #[cfg(test)]
+    pub(super) fn watch(&self) -> &Watch {
+        &self.base.watch
+    }
+
+    fn busy(&self) -> u32 {
+        let overflow = self.overflow.as_ref().map(|tier| tier.watch.busy.load(Ordering::Acquire));
+        self.base.watch.busy.load(Ordering::Acquire) + overflow.unwrap_or_default()
+    }
+}
+
+/// A connection for one job. Its parts go in their order: it is put back before the next one may ask for it.
+pub(super) struct Lease<'a, M: ManageConnection> {
+    conn: PooledConnection<Watched<M>>,
+    _use: Use<'a>,
+    permit: Permit<'a>,
+}
+
+#[derive(Debug)]
+struct Use<'a> {
+    began: Instant,
+    watch: &'a Watch,
+    patience: &'a Patience,
+}
+
+impl<M: ManageConnection> fmt::Debug for Lease<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("of", &self.permit.of()).finish_non_exhaustive()
+    }
+}
+
+impl<M: ManageConnection> Lease<'_, M> {
+    /// The job failed, and it may be the connection's fault: nobody else gets it.
+    pub(super) fn distrust(&mut self) {
+        self.conn.tag.distrust();
+    }
+}
+
+impl<M: ManageConnection> Deref for Lease<'_, M> {
+    type Target = M::Connection;
+
+    fn deref(&self) -> &M::Connection {
+        &self.conn.conn
+    }
+}
+
+impl<M: ManageConnection> DerefMut for Lease<'_, M> {
+    fn deref_mut(&mut self) -> &mut M::Connection {
+        let held: &mut Held<M::Connection> = &mut self.conn;
+        &mut held.conn
+    }
+}
+
+impl Drop for Use<'_> {
+    fn drop(&mut self) {
+        self.watch.busy.fetch_sub(1, Ordering::AcqRel);
+        self.patience.held(self.began.elapsed());
+    }
+}

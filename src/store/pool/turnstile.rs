@@ -1,0 +1,270 @@
+//! Who may have a connection, in the order in which they came.
+//!
+//! r2d2 lets whoever asks at the right moment pass those who wait. So it is asked only by those who have a permit, of
+//! which there are as many as connections: there a connection comes free, or is being opened.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// The two kinds of connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TierName {
+    /// Kept open.
+    Base,
+    /// Opened under load, and closed when idle.
+    Overflow,
+}
+
+/// Gives out permits.
+#[derive(Debug)]
+pub(super) struct Turnstile(Mutex<Gate>);
+
+/// INVARIANT: while somebody is queued, no permit of the base is free.
+#[derive(Debug)]
+struct Gate {
+    base: u32,
+    overflow: u32,
+    queue: VecDeque<Arc<Waiter>>,
+}
+
+#[derive(Debug, Default)]
+struct Waiter {
+    granted: Mutex<Option<TierName>>,
+    woken: Condvar,
+    /// It has, or had, a permit of the overflow for itself, and waits for the base only.
+    tries_overflow: AtomicBool,
+}
+
+impl Turnstile {
+    /// With so many permits of each kind.
+    pub(super) fn new(base: u32, overflow: u32) -> Self {
+        Self(Mutex::new(Gate { base, overflow, queue: VecDeque::new() }))
+    }
+
+    /// A permit of the base, or a place in the queue for it.
+    pub(super) fn enter(&self) -> Result<Permit<'_>, Place<'_>> {
+        let mut gate = self.gate();
+        if gate.base > 0 {
+            gate.base -= 1;
+            return Ok(Permit { turnstile: self, of: TierName::Base });
+        }
+        let waiter = Arc::new(Waiter::default());
+        let ahead = gate.queue.len();
+        gate.queue.push_back(Arc::clone(&waiter));
+        Err(Place { turnstile: self, waiter, ahead })
+    }
+
+    /// A permit of the base where one is free.
+    pub(super) fn try_enter(&self) -> Option<Permit<'_>> {
+        let mut gate = self.gate();
+        gate.base = gate.base.checked_sub(1)?;
+        Some(Permit { turnstile: self, of: TierName::Base })
+    }
+
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn release(&self, of: TierName) {
+        let mut gate = self.gate();
+        let next = match of {
+            TierName::Base => gate.queue.pop_front(),
+            TierName::Overflow => {
+                let first = gate.queue.iter().position(|waiter| !waiter.tries_overflow.load(Ordering::Relaxed));
+                first.and_then(|at| gate.queue.remove(at))
+            }
+        };
+        match (next, of) {
+            (Some(waiter), _) => waiter.grant(of),
+            (None, TierName::Base) => gate.base += 1,
+            (None, TierName::Overflow) => gate.overflow += 1,
+        }
+    }
+}
+
+impl Waiter {
+    fn grant(&self, of: TierName) {
+        *self.granted.lock().unwrap_or_else(PoisonError::into_inner) = Some(of);
+        self.woken.notify_one();
+    }
+}
+
+/// The right to one connection; the next one has it when this is dropped.
+#[derive(Debug)]
+pub(super) struct Permit<'a> {
+    turnstile: &'a Turnstile,
+    of: TierName,
+}
+
+impl Permit<'_> {
+    /// Which kind of connection it is for.
+    pub(super) fn of(&self) -> TierName {
+        self.of
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.turnstile.release(self.of);
+    }
+}
+
+/// A place in the queue, which is left when this is dropped.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    turnstile: &'a Turnstile,
+    waiter: Arc<Waiter>,
+    ahead: usize,
+}
+
+impl<'a> Place<'a> {
+    /// How many were ahead when this one came.
+    pub(super) fn ahead(&self) -> usize {
+        self.ahead
+    }
+
+    /// Waits for a permit of either kind; none where it has not come by then.
+    pub(super) fn wait(&self, until: Instant) -> Option<Permit<'a>> {
+        let granted = self.waiter.granted.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = until.saturating_duration_since(Instant::now());
+        let waited = self.waiter.woken.wait_timeout_while(granted, left, |granted| granted.is_none());
+        let (mut granted, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let of = granted.take()?;
+        Some(Permit { turnstile: self.turnstile, of })
+    }
+
+    /// Whether a permit came meanwhile.
+    pub(super) fn is_granted(&self) -> bool {
+        self.waiter.granted.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// A permit of the overflow, if there is one. The place is kept, from now on for a permit of the base only.
+    pub(super) fn try_overflow(&self) -> Option<Permit<'a>> {
+        let mut gate = self.turnstile.gate();
+        gate.overflow = gate.overflow.checked_sub(1)?;
+        self.waiter.tries_overflow.store(true, Ordering::Relaxed);
+        Some(Permit { turnstile: self.turnstile, of: TierName::Overflow })
+    }
+
+    /// Waits for a permit of the base only, from now on, and before all others: what came of the overflow was of no use.
+    pub(super) fn come_back(&self) {
+        self.waiter.tries_overflow.store(true, Ordering::Relaxed);
+        let mut gate = self.turnstile.gate();
+        // Permits are granted under this lock, and only to those who are queued.
+        if self.is_granted() || gate.queue.iter().any(|waiter| Arc::ptr_eq(waiter, &self.waiter)) {
+            return;
+        }
+        match gate.base.checked_sub(1) {
+            Some(left) => {
+                gate.base = left;
+                self.waiter.grant(TierName::Base);
+            }
+            None => gate.queue.push_front(Arc::clone(&self.waiter)),
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.turnstile.gate().queue.retain(|waiter| !Arc::ptr_eq(waiter, &self.waiter));
+        // Nothing is granted to who is not queued; what was granted before is for the next one.
+        let granted = self.waiter.granted.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(of) = granted {
+            self.turnstile.release(of);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn now(place: &Place<'_>) -> Option<TierName> {
+        // The permit is kept for good.
+        place.wait(Instant::now()).map(|permit| {
+            let of = permit.of();
+            std::mem::forget(permit);
+            of
+        })
+    }
+
+    #[test]
+    fn permits_go_to_those_who_wait_in_the_order_in_which_they_came() {
+        let turnstile = Turnstile::new(1, 1);
+        let held = turnstile.enter().unwrap();
+        let (first, second) = (turnstile.enter().unwrap_err(), turnstile.enter().unwrap_err());
+        assert_eq!((first.ahead(), second.ahead()), (0, 1));
+        assert!(turnstile.try_enter().is_none());
+        drop(held);
+        assert_eq!((second.is_granted(), first.is_granted()), (false, true));
+        assert_eq!((now(&first), now(&second)), (Some(TierName::Base), None));
+    }
+
+    #[test]
+    fn a_waiter_is_woken_by_the_permit() {
+        let turnstile = Turnstile::new(1, 0);
+        let held = turnstile.enter().unwrap();
+        let place = turnstile.enter().unwrap_err();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| place.wait(Instant::now() + Duration::from_mins(1)).map(|permit| permit.of()));
+            drop(held);
+            assert_eq!(waiting.join().unwrap(), Some(TierName::Base));
+        });
+    }
+
+    #[test]
+    fn who_tries_the_overflow_keeps_the_place_for_the_base() {
+        let turnstile = Turnstile::new(1, 1);
+        let held = turnstile.enter().unwrap();
+        let (first, second) = (turnstile.enter().unwrap_err(), turnstile.enter().unwrap_err());
+        let overflow = first.try_overflow().unwrap();
+        assert!(second.try_overflow().is_none());
+        drop(held);
+        assert!(first.is_granted());
+        // The permit of the overflow is of use to the next one only.
+        drop(overflow);
+        assert_eq!(now(&second), Some(TierName::Overflow));
+        assert_eq!(now(&first), Some(TierName::Base));
+    }
+
+    #[test]
+    fn who_leaves_the_queue_gives_on_what_was_granted_meanwhile() {
+        let turnstile = Turnstile::new(1, 0);
+        let held = turnstile.enter().unwrap();
+        let (first, second, third) =
+            (turnstile.enter().unwrap_err(), turnstile.enter().unwrap_err(), turnstile.enter().unwrap_err());
+        drop(second);
+        drop(held);
+        assert!(first.is_granted());
+        drop(first);
+        assert!(third.is_granted());
+        drop(third);
+        assert!(turnstile.try_enter().is_some());
+    }
+
+    #[test]
+    fn who_comes_back_is_first() {
+        let turnstile = Turnstile::new(1, 1);
+        let held = turnstile.enter().unwrap();
+        let first = turnstile.enter().unwrap_err();
+        let second = turnstile.enter().unwrap_err();
+        drop(first.try_overflow().unwrap());
+        let overflow = second.wait(Instant::now()).unwrap();
+        assert_eq!(overflow.of(), TierName::Overflow);
+        drop(first);
+        let third = turnstile.enter().unwrap_err();
+        second.come_back();
+        drop(overflow);
+        assert_eq!(now(&third), Some(TierName::Overflow));
+        drop(held);
+        let base = second.wait(Instant::now()).unwrap();
+        assert_eq!(base.of(), TierName::Base);
+        drop(base);
+        second.come_back();
+        assert_eq!(now(&second), Some(TierName::Base));
+    }
+}

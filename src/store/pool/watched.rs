@@ -1,0 +1,225 @@
+//! What becomes of the connections of one tier: a manager around the manager, which sees each of them come and go.
+
+use std::fmt::Display;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use r2d2::ManageConnection;
+
+/// How long a connection may take to be closed.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// What is known of the connections of one tier; shared by the tier and all of its connections.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// Connections that are open, in use or idle.
+    pub(super) open: AtomicU32,
+    /// Connections that jobs have.
+    pub(super) busy: AtomicU32,
+    /// All connections that were ever opened.
+    pub(super) opened: AtomicU64,
+    /// Those that were closed since nobody needed them.
+    pub(super) idle: AtomicU64,
+    /// Those that were closed because of their age.
+    pub(super) recycled: AtomicU64,
+    /// Those that were closed since they did not work.
+    pub(super) broken: AtomicU64,
+    /// Connections that could not be opened.
+    pub(super) unopened: AtomicU64,
+    /// Connections that were tested and did not answer.
+    pub(super) unanswered: AtomicU64,
+    is_down: AtomicBool,
+    server: Mutex<Server>,
+    changed: Condvar,
+}
+
+/// What is known of the server.
+#[derive(Debug, Default)]
+struct Server {
+    /// Connections that it has of this tier, those included that are being opened and closed.
+    taken: u32,
+    /// Why no connection can be opened, while none can.
+    down: Option<Arc<str>>,
+    last: Option<Arc<str>>,
+}
+
+impl Watch {
+    /// Why no connection could be opened, where that failed when it was last tried and none is open.
+    pub(super) fn outage(&self) -> Option<Arc<str>> {
+        if !self.is_down.load(Ordering::Acquire) || self.open.load(Ordering::Acquire) > 0 {
+            return None;
+        }
+        self.server().down.clone()
+    }
+
+    /// The text of the last thing that went wrong.
+    pub(super) fn last_error(&self) -> Option<Arc<str>> {
+        self.server().last.clone()
+    }
+
+    /// No connection can be opened, until one is.
+    pub(super) fn goes_down(&self, why: &dyn Display) {
+        let why: Arc<str> = one_line(why).into();
+        let mut server = self.server();
+        if server.down.is_none() {
+            tracing::warn!(error = %why, "a database connection cannot be opened");
+        }
+        server.last = Some(Arc::clone(&why));
+        server.down = Some(why);
+        self.is_down.store(true, Ordering::Release);
+        self.changed.notify_all();
+    }
+
+    fn comes_up(&self) {
+        let mut server = self.server();
+        self.is_down.store(false, Ordering::Release);
+        if server.down.take().is_some() {
+            tracing::info!("database connections can be opened again");
+        }
+        self.changed.notify_all();
+    }
+
+    /// A connection does not work.
+    fn breaks(&self, why: &dyn Display) {
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
+        self.server().last = Some(one_line(why).into());
+    }
+
+    /// Takes one of so many places at the server. r2d2 counts a connection as closed before it is: so that there is never
+    /// one too many, the next one waits for that, if not for ever.
+    fn take(&self, max: u32) {
+        let waited = self.changed.wait_timeout_while(self.server(), CLOSING, |server| server.taken >= max);
+        let (mut server, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        server.taken += 1;
+    }
+
+    fn give_back(&self) {
+        self.server().taken -= 1;
+        self.changed.notify_all();
+    }
+
+    /// Waits until so many connections were opened; whether they were.
+    pub(super) fn wait_for_opened(&self, count: u64, until: Instant) -> bool {
+        let left = until.saturating_duration_since(Instant::now());
+        let lacks = |_: &mut Server| self.opened.load(Ordering::Relaxed) < count;
+        let waited = self.changed.wait_timeout_while(self.server(), left, lacks);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    fn server(&self) -> MutexGuard<'_, Server> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// libpq writes lines.
+fn one_line(text: &dyn Display) -> String {
+    let text = text.to_string();
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+/// The manager of one tier.
+#[derive(Debug)]
+pub(super) struct Watched<M> {
+    pub(super) inner: Arc<M>,
+    pub(super) watch: Arc<Watch>,
+    /// Connections at most.
+    pub(super) max: u32,
+    /// The age of which no connection gets much older.
+    pub(super) lifetime: Duration,
+}
+
+/// A connection that is counted.
+#[derive(Debug)]
+pub(super) struct Held<C> {
+    /// Closed first, and counted as closed then.
+    pub(super) conn: C,
+    pub(super) tag: Tag,
+}
+
+/// What is remembered of a connection.
+#[derive(Debug)]
+pub(super) struct Tag {
+    watch: Arc<Watch>,
+    born: Instant,
+    lifetime: Duration,
+    /// It is not to be used again.
+    is_broken: bool,
+}
+
+impl<M: ManageConnection> Watched<M> {
+    /// Connections that were opened together do not end together: they get nine to ten tenths of the lifetime.
+    fn tag(&self) -> Tag {
+        let number = self.watch.opened.fetch_add(1, Ordering::Relaxed);
+        self.watch.open.fetch_add(1, Ordering::AcqRel);
+        // Multiples of the golden ratio are spread evenly.
+        let share = u32::try_from(number.wrapping_mul(618) % 1000).unwrap_or_default();
+        let lifetime = self.lifetime.saturating_sub(self.lifetime / 10_000 * share);
+        Tag { watch: Arc::clone(&self.watch), born: Instant::now(), lifetime, is_broken: false }
+    }
+}
+
+impl<M: ManageConnection> ManageConnection for Watched<M> {
+    type Connection = Held<M::Connection>;
+    type Error = M::Error;
+
+    fn connect(&self) -> Result<Self::Connection, M::Error> {
+        self.watch.take(self.max);
+        match self.inner.connect() {
+            Ok(conn) => {
+                let held = Held { conn, tag: self.tag() };
+                self.watch.comes_up();
+                Ok(held)
+            }
+            Err(error) => {
+                self.watch.give_back();
+                self.watch.unopened.fetch_add(1, Ordering::Relaxed);
+                self.watch.goes_down(&error);
+                Err(error)
+            }
+        }
+    }
+
+    fn is_valid(&self, held: &mut Self::Connection) -> Result<(), M::Error> {
+        self.inner.is_valid(&mut held.conn).inspect_err(|error| held.tag.breaks(error))
+    }
+
+    /// Busy connections end here when they are old; idle ones are found by r2d2.
+    fn has_broken(&self, held: &mut Self::Connection) -> bool {
+        held.tag.is_broken |= self.inner.has_broken(&mut held.conn);
+        held.tag.is_broken || held.tag.born.elapsed() >= held.tag.lifetime
+    }
+}
+
+impl Tag {
+    /// The connection does not answer; it is closed when it is put back.
+    pub(super) fn breaks(&mut self, why: &dyn Display) {
+        self.is_broken = true;
+        self.watch.breaks(why);
+    }
+
+    #[cfg(test)]
+    pub(super) fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+
+    /// A job failed, and it may be the connection's fault: it is closed when it is put back.
+    pub(super) fn distrust(&mut self) {
+        self.is_broken = true;
+    }
+}
+
+impl Drop for Tag {
+    fn drop(&mut self) {
+        let count = if self.is_broken {
+            &self.watch.broken
+        } else if self.born.elapsed() >= self.lifetime {
+            &self.watch.recycled
+        } else {
+            &self.watch.idle
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        self.watch.open.fetch_sub(1, Ordering::AcqRel);
+        self.watch.give_back();
+    }
+}
