@@ -29,6 +29,28 @@ pub struct Stamp {
     value: u64,
 }
 
+impl Slot {
+    /// The counter with that number.
+    #[must_use]
+    pub fn new(number: u16) -> Self {
+        Self(number)
+    }
+
+    /// Its number, the same in every process.
+    #[must_use]
+    pub fn number(self) -> u16 {
+        self.0
+    }
+}
+
+impl Stamp {
+    /// The counter it was taken of.
+    #[must_use]
+    pub fn slot(&self) -> Slot {
+        self.slot
+    }
+}
+
 impl Versions {
     /// Counters that start at zero. They mean nothing outside this process.
     #[must_use]
@@ -46,7 +68,12 @@ impl Versions {
     /// The counter as it is now. Take it before the entity is read.
     #[must_use]
     pub fn stamp(&self, uid: &EntityUid) -> Stamp {
-        let slot = Self::slot(uid);
+        self.stamp_of(Self::slot(uid))
+    }
+
+    /// A counter as it is now.
+    #[must_use]
+    pub fn stamp_of(&self, slot: Slot) -> Stamp {
         // Acquire: whoever sees a bump also sees the commit before it, so the read that follows finds the new data.
         let value = self.counter(slot).map_or(0, |counter| counter.load(Ordering::Acquire));
         Stamp { slot, value }
@@ -56,6 +83,18 @@ impl Versions {
     #[must_use]
     pub fn is_current(&self, stamp: &Stamp) -> bool {
         self.counter(stamp.slot).is_some_and(|counter| counter.load(Ordering::Acquire) == stamp.value)
+    }
+
+    /// The version of the store up to which every change is in the counters.
+    #[must_use]
+    pub fn applied(&self) -> i64 {
+        0
+    }
+
+    /// Whether no entity of that slot was changed after the store had that version.
+    #[must_use]
+    pub fn is_unchanged_since(&self, slot: Slot, version: i64) -> bool {
+        version >= 0 && self.counter(slot).is_some_and(|counter| counter.load(Ordering::Acquire) == 0)
     }
 
     /// Says that an entity may have changed. Call it after the commit and before the write is answered.
