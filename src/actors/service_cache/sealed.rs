@@ -81,6 +81,14 @@ impl Secret {
         name
     }
 
+    /// The name of the claim to a question; no verdict has such a name.
+    #[must_use]
+    pub fn claim(&self, key: &Key) -> String {
+        let mut name = format!("{}claim:", self.prefix);
+        URL_SAFE_NO_PAD.encode_string(key, &mut name);
+        name
+    }
+
     /// The value for a key; none where it would be too large.
     #[must_use]
     pub fn seal(&self, key: &Key, content: &Content) -> Option<Vec<u8>> {
