@@ -36,9 +36,9 @@ impl SharedVerdicts {
     /// longer than that.
     pub async fn claim(&self, key: &Key, evaluation: Duration) -> Claim {
         let end = Instant::now() + evaluation;
-        let name = self.common.secret.load().claim(key);
+        let name = self.front.secret.load().claim(key);
         let lasts = (evaluation * 2).clamp(LASTS.0, LASTS.1);
-        let deadline = Instant::now() + self.common.timeout.min(evaluation);
+        let deadline = Instant::now() + self.front.timeout.min(evaluation);
         match self.ask(Take { name: name.clone(), lasts, deadline }, deadline).await.flatten() {
             Some(true) => return Claim::Mine(Claimed { name, shared: self.clone() }),
             Some(false) => {}

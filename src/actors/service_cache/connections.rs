@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout, timeout_at};
 
 use super::L2Options;
 use super::breaker::Breaker;
-use super::common::Common;
+use super::front::Front;
 use super::server::{Link, Request};
 
 /// With so many asks in flight on each connection, one more is opened.
@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The connections. They live in one thread.
 pub(super) struct Connections {
     options: L2Options,
-    common: Arc<Common>,
+    front: Arc<Front>,
     links: RefCell<Vec<Slot>>,
     breaker: RefCell<Breaker>,
     error: RefCell<Option<String>>,
@@ -70,10 +70,10 @@ pub(super) enum AskError {
 
 impl Connections {
     /// None yet. [`Connections::keep`] opens them.
-    pub(super) fn new(options: L2Options, common: Arc<Common>) -> Self {
+    pub(super) fn new(options: L2Options, front: Arc<Front>) -> Self {
         Self {
             options,
-            common,
+            front,
             links: RefCell::default(),
             breaker: RefCell::new(Breaker::new(Instant::now())),
             error: RefCell::default(),
@@ -92,7 +92,7 @@ impl Connections {
             };
             let answers = match timeout_at(deadline.into(), turn.link.ask(request)).await {
                 Err(_) => {
-                    self.common.figures.late.add(1);
+                    self.front.figures.late.add(1);
                     self.failed("no answer in time");
                     return Err(AskError::Late);
                 }
@@ -102,7 +102,7 @@ impl Connections {
                     continue;
                 }
                 Ok(Err(error)) => {
-                    self.common.figures.failed.add(1);
+                    self.front.figures.failed.add(1);
                     self.failed(&error.to_string());
                     return Err(AskError::Failed);
                 }
@@ -111,7 +111,7 @@ impl Connections {
             match answers.iter().find_map(|answer| answer.as_ref().err().filter(|error| !is_refusal(error))) {
                 None => self.breaker.borrow_mut().succeeded(),
                 Some(error) => {
-                    self.common.figures.failed.add(1);
+                    self.front.figures.failed.add(1);
                     self.failed(&error.to_string());
                     if is_broken(error) {
                         self.remove(turn.id);
@@ -196,7 +196,7 @@ impl Connections {
     /// A connection that answers as fast as every ask has to be answered. Nobody waits for it.
     async fn attempt(&self) -> Result<Link, String> {
         let mut link = self.options.server.open().await.map_err(|error| error.to_string())?;
-        let name = format!("{}trial", self.common.secret.load().prefix());
+        let name = format!("{}trial", self.front.secret.load().prefix());
         let mut command = redis::cmd("GET");
         command.arg(name);
         let answer = timeout(self.options.timeout, link.ask(&Request::One(command))).await;
@@ -210,13 +210,13 @@ impl Connections {
     fn come_back(&self, link: Link) {
         self.add(link);
         self.breaker.borrow_mut().close(Instant::now());
-        self.common.usable.store(true, Ordering::Relaxed);
+        self.front.usable.store(true, Ordering::Relaxed);
         self.returned.notify_one();
         tracing::info!("the service cache answers");
     }
 
     fn fail_to_open(&self, error: &str) {
-        self.common.figures.unopened.add(1);
+        self.front.figures.unopened.add(1);
         if self.error.borrow().as_deref() != Some(error) {
             tracing::warn!(error, "the service cache cannot be reached: decisions are made without it");
         }
@@ -240,9 +240,9 @@ impl Connections {
 
     /// Closes all, since new ones may lead to where the server is now.
     fn leave(&self, error: &str) {
-        self.common.usable.store(false, Ordering::Relaxed);
+        self.front.usable.store(false, Ordering::Relaxed);
         let links = self.links.take();
-        self.common.figures.closed.add(links.len() as u64);
+        self.front.figures.closed.add(links.len() as u64);
         self.wanted.notify_one();
         tracing::warn!(error, "the service cache does not answer: decisions are made without it");
     }
@@ -250,7 +250,7 @@ impl Connections {
     fn add(&self, link: Link) {
         let id = self.last.get() + 1;
         self.last.set(id);
-        self.common.figures.opened.add(1);
+        self.front.figures.opened.add(1);
         self.links.borrow_mut().push(Slot { id, link, in_flight: Rc::default(), used: Instant::now() });
     }
 
@@ -259,7 +259,7 @@ impl Connections {
         let before = links.len();
         links.retain(|slot| slot.id != id);
         // Somebody else may have noticed before.
-        self.common.figures.closed.add((before - links.len()) as u64);
+        self.front.figures.closed.add((before - links.len()) as u64);
         self.wanted.notify_one();
     }
 
@@ -276,7 +276,7 @@ impl Connections {
             && links.last().is_some_and(|slot| slot.in_flight.get() == 0 && slot.used.elapsed() > IDLE)
         {
             links.pop();
-            self.common.figures.closed.add(1);
+            self.front.figures.closed.add(1);
         }
     }
 

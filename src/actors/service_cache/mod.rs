@@ -9,9 +9,9 @@
 pub mod breaker;
 pub mod claim;
 mod clearing;
-mod common;
 mod connections;
 pub mod figures;
+mod front;
 mod outbox;
 pub mod sealed;
 pub mod server;
@@ -19,6 +19,11 @@ mod shared_verdicts;
 pub mod wake;
 pub mod watch;
 pub mod worth;
+
+#[cfg(test)]
+mod private_redis;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -34,9 +39,9 @@ use actix::{
 use redis::Value;
 use tokio::time::timeout;
 
-use common::Common;
 use connections::Connections;
 use figures::ServiceStatus;
+use front::Front;
 use outbox::{Letter, Outbox};
 use sealed::Secret;
 use server::{Request, Server};
@@ -70,7 +75,7 @@ pub struct L2Options {
 /// Has the connections to Redis.
 pub struct ServiceCache {
     server: Server,
-    common: Arc<Common>,
+    front: Arc<Front>,
     connections: Rc<Connections>,
     outbox: Rc<Outbox>,
     call: wake::Call,
@@ -91,18 +96,18 @@ impl ServiceCache {
         versions: Versions,
         changed: impl Fn() + Send + Sync + 'static,
     ) -> SharedVerdicts {
-        let common = Common::new(Secret::new(secret), versions, options.ttl, options.timeout);
-        let common = Arc::new(common);
-        let shared = Arc::clone(&common);
+        let front = Front::new(Secret::new(secret), versions, options.ttl, options.timeout);
+        let front = Arc::new(front);
+        let shared = Arc::clone(&front);
         let address = Self::start_in_arbiter(&Arbiter::new().handle(), move |_| Self {
             server: options.server.clone(),
             connections: Rc::new(Connections::new(options, Arc::clone(&shared))),
             outbox: Rc::new(Outbox::new(Arc::clone(&shared))),
-            common: shared,
+            front: shared,
             call: Arc::new(changed),
             memory: ServerMemory::default(),
         });
-        SharedVerdicts { address, common }
+        SharedVerdicts { address, front }
     }
 
     /// Looks at the server's memory as soon as it is there, and from time to time.
@@ -139,8 +144,8 @@ impl Actor for ServiceCache {
         actix::spawn(async move { connections.keep().await });
         let (outbox, connections) = (Rc::clone(&self.outbox), Rc::clone(&self.connections));
         actix::spawn(async move { outbox.send(&connections).await });
-        let (server, common, call) = (self.server.clone(), Arc::clone(&self.common), Arc::clone(&self.call));
-        actix::spawn(async move { wake::listen(&server, &common, &call).await });
+        let (server, front, call) = (self.server.clone(), Arc::clone(&self.front), Arc::clone(&self.call));
+        actix::spawn(async move { wake::listen(&server, &front, &call).await });
         self.watch(ctx);
     }
 }
@@ -163,7 +168,7 @@ impl Handler<FetchShared> for ServiceCache {
     type Result = ResponseFuture<Vec<Option<Vec<u8>>>>;
 
     fn handle(&mut self, FetchShared { names, deadline }: FetchShared, _: &mut Self::Context) -> Self::Result {
-        let (connections, common) = (Rc::clone(&self.connections), Arc::clone(&self.common));
+        let (connections, front) = (Rc::clone(&self.connections), Arc::clone(&self.front));
         Box::pin(async move {
             let begun = Instant::now();
             let mut command = redis::cmd("MGET");
@@ -171,7 +176,7 @@ impl Handler<FetchShared> for ServiceCache {
                 command.arg(name);
             }
             let Ok(answers) = connections.ask(&Request::One(command), deadline).await else { return Vec::new() };
-            common.figures.asked(begun.elapsed());
+            front.figures.asked(begun.elapsed());
             let value = |value| if let Value::BulkString(bytes) = value { Some(bytes) } else { None };
             match answers.into_iter().next() {
                 Some(Ok(Value::Array(values))) => values.into_iter().map(value).collect(),
@@ -235,7 +240,7 @@ impl Handler<Release> for ServiceCache {
 
     fn handle(&mut self, Release(name): Release, _: &mut Self::Context) {
         let letter = Letter::Release(name);
-        if self.common.admit(letter.weight()) {
+        if self.front.admit(letter.weight()) {
             self.outbox.push(vec![letter]);
         }
     }
@@ -250,19 +255,19 @@ impl Handler<Publish> for ServiceCache {
     type Result = ();
 
     fn handle(&mut self, Publish(version): Publish, _: &mut Self::Context) {
-        let (connections, common) = (Rc::clone(&self.connections), Arc::clone(&self.common));
+        let (connections, front) = (Rc::clone(&self.connections), Arc::clone(&self.front));
         actix::spawn(async move {
             let mut command = redis::cmd("PUBLISH");
             command.arg(wake::CHANNEL).arg(version);
             match connections.ask(&Request::One(command), Instant::now() + PATIENCE).await {
-                Ok(answers) if answers.iter().all(Result::is_ok) => common.figures.published.add(1),
+                Ok(answers) if answers.iter().all(Result::is_ok) => front.figures.published.add(1),
                 Ok(answers) => {
                     if let Some(error) = answers.iter().find_map(|answer| answer.as_ref().err()) {
                         connections.note(&error.to_string());
                     }
-                    common.figures.unpublished.add(1);
+                    front.figures.unpublished.add(1);
                 }
-                Err(_) => common.figures.unpublished.add(1),
+                Err(_) => front.figures.unpublished.add(1),
             }
         });
     }
@@ -295,9 +300,9 @@ impl Handler<Clear> for ServiceCache {
 
     fn handle(&mut self, _: Clear, _: &mut Self::Context) -> Self::Result {
         self.outbox.clear();
-        let (server, common) = (self.server.clone(), Arc::clone(&self.common));
+        let (server, front) = (self.server.clone(), Arc::clone(&self.front));
         Box::pin(async move {
-            let secret = common.secret.load_full();
+            let secret = front.secret.load_full();
             match timeout(CLEARING, clearing::clear(&server, secret.prefix())).await {
                 Ok(outcome) => outcome.map_err(|error| ClearError::Server(error.to_string())),
                 Err(_) => Err(ClearError::Late),
@@ -322,12 +327,12 @@ impl Handler<Show> for ServiceCache {
             since_s: since.elapsed().as_secs(),
             outages,
             error: self.connections.error(),
-            listening: self.common.listening.load(Ordering::Relaxed),
+            listening: self.front.listening.load(Ordering::Relaxed),
             connections,
             in_flight,
-            waiting_bytes: self.common.waiting(),
+            waiting_bytes: self.front.waiting(),
             memory: self.memory.clone(),
-            counts: self.common.figures.snapshot(),
+            counts: self.front.figures.snapshot(),
         })
     }
 }

@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 use redis::Cmd;
 use tokio::sync::Notify;
 
-use super::common::{Common, now};
 use super::connections::Connections;
+use super::front::{Front, now};
 use super::sealed::Content;
 use super::server::Request;
 use crate::actors::request_cache::Key;
 
-/// How many are written at once.
+/// How many are written at once, and about how many bytes: sealing them must not hold up those who ask.
 const BATCH: usize = 64;
+const BATCH_BYTES: usize = 128 << 10;
 /// How long writing a batch may take.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -46,14 +47,14 @@ impl Letter {
 /// What waits, in order.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    common: Arc<Common>,
+    front: Arc<Front>,
     letters: RefCell<VecDeque<Letter>>,
     more: Notify,
 }
 
 impl Outbox {
-    pub(super) fn new(common: Arc<Common>) -> Self {
-        Self { common, letters: RefCell::default(), more: Notify::new() }
+    pub(super) fn new(front: Arc<Front>) -> Self {
+        Self { front, letters: RefCell::default(), more: Notify::new() }
     }
 
     /// Puts letters behind those that wait; room for them was made before.
@@ -64,44 +65,64 @@ impl Outbox {
 
     /// Forgets what waits.
     pub(super) fn clear(&self) {
-        drop(self.take(usize::MAX));
+        let letters = self.letters.take();
+        self.front.dismiss(letters.iter().map(Letter::weight).sum());
     }
 
     /// Writes what waits and what comes, for ever.
     pub(super) async fn send(&self, connections: &Connections) {
         loop {
-            let letters = self.take(BATCH);
+            let letters = self.take();
             if letters.is_empty() {
                 self.more.notified().await;
                 continue;
             }
-            if connections.is_usable() {
-                self.write(letters, connections).await;
-            } else {
-                self.common.figures.lost.add(verdicts(&letters));
-            }
+            self.write(letters, connections).await;
         }
     }
 
-    fn take(&self, most: usize) -> Vec<Letter> {
+    /// The next batch.
+    fn take(&self) -> Vec<Letter> {
         let mut waiting = self.letters.borrow_mut();
-        let most = most.min(waiting.len());
-        let letters: Vec<Letter> = waiting.drain(..most).collect();
-        self.common.dismiss(letters.iter().map(Letter::weight).sum());
-        letters
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while batch.len() < BATCH
+            && bytes < BATCH_BYTES
+            && let Some(letter) = waiting.pop_front()
+        {
+            bytes += letter.weight();
+            batch.push(letter);
+        }
+        self.front.dismiss(bytes);
+        batch
     }
 
     async fn write(&self, letters: Vec<Letter>, connections: &Connections) {
-        let figures = &self.common.figures;
-        let verdicts = verdicts(&letters);
-        let commands: Vec<Cmd> = letters.into_iter().filter_map(|letter| self.command(letter)).collect();
-        // What is too large or expired is no command; a release has another answer than `OK`.
+        let figures = &self.front.figures;
+        let (mut commands, mut releases) = (Vec::new(), Vec::new());
+        for letter in letters {
+            match letter {
+                Letter::Verdict(key, content) => match self.set(&key, &content) {
+                    Some(command) => commands.push(command),
+                    None => figures.too_large.add(1),
+                },
+                Letter::Release(name) => {
+                    let mut command = redis::cmd("UNLINK");
+                    command.arg(name);
+                    releases.push(command);
+                }
+            }
+        }
+        let verdicts = commands.len();
+        // A claim is given back after the verdict is there.
+        commands.append(&mut releases);
+        if commands.is_empty() {
+            return;
+        }
         match connections.ask(&Request::Many(commands), Instant::now() + PATIENCE).await {
             Ok(answers) => {
-                for answer in answers {
+                for answer in answers.iter().take(verdicts) {
                     match answer {
-                        Ok(redis::Value::Okay) => figures.written.add(1),
-                        Ok(_) => {}
+                        Ok(_) => figures.written.add(1),
                         Err(error) => {
                             connections.note(&error.to_string());
                             figures.refused.add(1);
@@ -109,32 +130,16 @@ impl Outbox {
                     }
                 }
             }
-            Err(_) => figures.lost.add(verdicts),
+            Err(_) => figures.lost.add(verdicts as u64),
         }
     }
 
-    fn command(&self, letter: Letter) -> Option<Cmd> {
-        match letter {
-            Letter::Verdict(key, content) => {
-                let secret = self.common.secret.load();
-                let left = content.expires.saturating_sub(now());
-                let Some(value) = secret.seal(&key, &content).filter(|_| left > 0) else {
-                    self.common.figures.too_large.add(1);
-                    return None;
-                };
-                let mut command = redis::cmd("SET");
-                command.arg(secret.name(&key)).arg(value).arg("PX").arg(left);
-                Some(command)
-            }
-            Letter::Release(name) => {
-                let mut command = redis::cmd("UNLINK");
-                command.arg(name);
-                Some(command)
-            }
-        }
+    fn set(&self, key: &Key, content: &Content) -> Option<Cmd> {
+        let secret = self.front.secret.load();
+        let value = secret.seal(key, content)?;
+        let left = content.expires.saturating_sub(now()).max(1);
+        let mut command = redis::cmd("SET");
+        command.arg(secret.name(key)).arg(value).arg("PX").arg(left);
+        Some(command)
     }
-}
-
-fn verdicts(letters: &[Letter]) -> u64 {
-    letters.iter().filter(|letter| matches!(letter, Letter::Verdict(..))).count() as u64
 }

@@ -19,6 +19,10 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 const QUEUE: usize = 256;
 
 /// Where the servers are, and who we are there.
+///
+/// The user needs `+get +mget +set ~acgs:v1:*` for verdicts, `+unlink +scan` for claims and clearing, `+publish
+/// +subscribe +ping &acgs:v1:*` for messages, `+info` for what is shown of the memory, with sentinels `+role`, and in a
+/// cluster `+cluster|slots`. What it may not do is done without, but for the first.
 #[derive(Clone)]
 pub struct Server {
     /// What they are.

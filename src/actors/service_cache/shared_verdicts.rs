@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use actix::dev::ToEnvelope;
 use actix::{Addr, Handler, Message};
 
-use super::common::Common;
 use super::figures::ServiceStatus;
+use super::front::Front;
 use super::outbox::Letter;
 use super::sealed::Secret;
 use super::{Clear, ClearError, FetchShared, Publish, PutShared, ServiceCache, Show};
@@ -21,14 +21,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct SharedVerdicts {
     pub(super) address: Addr<ServiceCache>,
-    pub(super) common: Arc<Common>,
+    pub(super) front: Arc<Front>,
 }
 
 impl SharedVerdicts {
     /// Whether the server is asked at the moment. Looking costs nothing.
     #[must_use]
     pub fn is_usable(&self) -> bool {
-        self.common.is_usable()
+        self.front.is_usable()
     }
 
     /// Finds the verdicts for some keys, in their order, and none that does not hold here. It takes no longer than the
@@ -36,17 +36,20 @@ impl SharedVerdicts {
     ///
     /// INVARIANT: what is found held after this was called. Its stamps are of this process, and show what changes later.
     pub async fn fetch(&self, keys: &[Key]) -> Vec<Option<Kept>> {
-        let figures = &self.common.figures;
+        let figures = &self.front.figures;
         if !self.is_usable() {
             figures.bypassed.add(keys.len() as u64);
             return vec![None; keys.len()];
         }
-        let secret = self.common.secret.load();
+        if keys.is_empty() {
+            return Vec::new();
+        }
+        let secret = self.front.secret.load();
         let names = keys.iter().map(|key| secret.name(key)).collect();
-        let deadline = Instant::now() + self.common.timeout;
+        let deadline = Instant::now() + self.front.timeout;
         let mut values = self.ask(FetchShared { names, deadline }, deadline).await.unwrap_or_default();
         values.resize(keys.len(), None);
-        let opened = keys.iter().zip(values).map(|(key, value)| self.common.open(key, &value?));
+        let opened = keys.iter().zip(values).map(|(key, value)| self.front.open(key, &value?));
         let found: Vec<Option<Kept>> = opened.collect();
         let hits = found.iter().flatten().count() as u64;
         figures.hits.add(hits);
@@ -59,13 +62,13 @@ impl SharedVerdicts {
     /// All changes up to the version `as_of` have to be in them: take it before it is checked for the last time whether
     /// what was read for them is current.
     pub fn put(&self, verdicts: &[(Key, Kept)], as_of: i64) {
-        let figures = &self.common.figures;
+        let figures = &self.front.figures;
         if !self.is_usable() {
             return figures.lost.add(verdicts.len() as u64);
         }
         let letter = |(key, kept): &(Key, Kept)| {
-            let letter = Letter::Verdict(*key, self.common.content(kept, as_of)?);
-            self.common.admit(letter.weight()).then_some(letter)
+            let letter = Letter::Verdict(*key, self.front.content(kept, as_of)?);
+            self.front.admit(letter.weight()).then_some(letter)
         };
         let letters: Vec<Letter> = verdicts.iter().filter_map(letter).collect();
         figures.lost.add((verdicts.len() - letters.len()) as u64);
@@ -91,7 +94,7 @@ impl SharedVerdicts {
 
     /// Uses another secret from now on: what was written with the old one is not found any more.
     pub fn replace_secret(&self, secret: &[u8; 32]) {
-        self.common.secret.store(Arc::new(Secret::new(secret)));
+        self.front.secret.store(Arc::new(Secret::new(secret)));
     }
 
     /// Asks the thread of the tier. No answer in time is none.

@@ -10,7 +10,7 @@ use redis::aio::PubSub;
 use redis::{RedisResult, Value};
 use tokio::time::{sleep, timeout};
 
-use super::common::Common;
+use super::front::Front;
 use super::server::Server;
 
 /// Where the messages are.
@@ -26,33 +26,39 @@ const SILENCE: Duration = Duration::from_secs(2);
 pub(super) type Call = Arc<dyn Fn() + Send + Sync>;
 
 /// Listens for ever.
-pub(super) async fn listen(server: &Server, common: &Common, call: &Call) {
+pub(super) async fn listen(server: &Server, front: &Front, call: &Call) {
+    let mut said = String::new();
     loop {
-        match timeout(PATIENCE, server.subscribe(CHANNEL)).await {
+        let failure = match timeout(PATIENCE, server.subscribe(CHANNEL)).await {
             Ok(Ok(messages)) => {
-                common.listening.store(true, Ordering::Relaxed);
+                front.listening.store(true, Ordering::Relaxed);
                 // What was said before is lost.
                 call();
-                let outcome = hear(messages, common, call).await;
-                common.listening.store(false, Ordering::Relaxed);
-                tracing::warn!(error = ?outcome.err(), "messages of other nodes are not heard; it is tried again");
+                said.clear();
+                let outcome = hear(messages, front, call).await;
+                front.listening.store(false, Ordering::Relaxed);
+                outcome.err().map_or_else(|| "the connection ended".to_owned(), |error| error.to_string())
             }
-            Ok(Err(error)) => tracing::debug!(%error, "messages of other nodes cannot be subscribed to"),
-            Err(_) => tracing::debug!("messages of other nodes cannot be subscribed to in time"),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        if failure != said {
+            tracing::warn!(error = failure, "messages of other nodes are not heard; they are looked for anyway");
+            said = failure;
         }
         sleep(PAUSE).await;
     }
 }
 
 /// Calls for each message, once for those that came together, until the connection breaks.
-async fn hear(messages: PubSub, common: &Common, call: &Call) -> RedisResult<()> {
+async fn hear(messages: PubSub, front: &Front, call: &Call) -> RedisResult<()> {
     let (mut sink, mut stream) = messages.split();
     loop {
         match timeout(SILENCE, stream.next()).await {
             Ok(Some(_)) => {
-                common.figures.messages.add(1);
+                front.figures.messages.add(1);
                 while let Some(Some(_)) = stream.next().now_or_never() {
-                    common.figures.messages.add(1);
+                    front.figures.messages.add(1);
                 }
                 call();
             }

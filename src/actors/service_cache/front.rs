@@ -1,4 +1,4 @@
-//! What the thread of this tier shares with those who use it, so that they need not ask it for that.
+//! What stands before the thread of this tier: what can be known without asking it, and whether a value is believed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,9 +15,9 @@ use crate::store::{Slot, Versions};
 /// The most bytes of verdicts that wait to be written.
 const MOST_WAITING: usize = 8 << 20;
 
-/// What is shared.
+/// What the thread shares with those who use it.
 #[derive(Debug)]
-pub(super) struct Common {
+pub(super) struct Front {
     pub(super) secret: ArcSwap<Secret>,
     pub(super) versions: Versions,
     pub(super) ttl: Duration,
@@ -30,7 +30,7 @@ pub(super) struct Common {
     pub(super) figures: Figures,
 }
 
-impl Common {
+impl Front {
     pub(super) fn new(secret: Secret, versions: Versions, ttl: Duration, timeout: Duration) -> Self {
         Self {
             secret: ArcSwap::from_pointee(secret),
