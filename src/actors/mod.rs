@@ -25,6 +25,7 @@ pub mod retention;
 pub mod sealer;
 pub mod seals;
 pub mod searcher;
+pub mod service_cache;
 pub mod shipper;
 #[cfg(test)]
 mod testing;

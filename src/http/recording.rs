@@ -47,7 +47,7 @@ pub struct Recording {
     /// Of each decision its id, and how many records come before it.
     decisions: Vec<(Uuid, u64)>,
     /// Sets whose texts are in the records.
-    sets: Vec<(Arc<EntitySet>, Box<str>)>,
+    sets: Vec<(Arc<EntitySet>, Arc<str>)>,
     remembered: RecordedSets,
 }
 

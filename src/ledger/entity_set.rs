@@ -4,7 +4,7 @@
 //! recorded in parts, since a record has a bound: records of kind `entities` with the members `digest`, `part` (from 0),
 //! `parts` and `text`. Joined in order, the parts' texts have the digest.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -21,7 +21,7 @@ const PART: usize = 10_000;
 pub struct EntitySet {
     digest: Box<str>,
     /// Taken out once it is recorded; an unrecorded set keeps it.
-    text: Mutex<Option<Box<str>>>,
+    text: Mutex<Option<Arc<str>>>,
 }
 
 impl EntitySet {
@@ -39,12 +39,18 @@ impl EntitySet {
 
     /// The text, unless somebody took it to record it.
     #[must_use]
-    pub fn take(&self) -> Option<Box<str>> {
+    pub fn take(&self) -> Option<Arc<str>> {
         self.text.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// The text, unless somebody took it, and leaves it there.
+    #[must_use]
+    pub fn text(&self) -> Option<Arc<str>> {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Gives the text back: it was not recorded.
-    pub fn put_back(&self, text: Box<str>) {
+    pub fn put_back(&self, text: Arc<str>) {
         *self.text.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
     }
 
@@ -82,6 +88,7 @@ mod tests {
         for text in ["{\"uid\":1}\n".to_owned(), "\u{1}é🦀".repeat(9_000), "\u{0}".repeat(30_000)] {
             let set = EntitySet::new(text.clone());
             let mut batch = Batch::default();
+            assert_eq!(set.text().as_deref(), Some(text.as_str()), "looking leaves it there");
             let taken = set.take().unwrap();
             set.push(&taken, OffsetDateTime::UNIX_EPOCH, &mut batch).unwrap();
             let records: Vec<Value> = batch.records().map(|record| serde_json::from_slice(record).unwrap()).collect();

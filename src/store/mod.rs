@@ -8,6 +8,7 @@ mod any;
 pub mod api_keys;
 pub mod assertions;
 pub mod audit;
+pub mod cache_keys;
 mod changes;
 pub mod clients;
 mod connection;

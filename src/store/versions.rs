@@ -59,7 +59,12 @@ impl Versions {
     /// The slot as it is now. Take it before the entity is read.
     #[must_use]
     pub fn stamp(&self, uid: &EntityUid) -> Stamp {
-        let slot = Self::slot(uid);
+        self.stamp_of(Self::slot(uid))
+    }
+
+    /// A slot as it is now.
+    #[must_use]
+    pub fn stamp_of(&self, slot: Slot) -> Stamp {
         // Acquire: whoever sees a bump also sees the commit before it, so the read that follows finds the new data.
         let value = self.at(slot).map_or(0, |value| value.load(Ordering::Acquire));
         Stamp { slot, value }

@@ -1,0 +1,123 @@
+//! What stands before the thread of this tier: what can be known without asking it, and whether a value is believed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+
+use super::figures::Figures;
+use super::sealed::{Content, Flaw, Secret};
+use crate::actors::request_cache::{Kept, Key};
+use crate::ledger::EntitySet;
+use crate::store::{Slot, Versions};
+
+/// The most bytes of verdicts that wait to be written.
+const MOST_WAITING: usize = 8 << 20;
+
+/// What the thread shares with those who use it.
+#[derive(Debug)]
+pub(super) struct Front {
+    pub(super) secret: ArcSwap<Secret>,
+    pub(super) versions: Versions,
+    pub(super) ttl: Duration,
+    pub(super) timeout: Duration,
+    /// Whether the server is asked. Everybody looks here first, so that an outage costs nobody a wake-up.
+    pub(super) usable: AtomicBool,
+    /// Whether messages of other nodes are listened to.
+    pub(super) listening: AtomicBool,
+    waiting: AtomicUsize,
+    pub(super) figures: Figures,
+}
+
+impl Front {
+    pub(super) fn new(secret: Secret, versions: Versions, ttl: Duration, timeout: Duration) -> Self {
+        Self {
+            secret: ArcSwap::from_pointee(secret),
+            versions,
+            ttl,
+            timeout,
+            usable: AtomicBool::new(false),
+            listening: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+            figures: Figures::default(),
+        }
+    }
+
+    pub(super) fn is_usable(&self) -> bool {
+        self.usable.load(Ordering::Relaxed)
+    }
+
+    /// What is to be written of a verdict that is as of a version; none where somebody took the text of its entities.
+    pub(super) fn content(&self, kept: &Kept, as_of: i64) -> Option<Content> {
+        let entities = match &kept.entities {
+            Some(set) => Some(set.text()?),
+            None => None,
+        };
+        let mut slots: Vec<Slot> = kept.stamps.iter().map(crate::store::Stamp::slot).collect();
+        slots.sort_unstable_by_key(|slot| slot.number());
+        slots.dedup();
+        let ttl = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX);
+        let expires = now().saturating_add(ttl);
+        Some(Content { verdict: Arc::clone(&kept.verdict), entities, slots, as_of, expires })
+    }
+
+    /// The verdict in a value, if it holds here and now. Everything else is a miss.
+    pub(super) fn open(&self, key: &Key, value: &[u8]) -> Option<Kept> {
+        match self.secret.load().open(key, value, now()) {
+            Ok(content) => {
+                let kept = self.current(content);
+                self.figures.outdated.add(kept.is_none().into());
+                kept
+            }
+            Err(flaw) => {
+                let counter = match flaw {
+                    Flaw::Malformed => &self.figures.malformed,
+                    Flaw::Forged => &self.figures.forged,
+                    Flaw::Expired => &self.figures.expired,
+                };
+                counter.add(1);
+                None
+            }
+        }
+    }
+
+    /// INVARIANT: a verdict whose entities changed since it was made, as far as this node knows, is not given out. The
+    /// stamps are taken before that is looked at, so what changes afterwards is seen by who looks at them. What is as
+    /// of a version that this node has not seen may come from a database that was put back since.
+    fn current(&self, content: Content) -> Option<Kept> {
+        let stamps = content.slots.iter().map(|slot| self.versions.stamp_of(*slot)).collect();
+        let holds = content.as_of <= self.versions.applied()
+            && content.slots.iter().all(|slot| self.versions.is_unchanged_since(*slot, content.as_of));
+        if !holds {
+            return None;
+        }
+        let entities = content.entities.map(|text| Arc::new(EntitySet::new(text.as_ref().to_owned())));
+        Some(Kept { verdict: content.verdict, entities, stamps })
+    }
+
+    /// Whether so many bytes more may wait; if so, they do.
+    pub(super) fn admit(&self, bytes: usize) -> bool {
+        let before = self.waiting.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes > MOST_WAITING {
+            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+            return false;
+        }
+        true
+    }
+
+    /// They wait no more.
+    pub(super) fn dismiss(&self, bytes: usize) {
+        self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}

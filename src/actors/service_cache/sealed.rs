@@ -1,0 +1,283 @@
+//! The form in which a verdict lies in Redis: compact, and authenticated with a secret of the fleet, so that who can
+//! write to Redis can make this tier useless, but no verdict.
+//!
+//! A value is, in this order: the format (one byte); the version of the store that the verdict is as of, and when it
+//! expires in milliseconds since 1970 (eight bytes each, little endian); the slots of the entities that were read; the
+//! verdict; the text of the entities; and HMAC-SHA256 over the key and all of that. Numbers are LEB128, a text has its
+//! length before it, and what may be absent has one byte that says whether it is there.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::hmac;
+
+use crate::actors::request_cache::Key;
+use crate::domain::{Finding, Reason, Severity, Verdict};
+use crate::store::Slot;
+
+/// The first byte of each value.
+const FORMAT: u8 = 1;
+/// Bytes of the authentication at the end.
+const MAC: usize = 32;
+/// The most bytes of a value.
+pub const MAX_BYTES: usize = 64 << 10;
+
+/// With what the values of one fleet are authenticated. It is kept in the fleet's database.
+pub struct Secret {
+    key: hmac::Key,
+    prefix: String,
+}
+
+/// What is sealed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Content {
+    /// The verdict.
+    pub verdict: Arc<Verdict>,
+    /// The text of the stored entities that were read; none where none was stored.
+    pub entities: Option<Arc<str>>,
+    /// The slots of all entities that were asked for, absent ones included, in order and each once.
+    pub slots: Vec<Slot>,
+    /// All changes of the store up to this version are in the verdict.
+    pub as_of: i64,
+    /// Milliseconds since 1970 from which on it is not to be used.
+    pub expires: u64,
+}
+
+/// Why a value is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// It has another form, perhaps that of another version of this program.
+    Malformed,
+    /// It was not made for this key by somebody who knows the secret.
+    Forged,
+    /// Its time is over.
+    Expired,
+}
+
+impl Secret {
+    /// The secret with these bytes.
+    #[must_use]
+    pub fn new(bytes: &[u8; 32]) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, bytes);
+        let tag = hmac::sign(&key, b"acgs:v1 fleet");
+        let tag = tag.as_ref().first_chunk::<6>().map(|tag| URL_SAFE_NO_PAD.encode(tag)).unwrap_or_default();
+        Self { key, prefix: format!("acgs:v1:{tag}:") }
+    }
+
+    /// What the names of all keys in Redis begin with. Fleets with other secrets have other names, so several may share
+    /// a server.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The name of a verdict in Redis.
+    #[must_use]
+    pub fn name(&self, key: &Key) -> String {
+        let mut name = self.prefix.clone();
+        URL_SAFE_NO_PAD.encode_string(key, &mut name);
+        name
+    }
+
+    /// The name of the claim to a question; no verdict has such a name.
+    #[must_use]
+    pub fn claim(&self, key: &Key) -> String {
+        let mut name = format!("{}claim:", self.prefix);
+        URL_SAFE_NO_PAD.encode_string(key, &mut name);
+        name
+    }
+
+    /// The value for a key; none where it would be too large.
+    #[must_use]
+    pub fn seal(&self, key: &Key, content: &Content) -> Option<Vec<u8>> {
+        if content.entities.as_ref().is_some_and(|text| text.len() > MAX_BYTES) {
+            return None;
+        }
+        let mut value = Writer(Vec::with_capacity(512));
+        value.content(content);
+        let Writer(mut value) = value;
+        let mac = self.mac(key, &value);
+        value.extend_from_slice(mac.as_ref());
+        (value.len() <= MAX_BYTES).then_some(value)
+    }
+
+    /// What is in a value that was found under a key.
+    pub fn open(&self, key: &Key, value: &[u8], now: u64) -> Result<Content, Flaw> {
+        if value.len() > MAX_BYTES || value.first() != Some(&FORMAT) {
+            return Err(Flaw::Malformed);
+        }
+        let (body, mac) = value.split_last_chunk::<MAC>().ok_or(Flaw::Malformed)?;
+        let signed = [key.as_slice(), body].concat();
+        hmac::verify(&self.key, &signed, mac).map_err(|_| Flaw::Forged)?;
+        let mut reader = Reader(body);
+        let content = reader.content().filter(|_| reader.0.is_empty()).ok_or(Flaw::Malformed)?;
+        if content.expires <= now { Err(Flaw::Expired) } else { Ok(content) }
+    }
+
+    fn mac(&self, key: &Key, body: &[u8]) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(&self.key);
+        context.update(key);
+        context.update(body);
+        context.sign()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secret").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+/// The numbers of what has a few forms only. They are in Redis: change one, and change [`FORMAT`].
+const REASONS: [(Reason, u8); 10] = [
+    (Reason::ConstitutionHashRequired, 0),
+    (Reason::ConstitutionMismatch, 1),
+    (Reason::UnknownType, 2),
+    (Reason::UnknownAction, 3),
+    (Reason::InvalidProperties, 4),
+    (Reason::Unavailable, 5),
+    (Reason::EvaluationError, 6),
+    (Reason::Forbidden, 7),
+    (Reason::NoPermit, 8),
+    (Reason::Permitted, 9),
+];
+const SEVERITIES: [(Severity, u8); 4] =
+    [(Severity::Critical, 0), (Severity::High, 1), (Severity::Medium, 2), (Severity::Low, 3)];
+
+fn number<T: PartialEq>(table: &[(T, u8)], form: &T) -> u8 {
+    table.iter().find(|(of, _)| of == form).map_or(u8::MAX, |(_, number)| *number)
+}
+
+fn form<T: Copy>(table: &[(T, u8)], number: u8) -> Option<T> {
+    table.iter().find(|(_, of)| *of == number).map(|(form, _)| *form)
+}
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn content(&mut self, content: &Content) {
+        let verdict = &content.verdict;
+        self.0.push(FORMAT);
+        self.0.extend(content.as_of.to_le_bytes());
+        self.0.extend(content.expires.to_le_bytes());
+        self.list(&content.slots, |value, slot| value.0.extend(slot.number().to_le_bytes()));
+        self.0.push(number(&REASONS, &verdict.reason));
+        self.0.extend(verdict.score.to_bits().to_le_bytes());
+        self.list(&verdict.policies, |value, policy| value.text(policy));
+        self.list(&verdict.violations, Self::finding);
+        self.list(&verdict.warnings, Self::finding);
+        self.perhaps(verdict.detail.as_deref());
+        self.perhaps(content.entities.as_deref());
+    }
+
+    fn finding(&mut self, finding: &Finding) {
+        self.text(&finding.principle);
+        self.0.push(number(&SEVERITIES, &finding.severity));
+        self.list(&finding.policies, |value, policy| value.text(policy));
+        self.list(&finding.advice, |value, advice| value.text(advice));
+    }
+
+    fn list<T>(&mut self, items: &[T], write: impl Fn(&mut Self, &T)) {
+        self.count(items.len());
+        for item in items {
+            write(self, item);
+        }
+    }
+
+    fn perhaps(&mut self, text: Option<&str>) {
+        self.0.push(text.is_some().into());
+        if let Some(text) = text {
+            self.text(text);
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        self.count(text.len());
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    fn count(&mut self, mut count: usize) {
+        loop {
+            let [low, ..] = count.to_le_bytes();
+            count >>= 7;
+            self.0.push(if count == 0 { low & 0x7f } else { low | 0x80 });
+            if count == 0 {
+                return;
+            }
+        }
+    }
+}
+
+/// Reads from the front; `None` where the value ends too early or is none of ours.
+struct Reader<'v>(&'v [u8]);
+
+impl<'v> Reader<'v> {
+    fn content(&mut self) -> Option<Content> {
+        let [FORMAT] = self.bytes()? else { return None };
+        let as_of = i64::from_le_bytes(self.bytes()?);
+        let expires = u64::from_le_bytes(self.bytes()?);
+        let slots = self.list(|reader| Some(Slot::new(u16::from_le_bytes(reader.bytes()?))))?;
+        let [reason] = self.bytes()?;
+        let reason = form(&REASONS, reason)?;
+        let score = f64::from_bits(u64::from_le_bytes(self.bytes()?));
+        let policies = self.list(|reader| reader.text().map(Arc::from))?;
+        let violations = self.list(Self::finding)?;
+        let warnings = self.list(Self::finding)?;
+        let detail = self.perhaps()?.map(str::to_owned);
+        let verdict = Verdict::of_policies(reason, policies, violations, warnings, score, detail);
+        Some(Content { verdict: Arc::new(verdict), entities: self.perhaps()?.map(Arc::from), slots, as_of, expires })
+    }
+
+    fn finding(&mut self) -> Option<Finding> {
+        let principle = self.text()?.into();
+        let [severity] = self.bytes()?;
+        let severity = form(&SEVERITIES, severity)?;
+        let policies = self.list(|reader| reader.text().map(Arc::from))?;
+        let advice = self.list(|reader| reader.text().map(Arc::from))?;
+        Some(Finding { principle, severity, policies, advice })
+    }
+
+    fn list<T>(&mut self, read: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        (0..self.count()?).map(|_| read(self)).collect()
+    }
+
+    #[expect(clippy::option_option, reason = "the value may end too early, and the text may be absent")]
+    fn perhaps(&mut self) -> Option<Option<&'v str>> {
+        match self.bytes()? {
+            [0] => Some(None),
+            [1] => self.text().map(Some),
+            _ => None,
+        }
+    }
+
+    fn text(&mut self) -> Option<&'v str> {
+        let length = self.count()?;
+        let (text, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        str::from_utf8(text).ok()
+    }
+
+    /// No count is above [`MAX_BYTES`], so three bytes hold it.
+    fn count(&mut self) -> Option<usize> {
+        let mut count = 0;
+        for shift in [0, 7, 14] {
+            let [byte] = self.bytes()?;
+            count |= usize::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(count);
+            }
+        }
+        None
+    }
+
+    fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (bytes, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests;

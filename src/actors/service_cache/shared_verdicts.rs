@@ -1,0 +1,117 @@
+//! How others use the tier.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::dev::ToEnvelope;
+use actix::{Addr, Handler, Message};
+
+use super::figures::ServiceStatus;
+use super::front::Front;
+use super::outbox::Letter;
+use super::sealed::Secret;
+use super::{Clear, ClearError, FetchShared, Publish, PutShared, ServiceCache, Show};
+use crate::actors::request_cache::{Kept, Key};
+
+/// How long the status is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The verdicts of the fleet, for one who looks for them and adds to them. Clones are the same.
+#[derive(Clone)]
+pub struct SharedVerdicts {
+    pub(super) address: Addr<ServiceCache>,
+    pub(super) front: Arc<Front>,
+}
+
+impl SharedVerdicts {
+    /// Whether the server is asked at the moment. Looking costs nothing.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.front.is_usable()
+    }
+
+    /// Finds the verdicts for some keys, in their order, and none that does not hold here. It takes no longer than the
+    /// deadline of the tier.
+    ///
+    /// INVARIANT: what is found held after this was called. Its stamps are of this process, and show what changes later.
+    pub async fn fetch(&self, keys: &[Key]) -> Vec<Option<Kept>> {
+        let figures = &self.front.figures;
+        if !self.is_usable() {
+            figures.bypassed.add(keys.len() as u64);
+            return vec![None; keys.len()];
+        }
+        if keys.is_empty() {
+            return Vec::new();
+        }
+        let secret = self.front.secret.load();
+        let names = keys.iter().map(|key| secret.name(key)).collect();
+        let deadline = Instant::now() + self.front.timeout;
+        let mut values = self.ask(FetchShared { names, deadline }, deadline).await.unwrap_or_default();
+        values.resize(keys.len(), None);
+        let opened = keys.iter().zip(values).map(|(key, value)| self.front.open(key, &value?));
+        let found: Vec<Option<Kept>> = opened.collect();
+        let hits = found.iter().flatten().count() as u64;
+        figures.hits.add(hits);
+        figures.misses.add(found.len() as u64 - hits);
+        found
+    }
+
+    /// Writes verdicts, after this returns. Their loss costs an evaluation each, and nothing else.
+    ///
+    /// All changes up to the version `as_of` have to be in them: take it before it is checked for the last time whether
+    /// what was read for them is current.
+    pub fn put(&self, verdicts: &[(Key, Kept)], as_of: i64) {
+        let figures = &self.front.figures;
+        if !self.is_usable() {
+            return figures.lost.add(verdicts.len() as u64);
+        }
+        let letter = |(key, kept): &(Key, Kept)| {
+            let letter = Letter::Verdict(*key, self.front.content(kept, as_of)?);
+            self.front.admit(letter.weight()).then_some(letter)
+        };
+        let letters: Vec<Letter> = verdicts.iter().filter_map(letter).collect();
+        figures.lost.add((verdicts.len() - letters.len()) as u64);
+        if !letters.is_empty() {
+            self.address.do_send(PutShared(letters));
+        }
+    }
+
+    /// Tells the other nodes that there are changes up to a version, after they are committed.
+    pub fn publish(&self, version: i64) {
+        self.address.do_send(Publish(version));
+    }
+
+    /// Removes all verdicts of the fleet; how many they were. What other nodes are just writing may stay.
+    pub async fn clear(&self) -> Result<u64, ClearError> {
+        self.address.send(Clear).await?
+    }
+
+    /// How the tier does; none where its thread does not answer.
+    pub async fn status(&self) -> Option<ServiceStatus> {
+        self.ask(Show, Instant::now() + PATIENCE).await
+    }
+
+    /// Uses another secret from now on: what was written with the old one is not found any more.
+    pub fn replace_secret(&self, secret: &[u8; 32]) {
+        self.front.secret.store(Arc::new(Secret::new(secret)));
+    }
+
+    /// Asks the thread of the tier. No answer in time is none.
+    pub(super) async fn ask<M>(&self, message: M, deadline: Instant) -> Option<M::Result>
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        ServiceCache: Handler<M>,
+        <ServiceCache as actix::Actor>::Context: ToEnvelope<ServiceCache, M>,
+    {
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.address.send(message).timeout(left).await.ok()
+    }
+}
+
+impl fmt::Debug for SharedVerdicts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedVerdicts").field("usable", &self.is_usable()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,72 @@
+//! Messages among the nodes: something changed, so look. They carry nothing that is believed, and may be lost: who
+//! listens also looks by itself from time to time.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::{FutureExt as _, StreamExt as _};
+use redis::aio::PubSub;
+use redis::{RedisResult, Value};
+use tokio::time::{sleep, timeout};
+
+use super::front::Front;
+use super::server::Server;
+
+/// Where the messages are.
+pub const CHANNEL: &str = "acgs:v1:changes";
+
+/// How long connecting may take, and how long it is from one attempt to the next.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_secs(1);
+/// A connection that is silent for so long is asked whether it still works.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// What is done on a message, and whenever some may have been missed.
+pub(super) type Call = Arc<dyn Fn() + Send + Sync>;
+
+/// Listens for ever.
+pub(super) async fn listen(server: &Server, front: &Front, call: &Call) {
+    let mut said = String::new();
+    loop {
+        let failure = match timeout(PATIENCE, server.subscribe(CHANNEL)).await {
+            Ok(Ok(messages)) => {
+                front.listening.store(true, Ordering::Relaxed);
+                // What was said before is lost.
+                call();
+                said.clear();
+                let outcome = hear(messages, front, call).await;
+                front.listening.store(false, Ordering::Relaxed);
+                outcome.err().map_or_else(|| "the connection ended".to_owned(), |error| error.to_string())
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        if failure != said {
+            tracing::warn!(error = failure, "messages of other nodes are not heard; they are looked for anyway");
+            said = failure;
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Calls for each message, once for those that came together, until the connection breaks.
+async fn hear(messages: PubSub, front: &Front, call: &Call) -> RedisResult<()> {
+    let (mut sink, mut stream) = messages.split();
+    loop {
+        match timeout(SILENCE, stream.next()).await {
+            Ok(Some(_)) => {
+                front.figures.messages.add(1);
+                while let Some(Some(_)) = stream.next().now_or_never() {
+                    front.figures.messages.add(1);
+                }
+                call();
+            }
+            Ok(None) => return Ok(()),
+            Err(_) => match timeout(PATIENCE, sink.ping::<Value>()).await {
+                Ok(answer) => drop(answer?),
+                Err(_) => return Ok(()),
+            },
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The table `cache_keys`: what verdicts are sealed with that are kept where others can write.
+
+use std::fmt;
+
+use diesel::prelude::*;
+
+use super::connection::Connection;
+use super::error::StoreError;
+use super::schema::cache_keys;
+
+/// A secret that all nodes have, and nobody else.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CacheKey {
+    /// Which one it is: greater than that of those before.
+    pub id: i32,
+    /// The secret.
+    pub secret: [u8; 32],
+}
+
+/// The newest one, if there is any.
+pub fn newest(conn: &mut Connection) -> Result<Option<CacheKey>, StoreError> {
+    let row = cache_keys::table.order(cache_keys::id.desc()).first::<(i32, Vec<u8>)>(conn).optional()?;
+    let key = |(id, secret): (i32, Vec<u8>)| {
+        let secret = secret.try_into().map_err(|_| StoreError::damaged("a key of table `cache_keys` has not 32 bytes"))?;
+        Ok(CacheKey { id, secret })
+    };
+    row.map(key).transpose()
+}
+
+/// Puts a new one in place of all before: whatever was sealed with them is good for nothing.
+pub fn replace(conn: &mut Connection, secret: &[u8; 32]) -> Result<CacheKey, StoreError> {
+    let before = newest(conn)?.map_or(0, |key| key.id);
+    diesel::delete(cache_keys::table).execute(conn)?;
+    let row = (cache_keys::id.eq(before + 1), cache_keys::secret.eq(secret.as_slice()));
+    diesel::insert_into(cache_keys::table).values(row).execute(conn)?;
+    Ok(CacheKey { id: before + 1, secret: *secret })
+}
+
+/// Without the secret.
+impl fmt::Debug for CacheKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
