@@ -132,6 +132,12 @@ impl EntityReader {
         if self.versions.applied() >= version { Ok(()) } else { self.database.ask(Follow::To(version)).await }
     }
 
+    /// All changes up to this version are known.
+    #[must_use]
+    pub fn applied(&self) -> i64 {
+        self.versions.applied()
+    }
+
     /// Whether nothing of what was read was changed since.
     #[must_use]
     pub fn is_current(&self, reads: &[Read]) -> bool {

@@ -2,6 +2,7 @@
 
 mod error;
 mod evidence;
+mod fleet;
 mod identity;
 mod pools;
 mod signals;
@@ -222,6 +223,7 @@ impl Parts {
             refusals: http::Refusals::new(),
             entities,
             versions: store.versions().clone(),
+            verdicts: fleet::open(&settings, &store, &follower.following())?,
             following: follower.following(),
             in_flight: Arc::new(AtomicUsize::new(0)),
             draining: Arc::clone(&draining),

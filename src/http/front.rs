@@ -30,6 +30,7 @@ use crate::actors::registry::{Register, Registry};
 use crate::actors::request_cache::RequestCache;
 use crate::actors::seals::Seals;
 use crate::actors::searcher::Searcher;
+use crate::actors::service_cache::SharedVerdicts;
 use crate::actors::shipper::Shipping;
 use crate::actors::trust::Trust;
 use crate::actors::validator::Validator;
@@ -72,6 +73,8 @@ pub struct Shared {
     pub entities: EntityReader,
     /// The versions of stored entities.
     pub versions: Versions,
+    /// The verdicts of the fleet; none where there is no Redis.
+    pub verdicts: Option<SharedVerdicts>,
     /// How far it is known here what other daemons wrote.
     pub following: Following,
     /// Whose credentials count.
@@ -124,7 +127,8 @@ impl Front {
     fn start(shared: &Shared) -> Self {
         let cache = &shared.settings.cache;
         let cache = RequestCache::new(cache.l1.capacity, cache.default_ttl, shared.versions.clone()).start();
-        let validator = Validator::start(shared.in_force.get(), cache, shared.entities.clone());
+        let validator =
+            Validator::start(shared.in_force.get(), cache, shared.entities.clone(), shared.verdicts.clone());
         shared.registry_addr.do_send(Register(validator.clone().recipient()));
         let authenticator =
             Authenticator::start(shared.trust.clone(), shared.directory.clone(), shared.key_fetcher.clone(), CALLERS);

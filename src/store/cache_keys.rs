@@ -21,7 +21,8 @@ pub struct CacheKey {
 pub fn newest(conn: &mut Connection) -> Result<Option<CacheKey>, StoreError> {
     let row = cache_keys::table.order(cache_keys::id.desc()).first::<(i32, Vec<u8>)>(conn).optional()?;
     let key = |(id, secret): (i32, Vec<u8>)| {
-        let secret = secret.try_into().map_err(|_| StoreError::damaged("a key of table `cache_keys` has not 32 bytes"))?;
+        let secret =
+            secret.try_into().map_err(|_| StoreError::damaged("a key of table `cache_keys` has not 32 bytes"))?;
         Ok(CacheKey { id, secret })
     };
     row.map(key).transpose()

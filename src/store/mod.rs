@@ -37,8 +37,9 @@ mod tests;
 pub mod users;
 mod versions;
 
+use std::fmt;
 use std::num::NonZeroU16;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use connection::Connection;
@@ -116,6 +117,17 @@ pub struct Store {
     versions: Versions,
     types: StoredTypes,
     following: Following,
+    /// Who is told of the versions that are written here.
+    told: Arc<OnceLock<Told>>,
+}
+
+/// Is told of a version after its commit, and must not block.
+struct Told(Box<dyn Fn(i64) + Send + Sync>);
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Told")
+    }
 }
 
 impl Store {
@@ -131,7 +143,14 @@ impl Store {
         sqlite::checkpoint(&mut conn).map_err(|error| StoreError::from(error).at(&options.target))?;
         let pool = Pool::open(&ENTITIES, options).map_err(|error| error.at(&options.target))?;
         let target = Arc::new(options.target.clone());
-        Ok(Self { target, pool, versions: Versions::new(newest), types, following: Following::default() })
+        Ok(Self {
+            target,
+            pool,
+            versions: Versions::new(newest),
+            types,
+            following: Following::default(),
+            told: Arc::default(),
+        })
     }
 
     /// Makes the database file whole by itself, without the log beside it: for the end of the process.
@@ -168,6 +187,12 @@ impl Store {
     #[must_use]
     pub fn pool(&self) -> WatchedPool {
         self.pool.watched()
+    }
+
+    /// Has somebody told of every version that is written here, after its commit; the first who asks for it. It must not
+    /// block.
+    pub fn on_write(&self, told: impl Fn(i64) + Send + Sync + 'static) {
+        drop(self.told.set(Told(Box::new(told))));
     }
 
     /// The counters that tell whether an entity may have changed.
@@ -252,6 +277,9 @@ impl Store {
             if !self.versions.apply(version - count + 1, version) {
                 // Others wrote meanwhile. Who cannot be followed now is followed later.
                 drop(self.follow_on(conn));
+            }
+            if let Some(Told(tell)) = self.told.get() {
+                tell(version);
             }
             Ok(written)
         });

@@ -92,7 +92,7 @@ impl Workers {
             let (active, (tell, told)) = (in_force.get(), mpsc::channel());
             arbiter.spawn_fn(move || {
                 let cache = RequestCache::new(NonZeroUsize::new(capacities.requests), PATIENCE, versions).start();
-                let validator = Validator::start(active, cache, entities);
+                let validator = Validator::start(active, cache, entities, None);
                 registry.do_send(Register(validator.clone().recipient()));
                 tell.send(validator).unwrap();
             });

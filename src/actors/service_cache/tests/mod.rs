@@ -39,7 +39,7 @@ fn options(server: Server) -> L2Options {
 
 impl Node {
     fn start(options: L2Options) -> Self {
-        let (versions, calls) = (Versions::new(), Arc::new(AtomicU64::new(0)));
+        let (versions, calls) = (Versions::new(0), Arc::new(AtomicU64::new(0)));
         let called = Arc::clone(&calls);
         let call = move || {
             called.fetch_add(1, Ordering::Relaxed);

@@ -29,9 +29,9 @@ async fn a_verdict_is_not_found_after_an_entity_changed_that_it_read() {
     let Some(redis) = PrivateRedis::start(&[]) else { return };
     let (one, other) = (Node::ready(options(redis.server())).await, Node::ready(options(redis.server())).await);
     one.put(&[one.verdict(1)]).await;
-    other.versions.bump(&user("carl"));
+    other.versions.bump(&user("carl"), 1);
     let found = other.fetch(1).await.unwrap();
-    other.versions.bump(&user("bob"));
+    other.versions.bump(&user("bob"), 2);
     assert!(other.fetch(1).await.is_none());
     assert!(found.stamps.iter().any(|stamp| !other.versions.is_current(stamp)), "who has it sees that too");
     assert_eq!(other.counts().await.outdated, 1);

@@ -1,0 +1,62 @@
+//! What a worker takes from, and gives to, the verdicts of the fleet: only where that is expected to be cheaper.
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+use crate::actors::request_cache::{Kept, Key};
+use crate::actors::service_cache::SharedVerdicts;
+use crate::actors::service_cache::claim::{Claim, Claimed};
+use crate::actors::service_cache::worth::Worth;
+
+/// An evaluation that takes longer is made by one node for all who ask at the same time.
+const EXPENSIVE: Duration = Duration::from_millis(5);
+
+/// The verdicts of the fleet, as one worker uses them.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    shared: SharedVerdicts,
+    worth: RefCell<Worth>,
+}
+
+impl Fleet {
+    pub(super) fn new(shared: SharedVerdicts) -> Self {
+        Self { shared, worth: RefCell::default() }
+    }
+
+    /// The verdicts that are there for these questions, and the claim to evaluate the one there is, where that is
+    /// expensive.
+    pub(super) async fn find(&self, keys: &[Key]) -> (Vec<(Key, Kept)>, Option<Claimed>) {
+        let [first, others @ ..] = keys else { return (Vec::new(), None) };
+        let began = Instant::now();
+        if !self.shared.is_usable() || !self.worth.borrow_mut().asks(began) {
+            return (Vec::new(), None);
+        }
+        let found = self.shared.fetch(keys).await;
+        let found: Vec<_> = keys.iter().zip(found).filter_map(|(key, kept)| Some((*key, kept?))).collect();
+        // Whole batches count as one.
+        self.worth.borrow_mut().asked(began.elapsed(), !found.is_empty());
+        let expensive = self.worth.borrow().evaluation().filter(|evaluation| *evaluation > EXPENSIVE);
+        match expensive {
+            Some(evaluation) if found.is_empty() && others.is_empty() => {
+                match self.shared.claim(first, evaluation).await {
+                    Claim::Mine(claimed) => (Vec::new(), Some(claimed)),
+                    Claim::Found(kept) => (vec![(*first, kept)], None),
+                    Claim::Nobody => (Vec::new(), None),
+                }
+            }
+            _ => (found, None),
+        }
+    }
+
+    /// Gives verdicts that were made here, as of a version and in so much time, where a hit would be cheaper.
+    pub(super) fn tell(&self, made: &[(Key, Kept)], as_of: i64, took: Duration) {
+        let gives = {
+            let mut worth = self.worth.borrow_mut();
+            worth.evaluated(took);
+            worth.gives()
+        };
+        if gives {
+            self.shared.put(made, as_of);
+        }
+    }
+}
