@@ -100,6 +100,11 @@ impl Setup {
         self.set("constitution.path", folder.display()).set("constitution.expected_hash", "")
     }
 
+    /// Storing in files whatever [`Tiers`] says, for a test that copies the data folder, or damages it.
+    pub fn in_files(self) -> Self {
+        Self { stores: Arc::new(OnceLock::from(tiers::Stores::of(Tiers::Sqlite))), ..self }
+    }
+
     /// Listening on a Unix socket in the data folder.
     pub fn unix(self) -> Self {
         let path = self.data_dir().join("acgs.sock");
@@ -130,10 +135,22 @@ impl Setup {
         self.stores().redis()
     }
 
-    /// All that is in its databases, for what must not be in it.
+    /// All bytes that its database has, for what must not be among them.
     #[track_caller]
     pub fn dump(&self) -> Vec<u8> {
         self.stores().dump(&self.data_dir())
+    }
+
+    /// All bytes that the copy of the audit log has in its database.
+    #[track_caller]
+    pub fn dump_audit(&self) -> Vec<u8> {
+        self.stores().dump_audit(&self.data_dir())
+    }
+
+    /// Takes the copy of the audit log away, while no daemon runs.
+    #[track_caller]
+    pub fn lose_audit(&self) {
+        self.stores().lose_audit(&self.data_dir());
     }
 
     /// A copy of its database, while no daemon runs.

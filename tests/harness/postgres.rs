@@ -158,8 +158,8 @@ impl Postgres {
         self.sql("postgres", &format!("DROP DATABASE {name} WITH (FORCE)"));
     }
 
-    /// Runs statements as the superuser, each in a transaction of its own, and answers what they return: a line per row,
-    /// with `|` between columns.
+    /// Runs statements as the superuser, each in a transaction of its own, and answers what they return: a line for
+    /// each row, with `|` between columns.
     #[track_caller]
     pub fn sql(&self, database: &str, text: &str) -> String {
         self.try_sql(database, text).unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -175,11 +175,11 @@ impl Postgres {
         format!("host={} port={} user={SUPERUSER} dbname={database}", self.folder.path().display(), self.port)
     }
 
-    /// All that a database has, as text; in `bytea`, what is printable is as it is.
+    /// All that the tables have whose names fit, as text; in `bytea`, what is printable is as it is.
     #[track_caller]
-    pub fn dump(&self, database: &str) -> String {
+    pub fn dump(&self, database: &str, tables: &str) -> String {
         let mut dump = Command::new(program("pg_dump"));
-        server::run(dump.args(["-d", &self.local(database)]).env("PGOPTIONS", "-c bytea_output=escape"))
+        server::run(dump.args(["-t", tables, "-d", &self.local(database)]).env("PGOPTIONS", "-c bytea_output=escape"))
     }
 
     /// Kills all its processes at once, and waits until they are gone.
@@ -248,7 +248,6 @@ impl Postgres {
     /// Starts a server that follows this one, and answers questions only.
     #[track_caller]
     pub fn standby(&self) -> Self {
-        // What it follows by is a connection like any other, so it is in the way of nothing that a test does to this one.
         let options = self.options.clone().set("wal_retrieve_retry_interval", "100ms");
         Self::of(options, |data| {
             let mut copy = unprivileged(&program("pg_basebackup"));

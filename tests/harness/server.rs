@@ -19,9 +19,9 @@ use super::{PATIENCE, Pid, Signal, kill_process};
 /// Starts `$3…` and says which process that is; everything that the server writes goes where that was said. When the
 /// guard's input ends, the server ends by the signal `$2`; unless a line came before, the folder `$1` goes too.
 ///
-/// A server may have been stopped, and its children with it, so they are continued first. The end of the test process
-/// leaves a group of processes without anybody outside who cares, and the system tells such a group to hang up where one of
-/// it is stopped; that is nothing to the guard.
+/// Without a line, that is the end of the test process. The server may be stopped then, and its children with it, so
+/// they are continued. And the system tells a group of processes to hang up that nobody outside cares for any more,
+/// where one of it is stopped; that is nothing to the guard.
 const GUARD: &str = r#"
 folder=$1 signal=$2
 shift 2
@@ -29,7 +29,11 @@ sh -c 'echo $$; exec "$@" 2>&1' guarded "$@" </dev/null &
 server=$!
 trap '' HUP
 exec >/dev/null 2>&1
-read -r keep
+if read -r line; then
+    kill -"$signal" "$server"
+    wait "$server"
+    exit
+fi
 children=
 for stat in /proc/[0-9]*/stat; do
     read -r line <"$stat" || continue
@@ -39,7 +43,7 @@ done
 kill -CONT $children "$server"
 kill -"$signal" "$server"
 wait "$server"
-[ "$keep" ] || rm -rf "$folder"
+rm -rf "$folder"
 "#;
 
 /// A running server.
@@ -172,7 +176,7 @@ impl Server {
     fn dismiss(&mut self) {
         if let Some(mut guard) = self.guard.stdin.take() {
             // The guard may have been killed.
-            let _ = guard.write_all(b"keep\n");
+            let _ = guard.write_all(b"end\n");
         }
         let _ = self.guard.wait();
     }
@@ -180,6 +184,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if self.guard.stdin.is_some() {
+            self.cont();
+        }
         self.dismiss();
     }
 }
@@ -202,8 +209,8 @@ fn children(of: Pid) -> Vec<Pid> {
     processes.filter_map(Pid::from_raw).filter(is_child).collect()
 }
 
-/// A port that nobody listens at, nor at the one that is 10000 above. It is below those that the system gives to clients,
-/// so that it stays free while its server is down; and where another takes it all the same, the server says so.
+/// A port that nobody listens at, nor at the one that is 10000 above. It is below those that the system gives to
+/// clients, so that it stays free while its server is down.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = std::process::id();

@@ -1,7 +1,7 @@
 //! Where daemons of the tests keep what they store: in files of their own, or in servers that the tests start.
 //!
-//! The variable `ACGS_TEST_TIERS` says so, for all daemons of a test process: `sqlite` (as without it), `postgresql`, or
-//! `postgresql+redis`.
+//! The variable `ACGS_TEST_TIERS` says so, for all daemons of a test process: `sqlite` (as without it), `postgresql`,
+//! or `postgresql+redis`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -45,7 +45,20 @@ impl Tiers {
 }
 
 /// What SQLite keeps in a data folder.
-const FILES: [&str; 5] = ["acgs.db", "acgs.db-wal", "acgs.db-shm", "acgs-audit.db", "acgs-audit.db-wal"];
+const FILES: [&str; 3] = ["acgs.db", "acgs.db-wal", "acgs.db-shm"];
+
+/// The same of the copy of the audit log.
+const AUDIT_FILES: [&str; 3] = ["acgs-audit.db", "acgs-audit.db-wal", "acgs-audit.db-shm"];
+
+/// The tables of that copy, where one database has all.
+const AUDIT_TABLES: &str = "audit_*";
+
+/// Empties them.
+const EMPTY_AUDIT_TABLES: &str = "DO $$ DECLARE name TEXT; BEGIN
+    FOR name IN SELECT tablename FROM pg_tables WHERE tablename LIKE 'audit\\_%' LOOP
+        EXECUTE 'TRUNCATE ' || name || ' CASCADE';
+    END LOOP;
+END $$";
 
 /// What the daemons of one data folder store in: shared with no other.
 #[derive(Debug)]
@@ -59,8 +72,7 @@ impl Stores {
     #[track_caller]
     pub fn of(tiers: Tiers) -> Self {
         let database = (tiers != Tiers::Sqlite).then(|| Postgres::shared().create_database());
-        // A server of its own is there as soon as a number of a database in a shared one would be free of others' keys; and
-        // its figures, its messages and its end are nobody else's.
+        // A server of its own takes 10 ms, and its figures, its messages and its end are nobody else's.
         let redis = (tiers == Tiers::PostgresqlRedis).then(Redis::start);
         Self { database, redis }
     }
@@ -85,15 +97,32 @@ impl Stores {
         self.redis.as_ref()
     }
 
-    /// All bytes of the databases.
+    /// All that is stored, with the copy of the audit log where there is one database.
     pub fn dump(&self, data: &Path) -> Vec<u8> {
         match &self.database {
-            Some(name) => Postgres::shared().dump(name).into_bytes(),
+            Some(name) => Postgres::shared().dump(name, "*").into_bytes(),
             None => FILES.iter().flat_map(|file| fs::read(data.join(file)).unwrap_or_default()).collect(),
         }
     }
 
-    /// Copies what daemons know, while none runs; the copy of the audit log is not among it where that is a file.
+    /// All that is in the copy of the audit log.
+    pub fn dump_audit(&self, data: &Path) -> Vec<u8> {
+        match &self.database {
+            Some(name) => Postgres::shared().dump(name, AUDIT_TABLES).into_bytes(),
+            None => AUDIT_FILES.iter().flat_map(|file| fs::read(data.join(file)).unwrap_or_default()).collect(),
+        }
+    }
+
+    /// Takes the copy of the audit log away, while no daemon runs.
+    pub fn lose_audit(&self, data: &Path) {
+        match &self.database {
+            Some(name) => drop(Postgres::shared().sql(name, EMPTY_AUDIT_TABLES)),
+            // All but the first are there only after a crash.
+            None => AUDIT_FILES.iter().for_each(|file| drop(fs::remove_file(data.join(file)))),
+        }
+    }
+
+    /// Copies what is stored, while no daemon runs; and the copy of the audit log where there is one database.
     pub fn back_up(&self, data: &Path) -> Backup {
         if let Some(name) = &self.database {
             let copy = Postgres::shared().create_database();
@@ -111,6 +140,14 @@ impl Stores {
             (Backup::Folder(folder), None) => copy_files(folder.path(), data),
             (Backup::Database(copy), Some(name)) => replace(name, copy),
             _ => panic!("the backup is of another kind"),
+        }
+    }
+}
+
+impl Drop for Stores {
+    fn drop(&mut self) {
+        if let Some(name) = self.database.as_deref().filter(|_| !std::thread::panicking()) {
+            Postgres::shared().drop_database(name);
         }
     }
 }
@@ -133,7 +170,7 @@ fn replace(name: &str, like: &str) {
 
 /// Copies the database's files, and removes those that are not to be copied.
 fn copy_files(from: &Path, to: &Path) {
-    for file in ["acgs.db", "acgs.db-wal", "acgs.db-shm"] {
+    for file in FILES {
         let (from, to): (PathBuf, PathBuf) = (from.join(file), to.join(file));
         match fs::copy(from, &to) {
             Err(_) if to.exists() => fs::remove_file(to).unwrap(),

@@ -8,10 +8,6 @@ fn is_installed() -> bool {
     can(Redis::is_installed(), "Redis")
 }
 
-fn ok() -> Result<String, String> {
-    Ok("OK".into())
-}
-
 /// With everything that a caller may need credentials and certificates for, where that can be.
 fn guarded() -> Options {
     let options = Redis::options().password("secret");
@@ -30,13 +26,13 @@ fn a_server_is_there_at_once_and_empty_again_after_each_end() {
     }
     let server = Redis::start();
     let ask = |command: &[&str]| ask(&server.url(), None, command);
-    assert_eq!(ask(&["SET", "a", "1"]), ok());
+    assert_eq!(ask(&["SET", "a", "1"]), Ok("OK".into()));
     assert_eq!(server.command(&["MGET", "a", "b"]), "1");
     assert_eq!(server.info("evicted_keys"), "0");
     server.flush();
     for down in [Redis::flush, Redis::kill, Redis::restart] {
         assert_eq!(ask(&["DBSIZE"]), Ok("0".into()));
-        assert_eq!(ask(&["SET", "a", "1"]), ok());
+        assert_eq!(ask(&["SET", "a", "1"]), Ok("OK".into()));
         down(&server);
         if ask(&["PING"]).is_err() {
             server.restart();
@@ -79,7 +75,7 @@ fn a_user_may_do_what_is_allowed_and_nobody_else_anything() {
     }
     let server = Redis::options().user("acgs", "secret", "~acgs:* +get +set").start();
     let url = server.url();
-    assert_eq!(ask(&url, None, &["SET", "acgs:a", "1"]), ok());
+    assert_eq!(ask(&url, None, &["SET", "acgs:a", "1"]), Ok("OK".into()));
     assert!(ask(&url, None, &["SET", "b", "1"]).unwrap_err().contains("NOPERM"));
     assert!(ask(&url, None, &["FLUSHDB"]).unwrap_err().contains("NOPERM"));
     let [wrong, nobody] = ["acgs:other@", ""].map(|credentials| url.replace("acgs:secret@", credentials));
@@ -98,7 +94,7 @@ fn tls_is_verified_and_a_password_asked_for() {
     let url = server.url();
     let own = root(&server);
     assert!(url.starts_with("rediss://:secret@127.0.0.1:"), "{url}");
-    assert_eq!(ask(&url, own.clone(), &["SET", "a", "1"]), ok());
+    assert_eq!(ask(&url, own.clone(), &["SET", "a", "1"]), Ok("OK".into()));
     let other = Authority::new();
     assert!(ask(&url, Some(other.root()), &["PING"]).unwrap_err().contains("certificate verify failed"));
     assert!(ask(&url.replace("rediss", "redis"), None, &["PING"]).is_err());
@@ -118,7 +114,7 @@ fn a_cluster_spreads_keys_over_its_servers() {
     for (key, place) in [("a", 2), ("b", 0), ("c", 1)] {
         let node = cluster.node_of(key);
         assert_eq!(node.port(), cluster.nodes[place].port(), "{key}");
-        assert_eq!(ask(&node.url(), root(node), &["SET", key, "1"]), ok());
+        assert_eq!(ask(&node.url(), root(node), &["SET", key, "1"]), Ok("OK".into()));
         let other = &cluster.nodes[(place + 1) % 3];
         let moved = other.try_command(&["GET", key]).unwrap_err();
         assert!(moved.contains("MOVED") && moved.contains(&node.port().to_string()), "{moved}");
@@ -131,9 +127,9 @@ fn a_sentinel_names_another_master_when_the_first_is_gone() {
         return;
     }
     let service = Sentinel::with(&guarded());
-    let named = || service.sentinel.command(&["SENTINEL", "get-master-addr-by-name", "acgs"]);
+    let named = || service.watch.command(&["SENTINEL", "get-master-addr-by-name", "acgs"]);
     let address = |server: &Redis| format!("127.0.0.1\n{}", server.port());
-    assert!(service.url().ends_with("/acgs") && service.url().contains(&service.sentinel.port().to_string()));
+    assert!(service.url().ends_with("/acgs") && service.url().contains(&service.watch.port().to_string()));
     let [first, second] = &service.servers;
     assert_eq!(named(), address(first));
     first.command(&["SET", "a", "1"]);

@@ -13,7 +13,7 @@ pub struct Sentinel {
     /// The servers. The first one is the master at the beginning.
     pub servers: [Redis; 2],
     /// Who watches them.
-    pub sentinel: Redis,
+    pub watch: Redis,
     master: AtomicUsize,
 }
 
@@ -44,12 +44,12 @@ impl Sentinel {
         let sentinel = Options { credentials: String::new(), ..sentinel };
         let sentinel = sentinel.start_as(&["--sentinel"], "+monitor");
         sentinel.wait_for("+slave slave");
-        Self { servers: [master, replica], sentinel, master: AtomicUsize::new(0) }
+        Self { servers: [master, replica], watch: sentinel, master: AtomicUsize::new(0) }
     }
 
     /// Its URL.
     pub fn url(&self) -> String {
-        format!("{}/{NAME}", url(&self.servers[0].options, "+sentinel", &[&self.sentinel]))
+        format!("{}/{NAME}", url(&self.servers[0].options, "+sentinel", &[&self.watch]))
     }
 
     /// The server that is the master.
@@ -57,13 +57,13 @@ impl Sentinel {
         &self.servers[self.master.load(Ordering::Relaxed)]
     }
 
-    /// Kills the master, and waits until the other one is, which takes some seconds. Once it is started again the one that
-    /// was killed takes itself for a master for ten more, until the sentinel tells it.
+    /// Kills the master, and waits until the other one is, which takes some seconds. Once it is started again, the one
+    /// that was killed takes itself for a master for ten more, until the sentinel tells it.
     #[track_caller]
     pub fn fail_over(&self) {
-        let lines = self.sentinel.server().as_ref().unwrap().lines();
+        let lines = self.watch.server().as_ref().unwrap().lines();
         self.master().kill();
-        self.sentinel.wait_for_after(lines, "+switch-master");
+        self.watch.wait_for_after(lines, "+switch-master");
         self.master.fetch_xor(1, Ordering::Relaxed);
     }
 }
@@ -71,5 +71,5 @@ impl Sentinel {
 /// What the sentinel has of the servers' options.
 fn encryption(options: &Options) -> String {
     let lines = options.lines.lines().filter(|line| line.starts_with("tls-"));
-    lines.map(|line| format!("{line}\n")).collect()
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
