@@ -181,7 +181,7 @@ fn what_was_withdrawn_stays_so_for_as_long_as_tokens_were_once_good() {
     assert_eq!(status(&daemon, &token), 401);
     assert!(daemon.stop().success());
     let store = Store::open(&StoreOptions {
-        target: short.data_dir().join("acgs.db").into(),
+        target: short.database_url().as_str().into(),
         size: NonZeroU32::MIN,
         max_overflow: 0,
         min_idle: 1,

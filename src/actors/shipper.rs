@@ -13,7 +13,7 @@ use super::retention::{self, RetentionError};
 use super::seals::Seals;
 use crate::ledger::{DiskStorage, Hash, LedgerError, RecordView, records};
 use crate::store::audit::{AuditEntry, AuditStore, ShipError, ShippedLog};
-use crate::store::{StoreError, StoreOptions};
+use crate::store::{Replicas, StoreError, StoreOptions};
 
 /// How often the log is looked at while it hardly grows.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -103,6 +103,8 @@ pub struct ShipperParts {
     pub storage: DiskStorage,
     /// The database.
     pub options: StoreOptions,
+    /// Who may be asked in its place by those who search.
+    pub replicas: Replicas,
     /// The log's origin.
     pub origin: String,
     /// How far the log is durable.
@@ -240,7 +242,7 @@ impl Thread {
         }
         let store = match self.shipping.store() {
             Some(store) => store,
-            None => AuditStore::open(&self.parts.options)?,
+            None => AuditStore::open(&self.parts.options)?.with_replicas(self.parts.replicas.clone()),
         };
         let log = store.log(&self.parts.origin)?;
         self.shipping.0.next.store(log.next, Ordering::Release);

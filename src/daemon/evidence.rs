@@ -15,6 +15,7 @@ use crate::actors::witnesses::{Witness, Witnesses, WitnessesError};
 use crate::constitution::Constitution;
 use crate::ledger::{DiskStorage, Event, EventKind, Ledger, Options, Recovery};
 use crate::settings::{LogOrigin, RequestRecord, Settings};
+use crate::store::Replicas;
 
 /// The name in records of what the daemon does by itself.
 pub const DAEMON: &str = "acgs";
@@ -39,7 +40,7 @@ pub(super) struct Evidence {
 
 impl Evidence {
     /// Opens the log, and refuses one that is not what was signed.
-    pub(super) fn open(settings: &Settings) -> Result<Self, DaemonError> {
+    pub(super) fn open(settings: &Settings, replicas: Replicas) -> Result<Self, DaemonError> {
         let folder = audit_folder(&settings.data_dir);
         let storage = DiskStorage::create(&folder).map_err(system(&format!("make `{}`", folder.display())))?;
         let (ledger, recovery) = Ledger::open(storage.clone(), Options::default())
@@ -77,6 +78,7 @@ impl Evidence {
         let shipper = Shipper::start(ShipperParts {
             storage: storage.clone(),
             options: super::search_options(settings),
+            replicas,
             origin,
             queue: committer.queue(),
             seals: sealer.seals(),

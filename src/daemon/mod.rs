@@ -5,6 +5,7 @@ mod evidence;
 mod fleet;
 mod identity;
 mod pools;
+mod reload;
 mod signals;
 
 use std::fs::{self, DirBuilder};
@@ -27,11 +28,11 @@ use crate::actors::application_cache::ApplicationCache;
 use crate::actors::database::Database;
 use crate::actors::follower::Follower;
 use crate::actors::hasher::Passwords;
-use crate::actors::journal::Journal;
 use crate::actors::key_fetcher::KeyFetcher;
 use crate::actors::lockouts::Lockouts;
 use crate::actors::log_reader::LogReader;
-use crate::actors::registry::{Books, Registry, Reload, ReloadError};
+use crate::actors::registry::{Books, Registry};
+use crate::actors::replica_watch::ReplicaWatch;
 use crate::actors::searcher::Searcher;
 use crate::http::{self, Shared};
 use crate::ledger::{KeyError, Keyring, public_keys};
@@ -154,10 +155,11 @@ impl Parts {
         create_data_dir(&settings.data_dir)?;
         let kept = constitutions_folder(&settings.data_dir);
         bundle.keep(&kept).map_err(system(&format!("keep the constitution in `{}`", kept.display())))?;
-        let evidence = Evidence::open(&settings)?;
         let options = store_options(&settings);
+        let replicas = pools::replicas(&settings, &options)?;
+        let evidence = Evidence::open(&settings, replicas.clone())?;
         let lock = options.target.path().map(Lock::take).transpose()?;
-        let store = Store::open(&options)?;
+        let store = Store::open(&options)?.with_replicas(replicas);
         let turn = store.turn_to_begin()?;
         evidence.record_start(&settings, &active.constitution)?;
         if store.types().is_empty() && !active.constitution.seed().is_empty() {
@@ -194,6 +196,7 @@ impl Parts {
         drop(turn);
         let trust = directory.trust().clone();
         let follower = Follower::start(store.clone(), directory.clone()).map_err(system("follow other daemons"))?;
+        let replica_watch = ReplicaWatch::start(&store).map_err(system("watch the replicas"))?;
         let directory = Mailbox::new(directory.start(DIRECTORY_THREADS), IDENTITY_DEADLINE);
         let log_reader = LogReader::start(evidence.storage(), evidence.seals(), LOG_READERS);
         let draining = Arc::new(AtomicBool::new(false));
@@ -224,6 +227,8 @@ impl Parts {
             entities,
             versions: store.versions().clone(),
             verdicts: fleet::open(&settings, &store, &follower.following())?,
+            replicas: store.replicas().clone(),
+            is_database_shared: store.is_shared(),
             following: follower.following(),
             in_flight: Arc::new(AtomicUsize::new(0)),
             draining: Arc::clone(&draining),
@@ -233,7 +238,8 @@ impl Parts {
         let handle = server.handle();
         let server = actix_web::rt::spawn(server);
         let registry = registry_mailbox;
-        Ok(Running { settings, evidence, store, follower, registry, draining, handle, server, _lock: lock })
+        let ends = (lock, replica_watch);
+        Ok(Running { settings, evidence, store, follower, registry, draining, handle, server, _ends: ends })
     }
 
     async fn serve(self, source: &Source, level: &LevelSwitch) -> Result<(), DaemonError> {
@@ -266,7 +272,7 @@ impl Parts {
                 asked = signals.next() => match asked {
                     Asked::Reload => {
                         let journal = running.evidence.journal();
-                        reload(source, &settings, &running.registry, &journal, level).await;
+                        reload::reload(source, &settings, &running.registry, &journal, level).await;
                     }
                     Asked::Stop => break,
                 },
@@ -290,8 +296,8 @@ struct Running {
     draining: Arc<AtomicBool>,
     handle: ServerHandle,
     server: JoinHandle<io::Result<()>>,
-    /// INVARIANT: the database is this process's own until it ends.
-    _lock: Option<Lock>,
+    /// INVARIANT: a database file is this process's own until it ends.
+    _ends: (Option<Lock>, ReplicaWatch),
 }
 
 impl Running {
@@ -310,53 +316,6 @@ impl Running {
             tracing::warn!(%error, "the admin socket stays behind");
         }
     }
-}
-
-/// Reads settings and constitution again; what is faulty stays as it was.
-async fn reload(
-    source: &Source,
-    started_with: &Settings,
-    registry: &Mailbox<Registry>,
-    journal: &Journal,
-    level: &LevelSwitch,
-) {
-    let monotonic = NotifyState::monotonic_usec_now();
-    notify(&match monotonic {
-        Ok(now) => vec![NotifyState::Reloading, now],
-        Err(_) => vec![NotifyState::Reloading],
-    });
-    match source.load() {
-        Err(faults) => {
-            for fault in &faults {
-                tracing::error!(place = %fault.place, "the settings stay as they were: {}", fault.wrong);
-            }
-        }
-        Ok(loaded) => {
-            let new = loaded.settings;
-            let recorded = evidence::record_settings(journal.clone(), "reread", &new).await;
-            if let Err(error) = recorded {
-                tracing::error!(%error, "the settings stay as they were: they cannot be recorded");
-                return notify(&[NotifyState::Ready]);
-            }
-            level.set(&new.log.level);
-            for key in started_with.restart_needed(&new) {
-                tracing::warn!(key, "changed, but takes effect only after a restart");
-            }
-            match registry.ask(Reload { caller: DAEMON.into(), settings: Some(new.constitution) }).await {
-                Ok(reloaded) => {
-                    tracing::info!(hash = %reloaded.new.0, digest = %reloaded.new.1, "constitution reloaded");
-                }
-                Err(ReloadError::Faulty(faults)) => {
-                    for fault in &faults.0 {
-                        tracing::error!("the constitution stays as it was: {fault}");
-                    }
-                }
-                Err(error @ ReloadError::Unrecorded(_)) => tracing::error!(%error, "the constitution stays as it was"),
-                Err(error @ ReloadError::Unanswered(_)) => tracing::error!(%error, "it may yet come into force"),
-            }
-        }
-    }
-    notify(&[NotifyState::Ready]);
 }
 
 /// Makes the folder of everything the daemon writes, for its user alone; one that is there stays as it is.

@@ -7,7 +7,7 @@ use actix::Addr;
 use crate::actors::pool_keeper::{Care, KeptPool, PoolKeeper};
 use crate::settings::{DatabaseUrl, Settings};
 use crate::store::audit::beside;
-use crate::store::{Store, StoreOptions, Target};
+use crate::store::{Replicas, Store, StoreError, StoreOptions, Target};
 
 /// Connections that read the copy of the audit log where it is on a server: as many as threads that search it.
 const SEARCHERS: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
@@ -44,6 +44,12 @@ pub fn search_options(settings: &Settings) -> StoreOptions {
     StoreOptions { target: beside(&options.target), size, max_overflow: 0, min_idle: 0, ..options }
 }
 
+/// The replicas that the settings name.
+pub(super) fn replicas(settings: &Settings, options: &StoreOptions) -> Result<Replicas, StoreError> {
+    let targets = settings.database.replicas.iter().map(|url| Target::Postgres(url.as_str().to_owned()));
+    Replicas::open(targets.collect(), options, settings.database.max_replica_lag)
+}
+
 /// A query needs a thread and a connection. SQLite gets as many threads as connections that are kept: it has one writer
 /// and no network, so that more at once would only wait for each other. The others wait in the mailbox, where they are
 /// counted too, and have until their request's deadline.
@@ -60,7 +66,10 @@ pub(super) fn database_threads(settings: &Settings) -> NonZeroUsize {
 
 /// Has the pools looked after. The primary's is the first.
 pub(super) fn keep(store: &Store, settings: &Settings) -> Addr<PoolKeeper> {
-    let pools = vec![KeptPool { name: "primary".into(), pool: store.pool() }];
+    let primary = KeptPool { name: "primary".into(), pool: store.pool() };
+    let replicas = store.replicas().status().into_iter();
+    let replicas = replicas.map(|replica| KeptPool { name: replica.name.into(), pool: replica.pool });
+    let pools = std::iter::once(primary).chain(replicas).collect();
     PoolKeeper::start(
         pools,
         Care {

@@ -51,7 +51,9 @@ mod tests {
     fn a_demand_is_full_or_at_least_a_token() {
         let demand = |values: &[&str]| {
             let mut headers = HeaderMap::new();
-            values.iter().for_each(|value| headers.append(CONSISTENCY, HeaderValue::from_str(value).unwrap()));
+            for value in values {
+                headers.append(CONSISTENCY, HeaderValue::from_str(value).unwrap());
+            }
             demanded(&headers).ok()
         };
         assert_eq!(demand(&[]), Some(Consistency::Usual));

@@ -35,7 +35,7 @@ use crate::actors::shipper::Shipping;
 use crate::actors::trust::Trust;
 use crate::actors::validator::Validator;
 use crate::settings::Settings;
-use crate::store::Versions;
+use crate::store::{Replicas, Versions};
 
 /// How many callers a worker remembers.
 const CALLERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add((1 << 14) - 1);
@@ -73,6 +73,10 @@ pub struct Shared {
     pub entities: EntityReader,
     /// The versions of stored entities.
     pub versions: Versions,
+    /// The replicas of the database.
+    pub replicas: Replicas,
+    /// Whether other daemons may write to the database.
+    pub is_database_shared: bool,
     /// The verdicts of the fleet; none where there is no Redis.
     pub verdicts: Option<SharedVerdicts>,
     /// How far it is known here what other daemons wrote.

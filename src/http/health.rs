@@ -56,14 +56,24 @@ async fn checks(front: &Front) -> Vec<Check> {
         "it cannot be asked".to_owned()
     });
     let draining = front.is_draining().then(|| "the daemon is stopping".to_owned());
-    vec![
+    let shared = &front.shared;
+    let following =
+        shared.is_database_shared.then(|| Check { name: "following", fault: shared.following.fault(), needed: false });
+    let redis = shared.verdicts.as_ref().map(|verdicts| Check {
+        name: "redis",
+        fault: (!verdicts.is_usable()).then(|| "it does not answer, and is done without".to_owned()),
+        needed: false,
+    });
+    let mut checks = vec![
         Check { name: "audit", fault: audit, needed: true },
         Check { name: "database", fault: database, needed: false },
         Check { name: "checkpoint", fault: front.shared.seals.fault(), needed: false },
-        Check { name: "following", fault: front.shared.following.fault(), needed: false },
         Check { name: "search", fault: front.shared.shipping.fault(), needed: false },
         Check { name: "running", fault: draining, needed: true },
-    ]
+    ];
+    let running = checks.len() - 1;
+    checks.splice(running..running, following.into_iter().chain(redis));
+    checks
 }
 
 impl Check {

@@ -12,7 +12,7 @@ use super::page;
 use super::problem::{Problem, UNAVAILABLE};
 use crate::actors::pool_keeper::{PoolReport, PoolStatus};
 use crate::settings::DatabaseUrl;
-use crate::store::{PoolLoad, TierFigures};
+use crate::store::{PoolLoad, ReplicaStatus, TierFigures};
 
 /// `GET /v1/pool`: connections, who waits for them, and what became of them.
 pub async fn show(front: Data<Front>) -> Result<HttpResponse, Problem> {
@@ -29,15 +29,20 @@ pub async fn show(front: Data<Front>) -> Result<HttpResponse, Problem> {
         let queued = front.shared.database.unanswered().saturating_sub(front.shared.database_threads.get());
         body.insert("backend".to_owned(), backend.into());
         body.insert("queued".to_owned(), queued.into());
-        body.insert("replicas".to_owned(), replicas.iter().map(replica).collect());
+        let states = front.shared.replicas.status();
+        let replicas = replicas.iter().zip(&states).map(|(report, state)| replica(report, state));
+        body.insert("replicas".to_owned(), replicas.collect());
     }
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-cache")).json(body))
 }
 
-fn replica(report: &PoolReport) -> Value {
+fn replica(report: &PoolReport, state: &ReplicaStatus) -> Value {
     let mut body = pool(report);
     if let Some(body) = body.as_object_mut() {
         body.insert("name".to_owned(), (*report.name).into());
+        body.insert("lag_ms".to_owned(), state.lag.map(milliseconds).into());
+        body.insert("healthy".to_owned(), state.is_healthy.into());
+        body.insert("fault".to_owned(), state.fault.clone().into());
     }
     body
 }

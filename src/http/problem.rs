@@ -204,9 +204,8 @@ impl From<StoreError> for Problem {
             StoreError::Stale { .. } | StoreError::Exists(_) | StoreError::Changed(_) => {
                 Self::new(&STALE, error.to_string())
             }
-            StoreError::Twice(_) => Self::fault("", error.to_string()),
+            StoreError::Twice(_) | StoreError::Unstorable(_) => Self::fault("", error.to_string()),
             StoreError::Cursor => Self::fault("/cursor", "is not one that this list gave"),
-            StoreError::Unstorable(_) => Self::fault("", error.to_string()),
             StoreError::Ahead { .. } | StoreError::Late | StoreError::Undone | StoreError::Unrecorded(_) => {
                 Self::new(&UNAVAILABLE, error.to_string())
             }

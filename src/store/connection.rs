@@ -2,7 +2,7 @@
 
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::result::Error as QueryError;
-use diesel::{Connection as _, QueryResult};
+use diesel::{Connection as _, PgConnection, QueryResult};
 
 pub use super::any::AnyConnection as Connection;
 use super::error::StoreError;
@@ -45,11 +45,19 @@ pub(super) fn read<T>(
     job: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     conn.transaction(|conn| {
-        if let Connection::Postgres(conn) = conn {
+        if let Connection::Postgres(conn) = conn
+            && is_outermost(conn)
+        {
             conn.batch_execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
         }
         job(conn)
     })
+}
+
+/// Whether the transaction that was just begun is in no other, so that it can be told how to read.
+fn is_outermost(conn: &mut PgConnection) -> bool {
+    let status = <PgConnection as diesel::Connection>::TransactionManager::transaction_manager_status_mut(conn);
+    status.transaction_depth().is_ok_and(|depth| depth.is_some_and(|depth| depth.get() == 1))
 }
 
 fn run<T, E: From<QueryError>>(

@@ -169,6 +169,10 @@ impl From<QueryError> for StoreError {
             QueryError::DatabaseError(DatabaseErrorKind::SerializationFailure, information) => {
                 Self::Busy(information.message().to_owned())
             }
+            // PostgreSQL has no text with a zero character in it, so nothing is stored by such a name.
+            QueryError::DatabaseError(_, information) if information.message().contains("\"UTF8\": 0x00") => {
+                Self::Absent("name with a zero character".to_owned())
+            }
             QueryError::DatabaseError(_, information) => of_text(information.message()),
             QueryError::DeserializationError(cause) => Self::damaged(cause.to_string()),
             QueryError::RollbackErrorOnCommit { commit_error, .. } => Self::from(*commit_error),

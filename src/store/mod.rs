@@ -26,6 +26,7 @@ mod part;
 mod pool;
 mod postgres;
 pub mod refresh_tokens;
+mod replicas;
 mod schema;
 pub mod sessions;
 pub mod signing_keys;
@@ -54,6 +55,7 @@ pub use pool::{
     Alert, AlertChange, PoolFigures, PoolLoad, Pulse, StoreOptions, TierFigures, WINDOW, WaitFigures, Watchable,
     WatchedPool,
 };
+pub use replicas::{ReplicaStatus, Replicas};
 pub use sqlite::check;
 pub use stored_types::StoredTypes;
 pub use target::Target;
@@ -117,6 +119,7 @@ pub struct Store {
     versions: Versions,
     types: StoredTypes,
     following: Following,
+    replicas: Replicas,
     /// Who is told of the versions that are written here.
     told: Arc<OnceLock<Told>>,
 }
@@ -149,6 +152,7 @@ impl Store {
             versions: Versions::new(newest),
             types,
             following: Following::default(),
+            replicas: Replicas::default(),
             told: Arc::default(),
         })
     }
@@ -183,6 +187,18 @@ impl Store {
         self.run(|conn| connection::read(conn, job))
     }
 
+    /// The same store, which reads entities from these where they are new enough.
+    #[must_use]
+    pub fn with_replicas(self, replicas: Replicas) -> Self {
+        Self { replicas, ..self }
+    }
+
+    /// The replicas that it reads from.
+    #[must_use]
+    pub fn replicas(&self) -> &Replicas {
+        &self.replicas
+    }
+
     /// The pool of connections, for those who look after it.
     #[must_use]
     pub fn pool(&self) -> WatchedPool {
@@ -212,7 +228,7 @@ impl Store {
         if !self.types.contains(&uid.kind) {
             return Ok(None);
         }
-        self.run(|conn| entities::find(conn, uid))
+        self.read(|conn| entities::find(conn, uid))
     }
 
     /// Finds many entities and answers in the order asked. Needs no connection where nothing of their types is stored.
@@ -220,12 +236,12 @@ impl Store {
         if !uids.iter().any(|uid| self.types.contains(&uid.kind)) {
             return Ok(vec![None; uids.len()]);
         }
-        self.run(|conn| entities::find_many(conn, uids))
+        self.read(|conn| entities::find_many(conn, uids))
     }
 
     /// Lists the entities of a type, at most `limit` of them, after a cursor that this list gave before.
     pub fn list(&self, kind: &str, after: Option<&Cursor>, limit: NonZeroU16) -> Result<Page, StoreError> {
-        self.run(|conn| entities::list(conn, kind, after, limit))
+        self.read(|conn| entities::list(conn, kind, after, limit))
     }
 
     /// Stores an entity; see [`entities::put`].
@@ -288,6 +304,16 @@ impl Store {
             uids.for_each(|uid| self.versions.disturb(uid));
         }
         written
+    }
+
+    /// Runs a query on a replica that has all that is known here, else on the primary.
+    fn read<T>(&self, job: impl Fn(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        if !self.replicas.is_empty()
+            && let Some(done) = self.replicas.read(self.versions.known(), &job)
+        {
+            return done;
+        }
+        self.run(job)
     }
 
     fn run<T>(&self, job: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {

@@ -108,24 +108,24 @@ pub(super) fn checkpoint(conn: &mut Connection) -> QueryResult<()> {
 ///
 /// [`StoreError::Busy`] where a reader of something older was in the way for longer than the busy timeout.
 pub(super) fn sync(conn: &mut Connection) -> Result<(), StoreError> {
-    let Connection::Sqlite(conn) = conn else { return Ok(()) };
     #[derive(QueryableByName)]
     struct Progress {
         #[diesel(sql_type = BigInt)]
         busy: i64,
     }
+    let Connection::Sqlite(conn) = conn else { return Ok(()) };
     let progress = sql_query("PRAGMA wal_checkpoint(FULL)").get_result::<Progress>(conn)?;
     if progress.busy == 0 { Ok(()) } else { Err(StoreError::Busy("the write-ahead log is still read".to_owned())) }
 }
 
 /// Reads the whole database file and says the first thing that is wrong with it. Takes seconds where it is large.
 pub fn check(conn: &mut Connection) -> Result<(), StoreError> {
-    let Connection::Sqlite(conn) = conn else { return Ok(()) };
     #[derive(QueryableByName)]
     struct Line {
         #[diesel(sql_type = Text)]
         quick_check: String,
     }
+    let Connection::Sqlite(conn) = conn else { return Ok(()) };
     let lines = sql_query("PRAGMA quick_check(1)").load::<Line>(conn)?;
     match lines.first() {
         Some(line) if line.quick_check == "ok" => Ok(()),

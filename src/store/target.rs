@@ -43,6 +43,13 @@ impl fmt::Debug for Target {
     }
 }
 
+/// From `sqlite:` with a path, or a URL of PostgreSQL.
+impl From<&str> for Target {
+    fn from(url: &str) -> Self {
+        url.strip_prefix("sqlite:").map_or_else(|| Self::Postgres(url.to_owned()), |path| Self::Sqlite(path.into()))
+    }
+}
+
 impl From<PathBuf> for Target {
     fn from(path: PathBuf) -> Self {
         Self::Sqlite(path)

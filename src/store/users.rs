@@ -38,8 +38,12 @@ pub struct User {
     pub version: i64,
 }
 
-/// Finds a user by name; names differ where their bytes do.
+/// Finds a user by name; names differ where their bytes do. None has a zero character, which not every database can be
+/// asked for.
 pub fn find_by_name(conn: &mut Connection, name: &str) -> Result<Option<User>, StoreError> {
+    if name.contains('\0') {
+        return Ok(None);
+    }
     Ok(users::table.filter(users::name.eq(name)).select(User::as_select()).first(conn).optional()?)
 }
 

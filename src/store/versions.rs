@@ -24,6 +24,7 @@ pub struct Versions(Arc<Known>);
 struct Known {
     slots: Box<[AtomicU64]>,
     applied: AtomicI64,
+    newest: AtomicI64,
 }
 
 /// The place of an entity.
@@ -46,7 +47,7 @@ impl Versions {
     #[must_use]
     pub fn new(newest: i64) -> Self {
         let slots = (0..=u16::MAX).map(|_| AtomicU64::new(value_of(newest))).collect();
-        Self(Arc::new(Known { slots, applied: AtomicI64::new(newest) }))
+        Self(Arc::new(Known { slots, applied: AtomicI64::new(newest), newest: AtomicI64::new(newest) }))
     }
 
     /// The slot of an entity: the same in every process and at all times.
@@ -89,8 +90,15 @@ impl Versions {
         self.0.applied.load(Ordering::Acquire)
     }
 
+    /// The newest version that is known, whether or not all before it are.
+    #[must_use]
+    pub fn known(&self) -> i64 {
+        self.0.newest.load(Ordering::Acquire).max(self.applied())
+    }
+
     /// Says that an entity changed at this version. Call it after the commit and before the write is answered.
     pub fn bump(&self, uid: &EntityUid, version: i64) {
+        self.0.newest.fetch_max(version, Ordering::AcqRel);
         if let Some(value) = self.at(Self::slot(uid)) {
             value.fetch_max(value_of(version), Ordering::AcqRel);
         }

@@ -22,7 +22,7 @@ pub struct Forger {
 impl Forger {
     /// With the key that the daemon signs with itself, taken from its database.
     pub fn own(setup: &Setup) -> Self {
-        let mut conn = acgs::store::open(&setup.data_dir().join("acgs.db").into(), PATIENCE).unwrap();
+        let mut conn = acgs::store::open(&setup.database_url().as_str().into(), PATIENCE).unwrap();
         let row = signing_keys::all(&mut conn).unwrap().pop().unwrap();
         Self { key: SigningKey::from_pkcs8(&row.pkcs8).unwrap(), issuer: URL }
     }

@@ -47,17 +47,17 @@ fn every_change_is_recorded_whole_when_it_is_answered_and_nothing_else_is() {
     check(&[written("saw", 1, &version(&created))]);
     let replaced = daemon.put(&path("saw"), &tool("saw", 2));
     check(&[written("saw", 2, &version(&replaced))]);
-    let batch = json!([tool("saw", 3), tool("axe \u{0}é", 4)]);
+    let batch = json!([tool("saw", 3), tool("axe \u{1}é", 4)]);
     let stored = daemon.post("/v1/entities/batch", &batch).json();
     let versions = [0, 1].map(|nth| {
         let etag = stored["items"][nth]["etag"].as_str().unwrap();
         etag.trim_matches('"').parse::<u64>().unwrap().into()
     });
-    check(&[written("saw", 3, &versions[0]), written("axe \u{0}é", 4, &versions[1])]);
+    check(&[written("saw", 3, &versions[0]), written("axe \u{1}é", 4, &versions[1])]);
     assert_eq!(daemon.delete(&path("saw")).status, 204);
     check(&[deleted("saw")]);
 
-    let stale = Request::put(&path("axe%20%00%C3%A9")).json(&json!({})).header("If-None-Match", "*");
+    let stale = Request::put(&path("axe%20%01%C3%A9")).json(&json!({})).header("If-None-Match", "*");
     for (request, status) in [
         (Request::delete(&path("saw")), 404),
         (stale, 412),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::harness::{Answer, Request, Setup, TestDaemon};
+use super::harness::{Answer, Request, Setup, TestDaemon, Tiers};
 use super::{call, decision, problem};
 
 fn tool(risk: u8) -> Value {
@@ -92,7 +92,10 @@ fn an_id_may_be_any_text_in_a_path() {
         ("%F0%9F%98%80", "😀"),
         ("batch", "batch"),
     ];
-    for (escaped, id) in ids {
+    // PostgreSQL has no text with a zero character in it.
+    let ids = ids.into_iter().filter(|(escaped, _)| Tiers::current() == Tiers::Sqlite || *escaped != "%00");
+    let ids = ids.collect::<Vec<_>>();
+    for &(escaped, id) in &ids {
         let path = format!("/v1/entities/Tool/{escaped}");
         let written = daemon.put(&path, &json!({"uid": {"type": "Tool", "id": id}, "attrs": {"risk": 1}}));
         assert_eq!((written.status, &written.json()["uid"]["id"]), (201, &json!(id)), "{written}");
@@ -101,7 +104,7 @@ fn an_id_may_be_any_text_in_a_path() {
     }
     let longer = daemon.put(&format!("/v1/entities/Tool/{long}l"), &json!({}));
     assert_eq!((longer.status, &longer.json()["detail"]), (400, &json!("type and id must have at most 1024 bytes")));
-    for (escaped, id) in ids {
+    for &(escaped, id) in &ids {
         assert_eq!(daemon.delete(&format!("/v1/entities/Tool/{escaped}")).status, 204, "{id}");
         assert!(!decision(&daemon, &call(id)), "{id}");
     }

@@ -2,18 +2,21 @@
 
 use serde_json::json;
 
-use super::harness::{Request, Setup, Signal, TestDaemon, issuer};
+use super::harness::{Request, Setup, Signal, TestDaemon, Tiers, issuer};
 use super::{EVALUATION, EVALUATIONS, asked, decision, permitted, problem};
 
 #[test]
 fn health_is_plain_text_and_says_more_when_asked() {
     let daemon = TestDaemon::start();
-    for (path, expected) in [
-        ("/livez", "ok"),
-        ("/readyz", "ok"),
-        ("/readyz?verbose", "[+]audit ok\n[+]database ok\n[+]checkpoint ok\n[+]search ok\n[+]running ok\nok\n"),
-        ("/readyz?verbose=1", "[+]audit ok\n[+]database ok\n[+]checkpoint ok\n[+]search ok\n[+]running ok\nok\n"),
-    ] {
+    let more = match Tiers::current() {
+        Tiers::Sqlite => "",
+        Tiers::Postgresql => "[+]following ok\n",
+        Tiers::PostgresqlRedis => "[+]following ok\n[+]redis ok\n",
+    };
+    let checks = format!("[+]audit ok\n[+]database ok\n[+]checkpoint ok\n[+]search ok\n{more}[+]running ok\nok\n");
+    for (path, expected) in
+        [("/livez", "ok"), ("/readyz", "ok"), ("/readyz?verbose", &*checks), ("/readyz?verbose=1", &*checks)]
+    {
         let answer = daemon.get(path);
         let kind = answer.header("content-type");
         assert_eq!((answer.status, kind, answer.text()), (200, Some("text/plain; charset=utf-8"), expected), "{path}");
@@ -30,7 +33,7 @@ fn the_pool_shows_its_connections_and_what_became_of_them() {
     assert_eq!((answer.status, answer.header("cache-control")), (200, Some("no-cache")), "{answer}");
     let shown = answer.json();
     for (pointer, expected) in [
-        ("/backend", json!("sqlite")),
+        ("/backend", json!(if Tiers::current() == Tiers::Sqlite { "sqlite" } else { "postgresql" })),
         ("/healthy", json!(true)),
         ("/size", json!(20)),
         ("/min_idle", json!(10)),

@@ -33,6 +33,7 @@ use super::connection::Connection;
 use super::error::StoreError;
 use super::kind::{Kind, Loss, Migrations, postgres_migrations};
 use super::pool::{Pool, StoreOptions};
+use super::replicas::Replicas;
 use super::target::Target;
 use super::{inspect_kind, migrate_kind, open_kind, sqlite};
 
@@ -107,6 +108,7 @@ pub struct AuditStore {
     /// The one connection that writes; none after it failed, until it is needed again.
     writer: Arc<Mutex<Option<Connection>>>,
     readers: Pool,
+    replicas: Replicas,
 }
 
 impl AuditStore {
@@ -121,7 +123,13 @@ impl AuditStore {
         logs::list(&mut conn).map_err(|error| error.at(&options.target))?;
         let readers = Pool::open(&AUDIT, options).map_err(|error| error.at(&options.target))?;
         let writer = Arc::new(Mutex::new(Some(conn)));
-        Ok(Self { target: Arc::new(options.target.clone()), wait, writer, readers })
+        Ok(Self { target: Arc::new(options.target.clone()), wait, writer, readers, replicas: Replicas::default() })
+    }
+
+    /// The same, which searches in one of these where they are not too far behind.
+    #[must_use]
+    pub fn with_replicas(self, replicas: Replicas) -> Self {
+        Self { replicas, ..self }
     }
 
     /// Whether those who search may not have the log at hand, so that its records have to be shipped too.
@@ -182,7 +190,7 @@ impl AuditStore {
             places.end = cursor.place_within(log)?;
         }
         self.read(|conn| {
-            let found = search::search(conn, search, places, limit.get().into(), deadline)?;
+            let found = search::search(conn, search, places.clone(), limit.get().into(), deadline)?;
             let origins = logs::origins(conn)?;
             let items = found.records.into_iter().map(|(place, record)| {
                 let (log, index) = place::split(place);
@@ -195,7 +203,11 @@ impl AuditStore {
         })
     }
 
-    fn read<T>(&self, job: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn read<T>(&self, job: impl Fn(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        // Copies are behind the log anyhow.
+        if let Some(done) = self.replicas.read(0, &job) {
+            return done;
+        }
         self.readers.run(job).map_err(|error| error.at(&self.target))
     }
 

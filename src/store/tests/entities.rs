@@ -132,7 +132,7 @@ fn a_list_gives_every_entity_once_whatever_its_id() {
     let odd = odd.into_iter().filter(|id| !(store.is_shared() && id.contains('\0'))).collect::<Vec<_>>();
     store.put_many(&odd.iter().map(|id| user(id, 1)).collect::<Vec<_>>(), |_| Ok(())).unwrap();
     store.put_many(&[Entity { uid: EntityUid::new("Usera", "x"), ..user("", 0) }], |_| Ok(())).unwrap();
-    let mut sorted = odd.to_vec();
+    let mut sorted = odd.clone();
     sorted.sort_unstable();
     for limit in [1, 3, 16, 100] {
         let (mut ids, mut cursor) = (Vec::new(), None);
