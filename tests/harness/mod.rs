@@ -13,13 +13,19 @@
     dead_code,
     unused_imports,
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "each test binary uses the part it needs, and a test ends where its harness fails"
 )]
 
+pub mod authority;
 mod http;
 pub mod issuer;
+pub mod postgres;
+pub mod redis;
+mod server;
+pub mod tiers;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -29,7 +35,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use http::{Answer, Connection, Request};
@@ -37,6 +43,7 @@ pub use rustix::process::Signal;
 use rustix::process::{Pid, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::Value;
 use tempfile::TempDir;
+pub use tiers::{Backup, Tiers};
 
 /// No event is waited for longer than this; reaching it is a failure, never a way to wait.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -49,14 +56,15 @@ pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// How to start a daemon: the shipped settings, a data folder of its own, any free port, the tests' own issuer of tokens,
-/// and what a test changes.
+/// How to start a daemon: the shipped settings, a data folder of its own, and a database and a Redis server of its own
+/// where [`Tiers`] has these, any free port, the tests' own issuer of tokens, and what a test changes.
 ///
 /// It can be started again and again: the data folder lasts as long as the setup or a daemon made from it.
 #[derive(Debug, Clone)]
 pub struct Setup {
     settings: PathBuf,
     data: Arc<TempDir>,
+    stores: Arc<OnceLock<tiers::Stores>>,
     environment: BTreeMap<String, String>,
 }
 
@@ -64,7 +72,8 @@ impl Setup {
     /// The shipped settings with an empty data folder.
     pub fn new() -> Self {
         let data = Arc::new(tempfile::tempdir().unwrap());
-        let setup = Self { settings: repository().join("settings"), data, environment: BTreeMap::new() };
+        let settings = repository().join("settings");
+        let setup = Self { settings, data, stores: Arc::default(), environment: BTreeMap::new() };
         let issuers = issuer::trusted(setup.data.path());
         setup.set("http.bind", "127.0.0.1:0").set("http.workers", 2).set("auth.issuers", issuers)
     }
@@ -91,6 +100,11 @@ impl Setup {
         self.set("constitution.path", folder.display()).set("constitution.expected_hash", "")
     }
 
+    /// Storing in files whatever [`Tiers`] says, for a test that copies the data folder, or damages it.
+    pub fn in_files(self) -> Self {
+        Self { stores: Arc::new(OnceLock::from(tiers::Stores::of(Tiers::Sqlite))), ..self }
+    }
+
     /// Listening on a Unix socket in the data folder.
     pub fn unix(self) -> Self {
         let path = self.data_dir().join("acgs.sock");
@@ -101,6 +115,54 @@ impl Setup {
     /// The data folder. The first start makes it.
     pub fn data_dir(&self) -> PathBuf {
         self.data.path().join("data")
+    }
+
+    /// What its daemons store in, which is there from when it is first asked for.
+    #[track_caller]
+    fn stores(&self) -> &tiers::Stores {
+        self.stores.get_or_init(|| tiers::Stores::of(Tiers::current()))
+    }
+
+    /// The URL of the database that its daemons have, unless it was set to another.
+    #[track_caller]
+    pub fn database_url(&self) -> String {
+        self.stores().database_url(&self.data_dir())
+    }
+
+    /// The Redis server that its daemons have, where [`Tiers`] has one.
+    #[track_caller]
+    pub fn redis(&self) -> Option<&redis::Redis> {
+        self.stores().redis()
+    }
+
+    /// All bytes that its database has, for what must not be among them.
+    #[track_caller]
+    pub fn dump(&self) -> Vec<u8> {
+        self.stores().dump(&self.data_dir())
+    }
+
+    /// All bytes that the copy of the audit log has in its database.
+    #[track_caller]
+    pub fn dump_audit(&self) -> Vec<u8> {
+        self.stores().dump_audit(&self.data_dir())
+    }
+
+    /// Takes the copy of the audit log away, while no daemon runs.
+    #[track_caller]
+    pub fn lose_audit(&self) {
+        self.stores().lose_audit(&self.data_dir());
+    }
+
+    /// A copy of its database, while no daemon runs.
+    #[track_caller]
+    pub fn back_up(&self) -> Backup {
+        self.stores().back_up(&self.data_dir())
+    }
+
+    /// Makes its database what it was, while no daemon runs. What else there is stays: the audit log, Redis.
+    #[track_caller]
+    pub fn restore(&self, backup: &Backup) {
+        self.stores().restore(&self.data_dir(), backup);
     }
 
     /// The command with these arguments, as this setup would start it. Where it is to ask a daemon by its URL, it has the
@@ -116,6 +178,7 @@ impl Setup {
             .env_clear()
             .env("ACGS_SETTINGS", &self.settings)
             .env("ACGS_DATA_DIR", self.data_dir())
+            .envs(self.stores().environment())
             .envs(&self.environment)
             .args(arguments)
             .stdin(Stdio::null());
@@ -149,6 +212,7 @@ impl Setup {
             errors,
             notifications,
             address: Address::Tcp(SocketAddr::from(([0; 4], 0))),
+            _stores: Arc::clone(&self.stores),
             _folders: (Arc::clone(&self.data), runtime),
         };
         match daemon.told_or_gone("READY=1") {
@@ -183,6 +247,7 @@ pub struct TestDaemon {
     errors: PathBuf,
     notifications: UnixDatagram,
     address: Address,
+    _stores: Arc<OnceLock<tiers::Stores>>,
     _folders: (Arc<TempDir>, TempDir),
 }
 
