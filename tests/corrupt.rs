@@ -35,7 +35,7 @@ struct Log {
 
 impl Log {
     fn write() -> Self {
-        let setup = audit::setup();
+        let setup = audit::setup().in_files();
         let mut log = Self { setup, whole: BTreeMap::new(), frames: Vec::new() };
         fs::create_dir_all(log.setup.data_dir()).unwrap();
         for segments in 1..=3 {

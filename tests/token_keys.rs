@@ -4,7 +4,6 @@
 mod harness;
 
 use std::fs;
-use std::path::Path;
 
 use harness::{Request, Setup, TestDaemon};
 use serde_json::{Value, json};
@@ -47,16 +46,6 @@ fn kids(daemon: &TestDaemon) -> Vec<String> {
     keys["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Copies the database of a stopped daemon.
-fn copy(from: &Path, to: &Path) {
-    for file in ["acgs.db", "acgs.db-wal", "acgs.db-shm"] {
-        match fs::copy(from.join(file), to.join(file)) {
-            Err(_) if to.join(file).exists() => fs::remove_file(to.join(file)).unwrap(),
-            _ => {}
-        }
-    }
-}
-
 #[test]
 fn a_rotated_key_verifies_until_its_tokens_have_lapsed_and_a_withdrawn_one_no_more() {
     let setup = setup();
@@ -94,30 +83,28 @@ fn an_older_database_does_not_bring_back_a_key_that_was_replaced_since() {
     let client = client(&setup);
     let stolen = token(&daemon, &client);
     assert!(daemon.stop().success());
-    let backup = tempfile::tempdir().unwrap();
-    copy(&setup.data_dir(), backup.path());
+    let backup = setup.back_up();
 
     let daemon = setup.start();
     let new = printed(&setup, &["key", "rotate", "token", "--withdraw"]);
     assert_eq!(status(&daemon, &stolen), 401);
     assert!(daemon.stop().success());
-    let newer = tempfile::tempdir().unwrap();
-    copy(&setup.data_dir(), newer.path());
+    let newer = setup.back_up();
 
-    copy(backup.path(), &setup.data_dir());
+    setup.restore(&backup);
     let refused = setup.try_start().unwrap_err();
     assert_eq!(refused.status.code(), Some(74), "{refused}");
     assert!(refused.stderr.contains("older than the audit log") && refused.stderr.contains(new.trim()), "{refused}");
     // Nor does a command make it do so.
     assert_eq!(setup.run(["user", "list"]).status.code(), Some(74));
 
-    copy(newer.path(), &setup.data_dir());
+    setup.restore(&newer);
     let daemon = setup.start();
     assert_eq!((kids(&daemon), status(&daemon, &stolen)), (vec![new.trim().to_owned()], 401));
     assert!(daemon.stop().success());
 
     // An administrator who has nothing newer says so, and withdraws what came back.
-    copy(backup.path(), &setup.data_dir());
+    setup.restore(&backup);
     fs::remove_file(setup.data_dir().join("token-key")).unwrap();
     printed(&setup, &["key", "rotate", "token", "--withdraw"]);
     let daemon = setup.start();

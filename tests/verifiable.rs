@@ -47,7 +47,7 @@ const BATCH: u64 = 1000;
 
 /// A daemon that permits everything, and has time for large batches on a busy machine.
 fn patient() -> Setup {
-    audit::setup().set("http.request_timeout_ms", 30_000).set("http.shutdown_timeout_s", 60)
+    audit::setup().in_files().set("http.request_timeout_ms", 30_000).set("http.shutdown_timeout_s", 60)
 }
 
 /// The address that the log's routes are under.

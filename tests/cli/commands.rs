@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::harness::{Setup, repository};
+use super::harness::{Setup, Tiers, repository};
 use super::{copy, decide, names, outcome};
 
 #[test]
@@ -162,6 +162,15 @@ fn migrations_run_once_and_the_daemon_needs_no_other_command() {
     assert_eq!((code, faults), (Some(0), ""));
     assert_ne!(printed, "0 migrations run\n");
     assert_eq!(outcome(&setup.run(["migrate"])), (Some(0), "0 migrations run\n", ""));
+    decide(&setup.start(), 1);
+}
+
+#[test]
+fn the_file_of_a_running_daemon_is_not_migrated() {
+    if Tiers::have_no_files() {
+        return;
+    }
+    let setup = Setup::new();
     let daemon = setup.start();
     let database = setup.data_dir().join("acgs.db");
     let taken = format!("the database `{}` is unavailable: another acgs uses it\n", database.display());

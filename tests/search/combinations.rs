@@ -1,7 +1,6 @@
 //! Each parameter alone, and any of them together.
 
 use std::collections::BTreeMap;
-use std::fs;
 
 use serde_json::Value;
 
@@ -145,10 +144,7 @@ fn a_search_finds_what_a_filter_over_the_whole_log_finds_also_after_a_restart_an
     let all = newest_first(&setup);
     compare(&mut daemon.connect(), &origin, &all, 2, COMBINATIONS / 5);
     assert!(daemon.stop().success());
-    for name in ["acgs-audit.db", "acgs-audit.db-wal", "acgs-audit.db-shm"] {
-        // The last two are there only after a crash.
-        let _ = fs::remove_file(setup.data_dir().join(name));
-    }
+    setup.lose_audit();
     let daemon = setup.start();
     let status = copied(&daemon);
     assert_eq!(status["database"]["fault"], Value::Null);

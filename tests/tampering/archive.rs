@@ -23,7 +23,7 @@ impl Archived {
     fn get() -> &'static Self {
         static ARCHIVED: OnceLock<Archived> = OnceLock::new();
         ARCHIVED.get_or_init(|| {
-            let setup = audit::setup().set("audit.retention_days", 1);
+            let setup = audit::setup().in_files().set("audit.retention_days", 1);
             old_log(&setup, 1_500);
             // What is not signed and copied when the daemon starts goes an hour later, or at the next start.
             assert!(setup.start().stop().success());
@@ -35,7 +35,7 @@ impl Archived {
     }
 
     fn case(&self) -> Case {
-        let case = Case::of(audit::setup(), &self.files);
+        let case = Case::of(audit::setup().in_files(), &self.files);
         case.verify_from(std::slice::from_ref(&self.kept), &[]).is_sound("nothing was done");
         case
     }
@@ -255,10 +255,10 @@ fn an_archive_that_disagrees_with_the_segments_is_found_out_while_they_are_there
 
 #[test]
 fn an_archive_put_beside_segments_that_are_all_there_has_to_agree_with_them() {
-    let setup = audit::setup().set("audit.retention_days", 0);
+    let setup = audit::setup().in_files().set("audit.retention_days", 0);
     old_log(&setup, 600);
     assert!(setup.start().stop().success());
-    let case = Case::of(audit::setup(), &files(&setup.data_dir()));
+    let case = Case::of(audit::setup().in_files(), &files(&setup.data_dir()));
     let records: Vec<Vec<u8>> =
         acgs::ledger::records(&case.storage(), 0..256).map(|record| record.unwrap().1).collect();
     fs::write(case.file(&name(0)), archive(0, std::slice::from_ref(&records))).unwrap();

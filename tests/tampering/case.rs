@@ -58,7 +58,7 @@ impl Original {
     pub fn get() -> &'static Self {
         static ORIGINAL: OnceLock<Original> = OnceLock::new();
         ORIGINAL.get_or_init(|| {
-            let setup = audit::setup();
+            let setup = audit::setup().in_files();
             let mut kept = Vec::new();
             fs::create_dir_all(setup.data_dir()).unwrap();
             for segments in 1..=3 {
@@ -122,7 +122,7 @@ pub struct Found {
 
 impl Case {
     pub fn new() -> Self {
-        Self::of(audit::setup(), &Original::get().files)
+        Self::of(audit::setup().in_files(), &Original::get().files)
     }
 
     pub fn of(setup: Setup, files: &Files) -> Self {

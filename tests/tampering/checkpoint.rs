@@ -95,7 +95,7 @@ fn a_forged_checkpoint_has_no_good_signature() {
 }
 
 fn another_log() -> Files {
-    let setup = audit::setup();
+    let setup = audit::setup().in_files();
     let daemon = setup.start();
     (0..5).for_each(|nth| assert_eq!(daemon.ask(&question(nth)).status, 200));
     assert!(daemon.stop().success());

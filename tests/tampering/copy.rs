@@ -183,7 +183,7 @@ fn a_damaged_copy_is_left_alone_and_holds_up_nothing() {
 
 #[test]
 fn a_copy_that_becomes_usable_is_filled_without_a_restart() {
-    let setup = audit::setup();
+    let setup = audit::setup().in_files();
     fs::create_dir_all(database(&setup)).unwrap();
     let daemon = setup.start();
     ask_until(&daemon, "/readyz?verbose", "[-]search degraded");

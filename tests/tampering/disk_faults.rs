@@ -41,7 +41,7 @@ fn while_nothing_can_be_signed_decisions_go_on_and_then_all_of_them_are_signed()
         format!("sync error {EIO} checkpoint"),
     ] {
         faults.clear();
-        let setup = faults.within(audit::setup()).set("audit.checkpoint_interval_ms", 10);
+        let setup = faults.within(audit::setup().in_files()).set("audit.checkpoint_interval_ms", 10);
         let daemon = setup.start();
         is_signed(&daemon, decide(&daemon, 5));
         faults.set(&fault);
@@ -65,7 +65,7 @@ fn while_nothing_can_be_signed_decisions_go_on_and_then_all_of_them_are_signed()
         is_signed(&daemon, last);
         let (status, errors) = daemon.stop_and_tell();
         assert!(status.success() && errors.contains("no checkpoint can be signed"), "{fault}");
-        let case = Case::of(audit::setup(), &files(&setup.data_dir()));
+        let case = Case::of(audit::setup().in_files(), &files(&setup.data_dir()));
         case.verify_from(&[before, after], &[]).is_sound(&fault);
         tiles::are_right(&case, Kept::newest(&setup).checkpoint.size);
         copy::is_whole(&case.setup);
@@ -78,7 +78,7 @@ fn a_stop_while_nothing_can_be_signed_leaves_it_to_the_next_start() {
     let Some(faults) = Faults::new() else { return };
     for fault in [format!("write error {ENOSPC} tiles-"), format!("write error {EIO} checkpoint")] {
         faults.clear();
-        let setup = faults.within(audit::setup()).set("audit.checkpoint_interval_ms", 10);
+        let setup = faults.within(audit::setup().in_files()).set("audit.checkpoint_interval_ms", 10);
         let daemon = setup.start();
         is_signed(&daemon, decide(&daemon, 5));
         faults.set(&fault);
@@ -89,7 +89,7 @@ fn a_stop_while_nothing_can_be_signed_leaves_it_to_the_next_start() {
         assert!(setup.start().stop().success());
         let newest = Kept::newest(&setup);
         assert!(newest.checkpoint.size > kept.checkpoint.size + 400, "{fault}");
-        let case = Case::of(audit::setup(), &files(&setup.data_dir()));
+        let case = Case::of(audit::setup().in_files(), &files(&setup.data_dir()));
         case.verify_from(&[kept, newest.clone()], &[]).is_sound(&fault);
         tiles::are_right(&case, newest.checkpoint.size);
     }
@@ -97,7 +97,7 @@ fn a_stop_while_nothing_can_be_signed_leaves_it_to_the_next_start() {
 
 #[test]
 fn a_level_of_tiles_that_could_not_be_begun_is_whole_when_it_can() {
-    let setup = audit::setup().set("audit.checkpoint_interval_ms", 10);
+    let setup = audit::setup().in_files().set("audit.checkpoint_interval_ms", 10);
     let daemon = setup.start();
     is_signed(&daemon, decide(&daemon, 100));
     // The 256th record begins the next level.
@@ -110,7 +110,7 @@ fn a_level_of_tiles_that_could_not_be_begun_is_whole_when_it_can() {
     ask_until(&daemon, "/readyz?verbose", "[+]checkpoint ok");
     is_signed(&daemon, last);
     assert!(daemon.stop().success());
-    let case = Case::of(audit::setup(), &files(&setup.data_dir()));
+    let case = Case::of(audit::setup().in_files(), &files(&setup.data_dir()));
     case.verify().is_sound("tiles");
     tiles::are_right(&case, Kept::newest(&setup).checkpoint.size);
 }

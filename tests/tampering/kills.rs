@@ -31,7 +31,7 @@ fn kill(setup: &Setup) -> (Vec<Answered>, Kept) {
 
 #[test]
 fn however_often_it_is_killed_checkpoints_tiles_and_copy_go_on_from_what_was_stored() {
-    let setup = audit::setup().set("audit.checkpoint_interval_ms", 10);
+    let setup = audit::setup().in_files().set("audit.checkpoint_interval_ms", 10);
     let case = Case::of(setup.clone(), &files(setup.data_dir().parent().unwrap()));
     let (mut kept, mut answered) = (Vec::<Kept>::new(), Vec::new());
     for _ in 0..rounds() {
@@ -63,7 +63,7 @@ fn however_often_it_is_killed_checkpoints_tiles_and_copy_go_on_from_what_was_sto
 
 #[test]
 fn a_copy_that_is_taken_away_after_a_kill_is_made_again() {
-    let setup = audit::setup().set("audit.checkpoint_interval_ms", 10);
+    let setup = audit::setup().in_files().set("audit.checkpoint_interval_ms", 10);
     for round in 0..3 {
         kill(&setup);
         if setup.data_dir().join("acgs-audit.db").exists() {

@@ -92,13 +92,13 @@ fn remove_tiles(case: &Case, levels: &[u32]) {
 
 #[test]
 fn tiles_of_three_levels_are_checked_and_made_again() {
-    let setup = audit::setup();
+    let setup = audit::setup().in_files();
     long_log(&setup);
     assert!(setup.start().stop().success());
     let original: Files = files(&setup.data_dir());
     let kept = Kept::newest(&setup);
     // A proof waits until all tiles are made again.
-    let case = Case::of(audit::setup().set("http.request_timeout_ms", 20_000), &original);
+    let case = Case::of(audit::setup().in_files().set("http.request_timeout_ms", 20_000), &original);
     let size = kept.checkpoint.size;
     tiles::are_right(&case, size);
     let kept = std::slice::from_ref(&kept);

@@ -40,13 +40,13 @@ fn firsts(files: &Files) -> Vec<u64> {
 }
 
 fn setup() -> Setup {
-    audit::setup().set("audit.retention_days", 1)
+    audit::setup().in_files().set("audit.retention_days", 1)
 }
 
 /// Everything can be read as before, with a daemon running.
 #[track_caller]
 fn is_readable(setup: &Setup, before: &Exported, kept: &[Kept]) {
-    let case = Case::of(audit::setup(), &files(&setup.data_dir()));
+    let case = Case::of(audit::setup().in_files(), &files(&setup.data_dir()));
     case.verify_from(kept, &[]).is_sound("retired");
     let exported = Exported::from(&case.setup, 0);
     assert!(exported.records.starts_with(&before.records), "other records");
@@ -149,7 +149,7 @@ fn segments_stay_until_their_records_are_signed() {
 fn nothing_goes_that_is_not_old_and_nothing_at_all_without_a_limit() {
     let (long_ago, now) = (OffsetDateTime::UNIX_EPOCH + Duration::weeks(1_500), OffsetDateTime::now_utc());
     for (days, begun) in [("0", long_ago), ("36500", long_ago), ("1", now)] {
-        let setup = audit::setup().set("audit.retention_days", days);
+        let setup = audit::setup().in_files().set("audit.retention_days", days);
         log_from(&setup, 600, begun);
         let all = firsts(&files(&setup.data_dir()));
         assert!(setup.start().stop().success());

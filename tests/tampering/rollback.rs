@@ -106,7 +106,7 @@ fn a_log_that_was_rolled_back_and_has_grown_again_is_another_one() {
 
 /// A log of other records, by other keys, with a checkpoint of its own.
 fn another_log(decisions: u64) -> super::case::Files {
-    let setup = audit::setup();
+    let setup = audit::setup().in_files();
     let daemon = setup.start();
     (0..decisions).for_each(|nth| assert_eq!(daemon.ask(&question(nth | 1)).status, 200));
     assert!(daemon.stop().success());
@@ -118,7 +118,7 @@ fn a_log_that_was_written_anew_by_new_keys_only_a_kept_checkpoint_or_the_key_can
     let original = Original::get();
     let longer = original.kept.last().unwrap().checkpoint.size + 20;
     for decisions in [10, longer] {
-        let case = Case::of(audit::setup(), &another_log(decisions));
+        let case = Case::of(audit::setup().in_files(), &another_log(decisions));
         let what = format!("another log of {decisions} decisions");
         case.verify().is_sound(&what);
         case.verify_from(&[], &["--vkey", &original.vkey]).is_false(&what, "it is not signed by");
@@ -145,7 +145,7 @@ fn a_log_that_was_written_anew_by_new_keys_only_a_kept_checkpoint_or_the_key_can
 #[test]
 fn a_log_that_is_served_by_other_keys_is_told_from_afar() {
     let original = Original::get();
-    let case = Case::of(audit::setup(), &another_log(10));
+    let case = Case::of(audit::setup().in_files(), &another_log(10));
     let daemon = case.setup.start();
     let url = format!("http://{}", daemon.address());
     let own = String::from_utf8(case.setup.run(["audit", "vkey"]).stdout).unwrap();

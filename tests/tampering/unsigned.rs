@@ -8,7 +8,7 @@ use crate::harness::Setup;
 
 /// A log that was killed before its newest decisions were signed, and the newest checkpoint.
 fn killed() -> (Setup, super::case::Files, Kept) {
-    let setup = audit::setup().set("audit.checkpoint_interval_ms", 3_600_000);
+    let setup = audit::setup().in_files().set("audit.checkpoint_interval_ms", 3_600_000);
     let daemon = setup.start();
     (0..10).for_each(|nth| assert_eq!(daemon.ask(&question(nth | 1)).status, 200));
     assert!(daemon.stop().success());
