@@ -51,7 +51,7 @@ const FILES: [&str; 3] = ["acgs.db", "acgs.db-wal", "acgs.db-shm"];
 const AUDIT_FILES: [&str; 3] = ["acgs-audit.db", "acgs-audit.db-wal", "acgs-audit.db-shm"];
 
 /// The tables of that copy, where one database has all.
-const AUDIT_TABLES: &str = "audit_*";
+const AUDIT_TABLES: &str = "public.audit_*";
 
 /// Empties them.
 const EMPTY_AUDIT_TABLES: &str = "DO $$ DECLARE name TEXT; BEGIN
@@ -100,7 +100,7 @@ impl Stores {
     /// All that is stored, with the copy of the audit log where there is one database.
     pub fn dump(&self, data: &Path) -> Vec<u8> {
         match &self.database {
-            Some(name) => Postgres::shared().dump(name, "*").into_bytes(),
+            Some(name) => Postgres::shared().dump(name, "public.*").into_bytes(),
             None => FILES.iter().flat_map(|file| fs::read(data.join(file)).unwrap_or_default()).collect(),
         }
     }
