@@ -321,7 +321,9 @@ fn find_or_make() -> PathBuf {
     let version = server::run(Command::new(program("postgres")).arg("--version"));
     let version = version.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     let user = user().map_or_else(|| geteuid().as_raw(), |(user, _)| user);
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("postgresql-{TEMPLATE}-{user}{version}"));
+    let path = option_env!("CARGO_TARGET_TMPDIR")
+        .map_or_else(std::env::temp_dir, PathBuf::from)
+        .join(format!("postgresql-{TEMPLATE}-{user}{version}"));
     if !path.exists() {
         let folder = folder();
         make(&folder.path().join("data"));

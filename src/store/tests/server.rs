@@ -1,33 +1,49 @@
-//! Which database the tests of the store run on: SQLite files, or the PostgreSQL server that `ACGS_TEST_POSTGRES` names.
+//! Which database the tests of the store run on: SQLite files, or a PostgreSQL server of their own where
+//! `ACGS_TEST_TIERS` names one.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
-
-use diesel::connection::SimpleConnection;
-use diesel::{Connection as _, PgConnection};
 
 use crate::store::Target;
 
+/// The server, as the tests of the whole daemon start it.
+#[path = "../../../tests/harness"]
+#[allow(
+    dead_code,
+    missing_docs,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the part that is needed is used, and a test ends where its harness fails"
+)]
+mod harness {
+    pub mod authority;
+    pub mod postgres;
+    mod server;
+
+    pub use rustix::process::{Pid, Signal, kill_process};
+
+    pub const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
+}
+
 /// The file, or an empty database of the server.
 pub fn target(path: &Path) -> Target {
-    static MADE: AtomicU32 = AtomicU32::new(0);
-    let Some(server) = url() else { return Target::from(path) };
-    let name = format!("unit_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
-    let (place, options) = server.split_once('?').unwrap_or((&server, ""));
-    let mut conn = PgConnection::establish(&format!("{place}/postgres?{options}")).unwrap();
-    conn.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
-    Target::Postgres(format!("{place}/{name}?{options}"))
+    if !is_server() {
+        return Target::from(path);
+    }
+    let server = harness::postgres::Postgres::shared();
+    Target::Postgres(server.url(&server.create_database()))
 }
 
 /// Whether the test is about SQLite files only, and others are used now.
 pub fn is_elsewhere() -> bool {
-    let elsewhere = url().is_some();
+    let elsewhere = is_server();
     if elsewhere {
-        eprintln!("skipped: it is about SQLite files");
+        println!("skipped: this is about the files of SQLite");
     }
     elsewhere
 }
 
-fn url() -> Option<String> {
-    std::env::var("ACGS_TEST_POSTGRES").ok()
+fn is_server() -> bool {
+    std::env::var("ACGS_TEST_TIERS").is_ok_and(|tiers| tiers.starts_with("postgresql"))
 }
