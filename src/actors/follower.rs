@@ -6,7 +6,7 @@
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,11 @@ struct State {
     is_woken: AtomicBool,
     is_stopping: AtomicBool,
     thread: Mutex<Option<Thread>>,
+    put_back: OnceLock<PutBack>,
 }
+
+/// What is done where the database was put back to an older state.
+type PutBack = Box<dyn Fn() -> Result<(), StoreError> + Send + Sync>;
 
 impl Following {
     fn new() -> Self {
@@ -41,6 +45,7 @@ impl Following {
             is_woken: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
             thread: Mutex::default(),
+            put_back: OnceLock::new(),
         }))
     }
 
@@ -50,6 +55,12 @@ impl Following {
         if let Some(thread) = &*self.0.thread.lock().unwrap_or_else(PoisonError::into_inner) {
             thread.unpark();
         }
+    }
+
+    /// Has something done whenever the database turns out to be put back to an older state; the first who asks for it. It
+    /// is done again where it fails.
+    pub fn on_put_back(&self, job: impl Fn() -> Result<(), StoreError> + Send + Sync + 'static) {
+        drop(self.0.put_back.set(Box::new(job)));
     }
 
     /// How long ago everything was known that others had changed by then.
@@ -90,7 +101,8 @@ impl Follower {
             return Ok(Self { handle: None, following });
         }
         let callers = store.callers_epoch();
-        let work = Work { store, directory, following: following.clone(), callers, listener: None };
+        let put_back = store.put_back_epoch();
+        let work = Work { store, directory, following: following.clone(), callers, put_back, listener: None };
         let handle = thread::Builder::new().name("acgs-follow".to_owned()).spawn(move || work.run())?;
         *following.0.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle.thread().clone());
         Ok(Self { handle: Some(handle), following })
@@ -121,6 +133,8 @@ struct Work {
     following: Following,
     /// What was changed about callers up to here is known to whoever asks for callers.
     callers: u64,
+    /// The database was put back so many times, and what is done then was done.
+    put_back: u64,
     listener: Option<Listener>,
 }
 
@@ -166,6 +180,13 @@ impl Work {
         if callers != self.callers {
             self.directory.recall().map_err(|error| error.to_string())?;
             self.callers = callers;
+        }
+        let put_back = self.store.put_back_epoch();
+        if put_back != self.put_back
+            && let Some(job) = self.following.0.put_back.get()
+        {
+            job().map_err(text)?;
+            self.put_back = put_back;
         }
         *self.following.0.seen.lock().unwrap_or_else(PoisonError::into_inner) = began;
         if self.following.fault().is_some() {

@@ -35,6 +35,10 @@ pub fn run(source: &Source, offline: bool) -> ExitCode {
             sound = false;
         }
     }
+    if !offline && let Err(error) = daemon::check_redis(&settings) {
+        print_fault(&format!("error: {error}"));
+        sound = false;
+    }
     if let Err(error) = daemon::check_keys(&settings) {
         print_fault(&format!("error: {error}"));
         sound = false;

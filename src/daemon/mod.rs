@@ -42,6 +42,7 @@ use crate::store::{Lock, Store, Turn};
 pub use error::DaemonError;
 use error::system;
 use evidence::{DAEMON, Evidence};
+pub use fleet::check_redis;
 pub use pools::{search_options, store_options};
 use signals::{Asked, Signals, notify};
 

@@ -17,6 +17,8 @@ pub(super) struct Following {
     turn: Arc<Mutex<()>>,
     /// Moves when something about callers changed.
     callers: Arc<AtomicU64>,
+    /// Moves when the database was put back.
+    put_back: Arc<AtomicU64>,
 }
 
 /// A connection by itself to the database of a [`Store`]: it waits for none of the pool, and hears that there is something to
@@ -75,6 +77,12 @@ impl Store {
         self.following.callers.load(Ordering::Acquire)
     }
 
+    /// Moves whenever the database is found to be put back to an older state.
+    #[must_use]
+    pub fn put_back_epoch(&self) -> u64 {
+        self.following.put_back.load(Ordering::Acquire)
+    }
+
     fn turn(&self) -> MutexGuard<'_, ()> {
         self.following.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -99,6 +107,7 @@ impl Store {
                 }
                 Changes::Lost(newest) => {
                     tracing::error!(newest, seen = applied, "the database was put back to an older state");
+                    self.following.put_back.fetch_add(1, Ordering::AcqRel);
                     self.types.insert(&entities::types(conn)?);
                     self.doubt_all(applied, newest);
                 }

@@ -163,7 +163,9 @@ fn every_id_is_found_by_its_own_name_and_no_other() {
     let all = newest_first(&setup);
     let mut connection = daemon.connect();
     for id in hard_ids() {
-        for (name, least) in [("subject", 2), ("resource", 3), ("action", 1)] {
+        // An entity of that name could not be stored everywhere.
+        let stored = usize::from(Tiers::current() == Tiers::Sqlite || !id.contains('\0'));
+        for (name, least) in [("subject", 2), ("resource", 2 + stored), ("action", 1)] {
             let sought = vec![(name, id.clone())];
             let found = find(&mut connection, &origin, &sought, || 1_000);
             assert!(found.len() >= least, "{name} {id:?}");

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::audit::{Clients, Exported};
-use crate::harness::{Connection, PATIENCE, Request, Setup, TestDaemon};
+use crate::harness::{Connection, PATIENCE, Request, Setup, TestDaemon, Tiers};
 use crate::world::{Callers, Chance, constitution, escaped, patient};
 
 /// Answers that clients get.
@@ -60,7 +60,9 @@ pub fn lived() -> (Setup, TestDaemon) {
     }
     for id in hard_ids() {
         let answer = daemon.put(&format!("/v1/entities/User/{}", escaped(&id)), &json!({"attrs": {"level": 9}}));
-        assert!(answer.status < 300, "{answer}");
+        // PostgreSQL has no text with a zero character in it.
+        let is_refused = Tiers::current() != Tiers::Sqlite && id.contains('\0');
+        assert_eq!(answer.status >= 300, is_refused, "{answer}");
         let user = json!({"type": "User", "id": id});
         let question = json!({"subject": user, "action": {"name": "read"}, "resource": {"type": "Folder", "id": id}});
         assert_eq!(daemon.post("/access/v1/evaluation", &question).status, 200);
