@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::audit::Exported;
 use crate::corpus::{Sought, check, copied, find, hard_ids, has, lived, nanos, newest_first};
-use crate::harness::Connection;
+use crate::harness::{Connection, Tiers};
 use crate::world::Chance;
 
 /// How many random combinations are tried.
