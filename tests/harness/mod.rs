@@ -42,6 +42,7 @@ pub use http::{Answer, Connection, Request};
 pub use rustix::process::Signal;
 use rustix::process::{Pid, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::Value;
+pub use server::until;
 use tempfile::TempDir;
 pub use tiers::{Backup, Tiers};
 
