@@ -11,12 +11,17 @@
 
 mod harness;
 
+#[expect(dead_code, reason = "it is for others too")]
+#[path = "equals_uncached/archive.rs"]
+mod archive;
 #[path = "fleet/cells.rs"]
 mod cells;
 #[path = "fleet/checker.rs"]
 mod checker;
 #[path = "fleet/consistency.rs"]
 mod consistency;
+#[path = "fleet/differential.rs"]
+mod differential;
 #[path = "fleet/history.rs"]
 mod history;
 #[path = "fleet/nodes.rs"]
