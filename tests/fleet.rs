@@ -1,0 +1,44 @@
+//! Several daemons on one PostgreSQL and one Redis keep to the truth: what was written, and when it has to be known where,
+//! whatever becomes of the servers meanwhile. Skipped where these are not installed.
+//!
+//! The numbers below are for every day. Those that count are asked for by variables; each prints what it saw:
+//!
+//! ```sh
+//! ACGS_FLEET_OPERATIONS=1000000 cargo test --test fleet -- --nocapture
+//! ACGS_FLEET_SEED=7 cargo test --test fleet -- --nocapture
+//! ```
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod harness;
+
+#[expect(dead_code, reason = "it is for others too")]
+#[path = "equals_uncached/archive.rs"]
+mod archive;
+#[path = "fleet/cells.rs"]
+mod cells;
+#[path = "fleet/checker.rs"]
+mod checker;
+#[path = "fleet/consistency.rs"]
+mod consistency;
+#[path = "fleet/differential.rs"]
+mod differential;
+#[path = "fleet/history.rs"]
+mod history;
+#[path = "fleet/nodes.rs"]
+mod nodes;
+#[path = "fleet/plan.rs"]
+mod plan;
+
+/// How many operations a test makes, unless the variable says so.
+fn operations(usual: u64) -> u64 {
+    number("ACGS_FLEET_OPERATIONS").unwrap_or(usual)
+}
+
+/// What all chance of a run begins with.
+fn seed() -> u64 {
+    number("ACGS_FLEET_SEED").unwrap_or(1)
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|number| number.parse().unwrap())
+}

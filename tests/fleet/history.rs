@@ -1,0 +1,72 @@
+//! What clients saw of a fleet, and what its database says of it.
+
+use std::ops::Range;
+
+/// Nanoseconds since the run began.
+pub type Moment = u64;
+
+/// What a cell had: a number that no other write of it had, or nothing, where it was not stored.
+pub type Value = Option<u16>;
+
+/// All of a run.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// What clients wrote, or tried to.
+    pub writes: Vec<Write>,
+    /// What clients were shown.
+    pub looks: Vec<Look>,
+    /// What was committed, in its order.
+    pub stored: Vec<Stored>,
+    /// When the database did not answer.
+    pub outages: Vec<Range<Moment>>,
+}
+
+/// One cell written.
+#[derive(Debug, Clone, Copy)]
+pub struct Write {
+    /// By which daemon.
+    pub node: usize,
+    pub cell: usize,
+    pub value: Value,
+    /// When the client sent it.
+    pub begun: Moment,
+    /// What it was answered with; nothing where nobody said that it was done, which it may be all the same.
+    pub acknowledged: Option<Acknowledged>,
+}
+
+/// The answer to a write.
+#[derive(Debug, Clone, Copy)]
+pub struct Acknowledged {
+    /// When the client had it.
+    pub at: Moment,
+    /// Its token.
+    pub version: i64,
+}
+
+/// One cell seen by way of a verdict.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// Of which daemon.
+    pub node: usize,
+    pub demand: Demand,
+    pub cell: usize,
+    pub value: Value,
+    /// When the client sent the question, and when it had the answer.
+    pub time: (Moment, Moment),
+}
+
+/// What the client demanded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Demand {
+    Usual,
+    AtLeast(i64),
+    Full,
+}
+
+/// One cell written, as the database knows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Stored {
+    pub version: i64,
+    pub cell: usize,
+    pub value: Value,
+}
