@@ -14,12 +14,18 @@ mod harness;
 #[expect(dead_code, reason = "it is for others too")]
 #[path = "equals_uncached/archive.rs"]
 mod archive;
+#[path = "fleet/cache_outages.rs"]
+mod cache_outages;
+#[path = "fleet/callers.rs"]
+mod callers;
 #[path = "fleet/cells.rs"]
 mod cells;
 #[path = "fleet/checker.rs"]
 mod checker;
 #[path = "fleet/consistency.rs"]
 mod consistency;
+#[path = "fleet/database_outages.rs"]
+mod database_outages;
 #[path = "fleet/differential.rs"]
 mod differential;
 #[path = "fleet/history.rs"]
@@ -28,6 +34,12 @@ mod history;
 mod nodes;
 #[path = "fleet/plan.rs"]
 mod plan;
+#[path = "fleet/pool.rs"]
+mod pool;
+#[path = "fleet/table_lock.rs"]
+mod table_lock;
+#[path = "fleet/world.rs"]
+mod world;
 
 /// How many operations a test makes, unless the variable says so.
 fn operations(usual: u64) -> u64 {

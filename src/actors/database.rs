@@ -64,6 +64,19 @@ impl Handler<FindEntity> for Database {
     }
 }
 
+/// Asks the database, whatever is stored, whether it answers.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Result<(), StoreError>")]
+pub struct Probe;
+
+impl Handler<Probe> for Database {
+    type Result = Result<(), StoreError>;
+
+    fn handle(&mut self, _: Probe, _: &mut Self::Context) -> Self::Result {
+        self.store.probe()
+    }
+}
+
 /// Finds many stored entities as they are at one moment, in the order asked.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Vec<Option<StoredEntity>>, StoreError>")]

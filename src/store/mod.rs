@@ -223,6 +223,11 @@ impl Store {
         &self.types
     }
 
+    /// Asks the database for something small, so that it is known whether it answers.
+    pub fn probe(&self) -> Result<(), StoreError> {
+        self.run(|conn| changes::newest_version(conn).map(drop))
+    }
+
     /// Finds one entity. Needs no connection where nothing of its type is stored.
     pub fn find(&self, uid: &EntityUid) -> Result<Option<StoredEntity>, StoreError> {
         if !self.types.contains(&uid.kind) {

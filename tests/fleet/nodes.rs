@@ -98,6 +98,11 @@ impl Fleet {
         *self.nodes[nth].running.write().unwrap() = Some(daemon);
     }
 
+    /// How somebody connects to the database of the daemons who may do anything there.
+    pub fn superuser_url(&self) -> String {
+        self.postgres.local(&self.database)
+    }
+
     /// Runs statements in the database of the daemons.
     #[track_caller]
     pub fn sql(&self, text: &str) -> String {

@@ -173,7 +173,7 @@ impl Postgres {
     }
 
     /// A connection by the Unix socket as superuser, as `psql` and others take it.
-    fn local(&self, database: &str) -> String {
+    pub fn local(&self, database: &str) -> String {
         format!("host={} port={} user={SUPERUSER} dbname={database}", self.folder.path().display(), self.port)
     }
 

@@ -1,0 +1,109 @@
+//! Without the service cache daemons decide as they do with it; and when it is back, they use it.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::{PATIENCE, Request, until};
+use crate::nodes::{Client, Fleet};
+use crate::world::{CELLS, World};
+
+const ROUNDS: usize = 60;
+
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    Killed,
+    Stopped,
+    Restarted,
+    Wiped,
+    Full,
+    Slow,
+}
+
+impl Fault {
+    fn begin(self, fleet: &Fleet) {
+        let redis = &fleet.redis;
+        match self {
+            Self::Killed => redis.kill(),
+            Self::Stopped => redis.stop(),
+            Self::Restarted => redis.restart(),
+            Self::Wiped => redis.flush(),
+            // Whatever is to be written is refused.
+            Self::Full => drop(redis.command(&["CONFIG", "SET", "maxmemory", "1"])),
+            Self::Slow => drop(redis.command(&["CLIENT", "PAUSE", "2000", "ALL"])),
+        }
+    }
+
+    fn end(self, fleet: &Fleet) {
+        let redis = &fleet.redis;
+        match self {
+            Self::Killed => redis.restart(),
+            Self::Stopped => redis.cont(),
+            Self::Full => drop(redis.command(&["CONFIG", "SET", "maxmemory", "0"])),
+            Self::Slow => drop(redis.command(&["CLIENT", "UNPAUSE"])),
+            Self::Restarted | Self::Wiped => {}
+        }
+    }
+
+    /// Whether the daemons must notice.
+    fn is_outage(self) -> bool {
+        matches!(self, Self::Killed | Self::Stopped)
+    }
+}
+
+/// How many verdicts the service cache was asked for.
+fn asked(fleet: &Fleet) -> u64 {
+    ["keyspace_hits", "keyspace_misses"].map(|name| fleet.redis.info(name).parse::<u64>().unwrap()).iter().sum()
+}
+
+/// Asks what no daemon knows until a daemon asks the service cache.
+fn is_used_by(world: &mut World, node: usize) {
+    let before = asked(&world.fleet);
+    let since = Instant::now();
+    while asked(&world.fleet) == before {
+        assert!(since.elapsed() < PATIENCE, "daemon {node} does not use the service cache");
+        let stranger = world.stranger();
+        world.is_right(&mut world.fleet.client(node), stranger);
+    }
+}
+
+fn says(fleet: &Fleet, node: usize, line: &str) -> bool {
+    let ready = fleet.ask(node, &Request::get("/readyz?verbose"));
+    assert_eq!(ready.status, 200, "{ready}");
+    ready.text().contains(line)
+}
+
+#[test]
+fn without_its_service_cache_a_daemon_decides_as_before_and_uses_it_again_when_it_is_back() {
+    let Some(mut world) = World::start(|setup| setup.set("cache.l3.capacity", 0)) else { return };
+    (0..2).for_each(|node| is_used_by(&mut world, node));
+    let faults = [Fault::Killed, Fault::Stopped, Fault::Restarted, Fault::Wiped, Fault::Full, Fault::Slow];
+    for fault in faults {
+        fault.begin(&world.fleet);
+        let mut took = Vec::new();
+        for round in 0..ROUNDS {
+            assert!(world.write(round % 2, round % CELLS).status < 300);
+            let stranger = world.stranger();
+            let mut clients: [Client; 2] = [0, 1].map(|node| world.fleet.client(node));
+            for client in &mut clients {
+                took.extend([0, 0, stranger].map(|user| world.is_right(client, user)));
+            }
+        }
+        took.sort_unstable();
+        if fault.is_outage() {
+            (0..2).for_each(|node| until("degraded", || says(&world.fleet, node, "[-]redis degraded: ")));
+        }
+        fault.end(&world.fleet);
+        let since = Instant::now();
+        (0..2).for_each(|node| {
+            until("used again", || says(&world.fleet, node, "[+]redis ok"));
+            is_used_by(&mut world, node);
+        });
+        let back: Duration = since.elapsed();
+        println!(
+            "{fault:?}: {} batches of {CELLS}, p50 {:.1?}, p99 {:.1?}, at most {:.1?}; used again by both after {back:.1?}",
+            took.len(),
+            took[took.len() / 2],
+            took[took.len() * 99 / 100],
+            took[took.len() - 1]
+        );
+    }
+}
