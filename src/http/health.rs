@@ -7,8 +7,7 @@ use serde::Deserialize;
 
 use super::front::Front;
 use crate::actors::audit_queue::Health;
-use crate::actors::database::FindEntity;
-use crate::domain::EntityUid;
+use crate::actors::database::Probe;
 
 /// Whether to list each check.
 #[derive(Debug, Deserialize)]
@@ -49,9 +48,7 @@ async fn checks(front: &Front) -> Vec<Check> {
         Health::Failing => Some("the log cannot be written".to_owned()),
         Health::Ended => Some("the log has ended".to_owned()),
     };
-    // An id that no type has: it asks the database as far as any decision would.
-    let probe = FindEntity(EntityUid::new("acgs::Probe", "readyz"));
-    let database = front.shared.database.ask(probe).await.err().map(|error| {
+    let database = front.shared.database.ask(Probe).await.err().map(|error| {
         tracing::warn!(%error, "the database cannot be asked");
         "it cannot be asked".to_owned()
     });
