@@ -179,8 +179,7 @@ impl Parts {
         let entities = ApplicationCache::start(
             database.clone(),
             deadline,
-            settings.cache.l3.capacity,
-            settings.cache.default_ttl,
+            fleet::shelf(&settings.cache),
             store.versions().clone(),
             store.types().clone(),
         );
@@ -195,6 +194,7 @@ impl Parts {
         let trust = directory.trust().clone();
         let follower = Follower::start(store.clone(), directory.clone()).map_err(system("follow other daemons"))?;
         let directory = Mailbox::new(directory.start(DIRECTORY_THREADS), IDENTITY_DEADLINE);
+        let verdicts = fleet::open(&settings, &store, &follower.following())?;
         let log_reader = LogReader::start(evidence.storage(), evidence.seals(), LOG_READERS);
         let draining = Arc::new(AtomicBool::new(false));
         let shared = Shared {
@@ -207,6 +207,7 @@ impl Parts {
             registry_addr: registry,
             in_force,
             audit_queue: evidence.queue(),
+            journal,
             seals: evidence.seals(),
             shipping: evidence.shipping(),
             searcher: Mailbox::new(
@@ -221,9 +222,10 @@ impl Parts {
             lockouts: Lockouts::new(settings.auth.lockout_attempts, settings.auth.lockout),
             limits: http::Limits::new(),
             refusals: http::Refusals::new(),
+            tiers: fleet::tiers(&settings, &entities, verdicts.as_ref()),
             entities,
             versions: store.versions().clone(),
-            verdicts: fleet::open(&settings, &store, &follower.following())?,
+            verdicts,
             following: follower.following(),
             in_flight: Arc::new(AtomicUsize::new(0)),
             draining: Arc::clone(&draining),
