@@ -1,20 +1,19 @@
 //! L3: the entities that this process used, shared by all its workers.
 
-use std::hash::{BuildHasher, RandomState};
-use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+mod shelves;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
-use lru::LruCache;
 
 use super::Mailbox;
 use super::database::{Database, FindEntities, Follow};
+use super::hit_rates::Tally;
 use crate::domain::EntityUid;
 use crate::store::{Stamp, StoreError, StoredEntity, StoredTypes, Versions};
-
-/// How many locks the entities are spread over.
-const SHARDS: usize = 16;
+use shelves::Shelves;
+pub use shelves::{ShelfOptions, ShelfRoom};
 
 /// An entity as it was read, or the fact that it was not stored.
 #[derive(Debug, Clone)]
@@ -23,6 +22,8 @@ pub struct Read {
     pub entity: Option<Arc<StoredEntity>>,
     /// Its version from before it was read.
     pub stamp: Stamp,
+    /// Whether the database was asked for it, and not the shelf.
+    pub is_queried: bool,
 }
 
 /// Owns what is read from the database: fills the shelf that every worker looks at.
@@ -40,30 +41,23 @@ pub struct EntityReader {
     shelves: Arc<Shelves>,
     versions: Versions,
     types: StoredTypes,
-}
-
-#[derive(Debug)]
-struct Shelves {
-    /// Empty: the tier is off.
-    shards: Vec<Mutex<LruCache<EntityUid, (Read, Instant)>>>,
-    hasher: RandomState,
-    ttl: Duration,
+    tally: Arc<Tally>,
 }
 
 impl ApplicationCache {
-    /// Starts the cache in the current arbiter; at most `capacity` entities are kept, each for no longer than `ttl`.
+    /// Starts the cache in the current arbiter.
     #[must_use]
     pub fn start(
         database: Mailbox<Database>,
         deadline: Duration,
-        capacity: Option<NonZeroUsize>,
-        ttl: Duration,
+        options: ShelfOptions,
         versions: Versions,
         types: StoredTypes,
     ) -> EntityReader {
-        let shelves = Arc::new(Shelves::new(capacity, ttl));
+        let shelves = Arc::new(Shelves::new(options));
         let cache = Self { database: database.clone(), shelves: Arc::clone(&shelves) };
-        EntityReader { cache: Mailbox::new(Actor::start(cache), deadline), database, shelves, versions, types }
+        let cache = Mailbox::new(Actor::start(cache), deadline);
+        EntityReader { cache, database, shelves, versions, types, tally: Arc::default() }
     }
 }
 
@@ -90,8 +84,8 @@ impl Handler<Load> for ApplicationCache {
             let uids = wanted.iter().map(|(uid, _)| uid.clone()).collect();
             let found = database.ask(FindEntities(uids)).await?;
             let reads = wanted.into_iter().zip(found).map(|((uid, stamp), entity)| {
-                let read = Read { entity: entity.map(Arc::new), stamp };
-                shelves.put(uid, read.clone());
+                let read = Read { entity: entity.map(Arc::new), stamp, is_queried: true };
+                shelves.put(uid, Read { is_queried: false, ..read.clone() });
                 read
             });
             Ok(reads.collect())
@@ -100,6 +94,11 @@ impl Handler<Load> for ApplicationCache {
 }
 
 impl EntityReader {
+    /// The same, for a worker that counts what it finds.
+    pub(super) fn counting(self, tally: &Arc<Tally>) -> Self {
+        Self { tally: Arc::clone(tally), ..self }
+    }
+
     /// Reads entities, and answers in the order asked.
     pub async fn read(&self, uids: &[EntityUid]) -> Result<Vec<Read>, StoreError> {
         let mut found: Vec<Result<Read, Stamp>> = uids.iter().map(|uid| self.at_hand(uid)).collect();
@@ -120,6 +119,18 @@ impl EntityReader {
     pub async fn read_stored(&self, uids: &[EntityUid]) -> Result<Vec<Read>, StoreError> {
         let wanted = uids.iter().map(|uid| (uid.clone(), self.versions.stamp(uid))).collect();
         self.cache.ask(Load(wanted)).await
+    }
+
+    /// How full the shelf is.
+    #[must_use]
+    pub fn room(&self) -> ShelfRoom {
+        self.shelves.room()
+    }
+
+    /// Takes everything off the shelf; how much it was.
+    #[expect(clippy::must_use_candidate, reason = "what is done matters more than how much it was")]
+    pub fn clear(&self) -> usize {
+        self.shelves.clear()
     }
 
     /// Learns of everything that others changed by now.
@@ -149,41 +160,10 @@ impl EntityReader {
         // INVARIANT: the stamp is taken before anything is read, so that a change meanwhile makes the read outdated.
         let stamp = self.versions.stamp(uid);
         if !self.types.contains(&uid.kind) {
-            return Ok(Read { entity: None, stamp });
+            return Ok(Read { entity: None, stamp, is_queried: false });
         }
-        self.shelves.find(uid, &self.versions).ok_or(stamp)
-    }
-}
-
-impl Shelves {
-    fn new(capacity: Option<NonZeroUsize>, ttl: Duration) -> Self {
-        let shard = |capacity: NonZeroUsize| {
-            let each = NonZeroUsize::new(capacity.get().div_ceil(SHARDS)).unwrap_or(capacity);
-            Mutex::new(LruCache::new(each))
-        };
-        let shards = capacity.into_iter().flat_map(|capacity| (0..SHARDS).map(move |_| shard(capacity))).collect();
-        Self { shards, hasher: RandomState::new(), ttl }
-    }
-
-    fn shard(&self, uid: &EntityUid) -> Option<&Mutex<LruCache<EntityUid, (Read, Instant)>>> {
-        #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash are as good as all")]
-        let hash = self.hasher.hash_one(uid) as usize;
-        self.shards.get(hash.checked_rem(self.shards.len())?)
-    }
-
-    fn find(&self, uid: &EntityUid, versions: &Versions) -> Option<Read> {
-        let mut shard = self.shard(uid)?.lock().unwrap_or_else(PoisonError::into_inner);
-        let (read, since) = shard.get(uid)?;
-        if since.elapsed() < self.ttl && versions.is_current(&read.stamp) {
-            return Some(read.clone());
-        }
-        shard.pop(uid);
-        None
-    }
-
-    fn put(&self, uid: EntityUid, read: Read) {
-        if let Some(shard) = self.shard(&uid) {
-            shard.lock().unwrap_or_else(PoisonError::into_inner).put(uid, (read, Instant::now()));
-        }
+        let found = self.shelves.find(uid, &self.versions);
+        self.tally.l3.add(usize::from(found.is_some()), usize::from(found.is_none()));
+        found.ok_or(stamp)
     }
 }

@@ -12,6 +12,7 @@ pub mod directory;
 pub mod entity_recorder;
 pub mod follower;
 pub mod hasher;
+pub mod hit_rates;
 pub mod journal;
 pub mod key_fetcher;
 pub mod key_rates;
@@ -30,6 +31,7 @@ pub mod service_cache;
 pub mod shipper;
 #[cfg(test)]
 mod testing;
+pub mod tiers;
 pub mod trust;
 pub mod validator;
 pub mod witnesses;

@@ -3,6 +3,7 @@
 mod bench;
 mod fleet;
 mod question;
+mod warming;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use actix::{Actor, Addr, Context, Handler, MailboxError, Message, ResponseFuture
 
 use super::active::Active;
 use super::application_cache::EntityReader;
+use super::hit_rates::Tally;
 use super::request_cache::RequestCache;
 use super::service_cache::SharedVerdicts;
 use crate::domain::{Consistency, Evaluation, Verdict};
@@ -28,8 +30,29 @@ pub struct Decided {
     pub verdict: Arc<Verdict>,
     /// The stored entities that were read; none where none was stored.
     pub entities: Option<Arc<EntitySet>>,
+    /// What it cost.
+    pub source: Source,
+}
+
+/// Where a decision is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// It needed nothing but the question: such as where the caller names another constitution.
+    Question,
+    /// The verdict was made before, for the same question, here or elsewhere.
+    Verdicts,
+    /// It was evaluated, and the database was not asked for anything.
+    Entities,
+    /// The database was asked for entities.
+    Database,
+}
+
+impl Decided {
     /// Whether the verdict was made before, for the same question.
-    pub cached: bool,
+    #[must_use]
+    pub fn is_cached(&self) -> bool {
+        self.source == Source::Verdicts
+    }
 }
 
 /// Decisions under one constitution.
@@ -72,8 +95,9 @@ impl Validator {
         cache: Addr<RequestCache>,
         entities: EntityReader,
         shared: Option<SharedVerdicts>,
+        tally: Arc<Tally>,
     ) -> Addr<Self> {
-        Actor::start(Self(Rc::new(Bench::new(active, cache, entities, shared))))
+        Actor::start(Self(Rc::new(Bench::new(active, cache, entities.counting(&tally), shared, tally))))
     }
 }
 
@@ -94,7 +118,8 @@ impl Handler<Activate> for Validator {
     type Result = ();
 
     fn handle(&mut self, Activate(active): Activate, _: &mut Self::Context) {
-        self.0.activate(active);
+        self.0.activate(Arc::clone(&active));
+        actix::spawn(warming::warm(Rc::clone(&self.0), active));
     }
 }
 
@@ -108,6 +133,17 @@ pub struct Decide {
     pub stop_at: Option<bool>,
     /// How new what they are decided on must be.
     pub consistency: Consistency,
+    /// What they are decided for.
+    pub purpose: Purpose,
+}
+
+/// What something is decided for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be answered.
+    Answer,
+    /// To be there when it is asked for.
+    Warming,
 }
 
 impl Handler<Decide> for Validator {

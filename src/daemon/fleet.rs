@@ -3,10 +3,13 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::actors::application_cache::{EntityReader, ShelfOptions};
 use crate::actors::follower::Following;
+use crate::actors::hit_rates::HitRates;
 use crate::actors::service_cache::server::{Server, ServerKind};
 use crate::actors::service_cache::{L2Options, ServiceCache, SharedVerdicts};
-use crate::settings::{RedisKind, RedisUrl, ServiceTier, Settings};
+use crate::actors::tiers::Tiers;
+use crate::settings::{Cache, RedisKind, RedisUrl, ServiceTier, Settings};
 use crate::store::{Store, StoreError, cache_keys};
 
 /// How long a check waits for Redis.
@@ -70,6 +73,17 @@ pub fn check_redis(settings: &Settings) -> Result<(), String> {
         Ok(Err(error)) => Err(format!("the Redis at `{url}` cannot be used: {error}")),
         Err(_) => Err(format!("the Redis at `{url}` does not answer")),
     }
+}
+
+/// How much of the database is kept in this process.
+pub(super) fn shelf(cache: &Cache) -> ShelfOptions {
+    ShelfOptions { capacity: cache.l3.capacity, max_bytes: cache.l3.max_bytes, ttl: cache.constitutional_ttl }
+}
+
+/// All caches, and how often something is found in them.
+pub(super) fn tiers(settings: &Settings, entities: &EntityReader, verdicts: Option<&SharedVerdicts>) -> Tiers {
+    let rates = HitRates::start(settings.monitor.cache_hit_rate_window, verdicts.cloned());
+    Tiers::new(entities.clone(), verdicts.cloned(), rates)
 }
 
 fn server(url: &RedisUrl) -> Server {

@@ -182,8 +182,7 @@ impl Parts {
         let entities = ApplicationCache::start(
             database.clone(),
             deadline,
-            settings.cache.l3.capacity,
-            settings.cache.default_ttl,
+            fleet::shelf(&settings.cache),
             store.versions().clone(),
             store.types().clone(),
         );
@@ -199,6 +198,7 @@ impl Parts {
         let follower = Follower::start(store.clone(), directory.clone()).map_err(system("follow other daemons"))?;
         let replica_watch = ReplicaWatch::start(&store).map_err(system("watch the replicas"))?;
         let directory = Mailbox::new(directory.start(DIRECTORY_THREADS), IDENTITY_DEADLINE);
+        let verdicts = fleet::open(&settings, &store, &follower.following())?;
         let log_reader = LogReader::start(evidence.storage(), evidence.seals(), LOG_READERS);
         let draining = Arc::new(AtomicBool::new(false));
         let shared = Shared {
@@ -211,6 +211,7 @@ impl Parts {
             registry_addr: registry,
             in_force,
             audit_queue: evidence.queue(),
+            journal,
             seals: evidence.seals(),
             shipping: evidence.shipping(),
             searcher: Mailbox::new(
@@ -225,11 +226,12 @@ impl Parts {
             lockouts: Lockouts::new(settings.auth.lockout_attempts, settings.auth.lockout),
             limits: http::Limits::new(),
             refusals: http::Refusals::new(),
+            tiers: fleet::tiers(&settings, &entities, verdicts.as_ref()),
             entities,
             versions: store.versions().clone(),
-            verdicts: fleet::open(&settings, &store, &follower.following())?,
             replicas: store.replicas().clone(),
             is_database_shared: store.is_shared(),
+            verdicts,
             following: follower.following(),
             in_flight: Arc::new(AtomicUsize::new(0)),
             draining: Arc::clone(&draining),

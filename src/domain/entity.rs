@@ -21,6 +21,12 @@ impl EntityUid {
     pub fn new(kind: impl Into<SmolStr>, id: impl Into<SmolStr>) -> Self {
         Self { kind: kind.into(), id: id.into() }
     }
+
+    /// About how many bytes of memory it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + text_bytes(&self.kind) + text_bytes(&self.id)
+    }
 }
 
 impl std::fmt::Display for EntityUid {
@@ -44,4 +50,18 @@ pub struct Entity {
     /// Its tags.
     #[serde(default, skip_serializing_if = "Object::is_empty")]
     pub tags: Object,
+}
+
+impl Entity {
+    /// About how many bytes of memory it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let parents = self.parents.iter().map(EntityUid::bytes).sum::<usize>();
+        self.uid.bytes() + self.attrs.bytes() + parents + self.tags.bytes()
+    }
+}
+
+/// What a text takes outside of itself.
+fn text_bytes(text: &SmolStr) -> usize {
+    if text.is_heap_allocated() { text.len() } else { 0 }
 }

@@ -1,6 +1,7 @@
 //! One question: may this subject take this action on this resource?
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use smol_str::SmolStr;
 
@@ -56,7 +57,7 @@ pub struct Evaluation {
     pub context: Object,
     /// Which constitution the caller believes in.
     pub claims: Claims,
-    canonical: Box<str>,
+    canonical: Arc<str>,
 }
 
 /// What to do with members that the API does not know.
@@ -129,9 +130,15 @@ impl Evaluation {
     pub fn canonical(&self) -> &str {
         &self.canonical
     }
+
+    /// The same, to be kept.
+    #[must_use]
+    pub fn shared_canonical(&self) -> Arc<str> {
+        Arc::clone(&self.canonical)
+    }
 }
 
-fn canonical(subject: &Party, action: &Action, resource: &Party, context: &Object) -> Box<str> {
+fn canonical(subject: &Party, action: &Action, resource: &Party, context: &Object) -> Arc<str> {
     let mut text = String::with_capacity(256);
     write_party(&mut text, "subject", subject);
     let _ = write!(text, ",\"action\":{{\"name\":{}", json(&action.name));

@@ -44,6 +44,18 @@ impl Json {
         if let Self::Str(text) = self { Some(text) } else { None }
     }
 
+    /// About how many bytes of memory it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let outside = match self {
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) => 0,
+            Self::Str(text) => text.len(),
+            Self::Array(items) => items.iter().map(Self::bytes).sum(),
+            Self::Object(object) => object.bytes(),
+        };
+        size_of::<Self>() + outside
+    }
+
     /// The name of the value's type, for messages.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
@@ -102,6 +114,13 @@ impl Object {
     /// All members, in the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
         self.0.iter().map(|(key, value)| (&**key, value))
+    }
+
+    /// About how many bytes of memory it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.0.iter().map(|(key, value)| size_of_val(key) + key.len() + value.bytes()).sum::<usize>()
     }
 
     /// Whether there is no member.

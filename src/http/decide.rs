@@ -15,7 +15,7 @@ use super::recording::Recording;
 use crate::actors::active::Active;
 use crate::actors::audit_logger::{FirstIndex, Record};
 use crate::actors::audit_queue::AuditError;
-use crate::actors::validator::{Decide, DecideError, Decided, Decisions};
+use crate::actors::validator::{Decide, DecideError, Decided, Decisions, Purpose};
 use crate::domain::Evaluation;
 
 /// Decisions that are in the audit log; only these are answered.
@@ -61,7 +61,12 @@ pub async fn decide(
             evaluation.claims.header = Some(claim.clone());
         }
     }
-    let decide = Decide { evaluations: evaluations.into(), stop_at, consistency: consistency::demanded(headers)? };
+    let decide = Decide {
+        evaluations: evaluations.into(),
+        stop_at,
+        consistency: consistency::demanded(headers)?,
+        purpose: Purpose::Answer,
+    };
     let job = decide_and_record(front, who, decide);
     match tokio::time::timeout(front.deadline(), job).await {
         Ok(recorded) => recorded,

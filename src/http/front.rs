@@ -22,6 +22,7 @@ use crate::actors::database::Database;
 use crate::actors::directory::Directory;
 use crate::actors::follower::Following;
 use crate::actors::hasher::Passwords;
+use crate::actors::journal::Journal;
 use crate::actors::key_fetcher::KeyFetcher;
 use crate::actors::lockouts::Lockouts;
 use crate::actors::log_reader::LogReader;
@@ -32,6 +33,7 @@ use crate::actors::seals::Seals;
 use crate::actors::searcher::Searcher;
 use crate::actors::service_cache::SharedVerdicts;
 use crate::actors::shipper::Shipping;
+use crate::actors::tiers::Tiers;
 use crate::actors::trust::Trust;
 use crate::actors::validator::Validator;
 use crate::settings::Settings;
@@ -61,6 +63,8 @@ pub struct Shared {
     pub in_force: InForce,
     /// Where records wait for the audit log.
     pub audit_queue: AuditQueue,
+    /// Where events are recorded.
+    pub journal: Journal,
     /// The log's checkpoints.
     pub seals: Seals,
     /// Who reads the log for auditors.
@@ -79,6 +83,8 @@ pub struct Shared {
     pub is_database_shared: bool,
     /// The verdicts of the fleet; none where there is no Redis.
     pub verdicts: Option<SharedVerdicts>,
+    /// All caches together.
+    pub tiers: Tiers,
     /// How far it is known here what other daemons wrote.
     pub following: Following,
     /// Whose credentials count.
@@ -131,8 +137,14 @@ impl Front {
     fn start(shared: &Shared) -> Self {
         let cache = &shared.settings.cache;
         let cache = RequestCache::new(cache.l1.capacity, cache.default_ttl, shared.versions.clone()).start();
-        let validator =
-            Validator::start(shared.in_force.get(), cache, shared.entities.clone(), shared.verdicts.clone());
+        shared.tiers.add(cache.clone());
+        let validator = Validator::start(
+            shared.in_force.get(),
+            cache,
+            shared.entities.clone(),
+            shared.verdicts.clone(),
+            shared.tiers.rates().worker(),
+        );
         shared.registry_addr.do_send(Register(validator.clone().recipient()));
         let authenticator =
             Authenticator::start(shared.trust.clone(), shared.directory.clone(), shared.key_fetcher.clone(), CALLERS);

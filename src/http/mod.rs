@@ -5,6 +5,7 @@ mod audit;
 mod audit_search;
 mod authzen;
 mod body;
+mod cache;
 mod clients;
 mod consistency;
 mod constitution;

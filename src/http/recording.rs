@@ -83,7 +83,7 @@ impl Recording {
                 hash_enforcement: active.hash_enforcement,
                 request_properties: active.request_properties,
                 entities: decided.entities.as_deref().map(EntitySet::digest),
-                cached: decided.cached,
+                cached: decided.is_cached(),
             };
             record.push(form, limit, &mut recording.records)?;
         }

@@ -11,8 +11,8 @@ use super::gate;
 use super::gate::Access::{self, Anyone, Known, Limited, Needs, Open};
 use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
 use super::{
-    api_keys, audit, audit_search, authzen, clients, constitution, entities, health, login, oauth, pool, problem_pages,
-    second_factor, token_keys, users, validate,
+    api_keys, audit, audit_search, authzen, cache, clients, constitution, entities, health, login, oauth, pool,
+    problem_pages, second_factor, token_keys, users, validate,
 };
 use crate::auth::scope::Scope;
 use crate::settings::DecisionAccess;
@@ -79,6 +79,13 @@ pub(super) fn routes(config: &mut ServiceConfig, decisions: DecisionAccess) {
         .service(at(
             "/v1/audit/consistency",
             [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::consistency))],
+        ))
+        .service(at(
+            "/v1/cache",
+            [
+                (Method::GET, Needs(Scope::Read), web::get().to(cache::show)),
+                (Method::DELETE, Needs(Scope::Ops), web::delete().to(cache::clear)),
+            ],
         ))
         .service(at("/v1/pool", [(Method::GET, Needs(Scope::Read), web::get().to(pool::show))]))
         .service(at("/livez", [(Method::GET, Open, web::get().to(health::livez))]))

@@ -91,7 +91,7 @@ fn report<'a>(constitution: &'a Constitution, decision: &'a RecordedDecision, si
         principles: principles.collect(),
         violations: &verdict.violations,
         warnings: &verdict.warnings,
-        cached: decision.decided.cached,
+        cached: decision.decided.is_cached(),
         audit_index: decision.index,
         duration_us: since.elapsed().as_micros(),
     }

@@ -20,6 +20,8 @@ pub enum EventKind {
     Constitution,
     /// An entity was written or deleted.
     Entity,
+    /// Caches were emptied.
+    Cache,
     /// Who may do what: keys, logins, refusals.
     Auth,
     /// Stored entities that decisions behind it read, by the digest that these decisions name.
@@ -36,6 +38,7 @@ impl EventKind {
             Self::Settings => "settings",
             Self::Constitution => "constitution",
             Self::Entity => "entity",
+            Self::Cache => "cache",
             Self::Auth => "auth",
             Self::Entities => "entities",
         }

@@ -6,7 +6,7 @@ use crate::harness::{Request, TestDaemon, issuer, repository};
 use crate::setup;
 
 /// Every route that is not open, with the scope it needs; none where it is enough to be known.
-const GUARDED: [(&str, &str, Option<&str>); 47] = [
+const GUARDED: [(&str, &str, Option<&str>); 49] = [
     ("POST", "/access/v1/evaluation", Some("decide")),
     ("POST", "/access/v1/evaluations", Some("decide")),
     ("POST", "/v1/validate", Some("decide")),
@@ -27,6 +27,8 @@ const GUARDED: [(&str, &str, Option<&str>); 47] = [
     ("GET", "/v1/audit/entries/0", Some("audit:read")),
     ("GET", "/v1/audit/entries/0/proof", Some("audit:read")),
     ("GET", "/v1/audit/consistency", Some("audit:read")),
+    ("GET", "/v1/cache", Some("read")),
+    ("DELETE", "/v1/cache", Some("ops")),
     ("GET", "/v1/pool", Some("read")),
     ("POST", "/v1/auth/logout", None),
     ("POST", "/v1/auth/logout-all", None),

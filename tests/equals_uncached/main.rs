@@ -148,7 +148,7 @@ fn a_question_that_is_being_decided_is_not_decided_again() {
             // What does not fit the schema is refused without any evaluation.
             let fits = !matches!(batch[0].verdict.reason, Reason::UnknownAction | Reason::InvalidProperties);
             assert_eq!(
-                batch.iter().filter(|decided| !decided.cached).count(),
+                batch.iter().filter(|decided| !decided.is_cached()).count(),
                 if fits { 1 } else { 8 },
                 "{question:?}"
             );
@@ -156,7 +156,7 @@ fn a_question_that_is_being_decided_is_not_decided_again() {
             let alone = join_all((0..8).map(|_| workers.ask(0, std::slice::from_ref(question), None))).await;
             if fits {
                 asked += alone.len();
-                evaluated += alone.iter().flatten().filter(|decided| !decided.cached).count();
+                evaluated += alone.iter().flatten().filter(|decided| !decided.is_cached()).count();
             }
         }
         // Some may come when the first is decided already.

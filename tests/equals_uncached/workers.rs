@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use acgs::actors::Mailbox;
 use acgs::actors::active::Active;
-use acgs::actors::application_cache::ApplicationCache;
+use acgs::actors::application_cache::{ApplicationCache, ShelfOptions};
 use acgs::actors::committer::Committer;
 use acgs::actors::database::{Database, PutEntities, PutEntity, RemoveEntity};
 use acgs::actors::entity_recorder::EntityRecorder;
 use acgs::actors::journal::Journal;
 use acgs::actors::registry::{Books, Register, Registry};
 use acgs::actors::request_cache::RequestCache;
-use acgs::actors::validator::{Decide, Decided, Validator};
+use acgs::actors::validator::{Decide, Decided, Purpose, Validator};
 use acgs::constitution::Constitution;
 use acgs::domain::{Consistency, Evaluation};
 use acgs::ledger::{DiskStorage, Ledger, Options};
@@ -76,8 +76,11 @@ impl Workers {
         let entities = ApplicationCache::start(
             database.clone(),
             PATIENCE,
-            NonZeroUsize::new(capacities.entities),
-            PATIENCE,
+            ShelfOptions {
+                capacity: NonZeroUsize::new(capacities.entities),
+                max_bytes: NonZeroUsize::MAX,
+                ttl: PATIENCE,
+            },
             store.versions().clone(),
             store.types().clone(),
         );
@@ -92,7 +95,7 @@ impl Workers {
             let (active, (tell, told)) = (in_force.get(), mpsc::channel());
             arbiter.spawn_fn(move || {
                 let cache = RequestCache::new(NonZeroUsize::new(capacities.requests), PATIENCE, versions).start();
-                let validator = Validator::start(active, cache, entities, None);
+                let validator = Validator::start(active, cache, entities, None, Arc::default());
                 registry.do_send(Register(validator.clone().recipient()));
                 tell.send(validator).unwrap();
             });
@@ -127,7 +130,12 @@ impl Workers {
 
     /// Asks one worker.
     pub async fn ask(&self, worker: usize, questions: &[Evaluation], stop_at: Option<bool>) -> Vec<Decided> {
-        let decide = Decide { evaluations: questions.into(), stop_at, consistency: Consistency::Usual };
+        let decide = Decide {
+            evaluations: questions.into(),
+            stop_at,
+            consistency: Consistency::Usual,
+            purpose: Purpose::Answer,
+        };
         self.validators[worker].send(decide).await.unwrap().unwrap().decided
     }
 }

@@ -189,7 +189,7 @@ mod tests {
     use super::*;
     use crate::history::Acknowledged;
 
-    const BOUND: Duration = Duration::from_nanos(1_000);
+    const BOUND: Duration = Duration::from_micros(1);
 
     fn write(node: usize, value: Value, begun: Moment, acknowledged: Option<(Moment, i64)>) -> Write {
         let acknowledged = acknowledged.map(|(at, version)| Acknowledged { at, version });

@@ -152,7 +152,7 @@ impl Run<'_> {
         let cell = chance.random_range(cells);
         let number = |cell: usize| {
             let number = self.numbers[cell].fetch_add(1, Ordering::Relaxed) + 1;
-            Some(u16::try_from(number).expect("more writes than numbers"))
+            Some(u16::try_from(number).unwrap())
         };
         let entity = |(cell, value): &(usize, Value)| cells::entity(*cell, (cell + 1) % CELLS, value.unwrap());
         let (values, request) = match chance.random_range(0..100) {

@@ -119,12 +119,11 @@ pub struct Client<'f> {
 impl Client<'_> {
     /// Asks. An error says that nobody knows what became of the request.
     pub fn ask(&mut self, request: &Request) -> io::Result<Answer> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                let running = self.node.running.read().unwrap();
-                running.as_ref().ok_or(io::ErrorKind::NotConnected)?.try_connect()?
-            }
+        let mut connection = if let Some(connection) = self.connection.take() {
+            connection
+        } else {
+            let running = self.node.running.read().unwrap();
+            running.as_ref().ok_or(io::ErrorKind::NotConnected)?.try_connect()?
         };
         let answer = connection.try_ask(request)?;
         if answer.header("connection") != Some("close") {

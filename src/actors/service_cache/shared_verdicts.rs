@@ -12,6 +12,7 @@ use super::front::Front;
 use super::outbox::Letter;
 use super::sealed::Secret;
 use super::{Clear, ClearError, FetchShared, Publish, PutShared, ServiceCache, Show};
+use crate::actors::hit_rates::Share;
 use crate::actors::request_cache::{Kept, Key};
 
 /// How long the status is waited for.
@@ -85,6 +86,12 @@ impl SharedVerdicts {
     /// Removes all verdicts of the fleet; how many they were. What other nodes are just writing may stay.
     pub async fn clear(&self) -> Result<u64, ClearError> {
         self.address.send(Clear).await?
+    }
+
+    /// How often what was asked for was there, and held.
+    #[must_use]
+    pub fn share(&self) -> Share {
+        Share { hits: self.front.figures.hits.get(), misses: self.front.figures.misses.get() }
     }
 
     /// How the tier does; none where its thread does not answer.

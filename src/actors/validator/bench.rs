@@ -11,10 +11,11 @@ use tokio::sync::oneshot;
 
 use super::fleet::Fleet;
 use super::question::{entity_set, fresh, key, known};
-use super::{Decide, DecideError, Decided};
+use super::{Decide, DecideError, Decided, Purpose, Source};
 use crate::actors::active::Active;
 use crate::actors::application_cache::{EntityReader, Read};
-use crate::actors::request_cache::{Fetch, Kept, Key, Put, RequestCache};
+use crate::actors::hit_rates::Tally;
+use crate::actors::request_cache::{Answered, Fetch, Hottest, Kept, Key, Put, RequestCache};
 use crate::actors::service_cache::SharedVerdicts;
 use crate::actors::service_cache::claim::Claimed;
 use crate::constitution::{Gathering, MAX_ENTITIES};
@@ -34,6 +35,7 @@ pub(super) struct Bench {
     fleet: Option<Fleet>,
     /// Questions that are being decided, with everybody else who waits for them.
     in_flight: RefCell<HashMap<Key, Vec<oneshot::Sender<Kept>>>>,
+    tally: Arc<Tally>,
 }
 
 /// How far one question has come.
@@ -50,6 +52,8 @@ enum Progress {
 /// they begin anew.
 struct Turn {
     key: Key,
+    /// The question in its canonical form.
+    question: Arc<str>,
     others: Option<Rc<Bench>>,
 }
 
@@ -81,9 +85,10 @@ impl Bench {
         cache: Addr<RequestCache>,
         entities: EntityReader,
         shared: Option<SharedVerdicts>,
+        tally: Arc<Tally>,
     ) -> Self {
         let fleet = shared.map(Fleet::new);
-        Self { active: RefCell::new(active), cache, entities, fleet, in_flight: RefCell::default() }
+        Self { active: RefCell::new(active), cache, entities, fleet, in_flight: RefCell::default(), tally }
     }
 
     /// What is decided under.
@@ -94,6 +99,13 @@ impl Bench {
     /// Decides under another one from now on.
     pub(super) fn activate(&self, active: Arc<Active>) {
         self.active.replace(active);
+    }
+
+    /// The questions that were found in the worker's cache in the past hour, the hottest first.
+    pub(super) async fn hottest(&self) -> Vec<Arc<str>> {
+        let mut questions = self.cache.send(Hottest).await.unwrap_or_default();
+        questions.sort_by_key(|(_, uses)| std::cmp::Reverse(*uses));
+        questions.into_iter().map(|(question, _)| question).collect()
     }
 
     /// INVARIANT: after this, everything that the demand covers has moved the versions that caches go by.
@@ -130,20 +142,20 @@ impl Bench {
         }
         if let Err(error) = loaded {
             tracing::warn!(%error, "entities cannot be read: decisions that need them are denied");
-            let denied =
-                fresh(Verdict::deny(Reason::Unavailable, "the entities that the decision needs cannot be read"));
+            let denied = Verdict::deny(Reason::Unavailable, "the entities that the decision needs cannot be read");
+            let denied = Decided { source: Source::Database, ..fresh(denied) };
             for item in progress.iter_mut().filter(|item| matches!(item, Progress::Gathering(..))) {
                 *item = Progress::Done(denied.clone());
             }
         }
         let mut decided = Vec::with_capacity(progress.len());
-        let (judged, made) = judge(active, progress, decide.stop_at);
+        let Judged { items: judged, made, questions } = judge(active, progress, decide.stop_at);
         if !made.is_empty() {
             if let Some(fleet) = &self.fleet {
                 fleet.tell(&made, as_of, began.elapsed());
             }
             drop(claimed);
-            self.cache.do_send(Put(made));
+            self.keep(made, questions);
         }
         for item in judged {
             let one = match item {
@@ -158,7 +170,21 @@ impl Bench {
                 break;
             }
         }
+        if decide.consistency != Consistency::Full && decide.purpose == Purpose::Answer {
+            self.count(&decided);
+        }
         Some(decided)
+    }
+
+    /// Keeps verdicts in the worker's cache.
+    fn keep(&self, verdicts: Vec<(Key, Kept)>, questions: Vec<Arc<str>>) {
+        let answered = |((key, kept), question)| Answered { key, question, kept };
+        self.cache.do_send(Put(verdicts.into_iter().zip(questions).map(answered).collect()));
+    }
+
+    fn count(&self, decided: &[Decided]) {
+        let of = |sources: &[Source]| decided.iter().filter(|one| sources.contains(&one.source)).count();
+        self.tally.overall.add(of(&[Source::Verdicts, Source::Entities]), of(&[Source::Database]));
     }
 
     /// Decides what can be decided without entities, and begins to gather the facts of the rest.
@@ -166,10 +192,18 @@ impl Bench {
         let evaluations = &decide.evaluations;
         let denied: Vec<_> = evaluations.iter().map(|evaluation| active.deny_claim(evaluation)).collect();
         let keys: Vec<Key> = evaluations.iter().map(|evaluation| key(active, evaluation)).collect();
-        let cached = match decide.consistency {
-            Consistency::Full => Vec::new(),
+        let cached = if decide.consistency == Consistency::Full {
+            Vec::new()
+        } else {
             // A cache that does not answer is as good as an empty one.
-            _ => self.cache.send(Fetch(keys.clone())).await.unwrap_or_default(),
+            let cached = self.cache.send(Fetch(keys.clone())).await.unwrap_or_default();
+            if decide.purpose == Purpose::Answer {
+                // Nobody looks for what is settled by the question alone.
+                let asked = || cached.iter().zip(&denied).filter(|(_, denied)| denied.is_none());
+                let hits = asked().filter(|(kept, _)| kept.is_some()).count();
+                self.tally.l1.add(hits, asked().count() - hits);
+            }
+            cached
         };
         let cached = cached.into_iter().chain(std::iter::repeat(None));
         let items = evaluations.iter().zip(denied).zip(keys.into_iter().zip(cached));
@@ -192,6 +226,7 @@ impl Bench {
         let mut in_flight = self.in_flight.borrow_mut();
         // Who takes nothing from a cache does not take what is read from one for somebody else.
         let alone = consistency == Consistency::Full;
+        let question = evaluation.shared_canonical();
         if !alone && let Some(others) = in_flight.get_mut(&key) {
             let (sender, receiver) = oneshot::channel();
             others.push(sender);
@@ -201,10 +236,10 @@ impl Bench {
             Err(verdict) => Progress::Done(fresh(*verdict)),
             Ok(gathering) => {
                 let turn = if alone {
-                    Turn { key, others: None }
+                    Turn { key, question, others: None }
                 } else {
                     in_flight.insert(key, Vec::new());
-                    Turn { key, others: Some(Rc::clone(self)) }
+                    Turn { key, question, others: Some(Rc::clone(self)) }
                 };
                 Progress::Gathering(turn, Box::new(gathering), Vec::new())
             }
@@ -253,26 +288,35 @@ impl Bench {
         let keys: Vec<Key> = progress.iter().filter_map(key).collect();
         let (found, claimed) = fleet.find(&keys).await;
         let found: HashMap<Key, Kept> = found.into_iter().collect();
+        let (mut taken, mut questions) = (Vec::new(), Vec::new());
         for item in progress.iter_mut() {
             if let Progress::Gathering(turn, ..) = item
                 && let Some(kept) = found.get(&turn.key)
             {
                 turn.tell(kept);
+                taken.push((turn.key, kept.clone()));
+                questions.push(Arc::clone(&turn.question));
                 *item = Progress::Done(known(kept));
             }
         }
-        if !found.is_empty() {
-            self.cache.do_send(Put(found.into_iter().collect()));
+        if !taken.is_empty() {
+            self.keep(taken, questions);
         }
         claimed
     }
 }
 
-/// Judges what has its facts, in order, up to the first decision that ends the batch. Answers also the verdicts that it
-/// made.
-fn judge(active: &Active, progress: Vec<Progress>, stop_at: Option<bool>) -> (Vec<Progress>, Vec<(Key, Kept)>) {
+/// What was judged, and the verdicts that were made for it, each with its question.
+struct Judged {
+    items: Vec<Progress>,
+    made: Vec<(Key, Kept)>,
+    questions: Vec<Arc<str>>,
+}
+
+/// Judges what has its facts, in order, up to the first decision that ends the batch.
+fn judge(active: &Active, progress: Vec<Progress>, stop_at: Option<bool>) -> Judged {
     let mut judged = Vec::with_capacity(progress.len());
-    let mut made = Vec::new();
+    let (mut made, mut questions) = (Vec::new(), Vec::new());
     for item in progress {
         let item = match item {
             Progress::Gathering(turn, gathering, reads) => {
@@ -283,7 +327,10 @@ fn judge(active: &Active, progress: Vec<Progress>, stop_at: Option<bool>) -> (Ve
                 };
                 turn.tell(&verdict);
                 made.push((turn.key, verdict.clone()));
-                Progress::Done(Decided { cached: false, ..known(&verdict) })
+                questions.push(Arc::clone(&turn.question));
+                let is_queried = reads.iter().any(|read| read.is_queried);
+                let source = if is_queried { Source::Database } else { Source::Entities };
+                Progress::Done(Decided { source, ..known(&verdict) })
             }
             decided => decided,
         };
@@ -293,7 +340,7 @@ fn judge(active: &Active, progress: Vec<Progress>, stop_at: Option<bool>) -> (Ve
             break;
         }
     }
-    (judged, made)
+    Judged { items: judged, made, questions }
 }
 
 /// Denies what is still gathered where all items together read more than a batch may.

@@ -12,7 +12,7 @@ use crate::domain::{EntityUid, Evaluation, Verdict};
 use crate::ledger::EntitySet;
 use crate::settings::RequestProperties;
 
-use super::Decided;
+use super::{Decided, Source};
 
 /// Everything that the verdict depends on, but for the entities: their versions are checked when it is found.
 pub(super) fn key(active: &Active, evaluation: &Evaluation) -> Key {
@@ -44,10 +44,10 @@ pub(super) fn entity_set(reads: &[Read]) -> Option<Arc<EntitySet>> {
 
 /// A verdict that was made now, without any entity.
 pub(super) fn fresh(verdict: Verdict) -> Decided {
-    Decided { verdict: Arc::new(verdict), entities: None, cached: false }
+    Decided { verdict: Arc::new(verdict), entities: None, source: Source::Question }
 }
 
 /// A verdict that was made before.
 pub(super) fn known(kept: &Kept) -> Decided {
-    Decided { verdict: Arc::clone(&kept.verdict), entities: kept.entities.clone(), cached: true }
+    Decided { verdict: Arc::clone(&kept.verdict), entities: kept.entities.clone(), source: Source::Verdicts }
 }

@@ -1,0 +1,228 @@
+//! Where entities are kept: at most so many, and in at most so much memory.
+
+use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use lru::LruCache;
+
+use super::Read;
+use crate::domain::EntityUid;
+use crate::store::Versions;
+
+/// How many locks the entities are spread over.
+const SHARDS: usize = 16;
+
+/// What an entity costs beside its own data, in bytes: its name, its place in lists and tables, its version.
+const OVERHEAD: usize = 256;
+
+/// How many entities are kept, in how much memory, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct ShelfOptions {
+    /// The most entities; none: the tier is off.
+    pub capacity: Option<NonZeroUsize>,
+    /// The most bytes of memory that they take, about.
+    pub max_bytes: NonZeroUsize,
+    /// How long each is kept.
+    pub ttl: Duration,
+}
+
+/// How full the shelves are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShelfRoom {
+    /// Entities on them, and how many of those that were asked for are known not to be stored.
+    pub entries: usize,
+    /// The most there may be. 0: the tier is off.
+    pub capacity: usize,
+    /// Bytes that they take, about.
+    pub bytes: usize,
+    /// The most that they may take.
+    pub max_bytes: usize,
+}
+
+/// The entities that this process used.
+#[derive(Debug)]
+pub(super) struct Shelves {
+    /// Empty: the tier is off.
+    shards: Vec<Mutex<Shard>>,
+    hasher: RandomState,
+    options: ShelfOptions,
+}
+
+#[derive(Debug)]
+struct Shard {
+    kept: LruCache<EntityUid, (Read, Instant)>,
+    bytes: usize,
+}
+
+impl Shelves {
+    pub(super) fn new(options: ShelfOptions) -> Self {
+        let shard = |capacity: NonZeroUsize| {
+            let each = NonZeroUsize::new(capacity.get().div_ceil(SHARDS)).unwrap_or(capacity);
+            Mutex::new(Shard { kept: LruCache::new(each), bytes: 0 })
+        };
+        let shards = options.capacity.into_iter().flat_map(|capacity| (0..SHARDS).map(move |_| shard(capacity)));
+        Self { shards: shards.collect(), hasher: RandomState::new(), options }
+    }
+
+    fn shard(&self, uid: &EntityUid) -> Option<MutexGuard<'_, Shard>> {
+        #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash are as good as all")]
+        let hash = self.hasher.hash_one(uid) as usize;
+        self.shards.get(hash.checked_rem(self.shards.len())?).map(locked)
+    }
+
+    pub(super) fn find(&self, uid: &EntityUid, versions: &Versions) -> Option<Read> {
+        let mut shard = self.shard(uid)?;
+        let (read, since) = shard.kept.get(uid)?;
+        if since.elapsed() < self.options.ttl && versions.is_current(&read.stamp) {
+            return Some(read.clone());
+        }
+        shard.remove(uid);
+        None
+    }
+
+    /// Keeps an entity; those that were not used for longest make room. One that is larger than all the room of a shelf
+    /// is not kept.
+    pub(super) fn put(&self, uid: EntityUid, read: Read) {
+        let most = self.options.max_bytes.get() / SHARDS;
+        let Some(mut shard) = self.shard(&uid) else { return };
+        shard.remove(&uid);
+        let bytes = weight(&uid, &read);
+        if bytes > most {
+            return;
+        }
+        shard.bytes += bytes;
+        if let Some((uid, (read, _))) = shard.kept.push(uid, (read, Instant::now())) {
+            shard.bytes -= weight(&uid, &read);
+        }
+        while shard.bytes > most
+            && let Some((uid, (read, _))) = shard.kept.pop_lru()
+        {
+            shard.bytes -= weight(&uid, &read);
+        }
+    }
+
+    pub(super) fn room(&self) -> ShelfRoom {
+        let full = |(entries, bytes), shard: MutexGuard<'_, Shard>| (entries + shard.kept.len(), bytes + shard.bytes);
+        let (entries, bytes) = self.shards.iter().map(locked).fold((0, 0), full);
+        let capacity = self.options.capacity.map_or(0, NonZeroUsize::get);
+        ShelfRoom { entries, capacity, bytes, max_bytes: self.options.max_bytes.get() }
+    }
+
+    /// Takes everything away; how much it was.
+    pub(super) fn clear(&self) -> usize {
+        let clear = |mut shard: MutexGuard<'_, Shard>| {
+            let removed = shard.kept.len();
+            shard.kept.clear();
+            shard.bytes = 0;
+            removed
+        };
+        self.shards.iter().map(locked).map(clear).sum()
+    }
+}
+
+impl Shard {
+    fn remove(&mut self, uid: &EntityUid) {
+        if let Some((read, _)) = self.kept.pop(uid) {
+            self.bytes -= weight(uid, &read);
+        }
+    }
+}
+
+fn locked(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Always the same for the same entity.
+fn weight(uid: &EntityUid, read: &Read) -> usize {
+    OVERHEAD + uid.bytes() + read.entity.as_ref().map_or(0, |stored| stored.entity.bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::domain::{Entity, Json, Object};
+    use crate::store::StoredEntity;
+
+    fn uid(number: usize) -> EntityUid {
+        EntityUid::new("User", number.to_string())
+    }
+
+    fn shelves(capacity: usize, max_bytes: usize) -> Shelves {
+        Shelves::new(ShelfOptions {
+            capacity: NonZeroUsize::new(capacity),
+            max_bytes: NonZeroUsize::new(max_bytes).unwrap(),
+            ttl: Duration::from_mins(1),
+        })
+    }
+
+    /// An entity with so many bytes of text; none: it is not stored.
+    fn read(versions: &Versions, number: usize, length: Option<usize>) -> Read {
+        let text = |length| Json::Str("x".repeat(length).into());
+        let entity = |length| Entity {
+            uid: uid(number),
+            attrs: Object::from_members(vec![("text".into(), text(length))]).unwrap(),
+            parents: Vec::new(),
+            tags: Object::NOTHING,
+        };
+        let stored = |length| StoredEntity { entity: entity(length), version: 1 };
+        let stamp = versions.stamp(&uid(number));
+        Read { entity: length.map(stored).map(Arc::new), stamp, is_queried: false }
+    }
+
+    #[test]
+    fn entities_take_no_more_memory_than_they_may() {
+        let (shelves, versions) = (shelves(1_000_000, 1 << 20), Versions::new(1));
+        for number in 0..10_000 {
+            shelves.put(uid(number), read(&versions, number, Some(1000)));
+        }
+        let room = shelves.room();
+        assert!(room.bytes <= room.max_bytes && room.bytes > room.max_bytes / 10 * 9, "{room:?}");
+        assert!((500..1000).contains(&room.entries), "{room:?}");
+        assert!(shelves.find(&uid(9_999), &versions).is_some(), "the newest stay");
+        assert!(shelves.find(&uid(0), &versions).is_none());
+    }
+
+    #[test]
+    fn what_is_put_again_or_taken_away_gives_its_room_back() {
+        let (shelves, versions) = (shelves(64, 1 << 20), Versions::new(1));
+        for length in [Some(10), None, Some(20_000), Some(10)] {
+            for number in 0..32 {
+                shelves.put(uid(number), read(&versions, number, length));
+            }
+        }
+        let small = shelves.room().bytes;
+        assert!(small < 32 * 1000, "{small}");
+        versions.bump_all(2);
+        assert!((0..32).all(|number| shelves.find(&uid(number), &versions).is_none()));
+        let room = shelves.room();
+        assert_eq!((room.entries, room.bytes), (0, 0));
+    }
+
+    #[test]
+    fn what_has_no_room_is_not_kept_and_nothing_makes_room_for_it() {
+        let (shelves, versions) = (shelves(1000, 1 << 20), Versions::new(1));
+        for number in 0..100 {
+            shelves.put(uid(number), read(&versions, number, None));
+        }
+        shelves.put(uid(100), read(&versions, 100, Some(1 << 20)));
+        assert!(shelves.find(&uid(100), &versions).is_none());
+        assert_eq!(shelves.room().entries, 100);
+        assert_eq!((shelves.clear(), shelves.room().bytes), (100, 0));
+    }
+
+    #[test]
+    fn the_number_of_entities_has_a_bound_too() {
+        let (shelves, versions) = (shelves(32, 1 << 30), Versions::new(1));
+        for number in 0..10_000 {
+            shelves.put(uid(number), read(&versions, number, Some(10)));
+        }
+        let room = shelves.room();
+        assert_eq!((room.entries, room.capacity), (32, 32));
+        let each = weight(&uid(1_000), &read(&versions, 1_000, Some(10)));
+        assert_eq!(room.bytes, 32 * each);
+    }
+}

@@ -1,0 +1,30 @@
+//! Under a new constitution no verdict is kept yet: the hottest questions are evaluated before they are asked again.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::bench::Bench;
+use super::{Decide, Purpose};
+use crate::actors::active::Active;
+use crate::domain::{Consistency, Evaluation, Object, UnknownMembers};
+
+/// How many questions are evaluated, at most.
+const HOTTEST: usize = 1_000;
+
+/// Evaluates the hottest questions of the past hour, one at a time: whatever is asked meanwhile comes first. It ends where
+/// another constitution comes into force.
+pub(super) async fn warm(bench: Rc<Bench>, active: Arc<Active>) {
+    for question in bench.hottest().await.into_iter().take(HOTTEST) {
+        tokio::task::yield_now().await;
+        if !Arc::ptr_eq(&bench.active(), &active) {
+            return;
+        }
+        let object = serde_json::from_str::<Object>(&question).ok();
+        let evaluation = object.and_then(|object| Evaluation::from_object(&object, UnknownMembers::Ignored).ok());
+        let Some(evaluation) = evaluation else { continue };
+        let evaluations = Arc::from([evaluation]);
+        let decide = Decide { evaluations, stop_at: None, consistency: Consistency::Usual, purpose: Purpose::Warming };
+        // What could not be decided is decided when it is asked.
+        drop(bench.decide(&active, &decide).await);
+    }
+}
