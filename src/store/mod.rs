@@ -223,9 +223,9 @@ impl Store {
         &self.types
     }
 
-    /// Asks the database for something small, so that it is known whether it answers.
+    /// Asks the primary for an entity that nobody has, as a decision would, whether or not any of its type is stored.
     pub fn probe(&self) -> Result<(), StoreError> {
-        self.run(|conn| changes::newest_version(conn).map(drop))
+        self.run(|conn| entities::find(conn, &EntityUid::new("acgs::Probe", "readyz")).map(drop))
     }
 
     /// Finds one entity. Needs no connection where nothing of its type is stored.
