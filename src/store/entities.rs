@@ -1,7 +1,7 @@
 //! The table `entities`.
 //!
 //! Every write gives its entity a new version, greater than every version given before in the whole store: an entity
-//! that is removed and made anew never has an old version again. See [`changes`](super::changes) for their order.
+//! that is removed and made anew never has an old version again. The file of `changes` says in which order.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::num::NonZeroU16;
