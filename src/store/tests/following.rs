@@ -152,3 +152,17 @@ fn those_who_begin_at_once_begin_one_after_the_other() {
     });
     assert_eq!(made.iter().filter(|made| **made).count(), 1);
 }
+
+#[test]
+fn an_empty_database_is_opened_by_many_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = server::target(&folder.path().join("acgs.db"));
+    inspect(&target, Duration::from_secs(10)).unwrap();
+    std::thread::scope(|scope| {
+        let open = || open(&target, Duration::from_secs(10)).map(drop);
+        let opened = [0; 6].map(|_| scope.spawn(open)).map(|thread| thread.join().unwrap());
+        // Of those who make a file at once, one does.
+        assert!(opened.iter().any(Result::is_ok));
+        assert!(matches!(target, Target::Sqlite(_)) || opened.iter().all(Result::is_ok), "{opened:?}");
+    });
+}
