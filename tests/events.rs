@@ -4,6 +4,8 @@
 mod audit;
 mod harness;
 
+#[path = "events/caches.rs"]
+mod caches;
 #[path = "events/constitutions.rs"]
 mod constitutions;
 #[path = "faults/disk.rs"]

@@ -10,6 +10,8 @@ mod harness;
 
 #[path = "http/batches.rs"]
 mod batches;
+#[path = "http/caches.rs"]
+mod caches;
 #[path = "http/constitution.rs"]
 mod constitution;
 #[path = "http/decisions.rs"]

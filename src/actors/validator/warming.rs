@@ -19,12 +19,18 @@ pub(super) async fn warm(bench: Rc<Bench>, active: Arc<Active>) {
         if !Arc::ptr_eq(&bench.active(), &active) {
             return;
         }
-        let object = serde_json::from_str::<Object>(&question).ok();
-        let evaluation = object.and_then(|object| Evaluation::from_object(&object, UnknownMembers::Ignored).ok());
-        let Some(evaluation) = evaluation else { continue };
+        let Some(mut evaluation) = parse(&question) else { continue };
+        // Callers may have to name the constitution; here it is known which one is meant.
+        evaluation.claims.header = Some(active.constitution.hash().as_str().into());
         let evaluations = Arc::from([evaluation]);
         let decide = Decide { evaluations, stop_at: None, consistency: Consistency::Usual, purpose: Purpose::Warming };
         // What could not be decided is decided when it is asked.
         drop(bench.decide(&active, &decide).await);
     }
+}
+
+/// A question from its canonical form, which is without braces.
+fn parse(canonical: &str) -> Option<Evaluation> {
+    let object: Object = serde_json::from_str(&format!("{{{canonical}}}")).ok()?;
+    Evaluation::from_object(&object, UnknownMembers::Ignored).ok()
 }
