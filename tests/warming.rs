@@ -1,4 +1,4 @@
-//! What was asked most is in the caches before it is asked again under a new constitution.
+//! What was asked most is in the caches before it is asked again: after a start, and under a new constitution.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod harness;
@@ -127,4 +127,28 @@ fn a_new_constitution_finds_the_hottest_questions_decided_already() {
 #[test]
 fn it_does_so_too_where_callers_must_name_the_constitution() {
     check(&alone().set("constitution.hash_enforcement", "required"));
+}
+
+/// What was asked before is decided, and what is stored is at hand, once a daemon that was started again is warm.
+#[test]
+fn a_start_finds_the_hottest_questions_decided_already() {
+    let setup = alone();
+    let daemon = setup.start();
+    let before = answers(&daemon);
+    let verdicts = shown(&daemon, "/tiers/l1/entries").as_u64().unwrap();
+    assert_eq!(verdicts, before.len() as u64);
+    assert!(daemon.stop().success());
+
+    let daemon = setup.start();
+    let size = log_size(&daemon);
+    wait_for_verdicts(&daemon, verdicts);
+    assert_eq!(log_size(&daemon), size, "nothing of it is recorded");
+    assert_eq!(shown(&daemon, "/overall/hits"), json!(0), "nothing of it is counted");
+    let entities = shown(&daemon, "/tiers/l3/entries").as_u64().unwrap();
+    assert!(entities >= 2, "what is stored is at hand: {}", shown(&daemon, "/tiers/l3"));
+    for ((cached, answer), (_, before)) in answers(&daemon).iter().zip(&before) {
+        assert_eq!((*cached, answer), (true, before));
+    }
+    let counted = ["/overall/hits", "/overall/misses"].map(|member| shown(&daemon, member));
+    assert_eq!(counted, [json!(verdicts), json!(0)]);
 }

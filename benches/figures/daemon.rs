@@ -1,7 +1,8 @@
 //! Starts the release binary for a measurement, in a folder that goes with it.
 
 use std::error::Error;
-use std::io;
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -73,6 +74,26 @@ impl Daemon {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let claims = json!({"iss": ISSUER, "sub": "bench", "aud": "acgs", "exp": now + 3_600, "roles": [role]});
         Ok(self.key.sign("at+jwt", &claims)?)
+    }
+
+    /// One request of an administrator on a connection of its own: the answer's body, and how long it took. Anything but a
+    /// success is an error.
+    pub fn request(&self, method: &str, path: &str, body: &str) -> Result<(String, Duration), Box<dyn Error>> {
+        let (token, length) = (self.token("admin")?, body.len());
+        let since = Instant::now();
+        let mut stream = TcpStream::connect(self.address())?;
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let took = since.elapsed();
+        match answer.split_once("\r\n\r\n") {
+            Some((head, body)) if head.starts_with("HTTP/1.1 2") => Ok((body.to_owned(), took)),
+            _ => Err(format!("{method} {path}: {answer}").into()),
+        }
     }
 
     /// Its resident memory in MiB.

@@ -1,17 +1,24 @@
 //! Prints the figures that the daemon is judged by, with the conditions they were taken under.
 //!
-//! `cargo bench --bench figures [-- ROW…]`, rows: `start ratios policies parallel open reload memory costs tokens entities log`;
-//! all but the last two where none is named. `BENCH_SECONDS` is the length of a run (default 5; the open loop runs six times
-//! as long), `BENCH_ROUNDS` how often each is repeated (default 3). Needs `wrk` for the closed loops.
+//! `cargo bench --bench figures [-- ROW…]`, rows: `start ratios policies parallel open reload memory costs tokens`, which
+//! are taken where none is named, and `stores entities zipf outages log`. `BENCH_SECONDS` is the length of a run (default 5; the open loop runs six times
+//! as long), `BENCH_ROUNDS` how often each is repeated (default 3). Needs `wrk` for the closed loops,
+//! and PostgreSQL and Redis for `stores entities zipf outages`.
 
+mod backing;
 mod bundles;
 mod closed_loop;
 mod costs;
 mod daemon;
+#[path = "../../tests/harness/mod.rs"]
+mod harness;
 mod long_log;
 mod open_loop;
+mod outages;
 mod rows;
+mod stored;
 mod tokens;
+mod zipf;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -41,13 +48,16 @@ fn number<T: FromStr>(name: &str, default: T) -> T {
 /// One group of figures.
 type Row = fn(Effort) -> Outcome;
 
+/// Rows that take long, or need servers.
+const LONG: [&str; 5] = ["stores", "entities", "zipf", "outages", "log"];
+
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 fn main() -> Outcome {
     let effort = Effort::from_environment();
     // Cargo adds `--bench` to what the caller says.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let all: [(&str, Row); 11] = [
+    let all: [(&str, Row); 14] = [
         ("start", rows::start),
         ("ratios", rows::ratios),
         ("policies", rows::policies),
@@ -57,13 +67,15 @@ fn main() -> Outcome {
         ("memory", rows::memory),
         ("costs", costs::costs),
         ("tokens", tokens::tokens),
-        ("entities", rows::entities),
+        ("stores", stored::stores),
+        ("entities", stored::entities),
+        ("zipf", zipf::zipf),
+        ("outages", outages::outages),
         ("log", long_log::long_log),
     ];
     conditions();
     for (name, row) in all {
-        let chosen =
-            if wanted.is_empty() { !["entities", "log"].contains(&name) } else { wanted.iter().any(|row| row == name) };
+        let chosen = if wanted.is_empty() { !LONG.contains(&name) } else { wanted.iter().any(|row| row == name) };
         if chosen {
             println!("\n## {name}");
             row(effort)?;

@@ -23,7 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Latencies(Vec<Duration>);
 
 impl Latencies {
-    fn new(mut all: Vec<Duration>) -> Self {
+    /// In order.
+    pub fn new(mut all: Vec<Duration>) -> Self {
         all.sort_unstable();
         Self(all)
     }
@@ -59,6 +60,8 @@ pub struct Run {
     pub latencies: Latencies,
     /// From when a request was due until the client was awake to send it: a part of the former that is not the daemon's.
     pub late: Latencies,
+    /// How many were denied since something was not available.
+    pub unavailable: usize,
 }
 
 /// A connection as its reader has it.
@@ -116,7 +119,8 @@ pub fn run(
         });
         let latencies = receive_all(streams, total, begin + length + PATIENCE, &now_idle, &due);
         let late = sender.join().map_err(|_| "the sender ended")??;
-        Ok(Run { latencies: Latencies::new(latencies?), late: Latencies::new(late) })
+        let (latencies, unavailable) = latencies?;
+        Ok(Run { latencies: Latencies::new(latencies), late: Latencies::new(late), unavailable })
     })
 }
 
@@ -174,7 +178,7 @@ fn receive_all(
     until: Instant,
     now_idle: &Sender<usize>,
     sent: &Receiver<(usize, Instant)>,
-) -> Result<Vec<Duration>, Box<dyn Error>> {
+) -> Result<(Vec<Duration>, usize), Box<dyn Error>> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(CONNECTIONS);
     let mut due: Vec<Option<Instant>> = vec![None; CONNECTIONS];
@@ -184,7 +188,7 @@ fn receive_all(
         poll.registry().register(&mut stream, Token(token), Interest::READABLE)?;
         connections.push(Connection { stream, received: Vec::new() });
     }
-    let mut latencies = Vec::new();
+    let (mut latencies, mut unavailable) = (Vec::new(), 0);
     while (latencies.len() as u64) < total {
         poll.poll(&mut events, Some(until.saturating_duration_since(Instant::now())))?;
         let now = Instant::now();
@@ -193,7 +197,8 @@ fn receive_all(
         }
         for event in &events {
             let token = event.token().0;
-            if receive(connections.get_mut(token).ok_or("no such connection")?)? {
+            if let Some(answer) = receive(connections.get_mut(token).ok_or("no such connection")?)? {
+                unavailable += usize::from(answer.contains("\"unavailable\""));
                 // What was sent is said before it is sent.
                 for (connection, at) in sent.try_iter() {
                     *due.get_mut(connection).ok_or("no such connection")? = Some(at);
@@ -205,7 +210,7 @@ fn receive_all(
             }
         }
     }
-    Ok(latencies)
+    Ok((latencies, unavailable))
 }
 
 fn connect(address: &str) -> std::io::Result<TcpStream> {
@@ -215,8 +220,8 @@ fn connect(address: &str) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Reads what is there; whether a whole answer is.
-fn receive(connection: &mut Connection) -> Result<bool, Box<dyn Error>> {
+/// Reads what is there; an answer once it is whole.
+fn receive(connection: &mut Connection) -> Result<Option<String>, Box<dyn Error>> {
     let mut chunk = [0; 4096];
     loop {
         match connection.stream.read(&mut chunk) {
@@ -226,16 +231,16 @@ fn receive(connection: &mut Connection) -> Result<bool, Box<dyn Error>> {
             Err(error) => return Err(error.into()),
         }
     }
-    let whole = is_whole(&connection.received)?;
-    if whole {
+    let text = String::from_utf8_lossy(&connection.received);
+    let answer = is_whole(&text)?.then(|| text.into_owned());
+    if answer.is_some() {
         connection.received.clear();
     }
-    Ok(whole)
+    Ok(answer)
 }
 
 /// Whether a whole answer is there; anything but a 200 is an error.
-fn is_whole(received: &[u8]) -> Result<bool, Box<dyn Error>> {
-    let text = String::from_utf8_lossy(received);
+fn is_whole(text: &str) -> Result<bool, Box<dyn Error>> {
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return Ok(false) };
     if !head.starts_with("HTTP/1.1 200") {
         return Err(format!("a request failed: {text}").into());

@@ -2,16 +2,12 @@
 
 use std::error::Error;
 use std::hint::black_box;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use acgs::constitution::{Bundle, Constitution};
-use acgs::domain::{Entity, EntityUid, Evaluation, Object, UnknownMembers};
+use acgs::domain::{Evaluation, Object, UnknownMembers};
 use acgs::settings::RequestProperties;
-use acgs::store::{Store, StoreOptions};
-use tempfile::TempDir;
 
 use crate::closed_loop::{self, Requests, Run, median};
 use crate::daemon::{Daemon, scratch};
@@ -151,7 +147,7 @@ pub fn reload(effort: Effort) -> Outcome {
         });
         for _ in 0..effort.rounds.max(5) {
             let since = Instant::now();
-            request(&daemon, "POST", "/v1/constitution/reload", "")?;
+            daemon.request("POST", "/v1/constitution/reload", "")?;
             times.push(since.elapsed().as_secs_f64() * 1e3);
         }
         let run = load.join().map_err(|_| "the load ended")??;
@@ -175,66 +171,13 @@ pub fn memory(effort: Effort) -> Outcome {
     Ok(())
 }
 
-/// 1,000 stored users against 1,000,000, each request about one of 1,000 hot ones.
-pub fn entities(effort: Effort) -> Outcome {
-    let bundle = bundles::write(3, 0)?;
-    let few = with_users(1_000, bundle.path())?;
-    let many = with_users(1_000_000, bundle.path())?;
-    println!(
-        "start to ready: {:.0} ms with 1,000 entities, {:.0} ms with 1,000,000",
-        few.until_ready.as_secs_f64() * 1e3,
-        many.until_ready.as_secs_f64() * 1e3
-    );
-    let mut ratios = Vec::new();
-    for _ in 0..effort.rounds {
-        let p99 = |daemon: &Daemon| -> Result<f64, Box<dyn Error>> {
-            let run = open_loop::run(
-                &Target::evaluation(daemon.address()),
-                2_000,
-                Duration::from_secs(effort.seconds),
-                |number| evaluation_of(number % 1_000, number),
-            )?;
-            Ok(run.latencies.percentile(0.99))
-        };
-        let (one, other) = (p99(&few)?, p99(&many)?);
-        println!("open loop 2000/s, p99: 1,000 entities {one:.3} ms, 1,000,000 entities {other:.3} ms");
-        ratios.push(other / one);
-    }
-    println!("1,000,000 ÷ 1,000 entities, p99 with a warm L3: {}", spread(&ratios, ""));
-    Ok(())
-}
-
-fn with_users(count: u64, constitution: &Path) -> Result<Daemon, Box<dyn Error>> {
-    let data = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
-    std::fs::create_dir(data.path().join("data"))?;
-    let store = Store::open(&StoreOptions {
-        target: data.path().join("data/acgs.db").into(),
-        size: std::num::NonZeroU32::MIN,
-        max_overflow: 0,
-        min_idle: 1,
-        pre_ping: false,
-        recycle: Duration::from_hours(1),
-        health_check: Duration::from_secs(30),
-        acquire_timeout: Duration::from_secs(10),
-    })?;
-    let user = |number: u64| {
-        let attrs: Object = serde_json::from_str(r#"{"role":"editor"}"#).unwrap_or_default();
-        let parents = vec![EntityUid::new("team", format!("team-{}", number % 100))];
-        Entity { uid: EntityUid::new("user", format!("user-{number}")), attrs, parents, tags: Object::default() }
-    };
-    for first in (0..count).step_by(10_000) {
-        let batch: Vec<Entity> = (first..count.min(first + 10_000)).map(user).collect();
-        store.put_many(&batch, |_| Ok(()))?;
-    }
-    drop(store);
-    Ok(Daemon::start_on(data, constitution)?)
-}
-
+/// A question of its own for each number.
 pub fn evaluation(number: u64) -> String {
     evaluation_of(number, number)
 }
 
-fn evaluation_of(user: u64, record: u64) -> String {
+/// Somebody's question about a record.
+pub fn evaluation_of(user: u64, record: u64) -> String {
     format!(
         r#"{{"subject":{{"type":"user","id":"user-{user}","properties":{{"role":"editor"}}}},"action":{{"name":"write"}},"resource":{{"type":"record","id":"record-{record}","properties":{{"status":"active"}}}}}}"#
     )
@@ -242,21 +185,6 @@ fn evaluation_of(user: u64, record: u64) -> String {
 
 pub fn warm(daemon: &Daemon) -> Result<Run, Box<dyn Error>> {
     closed_loop::run(daemon.address(), Requests::Distinct, 64, 2)
-}
-
-/// One request on a connection of its own; anything but a 200 is an error.
-fn request(daemon: &Daemon, method: &str, path: &str, body: &str) -> Outcome {
-    let mut stream = TcpStream::connect(daemon.address())?;
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        daemon.token("admin")?,
-        body.len()
-    )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(format!("{method} {path}: {answer}").into()) }
 }
 
 fn print_ratio(bundle: &str, requests: &str, connections: usize, pairs: &[(Run, Run)]) {

@@ -90,6 +90,24 @@ impl Handler<FindEntities> for Database {
     }
 }
 
+/// Names stored entities, at most `limit` of them, in order.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Vec<EntityUid>, StoreError>")]
+pub struct NameEntities {
+    /// The name behind which they are; none: from the first on.
+    pub after: Option<EntityUid>,
+    /// The most names.
+    pub limit: NonZeroU16,
+}
+
+impl Handler<NameEntities> for Database {
+    type Result = Result<Vec<EntityUid>, StoreError>;
+
+    fn handle(&mut self, NameEntities { after, limit }: NameEntities, _: &mut Self::Context) -> Self::Result {
+        self.store.names(after.as_ref(), limit)
+    }
+}
+
 /// Learns of everything that others changed: by now, or at least up to a version.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Result<(), StoreError>")]

@@ -20,6 +20,7 @@ pub mod lockouts;
 pub mod log_reader;
 mod mailbox;
 pub mod pool_keeper;
+pub mod recollection;
 pub mod registry;
 pub mod replica_watch;
 pub mod request_cache;

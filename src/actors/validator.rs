@@ -118,8 +118,23 @@ impl Handler<Activate> for Validator {
     type Result = ();
 
     fn handle(&mut self, Activate(active): Activate, _: &mut Self::Context) {
-        self.0.activate(Arc::clone(&active));
-        actix::spawn(warming::warm(Rc::clone(&self.0), active));
+        let bench = Rc::clone(&self.0);
+        bench.activate(Arc::clone(&active));
+        actix::spawn(async move { warming::warm(&bench, &active, bench.hottest().await.iter()).await });
+    }
+}
+
+/// Decides these questions when nothing else is to do, so that they are decided already when they are asked.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Warm(pub Arc<[Arc<str>]>);
+
+impl Handler<Warm> for Validator {
+    type Result = ();
+
+    fn handle(&mut self, Warm(questions): Warm, _: &mut Self::Context) {
+        let (bench, active) = (Rc::clone(&self.0), self.0.active());
+        actix::spawn(async move { warming::warm(&bench, &active, questions.iter()).await });
     }
 }
 

@@ -31,6 +31,7 @@ use crate::actors::hasher::Passwords;
 use crate::actors::key_fetcher::KeyFetcher;
 use crate::actors::lockouts::Lockouts;
 use crate::actors::log_reader::LogReader;
+use crate::actors::recollection::Recollection;
 use crate::actors::registry::{Books, Registry};
 use crate::actors::replica_watch::ReplicaWatch;
 use crate::actors::searcher::Searcher;
@@ -200,6 +201,13 @@ impl Parts {
         let directory = Mailbox::new(directory.start(DIRECTORY_THREADS), IDENTITY_DEADLINE);
         let verdicts = fleet::open(&settings, &store, &follower.following())?;
         let log_reader = LogReader::start(evidence.storage(), evidence.seals(), LOG_READERS);
+        let recollection = if listeners.public.is_some() {
+            let end = evidence.queue().durable();
+            Recollection::start(evidence.storage(), end, entities.clone(), database.clone())
+                .map_err(system("recall what was asked"))?
+        } else {
+            Recollection::nothing()
+        };
         let draining = Arc::new(AtomicBool::new(false));
         let shared = Shared {
             settings: Arc::clone(&settings),
@@ -232,6 +240,7 @@ impl Parts {
             replicas: store.replicas().clone(),
             is_database_shared: store.is_shared(),
             verdicts,
+            recollection,
             following: follower.following(),
             in_flight: Arc::new(AtomicUsize::new(0)),
             draining: Arc::clone(&draining),

@@ -27,6 +27,7 @@ use crate::actors::key_fetcher::KeyFetcher;
 use crate::actors::lockouts::Lockouts;
 use crate::actors::log_reader::LogReader;
 use crate::actors::pool_keeper::PoolKeeper;
+use crate::actors::recollection::Recollection;
 use crate::actors::registry::{Register, Registry};
 use crate::actors::request_cache::RequestCache;
 use crate::actors::seals::Seals;
@@ -35,7 +36,7 @@ use crate::actors::service_cache::SharedVerdicts;
 use crate::actors::shipper::Shipping;
 use crate::actors::tiers::Tiers;
 use crate::actors::trust::Trust;
-use crate::actors::validator::Validator;
+use crate::actors::validator::{Validator, Warm};
 use crate::settings::Settings;
 use crate::store::{Replicas, Versions};
 
@@ -85,6 +86,8 @@ pub struct Shared {
     pub verdicts: Option<SharedVerdicts>,
     /// All caches together.
     pub tiers: Tiers,
+    /// What was asked before the start.
+    pub recollection: Recollection,
     /// How far it is known here what other daemons wrote.
     pub following: Following,
     /// Whose credentials count.
@@ -146,6 +149,12 @@ impl Front {
             shared.tiers.rates().worker(),
         );
         shared.registry_addr.do_send(Register(validator.clone().recipient()));
+        let (recollection, warmed) = (shared.recollection.clone(), validator.clone());
+        actix::spawn(async move {
+            if let Some(questions) = recollection.questions().await {
+                warmed.do_send(Warm(questions));
+            }
+        });
         let authenticator =
             Authenticator::start(shared.trust.clone(), shared.directory.clone(), shared.key_fetcher.clone(), CALLERS);
         Self {

@@ -24,7 +24,7 @@ pub(super) fn begin(text: &mut Vec<u8>, id: Uuid, at: OffsetDateTime, kind: &str
 }
 
 /// RFC 3339 in UTC with microseconds.
-fn timestamp(at: OffsetDateTime, text: &mut Vec<u8>) {
+pub(super) fn timestamp(at: OffsetDateTime, text: &mut Vec<u8>) {
     let (year, month, day) = at.to_calendar_date();
     let (hour, minute, second, micros) = at.to_hms_micro();
     let month = u8::from(month);

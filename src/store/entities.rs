@@ -136,6 +136,22 @@ pub fn list(conn: &mut Connection, kind: &str, after: Option<&Cursor>, limit: No
     Ok(Page { items, next })
 }
 
+/// Names of stored entities, at most `limit` of them, behind a name: in the order of the bytes of their types and ids.
+pub fn names(
+    conn: &mut Connection,
+    after: Option<&EntityUid>,
+    limit: NonZeroU16,
+) -> Result<Vec<EntityUid>, StoreError> {
+    let mut query = entities::table.select((entities::type_, entities::id)).into_boxed();
+    if let Some(EntityUid { kind, id }) = after {
+        let (kind, id) = (kind.as_str(), id.as_str());
+        query = query.filter(entities::type_.ge(kind).and(entities::type_.gt(kind).or(entities::id.gt(id))));
+    }
+    let query = query.order((entities::type_, entities::id)).limit(limit.get().into());
+    let names = query.load::<(String, String)>(conn)?;
+    Ok(names.into_iter().map(|(kind, id)| EntityUid::new(kind, id)).collect())
+}
+
 /// The types that have stored entities, in the order of their bytes. Costs one look at the key's index for each type,
 /// however many entities there are.
 pub fn types(conn: &mut Connection) -> Result<Vec<SmolStr>, StoreError> {

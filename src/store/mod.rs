@@ -249,6 +249,11 @@ impl Store {
         self.read(|conn| entities::list(conn, kind, after, limit))
     }
 
+    /// Names of stored entities, at most `limit` of them, in order, behind a name.
+    pub fn names(&self, after: Option<&EntityUid>, limit: NonZeroU16) -> Result<Vec<EntityUid>, StoreError> {
+        self.read(|conn| entities::names(conn, after, limit))
+    }
+
     /// Stores an entity; see [`entities::put`].
     pub fn put(
         &self,

@@ -1,4 +1,5 @@
-//! Under a new constitution no verdict is kept yet: the hottest questions are evaluated before they are asked again.
+//! Evaluates questions before they are asked again: after a start, and under a new constitution, under which no verdict is
+//! kept yet.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,21 +12,21 @@ use crate::domain::{Consistency, Evaluation, Object, UnknownMembers};
 /// How many questions are evaluated, at most.
 const HOTTEST: usize = 1_000;
 
-/// Evaluates the hottest questions of the past hour, one at a time: whatever is asked meanwhile comes first. It ends where
-/// another constitution comes into force.
-pub(super) async fn warm(bench: Rc<Bench>, active: Arc<Active>) {
-    for question in bench.hottest().await.into_iter().take(HOTTEST) {
+/// Evaluates the first of these questions in their canonical form, one at a time: whatever is asked meanwhile comes first.
+/// It ends where another constitution comes into force.
+pub(super) async fn warm(bench: &Rc<Bench>, active: &Arc<Active>, questions: impl Iterator<Item = &Arc<str>>) {
+    for question in questions.take(HOTTEST) {
         tokio::task::yield_now().await;
-        if !Arc::ptr_eq(&bench.active(), &active) {
+        if !Arc::ptr_eq(&bench.active(), active) {
             return;
         }
-        let Some(mut evaluation) = parse(&question) else { continue };
+        let Some(mut evaluation) = parse(question) else { continue };
         // Callers may have to name the constitution; here it is known which one is meant.
         evaluation.claims.header = Some(active.constitution.hash().as_str().into());
         let evaluations = Arc::from([evaluation]);
         let decide = Decide { evaluations, stop_at: None, consistency: Consistency::Usual, purpose: Purpose::Warming };
         // What could not be decided is decided when it is asked.
-        drop(bench.decide(&active, &decide).await);
+        drop(bench.decide(active, &decide).await);
     }
 }
 

@@ -162,6 +162,27 @@ fn a_list_goes_on_after_its_cursor_entity_is_removed() {
 }
 
 #[test]
+fn all_names_come_in_order_part_by_part() {
+    let Stored { store, .. } = &Stored::new();
+    let batch = ["b", "a", "", "é"].map(|id| ["User", "Team"].map(|kind| EntityUid::new(kind, id)));
+    let mut expected = batch.concat();
+    let entity = |uid: &EntityUid| Entity { uid: uid.clone(), ..user("", 0) };
+    store.put_many(&expected.iter().map(entity).collect::<Vec<_>>(), |_| Ok(())).unwrap();
+    expected.sort_unstable();
+    for limit in [1, 3, 8, 100] {
+        let mut names = Vec::new();
+        loop {
+            let part = store.names(names.last(), NonZeroU16::new(limit).unwrap()).unwrap();
+            if part.is_empty() {
+                break;
+            }
+            names.extend(part);
+        }
+        assert_eq!(names, expected, "{limit} at a time");
+    }
+}
+
+#[test]
 fn the_types_are_those_that_have_entities() {
     let stored = Stored::new();
     let types = || super::super::entities::types(&mut stored.connection()).unwrap();

@@ -1,0 +1,115 @@
+//! What was asked lately, as the log has it: so a daemon that starts knows what it will be asked.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::fault::LedgerError;
+use super::record_text::timestamp;
+use super::records::records;
+use super::storage::Storage;
+use super::view::text_of;
+use crate::domain::{EntityUid, Evaluation, Object, UnknownMembers};
+
+/// How long before now is lately.
+const SPAN: Duration = Duration::from_hours(1);
+/// The most records that are looked at, counted from the log's end.
+const RECORDS: u64 = 50_000;
+
+/// What the last records of the log were about.
+#[derive(Debug, Default)]
+pub struct Lately {
+    /// Questions in their canonical form, those first that were asked most often. Records that have only a digest of
+    /// theirs add none.
+    pub questions: Vec<Arc<str>>,
+    /// Subjects and resources, those first that were named most often.
+    pub entities: Vec<EntityUid>,
+}
+
+/// Reads what was asked in the last hour before a record, as far as the log's last 50,000 records tell.
+pub fn lately<S: Storage>(storage: &S, end: u64) -> Result<Lately, LedgerError> {
+    lately_since(storage, end, OffsetDateTime::now_utc() - SPAN)
+}
+
+fn lately_since<S: Storage>(storage: &S, end: u64, since: OffsetDateTime) -> Result<Lately, LedgerError> {
+    let mut earliest = Vec::new();
+    timestamp(since, &mut earliest);
+    let (mut questions, mut entities) = (HashMap::<Arc<str>, u32>::new(), HashMap::<EntityUid, u32>::new());
+    let mut found = records(storage, end.saturating_sub(RECORDS)..end);
+    while let Some((_, record)) = found.advance()? {
+        let Ok(record) = serde_json::from_slice::<Object>(record) else { continue };
+        let is_late = text_of(&record, "ts").is_some_and(|at| at.as_bytes() >= earliest.as_slice());
+        if !is_late || text_of(&record, "kind") != Some("decision") {
+            continue;
+        }
+        let Ok(evaluation) = Evaluation::from_object(&record, UnknownMembers::Ignored) else { continue };
+        // Those have the names of a question only.
+        if record.get("request").is_none() && record.get("replaced").is_none() {
+            *questions.entry(evaluation.shared_canonical()).or_default() += 1;
+        }
+        for uid in [evaluation.subject.uid, evaluation.resource.uid] {
+            *entities.entry(uid).or_default() += 1;
+        }
+    }
+    Ok(Lately { questions: most_first(questions), entities: most_first(entities) })
+}
+
+/// What was counted most often comes first; of what was counted as often, the smaller.
+fn most_first<K: Hash + Ord>(counts: HashMap<K, u32>) -> Vec<K> {
+    let mut counted: Vec<(Reverse<u32>, K)> = counts.into_iter().map(|(key, count)| (Reverse(count), key)).collect();
+    counted.sort_unstable();
+    counted.into_iter().map(|(_, key)| key).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Batch, DiskStorage, Ledger, Options};
+    use super::*;
+
+    /// A record from so many minutes ago, of a question by somebody for something.
+    fn record(minutes: i64, kind: &str, subject: &str, more: &str) -> String {
+        let mut ts = Vec::new();
+        timestamp(OffsetDateTime::now_utc() - time::Duration::minutes(minutes), &mut ts);
+        let ts = String::from_utf8(ts).unwrap();
+        format!(
+            r#"{{"v":1,"ts":"{ts}","kind":"{kind}","caller":"","subject":{{"type":"User","id":"{subject}"}},"action":{{"name":"read"}},"resource":{{"type":"Record","id":"1"}},"context":{{}}{more},"decision":true}}"#
+        )
+    }
+
+    fn uid(kind: &str, id: &str) -> EntityUid {
+        EntityUid::new(kind, id)
+    }
+
+    #[test]
+    fn what_was_asked_most_in_the_last_hour_comes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = DiskStorage::create(folder.path()).unwrap();
+        let (mut ledger, _) = Ledger::open(storage.clone(), Options::default()).unwrap();
+        let mut batch = Batch::default();
+        for text in [
+            record(61, "decision", "old", ""),
+            record(59, "decision", "rare", ""),
+            record(50, "decision", "usual", ""),
+            record(40, "decision", "usual", ""),
+            record(30, "decision", "digested", r#","request":{"salt":"","sha256":""}"#),
+            record(30, "decision", "digested", r#","replaced":{"bytes":70000,"sha256":""}"#),
+            record(20, "entity", "event", ""),
+            record(10, "decision", "usual", ""),
+            r#"{"kind":"start"}"#.to_owned(),
+            record(0, "decision", "later", ""),
+        ] {
+            batch.push(text.as_bytes()).unwrap();
+        }
+        ledger.append(&batch).unwrap();
+        let found = lately(&storage, 9).unwrap();
+        let named = |name: &str| found.questions.iter().position(|question| question.contains(name));
+        assert_eq!((found.questions.len(), named("usual"), named("rare")), (2, Some(0), Some(1)), "{found:?}");
+        let entities = [("Record", "1"), ("User", "usual"), ("User", "digested"), ("User", "rare")];
+        assert_eq!(found.entities, entities.map(|(kind, id)| uid(kind, id)));
+        assert!(lately(&storage, 0).unwrap().questions.is_empty());
+    }
+}
