@@ -10,6 +10,9 @@ use rand::seq::SliceRandom as _;
 use crate::history::Moment;
 use crate::nodes::Fleet;
 
+/// The most operations that are waited for while the database is away.
+const AWAY: u64 = 300;
+
 /// Something that goes wrong, and ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Episode {
@@ -113,7 +116,7 @@ pub fn run(
         let begun = now();
         episode.begin(fleet, node);
         // Nothing goes fast while the database is away.
-        let lasts = if episode.is_of_the_database() { each / 10 } else { each / 2 };
+        let lasts = if episode.is_of_the_database() { (each / 10).min(AWAY) } else { each / 2 };
         progress.wait_for(nth * each + lasts);
         episode.end(fleet, node);
         if episode.is_of_the_database() {
