@@ -20,7 +20,8 @@ pub fn outages(effort: Effort) -> Outcome {
     let backing = Backing::start(Kind::PostgresRedis);
     let daemon = backing.daemon(1_000, user, bundle.path())?;
     let (postgres, redis) = backing.postgres.as_ref().zip(backing.redis.as_ref()).ok_or("no servers")?;
-    hot_questions(&daemon, RATE, Duration::from_secs(2))?;
+    hot_questions(&daemon, 0, RATE, Duration::from_secs(2))?;
+    let mut round = 0;
     let length = effort.open_loop();
     for _ in 0..effort.rounds {
         for outage in [
@@ -32,7 +33,8 @@ pub fn outages(effort: Effort) -> Outcome {
             Outage::PostgresKilled,
             Outage::None,
         ] {
-            outage.measure(&daemon, postgres, redis, length)?;
+            round += 1;
+            outage.measure(&daemon, (postgres, redis), round, length)?;
         }
     }
     Ok(())
@@ -50,7 +52,8 @@ enum Outage {
 
 impl Outage {
     /// The outage begins after a quarter of the time, and ends after three quarters of it.
-    fn measure(self, daemon: &Daemon, postgres: &Postgres, redis: &Redis, length: Duration) -> Outcome {
+    fn measure(self, daemon: &Daemon, servers: (&Postgres, &Redis), round: usize, length: Duration) -> Outcome {
+        let (postgres, redis) = servers;
         let run = thread::scope(|scope| -> Result<_, Box<dyn Error>> {
             let outage = scope.spawn(|| {
                 thread::sleep(length / 4);
@@ -58,7 +61,7 @@ impl Outage {
                 thread::sleep(length / 2);
                 self.end(postgres, redis);
             });
-            let run = hot_questions(daemon, RATE, length);
+            let run = hot_questions(daemon, round, RATE, length);
             outage.join().map_err(|_| "the outage ended by itself")?;
             run
         })?;

@@ -65,9 +65,9 @@ pub fn stores(effort: Effort) -> Outcome {
         }
     }
     for rate in [1_000, 10_000] {
-        for _ in 0..effort.rounds {
+        for round in 0..effort.rounds {
             for (kind, daemon, _) in &daemons {
-                let run = hot_questions(daemon, rate, effort.open_loop())?;
+                let run = hot_questions(daemon, round, rate, effort.open_loop())?;
                 println!("open loop {rate}/s, {}: {}", kind.name(), run.latencies);
             }
         }
@@ -80,10 +80,15 @@ pub fn stores(effort: Effort) -> Outcome {
     Ok(())
 }
 
-/// Different questions, each about one of the hot users.
-pub fn hot_questions(daemon: &Daemon, rate: u32, length: Duration) -> Result<open_loop::Run, Box<dyn Error>> {
-    let target = Target::evaluation(daemon.address());
-    open_loop::run(&target, rate, length, |number| evaluation_of(number % HOT, number))
+/// Different questions, each about one of the hot users, in each round others.
+pub fn hot_questions(
+    daemon: &Daemon,
+    round: usize,
+    rate: u32,
+    length: Duration,
+) -> Result<open_loop::Run, Box<dyn Error>> {
+    let (target, first) = (Target::evaluation(daemon.address()), (u64::from(rate) << 40) + ((round as u64) << 32));
+    open_loop::run(&target, rate, length, |number| evaluation_of(number % HOT, first + number))
 }
 
 fn writes(daemon: &Daemon) -> Result<Latencies, Box<dyn Error>> {
@@ -116,12 +121,13 @@ pub fn entities(effort: Effort) -> Outcome {
         let length = Duration::from_secs(effort.seconds);
         // Both know the hot users before anything is measured.
         for daemon in [&few, &many] {
-            hot_questions(daemon, 2_000, Duration::from_secs(1))?;
+            hot_questions(daemon, 0, 2_000, Duration::from_secs(1))?;
         }
         let mut ratios = Vec::new();
-        for _ in 0..effort.rounds {
-            let p99 =
-                |daemon| Ok::<_, Box<dyn Error>>(hot_questions(daemon, 2_000, length)?.latencies.percentile(0.99));
+        for round in 1..=effort.rounds {
+            let p99 = |daemon| {
+                Ok::<_, Box<dyn Error>>(hot_questions(daemon, round, 2_000, length)?.latencies.percentile(0.99))
+            };
             let (one, other) = (p99(&few)?, p99(&many)?);
             println!("open loop 2000/s, p99: 1,000 entities {one:.3} ms, 1,000,000 entities {other:.3} ms");
             ratios.push(other / one);
