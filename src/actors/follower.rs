@@ -31,11 +31,18 @@ struct State {
     is_woken: AtomicBool,
     is_stopping: AtomicBool,
     thread: Mutex<Option<Thread>>,
-    put_back: OnceLock<PutBack>,
+    secret: OnceLock<Box<dyn SharedSecret>>,
 }
 
-/// What is done where the database was put back to an older state.
-type PutBack = Box<dyn Fn() -> Result<(), StoreError> + Send + Sync>;
+/// What authenticates that which daemons share outside of the database. It is in the database, and is another one after that
+/// was put back to an older state: what was shared before may be of versions that something else has now.
+pub trait SharedSecret: Send + Sync {
+    /// The database was put back. Where another daemon made a new secret already, that is taken.
+    fn renew(&self) -> Result<(), StoreError>;
+
+    /// Others may have made a new secret while this daemon could not be seen by them.
+    fn refresh(&self) -> Result<(), StoreError>;
+}
 
 impl Following {
     fn new() -> Self {
@@ -45,7 +52,7 @@ impl Following {
             is_woken: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
             thread: Mutex::default(),
-            put_back: OnceLock::new(),
+            secret: OnceLock::new(),
         }))
     }
 
@@ -57,10 +64,9 @@ impl Following {
         }
     }
 
-    /// Has something done whenever the database turns out to be put back to an older state; the first who asks for it. It
-    /// is done again where it fails.
-    pub fn on_put_back(&self, job: impl Fn() -> Result<(), StoreError> + Send + Sync + 'static) {
-        drop(self.0.put_back.set(Box::new(job)));
+    /// Keeps a secret up to date, the first that comes, and lets others see that somebody uses it. What fails is done again.
+    pub fn share(&self, secret: impl SharedSecret + 'static) {
+        drop(self.0.secret.set(Box::new(secret)));
     }
 
     /// How long ago everything was known that others had changed by then.
@@ -102,7 +108,15 @@ impl Follower {
         }
         let callers = store.callers_epoch();
         let put_back = store.put_back_epoch();
-        let work = Work { store, directory, following: following.clone(), callers, put_back, listener: None };
+        let work = Work {
+            store,
+            directory,
+            following: following.clone(),
+            callers,
+            put_back,
+            listener: None,
+            announced: false,
+        };
         let handle = thread::Builder::new().name("acgs-follow".to_owned()).spawn(move || work.run())?;
         *following.0.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle.thread().clone());
         Ok(Self { handle: Some(handle), following })
@@ -136,6 +150,8 @@ struct Work {
     /// The database was put back so many times, and what is done then was done.
     put_back: u64,
     listener: Option<Listener>,
+    /// Whether others see by the listener's connection that the secret is used.
+    announced: bool,
 }
 
 impl Work {
@@ -154,7 +170,7 @@ impl Work {
                         tracing::warn!(%error, "what other daemons change cannot be followed");
                     }
                     self.following.set_fault(Some(error));
-                    self.listener = None;
+                    (self.listener, self.announced) = (None, false);
                     RETRY
                 }
             };
@@ -169,6 +185,13 @@ impl Work {
             Some(listener) => listener,
             None => self.listener.insert(Listener::open(&self.store).map_err(text)?),
         };
+        if !self.announced
+            && let Some(secret) = self.following.0.secret.get()
+        {
+            listener.announce().map_err(text)?;
+            secret.refresh().map_err(text)?;
+            self.announced = true;
+        }
         let is_told = listener.is_told().map_err(text)?;
         let is_woken = self.following.0.is_woken.swap(false, Ordering::AcqRel);
         if !is_told && !is_woken && looked.is_some_and(|looked| looked.elapsed() < LOOK) {
@@ -183,9 +206,9 @@ impl Work {
         }
         let put_back = self.store.put_back_epoch();
         if put_back != self.put_back
-            && let Some(job) = self.following.0.put_back.get()
+            && let Some(secret) = self.following.0.secret.get()
         {
-            job().map_err(text)?;
+            secret.renew().map_err(text)?;
             self.put_back = put_back;
         }
         *self.following.0.seen.lock().unwrap_or_else(PoisonError::into_inner) = began;

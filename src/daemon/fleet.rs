@@ -4,26 +4,42 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::actors::application_cache::{EntityReader, ShelfOptions};
-use crate::actors::follower::Following;
+use crate::actors::follower::{Following, SharedSecret};
 use crate::actors::hit_rates::HitRates;
 use crate::actors::service_cache::server::{Server, ServerKind};
 use crate::actors::service_cache::{L2Options, ServiceCache, SharedVerdicts};
 use crate::actors::tiers::Tiers;
 use crate::settings::{Cache, RedisKind, RedisUrl, ServiceTier, Settings};
-use crate::store::{Store, StoreError, cache_keys};
+use crate::store::cache_keys::{self, CacheKey};
+use crate::store::{Store, StoreError, presence};
 
 /// How long a check waits for Redis.
 const REDIS: Duration = Duration::from_secs(3);
 
+/// What the fleet's verdicts are sealed with; none where the settings name no Redis. Another one than before where no
+/// other daemon uses it: nobody knows then what became of the database since. Has to be asked for in the turn to begin.
+pub(super) fn secret(settings: &Settings, store: &Store) -> Result<Option<[u8; 32]>, StoreError> {
+    if settings.cache.l2.url.is_none() {
+        return Ok(None);
+    }
+    let key = store.transaction(|conn| match cache_keys::newest(conn)? {
+        Some(key) if !presence::is_alone(conn)? => Ok::<_, StoreError>(key),
+        _ => cache_keys::replace(conn, &rand::random()),
+    })?;
+    Ok(Some(key.secret))
+}
+
 /// Starts the tier L2 where the settings name a server. It does not wait for it.
 pub(super) fn open(
     settings: &Settings,
+    secret: Option<[u8; 32]>,
     store: &Store,
     following: &Following,
-) -> Result<Option<SharedVerdicts>, StoreError> {
+) -> Option<SharedVerdicts> {
     let ServiceTier { url: Some(url), pool_size, max_connections, timeout, .. } = &settings.cache.l2 else {
-        return Ok(None);
+        return None;
     };
+    let secret = secret?;
     let options = L2Options {
         server: server(url),
         pool_size: *pool_size,
@@ -31,34 +47,48 @@ pub(super) fn open(
         timeout: *timeout,
         ttl: settings.cache.default_ttl.max(Duration::from_secs(1)),
     };
-    let key = store.transaction(|conn| match cache_keys::newest(conn)? {
-        Some(key) => Ok::<_, StoreError>(key),
-        None => cache_keys::replace(conn, &rand::random()),
-    })?;
     let waker = following.clone();
-    let verdicts = ServiceCache::start(options, &key.secret, store.versions().clone(), move || waker.wake());
-    following.on_put_back(renew(store.clone(), verdicts.clone(), key.secret));
+    let verdicts = ServiceCache::start(options, &secret, store.versions().clone(), move || waker.wake());
+    following.share(FleetSecret { store: store.clone(), used: Mutex::new(secret), verdicts: verdicts.clone() });
     let publisher = verdicts.clone();
     store.on_write(move |version| publisher.publish(version));
-    Ok(Some(verdicts))
+    Some(verdicts)
 }
 
-/// Seals with another secret where the database was put back: what was sealed before may be of versions that others have
-/// now. Whoever finds it first makes the secret, and the others take it.
-fn renew(
+/// The secret that verdicts are sealed with.
+struct FleetSecret {
     store: Store,
+    used: Mutex<[u8; 32]>,
     verdicts: SharedVerdicts,
-    secret: [u8; 32],
-) -> impl Fn() -> Result<(), StoreError> + Send + Sync + 'static {
-    let used = Mutex::new(secret);
-    move || {
-        let mut used = used.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = store.transaction(|conn| match cache_keys::newest(conn)? {
-            Some(key) if key.secret != *used => Ok::<_, StoreError>(key),
+}
+
+impl FleetSecret {
+    /// Uses what the database has, or what takes its place there; whether that is another one than before.
+    fn take(&self, is_good: impl Fn(&CacheKey, &[u8; 32]) -> bool) -> Result<bool, StoreError> {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = self.store.transaction(|conn| match cache_keys::newest(conn)? {
+            Some(key) if is_good(&key, &used) => Ok::<_, StoreError>(key),
             _ => cache_keys::replace(conn, &rand::random()),
         })?;
-        verdicts.replace_secret(&key.secret);
-        *used = key.secret;
+        let is_new = key.secret != *used;
+        if is_new {
+            self.verdicts.replace_secret(&key.secret);
+            *used = key.secret;
+        }
+        Ok(is_new)
+    }
+}
+
+impl SharedSecret for FleetSecret {
+    fn renew(&self) -> Result<(), StoreError> {
+        self.take(|key, used| key.secret != *used).map(drop)
+    }
+
+    fn refresh(&self) -> Result<(), StoreError> {
+        if self.take(|_, _| true)? {
+            // Somebody found nobody there: what was read here may be of before a backup was restored, too.
+            self.store.doubt();
+        }
         Ok(())
     }
 }

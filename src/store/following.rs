@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::changes::{self, Change, Changes};
-use super::{Connection, Store, StoreError, entities, open};
+use super::{Connection, Store, StoreError, entities, open, presence};
 
 /// How long a connection by itself waits for a lock.
 const WAIT: Duration = Duration::from_secs(1);
@@ -41,6 +41,11 @@ impl Listener {
         changes::is_told(&mut self.conn).map_err(|error| error.at(&self.store.target))
     }
 
+    /// Says to others that somebody is there, as long as this connection lasts; see [`presence`].
+    pub fn announce(&mut self) -> Result<(), StoreError> {
+        presence::announce(&mut self.conn).map_err(|error| error.at(&self.store.target))
+    }
+
     /// Follows everything that was changed until now.
     pub fn follow(&mut self) -> Result<(), StoreError> {
         let _turn = self.store.turn();
@@ -63,6 +68,12 @@ impl Store {
         }
         let applied = self.versions.applied();
         if applied < version { Err(StoreError::Ahead { version, newest: applied }) } else { Ok(()) }
+    }
+
+    /// Believes nothing any more that was read before, since the database may have been put back unseen.
+    pub fn doubt(&self) {
+        let applied = self.versions.applied();
+        self.doubt_all(applied, applied);
     }
 
     /// Whether other processes may write to the same database.

@@ -25,6 +25,7 @@ mod opener;
 mod part;
 mod pool;
 mod postgres;
+pub mod presence;
 pub mod refresh_tokens;
 mod replicas;
 mod schema;

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use crate::cells;
+use crate::harness::postgres::ROLE;
 use crate::harness::{PATIENCE, Request, until};
 use crate::nodes::{Client, Fleet};
-use crate::world::{CELLS, World};
+use crate::world::{CELLS, World, put};
 
 const ROUNDS: usize = 60;
 
@@ -106,4 +108,41 @@ fn without_its_service_cache_a_daemon_decides_as_before_and_uses_it_again_when_i
             took[took.len() - 1]
         );
     }
+}
+
+/// A backup is restored while no daemon runs. What Redis has of the time that was lost must not come back, though the
+/// versions of then are given again to something else.
+#[test]
+fn a_verdict_of_a_state_that_was_lost_is_not_believed() {
+    let world = World::start(|setup| setup.set("cache.l1.capacity", 0).set("cache.l3.capacity", 0));
+    let Some(mut world) = world else { return };
+    (0..2).for_each(|node| world.fleet.kill(node));
+    let (database, postgres) = (world.fleet.database.clone(), &world.fleet.postgres);
+    let backup = format!("CREATE DATABASE backup TEMPLATE {database} OWNER {ROLE}");
+    until("nobody is connected", || postgres.try_sql("postgres", &backup).is_ok());
+
+    world.fleet.start_again(0);
+    let asker = world.stranger();
+    (0..CELLS).for_each(|cell| assert_eq!(world.fleet.ask(0, &put(cell, 2)).status, 200));
+    let question = world.question(asker, 0..CELLS);
+    let shared = || world.fleet.redis.command(&["DBSIZE"]).parse::<usize>().unwrap();
+    until("the verdicts are shared", || {
+        let shown = cells::shown(&world.fleet.ask(0, &question));
+        assert!(shown.iter().all(|shown| shown.is_some_and(|shown| shown.cell == Some(2))));
+        shared() >= CELLS
+    });
+    world.fleet.kill(0);
+    world.fleet.postgres.drop_database(&database);
+    world.fleet.postgres.sql("postgres", &format!("ALTER DATABASE backup RENAME TO {database}"));
+
+    // This one knows nothing of what the other was asked.
+    world.fleet.start_again(1);
+    let versions = u16::try_from(CELLS).unwrap() + 1;
+    (1..=versions).for_each(|number| assert!(world.fleet.ask(1, &put(CELLS, number)).status < 300));
+    let found = || world.fleet.redis.info("keyspace_hits").parse::<usize>().unwrap();
+    let before = found();
+    until("verdicts are found", || {
+        world.is_right(&mut world.fleet.client(1), asker);
+        found() > before + CELLS
+    });
 }
