@@ -1,7 +1,6 @@
 //! After a start all caches are empty. In the background they are filled: with the entities that were asked about in the
-//! hour before, or all there are where there is room for them, and with the verdicts of the hottest questions.
+//! hour before, with others as far as there is room for them, and with the verdicts of the hottest questions.
 
-use std::io;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::thread;
@@ -12,6 +11,7 @@ use super::Mailbox;
 use super::application_cache::EntityReader;
 use super::background::give_way;
 use super::database::{Database, NameEntities};
+use super::validator::HOTTEST;
 use crate::domain::EntityUid;
 use crate::ledger::{DiskStorage, Lately, lately};
 use crate::store::StoreError;
@@ -31,15 +31,11 @@ struct Filling {
 
 impl Recollection {
     /// Reads the log up to its end on a thread that gives way to all others, and fills the shelf of entities. Needs a
-    /// running actix system.
-    pub fn start(
-        storage: DiskStorage,
-        end: u64,
-        entities: EntityReader,
-        database: Mailbox<Database>,
-    ) -> io::Result<Self> {
+    /// running actix system. Where it fails, everything is as it would be without.
+    #[must_use]
+    pub fn start(storage: DiskStorage, end: u64, entities: EntityReader, database: Mailbox<Database>) -> Self {
         let (recalled, remembered) = oneshot::channel();
-        thread::Builder::new().name("acgs-recall".to_owned()).spawn(move || {
+        let recall = move || {
             give_way();
             let found = lately(&storage, end).unwrap_or_else(|error| {
                 tracing::warn!(%error, "what was asked before the start is not known");
@@ -47,17 +43,22 @@ impl Recollection {
             });
             // Where nobody waits any more, the daemon stops.
             let _ = recalled.send(found);
-        })?;
+        };
+        if let Err(error) = thread::Builder::new().name("acgs-recall".to_owned()).spawn(recall) {
+            tracing::warn!(%error, "what was asked before the start is not known");
+            return Self::nothing();
+        }
         let (hottest, questions) = watch::channel(Arc::default());
         let filling = Filling { entities, database };
         actix::spawn(async move {
-            let Ok(Lately { questions, entities }) = remembered.await else { return };
-            if let Err(error) = filling.fill(entities).await {
+            let Ok(Lately { mut questions, entities }) = remembered.await else { return };
+            questions.truncate(HOTTEST);
+            if let Err(error) = filling.fill(&entities).await {
                 tracing::debug!(%error, "the cache of entities is not filled");
             }
             hottest.send_replace(questions.into());
         });
-        Ok(Self(questions))
+        Self(questions)
     }
 
     /// Recalls nothing.
@@ -75,35 +76,25 @@ impl Recollection {
 }
 
 impl Filling {
-    /// One part after the other, so that at most one of the database's threads is kept from who waits for an answer.
-    async fn fill(&self, recent: Vec<EntityUid>) -> Result<(), StoreError> {
-        let wanted = match self.all().await? {
-            Some(all) => all,
-            None => recent,
-        };
-        for part in wanted.chunks(PART.get().into()) {
+    /// First what was asked about lately, then what else there is. One part after the other, so that at most one of the
+    /// database's threads is kept from who waits for an answer.
+    async fn fill(&self, recent: &[EntityUid]) -> Result<(), StoreError> {
+        for part in recent.chunks(PART.get().into()) {
             if self.is_full() {
-                break;
+                return Ok(());
             }
             self.entities.read(part).await?;
         }
-        Ok(())
-    }
-
-    /// The names of all stored entities; none where there are more than there is room for.
-    async fn all(&self) -> Result<Option<Vec<EntityUid>>, StoreError> {
-        let capacity = self.entities.room().capacity;
-        let mut names = Vec::new();
-        while names.len() <= capacity {
-            let after = names.last().cloned();
-            let part = self.database.ask(NameEntities { after, limit: PART }).await?;
-            let is_last = part.len() < usize::from(PART.get());
-            names.extend(part);
-            if is_last {
+        let mut after = None;
+        while !self.is_full() {
+            let names = self.database.ask(NameEntities { after, limit: PART }).await?;
+            self.entities.read(&names).await?;
+            after = names.last().cloned();
+            if names.len() < usize::from(PART.get()) {
                 break;
             }
         }
-        Ok((names.len() <= capacity).then_some(names))
+        Ok(())
     }
 
     /// What is read beyond that only drives out what was read before.

@@ -19,6 +19,9 @@ use crate::domain::{Consistency, Evaluation, Verdict};
 use crate::ledger::EntitySet;
 use bench::Bench;
 
+/// How many questions are evaluated before they are asked, at most.
+pub const HOTTEST: usize = 1_000;
+
 /// Decides for one HTTP worker.
 #[derive(Debug)]
 pub struct Validator(Rc<Bench>);
@@ -124,7 +127,8 @@ impl Handler<Activate> for Validator {
     }
 }
 
-/// Decides these questions when nothing else is to do, so that they are decided already when they are asked.
+/// Decides these questions, one at a time, so that they are decided already when they are asked. Where it is lost, they
+/// are decided then.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Warm(pub Arc<[Arc<str>]>);

@@ -194,17 +194,17 @@ impl Parts {
         let registry = registry.start();
         let registry_mailbox = Mailbox::new(registry.clone(), RELOAD_DEADLINE);
         let directory = identity::open(&settings, &store, &journal, in_force.clone(), &evidence.storage())?;
+        let secret = fleet::secret(&settings, &store)?;
         drop(turn);
         let trust = directory.trust().clone();
         let follower = Follower::start(store.clone(), directory.clone()).map_err(system("follow other daemons"))?;
         let replica_watch = ReplicaWatch::start(&store).map_err(system("watch the replicas"))?;
         let directory = Mailbox::new(directory.start(DIRECTORY_THREADS), IDENTITY_DEADLINE);
-        let verdicts = fleet::open(&settings, &store, &follower.following())?;
+        let verdicts = fleet::open(&settings, secret, &store, &follower.following());
         let log_reader = LogReader::start(evidence.storage(), evidence.seals(), LOG_READERS);
         let recollection = if listeners.public.is_some() {
             let end = evidence.queue().durable();
             Recollection::start(evidence.storage(), end, entities.clone(), database.clone())
-                .map_err(system("recall what was asked"))?
         } else {
             Recollection::nothing()
         };

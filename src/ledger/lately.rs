@@ -30,20 +30,16 @@ pub struct Lately {
     pub entities: Vec<EntityUid>,
 }
 
-/// Reads what was asked in the last hour before a record, as far as the log's last 50,000 records tell.
+/// Reads what was asked in the past hour, as far as the last 50,000 records before this index tell.
 pub fn lately<S: Storage>(storage: &S, end: u64) -> Result<Lately, LedgerError> {
-    lately_since(storage, end, OffsetDateTime::now_utc() - SPAN)
-}
-
-fn lately_since<S: Storage>(storage: &S, end: u64, since: OffsetDateTime) -> Result<Lately, LedgerError> {
     let mut earliest = Vec::new();
-    timestamp(since, &mut earliest);
+    timestamp(OffsetDateTime::now_utc() - SPAN, &mut earliest);
     let (mut questions, mut entities) = (HashMap::<Arc<str>, u32>::new(), HashMap::<EntityUid, u32>::new());
     let mut found = records(storage, end.saturating_sub(RECORDS)..end);
     while let Some((_, record)) = found.advance()? {
         let Ok(record) = serde_json::from_slice::<Object>(record) else { continue };
-        let is_late = text_of(&record, "ts").is_some_and(|at| at.as_bytes() >= earliest.as_slice());
-        if !is_late || text_of(&record, "kind") != Some("decision") {
+        let is_recent = text_of(&record, "ts").is_some_and(|at| at.as_bytes() >= earliest.as_slice());
+        if !is_recent || text_of(&record, "kind") != Some("decision") {
             continue;
         }
         let Ok(evaluation) = Evaluation::from_object(&record, UnknownMembers::Ignored) else { continue };

@@ -142,14 +142,28 @@ pub fn names(
     after: Option<&EntityUid>,
     limit: NonZeroU16,
 ) -> Result<Vec<EntityUid>, StoreError> {
-    let mut query = entities::table.select((entities::type_, entities::id)).into_boxed();
+    let columns = (entities::type_, entities::id);
+    let part = |limit: i64| entities::table.select(columns).order(columns).limit(limit).into_boxed();
+    let limit = usize::from(limit.get());
+    let mut names: Vec<(String, String)> = Vec::new();
+    // Two looks into the key's index: a condition on both columns at once would go through all of a type.
     if let Some(EntityUid { kind, id }) = after {
-        let (kind, id) = (kind.as_str(), id.as_str());
-        query = query.filter(entities::type_.ge(kind).and(entities::type_.gt(kind).or(entities::id.gt(id))));
+        let same = part(rows(limit)).filter(entities::type_.eq(kind.as_str()).and(entities::id.gt(id.as_str())));
+        names = same.load(conn)?;
     }
-    let query = query.order((entities::type_, entities::id)).limit(limit.get().into());
-    let names = query.load::<(String, String)>(conn)?;
+    if names.len() < limit {
+        let rest = part(rows(limit - names.len()));
+        let rest = match after {
+            Some(uid) => rest.filter(entities::type_.gt(uid.kind.as_str())),
+            None => rest,
+        };
+        names.extend(rest.load::<(String, String)>(conn)?);
+    }
     Ok(names.into_iter().map(|(kind, id)| EntityUid::new(kind, id)).collect())
+}
+
+fn rows(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// The types that have stored entities, in the order of their bytes. Costs one look at the key's index for each type,

@@ -5,15 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::bench::Bench;
-use super::{Decide, Purpose};
+use super::{Decide, HOTTEST, Purpose};
 use crate::actors::active::Active;
-use crate::domain::{Consistency, Evaluation, Object, UnknownMembers};
-
-/// How many questions are evaluated, at most.
-const HOTTEST: usize = 1_000;
+use crate::domain::{Consistency, Evaluation, Object, Reason, UnknownMembers};
 
 /// Evaluates the first of these questions in their canonical form, one at a time: whatever is asked meanwhile comes first.
-/// It ends where another constitution comes into force.
+/// It ends where another constitution comes into force, or what they need is not available.
 pub(super) async fn warm(bench: &Rc<Bench>, active: &Arc<Active>, questions: impl Iterator<Item = &Arc<str>>) {
     for question in questions.take(HOTTEST) {
         tokio::task::yield_now().await;
@@ -26,7 +23,10 @@ pub(super) async fn warm(bench: &Rc<Bench>, active: &Arc<Active>, questions: imp
         let evaluations = Arc::from([evaluation]);
         let decide = Decide { evaluations, stop_at: None, consistency: Consistency::Usual, purpose: Purpose::Warming };
         // What could not be decided is decided when it is asked.
-        drop(bench.decide(active, &decide).await);
+        let decided = bench.decide(active, &decide).await.unwrap_or_default();
+        if decided.iter().any(|decided| decided.verdict.reason == Reason::Unavailable) {
+            return;
+        }
     }
 }
 
