@@ -9,7 +9,6 @@ mod caches;
 #[path = "events/constitutions.rs"]
 mod constitutions;
 #[path = "faults/disk.rs"]
-#[expect(dead_code, reason = "no small disk is needed here")]
 mod disk;
 #[path = "events/entities.rs"]
 mod entities;

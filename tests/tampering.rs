@@ -12,7 +12,6 @@
 
 mod audit;
 #[path = "faults/disk.rs"]
-#[expect(dead_code, reason = "no small disk is needed here")]
 mod disk;
 mod harness;
 

@@ -137,13 +137,16 @@ fn write(daemon: &Daemon, zipf: &Zipf, done: &AtomicBool) -> Outcome {
     Ok(())
 }
 
+/// The name of a tier, hits, and all that was looked for.
+type Counted = (&'static str, u64, u64);
+
 /// Hits, and all that was looked for, since the start: overall, and in each tier.
-fn counted(daemon: &Daemon) -> Result<Vec<(&'static str, u64, u64)>, Box<dyn Error>> {
+fn counted(daemon: &Daemon) -> Result<[Counted; 4], Box<dyn Error>> {
     let shown: Value = serde_json::from_str(&daemon.request("GET", "/v1/cache", "")?.0)?;
     let tiers = [("overall", "/overall"), ("L1", "/tiers/l1"), ("L2", "/tiers/l2"), ("L3", "/tiers/l3")];
     let counted = tiers.map(|(name, place)| {
         let number = |member| shown.pointer(&format!("{place}/{member}")).and_then(Value::as_u64).unwrap_or_default();
         (name, number("hits"), number("hits") + number("misses"))
     });
-    Ok(counted.to_vec())
+    Ok(counted)
 }

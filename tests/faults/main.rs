@@ -8,8 +8,8 @@ mod disk;
 mod harness;
 
 use audit::{Answered, Clients, Exported, Story, kill_under_load, question, setup, verify};
-use disk::{EIO, ENOSPC, Faults, SmallDisk};
-use harness::{Request, Setup, TestDaemon};
+use disk::{EIO, ENOSPC, Faults};
+use harness::{Request, Setup, SmallDisk, TestDaemon};
 use serde_json::json;
 
 const CLIENTS: u64 = 4;

@@ -3,11 +3,14 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value as Json;
+
 use crate::cells;
-use crate::harness::{Request, until};
+use crate::harness::postgres::Postgres;
+use crate::harness::{Request, SmallDisk, until};
 use crate::nodes::Fleet;
 use crate::table_lock::TableLock;
-use crate::world::{World, put};
+use crate::world::{CELLS, World, put};
 
 /// A cell that is written while the database is away, of which nobody knows then what it has.
 const DOUBTFUL: usize = 40;
@@ -129,4 +132,45 @@ fn without_its_database_a_daemon_denies_what_it_does_not_know_and_comes_back_by_
         }
         println!("{fault:?}: asked for {during:.1?}; decides, and is ready, on both daemons after {back:.1?}");
     }
+}
+
+/// Cells that fill the disk; all of them are stored, or none.
+fn many(first: usize) -> Request {
+    let cells: Json = (first..first + 500).map(|cell| cells::entity(cell, cell, 1)).collect();
+    Request::post("/v1/entities/batch").json(&cells)
+}
+
+#[test]
+fn a_database_whose_disk_is_full_takes_no_writes_and_answers_as_before() {
+    let Some(mut world) = World::start(|setup| setup.set("cache.l3.capacity", 0)) else { return };
+    let folder = tempfile::tempdir_in("/tmp").unwrap();
+    let Some(disk) = SmallDisk::mount(folder.path(), 2) else { return };
+    Postgres::give(folder.path());
+    world.fleet.sql(&format!("CREATE TABLESPACE small LOCATION '{}'", folder.path().display()));
+    world.fleet.sql("ALTER TABLE entities SET TABLESPACE small");
+
+    let refused = (1..200).map(|nth| world.fleet.ask(nth % 2, &many(nth * 1_000))).find(|answer| answer.status >= 300);
+    assert_eq!(refused.as_ref().map(|answer| answer.status), Some(503), "{refused:?}");
+    for cell in 0..CELLS {
+        // There may be room for it on a page that is there.
+        let written = world.write(cell % 2, cell).status;
+        assert!(matches!(written, 200 | 503), "{written}");
+        let stranger = world.stranger();
+        (0..2).for_each(|node| {
+            world.is_right(&mut world.fleet.client(node), stranger);
+        });
+    }
+    disk.grow(64);
+    let since = Instant::now();
+    for node in 0..2 {
+        until("written again", || world.fleet.ask(node, &many(1_000_000 * (node + 1))).status < 300);
+    }
+    println!("written again on both daemons after {:.1?}", since.elapsed());
+    assert!(world.write(0, 0).status < 300);
+    (0..2).for_each(|node| {
+        world.is_right(&mut world.fleet.client(node), 0);
+    });
+    // Else the server would look for it when it ends.
+    world.fleet.sql("ALTER TABLE entities SET TABLESPACE pg_default");
+    world.fleet.sql("DROP TABLESPACE small");
 }

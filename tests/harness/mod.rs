@@ -25,6 +25,7 @@ pub mod issuer;
 pub mod postgres;
 pub mod redis;
 mod server;
+mod small_disk;
 pub mod tiers;
 
 use std::collections::BTreeMap;
@@ -43,6 +44,7 @@ pub use rustix::process::Signal;
 use rustix::process::{Pid, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::Value;
 pub use server::until;
+pub use small_disk::SmallDisk;
 use tempfile::TempDir;
 pub use tiers::{Backup, Tiers};
 

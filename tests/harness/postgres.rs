@@ -129,6 +129,11 @@ impl Postgres {
         }
     }
 
+    /// Gives a folder to the user that servers run as.
+    pub fn give(folder: &Path) {
+        own(folder);
+    }
+
     /// The port.
     pub fn port(&self) -> u16 {
         self.port
