@@ -1,13 +1,26 @@
 //! What the caches show of themselves, and how they are emptied.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
-use super::harness::{Request, Setup, TestDaemon};
+use super::harness::{Request, Setup, TestDaemon, repository, until};
 use super::{EVALUATION, EVALUATIONS, asked, call, permitted, problem, with};
 
 /// A daemon with one worker, so that it is known whose cache is asked.
 fn alone() -> Setup {
     Setup::new().set("http.workers", 1)
+}
+
+/// A daemon whose caches are empty: what it reads after its start is read, and was taken away again.
+#[track_caller]
+fn empty(setup: &Setup) -> TestDaemon {
+    let daemon = setup.start();
+    let stored = fs::read(repository().join("settings/constitution/entities.json")).unwrap();
+    let stored = serde_json::from_slice::<Vec<Value>>(&stored).unwrap().len();
+    until("what is stored is read", || shown(&daemon)["tiers"]["l3"]["entries"] == json!(stored));
+    assert_eq!(daemon.delete("/v1/cache?tier=l3").status, 200);
+    daemon
 }
 
 #[track_caller]
@@ -27,7 +40,7 @@ fn counted(shown: &Value, pointer: &str) -> (u64, u64, Option<f64>) {
 
 #[test]
 fn each_tier_shows_how_full_it_is_and_how_often_it_had_what_was_looked_for() {
-    let daemon = alone().start();
+    let daemon = empty(&alone());
     let before = shown(&daemon);
     for pointer in ["/overall", "/tiers/l1", "/tiers/l2", "/tiers/l3"] {
         assert_eq!(counted(&before, pointer), (0, 0, None), "{pointer} of {before}");
@@ -69,7 +82,7 @@ fn each_tier_shows_how_full_it_is_and_how_often_it_had_what_was_looked_for() {
 
 #[test]
 fn a_decision_whose_entities_are_all_at_hand_is_a_hit() {
-    let daemon = alone().start();
+    let daemon = empty(&alone());
     daemon.post(EVALUATION, &permitted());
     // Another question about the same entities.
     let other = with(permitted(), &json!({"context": {"risk": 0}}));
@@ -107,7 +120,7 @@ fn a_tier_that_is_off_says_so() {
 #[test]
 fn tiers_are_emptied_alone_or_all_at_once() {
     // What the fleet has decided needs no entities here.
-    let daemon = alone().in_files().start();
+    let daemon = empty(&alone().in_files());
     let fill = || {
         for tool in ["calculator", "search"] {
             daemon.post(EVALUATION, &call(tool));
