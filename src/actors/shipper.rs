@@ -18,7 +18,7 @@ use crate::store::{Replicas, StoreError, StoreOptions};
 /// How often the log is looked at while it hardly grows.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long a fault is left alone.
-const RETRY: Duration = Duration::from_secs(5);
+const RETRY: Duration = Duration::from_secs(2);
 /// How often it is looked whether segments are old enough to go.
 const RETIRE: Duration = Duration::from_hours(1);
 /// Records copied in one transaction, at most: the more, the fewer pages of the indexes are written again and again.
