@@ -91,6 +91,6 @@ fn conditions() {
     let model = read("/proc/cpuinfo").lines().find_map(|line| Some(line.strip_prefix("model name")?.trim().to_owned()));
     println!("cores {cores}, cpu {}, load {}", model.unwrap_or_default(), read("/proc/loadavg").trim());
     println!(
-        "durable audit, SQLite, default settings but for bind, data_dir and constitution; client on the same machine"
+        "durable audit; SQLite where no other store is named; default settings but for bind, data_dir and constitution; client on the same machine"
     );
 }
