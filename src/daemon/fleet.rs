@@ -18,28 +18,28 @@ const REDIS: Duration = Duration::from_secs(3);
 
 /// What the fleet's verdicts are sealed with; none where the settings name no Redis. Another one than before where no
 /// other daemon uses it: nobody knows then what became of the database since. Has to be asked for in the turn to begin.
-pub(super) fn secret(settings: &Settings, store: &Store) -> Result<Option<[u8; 32]>, StoreError> {
+pub(super) fn secret(settings: &Settings, store: &Store) -> Result<Option<CacheKey>, StoreError> {
     if settings.cache.l2.url.is_none() {
         return Ok(None);
     }
     let key = store.transaction(|conn| match cache_keys::newest(conn)? {
         Some(key) if !presence::is_alone(conn)? => Ok::<_, StoreError>(key),
-        _ => cache_keys::replace(conn, &rand::random()),
+        _ => cache_keys::replace(conn, &rand::random(), None),
     })?;
-    Ok(Some(key.secret))
+    Ok(Some(key))
 }
 
 /// Starts the tier L2 where the settings name a server. It does not wait for it.
 pub(super) fn open(
     settings: &Settings,
-    secret: Option<[u8; 32]>,
+    key: Option<CacheKey>,
     store: &Store,
     following: &Following,
 ) -> Option<SharedVerdicts> {
     let ServiceTier { url: Some(url), pool_size, max_connections, timeout, .. } = &settings.cache.l2 else {
         return None;
     };
-    let secret = secret?;
+    let key = key?;
     let options = L2Options {
         server: server(url),
         pool_size: *pool_size,
@@ -48,8 +48,8 @@ pub(super) fn open(
         ttl: settings.cache.default_ttl.max(Duration::from_secs(1)),
     };
     let waker = following.clone();
-    let verdicts = ServiceCache::start(options, &secret, store.versions().clone(), move || waker.wake());
-    following.share(FleetSecret { store: store.clone(), used: Mutex::new(secret), verdicts: verdicts.clone() });
+    let verdicts = ServiceCache::start(options, &key.secret, store.versions().clone(), move || waker.wake());
+    following.share(FleetSecret { store: store.clone(), used: Mutex::new(key), verdicts: verdicts.clone() });
     let publisher = verdicts.clone();
     store.on_write(move |version| publisher.publish(version));
     Some(verdicts)
@@ -58,22 +58,23 @@ pub(super) fn open(
 /// The secret that verdicts are sealed with.
 struct FleetSecret {
     store: Store,
-    used: Mutex<[u8; 32]>,
+    used: Mutex<CacheKey>,
     verdicts: SharedVerdicts,
 }
 
 impl FleetSecret {
-    /// Uses what the database has, or what takes its place there; whether that is another one than before.
-    fn take(&self, is_good: impl Fn(&CacheKey, &[u8; 32]) -> bool) -> Result<bool, StoreError> {
+    /// Uses the key that the database has, unless it is older than `least`, as in a backup: then a new one. Whether that is
+    /// another one than before.
+    fn take(&self, least: impl Fn(&CacheKey) -> i32) -> Result<bool, StoreError> {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let key = self.store.transaction(|conn| match cache_keys::newest(conn)? {
-            Some(key) if is_good(&key, &used) => Ok::<_, StoreError>(key),
-            _ => cache_keys::replace(conn, &rand::random()),
+            Some(key) if key.id >= least(&used) => Ok::<_, StoreError>(key),
+            _ => cache_keys::replace(conn, &rand::random(), Some(used.id)),
         })?;
-        let is_new = key.secret != *used;
+        let is_new = key != *used;
         if is_new {
             self.verdicts.replace_secret(&key.secret);
-            *used = key.secret;
+            *used = key;
         }
         Ok(is_new)
     }
@@ -81,11 +82,11 @@ impl FleetSecret {
 
 impl SharedSecret for FleetSecret {
     fn renew(&self) -> Result<(), StoreError> {
-        self.take(|key, used| key.secret != *used).map(drop)
+        self.take(|used| used.id.saturating_add(1)).map(drop)
     }
 
     fn refresh(&self) -> Result<(), StoreError> {
-        if self.take(|_, _| true)? {
+        if self.take(|used| used.id)? {
             // Somebody found nobody there: what was read here may be of before a backup was restored, too.
             self.store.doubt();
         }
