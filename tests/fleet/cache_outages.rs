@@ -110,6 +110,32 @@ fn without_its_service_cache_a_daemon_decides_as_before_and_uses_it_again_when_i
     }
 }
 
+/// Has a daemon give each cell the number two, and share verdicts about that with the fleet.
+#[track_caller]
+fn share_what_will_be_lost(world: &World, asker: usize) {
+    (0..CELLS).for_each(|cell| assert_eq!(world.fleet.ask(0, &put(cell, 2)).status, 200));
+    let question = world.question(asker, 0..CELLS);
+    until("the verdicts are shared", || {
+        let shown = cells::shown(&world.fleet.ask(0, &question));
+        assert!(shown.iter().all(|shown| shown.is_some_and(|shown| shown.cell == Some(2))));
+        world.fleet.redis.command(&["DBSIZE"]).parse::<usize>().unwrap() >= CELLS
+    });
+}
+
+/// Has the other daemon, which was never asked, give the versions of what was lost to something else; then what it decides
+/// with the help of the fleet's verdicts is right.
+#[track_caller]
+fn nothing_lost_comes_back(world: &World, asker: usize) {
+    let versions = u16::try_from(CELLS).unwrap() + 1;
+    (1..=versions).for_each(|number| assert!(world.fleet.ask(1, &put(CELLS, number)).status < 300));
+    let found = || world.fleet.redis.info("keyspace_hits").parse::<usize>().unwrap();
+    let before = found();
+    until("verdicts are found", || {
+        world.is_right(&mut world.fleet.client(1), asker);
+        found() > before + CELLS
+    });
+}
+
 /// A backup is restored while no daemon runs. What Redis has of the time that was lost must not come back, though the
 /// versions of then are given again to something else.
 #[test]
@@ -123,26 +149,30 @@ fn a_verdict_of_a_state_that_was_lost_is_not_believed() {
 
     world.fleet.start_again(0);
     let asker = world.stranger();
-    (0..CELLS).for_each(|cell| assert_eq!(world.fleet.ask(0, &put(cell, 2)).status, 200));
-    let question = world.question(asker, 0..CELLS);
-    let shared = || world.fleet.redis.command(&["DBSIZE"]).parse::<usize>().unwrap();
-    until("the verdicts are shared", || {
-        let shown = cells::shown(&world.fleet.ask(0, &question));
-        assert!(shown.iter().all(|shown| shown.is_some_and(|shown| shown.cell == Some(2))));
-        shared() >= CELLS
-    });
+    share_what_will_be_lost(&world, asker);
     world.fleet.kill(0);
     world.fleet.postgres.drop_database(&database);
     world.fleet.postgres.sql("postgres", &format!("ALTER DATABASE backup RENAME TO {database}"));
-
-    // This one knows nothing of what the other was asked.
     world.fleet.start_again(1);
-    let versions = u16::try_from(CELLS).unwrap() + 1;
-    (1..=versions).for_each(|number| assert!(world.fleet.ask(1, &put(CELLS, number)).status < 300));
-    let found = || world.fleet.redis.info("keyspace_hits").parse::<usize>().unwrap();
-    let before = found();
-    until("verdicts are found", || {
-        world.is_right(&mut world.fleet.client(1), asker);
-        found() > before + CELLS
-    });
+    nothing_lost_comes_back(&world, asker);
+}
+
+/// A backup is restored under a running daemon, and has a secret that was in use when what is lost was shared.
+#[test]
+fn a_secret_that_only_the_backup_has_is_not_used_again() {
+    const TABLES: [&str; 4] = ["entities", "entity_versions", "changes", "cache_keys"];
+    let world = World::start(|setup| setup.set("cache.l1.capacity", 0).set("cache.l3.capacity", 0));
+    let Some(mut world) = world else { return };
+    let each = |statement: &dyn Fn(&str) -> String| TABLES.map(statement).concat();
+    world.fleet.sql(&each(&|table| format!("CREATE TABLE saved_{table} AS SELECT * FROM {table};")));
+    let asker = world.stranger();
+    share_what_will_be_lost(&world, asker);
+    (0..2).for_each(|node| world.fleet.kill(node));
+    world.fleet.start_again(1);
+
+    let restore = each(&|table| format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM saved_{table};"));
+    world.fleet.sql(&format!("BEGIN; {restore} COMMIT;"));
+    let secret = "SELECT count(*) FROM cache_keys JOIN saved_cache_keys USING (secret)";
+    until("the secret of the backup is replaced", || world.fleet.sql(secret).trim() == "0");
+    nothing_lost_comes_back(&world, asker);
 }
