@@ -1,6 +1,5 @@
 //! One question: may this subject take this action on this resource?
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use smol_str::SmolStr;
@@ -139,31 +138,40 @@ impl Evaluation {
 }
 
 fn canonical(subject: &Party, action: &Action, resource: &Party, context: &Object) -> Arc<str> {
-    let mut text = String::with_capacity(256);
-    write_party(&mut text, "subject", subject);
-    let _ = write!(text, ",\"action\":{{\"name\":{}", json(&action.name));
+    let mut text = Vec::with_capacity(512);
+    text.extend_from_slice(b"\"subject\":");
+    write_party(&mut text, subject);
+    text.extend_from_slice(b",\"action\":{\"name\":");
+    write_json(&mut text, &action.name);
     write_properties(&mut text, &action.properties);
-    text.push_str("},");
-    write_party(&mut text, "resource", resource);
-    let _ = write!(text, ",\"context\":{}", json(context));
-    text.into()
+    text.extend_from_slice(b"},\"resource\":");
+    write_party(&mut text, resource);
+    text.extend_from_slice(b",\"context\":");
+    write_json(&mut text, context);
+    // JSON text is UTF-8.
+    String::from_utf8_lossy(&text).into()
 }
 
-fn write_party(text: &mut String, member: &str, party: &Party) {
-    let _ = write!(text, "\"{member}\":{{\"type\":{},\"id\":{}", json(&party.uid.kind), json(&party.uid.id));
+fn write_party(text: &mut Vec<u8>, party: &Party) {
+    text.extend_from_slice(b"{\"type\":");
+    write_json(text, &party.uid.kind);
+    text.extend_from_slice(b",\"id\":");
+    write_json(text, &party.uid.id);
     write_properties(text, &party.properties);
-    text.push('}');
+    text.push(b'}');
 }
 
-fn write_properties(text: &mut String, properties: &Object) {
+fn write_properties(text: &mut Vec<u8>, properties: &Object) {
     if !properties.is_empty() {
-        let _ = write!(text, ",\"properties\":{}", json(properties));
+        text.extend_from_slice(b",\"properties\":");
+        write_json(text, properties);
     }
 }
 
-/// JSON text of a value whose keys are all text.
-fn json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+/// Writes a value whose keys are all text.
+fn write_json(text: &mut Vec<u8>, value: &impl serde::Serialize) {
+    // Writing text to memory does not fail.
+    let _ = serde_json::to_writer(text, value);
 }
 
 /// The properties of somebody of whom nothing is said.
@@ -206,8 +214,8 @@ impl Reader {
         if self.unknown == UnknownMembers::Refused {
             self.refuse_unknown(pointer, object, &["type", "id", "properties"]);
         }
-        let kind = self.text(&step(pointer, "type"), object.get("type"));
-        let id = self.text(&step(pointer, "id"), object.get("id"));
+        let kind = self.text(pointer, "type", object);
+        let id = self.text(pointer, "id", object);
         let properties = self.properties(pointer, object);
         Some(Mentioned { kind: kind?, id: id?, properties: properties? })
     }
@@ -217,7 +225,7 @@ impl Reader {
         if self.unknown == UnknownMembers::Refused {
             self.refuse_unknown("/action", object, &["name", "properties"]);
         }
-        let name = self.text("/action/name", object.get("name"));
+        let name = self.text("/action", "name", object);
         let properties = self.properties("/action", object);
         Some((name?, properties?))
     }
@@ -238,23 +246,24 @@ impl Reader {
         object
     }
 
-    fn text<'a>(&mut self, pointer: &str, value: Option<&'a Json>) -> Option<&'a str> {
-        match value {
-            None => self.fault(pointer, "is required"),
-            Some(Json::Str(text)) if text.is_empty() => self.fault(pointer, "must not be empty"),
-            Some(Json::Str(text)) if text.len() > MAX_NAME => {
-                self.fault(pointer, format!("must have at most {MAX_NAME} bytes"));
-            }
+    /// The text of a member that must be there.
+    fn text<'a>(&mut self, pointer: &str, member: &str, object: &'a Object) -> Option<&'a str> {
+        let detail = match object.get(member) {
+            None => "is required".to_owned(),
+            Some(Json::Str(text)) if text.is_empty() => "must not be empty".to_owned(),
+            Some(Json::Str(text)) if text.len() > MAX_NAME => format!("must have at most {MAX_NAME} bytes"),
             Some(Json::Str(text)) => return Some(text),
-            Some(other) => self.fault(pointer, format!("must be a string, not {}", other.type_name())),
-        }
+            Some(other) => format!("must be a string, not {}", other.type_name()),
+        };
+        self.fault(step(pointer, member), detail);
         None
     }
 
     fn properties<'a>(&mut self, pointer: &str, object: &'a Object) -> Option<&'a Object> {
         match object.get("properties") {
             None => Some(&NOTHING),
-            Some(value) => self.object(&step(pointer, "properties"), value),
+            Some(Json::Object(properties)) => Some(properties),
+            Some(other) => self.object(&step(pointer, "properties"), other),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use data_encoding::HEXLOWER;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -40,9 +41,5 @@ pub(super) fn json(text: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized))
 /// Lower-case hex digits.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        use std::fmt::Write as _;
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    HEXLOWER.encode(bytes)
 }
