@@ -17,20 +17,14 @@ use super::{
 use crate::auth::scope::Scope;
 use crate::settings::DecisionAccess;
 
-/// Every route there is, with what it asks of its callers.
+/// Every route there is, with what it asks of its callers. They are tried in this order, so what is asked most comes first.
 pub(super) fn routes(config: &mut ServiceConfig, decisions: DecisionAccess) {
-    let decide = match decisions {
-        DecisionAccess::Open => Anyone,
-        DecisionAccess::Token => Needs(Scope::Decide),
-    };
+    decision_routes(config, decisions);
     auth_routes(config);
     config
         .app_data(PathConfig::default().error_handler(|error, _| Problem::fault("", error.to_string()).into()))
         .app_data(QueryConfig::default().error_handler(|error, _| malformed_query(&error).into()))
-        .service(at("/access/v1/evaluation", [(Method::POST, decide, web::post().to(authzen::evaluation))]))
-        .service(at("/access/v1/evaluations", [(Method::POST, decide, web::post().to(authzen::evaluations))]))
         .service(at("/.well-known/authzen-configuration", [(Method::GET, Open, web::get().to(authzen::configuration))]))
-        .service(at("/v1/validate", [(Method::POST, decide, web::post().to(validate::validate))]))
         .service(at("/v1/constitution", [(Method::GET, Needs(Scope::Read), web::get().to(constitution::show))]))
         .service(at(
             "/v1/constitution/policies",
@@ -92,6 +86,18 @@ pub(super) fn routes(config: &mut ServiceConfig, decisions: DecisionAccess) {
         .service(at("/readyz", [(Method::GET, Open, web::get().to(health::readyz))]))
         .service(at("/problems/{slug}", [(Method::GET, Open, web::get().to(problem_pages::show))]))
         .default_service(web::to(|| async { Err::<String, _>(Problem::new(&NOT_FOUND, "there is no such route")) }));
+}
+
+/// The routes that decide.
+fn decision_routes(config: &mut ServiceConfig, decisions: DecisionAccess) {
+    let decide = match decisions {
+        DecisionAccess::Open => Anyone,
+        DecisionAccess::Token => Needs(Scope::Decide),
+    };
+    config
+        .service(at("/access/v1/evaluation", [(Method::POST, decide, web::post().to(authzen::evaluation))]))
+        .service(at("/access/v1/evaluations", [(Method::POST, decide, web::post().to(authzen::evaluations))]))
+        .service(at("/v1/validate", [(Method::POST, decide, web::post().to(validate::validate))]));
 }
 
 /// The routes of the Auth service.
