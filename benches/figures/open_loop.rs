@@ -86,6 +86,11 @@ impl<'a> Target<'a> {
             format!("POST /access/v1/evaluation HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n");
         Self { address, head }
     }
+
+    /// Asks whether the daemon is alive: what a request costs that decides and records nothing.
+    pub fn livez(address: &'a str) -> Self {
+        Self { address, head: format!("GET /livez HTTP/1.1\r\nHost: {address}\r\n") }
+    }
 }
 
 /// Sends `rate` requests a second for so long; `body` makes the body of each from its number.

@@ -117,6 +117,8 @@ pub fn open(effort: Effort) -> Outcome {
     }
     for rate in [1_000, 10_000] {
         for _ in 0..effort.rounds {
+            let livez = open_loop::run(&Target::livez(daemon.address()), rate, effort.open_loop(), |_| String::new())?;
+            println!("{rate}/s of `/livez`: {}; the client late by {}", livez.latencies, livez.late);
             let run = open_loop(&daemon, rate, effort)?;
             println!("{rate}/s, {} requests of {DISTINCT} distinct: {}", run.latencies.count(), run.latencies);
             println!("  of which the client was late: {}", run.late);
