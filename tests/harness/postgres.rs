@@ -16,12 +16,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use installed::{folder, own, program, programs, unprivileged, user};
-use rustix::process::geteuid;
+use rustix::process::{Pid, Signal, geteuid};
 use tempfile::TempDir;
 
 use super::authority::Authority;
 use super::server::{self, Server};
-use super::{Pid, Signal};
 
 /// As whom the daemon connects: it owns its database, and may not do more.
 pub const ROLE: &str = "acgs";

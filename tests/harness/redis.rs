@@ -16,11 +16,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 use super::authority::Authority;
 use super::server::{self, Server};
-use super::{Pid, Signal};
 pub use cluster::Cluster;
 pub use sentinel::Sentinel;
 

@@ -14,7 +14,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use super::{PATIENCE, Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::PATIENCE;
 
 /// Starts `$3…` and says which process that is; everything that the server writes goes where that was said. When the
 /// guard's input ends, the server ends by the signal `$2`; unless a line came before, the folder `$1` goes too.

@@ -21,8 +21,6 @@ mod harness {
     pub mod postgres;
     mod server;
 
-    pub use rustix::process::{Pid, Signal, kill_process};
-
     pub const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
 }
 
