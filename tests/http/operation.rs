@@ -27,6 +27,15 @@ fn health_is_plain_text_and_says_more_when_asked() {
 }
 
 #[test]
+fn memory_is_taken_in_small_pages() {
+    let daemon = TestDaemon::start();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    // Kernels without huge pages say nothing.
+    let said = status.lines().find_map(|line| line.strip_prefix("THP_enabled:"));
+    assert!(said.is_none_or(|said| said.trim() == "0"), "{said:?}");
+}
+
+#[test]
 fn the_pool_shows_its_connections_and_what_became_of_them() {
     let daemon = TestDaemon::start();
     for _ in 0..3 {
