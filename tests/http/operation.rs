@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::harness::{Request, Setup, Signal, TestDaemon, Tiers, issuer};
+use super::harness::{Request, Setup, Signal, TestDaemon, Tiers, issuer, until};
 use super::{EVALUATION, EVALUATIONS, asked, decision, permitted, problem};
 
 #[test]
@@ -14,15 +14,14 @@ fn health_is_plain_text_and_says_more_when_asked() {
         Tiers::PostgresqlRedis => "[+]following ok\n[+]redis ok\n",
     };
     let checks = format!("[+]audit ok\n[+]database ok\n[+]checkpoint ok\n[+]search ok\n{more}[+]running ok\nok\n");
-    // On a busy machine Redis may be late once, and is done without for a moment.
-    let late = "[-]redis degraded: it does not answer, and is done without\n";
     for (path, expected) in
         [("/livez", "ok"), ("/readyz", "ok"), ("/readyz?verbose", &*checks), ("/readyz?verbose=1", &*checks)]
     {
+        // On a busy machine Redis may be late once, and is done without for a moment.
+        until(path, || !daemon.get(path).text().contains("[-]redis"));
         let answer = daemon.get(path);
         let kind = answer.header("content-type");
-        let text = answer.text().replace(late, "[+]redis ok\n");
-        assert_eq!((answer.status, kind, &*text), (200, Some("text/plain; charset=utf-8"), expected), "{path}");
+        assert_eq!((answer.status, kind, answer.text()), (200, Some("text/plain; charset=utf-8"), expected), "{path}");
     }
 }
 
