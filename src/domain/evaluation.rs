@@ -5,6 +5,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::fault::step;
+use super::json::write_json;
 use super::{EntityUid, InputFault, Json, Object};
 
 /// The longest type, id or action name, in bytes: the audit log's record of a decision always has room for them.
@@ -166,12 +167,6 @@ fn write_properties(text: &mut Vec<u8>, properties: &Object) {
         text.extend_from_slice(b",\"properties\":");
         write_json(text, properties);
     }
-}
-
-/// Writes a value whose keys are all text.
-fn write_json(text: &mut Vec<u8>, value: &impl serde::Serialize) {
-    // Writing text to memory does not fail.
-    let _ = serde_json::to_writer(text, value);
 }
 
 /// The properties of somebody of whom nothing is said.

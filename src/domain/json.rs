@@ -31,6 +31,12 @@ pub enum Json {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Object(Vec<(Box<str>, Json)>);
 
+/// Appends a value, whose keys are all text, as JSON.
+pub(crate) fn write_json(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    // Writing text to memory does not fail.
+    let _ = serde_json::to_writer(text, value);
+}
+
 impl Json {
     /// The object, or `None` for a value of another type.
     #[must_use]

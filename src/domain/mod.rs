@@ -14,5 +14,6 @@ pub use evaluation::{Action, Claims, Evaluation, MAX_FAULTS, MAX_NAME, Party, Un
 pub use fault::InputFault;
 pub(crate) use fault::step;
 pub use hash::{ConstitutionDigest, ConstitutionalHash, HashError};
+pub(crate) use json::write_json;
 pub use json::{Json, Object};
 pub use verdict::{Enforcement, Finding, Reason, Severity, Verdict};

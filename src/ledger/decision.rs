@@ -7,8 +7,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::batch::{Batch, BatchError};
-use super::record_text::{self, hex, json};
-use crate::domain::{Claims, ConstitutionalHash, Evaluation, Verdict};
+use super::record_text::{self, hex};
+use crate::domain::{Claims, ConstitutionalHash, Evaluation, Verdict, write_json};
 use crate::settings::{HashEnforcement, RequestProperties, RequestRecord};
 
 /// Everything that is recorded of one decision.
@@ -79,7 +79,7 @@ impl DecisionRecord<'_> {
             if let Some(claim) = claim {
                 let shown = form == RequestRecord::Full || claim.parse::<ConstitutionalHash>().is_ok();
                 let _ = write!(text, ",\"{member}\":");
-                json(text, &shown.then_some(claim));
+                write_json(text, &shown.then_some(claim));
             }
         }
     }
@@ -115,13 +115,13 @@ impl DecisionRecord<'_> {
         let evaluation = self.evaluation;
         for (member, uid) in [("subject", &evaluation.subject.uid), ("resource", &evaluation.resource.uid)] {
             let _ = write!(text, ",\"{member}\":{{\"type\":");
-            json(text, &uid.kind);
+            write_json(text, &uid.kind);
             text.extend_from_slice(b",\"id\":");
-            json(text, &uid.id);
+            write_json(text, &uid.id);
             text.push(b'}');
         }
         text.extend_from_slice(b",\"action\":{\"name\":");
-        json(text, &evaluation.action.name);
+        write_json(text, &evaluation.action.name);
         text.push(b'}');
     }
 

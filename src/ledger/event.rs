@@ -5,7 +5,8 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::batch::{Batch, BatchError};
-use super::record_text::{self, hex, json};
+use super::record_text::{self, hex};
+use crate::domain::write_json;
 
 /// What an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,9 +97,9 @@ impl Event {
 fn members(text: &mut Vec<u8>, members: &Map<String, Value>) {
     for (member, value) in members {
         text.push(b',');
-        json(text, member);
+        write_json(text, member);
         text.push(b':');
-        json(text, value);
+        write_json(text, value);
     }
 }
 

@@ -6,6 +6,8 @@ use data_encoding::HEXLOWER;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::domain::write_json;
+
 /// The version of the record's form.
 const VERSION: u8 = 1;
 
@@ -21,7 +23,7 @@ pub(super) fn begin(text: &mut Vec<u8>, id: Uuid, at: OffsetDateTime, kind: &str
     let _ = write!(text, "{{\"v\":{VERSION},\"id\":\"{}\",\"ts\":\"", id.hyphenated());
     timestamp(at, text);
     let _ = write!(text, "\",\"kind\":\"{kind}\",\"caller\":");
-    json(text, caller);
+    write_json(text, caller);
 }
 
 /// RFC 3339 in UTC with microseconds.
@@ -30,12 +32,6 @@ pub(super) fn timestamp(at: OffsetDateTime, text: &mut Vec<u8>) {
     let (hour, minute, second, micros) = at.to_hms_micro();
     let month = u8::from(month);
     let _ = write!(text, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z");
-}
-
-/// Writes a value as JSON.
-pub(super) fn json(text: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
-    // Writing text to memory does not fail.
-    let _ = serde_json::to_writer(text, value);
 }
 
 /// Lower-case hex digits.
