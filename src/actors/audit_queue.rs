@@ -1,8 +1,9 @@
 //! Where records wait for the thread that writes them: a lane for each worker, a bound over all of them.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, Thread};
+use std::time::Instant;
 
 use actix::{MailboxError, Message, Recipient};
 
@@ -47,8 +48,10 @@ struct Shared {
     /// How many records of the log are durable.
     durable: AtomicU64,
     health: AtomicU8,
-    /// Set while the thread sleeps; who clears it wakes it.
-    asleep: AtomicBool,
+    /// Records in the lanes.
+    gathered: AtomicU32,
+    /// How many of them the sleeping thread wants to be woken for; 0 while it is awake. Who clears it wakes it.
+    wakes_at: AtomicU32,
     stopping: AtomicBool,
     thread: Mutex<Option<Thread>>,
 }
@@ -108,7 +111,8 @@ impl AuditQueue {
             limit,
             durable: AtomicU64::new(durable),
             health: AtomicU8::new(Health::Writing as u8),
-            asleep: AtomicBool::new(false),
+            gathered: AtomicU32::new(0),
+            wakes_at: AtomicU32::new(0),
             stopping: AtomicBool::new(false),
             thread: Mutex::default(),
         }))
@@ -162,24 +166,32 @@ impl AuditQueue {
         if self.health() == Health::Failing {
             return Err(AuditError::Unwritable);
         }
-        lock(&lane.records).extend(records).map_err(|_| AuditError::Full)?;
+        {
+            let mut waiting = lock(&lane.records);
+            waiting.extend(records).map_err(|_| AuditError::Full)?;
+            // Within the lock: whoever takes them finds them counted.
+            self.0.gathered.fetch_add(records.count(), Ordering::SeqCst);
+        }
         // The thread may have ended after the reservation. It sets its health before it looks at the lanes for the
         // last time, so either it finds these records or this sees that it ended.
         if self.health() == Health::Ended {
             return Err(AuditError::Ended);
         }
-        self.wake();
+        let wanted = self.0.wakes_at.load(Ordering::SeqCst);
+        if wanted > 0 && self.has(wanted) {
+            self.wake();
+        }
         Ok(())
     }
 
     /// Tells the thread to end once nothing waits.
     pub fn stop(&self) {
-        self.0.stopping.store(true, Ordering::Release);
+        self.0.stopping.store(true, Ordering::SeqCst);
         self.wake();
     }
 
     fn wake(&self) {
-        if self.0.asleep.swap(false, Ordering::AcqRel)
+        if self.0.wakes_at.swap(0, Ordering::SeqCst) > 0
             && let Some(thread) = &*lock(&self.0.thread)
         {
             thread.unpark();
@@ -203,23 +215,28 @@ impl AuditQueue {
     }
 
     pub(super) fn is_stopping(&self) -> bool {
-        self.0.stopping.load(Ordering::Acquire)
+        self.0.stopping.load(Ordering::SeqCst)
     }
 
-    /// Sleeps until a record or the order to stop comes.
-    pub(super) fn wait(&self) {
-        while !self.has_work() {
-            self.0.asleep.store(true, Ordering::SeqCst);
-            // Who put a record in before this saw no sleeper; so look once more before sleeping.
-            if !self.has_work() {
-                thread::park();
+    /// Sleeps until there are so many records, the order to stop comes, or that moment, if there is one.
+    pub(super) fn wait(&self, records: u32, until: Option<Instant>) {
+        while !self.has(records) {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                break;
             }
-            self.0.asleep.store(false, Ordering::SeqCst);
+            self.0.wakes_at.store(records, Ordering::SeqCst);
+            // Who put a record in before this saw no sleeper; so look once more before sleeping.
+            if !self.has(records) {
+                left.map_or_else(thread::park, thread::park_timeout);
+            }
+            self.0.wakes_at.store(0, Ordering::SeqCst);
         }
     }
 
-    fn has_work(&self) -> bool {
-        self.is_stopping() || lock(&self.0.lanes).iter().any(|lane| !lock(&lane.records).is_empty())
+    /// Whether so many records wait, or it is time to stop.
+    fn has(&self, records: u32) -> bool {
+        self.0.gathered.load(Ordering::SeqCst) >= records || self.is_stopping()
     }
 
     /// Moves what waits into `frame`, as far as `capacity` bytes hold it: each worker's records in one run, which
@@ -232,6 +249,7 @@ impl AuditQueue {
             }
             if frame.extend(&records).is_ok() {
                 parts.push((Arc::clone(lane), records.count()));
+                self.0.gathered.fetch_sub(records.count(), Ordering::SeqCst);
                 records.clear();
             }
         }

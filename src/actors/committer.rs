@@ -4,11 +4,13 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::audit_queue::{AuditError, AuditQueue, Durable, Health, Lane};
 use crate::ledger::{AppendError, Batch, DiskStorage, FilledSegment, Ledger};
-use crate::settings::Durability;
+
+/// So many records are worth a sync of their own, however long ago the last one was.
+const WORTH_A_SYNC: u32 = 8;
 
 /// How often a log that cannot be written is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -19,6 +21,15 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// Exit code of a process whose audit log could not be synced: `EX_IOERR` of sysexits.h.
 pub(super) const EXIT_IO: i32 = 74;
 
+/// When records are written.
+#[derive(Debug, Clone, Copy)]
+pub enum Rhythm {
+    /// At once, but for a few records no sync begins earlier than this after the last one began. Answers wait for it.
+    Durable(Duration),
+    /// After they gathered for so long. Answers do not wait for it.
+    Async(Duration),
+}
+
 /// The running thread.
 #[derive(Debug)]
 pub struct Committer {
@@ -28,23 +39,15 @@ pub struct Committer {
 
 impl Committer {
     /// Starts the thread over an open log. At most `limit` records wait at a time.
-    pub fn start(
-        ledger: Ledger<DiskStorage>,
-        storage: DiskStorage,
-        durability: Durability,
-        flush_interval: Duration,
-        limit: usize,
-    ) -> io::Result<Self> {
+    pub fn start(ledger: Ledger<DiskStorage>, storage: DiskStorage, rhythm: Rhythm, limit: usize) -> io::Result<Self> {
         let queue = AuditQueue::new(limit, ledger.size());
         let (filled, next) = mpsc::channel();
         let writer = Writer {
             ledger,
             storage,
             queue: queue.clone(),
-            pause: match durability {
-                Durability::Durable => None,
-                Durability::Async => Some(flush_interval),
-            },
+            rhythm,
+            began: Instant::now(),
             frame: Batch::default(),
             parts: Vec::new(),
             next,
@@ -78,8 +81,9 @@ struct Writer {
     ledger: Ledger<DiskStorage>,
     storage: DiskStorage,
     queue: AuditQueue,
-    /// How long records are gathered; `None`: not at all, the next batch is what came during the last sync.
-    pause: Option<Duration>,
+    rhythm: Rhythm,
+    /// When the last sync began.
+    began: Instant,
     /// Reused from batch to batch.
     frame: Batch,
     parts: Vec<(Arc<Lane>, u32)>,
@@ -91,10 +95,8 @@ struct Writer {
 impl Writer {
     fn run(mut self) {
         loop {
-            self.queue.wait();
-            if let Some(pause) = self.pause {
-                thread::sleep(pause);
-            }
+            self.queue.wait(1, None);
+            self.rest();
             let stopping = self.queue.is_stopping();
             self.gather();
             if !self.frame.is_empty() {
@@ -107,6 +109,15 @@ impl Writer {
                 return;
             }
         }
+    }
+
+    /// Lets records gather.
+    fn rest(&mut self) {
+        match self.rhythm {
+            Rhythm::Async(gathering) => thread::sleep(gathering),
+            Rhythm::Durable(interval) => self.queue.wait(WORTH_A_SYNC, Some(self.began + interval)),
+        }
+        self.began = Instant::now();
     }
 
     /// Takes everything that waits, as far as one frame holds it: each worker's records in one run.
@@ -141,15 +152,15 @@ impl Writer {
         tracing::error!(%error, "the audit log cannot be written: no decision is made until it can");
         self.queue.set_health(Health::Failing);
         loop {
-            if self.pause.is_none() {
+            if let Rhythm::Durable(_) = self.rhythm {
                 self.refuse();
             }
             thread::park_timeout(RETRY);
             let stopping = self.queue.is_stopping();
             // In `async` mode the answers are out already: the batch itself has to be written.
-            let retried = match self.pause {
-                None => self.ledger.repair().map(|()| None),
-                Some(_) => self.ledger.append(&self.frame).map(Some),
+            let retried = match self.rhythm {
+                Rhythm::Durable(_) => self.ledger.repair().map(|()| None),
+                Rhythm::Async(_) => self.ledger.append(&self.frame).map(Some),
             };
             match retried {
                 Ok(first) => {
@@ -162,7 +173,7 @@ impl Writer {
                 Err(error) => tracing::warn!(%error, "the audit log still cannot be written"),
             }
             if stopping {
-                if self.pause.is_some() {
+                if let Rhythm::Async(_) = self.rhythm {
                     tracing::error!(
                         records = self.frame.count(),
                         "answered decisions are lost: they cannot be written"
@@ -214,5 +225,29 @@ impl Writer {
             drop(filled.send(made.ok()));
         };
         self.filling = thread::Builder::new().name("audit-segment".to_owned()).spawn(fill).is_ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::journal::Journal;
+    use crate::ledger::{Event, EventKind, Options};
+
+    #[test]
+    fn between_the_beginnings_of_two_syncs_is_the_interval_at_least() {
+        const INTERVAL: Duration = Duration::from_millis(20);
+        let folder = tempfile::tempdir().unwrap();
+        let storage = DiskStorage::at(folder.path());
+        let (ledger, _) = Ledger::open(storage.clone(), Options::default()).unwrap();
+        let since = Instant::now();
+        let committer = Committer::start(ledger, storage, Rhythm::Durable(INTERVAL), 100).unwrap();
+        let journal = Journal::new(committer.queue());
+        for _ in 0..5 {
+            journal.record(&[Event::new(EventKind::Settings, "acgs")]).unwrap();
+        }
+        assert!(since.elapsed() >= INTERVAL * 5, "{:?}", since.elapsed());
+        assert_eq!(committer.queue().durable(), 5);
+        committer.stop();
     }
 }

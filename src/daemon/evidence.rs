@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::audit_folder;
 use super::error::{DaemonError, system};
 use crate::actors::audit_queue::{AuditError, AuditQueue};
-use crate::actors::committer::Committer;
+use crate::actors::committer::{Committer, Rhythm};
 use crate::actors::entity_recorder::EntityRecorder;
 use crate::actors::journal::Journal;
 use crate::actors::sealer::{Sealer, Sealing};
@@ -14,7 +14,7 @@ use crate::actors::shipper::{Shipper, ShipperParts, Shipping};
 use crate::actors::witnesses::{Witness, Witnesses, WitnessesError};
 use crate::constitution::Constitution;
 use crate::ledger::{DiskStorage, Event, EventKind, Ledger, Options, Recovery};
-use crate::settings::{LogOrigin, RequestRecord, Settings};
+use crate::settings::{Durability, LogOrigin, RequestRecord, Settings};
 use crate::store::Replicas;
 
 /// The name in records of what the daemon does by itself.
@@ -60,8 +60,11 @@ impl Evidence {
         let sealing =
             sealing.map_err(|source| DaemonError::Seal { folder: folder.clone(), source: Box::new(source) })?;
         let (key, origin, signed) = (sealing.key(), sealing.origin().to_owned(), sealing.signed());
-        let committer =
-            Committer::start(ledger, storage.clone(), audit.durability, audit.flush_interval, audit.max_queue.get());
+        let rhythm = match audit.durability {
+            Durability::Durable => Rhythm::Durable(audit.sync_interval),
+            Durability::Async => Rhythm::Async(audit.flush_interval),
+        };
+        let committer = Committer::start(ledger, storage.clone(), rhythm, audit.max_queue.get());
         let committer = committer.map_err(system("start the audit log's thread"))?;
         let journal = Journal::new(committer.queue());
         let sealer = Sealer::start(sealing, committer.queue(), journal.clone(), audit.checkpoint_interval);

@@ -19,7 +19,7 @@ use super::{
     percent::{Percent, Percents},
     postgres_url::PostgresUrl,
     redis_url::RedisUrl,
-    rule::{Count, Flag, Millis, PathOrEmpty, Rule, Seconds, Text},
+    rule::{Count, Flag, PathOrEmpty, Rule, Text, micros, millis, seconds},
     section::{Section, section},
     urls::Urls,
     witness::Witness,
@@ -74,9 +74,9 @@ section! {
         /// Requests that are worked on at the same time; one more is refused at once.
         max_in_flight: NonZeroUsize = "http.max_in_flight", 4_096, Count(1..=1_000_000);
         /// After this long a request is answered with an error.
-        request_timeout: Duration = "http.request_timeout_ms", 1_000, Millis(1..=600_000);
+        request_timeout: Duration = "http.request_timeout_ms", 1_000, millis(1..=600_000);
         /// How long requests in flight may take to finish after a signal to stop.
-        shutdown_timeout: Duration = "http.shutdown_timeout_s", 30, Seconds(1..=3_600);
+        shutdown_timeout: Duration = "http.shutdown_timeout_s", 30, seconds(1..=3_600);
     }
 }
 
@@ -92,7 +92,7 @@ section! {
         /// The file that `replicas` was read from, if it was. A relative path starts at the settings folder.
         replicas_file: Option<PathBuf> = "database.replicas_file", "", Text;
         /// A copy that is further behind is not read.
-        max_replica_lag: Duration = "database.max_replica_lag_ms", 1_000, Millis(1..=600_000);
+        max_replica_lag: Duration = "database.max_replica_lag_ms", 1_000, millis(1..=600_000);
     }
     sections {
         /// `[database.pool]`
@@ -112,11 +112,11 @@ section! {
         /// Whether a connection is tested before it is used.
         pre_ping: bool = "database.pool.pre_ping", true, Flag;
         /// A connection older than this is replaced.
-        recycle: Duration = "database.pool.recycle_s", 3_600, Seconds(1..=604_800);
+        recycle: Duration = "database.pool.recycle_s", 3_600, seconds(1..=604_800);
         /// How often idle connections are tested.
-        health_check: Duration = "database.pool.health_check_s", 30, Seconds(1..=3_600);
+        health_check: Duration = "database.pool.health_check_s", 30, seconds(1..=3_600);
         /// How long a query waits for a free connection.
-        acquire_timeout: Duration = "database.pool.acquire_timeout_ms", 500, Millis(1..=600_000);
+        acquire_timeout: Duration = "database.pool.acquire_timeout_ms", 500, millis(1..=600_000);
     }
 }
 
@@ -124,9 +124,9 @@ section! {
     /// What is remembered, and for how long.
     Cache {
         /// How long a verdict or an entity may be kept.
-        default_ttl: Duration = "cache.default_ttl_s", 300, Seconds(1..=2_592_000);
+        default_ttl: Duration = "cache.default_ttl_s", 300, seconds(1..=2_592_000);
         /// How long what follows from the constitution may be kept, and whatever is in the cache of the process.
-        constitutional_ttl: Duration = "cache.constitutional_ttl_s", 3_600, Seconds(1..=2_592_000);
+        constitutional_ttl: Duration = "cache.constitutional_ttl_s", 3_600, seconds(1..=2_592_000);
         /// The share of decisions that are meant to come from a cache.
         hit_rate_target: Percent = "cache.hit_rate_target", 85.0, Percents;
     }
@@ -160,7 +160,7 @@ section! {
         /// The most connections under load. At least `pool_size`.
         max_connections: NonZeroU32 = "cache.l2.max_connections", 50, Count(1..=1_000);
         /// After this long without an answer there is none.
-        timeout: Duration = "cache.l2.timeout_ms", 5, Millis(1..=1_000);
+        timeout: Duration = "cache.l2.timeout_ms", 5, millis(1..=1_000);
     }
 }
 
@@ -196,9 +196,9 @@ section! {
         /// Who may ask for decisions. `open` is only for where others cannot reach the daemon.
         decisions: DecisionAccess = "auth.decisions", "open", Text;
         /// How long an access token is good for.
-        access_token_ttl: Duration = "auth.access_token_ttl_s", 900, Seconds(60..=86_400);
+        access_token_ttl: Duration = "auth.access_token_ttl_s", 900, seconds(60..=86_400);
         /// How long a refresh token is good for, and so a session that is not used.
-        refresh_token_ttl: Duration = "auth.refresh_token_ttl_s", 604_800, Seconds(60..=31_536_000);
+        refresh_token_ttl: Duration = "auth.refresh_token_ttl_s", 604_800, seconds(60..=31_536_000);
         /// What access tokens have as `aud`.
         audience: ClaimText = "auth.audience", "acgs", Text;
         /// For how many days a key signs access tokens.
@@ -206,7 +206,7 @@ section! {
         /// How many wrong passwords an address has for one name before it has to wait.
         lockout_attempts: NonZeroU32 = "auth.lockout_attempts", 5, Count(1..=1_000);
         /// How long it waits then; at most four times that after more wrong ones.
-        lockout: Duration = "auth.lockout_s", 900, Seconds(1..=86_400);
+        lockout: Duration = "auth.lockout_s", 900, seconds(1..=86_400);
         /// Whose tokens are accepted too, no two of the same `issuer`.
         issuers: Vec<Issuer> = "auth.issuers", [], Tables(16);
     }
@@ -217,14 +217,16 @@ section! {
     Audit {
         /// Whether an answer waits until its record is on disk.
         durability: Durability = "audit.durability", "durable", Text;
+        /// The shortest time from the beginning of one sync to that of the next. Only `durable` durability looks at it.
+        sync_interval: Duration = "audit.sync_interval_us", 300, micros(0..=100_000);
         /// How much time's records may be lost in a crash. Only `async` durability looks at it.
-        flush_interval: Duration = "audit.flush_interval_ms", 10, Millis(1..=60_000);
+        flush_interval: Duration = "audit.flush_interval_ms", 10, millis(1..=60_000);
         /// How much of a request is recorded.
         request: RequestRecord = "audit.request", "full", Text;
         /// What the log is called. None: `acgs.local/` and the name of the host.
         origin: Option<LogOrigin> = "audit.origin", "", Text;
         /// How often the growing log gets a signed checkpoint.
-        checkpoint_interval: Duration = "audit.checkpoint_interval_ms", 1_000, Millis(10..=3_600_000);
+        checkpoint_interval: Duration = "audit.checkpoint_interval_ms", 1_000, millis(10..=3_600_000);
         /// Records that may wait for the disk; with more, requests are refused.
         max_queue: NonZeroUsize = "audit.max_queue", 8_192, Count(1..=1_000_000);
         /// For how many days records are kept. None (written as 0): for ever.
@@ -238,7 +240,7 @@ section! {
     /// What is measured.
     Monitor {
         /// The time that hit rates are of.
-        cache_hit_rate_window: Duration = "monitor.cache_hit_rate_window_s", 300, Seconds(1..=86_400);
+        cache_hit_rate_window: Duration = "monitor.cache_hit_rate_window_s", 300, seconds(1..=86_400);
     }
     sections {
         /// `[monitor.alerts]`

@@ -242,37 +242,41 @@ impl Rule<bool> for Flag {
     }
 }
 
-/// A time in whole milliseconds within bounds, both included.
-pub(super) struct Millis(pub(super) RangeInclusive<i64>);
-
-impl Rule<Duration> for Millis {
-    fn allowed(&self) -> String {
-        format!("{}, in milliseconds", within(&self.0))
-    }
-
-    fn read(&self, written: &Written) -> Result<Duration, &'static str> {
-        Ok(Duration::from_millis(written.integer(&self.0)?.unsigned_abs()))
-    }
-
-    fn write(&self, value: &Duration) -> Written {
-        Written::Integer(i64::try_from(value.as_millis()).unwrap_or(i64::MAX))
-    }
+/// A time in whole units within bounds, both included.
+pub(super) struct Time {
+    unit: &'static str,
+    micros: u64,
+    within: RangeInclusive<i64>,
 }
 
-/// A time in whole seconds within bounds, both included.
-pub(super) struct Seconds(pub(super) RangeInclusive<i64>);
+/// A time in whole microseconds.
+pub(super) const fn micros(within: RangeInclusive<i64>) -> Time {
+    Time { unit: "microseconds", micros: 1, within }
+}
 
-impl Rule<Duration> for Seconds {
+/// A time in whole milliseconds.
+pub(super) const fn millis(within: RangeInclusive<i64>) -> Time {
+    Time { unit: "milliseconds", micros: 1_000, within }
+}
+
+/// A time in whole seconds.
+pub(super) const fn seconds(within: RangeInclusive<i64>) -> Time {
+    Time { unit: "seconds", micros: 1_000_000, within }
+}
+
+impl Rule<Duration> for Time {
     fn allowed(&self) -> String {
-        format!("{}, in seconds", within(&self.0))
+        format!("{}, in {}", within(&self.within), self.unit)
     }
 
     fn read(&self, written: &Written) -> Result<Duration, &'static str> {
-        Ok(Duration::from_secs(written.integer(&self.0)?.unsigned_abs()))
+        let units = written.integer(&self.within)?.unsigned_abs();
+        Ok(Duration::from_micros(units.saturating_mul(self.micros)))
     }
 
     fn write(&self, value: &Duration) -> Written {
-        Written::Integer(i64::try_from(value.as_secs()).unwrap_or(i64::MAX))
+        let units = value.as_micros() / u128::from(self.micros);
+        Written::Integer(i64::try_from(units).unwrap_or(i64::MAX))
     }
 }
 

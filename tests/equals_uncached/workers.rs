@@ -8,7 +8,7 @@ use std::time::Duration;
 use acgs::actors::Mailbox;
 use acgs::actors::active::Active;
 use acgs::actors::application_cache::{ApplicationCache, ShelfOptions};
-use acgs::actors::committer::Committer;
+use acgs::actors::committer::{Committer, Rhythm};
 use acgs::actors::database::{Database, PutEntities, PutEntity, RemoveEntity};
 use acgs::actors::entity_recorder::EntityRecorder;
 use acgs::actors::journal::Journal;
@@ -18,7 +18,7 @@ use acgs::actors::validator::{Decide, Decided, Purpose, Validator};
 use acgs::constitution::Constitution;
 use acgs::domain::{Consistency, Evaluation};
 use acgs::ledger::{DiskStorage, Ledger, Options};
-use acgs::settings::{Durability, RequestRecord, Settings};
+use acgs::settings::{RequestRecord, Settings};
 use acgs::store::{Precondition, Store, StoreError, StoreOptions};
 use actix::{Actor, Addr, Arbiter};
 
@@ -68,7 +68,7 @@ impl Workers {
         let store = store.unwrap();
         let storage = DiskStorage::create(folder.path().join("audit")).unwrap();
         let (ledger, _) = Ledger::open(storage.clone(), Options::default()).unwrap();
-        let committer = Committer::start(ledger, storage, Durability::Durable, Duration::ZERO, 1_000).unwrap();
+        let committer = Committer::start(ledger, storage, Rhythm::Durable(Duration::ZERO), 1_000).unwrap();
         let journal = Journal::new(committer.queue());
         let recorder = EntityRecorder::new(journal.clone(), RequestRecord::Full);
         let database = Database::start(store.clone(), recorder, NonZeroUsize::new(2).unwrap());

@@ -200,6 +200,12 @@ fn values_of_another_type_or_out_of_range_are_faults() {
             ],
         ),
         (
+            "audit.sync_interval_us",
+            "100001",
+            "`100001`, out of range",
+            &["  = allowed: an integer from 0 to 100000, in microseconds"],
+        ),
+        (
             "audit.checkpoint_interval_ms",
             "9",
             "`9`, out of range",
