@@ -231,23 +231,58 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actors::audit_queue::Listener;
     use crate::actors::journal::Journal;
     use crate::ledger::{Event, EventKind, Options};
 
-    #[test]
-    fn between_the_beginnings_of_two_syncs_is_the_interval_at_least() {
-        const INTERVAL: Duration = Duration::from_millis(20);
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn start(interval: Duration) -> (tempfile::TempDir, Committer) {
         let folder = tempfile::tempdir().unwrap();
         let storage = DiskStorage::at(folder.path());
         let (ledger, _) = Ledger::open(storage.clone(), Options::default()).unwrap();
+        (folder, Committer::start(ledger, storage, Rhythm::Durable(interval), 100).unwrap())
+    }
+
+    fn event() -> Event {
+        Event::new(EventKind::Settings, "acgs")
+    }
+
+    #[test]
+    fn a_few_records_wait_until_the_interval_is_over() {
+        const INTERVAL: Duration = Duration::from_millis(20);
         let since = Instant::now();
-        let committer = Committer::start(ledger, storage, Rhythm::Durable(INTERVAL), 100).unwrap();
+        let (_folder, committer) = start(INTERVAL);
         let journal = Journal::new(committer.queue());
         for _ in 0..5 {
-            journal.record(&[Event::new(EventKind::Settings, "acgs")]).unwrap();
+            journal.record(&[event()]).unwrap();
         }
         assert!(since.elapsed() >= INTERVAL * 5, "{:?}", since.elapsed());
         assert_eq!(committer.queue().durable(), 5);
         committer.stop();
+    }
+
+    #[test]
+    fn many_records_do_not_wait_for_the_interval() {
+        let (_folder, committer) = start(HOUR);
+        let journal = Journal::new(committer.queue());
+        for first in [0, 8] {
+            assert_eq!(journal.record(&[(); 8].map(|()| event())), Ok(first));
+        }
+        committer.stop();
+    }
+
+    #[test]
+    fn who_stops_does_not_wait_for_the_interval_and_what_waits_is_written() {
+        let (_folder, committer) = start(HOUR);
+        let (told, outcome) = mpsc::channel();
+        let queue = committer.queue();
+        let lane = queue.lane(Listener::Thread(told));
+        let mut batch = Batch::default();
+        batch.push(b"a record").unwrap();
+        queue.submit(&lane, &batch).unwrap();
+        committer.stop();
+        assert_eq!(outcome.recv().unwrap().outcome, Ok(0));
+        assert_eq!(queue.durable(), 1);
     }
 }

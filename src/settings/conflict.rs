@@ -18,7 +18,7 @@ struct AtLeast {
     because: &'static str,
 }
 
-const RULES: [AtLeast; 5] = [
+const RULES: [AtLeast; 6] = [
     AtLeast {
         larger: "audit.max_queue",
         smaller: "http.max_evaluations",
@@ -30,6 +30,12 @@ const RULES: [AtLeast; 5] = [
         smaller: "database.pool.acquire_timeout_ms",
         holds: |settings| settings.http.request_timeout >= settings.database.pool.acquire_timeout,
         because: "a request cannot wait for a connection longer than it may take",
+    },
+    AtLeast {
+        larger: "http.request_timeout_ms",
+        smaller: "audit.sync_interval_us",
+        holds: |settings| settings.http.request_timeout >= settings.audit.sync_interval,
+        because: "a decision is answered after the sync of its record",
     },
     AtLeast {
         larger: "http.shutdown_timeout_s",
