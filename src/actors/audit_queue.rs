@@ -235,7 +235,7 @@ impl AuditQueue {
     }
 
     /// Whether so many records wait, or it is time to stop.
-    fn has(&self, records: u32) -> bool {
+    pub(super) fn has(&self, records: u32) -> bool {
         self.0.gathered.load(Ordering::SeqCst) >= records || self.is_stopping()
     }
 

@@ -4,13 +4,11 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::audit_queue::{AuditError, AuditQueue, Durable, Health, Lane};
+use super::pace::{Pace, WORTH_A_SYNC};
 use crate::ledger::{AppendError, Batch, DiskStorage, FilledSegment, Ledger};
-
-/// So many records are worth a sync of their own, however long ago the last one was.
-const WORTH_A_SYNC: u32 = 8;
 
 /// How often a log that cannot be written is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -24,8 +22,8 @@ pub(super) const EXIT_IO: i32 = 74;
 /// When records are written.
 #[derive(Debug, Clone, Copy)]
 pub enum Rhythm {
-    /// At once, but for a few records no sync begins earlier than this after the last one began. Answers wait for it.
-    Durable(Duration),
+    /// At once, or at a pace where callers overlap. Answers wait for it.
+    Durable(Pace),
     /// After they gathered for so long. Answers do not wait for it.
     Async(Duration),
 }
@@ -47,7 +45,6 @@ impl Committer {
             storage,
             queue: queue.clone(),
             rhythm,
-            began: Instant::now(),
             frame: Batch::default(),
             parts: Vec::new(),
             next,
@@ -82,8 +79,6 @@ struct Writer {
     storage: DiskStorage,
     queue: AuditQueue,
     rhythm: Rhythm,
-    /// When the last sync began.
-    began: Instant,
     /// Reused from batch to batch.
     frame: Batch,
     parts: Vec<(Arc<Lane>, u32)>,
@@ -113,11 +108,15 @@ impl Writer {
 
     /// Lets records gather.
     fn rest(&mut self) {
-        match self.rhythm {
-            Rhythm::Async(gathering) => thread::sleep(gathering),
-            Rhythm::Durable(interval) => self.queue.wait(WORTH_A_SYNC, Some(self.began + interval)),
+        match &mut self.rhythm {
+            Rhythm::Async(gathering) => thread::sleep(*gathering),
+            Rhythm::Durable(pace) => {
+                if let Some(until) = pace.rest() {
+                    self.queue.wait(WORTH_A_SYNC, Some(until));
+                }
+                pace.begin();
+            }
         }
-        self.began = Instant::now();
     }
 
     /// Takes everything that waits, as far as one frame holds it: each worker's records in one run.
@@ -130,6 +129,9 @@ impl Writer {
     fn commit(&mut self) {
         match self.ledger.append(&self.frame) {
             Ok(first) => {
+                if let Rhythm::Durable(pace) = &mut self.rhythm {
+                    pace.end(self.queue.has(1));
+                }
                 self.queue.set_durable(self.ledger.size());
                 self.answer(&Ok(first));
             }
@@ -237,11 +239,18 @@ mod tests {
 
     const HOUR: Duration = Duration::from_hours(1);
 
+    /// A log whose callers overlapped so far.
     fn start(interval: Duration) -> (tempfile::TempDir, Committer) {
+        let mut pace = Pace::new(interval);
+        (0..32).for_each(|_| pace.end(true));
+        start_at(pace)
+    }
+
+    fn start_at(pace: Pace) -> (tempfile::TempDir, Committer) {
         let folder = tempfile::tempdir().unwrap();
         let storage = DiskStorage::at(folder.path());
         let (ledger, _) = Ledger::open(storage.clone(), Options::default()).unwrap();
-        (folder, Committer::start(ledger, storage, Rhythm::Durable(interval), 100).unwrap())
+        (folder, Committer::start(ledger, storage, Rhythm::Durable(pace), 100).unwrap())
     }
 
     fn event() -> Event {
@@ -251,7 +260,7 @@ mod tests {
     #[test]
     fn a_few_records_wait_until_the_interval_is_over() {
         const INTERVAL: Duration = Duration::from_millis(20);
-        let since = Instant::now();
+        let since = std::time::Instant::now();
         let (_folder, committer) = start(INTERVAL);
         let journal = Journal::new(committer.queue());
         for _ in 0..5 {
@@ -259,6 +268,16 @@ mod tests {
         }
         assert!(since.elapsed() >= INTERVAL * 5, "{:?}", since.elapsed());
         assert_eq!(committer.queue().durable(), 5);
+        committer.stop();
+    }
+
+    #[test]
+    fn a_caller_alone_does_not_wait_for_the_interval() {
+        let (_folder, committer) = start_at(Pace::new(HOUR));
+        let journal = Journal::new(committer.queue());
+        for index in 0..50 {
+            assert_eq!(journal.record(&[event()]), Ok(index));
+        }
         committer.stop();
     }
 

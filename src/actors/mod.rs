@@ -19,6 +19,7 @@ pub mod key_rates;
 pub mod lockouts;
 pub mod log_reader;
 mod mailbox;
+pub mod pace;
 pub mod pool_keeper;
 pub mod recollection;
 pub mod registry;

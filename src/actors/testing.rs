@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use super::committer::{Committer, Rhythm};
 use super::journal::Journal;
+use super::pace::Pace;
 use crate::ledger::{DiskStorage, Ledger, Options};
 
 /// A journal over a new log in the folder, which goes on to the end of the process.
 pub(super) fn journal(folder: &Path) -> Journal {
     let storage = DiskStorage::create(folder.join("audit")).unwrap();
     let (ledger, _) = Ledger::open(storage.clone(), Options::default()).unwrap();
-    let committer = Committer::start(ledger, storage, Rhythm::Durable(Duration::ZERO), 100).unwrap();
+    let committer = Committer::start(ledger, storage, Rhythm::Durable(Pace::new(Duration::ZERO)), 100).unwrap();
     Journal::new(committer.queue())
 }

@@ -8,6 +8,7 @@ use crate::actors::audit_queue::{AuditError, AuditQueue};
 use crate::actors::committer::{Committer, Rhythm};
 use crate::actors::entity_recorder::EntityRecorder;
 use crate::actors::journal::Journal;
+use crate::actors::pace::Pace;
 use crate::actors::sealer::{Sealer, Sealing};
 use crate::actors::seals::Seals;
 use crate::actors::shipper::{Shipper, ShipperParts, Shipping};
@@ -61,7 +62,7 @@ impl Evidence {
             sealing.map_err(|source| DaemonError::Seal { folder: folder.clone(), source: Box::new(source) })?;
         let (key, origin, signed) = (sealing.key(), sealing.origin().to_owned(), sealing.signed());
         let rhythm = match audit.durability {
-            Durability::Durable => Rhythm::Durable(audit.sync_interval),
+            Durability::Durable => Rhythm::Durable(Pace::new(audit.sync_interval)),
             Durability::Async => Rhythm::Async(audit.flush_interval),
         };
         let committer = Committer::start(ledger, storage.clone(), rhythm, audit.max_queue.get());
