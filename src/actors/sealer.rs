@@ -25,6 +25,10 @@ const HASTE: Duration = Duration::from_millis(20);
 /// So many records' tiles are written before the daemon says that it is ready, at most.
 const EAGER: u64 = 1 << 17;
 
+/// After so many leaves others get the processor, if they wait for it: some tenth of a millisecond. Linux lets a thread
+/// run for up to a tick although one that matters more wakes up, and the sync that callers wait for has such a one.
+const TURN: u64 = 128;
+
 /// How many leaves are pushed before they are written.
 const STEP: u64 = 1 << 16;
 
@@ -137,6 +141,9 @@ impl Sealing {
         while let Some((index, record)) = found.advance()? {
             tiles.push(Hash::leaf(record))?;
             let reached = index + 1;
+            if reached.is_multiple_of(TURN) {
+                thread::yield_now();
+            }
             if reached.is_multiple_of(STEP) {
                 tiles.flush()?;
             }

@@ -217,7 +217,8 @@ section! {
     Audit {
         /// Whether an answer waits until its record is on disk.
         durability: Durability = "audit.durability", "durable", Text;
-        /// The shortest time from the beginning of one sync to that of the next. Only `durable` durability looks at it.
+        /// The shortest time from the beginning of one sync to that of the next where requests overlap. Only `durable`
+        /// durability looks at it.
         sync_interval: Duration = "audit.sync_interval_us", 300, micros(0..=100_000);
         /// How much time's records may be lost in a crash. Only `async` durability looks at it.
         flush_interval: Duration = "audit.flush_interval_ms", 10, millis(1..=60_000);

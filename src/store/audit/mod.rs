@@ -15,6 +15,7 @@ mod spans;
 mod statement;
 #[cfg(test)]
 mod tests;
+mod trickle;
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -44,14 +45,16 @@ const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite_audit");
 /// The one connection that writes has `synchronous = NORMAL`: what a power failure takes is copied again, since the
 /// cursor goes with it. Entries go to many places of the indexes, and to the same again: each costs a page in the
 /// write-ahead log and one in the file, so pages are small, 64 MiB of them are cached, and 256 MiB gather in the
-/// write-ahead log before they go into the file, which is what others on the same disk notice. Readers cannot write.
+/// write-ahead log before they go into the file, which is what others on the same disk notice. It then keeps its length,
+/// up to 512 MiB: giving back what it needs again costs the file system, and some disks, tens of milliseconds. Readers
+/// cannot write.
 const AUDIT: Kind = Kind {
     name: "an audit database of acgs",
     application: 0x4143_4741,
     migrations: Migrations { sqlite: || SQLITE, postgres: postgres_migrations },
     loss: Loss::MadeGood,
     single: "PRAGMA page_size = 2048; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -65536;
-             PRAGMA wal_autocheckpoint = 131072; PRAGMA journal_size_limit = 67108864;",
+             PRAGMA wal_autocheckpoint = 131072; PRAGMA journal_size_limit = 536870912;",
     pooled: "PRAGMA query_only = ON; PRAGMA cache_size = -1024;",
     session: "SET default_transaction_read_only = on;",
 };
@@ -154,7 +157,9 @@ impl AuditStore {
     ///
     /// What was shipped may be lost by a power failure until [`sync`](Self::sync) was called; the cursor goes with it.
     pub fn ship(&self, log: LogId, first: u64, entries: &[AuditEntry]) -> Result<u64, ShipError> {
-        self.write(|conn| entries::ship(conn, log, first, entries)).map_err(|error| match error {
+        let ship = || self.write(|conn| entries::ship(conn, log, first, entries));
+        let shipped = self.target.path().map_or_else(ship, |database| trickle::trickling(database, ship));
+        shipped.map_err(|error| match error {
             ShipError::Store(error) => ShipError::Store(error.at(&self.target)),
             other => other,
         })
