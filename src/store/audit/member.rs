@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::place::Region;
 use super::search::{Search, SoughtEntity};
 use super::statement::{Statement, Value};
 use crate::store::connection::Connection;
@@ -96,32 +97,44 @@ impl<'a> Member<'a> {
     }
 
     /// An index has the type after the id. Without a type each that there is has its own part.
-    fn of_party(conn: &mut Connection, party: &Party, sought: &'a SoughtEntity) -> Result<Self, StoreError> {
+    fn of_party(
+        conn: &mut Connection,
+        party: &Party,
+        sought: &'a SoughtEntity,
+        region: Option<Region>,
+    ) -> Result<Self, StoreError> {
         let id = (party.id, text(&sought.id));
+        let mut indexed = Vec::from_iter(region.map(|region| ("e.region = ?", Value::Number(region.number()))));
+        indexed.push(id.clone());
+        let branch = |kind| Branch::of(party.index, indexed.iter().cloned().chain([(party.kind, kind)]).collect());
         if let Some(kind) = &sought.kind {
-            let filter = vec![id, (party.kind, text(kind))];
-            return Ok(Self { branches: Some(vec![Branch::of(party.index, filter.clone())]), filter });
+            let branches = vec![branch(text(kind))];
+            return Ok(Self { filter: vec![id, (party.kind, text(kind))], branches: Some(branches) });
         }
         let mut branches = Vec::new();
         let mut after = Vec::new();
-        while let Some(kind) = party.next_kind(&id, &after).name(conn)? {
+        while let Some(kind) = party.next_kind(&indexed, &after).name(conn)? {
             if branches.len() == TYPES {
                 return Ok(Self { filter: vec![id], branches: None });
             }
             let kind = Value::Text(Cow::Owned(kind));
             after = vec![(party.later_kind, kind.clone())];
-            branches.push(Branch::of(party.index, vec![id.clone(), (party.kind, kind)]));
+            branches.push(branch(kind));
         }
         Ok(Self { filter: vec![id], branches: Some(branches) })
     }
 }
 
-/// What the members of a search demand.
-pub(super) fn members<'a>(conn: &mut Connection, search: &'a Search) -> Result<Vec<Member<'a>>, StoreError> {
+/// What the members of a search demand; in one region, where indexes are made of regions.
+pub(super) fn members<'a>(
+    conn: &mut Connection,
+    search: &'a Search,
+    region: Option<Region>,
+) -> Result<Vec<Member<'a>>, StoreError> {
     let mut members = Vec::new();
     for (party, sought) in [(&SUBJECT, &search.subject), (&RESOURCE, &search.resource)] {
         if let Some(sought) = sought {
-            members.push(Member::of_party(conn, party, sought)?);
+            members.push(Member::of_party(conn, party, sought, region)?);
         }
     }
     members.extend(search.principle.as_deref().map(Member::of_principle));
@@ -181,8 +194,8 @@ const RESOURCE: Party = Party {
 
 impl Party {
     /// Finds the first type with this id after another one. Costs one look at the index.
-    fn next_kind<'a>(&self, id: &Condition<'a>, after: &[Condition<'a>]) -> Statement<'a> {
-        Statement::new(self.kinds).and(std::slice::from_ref(id)).and(after).with(self.kinds_in_order, [])
+    fn next_kind<'a>(&self, indexed: &[Condition<'a>], after: &[Condition<'a>]) -> Statement<'a> {
+        Statement::new(self.kinds).and(indexed).and(after).with(self.kinds_in_order, [])
     }
 }
 

@@ -49,6 +49,30 @@ impl LogId {
     }
 }
 
+/// Bits of a place that say where in its region it is; the migrations of SQLite say it too.
+const REGION_BITS: u32 = 18;
+
+/// The part of a place's surroundings that SQLite's indexes of those involved keep together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Region(i64);
+
+impl Region {
+    /// The region of a place.
+    pub(super) fn of(place: i64) -> Self {
+        Self(place >> REGION_BITS)
+    }
+
+    /// Its number, the column `region`.
+    pub(super) fn number(self) -> i64 {
+        self.0
+    }
+
+    /// Its first place.
+    pub(super) fn start(self) -> i64 {
+        self.0 << REGION_BITS
+    }
+}
+
 /// All places of all logs.
 pub(super) const EVERYWHERE: Range<i64> = 0..LOGS << INDEX_BITS;
 

@@ -3,7 +3,7 @@
 //! A search goes from the newest place to older ones in steps. Each step looks how far back every index has to go for
 //! so many entries, and reads those of the index that has to go the furthest: however members are combined, a step
 //! costs no more than so many entries, and one rare member makes the search short. Between steps it may end, and say
-//! where it goes on.
+//! where it goes on. In SQLite no step goes beyond a region, since some indexes are made of regions.
 
 use std::ops::{Range, RangeInclusive};
 use std::time::Instant;
@@ -11,6 +11,7 @@ use std::time::Instant;
 use smol_str::SmolStr;
 
 use super::member::{Branch, Condition, Member, members};
+use super::place::Region;
 use super::spans;
 use super::statement::Value;
 use crate::store::connection::Connection;
@@ -73,13 +74,16 @@ pub(super) fn search(
     limit: usize,
     deadline: Instant,
 ) -> Result<Found, StoreError> {
-    let plan = Plan { members: members(conn, search)?, times: search.times() };
+    let times = search.times();
+    let mut plan = None::<Plan>;
     let mut records = Vec::new();
     let mut step = FIRST_STEP;
     let mut end = places.end;
-    while let Some(mut run) = plan.last_run(conn, places.start..end)? {
+    while let Some(mut run) = last_run(conn, places.start..end, times.as_ref())? {
         while !run.is_empty() {
-            let Step { start, branches, filters } = plan.next_step(conn, &run, step)?;
+            let Some(current) = Plan::for_end(conn, search, plan.take(), &mut run)? else { break };
+            let Step { start, branches, filters } = current.next_step(conn, &current.within_region(&run), step)?;
+            plan = Some(current);
             // One more than asked for tells whether there is a next part.
             let missing = i64::try_from(limit + 1 - records.len()).map_err(StoreError::unavailable)?;
             let mut found = Vec::new();
@@ -127,20 +131,51 @@ struct Step<'a> {
     filters: Vec<Condition<'a>>,
 }
 
+/// The last places that may have something of the times that are sought; none where no more have.
+fn last_run(
+    conn: &mut Connection,
+    places: Range<i64>,
+    times: Option<&RangeInclusive<i64>>,
+) -> Result<Option<Range<i64>>, StoreError> {
+    match times {
+        Some(times) => spans::last_run(conn, &places, times),
+        None => Ok(Some(places).filter(|places| !places.is_empty())),
+    }
+}
+
 /// A search as it is gone about.
 #[derive(Debug)]
 struct Plan<'a> {
+    /// Where it holds; none: everywhere, since no index is made of regions.
+    region: Option<Region>,
     members: Vec<Member<'a>>,
     times: Option<RangeInclusive<i64>>,
 }
 
 impl<'a> Plan<'a> {
-    /// The last places that may have something of the time that is sought; none where no more have.
-    fn last_run(&self, conn: &mut Connection, places: Range<i64>) -> Result<Option<Range<i64>>, StoreError> {
-        match &self.times {
-            Some(times) => spans::last_run(conn, &places, times),
-            None => Ok(Some(places).filter(|places| !places.is_empty())),
+    /// The plan for the end of `run`: this one where it holds there, or else a new one. Then `run` ends with its last
+    /// entry from now on, so that regions without any are passed over; none where it has no entry.
+    fn for_end(
+        conn: &mut Connection,
+        search: &'a Search,
+        plan: Option<Self>,
+        run: &mut Range<i64>,
+    ) -> Result<Option<Self>, StoreError> {
+        let holds = |plan: &Self| plan.region.is_none_or(|region| region == Region::of(run.end - 1));
+        if let Some(plan) = plan.filter(holds) {
+            return Ok(Some(plan));
         }
+        let Some(last) = Branch::everything().nth_last(run, 1).place(conn)? else { return Ok(None) };
+        run.end = last + 1;
+        let is_regional =
+            matches!(conn, Connection::Sqlite(_)) && (search.subject.is_some() || search.resource.is_some());
+        let region = is_regional.then(|| Region::of(last));
+        Ok(Some(Self { region, members: members(conn, search, region)?, times: search.times() }))
+    }
+
+    /// The end of `run` where it holds.
+    fn within_region(&self, run: &Range<i64>) -> Range<i64> {
+        self.region.map_or(run.start, |region| run.start.max(region.start()))..run.end
     }
 
     /// The step that ends with `run` and looks at no more than `size` entries of a part of an index.

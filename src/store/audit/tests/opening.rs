@@ -108,10 +108,10 @@ fn migrations_run_once_and_can_be_undone() {
     let second = Duration::from_secs(1);
     assert_eq!(
         [migrate(&Target::from(&*path), second).unwrap(), migrate(&Target::from(&*path), second).unwrap()],
-        [1, 0]
+        [2, 0]
     );
     open_kind(&AUDIT, &Target::from(&*path), second).unwrap().revert_all_migrations(SQLITE).unwrap();
-    assert_eq!(migrate(&Target::from(&*path), second).unwrap(), 1);
+    assert_eq!(migrate(&Target::from(&*path), second).unwrap(), 2);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use diesel::sql_types::Text;
 use diesel::sqlite::Sqlite;
 
 use super::super::member::{Branch, members};
+use super::super::place::Region;
 use super::super::spans;
 use super::*;
 use crate::store::connection::Connection;
@@ -32,24 +33,38 @@ fn a_search_by_one_member_reads_its_part_of_an_index_in_order() {
     let mut conn = copied.connection();
     let any = Search::default();
     for (search, part) in [
-        (Search { subject: sought(None, "agent-1"), ..any.clone() }, "subject (subject_id=? AND subject_type=?"),
-        (Search { subject: sought(Some("T"), "1"), ..any.clone() }, "subject (subject_id=? AND subject_type=?"),
-        (Search { resource: sought(None, "search"), ..any.clone() }, "resource (resource_id=? AND resource_type=?"),
-        (Search { resource: sought(Some("T"), "1"), ..any.clone() }, "resource (resource_id=? AND resource_type=?"),
+        (
+            Search { subject: sought(None, "agent-1"), ..any.clone() },
+            "subject (region=? AND subject_id=? AND subject_type=?",
+        ),
+        (
+            Search { subject: sought(Some("T"), "1"), ..any.clone() },
+            "subject (region=? AND subject_id=? AND subject_type=?",
+        ),
+        (
+            Search { resource: sought(None, "search"), ..any.clone() },
+            "resource (region=? AND resource_id=? AND resource_type=?",
+        ),
+        (
+            Search { resource: sought(Some("T"), "1"), ..any.clone() },
+            "resource (region=? AND resource_id=? AND resource_type=?",
+        ),
         (Search { action: name("a"), ..any.clone() }, "action (action=?"),
         (Search { reason: name("r"), ..any.clone() }, "reason (reason=?"),
         (Search { caller: name("c"), ..any.clone() }, "caller (caller=?"),
         (Search { decision: Some(false), ..any.clone() }, "decision (decision=?"),
         (Search { kind: name("auth"), ..any.clone() }, "kind (kind=?"),
     ] {
-        let found = members(&mut conn, &search).unwrap();
+        let found = members(&mut conn, &search, Some(Region::of(0))).unwrap();
         let [member] = &*found else { panic!("{search:?}") };
         for branch in member.branches.as_ref().unwrap() {
             let index = format!("INDEX audit_entries_{part} AND rowid>? AND rowid<?)");
             let records = plan(&mut conn, branch.records(&(0..1), &[], 1).sql());
             assert_eq!(records, format!("SEARCH e USING {index}"));
             let nth = plan(&mut conn, branch.nth_last(&(0..1), 1).sql());
-            assert_eq!(nth, format!("SEARCH e USING COVERING {index}"));
+            // An index with a column that is made from the place is not said to cover it, though no row is read.
+            let covering = if part.contains("region") { "" } else { "COVERING " };
+            assert_eq!(nth, format!("SEARCH e USING {covering}{index}"));
         }
     }
 }
@@ -61,7 +76,7 @@ fn a_search_by_principle_begins_with_the_violations() {
     }
     let mut conn = Copied::new().connection();
     let search = Search { principle: name("p"), ..Search::default() };
-    let found = members(&mut conn, &search).unwrap();
+    let found = members(&mut conn, &search, Some(Region::of(0))).unwrap();
     let branch = &found[0].branches.as_ref().unwrap()[0];
     let violations = "SEARCH v USING PRIMARY KEY (principle=? AND place>? AND place<?)";
     assert_eq!(plan(&mut conn, branch.nth_last(&(0..1), 1).sql()), violations);
@@ -89,7 +104,7 @@ fn what_else_is_sought_changes_nothing_in_which_index_is_read() {
         caller: name("c"),
         ..Search::default()
     };
-    let members = members(&mut conn, &search).unwrap();
+    let members = members(&mut conn, &search, Some(Region::of(0))).unwrap();
     assert_eq!(members.len(), 8);
     let filters = members.iter().flat_map(|member| member.filter.iter().cloned()).collect::<Vec<_>>();
     let everything = Branch::everything();

@@ -1,5 +1,6 @@
 //! What searches find.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
@@ -238,5 +239,42 @@ fn an_id_of_more_types_than_are_looked_at_by_themselves_is_found() {
     for limit in [1, 7, 100, 200] {
         let found = copied.found(&Search { subject: sought(None, "shared"), ..Search::default() }, limit);
         assert!(found.iter().map(|(_, index, _)| *index).eq((0..100).rev()));
+    }
+}
+
+#[test]
+fn entries_of_all_regions_are_found_in_order() {
+    const BLOCKS: [Range<u64>; 3] = [0..50, 262_094..262_194, 5_000_000..5_000_050];
+    let copied = Copied::new();
+    let all = BLOCKS.into_iter().flatten().map(|n| {
+        let subject = EntityUid::new(["User", "Robot"][usize::from(n.is_multiple_of(5))], "ann");
+        AuditEntry { subject: Some(subject), record: Some(n.to_string()), ..entry(n) }
+    });
+    let all = all.collect::<Vec<_>>();
+    for block in BLOCKS {
+        // As if all before had been shipped.
+        let next = format!("UPDATE audit_logs SET next = {}", block.start);
+        copied.connection().batch_execute(&next).unwrap();
+        let of_block = all.iter().filter(|entry| block.contains(&entry.record.as_ref().unwrap().parse().unwrap()));
+        copied.store.ship(copied.log, block.start, &of_block.cloned().collect::<Vec<_>>()).unwrap();
+    }
+    let any = Search::default();
+    let hour = Some(entry(262_100).at)..Some(entry(5_000_025).at);
+    for search in [
+        any.clone(),
+        Search { subject: sought(None, "ann"), ..any.clone() },
+        Search { subject: sought(Some("Robot"), "ann"), ..any.clone() },
+        Search { subject: sought(Some("User"), "ann"), from: hour.start, to: hour.end, ..any.clone() },
+        Search { resource: sought(None, "search"), subject: sought(None, "ann"), ..any.clone() },
+        Search { resource: sought(None, "nothing"), ..any.clone() },
+    ] {
+        let expected = all.iter().rev().filter(|entry| holds(&search, entry));
+        let expected = expected.map(|entry| entry.record.clone().unwrap()).collect::<Vec<_>>();
+        for limit in [7, 50, 1000] {
+            for log in [None, Some(copied.log)] {
+                let found = found(&copied.store, log, &search, limit).into_iter();
+                assert_eq!(found.map(|(_, _, record)| record).collect::<Vec<_>>(), expected, "{search:?}, {limit}");
+            }
+        }
     }
 }
