@@ -12,6 +12,7 @@ use acgs::actors::committer::{Committer, Rhythm};
 use acgs::actors::database::{Database, PutEntities, PutEntity, RemoveEntity};
 use acgs::actors::entity_recorder::EntityRecorder;
 use acgs::actors::journal::Journal;
+use acgs::actors::pace::Pace;
 use acgs::actors::registry::{Books, Register, Registry};
 use acgs::actors::request_cache::RequestCache;
 use acgs::actors::validator::{Decide, Decided, Purpose, Validator};
@@ -68,7 +69,7 @@ impl Workers {
         let store = store.unwrap();
         let storage = DiskStorage::create(folder.path().join("audit")).unwrap();
         let (ledger, _) = Ledger::open(storage.clone(), Options::default()).unwrap();
-        let committer = Committer::start(ledger, storage, Rhythm::Durable(Duration::ZERO), 1_000).unwrap();
+        let committer = Committer::start(ledger, storage, Rhythm::Durable(Pace::new(Duration::ZERO)), 1_000).unwrap();
         let journal = Journal::new(committer.queue());
         let recorder = EntityRecorder::new(journal.clone(), RequestRecord::Full);
         let database = Database::start(store.clone(), recorder, NonZeroUsize::new(2).unwrap());

@@ -1,7 +1,7 @@
 //! What one member of a search demands of an entry, and the parts of an index where the entries are that have it.
 
 use std::borrow::Cow;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use super::place::Region;
 use super::search::{Search, SoughtEntity};
@@ -103,26 +103,45 @@ impl<'a> Member<'a> {
         sought: &'a SoughtEntity,
         region: Option<Region>,
     ) -> Result<Self, StoreError> {
-        let id = (party.id, text(&sought.id));
-        let mut indexed = Vec::from_iter(region.map(|region| ("e.region = ?", Value::Number(region.number()))));
-        indexed.push(id.clone());
-        let branch = |kind| Branch::of(party.index, indexed.iter().cloned().chain([(party.kind, kind)]).collect());
-        if let Some(kind) = &sought.kind {
-            let branches = vec![branch(text(kind))];
-            return Ok(Self { filter: vec![id, (party.kind, text(kind))], branches: Some(branches) });
+        let filter = party.conditions(sought);
+        let region = region.map(|region| ("e.region = ?", Value::Number(region.number())));
+        let indexed = region.into_iter().chain(filter.iter().cloned()).collect::<Vec<_>>();
+        if sought.kind.is_some() {
+            return Ok(Self { filter, branches: Some(vec![Branch::of(party.index, indexed)]) });
         }
         let mut branches = Vec::new();
         let mut after = Vec::new();
         while let Some(kind) = party.next_kind(&indexed, &after).name(conn)? {
             if branches.len() == TYPES {
-                return Ok(Self { filter: vec![id], branches: None });
+                return Ok(Self { filter, branches: None });
             }
             let kind = Value::Text(Cow::Owned(kind));
             after = vec![(party.later_kind, kind.clone())];
-            branches.push(branch(kind));
+            branches.push(Branch::of(party.index, indexed.iter().cloned().chain([(party.kind, kind)]).collect()));
         }
-        Ok(Self { filter: vec![id], branches: Some(branches) })
+        Ok(Self { filter, branches: Some(branches) })
     }
+}
+
+/// Finds the last of some regions in which everybody who is sought was involved in something. Costs one look at an index
+/// for each of them and each region.
+pub(super) fn last_region<'a>(search: &'a Search, regions: &RangeInclusive<Region>) -> Statement<'a> {
+    let ends = [regions.end(), regions.start()].map(|region| Value::Number(region.number()));
+    let all =
+        "WITH RECURSIVE regions (number) AS (SELECT ? UNION ALL SELECT number - 1 FROM regions WHERE number > ?) ";
+    let statement = Statement::new(all).with("SELECT number AS place FROM regions WHERE TRUE", ends);
+    let with_all = parties(search).fold(statement, |statement, (party, sought)| {
+        // Not `EXISTS`, which SQLite may turn into a join that begins with the wrong table.
+        let involved = format!(" AND (SELECT e.place FROM {} WHERE e.region = number", party.index);
+        statement.with(&involved, []).and(&party.conditions(sought)).with(" LIMIT 1) IS NOT NULL", [])
+    });
+    with_all.with(" LIMIT 1", [])
+}
+
+/// Those who are sought.
+fn parties(search: &Search) -> impl Iterator<Item = (&'static Party, &SoughtEntity)> {
+    let parties = [(&SUBJECT, &search.subject), (&RESOURCE, &search.resource)];
+    parties.into_iter().filter_map(|(party, sought)| Some((party, sought.as_ref()?)))
 }
 
 /// What the members of a search demand; in one region, where indexes are made of regions.
@@ -132,10 +151,8 @@ pub(super) fn members<'a>(
     region: Option<Region>,
 ) -> Result<Vec<Member<'a>>, StoreError> {
     let mut members = Vec::new();
-    for (party, sought) in [(&SUBJECT, &search.subject), (&RESOURCE, &search.resource)] {
-        if let Some(sought) = sought {
-            members.push(Member::of_party(conn, party, sought, region)?);
-        }
+    for (party, sought) in parties(search) {
+        members.push(Member::of_party(conn, party, sought, region)?);
     }
     members.extend(search.principle.as_deref().map(Member::of_principle));
     members.extend(search.kind.as_deref().map(Member::of_kind));
@@ -193,6 +210,12 @@ const RESOURCE: Party = Party {
 };
 
 impl Party {
+    /// What must hold of an entry in which this one is involved.
+    fn conditions<'a>(&self, sought: &'a SoughtEntity) -> Vec<Condition<'a>> {
+        let kind = sought.kind.as_deref().map(|kind| (self.kind, text(kind)));
+        [(self.id, text(&sought.id))].into_iter().chain(kind).collect()
+    }
+
     /// Finds the first type with this id after another one. Costs one look at the index.
     fn next_kind<'a>(&self, indexed: &[Condition<'a>], after: &[Condition<'a>]) -> Statement<'a> {
         Statement::new(self.kinds).and(indexed).and(after).with(self.kinds_in_order, [])

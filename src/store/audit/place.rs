@@ -62,14 +62,19 @@ impl Region {
         Self(place >> REGION_BITS)
     }
 
+    /// The region of that number.
+    pub(super) fn new(number: i64) -> Self {
+        Self(number)
+    }
+
     /// Its number, the column `region`.
     pub(super) fn number(self) -> i64 {
         self.0
     }
 
-    /// Its first place.
-    pub(super) fn start(self) -> i64 {
-        self.0 << REGION_BITS
+    /// All its places.
+    pub(super) fn places(self) -> Range<i64> {
+        self.0 << REGION_BITS..(self.0 + 1) << REGION_BITS
     }
 }
 

@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use smol_str::SmolStr;
 
-use super::member::{Branch, Condition, Member, members};
-use super::place::Region;
+use super::member::{Branch, Condition, Member, last_region, members};
+use super::place::{Region, split};
 use super::spans;
 use super::statement::Value;
 use crate::store::connection::Connection;
@@ -143,6 +143,22 @@ fn last_run(
     }
 }
 
+/// The last region in `run` that may have something, with which `run` ends from now on; none where no region has.
+fn last_region_of(conn: &mut Connection, search: &Search, run: &mut Range<i64>) -> Result<Option<Region>, StoreError> {
+    // A log after the other: between them are millions of regions without any entry.
+    while let Some(last) = Branch::everything().nth_last(run, 1).place(conn)? {
+        let start = run.start.max(split(last).0.places().start);
+        let regions = Region::of(start)..=Region::of(last);
+        if let Some(number) = last_region(search, &regions).place(conn)? {
+            let region = Region::new(number);
+            run.end = (last + 1).min(region.places().end);
+            return Ok(Some(region));
+        }
+        run.end = start;
+    }
+    Ok(None)
+}
+
 /// A search as it is gone about.
 #[derive(Debug)]
 struct Plan<'a> {
@@ -153,8 +169,8 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// The plan for the end of `run`: this one where it holds there, or else a new one. Then `run` ends with its last
-    /// entry from now on, so that regions without any are passed over; none where it has no entry.
+    /// The plan for the end of `run`: this one where it holds there, or else a new one. Then `run` ends with the last
+    /// region that may have something of it; none where no region has.
     fn for_end(
         conn: &mut Connection,
         search: &'a Search,
@@ -165,17 +181,18 @@ impl<'a> Plan<'a> {
         if let Some(plan) = plan.filter(holds) {
             return Ok(Some(plan));
         }
-        let Some(last) = Branch::everything().nth_last(run, 1).place(conn)? else { return Ok(None) };
-        run.end = last + 1;
         let is_regional =
             matches!(conn, Connection::Sqlite(_)) && (search.subject.is_some() || search.resource.is_some());
-        let region = is_regional.then(|| Region::of(last));
+        let region = if is_regional { last_region_of(conn, search, run)? } else { None };
+        if is_regional && region.is_none() {
+            return Ok(None);
+        }
         Ok(Some(Self { region, members: members(conn, search, region)?, times: search.times() }))
     }
 
     /// The end of `run` where it holds.
     fn within_region(&self, run: &Range<i64>) -> Range<i64> {
-        self.region.map_or(run.start, |region| run.start.max(region.start()))..run.end
+        self.region.map_or(run.start, |region| run.start.max(region.places().start))..run.end
     }
 
     /// The step that ends with `run` and looks at no more than `size` entries of a part of an index.

@@ -5,7 +5,7 @@ use diesel::sql_query;
 use diesel::sql_types::Text;
 use diesel::sqlite::Sqlite;
 
-use super::super::member::{Branch, members};
+use super::super::member::{Branch, last_region, members};
 use super::super::place::Region;
 use super::super::spans;
 use super::*;
@@ -67,6 +67,23 @@ fn a_search_by_one_member_reads_its_part_of_an_index_in_order() {
             assert_eq!(nth, format!("SEARCH e USING {covering}{index}"));
         }
     }
+}
+
+#[test]
+fn regions_are_looked_into_one_by_one() {
+    if server::is_elsewhere() {
+        return;
+    }
+    let mut conn = Copied::new().connection();
+    let search = Search { subject: sought(None, "1"), resource: sought(Some("T"), "1"), ..Search::default() };
+    let regions = Region::of(0)..=Region::of(1 << 30);
+    let plan = plan(&mut conn, last_region(&search, &regions).sql());
+    let looks = plan.split("; ").filter(|line| line.starts_with("SEARCH")).collect::<Vec<_>>();
+    let [subject, resource] =
+        ["subject (region=? AND subject_id=?)", "resource (region=? AND resource_id=? AND resource_type=?)"]
+            .map(|part| format!("SEARCH e USING INDEX audit_entries_{part}"));
+    assert_eq!(looks, [subject, resource]);
+    assert!(!plan.contains("SCAN e") && !plan.contains("TEMP B-TREE"), "{plan}");
 }
 
 #[test]
