@@ -183,10 +183,12 @@ impl<'a> Plan<'a> {
         }
         let is_regional =
             matches!(conn, Connection::Sqlite(_)) && (search.subject.is_some() || search.resource.is_some());
-        let region = if is_regional { last_region_of(conn, search, run)? } else { None };
-        if is_regional && region.is_none() {
-            return Ok(None);
-        }
+        let region = if is_regional {
+            let Some(region) = last_region_of(conn, search, run)? else { return Ok(None) };
+            Some(region)
+        } else {
+            None
+        };
         Ok(Some(Self { region, members: members(conn, search, region)?, times: search.times() }))
     }
 

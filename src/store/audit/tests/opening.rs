@@ -101,6 +101,24 @@ fn a_file_without_a_table_or_from_the_future_is_refused() {
 }
 
 #[test]
+fn what_was_copied_before_indexes_were_made_of_regions_is_found() {
+    use diesel_migrations::MigrationHarness as _;
+    if server::is_elsewhere() {
+        return;
+    }
+    let copied = Copied::new();
+    copied.store.ship(copied.log, 0, &entries(0..20)).unwrap();
+    copied.connection().revert_last_migration(SQLITE).unwrap();
+    let store = AuditStore::open(&copied.options).unwrap();
+    store.ship(copied.log, 20, &entries(20..30)).unwrap();
+    for n in [7, 25] {
+        let search = Search { subject: sought(None, &format!("agent-{n}")), ..Search::default() };
+        let found = found(&store, None, &search, 10).into_iter();
+        assert_eq!(found.map(|(_, index, _)| index).collect::<Vec<_>>(), [n]);
+    }
+}
+
+#[test]
 fn migrations_run_once_and_can_be_undone() {
     use diesel_migrations::MigrationHarness as _;
     let folder = tempfile::tempdir().unwrap();
