@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -132,11 +133,18 @@ pub fn run(
 /// What the machine itself takes for the same: a thread sleeps until each of `rate` times a second, writes 4 KiB of a
 /// file that is full already, and syncs it. No daemon is involved.
 pub fn floor(folder: &Path, rate: u32, length: Duration) -> Result<Latencies, Box<dyn Error>> {
+    let measured =
+        thread::scope(|scope| scope.spawn(|| sync_all(folder, rate, length).map_err(|error| error.to_string())).join());
+    Ok(measured.map_err(|_| "the thread ended")??)
+}
+
+fn sync_all(folder: &Path, rate: u32, length: Duration) -> Result<Latencies, Box<dyn Error>> {
     const BLOCK: usize = 4096;
     const BLOCKS: u64 = 4096;
     let mut file = tempfile::tempfile_in(folder)?;
     file.write_all(&vec![0; BLOCK * usize::try_from(BLOCKS)?])?;
     file.sync_all()?;
+    wake_on_time()?;
     let begin = Instant::now() + Duration::from_millis(100);
     let mut latencies = Vec::new();
     for number in 0..u64::from(rate) * length.as_secs() {
@@ -147,6 +155,12 @@ pub fn floor(folder: &Path, rate: u32, length: Duration) -> Result<Latencies, Bo
         latencies.push(due.elapsed());
     }
     Ok(Latencies::new(latencies))
+}
+
+/// Has this thread sleep no longer than it asks for: by default the kernel may add 50 µs. What the thread starts inherits
+/// it.
+fn wake_on_time() -> std::io::Result<()> {
+    Ok(rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?)
 }
 
 #[expect(clippy::too_many_arguments, reason = "one thread's share of a run")]
@@ -160,6 +174,7 @@ fn send_all(
     sent: &Sender<(usize, Instant)>,
     body: &impl Fn(u64) -> String,
 ) -> Result<Vec<Duration>, Box<dyn Error>> {
+    wake_on_time()?;
     let mut late = Vec::new();
     for number in 0..total {
         let due = begin + Duration::from_nanos(number * 1_000_000_000 / u64::from(rate));

@@ -73,8 +73,7 @@ impl Handler<SearchEntries> for Searcher {
     type Result = Result<EntryPage, SearchError>;
 
     fn handle(&mut self, ask: SearchEntries, _: &mut Self::Context) -> Self::Result {
-        let store = self.shipping.store();
-        let store = store.ok_or_else(|| StoreError::Busy("the copy of the audit log is not open yet".to_owned()))?;
+        let store = self.shipping.store()?;
         let deadline = Instant::now() + self.patience;
         let mut page = store.search(None, &ask.search, ask.after.as_ref(), ask.limit, deadline)?;
         let own = self.shipping.origin();

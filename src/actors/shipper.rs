@@ -2,7 +2,8 @@
 //! else, and holds up nothing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use std::{io, num::NonZeroU32};
@@ -17,6 +18,9 @@ use crate::store::{Replicas, StoreError, StoreOptions};
 
 /// How often the log is looked at while it hardly grows.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long a start waits for the database, so that what is copied can be searched from the first moment on. A large one
+/// may take minutes to be brought up to date.
+const OPENING: Duration = Duration::from_secs(1);
 /// How long a fault is left alone.
 const RETRY: Duration = Duration::from_secs(2);
 /// How often it is looked whether segments are old enough to go.
@@ -31,6 +35,9 @@ const HELD: u64 = 65_536;
 const REST: u32 = 4;
 /// The most that is copied when the daemon stops, so that it does stop.
 const LAST_BATCHES: usize = 4;
+
+/// What is told while the database is not there.
+const NOT_OPEN: &str = "the database of the audit log's copy is not open yet: it may be being brought up to date";
 
 /// Why the log is not copied.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +70,7 @@ struct Progress {
     origin: String,
     store: OnceLock<AuditStore>,
     next: AtomicU64,
+    /// The fault that was met last, until it is over.
     fault: Mutex<Option<String>>,
 }
 
@@ -73,10 +81,9 @@ impl Shipping {
         &self.0.origin
     }
 
-    /// The database, once it could be opened.
-    #[must_use]
-    pub fn store(&self) -> Option<AuditStore> {
-        self.0.store.get().cloned()
+    /// The database; [`StoreError::Busy`] until it could be opened.
+    pub fn store(&self) -> Result<AuditStore, StoreError> {
+        self.0.store.get().cloned().ok_or_else(|| StoreError::Busy(NOT_OPEN.to_owned()))
     }
 
     /// The index of the next record to copy.
@@ -88,11 +95,12 @@ impl Shipping {
     /// Why nothing is copied, if nothing is.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
-        self.0.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let is_open = self.0.store.get().is_some();
+        self.told().clone().or_else(|| (!is_open).then(|| NOT_OPEN.to_owned()))
     }
 
-    fn set_fault(&self, fault: Option<String>) {
-        *self.0.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    fn told(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.fault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -130,9 +138,16 @@ impl Shipper {
         let shipping = Shipping(Arc::new(progress));
         let seen = parts.queue.durable();
         let mut thread = Thread { parts, shipping: shipping.clone(), log: None, compared: false, seen, retired: None };
-        // So that what is copied can be searched from the first moment on. What fails here fails once more in the thread.
-        drop(thread.open());
-        let handle = thread::Builder::new().name("audit-ship".to_owned()).spawn(move || thread.run())?;
+        let (opening, opened) = mpsc::channel::<()>();
+        let run = move || {
+            // What fails here fails once more in the first round, which tells.
+            drop((thread.open(), opening));
+            thread.run();
+        };
+        let handle = thread::Builder::new().name("audit-ship".to_owned()).spawn(run)?;
+        if opened.recv_timeout(OPENING) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!("{NOT_OPEN}; the start goes on without it");
+        }
         Ok(Self { handle, shipping })
     }
 
@@ -170,15 +185,14 @@ impl Thread {
             let batches = if stopping { LAST_BATCHES } else { usize::MAX };
             let pause = match self.ship(batches) {
                 Ok(()) => {
-                    self.shipping.set_fault(None);
+                    *self.shipping.told() = None;
                     self.retire();
                     PAUSE
                 }
                 Err(error) => {
-                    if self.shipping.fault().is_none() {
+                    if self.shipping.told().replace(error.to_string()).is_none() {
                         tracing::error!(%error, "the audit log is not copied into the database");
                     }
-                    self.shipping.set_fault(Some(error.to_string()));
                     RETRY
                 }
             };
@@ -241,8 +255,8 @@ impl Thread {
             return Ok(log.clone());
         }
         let store = match self.shipping.store() {
-            Some(store) => store,
-            None => AuditStore::open(&self.parts.options)?.with_replicas(self.parts.replicas.clone()),
+            Ok(store) => store,
+            Err(_) => AuditStore::open(&self.parts.options)?.with_replicas(self.parts.replicas.clone()),
         };
         let log = store.log(&self.parts.origin)?;
         self.shipping.0.next.store(log.next, Ordering::Release);

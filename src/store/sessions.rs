@@ -76,12 +76,6 @@ pub fn end_all(conn: &mut Connection, user_id: &str, reason: &str, at: i64) -> R
     Ok(query.load::<Id>(conn)?.into_iter().map(|ended| ended.id).collect())
 }
 
-/// The ids of the sessions that were ended at that time or later.
-pub fn ended_since(conn: &mut Connection, at: i64) -> Result<Vec<String>, StoreError> {
-    let ended = sessions::table.filter(sessions::ended_at.ge(at)).select(sessions::id);
-    Ok(ended.order((sessions::ended_at, sessions::id)).load(conn)?)
-}
-
 /// Removes the sessions that expired or were ended before that time, with their refresh tokens; answers how many.
 pub fn purge(conn: &mut Connection, before: i64) -> Result<usize, StoreError> {
     let over = sessions::expires_at.lt(before).nullable().or(sessions::ended_at.lt(before));

@@ -133,11 +133,6 @@ pub mod recovery_codes {
     pub fn use_one(conn: &mut Connection, user_id: &str, digest: &[u8]) -> Result<bool, StoreError> {
         Ok(diesel::delete(recovery_codes::table.find((user_id, digest))).execute(conn)? > 0)
     }
-
-    /// How many codes a user has left.
-    pub fn count(conn: &mut Connection, user_id: &str) -> Result<i64, StoreError> {
-        Ok(recovery_codes::table.filter(recovery_codes::user_id.eq(user_id)).count().get_result(conn)?)
-    }
 }
 
 /// Without the secrets.

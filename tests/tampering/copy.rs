@@ -195,6 +195,33 @@ fn a_copy_that_becomes_usable_is_filled_without_a_restart() {
 }
 
 #[test]
+fn a_start_does_not_wait_for_a_copy_of_an_older_version_to_be_brought_up_to_date() {
+    // So long would be waited for who holds the database, as the work on a large one would last.
+    let long = [
+        ("database.pool.acquire_timeout_ms", 600_000),
+        ("http.request_timeout_ms", 600_000),
+        ("http.shutdown_timeout_s", 600),
+    ];
+    let setup = long.into_iter().fold(audit::setup().in_files(), |setup, (key, long)| setup.set(key, long));
+    let daemon = setup.start();
+    assert_eq!(daemon.ask(&question(1)).status, 200);
+    assert!(daemon.stop().success());
+    change(&setup, include_str!("../../migrations/sqlite_audit/2026-04-01-000000_regions/down.sql"));
+    change(&setup, "DELETE FROM __diesel_schema_migrations WHERE version = '20260401000000'");
+    let mut holder = connect(&setup);
+    holder.batch_execute("BEGIN IMMEDIATE").unwrap();
+    let daemon = setup.start();
+    assert_eq!(daemon.ask(&question(2)).status, 200);
+    let readiness = daemon.get("/readyz?verbose");
+    assert!(readiness.status == 200 && readiness.text().contains("[-]search degraded: the database of"), "{readiness}");
+    assert_eq!(daemon.get("/v1/audit/entries").status, 503);
+    holder.batch_execute("ROLLBACK").unwrap();
+    ask_until(&daemon, "/readyz?verbose", "[+]search ok");
+    assert!(daemon.stop_and_tell().1.contains("the start goes on without it"));
+    is_whole(&setup);
+}
+
+#[test]
 fn the_leaves_of_the_copy_are_those_that_the_checkpoint_commits_to() {
     let leaves: Vec<Hash> = rows(&Case::new().setup).into_values().map(|leaf| leaf.try_into().unwrap()).collect();
     let mut tree = super::format::Tree::default();

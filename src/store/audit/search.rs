@@ -82,7 +82,8 @@ pub(super) fn search(
     while let Some(mut run) = last_run(conn, places.start..end, times.as_ref())? {
         while !run.is_empty() {
             let Some(current) = Plan::for_end(conn, search, plan.take(), &mut run)? else { break };
-            let Step { start, branches, filters } = current.next_step(conn, &current.within_region(&run), step)?;
+            let within = current.within_region(&run);
+            let Step { start, branches, filters } = current.next_step(conn, &within, times.as_ref(), step)?;
             plan = Some(current);
             // One more than asked for tells whether there is a next part.
             let missing = i64::try_from(limit + 1 - records.len()).map_err(StoreError::unavailable)?;
@@ -165,7 +166,6 @@ struct Plan<'a> {
     /// Where it holds; none: everywhere, since no index is made of regions.
     region: Option<Region>,
     members: Vec<Member<'a>>,
-    times: Option<RangeInclusive<i64>>,
 }
 
 impl<'a> Plan<'a> {
@@ -189,7 +189,7 @@ impl<'a> Plan<'a> {
         } else {
             None
         };
-        Ok(Some(Self { region, members: members(conn, search, region)?, times: search.times() }))
+        Ok(Some(Self { region, members: members(conn, search, region)? }))
     }
 
     /// The end of `run` where it holds.
@@ -198,10 +198,16 @@ impl<'a> Plan<'a> {
     }
 
     /// The step that ends with `run` and looks at no more than `size` entries of a part of an index.
-    fn next_step(&self, conn: &mut Connection, run: &Range<i64>, size: i64) -> Result<Step<'a>, StoreError> {
+    fn next_step(
+        &self,
+        conn: &mut Connection,
+        run: &Range<i64>,
+        times: Option<&RangeInclusive<i64>>,
+        size: i64,
+    ) -> Result<Step<'a>, StoreError> {
         let everything = Branch::everything();
         // Whatever an index finds is good where nothing else is asked for: the limit alone bounds what is read.
-        let whole = match (&*self.members, &self.times) {
+        let whole = match (&*self.members, times) {
             ([], None) => Some(vec![everything.clone()]),
             ([Member { branches: Some(branches), .. }], None) => Some(branches.clone()),
             _ => None,
@@ -223,7 +229,7 @@ impl<'a> Plan<'a> {
         let chosen_number = chosen.map(|(number, _)| number);
         let others = self.members.iter().enumerate().filter(|(number, _)| Some(*number) != chosen_number);
         let mut filters = others.flat_map(|(_, member)| member.filter.iter().cloned()).collect::<Vec<_>>();
-        if let Some(times) = &self.times {
+        if let Some(times) = times {
             filters.push(("e.at >= ?", Value::Number(*times.start())));
             filters.push(("e.at <= ?", Value::Number(*times.end())));
         }

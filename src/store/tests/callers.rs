@@ -163,13 +163,13 @@ fn a_recovery_code_is_good_once_and_for_its_user_only() {
     }
     assert!(recovery_codes::use_one(conn, "u-ann", &[1; 32]).unwrap());
     assert!(!recovery_codes::use_one(conn, "u-ann", &[1; 32]).unwrap());
-    assert_eq!([recovery_codes::count(conn, "u-ann").unwrap(), recovery_codes::count(conn, "u-bob").unwrap()], [1, 2]);
+    assert!(recovery_codes::use_one(conn, "u-bob", &[1; 32]).unwrap());
     recovery_codes::replace(conn, "u-ann", &[[3; 32]]).unwrap();
     assert!(!recovery_codes::use_one(conn, "u-ann", &[2; 32]).unwrap());
     assert!(recovery_codes::replace(conn, "u-ann", &[[4; 32], [4; 32]]).is_err());
     assert!(recovery_codes::use_one(conn, "u-ann", &[3; 32]).unwrap(), "a replacement that failed took nothing away");
     recovery_codes::replace(conn, "u-bob", &[]).unwrap();
-    assert_eq!(recovery_codes::count(conn, "u-bob").unwrap(), 0);
+    assert!(!recovery_codes::use_one(conn, "u-bob", &[2; 32]).unwrap());
     assert!(recovery_codes::replace(conn, "nobody", &[[1; 32]]).is_err());
 }
 
