@@ -96,7 +96,8 @@ impl<'a> Member<'a> {
         Self::of(BY_KIND, "e.kind <> 'decision' AND e.kind = ?", text(kind))
     }
 
-    /// An index has the type after the id. Without a type each that there is has its own part.
+    /// An index has the type after the id, and before both a region where it is made of regions. Without a type each that
+    /// there is has its own part.
     fn of_party(
         conn: &mut Connection,
         party: &Party,
@@ -123,10 +124,11 @@ impl<'a> Member<'a> {
     }
 }
 
-/// Finds the last of some regions in which everybody who is sought was involved in something. Costs one look at an index
-/// for each of them and each region.
+/// Finds the last of some regions that has an entry with each of those who are sought, not necessarily the same one.
+/// Costs one look at an index for each of them and each region. Only for searches for somebody.
 pub(super) fn last_region<'a>(search: &'a Search, regions: &RangeInclusive<Region>) -> Statement<'a> {
     let ends = [regions.end(), regions.start()].map(|region| Value::Number(region.number()));
+    // In the order in which they are made, as SQLite promises where it is not asked for another one: the last comes first.
     let all =
         "WITH RECURSIVE regions (number) AS (SELECT ? UNION ALL SELECT number - 1 FROM regions WHERE number > ?) ";
     let statement = Statement::new(all).with("SELECT number AS place FROM regions WHERE TRUE", ends);

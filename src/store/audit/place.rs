@@ -49,10 +49,13 @@ impl LogId {
     }
 }
 
-/// Bits of a place that say where in its region it is; the migrations of SQLite say it too.
+/// Bits of a place that say where in its region it is.
+///
+/// INVARIANT: the column `region` of SQLite's migrations is made with the same number.
 const REGION_BITS: u32 = 18;
 
-/// The part of a place's surroundings that SQLite's indexes of those involved keep together.
+/// 2^18 places in a row, of which the first is a multiple of that, so that all are of one log. SQLite's indexes of
+/// subjects and resources begin with its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Region(i64);
 
@@ -104,5 +107,17 @@ mod tests {
             assert!(log.range(INDICES as u64 - 2, 3).is_err());
         }
         assert_eq!([LogId::new(-1), LogId::new(LOGS)], [None, None]);
+    }
+
+    #[test]
+    fn a_region_has_the_places_whose_region_it_is() {
+        let second = LogId::new(1).unwrap().places().start;
+        for place in [0, 1, 262_143, 262_144, 5_000_000, second - 1, second, EVERYWHERE.end - 1] {
+            let region = Region::of(place);
+            assert!(region.places().contains(&place));
+            assert_eq!(region.places().count(), 1 << 18);
+            assert_eq!([region.places().start, region.places().end - 1].map(Region::of), [region; 2]);
+        }
+        assert_ne!(Region::of(second - 1), Region::of(second));
     }
 }

@@ -3,7 +3,8 @@
 //! A search goes from the newest place to older ones in steps. Each step looks how far back every index has to go for
 //! so many entries, and reads those of the index that has to go the furthest: however members are combined, a step
 //! costs no more than so many entries, and one rare member makes the search short. Between steps it may end, and say
-//! where it goes on. In SQLite no step goes beyond a region, since some indexes are made of regions.
+//! where it goes on. In SQLite the indexes of subjects and resources are made of regions: where one of these is sought, no
+//! step goes beyond a region, and another rare member makes the search short only within each of them.
 
 use std::ops::{Range, RangeInclusive};
 use std::time::Instant;
@@ -60,6 +61,8 @@ pub(super) struct Found {
     pub(super) next: Option<i64>,
 }
 
+/// How many regions are looked into at once for one that has something: a few milliseconds' worth.
+const REGIONS: i64 = 256;
 /// How many entries the first step looks at. Few, since most searches find enough in them.
 const FIRST_STEP: i64 = 256;
 /// How many entries a step looks at, at most: some ten milliseconds' worth, and far more where they come from a disk.
@@ -75,13 +78,19 @@ pub(super) fn search(
     deadline: Instant,
 ) -> Result<Found, StoreError> {
     let times = search.times();
+    let is_over = |reached: i64| reached > places.start && Instant::now() >= deadline;
     let mut plan = None::<Plan>;
     let mut records = Vec::new();
     let mut step = FIRST_STEP;
     let mut end = places.end;
     while let Some(mut run) = last_run(conn, places.start..end, times.as_ref())? {
         while !run.is_empty() {
-            let Some(current) = Plan::for_end(conn, search, plan.take(), &mut run)? else { break };
+            let Some(current) = Plan::for_end(conn, search, plan.take(), &mut run)? else {
+                if is_over(run.end) {
+                    return Ok(Found { records, next: Some(run.end) });
+                }
+                continue;
+            };
             let within = current.within_region(&run);
             let Step { start, branches, filters } = current.next_step(conn, &within, times.as_ref(), step)?;
             plan = Some(current);
@@ -100,7 +109,7 @@ pub(super) fn search(
             }
             run.end = start;
             step = LAST_STEP.min(step * 2);
-            if start > places.start && Instant::now() >= deadline {
+            if is_over(start) {
                 return Ok(Found { records, next: Some(start) });
             }
         }
@@ -144,20 +153,27 @@ fn last_run(
     }
 }
 
-/// The last region in `run` that may have something, with which `run` ends from now on; none where no region has.
+/// Whether those who are sought are found by indexes that are made of regions.
+fn is_regional(conn: &Connection, search: &Search) -> bool {
+    matches!(conn, Connection::Sqlite(_)) && (search.subject.is_some() || search.resource.is_some())
+}
+
+/// The last region in `run` that may have something; none where none of the last [`REGIONS`] has. With it, or before
+/// those, `run` ends from now on.
 fn last_region_of(conn: &mut Connection, search: &Search, run: &mut Range<i64>) -> Result<Option<Region>, StoreError> {
-    // A log after the other: between them are millions of regions without any entry.
-    while let Some(last) = Branch::everything().nth_last(run, 1).place(conn)? {
-        let start = run.start.max(split(last).0.places().start);
-        let regions = Region::of(start)..=Region::of(last);
-        if let Some(number) = last_region(search, &regions).place(conn)? {
-            let region = Region::new(number);
-            run.end = (last + 1).min(region.places().end);
-            return Ok(Some(region));
-        }
-        run.end = start;
-    }
-    Ok(None)
+    let Some(last) = Branch::everything().nth_last(run, 1).place(conn)? else {
+        run.end = run.start;
+        return Ok(None);
+    };
+    // Of one log: between it and the one before are millions of regions without any entry.
+    let earliest = Region::of(run.start.max(split(last).0.places().start)).number();
+    let first = Region::new(earliest.max(Region::of(last).number() - REGIONS + 1));
+    let found = last_region(search, &(first..=Region::of(last))).place(conn)?.map(Region::new);
+    run.end = match found {
+        Some(region) => region.places().end.min(last + 1),
+        None => first.places().start.max(run.start),
+    };
+    Ok(found)
 }
 
 /// A search as it is gone about.
@@ -169,8 +185,8 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// The plan for the end of `run`: this one where it holds there, or else a new one. Then `run` ends with the last
-    /// region that may have something of it; none where no region has.
+    /// The plan for the end of `run`: this one where it holds there, or else a new one. `run` may end sooner from then on,
+    /// since nothing is there; none where it is to be tried again.
     fn for_end(
         conn: &mut Connection,
         search: &'a Search,
@@ -181,9 +197,7 @@ impl<'a> Plan<'a> {
         if let Some(plan) = plan.filter(holds) {
             return Ok(Some(plan));
         }
-        let is_regional =
-            matches!(conn, Connection::Sqlite(_)) && (search.subject.is_some() || search.resource.is_some());
-        let region = if is_regional {
+        let region = if is_regional(conn, search) {
             let Some(region) = last_region_of(conn, search, run)? else { return Ok(None) };
             Some(region)
         } else {

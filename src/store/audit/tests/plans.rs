@@ -83,7 +83,7 @@ fn regions_are_looked_into_one_by_one() {
         ["subject (region=? AND subject_id=?)", "resource (region=? AND resource_id=? AND resource_type=?)"]
             .map(|part| format!("SEARCH e USING INDEX audit_entries_{part}"));
     assert_eq!(looks, [subject, resource]);
-    assert!(!plan.contains("SCAN e") && !plan.contains("TEMP B-TREE"), "{plan}");
+    assert!(!["SCAN e", "TEMP B-TREE", "MATERIALIZE"].iter().any(|slow| plan.contains(slow)), "{plan}");
 }
 
 #[test]

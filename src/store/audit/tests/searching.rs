@@ -243,38 +243,57 @@ fn an_id_of_more_types_than_are_looked_at_by_themselves_is_found() {
 }
 
 #[test]
-fn entries_of_all_regions_are_found_in_order() {
-    const BLOCKS: [Range<u64>; 3] = [0..50, 262_094..262_194, 5_000_000..5_000_050];
+fn entries_of_all_regions_and_logs_are_found_in_order() {
+    const BLOCKS: [Range<u64>; 3] = [0..50, 262_094..262_194, 500_000_000..500_000_050];
     let copied = Copied::new();
-    let all = BLOCKS.into_iter().flatten().map(|n| {
+    let of_ann = |n: u64| {
         let subject = EntityUid::new(["User", "Robot"][usize::from(n.is_multiple_of(5))], "ann");
         AuditEntry { subject: Some(subject), record: Some(n.to_string()), ..entry(n) }
-    });
-    let all = all.collect::<Vec<_>>();
+    };
     for block in BLOCKS {
         // As if all before had been shipped.
         let next = format!("UPDATE audit_logs SET next = {}", block.start);
         copied.connection().batch_execute(&next).unwrap();
-        let of_block = all.iter().filter(|entry| block.contains(&entry.record.as_ref().unwrap().parse().unwrap()));
-        copied.store.ship(copied.log, block.start, &of_block.cloned().collect::<Vec<_>>()).unwrap();
+        copied.store.ship(copied.log, block.start, &block.map(of_ann).collect::<Vec<_>>()).unwrap();
     }
+    let other = copied.store.log("other.example/log").unwrap().id;
+    copied.store.ship(other, 0, &(0..50).map(of_ann).collect::<Vec<_>>()).unwrap();
     let any = Search::default();
-    let hour = Some(entry(262_100).at)..Some(entry(5_000_025).at);
+    let (from, to) = (Some(entry(262_100).at), Some(entry(500_000_025).at));
     for search in [
         any.clone(),
         Search { subject: sought(None, "ann"), ..any.clone() },
         Search { subject: sought(Some("Robot"), "ann"), ..any.clone() },
-        Search { subject: sought(Some("User"), "ann"), from: hour.start, to: hour.end, ..any.clone() },
+        Search { subject: sought(Some("User"), "ann"), from, to, ..any.clone() },
         Search { resource: sought(None, "search"), subject: sought(None, "ann"), ..any.clone() },
         Search { resource: sought(None, "nothing"), ..any.clone() },
     ] {
-        let expected = all.iter().rev().filter(|entry| holds(&search, entry));
-        let expected = expected.map(|entry| entry.record.clone().unwrap()).collect::<Vec<_>>();
-        for limit in [7, 50, 1000] {
-            for log in [None, Some(copied.log)] {
+        for log in [None, Some(copied.log), Some(other)] {
+            let of_log = |id: LogId| log.is_none_or(|log| log == id);
+            let in_first = BLOCKS.into_iter().flatten().filter(|_| of_log(copied.log));
+            let all = in_first.chain((0..50).filter(|_| of_log(other))).map(of_ann).collect::<Vec<_>>();
+            let expected = all.iter().rev().filter(|entry| holds(&search, entry));
+            let expected = expected.map(|entry| entry.record.clone().unwrap()).collect::<Vec<_>>();
+            for limit in [7, 50, 1000] {
                 let found = found(&copied.store, log, &search, limit).into_iter();
                 assert_eq!(found.map(|(_, _, record)| record).collect::<Vec<_>>(), expected, "{search:?}, {limit}");
+                let late = found_late(&copied.store, log, &search, limit);
+                assert_eq!(late, expected, "{search:?}, {limit}, after the deadline");
             }
+        }
+    }
+}
+
+/// The records that a search finds whose every page is asked for too late, so that it makes one step.
+fn found_late(store: &AuditStore, log: Option<LogId>, search: &Search, limit: u16) -> Vec<String> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let limit = NonZeroU16::new(limit).unwrap();
+        let page = store.search(log, search, after.as_ref(), limit, Instant::now()).unwrap();
+        all.extend(page.items.into_iter().map(|entry| entry.record.unwrap()));
+        after = page.next;
+        if after.is_none() {
+            return all;
         }
     }
 }
