@@ -122,7 +122,8 @@ impl AuditStore {
     /// application's, the one of the entities or of a newer version is refused as it is.
     pub fn open(options: &StoreOptions) -> Result<Self, StoreError> {
         let wait = options.acquire_timeout;
-        let mut conn = open_kind(&AUDIT, &options.target, wait)?;
+        let open = || open_kind(&AUDIT, &options.target, wait);
+        let mut conn = options.target.path().map_or_else(open, |database| trickle::trickling(database, open))?;
         logs::list(&mut conn).map_err(|error| error.at(&options.target))?;
         let readers = Pool::open(&AUDIT, options).map_err(|error| error.at(&options.target))?;
         let writer = Arc::new(Mutex::new(Some(conn)));
