@@ -1,7 +1,8 @@
 //! Threads that follow the log give way to those that decisions wait for.
 
 use thread_priority::{
-    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
+    NormalThreadSchedulePolicy, ThreadId, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
 };
 
 /// Lets this thread run only where a processor has nothing else to do: `SCHED_IDLE`, see sched(7).
@@ -9,8 +10,13 @@ use thread_priority::{
 /// A processor that runs such a thread counts as free, so a worker that wakes up is put there and runs at once. The
 /// daemon's other threads wait for the disk often enough that this one gets its share however much is asked.
 pub(super) fn give_way() {
+    let_give_way(thread_native_id());
+}
+
+/// The same for another thread, which has not ended.
+pub(super) fn let_give_way(thread: ThreadId) {
     let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-    let outcome = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
+    let outcome = set_thread_priority_and_policy(thread, ThreadPriority::Min, idle);
     // It only matters where there is much to do; a system that does not let it is no reason to stop.
     if let Err(error) = outcome {
         tracing::debug!(?error, "a thread in the background runs with normal priority");
@@ -19,6 +25,8 @@ pub(super) fn give_way() {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::thread::JoinHandleExt as _;
+
     use thread_priority::thread_schedule_policy;
 
     use super::*;
@@ -30,5 +38,17 @@ mod tests {
             thread_schedule_policy().unwrap()
         });
         assert_eq!(policy.join().unwrap(), ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle));
+    }
+
+    #[test]
+    fn a_thread_is_made_one_of_the_background_by_another() {
+        let (go_on, told) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            told.recv().unwrap_err();
+            thread_schedule_policy().unwrap()
+        });
+        let_give_way(thread.as_pthread_t());
+        drop(go_on);
+        assert_eq!(thread.join().unwrap(), ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle));
     }
 }

@@ -1,6 +1,7 @@
 //! The thread that copies the log into the database, where it can be searched. It lags behind, gives way to everything
 //! else, and holds up nothing.
 
+use std::os::unix::thread::JoinHandleExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use std::{io, num::NonZeroU32};
 
 use super::audit_queue::AuditQueue;
-use super::background::give_way;
+use super::background::{give_way, let_give_way};
 use super::retention::{self, RetentionError};
 use super::seals::Seals;
 use crate::ledger::{DiskStorage, Hash, LedgerError, RecordView, records};
@@ -36,7 +37,7 @@ const REST: u32 = 4;
 /// The most that is copied when the daemon stops, so that it does stop.
 const LAST_BATCHES: usize = 4;
 
-/// What is told while the database is not there.
+/// What is told while the database is not open, and nothing is known to be wrong with it.
 const NOT_OPEN: &str = "the database of the audit log's copy is not open yet: it may be being brought up to date";
 
 /// Why the log is not copied.
@@ -83,13 +84,13 @@ impl Shipping {
 
     /// The database; [`StoreError::Busy`] until it could be opened.
     pub fn store(&self) -> Result<AuditStore, StoreError> {
-        self.0.store.get().cloned().ok_or_else(|| StoreError::Busy(NOT_OPEN.to_owned()))
+        self.0.store.get().cloned().ok_or_else(|| StoreError::Busy(self.fault().unwrap_or_default()))
     }
 
-    /// The index of the next record to copy.
+    /// The index of the next record to copy; none until the database could be opened.
     #[must_use]
-    pub fn next(&self) -> u64 {
-        self.0.next.load(Ordering::Acquire)
+    pub fn next(&self) -> Option<u64> {
+        self.0.store.get().map(|_| self.0.next.load(Ordering::Acquire))
     }
 
     /// Why nothing is copied, if nothing is.
@@ -141,12 +142,14 @@ impl Shipper {
         let (opening, opened) = mpsc::channel::<()>();
         let run = move || {
             // What fails here fails once more in the first round, which tells.
-            drop((thread.open(), opening));
+            drop(thread.open());
+            drop(opening);
             thread.run();
         };
         let handle = thread::Builder::new().name("audit-ship".to_owned()).spawn(run)?;
         if opened.recv_timeout(OPENING) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!("{NOT_OPEN}; the start goes on without it");
+            let_give_way(handle.as_pthread_t());
         }
         Ok(Self { handle, shipping })
     }
@@ -157,10 +160,13 @@ impl Shipper {
         self.shipping.clone()
     }
 
-    /// Waits for the thread, which ends after the sealer.
+    /// Waits for the thread, which ends after the sealer. Not for one that is still opening the database: what is not
+    /// committed is undone by whoever opens it next.
     pub fn stop(self) {
-        // It does not panic: the process would have ended with it.
-        drop(self.handle.join());
+        if self.shipping.0.store.get().is_some() {
+            // It does not panic: the process would have ended with it.
+            drop(self.handle.join());
+        }
     }
 }
 
@@ -215,7 +221,7 @@ impl Thread {
     fn ship(&mut self, batches: usize) -> Result<(), ShippingError> {
         let (store, log) = self.open()?;
         let size = self.parts.queue.durable();
-        let mut next = self.shipping.next();
+        let mut next = self.shipping.0.next.load(Ordering::Acquire);
         if next > size {
             return Err(ShippingError::Ahead { shipped: next, found: size });
         }
@@ -254,9 +260,9 @@ impl Thread {
         if let Some(log) = &self.log {
             return Ok(log.clone());
         }
-        let store = match self.shipping.store() {
-            Ok(store) => store,
-            Err(_) => AuditStore::open(&self.parts.options)?.with_replicas(self.parts.replicas.clone()),
+        let store = match self.shipping.0.store.get().cloned() {
+            Some(store) => store,
+            None => AuditStore::open(&self.parts.options)?.with_replicas(self.parts.replicas.clone()),
         };
         let log = store.log(&self.parts.origin)?;
         self.shipping.0.next.store(log.next, Ordering::Release);
@@ -271,7 +277,7 @@ impl Thread {
             return;
         }
         self.retired = Some(Instant::now());
-        let safe = self.parts.seals.size().min(self.shipping.next());
+        let safe = self.shipping.next().map_or(0, |next| next.min(self.parts.seals.size()));
         match retention::retire(&self.parts.storage, days, safe, || store.sync()) {
             Ok(0) => {}
             Ok(segments) => tracing::info!(segments, "old segments of the audit log were moved into its archive"),

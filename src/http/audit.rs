@@ -25,7 +25,9 @@ const CHANGING: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-cache")
 /// `GET /v1/audit`: how far the log is written, signed, cosigned and copied into the database.
 pub async fn status(front: Data<Front>) -> HttpResponse {
     let Shared { audit_queue, seals, shipping, .. } = &front.shared;
-    let (size, copied) = (audit_queue.durable(), shipping.next());
+    // Asked in this order: what is copied was durable before.
+    let copied = shipping.next();
+    let size = audit_queue.durable();
     let covered = |sealed: Option<Arc<Sealed>>| sealed.map(|sealed| sealed.checkpoint.size);
     let newest = seals.newest();
     HttpResponse::Ok().insert_header(CHANGING).json(json!({
@@ -33,7 +35,7 @@ pub async fn status(front: Data<Front>) -> HttpResponse {
         "size": size,
         "signed": {"size": covered(newest.clone()), "fault": seals.fault()},
         "cosigned": {"size": covered(seals.witnessed())},
-        "database": {"size": copied, "lag": size.saturating_sub(copied), "fault": shipping.fault()},
+        "database": {"size": copied, "lag": copied.map(|copied| size.saturating_sub(copied)), "fault": shipping.fault()},
     }))
 }
 

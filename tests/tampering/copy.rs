@@ -196,7 +196,7 @@ fn a_copy_that_becomes_usable_is_filled_without_a_restart() {
 
 #[test]
 fn a_start_does_not_wait_for_a_copy_of_an_older_version_to_be_brought_up_to_date() {
-    // So long would be waited for who holds the database, as the work on a large one would last.
+    // A lock stands in for the work on a large database, and is waited for as long as that would last.
     let long = [
         ("database.pool.acquire_timeout_ms", 600_000),
         ("http.request_timeout_ms", 600_000),
