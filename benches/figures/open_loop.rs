@@ -133,12 +133,13 @@ pub fn run(
 /// What the machine itself takes for the same: a thread sleeps until each of `rate` times a second, writes 4 KiB of a
 /// file that is full already, and syncs it. No daemon is involved.
 pub fn floor(folder: &Path, rate: u32, length: Duration) -> Result<Latencies, Box<dyn Error>> {
-    let measured =
-        thread::scope(|scope| scope.spawn(|| sync_all(folder, rate, length).map_err(|error| error.to_string())).join());
+    // A thread of its own: daemons that are started later would inherit how it wakes.
+    let write = || write_and_sync(folder, rate, length).map_err(|error| error.to_string());
+    let measured = thread::scope(|scope| scope.spawn(write).join());
     Ok(measured.map_err(|_| "the thread ended")??)
 }
 
-fn sync_all(folder: &Path, rate: u32, length: Duration) -> Result<Latencies, Box<dyn Error>> {
+fn write_and_sync(folder: &Path, rate: u32, length: Duration) -> Result<Latencies, Box<dyn Error>> {
     const BLOCK: usize = 4096;
     const BLOCKS: u64 = 4096;
     let mut file = tempfile::tempfile_in(folder)?;

@@ -20,9 +20,9 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 pub(super) const EXIT_IO: i32 = 74;
 
 /// When records are written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub enum Rhythm {
-    /// At once, or at a pace where callers overlap. Answers wait for it.
+    /// At once; where callers overlap, in syncs that keep an interval. Answers wait for it.
     Durable(Pace),
     /// After they gathered for so long. Answers do not wait for it.
     Async(Duration),
@@ -130,6 +130,7 @@ impl Writer {
         match self.ledger.append(&self.frame) {
             Ok(first) => {
                 if let Rhythm::Durable(pace) = &mut self.rhythm {
+                    // INVARIANT: before anybody is answered, since who is answered may ask again at once.
                     pace.end(self.queue.has(1));
                 }
                 self.queue.set_durable(self.ledger.size());
@@ -232,6 +233,8 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
     use crate::actors::audit_queue::Listener;
     use crate::actors::journal::Journal;
@@ -260,7 +263,7 @@ mod tests {
     #[test]
     fn a_few_records_wait_until_the_interval_is_over() {
         const INTERVAL: Duration = Duration::from_millis(20);
-        let since = std::time::Instant::now();
+        let since = Instant::now();
         let (_folder, committer) = start(INTERVAL);
         let journal = Journal::new(committer.queue());
         for _ in 0..5 {

@@ -2,18 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-/// So many records are worth a sync of their own, however long ago the last one was.
+/// So many records are worth a sync of their own, however recent the last one is.
 pub const WORTH_A_SYNC: u32 = 8;
 
-/// Of the last 32 syncs so many have to have been overtaken by records for the interval to be kept.
+/// Of the last 32 syncs so many have to have been overtaken by records for the interval to be kept: a quarter, which
+/// callers who come by chance reach where the interval brings some of them together.
 const OVERTAKEN: u32 = 8;
 
 /// The pace of syncs, whose order is [`Pace::rest`], [`Pace::begin`], [`Pace::end`].
 ///
 /// The interval is kept only where callers overlap. One who asks again only after an answer would wait in vain, since
-/// nobody joins in meanwhile, and so would most of those who come seldom. Whether records come while a sync runs tells,
-/// and does so whether or not the interval is kept.
-#[derive(Debug, Clone, Copy)]
+/// nobody joins in meanwhile, and so would most of those who come seldom. Whether records come while a sync runs tells.
+/// A few callers who ask again at once fall into step while the interval is kept, so that nobody overtakes: they are
+/// served with it and without it by turns, and either is right for them.
+#[derive(Debug)]
 pub struct Pace {
     interval: Duration,
     /// When the last sync began.
@@ -29,7 +31,7 @@ impl Pace {
         Self { interval, began: Instant::now(), overtaken: 0 }
     }
 
-    /// Until when fewer than [`WORTH_A_SYNC`] records wait; `None`: they do not.
+    /// Until when a sync is put off while fewer than [`WORTH_A_SYNC`] records wait; `None` where it is not put off.
     #[must_use]
     pub fn rest(&self) -> Option<Instant> {
         (self.overtaken.count_ones() >= OVERTAKEN).then(|| self.began + self.interval)

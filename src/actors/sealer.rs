@@ -25,8 +25,8 @@ const HASTE: Duration = Duration::from_millis(20);
 /// So many records' tiles are written before the daemon says that it is ready, at most.
 const EAGER: u64 = 1 << 17;
 
-/// After so many leaves others get the processor, if they wait for it: some tenth of a millisecond. Linux lets a thread
-/// run for up to a tick although one that matters more wakes up, and the sync that callers wait for has such a one.
+/// After so many leaves, a tenth of a millisecond's work, the thread yields: the kernel's thread that sends a sync's flush
+/// to the disk may else wait for this one for up to a tick.
 const TURN: u64 = 128;
 
 /// How many leaves are pushed before they are written.
