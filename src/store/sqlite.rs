@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -45,8 +45,7 @@ pub(super) fn inspect(kind: &Kind, path: &Path, busy_timeout: Duration) -> Resul
     if size == 0 {
         return Ok(());
     }
-    let name = url(path)?.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    let mut conn = establish(&format!("file:{name}?mode=ro"))?;
+    let mut conn = establish(&uri(path, "ro")?)?;
     conn.batch_execute(&format!("PRAGMA busy_timeout = {};", busy_timeout.as_millis()))?;
     verify(kind, &mut conn, size)?;
     migrations::is_behind(kind, &mut conn).map(|_| ())
@@ -65,7 +64,7 @@ fn connect(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<Connectio
 
 /// A connection as one of a pool: to a file that is there and up to date.
 pub(super) fn pooled(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
-    let mut conn = establish(&url(path)?)?;
+    let mut conn = establish(&uri(path, "rw")?)?;
     configure(&mut conn, kind.pooled, busy_timeout)?;
     Ok(conn)
 }
@@ -78,6 +77,19 @@ fn establish(url: &str) -> Result<Connection, StoreError> {
 fn url(path: &Path) -> Result<String, StoreError> {
     let path = std::path::absolute(path).map_err(StoreError::unavailable)?;
     path.into_os_string().into_string().map_err(|_| StoreError::unavailable("its path is not UTF-8"))
+}
+
+/// The same for a file that is there already, which is opened in that mode.
+fn uri(path: &Path, mode: &str) -> Result<String, StoreError> {
+    let name = url(path)?.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    Ok(format!("file:{name}?mode={mode}"))
+}
+
+/// Which files a database file and its write-ahead log are: device and inode of each that is there.
+///
+/// They stay the same as long as the database is open, unless somebody moves or deletes them.
+pub(super) fn identity(path: &Path) -> [Option<(u64, u64)>; 2] {
+    [path, &with_suffix(path, "-wal")].map(|file| fs::metadata(file).ok().map(|file| (file.dev(), file.ino())))
 }
 
 /// Sets what SQLite keeps per connection: what holds for all databases, and the `pragmas` of this one, which come before

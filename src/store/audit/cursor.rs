@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::place::{LogId, split};
 use crate::store::error::StoreError;
 
-/// How far a search has come; as text it means nothing to callers, and only what a search gave is accepted.
+/// How far a search has come; as text it means nothing to callers. Any place of any log is one.
 ///
 /// It stays good when more entries are shipped: those are newer, and the search goes on to older ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -112,6 +112,8 @@ pub struct AuditStore {
     writer: Arc<Mutex<Option<Connection>>>,
     readers: Pool,
     replicas: Replicas,
+    /// Which files it is in, as [`sqlite::identity`] says; nothing on a server.
+    files: Option<[Option<(u64, u64)>; 2]>,
 }
 
 impl AuditStore {
@@ -127,7 +129,15 @@ impl AuditStore {
         logs::list(&mut conn).map_err(|error| error.at(&options.target))?;
         let readers = Pool::open(&AUDIT, options).map_err(|error| error.at(&options.target))?;
         let writer = Arc::new(Mutex::new(Some(conn)));
-        Ok(Self { target: Arc::new(options.target.clone()), wait, writer, readers, replicas: Replicas::default() })
+        let (target, replicas) = (Arc::new(options.target.clone()), Replicas::default());
+        let files = target.path().map(sqlite::identity);
+        Ok(Self { target, wait, writer, readers, replicas, files })
+    }
+
+    /// Whether its files were moved, deleted or replaced: then what is shipped is lost, and it has to be opened anew.
+    #[must_use]
+    pub fn is_displaced(&self) -> bool {
+        self.target.path().map(sqlite::identity) != self.files
     }
 
     /// The same, which searches in one of these where they are not too far behind.

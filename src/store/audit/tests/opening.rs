@@ -133,6 +133,44 @@ fn migrations_run_once_and_can_be_undone() {
 }
 
 #[test]
+fn a_copy_whose_files_are_moved_or_replaced_is_displaced() {
+    if server::is_elsewhere() {
+        return;
+    }
+    for suffix in ["", "-wal"] {
+        let copied = Copied::new();
+        copied.store.ship(copied.log, 0, &entries(0..10)).unwrap();
+        copied.store.sync().unwrap();
+        copied.store.ship(copied.log, 10, &entries(10..20)).unwrap();
+        assert_eq!(copied.found(&Search::default(), 100).len(), 20);
+        assert!(!copied.store.is_displaced());
+        let mut file = copied.options.target.path().unwrap().as_os_str().to_owned();
+        file.push(suffix);
+        let kept = Path::new(&file).with_extension("kept");
+        std::fs::rename(&file, &kept).unwrap();
+        assert!(copied.store.is_displaced(), "gone: {suffix}");
+        std::fs::copy(&kept, &file).unwrap();
+        assert!(copied.store.is_displaced(), "another one: {suffix}");
+        std::fs::rename(&kept, &file).unwrap();
+        assert!(!copied.store.is_displaced(), "the same: {suffix}");
+    }
+}
+
+#[test]
+fn those_who_read_do_not_make_a_file() {
+    if server::is_elsewhere() {
+        return;
+    }
+    let copied = Copied::new();
+    let path = copied.options.target.path().unwrap();
+    let moved = path.with_extension("moved");
+    std::fs::rename(path, &moved).unwrap();
+    let refusal = copied.store.search(None, &Search::default(), None, NonZeroU16::MIN, in_a_minute()).unwrap_err();
+    assert!(refusal.to_string().contains("unable to open"), "{refusal}");
+    assert!(!path.exists());
+}
+
+#[test]
 fn those_who_read_cannot_write() {
     let copied = Copied::new();
     let written = copied.store.read(|conn| conn.batch_execute("DELETE FROM audit_logs").map_err(StoreError::from));
