@@ -9,7 +9,7 @@ use actix::prelude::*;
 use super::shipper::Shipping;
 use crate::ledger::{self, DiskStorage, LedgerError};
 use crate::store::StoreError;
-use crate::store::audit::{EntryCursor, EntryPage, Search};
+use crate::store::audit::{EntryCursor, EntryPage, FoundEntry, Search};
 
 /// Why there is no answer to a search.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +77,9 @@ impl Handler<SearchEntries> for Searcher {
         let deadline = Instant::now() + self.patience;
         let mut page = store.search(None, &ask.search, ask.after.as_ref(), ask.limit, deadline)?;
         let own = self.shipping.origin();
-        for found in page.items.iter_mut().filter(|found| found.record.is_none() && *found.origin == *own) {
+        let is_in_log =
+            |found: &FoundEntry| *found.origin == *own && (found.record.is_none() || !store.needs_records());
+        for found in page.items.iter_mut().filter(|found| is_in_log(found)) {
             let record = ledger::record(&self.storage, found.index)?;
             found.record = record.and_then(|record| String::from_utf8(record).ok());
         }

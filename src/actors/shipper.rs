@@ -4,10 +4,12 @@
 use std::os::unix::thread::JoinHandleExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use std::{io, num::NonZeroU32};
+
+use arc_swap::ArcSwapOption;
 
 use super::audit_queue::AuditQueue;
 use super::background::{give_way, let_give_way};
@@ -69,7 +71,7 @@ pub struct Shipping(Arc<Progress>);
 #[derive(Debug)]
 struct Progress {
     origin: String,
-    store: OnceLock<AuditStore>,
+    store: ArcSwapOption<AuditStore>,
     next: AtomicU64,
     /// The fault that was met last, until it is over.
     fault: Mutex<Option<String>>,
@@ -84,20 +86,24 @@ impl Shipping {
 
     /// The database; [`StoreError::Busy`] until it could be opened.
     pub fn store(&self) -> Result<AuditStore, StoreError> {
-        self.0.store.get().cloned().ok_or_else(|| StoreError::Busy(self.fault().unwrap_or_default()))
+        self.opened().ok_or_else(|| StoreError::Busy(self.fault().unwrap_or_default()))
+    }
+
+    fn opened(&self) -> Option<AuditStore> {
+        self.0.store.load().as_deref().cloned()
     }
 
     /// The index of the next record to copy; none until the database could be opened.
     #[must_use]
     pub fn next(&self) -> Option<u64> {
-        self.0.store.get().map(|_| self.0.next.load(Ordering::Acquire))
+        self.opened().map(|_| self.0.next.load(Ordering::Acquire))
     }
 
     /// Why nothing is copied, if nothing is.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
-        let is_open = self.0.store.get().is_some();
-        self.told().clone().or_else(|| (!is_open).then(|| NOT_OPEN.to_owned()))
+        let not_open = || self.opened().is_none().then(|| NOT_OPEN.to_owned());
+        self.told().clone().or_else(not_open)
     }
 
     fn told(&self) -> MutexGuard<'_, Option<String>> {
@@ -134,7 +140,7 @@ pub struct Shipper {
 impl Shipper {
     /// Starts the thread. A database that cannot be opened is tried again and again; everything else goes on.
     pub fn start(parts: ShipperParts) -> io::Result<Self> {
-        let (origin, store) = (parts.origin.clone(), OnceLock::new());
+        let (origin, store) = (parts.origin.clone(), ArcSwapOption::empty());
         let progress = Progress { origin, store, next: AtomicU64::new(0), fault: Mutex::default() };
         let shipping = Shipping(Arc::new(progress));
         let seen = parts.queue.durable();
@@ -163,7 +169,7 @@ impl Shipper {
     /// Waits for the thread, which ends after the sealer. Not for one that is still opening the database: what is not
     /// committed is undone by whoever opens it next.
     pub fn stop(self) {
-        if self.shipping.0.store.get().is_some() {
+        if self.shipping.opened().is_some() {
             // It does not panic: the process would have ended with it.
             drop(self.handle.join());
         }
@@ -188,8 +194,7 @@ impl Thread {
         give_way();
         loop {
             let stopping = self.parts.seals.is_stopping();
-            let batches = if stopping { LAST_BATCHES } else { usize::MAX };
-            let pause = match self.ship(batches) {
+            let pause = match self.ship() {
                 Ok(()) => {
                     *self.shipping.told() = None;
                     self.retire();
@@ -217,8 +222,9 @@ impl Thread {
         }
     }
 
-    /// Copies what is durable, so many batches at most.
-    fn ship(&mut self, batches: usize) -> Result<(), ShippingError> {
+    /// Copies what is durable; once the daemon stops, so many batches at most.
+    fn ship(&mut self) -> Result<(), ShippingError> {
+        self.let_go_of_what_is_displaced();
         let (store, log) = self.open()?;
         let size = self.parts.queue.durable();
         let mut next = self.shipping.0.next.load(Ordering::Acquire);
@@ -235,7 +241,12 @@ impl Thread {
             next = next.saturating_sub(1);
         }
         let mut found = records(&self.parts.storage, next..size);
-        for _ in 0..batches {
+        let mut last_batches = LAST_BATCHES;
+        while !store.is_displaced() {
+            if self.parts.seals.is_stopping() {
+                let Some(left) = last_batches.checked_sub(1) else { break };
+                last_batches = left;
+            }
             let (began, size) = (Instant::now(), self.parts.queue.durable());
             let mut entries = Vec::new();
             while entries.len() < BATCH
@@ -260,14 +271,21 @@ impl Thread {
         if let Some(log) = &self.log {
             return Ok(log.clone());
         }
-        let store = match self.shipping.0.store.get().cloned() {
-            Some(store) => store,
-            None => AuditStore::open(&self.parts.options)?.with_replicas(self.parts.replicas.clone()),
-        };
+        let store = AuditStore::open(&self.parts.options)?.with_replicas(self.parts.replicas.clone());
         let log = store.log(&self.parts.origin)?;
         self.shipping.0.next.store(log.next, Ordering::Release);
-        drop(self.shipping.0.store.set(store.clone()));
+        self.shipping.0.store.store(Some(Arc::new(store.clone())));
         Ok(self.log.insert((store, log)).clone())
+    }
+
+    /// Somebody deleted the database, or put another one in its place: it is opened or made anew.
+    fn let_go_of_what_is_displaced(&mut self) {
+        if self.log.as_ref().is_some_and(|(store, _)| store.is_displaced()) {
+            tracing::warn!("the database of the audit log's copy was moved or deleted: it is opened anew");
+            self.shipping.0.store.store(None);
+            self.log = None;
+            self.compared = false;
+        }
     }
 
     /// Moves old segments into the archive, where their records are signed and copied.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use acgs::ledger::{DiskStorage, records};
 use diesel::connection::SimpleConnection as _;
@@ -12,7 +14,7 @@ use diesel::sql_types::{BigInt, Binary};
 use super::case::{Case, Original, ask_until, files};
 use super::format::{Hash, leaf};
 use crate::audit::{self, question};
-use crate::harness::Setup;
+use crate::harness::{PATIENCE, Setup};
 
 #[derive(QueryableByName)]
 struct Row {
@@ -190,6 +192,31 @@ fn a_copy_that_becomes_usable_is_filled_without_a_restart() {
     assert_eq!(daemon.ask(&question(1)).status, 200);
     fs::remove_dir(database(&setup)).unwrap();
     ask_until(&daemon, "/readyz?verbose", "[+]search ok");
+    assert!(daemon.stop().success());
+    is_whole(&setup);
+}
+
+#[test]
+fn a_copy_that_is_deleted_under_a_running_daemon_is_made_again() {
+    let setup = audit::setup().in_files();
+    let daemon = setup.start();
+    (0..20).for_each(|nth| assert_eq!(daemon.ask(&question(nth)).status, 200));
+    for (times, suffixes) in (1..).zip([&["", "-wal", "-shm"][..], &[""], &["-wal"]]) {
+        ask_until(&daemon, "/v1/audit", "\"lag\":0");
+        for suffix in suffixes {
+            fs::remove_file(setup.data_dir().join(format!("acgs-audit.db{suffix}"))).unwrap();
+        }
+        let since = Instant::now();
+        while daemon.stderr().matches("it is opened anew").count() < times {
+            assert!(since.elapsed() < PATIENCE, "{suffixes:?}: {}", daemon.stderr());
+        }
+        assert_eq!(daemon.ask(&question(1)).status, 200);
+        ask_until(&daemon, "/readyz?verbose", "[+]search ok");
+        let found = daemon.get("/v1/audit/entries?limit=1000");
+        assert_eq!(found.status, 200, "{found}");
+        let mode = fs::metadata(database(&setup)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{suffixes:?}");
+    }
     assert!(daemon.stop().success());
     is_whole(&setup);
 }
