@@ -105,7 +105,8 @@ fn what_no_cache_may_answer_is_not_counted() {
 
 #[test]
 fn a_tier_that_is_off_says_so() {
-    let daemon = alone().set("cache.l1.capacity", 0).set("cache.l3.capacity", 0).start();
+    // A verdict from Redis would be a hit.
+    let daemon = alone().in_files().set("cache.l1.capacity", 0).set("cache.l3.capacity", 0).start();
     for _ in 0..2 {
         daemon.post(EVALUATION, &permitted());
     }
