@@ -86,9 +86,10 @@ fn uri(path: &Path, mode: &str) -> Result<String, StoreError> {
 }
 
 /// Which files a database file and its write-ahead log are: device and inode of each that is there.
-///
-/// They stay the same as long as the database is open, unless somebody moves or deletes them.
-pub(super) fn identity(path: &Path) -> [Option<(u64, u64)>; 2] {
+pub(super) type Identity = [Option<(u64, u64)>; 2];
+
+/// The identity of a database. It stays the same as long as the database is open, unless somebody moves or deletes files.
+pub(super) fn identity(path: &Path) -> Identity {
     [path, &with_suffix(path, "-wal")].map(|file| fs::metadata(file).ok().map(|file| (file.dev(), file.ino())))
 }
 
@@ -183,7 +184,8 @@ fn create(path: &Path) -> Result<u64, StoreError> {
     }
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+/// The name of a file that SQLite keeps beside a database file.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

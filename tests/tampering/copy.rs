@@ -242,6 +242,10 @@ fn a_start_does_not_wait_for_a_copy_of_an_older_version_to_be_brought_up_to_date
     let readiness = daemon.get("/readyz?verbose");
     assert!(readiness.status == 200 && readiness.text().contains("[-]search degraded: the database of"), "{readiness}");
     assert_eq!(daemon.get("/v1/audit/entries").status, 503);
+    let shown = &daemon.get("/v1/audit").json()["database"];
+    assert!(shown["size"].is_null() && shown["lag"].is_null() && shown["fault"].is_string(), "{shown}");
+    assert!(daemon.stop().success(), "a stop does not wait either");
+    let daemon = setup.start();
     holder.batch_execute("ROLLBACK").unwrap();
     ask_until(&daemon, "/readyz?verbose", "[+]search ok");
     assert!(daemon.stop_and_tell().1.contains("the start goes on without it"));

@@ -112,8 +112,8 @@ pub struct AuditStore {
     writer: Arc<Mutex<Option<Connection>>>,
     readers: Pool,
     replicas: Replicas,
-    /// Which files it is in, as [`sqlite::identity`] says; nothing on a server.
-    files: Option<[Option<(u64, u64)>; 2]>,
+    /// Which files it is in; nothing on a server.
+    files: Option<sqlite::Identity>,
 }
 
 impl AuditStore {
