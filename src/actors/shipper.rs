@@ -144,7 +144,15 @@ impl Shipper {
         let progress = Progress { origin, store, next: AtomicU64::new(0), fault: Mutex::default() };
         let shipping = Shipping(Arc::new(progress));
         let seen = parts.queue.durable();
-        let mut thread = Thread { parts, shipping: shipping.clone(), log: None, compared: false, seen, retired: None };
+        let mut thread = Thread {
+            parts,
+            shipping: shipping.clone(),
+            log: None,
+            compared: false,
+            seen,
+            retired: None,
+            last_batches: LAST_BATCHES,
+        };
         let (opening, opened) = mpsc::channel::<()>();
         let run = move || {
             // What fails here fails once more in the first round, which tells.
@@ -187,6 +195,8 @@ struct Thread {
     seen: u64,
     /// When it was last looked whether segments may go.
     retired: Option<Instant>,
+    /// How many batches are still copied once the daemon stops.
+    last_batches: usize,
 }
 
 impl Thread {
@@ -241,11 +251,10 @@ impl Thread {
             next = next.saturating_sub(1);
         }
         let mut found = records(&self.parts.storage, next..size);
-        let mut last_batches = LAST_BATCHES;
         while !store.is_displaced() {
             if self.parts.seals.is_stopping() {
-                let Some(left) = last_batches.checked_sub(1) else { break };
-                last_batches = left;
+                let Some(left) = self.last_batches.checked_sub(1) else { break };
+                self.last_batches = left;
             }
             let (began, size) = (Instant::now(), self.parts.queue.durable());
             let mut entries = Vec::new();
@@ -334,5 +343,59 @@ fn entry(record: &[u8], store: &AuditStore) -> AuditEntry {
         decision: view.decision,
         reason: view.reason.map(Into::into),
         ..nothing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::audit_queue::AuditQueue;
+    use crate::ledger::{Batch, Ledger, Options};
+    use crate::store::audit::beside;
+
+    #[test]
+    fn a_daemon_that_stops_copies_no_more_than_a_few_batches() {
+        const RECORDS: u64 = 300_000;
+        let folder = tempfile::tempdir().unwrap();
+        let storage = DiskStorage::create(folder.path().join("audit")).unwrap();
+        let (mut ledger, _) = Ledger::open(storage.clone(), Options::default()).unwrap();
+        let mut frame = Batch::default();
+        for _ in 0..RECORDS / 100 {
+            frame.push(b"a record").unwrap();
+        }
+        for _ in 0..100 {
+            ledger.append(&frame).unwrap();
+        }
+        let seals = Seals::default();
+        let shipper = Shipper::start(ShipperParts {
+            storage,
+            options: StoreOptions {
+                target: beside(&folder.path().join("acgs.db").into()),
+                size: NonZeroU32::MIN,
+                max_overflow: 0,
+                min_idle: 0,
+                pre_ping: false,
+                recycle: Duration::from_hours(1),
+                health_check: Duration::from_secs(30),
+                acquire_timeout: Duration::from_secs(10),
+            },
+            replicas: Replicas::default(),
+            origin: "acgs.example/log".to_owned(),
+            queue: AuditQueue::new(1, RECORDS),
+            seals: seals.clone(),
+            retention_days: None,
+        });
+        let shipper = shipper.unwrap();
+        let shipping = shipper.shipping();
+        while shipping.next() == Some(0) {
+            thread::yield_now();
+        }
+        seals.stop();
+        let copied = shipping.next().unwrap();
+        shipper.stop();
+        // One batch was under way.
+        let bound = copied + (BATCH * (1 + LAST_BATCHES)) as u64;
+        let copied = shipping.next().unwrap();
+        assert!(copied <= bound && copied < RECORDS, "{copied}, not {bound}");
     }
 }
