@@ -31,6 +31,7 @@ pub mod seals;
 pub mod searcher;
 pub mod service_cache;
 pub mod shipper;
+pub mod shipping;
 #[cfg(test)]
 mod testing;
 pub mod tiers;

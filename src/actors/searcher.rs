@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 
-use super::shipper::Shipping;
+use super::shipping::Shipping;
 use crate::ledger::{self, DiskStorage, LedgerError};
 use crate::store::StoreError;
 use crate::store::audit::{EntryCursor, EntryPage, FoundEntry, Search};

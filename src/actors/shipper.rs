@@ -2,19 +2,16 @@
 //! else, and holds up nothing.
 
 use std::os::unix::thread::JoinHandleExt as _;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use std::{io, num::NonZeroU32};
-
-use arc_swap::ArcSwapOption;
 
 use super::audit_queue::AuditQueue;
 use super::background::{give_way, let_give_way};
 use super::retention::{self, RetentionError};
 use super::seals::Seals;
+use super::shipping::{NOT_OPEN, Shipping};
 use crate::ledger::{DiskStorage, Hash, LedgerError, RecordView, records};
 use crate::store::audit::{AuditEntry, AuditStore, ShipError, ShippedLog};
 use crate::store::{Replicas, StoreError, StoreOptions};
@@ -39,9 +36,6 @@ const REST: u32 = 4;
 /// The most that is copied when the daemon stops, so that it does stop.
 const LAST_BATCHES: usize = 4;
 
-/// What is told while the database is not open, and nothing is known to be wrong with it.
-const NOT_OPEN: &str = "the database of the audit log's copy is not open yet: it may be being brought up to date";
-
 /// Why the log is not copied.
 #[derive(Debug, thiserror::Error)]
 pub enum ShippingError {
@@ -62,53 +56,6 @@ pub enum ShippingError {
         /// The log's size.
         found: u64,
     },
-}
-
-/// How far the copy is; shared by all clones.
-#[derive(Debug, Clone)]
-pub struct Shipping(Arc<Progress>);
-
-#[derive(Debug)]
-struct Progress {
-    origin: String,
-    store: ArcSwapOption<AuditStore>,
-    next: AtomicU64,
-    /// The fault that was met last, until it is over.
-    fault: Mutex<Option<String>>,
-}
-
-impl Shipping {
-    /// The log's origin.
-    #[must_use]
-    pub fn origin(&self) -> &str {
-        &self.0.origin
-    }
-
-    /// The database; [`StoreError::Busy`] until it could be opened.
-    pub fn store(&self) -> Result<AuditStore, StoreError> {
-        self.opened().ok_or_else(|| StoreError::Busy(self.fault().unwrap_or_default()))
-    }
-
-    fn opened(&self) -> Option<AuditStore> {
-        self.0.store.load().as_deref().cloned()
-    }
-
-    /// The index of the next record to copy; none until the database could be opened.
-    #[must_use]
-    pub fn next(&self) -> Option<u64> {
-        self.opened().map(|_| self.0.next.load(Ordering::Acquire))
-    }
-
-    /// Why nothing is copied, if nothing is.
-    #[must_use]
-    pub fn fault(&self) -> Option<String> {
-        let not_open = || self.opened().is_none().then(|| NOT_OPEN.to_owned());
-        self.told().clone().or_else(not_open)
-    }
-
-    fn told(&self) -> MutexGuard<'_, Option<String>> {
-        self.0.fault.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// What the thread needs.
@@ -140,9 +87,7 @@ pub struct Shipper {
 impl Shipper {
     /// Starts the thread. A database that cannot be opened is tried again and again; everything else goes on.
     pub fn start(parts: ShipperParts) -> io::Result<Self> {
-        let (origin, store) = (parts.origin.clone(), ArcSwapOption::empty());
-        let progress = Progress { origin, store, next: AtomicU64::new(0), fault: Mutex::default() };
-        let shipping = Shipping(Arc::new(progress));
+        let shipping = Shipping::new(parts.origin.clone());
         let seen = parts.queue.durable();
         let mut thread = Thread {
             parts,
@@ -177,7 +122,7 @@ impl Shipper {
     /// Waits for the thread, which ends after the sealer. Not for one that is still opening the database: what is not
     /// committed is undone by whoever opens it next.
     pub fn stop(self) {
-        if self.shipping.opened().is_some() {
+        if self.shipping.store().is_ok() {
             // It does not panic: the process would have ended with it.
             drop(self.handle.join());
         }
@@ -206,12 +151,12 @@ impl Thread {
             let stopping = self.parts.seals.is_stopping();
             let pause = match self.ship() {
                 Ok(()) => {
-                    *self.shipping.told() = None;
+                    self.shipping.set_fault(None);
                     self.retire();
                     PAUSE
                 }
                 Err(error) => {
-                    if self.shipping.told().replace(error.to_string()).is_none() {
+                    if self.shipping.set_fault(Some(error.to_string())).is_none() {
                         tracing::error!(%error, "the audit log is not copied into the database");
                     }
                     RETRY
@@ -237,7 +182,7 @@ impl Thread {
         self.let_go_of_what_is_displaced();
         let (store, log) = self.open()?;
         let size = self.parts.queue.durable();
-        let mut next = self.shipping.0.next.load(Ordering::Acquire);
+        let mut next = self.shipping.next().unwrap_or(log.next);
         if next > size {
             return Err(ShippingError::Ahead { shipped: next, found: size });
         }
@@ -268,7 +213,7 @@ impl Thread {
             }
             next = store.ship(log.id, next, &entries)?;
             self.compared = true;
-            self.shipping.0.next.store(next, Ordering::Release);
+            self.shipping.set_next(next);
             if self.parts.queue.durable() > size {
                 self.parts.seals.pause(began.elapsed() * REST);
             }
@@ -282,8 +227,8 @@ impl Thread {
         }
         let store = AuditStore::open(&self.parts.options)?.with_replicas(self.parts.replicas.clone());
         let log = store.log(&self.parts.origin)?;
-        self.shipping.0.next.store(log.next, Ordering::Release);
-        self.shipping.0.store.store(Some(Arc::new(store.clone())));
+        self.shipping.set_next(log.next);
+        self.shipping.set_store(Some(store.clone()));
         Ok(self.log.insert((store, log)).clone())
     }
 
@@ -291,7 +236,7 @@ impl Thread {
     fn let_go_of_what_is_displaced(&mut self) {
         if self.log.as_ref().is_some_and(|(store, _)| store.is_displaced()) {
             tracing::warn!("the database of the audit log's copy was moved or deleted: it is opened anew");
-            self.shipping.0.store.store(None);
+            self.shipping.set_store(None);
             self.log = None;
             self.compared = false;
         }

@@ -33,7 +33,7 @@ use crate::actors::request_cache::RequestCache;
 use crate::actors::seals::Seals;
 use crate::actors::searcher::Searcher;
 use crate::actors::service_cache::SharedVerdicts;
-use crate::actors::shipper::Shipping;
+use crate::actors::shipping::Shipping;
 use crate::actors::tiers::Tiers;
 use crate::actors::trust::Trust;
 use crate::actors::validator::{Validator, Warm};

@@ -1,0 +1,83 @@
+//! How far the log is copied into the database, as others see it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwapOption;
+
+use crate::store::StoreError;
+use crate::store::audit::AuditStore;
+
+/// What is told while the database is not open, and nothing is known to be wrong with it.
+pub(super) const NOT_OPEN: &str =
+    "the database of the audit log's copy is not open yet: it may be being brought up to date";
+
+/// How far the copy is; shared by all clones.
+#[derive(Debug, Clone)]
+pub struct Shipping(Arc<Progress>);
+
+#[derive(Debug)]
+struct Progress {
+    origin: String,
+    store: ArcSwapOption<AuditStore>,
+    next: AtomicU64,
+    /// The fault that was met last, until it is over.
+    fault: Mutex<Option<String>>,
+}
+
+impl Shipping {
+    /// The copy of the log of that origin, which is not open yet.
+    pub(super) fn new(origin: String) -> Self {
+        let store = ArcSwapOption::empty();
+        Self(Arc::new(Progress { origin, store, next: AtomicU64::new(0), fault: Mutex::default() }))
+    }
+
+    /// The log's origin.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.0.origin
+    }
+
+    /// The database; [`StoreError::Busy`] until it could be opened.
+    pub fn store(&self) -> Result<AuditStore, StoreError> {
+        self.opened().ok_or_else(|| StoreError::Busy(self.fault().unwrap_or_default()))
+    }
+
+    fn opened(&self) -> Option<AuditStore> {
+        self.0.store.load().as_deref().cloned()
+    }
+
+    /// The index of the next record to copy; none until the database could be opened.
+    #[must_use]
+    pub fn next(&self) -> Option<u64> {
+        self.opened().map(|_| self.0.next.load(Ordering::Acquire))
+    }
+
+    /// Why nothing is copied, if nothing is.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        let not_open = || self.opened().is_none().then(|| NOT_OPEN.to_owned());
+        self.told().clone().or_else(not_open)
+    }
+
+    fn told(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.fault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What only the thread does that copies.
+impl Shipping {
+    /// The database is open, or not any more.
+    pub(super) fn set_store(&self, store: Option<AuditStore>) {
+        self.0.store.store(store.map(Arc::new));
+    }
+
+    pub(super) fn set_next(&self, next: u64) {
+        self.0.next.store(next, Ordering::Release);
+    }
+
+    /// Answers what was told before.
+    pub(super) fn set_fault(&self, fault: Option<String>) -> Option<String> {
+        std::mem::replace(&mut self.told(), fault)
+    }
+}
