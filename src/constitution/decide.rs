@@ -7,7 +7,8 @@ use cedar_policy::Effect;
 use rayon::prelude::*;
 
 use super::evaluate::EvaluationError;
-use super::facts::{Facts, Gathering};
+use super::facts::Facts;
+use super::gathering::Gathering;
 use super::rule::Rule;
 use super::{Constitution, Principle};
 use crate::domain::{Enforcement, Entity, EntityUid, Evaluation, Finding, Reason, Verdict};
@@ -23,7 +24,7 @@ type Outcome = Result<bool, EvaluationError>;
 impl Constitution {
     /// Begins to gather the facts of a decision; a request that does not fit the schema has its verdict already.
     pub fn gather(&self, mode: RequestProperties, evaluation: &Evaluation) -> Result<Gathering, Box<Verdict>> {
-        Gathering::start(&self.vocabulary, self.level, mode, evaluation)
+        Gathering::start(&self.vocabulary, &self.tree, mode, evaluation)
     }
 
     /// Decides on facts, asking only the policies whose scope could match.

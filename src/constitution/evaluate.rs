@@ -188,11 +188,11 @@ fn arithmetic(op: BinaryOp, left: i64, right: i64) -> Outcome<i64> {
 fn is_in(uid: &EntityUid, group: &Value, facts: &Facts) -> Outcome<bool> {
     match group {
         Value::Entity(group) => {
-            look(uid, facts)?;
+            climb(uid, facts)?;
             Ok(facts.is_member(uid, group))
         }
         Value::Set(groups) => {
-            look(uid, facts)?;
+            climb(uid, facts)?;
             // Cedar looks at the type of every item before it looks at any membership.
             let groups = groups.iter().map(entity).collect::<Outcome<Vec<_>>>()?;
             Ok(groups.into_iter().any(|group| facts.is_member(uid, group)))
@@ -207,6 +207,14 @@ fn look<'a>(uid: &EntityUid, facts: &'a Facts) -> Outcome<Option<&'a Data>> {
     match facts.data(uid) {
         None if !facts.is_action(uid) => Err(EvaluationError::Unread(uid.clone())),
         data => Ok(data),
+    }
+}
+
+/// That the ancestors of an entity are known.
+fn climb(uid: &EntityUid, facts: &Facts) -> Outcome<()> {
+    match look(uid, facts)? {
+        Some(Data { ancestors: None, .. }) => Err(EvaluationError::Unread(uid.clone())),
+        _ => Ok(()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`Constitution::load`] reads a bundle whole or not at all. [`Constitution::decide`] answers one question; where the
 //! entities come from elsewhere, [`Constitution::gather`] says which are wanted and [`Constitution::judge`] decides.
 
+mod access;
 mod bundle;
 mod cases;
 mod claims;
@@ -12,6 +13,7 @@ mod evaluate;
 mod expression;
 mod facts;
 mod fault;
+mod gathering;
 mod index;
 mod kept;
 mod manifest;
@@ -33,13 +35,15 @@ use cedar_policy::{Effect, Schema};
 pub use bundle::{Bundle, Source};
 pub use cases::{Case, CaseOutcome, Coverage};
 pub use claims::deny_claim;
-pub use facts::{Facts, Gathering, MAX_ENTITIES};
+pub use facts::Facts;
 pub use fault::{Fault, Faults};
+pub use gathering::{Gathering, MAX_ENTITIES};
 pub use kept::kept;
 pub use manifest::Principle;
 
 use crate::domain::{ConstitutionDigest, ConstitutionalHash, Entity};
 use crate::settings;
+use access::AccessTree;
 use index::ScopeIndex;
 use manifest::Manifest;
 use policies::Policies;
@@ -61,7 +65,7 @@ pub struct Constitution {
     index: ScopeIndex,
     schema: Schema,
     vocabulary: Arc<Vocabulary>,
-    level: u32,
+    tree: Arc<AccessTree>,
     seed: Vec<Entity>,
     warnings: Vec<Fault>,
     parallel_from: usize,
@@ -154,7 +158,7 @@ impl Constitution {
             rules: policies.rules,
             schema,
             vocabulary: Arc::new(vocabulary),
-            level: policies.level,
+            tree: Arc::new(policies.tree),
             seed,
             warnings,
             parallel_from: decide::PARALLEL_FROM,
@@ -191,10 +195,10 @@ impl Constitution {
         &self.principles
     }
 
-    /// How many references away from the request its policies read entities.
+    /// How many references away from the request, or from an entity that a policy names, its policies read entities.
     #[must_use]
     pub fn level(&self) -> u32 {
-        self.level
+        self.tree.level(&self.vocabulary)
     }
 
     /// The entities to load into an empty store.

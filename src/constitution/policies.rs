@@ -1,22 +1,20 @@
 //! The policy files: parsed, annotated, validated; every fault with its file and line.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use cedar_policy::{Effect, Policy, PolicyId, PolicySet, Schema, ValidationError, ValidationMode, Validator};
+use cedar_policy::{Effect, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use cedar_policy_core::ast;
 use cedar_policy_core::parser::Loc;
 use miette::Diagnostic;
 
+use super::access::AccessTree;
 use super::bundle::Source;
 use super::fault::Fault;
 use super::manifest::Principle;
 use super::rule::Rule;
 use super::vocabulary::Vocabulary;
-
-/// The deepest chain of entity references that policies may follow.
-pub const MAX_LEVEL: u32 = 8;
 
 /// The annotations that mean something; any other is taken for a typing error.
 const ANNOTATIONS: [&str; 3] = ["id", "principle", "advice"];
@@ -35,8 +33,8 @@ struct Written<'a> {
 pub struct Policies {
     /// The compiled policies, in the order of files and lines.
     pub rules: Vec<Rule>,
-    /// How many references away from the request the policies read entities.
-    pub level: u32,
+    /// Which entities they look into.
+    pub tree: AccessTree,
     /// What Cedar warns of, such as a policy that can never hold.
     pub warnings: Vec<Fault>,
 }
@@ -73,10 +71,12 @@ impl Policies {
             }
         });
         let mut warnings = Vec::new();
-        let level = validate(schema, &written, &mut warnings, faults);
+        validate(schema, &written, &mut warnings, faults);
         rules.sort_by_key(|(file, offset, _)| (*file, *offset));
-        let level = level.filter(|_| faults.len() == before)?;
-        Some(Self { rules: rules.into_iter().map(|(_, _, rule)| rule).collect(), level, warnings })
+        let rules: Vec<Rule> = rules.into_iter().map(|(_, _, rule)| rule).collect();
+        let tree = AccessTree::new(&rules);
+        let tree = tree.map_err(|error| faults.push(Fault::of_file("policies", error.to_string()))).ok()?;
+        (faults.len() == before).then_some(Self { rules, tree, warnings })
     }
 }
 
@@ -144,58 +144,22 @@ fn annotate<'a>(
     written.insert(id, Written { source, offset, policy, principle });
 }
 
-/// Validates all policies in strict mode and finds the smallest level at which they all pass.
+/// Validates all policies in strict mode.
 fn validate(
     schema: &Schema,
     written: &BTreeMap<String, Written<'_>>,
     warnings: &mut Vec<Fault>,
     faults: &mut Vec<Fault>,
-) -> Option<u32> {
-    let validator = Validator::new(schema.clone());
-    // Almost every constitution reads attributes of the request's own entities. And to Cedar a violation is dear: it is
-    // hashed with the text of its whole file.
-    let mut level = 1;
-    let mut policies: Vec<&Policy> = written.values().map(|written| &written.policy).collect();
-    // A policy that passes at one level passes at every higher one: only those that failed are tried again.
-    loop {
-        let set = PolicySet::from_policies(policies.iter().map(|policy| (*policy).clone()))
-            .map_err(|error| faults.push(Fault::of_file("policies", error.to_string())))
-            .ok()?;
-        let result = validator.validate_with_level(&set, ValidationMode::Strict, level);
-        let mut deeper: HashMap<String, &ValidationError> = HashMap::new();
-        for error in result.validation_errors() {
-            let id = error.policy_id().to_string();
-            match error {
-                ValidationError::EntityDerefLevelViolation(_) => {
-                    deeper.insert(id, error);
-                }
-                _ => faults.extend(located(written, &id, error)),
-            }
-        }
-        if level == 1 {
-            warnings.extend(
-                result
-                    .validation_warnings()
-                    .filter_map(|warning| located(written, warning.policy_id().as_ref(), warning)),
-            );
-        }
-        if deeper.is_empty() {
-            let reads_none = level == 1 && policies.iter().all(|policy| is_without_entities(&validator, policy));
-            return Some(if reads_none { 0 } else { level });
-        }
-        if level == MAX_LEVEL {
-            faults.extend(deeper.iter().filter_map(|(id, error)| located(written, id, *error)));
-            return None;
-        }
-        policies.retain(|policy| deeper.contains_key(AsRef::<str>::as_ref(policy.id())));
-        level += 1;
-    }
-}
-
-/// Whether a policy, valid at level 1, reads no entity at all.
-fn is_without_entities(validator: &Validator, policy: &Policy) -> bool {
-    PolicySet::from_policies([policy.clone()])
-        .is_ok_and(|alone| validator.validate_with_level(&alone, ValidationMode::Strict, 0).validation_passed())
+) {
+    let set = match PolicySet::from_policies(written.values().map(|written| written.policy.clone())) {
+        Ok(set) => set,
+        Err(error) => return faults.push(Fault::of_file("policies", error.to_string())),
+    };
+    let result = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
+    let errors = result.validation_errors();
+    faults.extend(errors.filter_map(|error| located(written, error.policy_id().as_ref(), error)));
+    let found = result.validation_warnings();
+    warnings.extend(found.filter_map(|warning| located(written, warning.policy_id().as_ref(), warning)));
 }
 
 fn located(written: &BTreeMap<String, Written<'_>>, id: &str, error: &dyn Diagnostic) -> Option<Fault> {

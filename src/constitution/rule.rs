@@ -102,14 +102,16 @@ impl Scope {
     }
 
     fn holds(&self, value: &Value, facts: &Facts) -> bool {
-        let Value::Entity(uid) = value else {
-            return false;
-        };
+        matches!(value, Value::Entity(uid) if self.covers(uid, |group| facts.is_member(uid, group)))
+    }
+
+    /// Whether it covers an entity; `is_in` says whether that is in another one.
+    pub fn covers(&self, uid: &EntityUid, is_in: impl FnOnce(&EntityUid) -> bool) -> bool {
         match self {
             Self::Any => true,
             Self::Is(kind) => uid.kind == *kind,
             Self::Eq(entity) => uid == entity,
-            Self::In(group, kind) => kind.as_ref().is_none_or(|kind| uid.kind == *kind) && facts.is_member(uid, group),
+            Self::In(group, kind) => kind.as_ref().is_none_or(|kind| uid.kind == *kind) && is_in(group),
         }
     }
 }
@@ -127,9 +129,14 @@ impl ActionScope {
     }
 
     fn holds(&self, action: &Value) -> bool {
+        matches!(action, Value::Entity(uid) if self.covers(uid))
+    }
+
+    /// Whether it covers an action.
+    pub fn covers(&self, action: &EntityUid) -> bool {
         match self {
             Self::Any => true,
-            Self::Only(actions) => matches!(action, Value::Entity(uid) if actions.contains(uid)),
+            Self::Only(actions) => actions.contains(action),
         }
     }
 }

@@ -39,6 +39,8 @@ impl Ex {
 pub struct Grammar<'a, 'b> {
     choices: &'a mut Choices<'b>,
     paths: &'a [Path],
+    /// Paths from entities that a condition names.
+    named: &'a [Path],
     env: &'a Env,
 }
 
@@ -47,8 +49,8 @@ pub fn uid((kind, id): Uid) -> String {
 }
 
 impl<'a, 'b> Grammar<'a, 'b> {
-    pub fn new(choices: &'a mut Choices<'b>, paths: &'a [Path], env: &'a Env) -> Self {
-        Self { choices, paths, env }
+    pub fn new(choices: &'a mut Choices<'b>, paths: &'a [Path], named: &'a [Path], env: &'a Env) -> Self {
+        Self { choices, paths, named, env }
     }
 
     /// A boolean, at most `depth` operators above a simple test.
@@ -82,9 +84,9 @@ impl<'a, 'b> Grammar<'a, 'b> {
             9 => self.is(),
             10 => self.sets(),
             11 => self.extension(),
-            _ => self.tagged().map_or_else(
+            _ => self.tagged(|_| true).map_or_else(
                 || Ex::plain("context.approved"),
-                |(owner, key, _)| Ex::of([owner, key], |[owner, key]| format!("{owner}.hasTag({key})")),
+                |(owner, key)| Ex::of([owner, key], |[owner, key]| format!("{owner}.hasTag({key})")),
             ),
         }
     }
@@ -215,8 +217,7 @@ impl<'a, 'b> Grammar<'a, 'b> {
 
     fn computed(&mut self, ty: &Ty, depth: usize) -> Ex {
         if self.choices.chance(40)
-            && let Some((owner, key, kind)) = self.tagged()
-            && tags(kind).as_ref() == Some(ty)
+            && let Some((owner, key)) = self.tagged(|tag| tag == ty)
         {
             let test = format!("{}.hasTag({})", owner.text, key.text);
             let mut tag = Ex::of([owner, key], |[owner, key]| format!("{owner}.getTag({key})"));
@@ -225,9 +226,9 @@ impl<'a, 'b> Grammar<'a, 'b> {
         }
         let (datetime, duration) = (Ty::Ext("datetime"), Ty::Ext("duration"));
         match ty {
-            Ty::Long => match self.choices.below(5) {
+            Ty::Long => match self.choices.below(6) {
                 0 => Ex::of([self.value(ty, depth)], |[value]| format!("(-({value}))")),
-                1 => {
+                1 | 2 => {
                     let unit = self.choices.pick(&["Milliseconds", "Seconds", "Minutes", "Hours", "Days"]);
                     Ex::of([self.value(&duration, depth)], |[value]| format!("{value}.to{unit}()"))
                 }
@@ -274,15 +275,15 @@ impl<'a, 'b> Grammar<'a, 'b> {
         }
     }
 
-    /// An entity that may have tags, a key and the entity's type.
-    fn tagged(&mut self) -> Option<(Ex, Ex, &'static str)> {
-        let (owner, kind) = self.entity(|kind| tags(kind).is_some())?;
+    /// An entity that may have such tags, and a key.
+    fn tagged(&mut self, fits: impl Fn(&Ty) -> bool) -> Option<(Ex, Ex)> {
+        let (owner, _) = self.entity(|kind| tags(kind).is_some_and(|tag| fits(&tag)))?;
         let key = if self.choices.chance(30) {
             self.path(|path| path.ty == Ty::Str)
         } else {
             Some(Ex::plain(format!("{:?}", self.choices.pick(&TAGS))))
         };
-        Some((owner, key?, kind))
+        Some((owner, key?))
     }
 
     fn entity(&mut self, fits: impl Fn(&str) -> bool) -> Option<(Ex, &'static str)> {
@@ -299,7 +300,8 @@ impl<'a, 'b> Grammar<'a, 'b> {
 
     /// A path that fits; short ones as often as all the long ones together.
     fn find(&mut self, fits: impl Fn(&Path) -> bool) -> Option<&'a Path> {
-        let all: Vec<&Path> = self.paths.iter().filter(|path| fits(path)).collect();
+        let paths = if self.choices.chance(20) { self.named } else { self.paths };
+        let all: Vec<&Path> = paths.iter().filter(|path| fits(path)).collect();
         let short = all.iter().take_while(|path| path.text.matches('.').count() < 2).count();
         let among = if short > 0 && self.choices.chance(50) { &all[..short] } else { &all[..] };
         if among.is_empty() { None } else { Some(self.choices.pick(among)) }

@@ -31,7 +31,7 @@ use schema::AUDIT;
 use world::{Question, Store, Uid, plain};
 
 /// Constitutions to try where the environment does not say: a few seconds in a debug build.
-const CASES: u32 = 48;
+const CASES: u32 = 100;
 const QUESTIONS: usize = 16;
 /// So many new cases have everything among them.
 const MANY: u32 = 1000;
@@ -40,7 +40,8 @@ const MANY: u32 = 1000;
 const LANGUAGE: &str = "&& || ! if == != < <= > >= + - * (-( in has like is contains( containsAll containsAny isEmpty \
     hasTag getTag ip( isInRange isIpv4 isIpv6 isLoopback isMulticast decimal( lessThan( greaterThanOrEqual datetime( \
     offset durationSince toDate toTime duration( toMilliseconds toDays unless Org:: Colour:: principal== \
-    action==Action action==Org action-in action-in-[ is-in-scope context.about.doc. principal.manager. home.deep";
+    action==Action action==Org action-in action-in-[ is-in-scope context.about.doc. principal.manager. home.deep \
+    named.attribute named.attribute.attribute named.hasTag( named.getTag( named-has named-in named-is";
 
 /// How often everything happened.
 #[derive(Default)]
@@ -152,8 +153,26 @@ fn contains(text: &str, word: &str) -> bool {
         "action-in-[" => text.contains(", action in ["),
         "is-in-scope" => text.contains("(principal is User in "),
         "<" | ">" | "in" | "is" | "has" | "like" | "+" | "-" | "*" => text.contains(&format!(" {word} ")),
+        "named-has" | "named-in" | "named-is" => {
+            after_named(text).any(|rest| rest.starts_with(&word.replace("named-", " ")))
+        }
+        "named.attribute" => attributes_of_named(text).any(|count| count > 0),
+        "named.attribute.attribute" => attributes_of_named(text).any(|count| count > 1),
+        "named.hasTag(" | "named.getTag(" => after_named(text).any(|rest| rest.starts_with(&word["named".len()..])),
         word => text.contains(word),
     }
+}
+
+/// What follows each entity that a policy names.
+fn after_named(text: &str) -> impl Iterator<Item = &str> {
+    text.split("::\"").skip(1).filter_map(|rest| rest.split_once('"').map(|(_, after)| after))
+}
+
+/// How many attributes of each entity that a policy names are read.
+fn attributes_of_named(text: &str) -> impl Iterator<Item = usize> {
+    let is_path = |letter: char| letter == '.' || letter.is_ascii_alphanumeric();
+    after_named(text)
+        .map(move |rest| rest.chars().take_while(|letter| is_path(*letter)).filter(|letter| *letter == '.').count())
 }
 
 fn assert_everything_occurred(tally: &Tally, asked: Option<u32>) {

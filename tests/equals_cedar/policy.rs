@@ -26,25 +26,30 @@ pub struct Policy {
 }
 
 /// Every environment with its paths.
-pub struct Environments(Vec<(Env, Vec<Path>)>);
+pub struct Environments {
+    all: Vec<(Env, Vec<Path>)>,
+    /// Paths from entities that a condition names.
+    named: Vec<Path>,
+}
 
 impl Environments {
     pub fn new() -> Self {
-        Self(environments().into_iter().map(|env| (env.clone(), Path::all(&env))).collect())
+        let all = environments().into_iter().map(|env| (env.clone(), Path::all(&env))).collect();
+        Self { all, named: Path::named() }
     }
 
     /// A few environments, so that questions and policies of one constitution meet often.
     pub fn some(&self, choices: &mut Choices) -> Vec<usize> {
-        (0..=choices.below(3)).map(|_| choices.below(self.0.len())).collect()
+        (0..=choices.below(3)).map(|_| choices.below(self.all.len())).collect()
     }
 
     /// The environment of that number.
     pub fn get(&self, number: usize) -> &Env {
-        &self.0[number].0
+        &self.all[number].0
     }
 
     pub fn policy(&self, choices: &mut Choices, env: usize, number: usize) -> Policy {
-        let (env, paths) = &self.0[env];
+        let (env, paths) = &self.all[env];
         let forbids = choices.chance(40);
         let principle = (forbids || choices.chance(10)).then(|| choices.below(PRINCIPLES.len()));
         let advice = choices.chance(40).then(|| format!("ask for {number}"));
@@ -55,7 +60,7 @@ impl Environments {
         let mut conditions = String::new();
         if choices.chance(85) {
             let depth = choices.below(3);
-            let mut grammar = Grammar::new(choices, paths, env);
+            let mut grammar = Grammar::new(choices, paths, &self.named, env);
             let condition = grammar.condition(depth);
             let environment = grammar.environment();
             conditions = match (principal_is_known && resource_is_known && action_is_known, choices.below(3)) {

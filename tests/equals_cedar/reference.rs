@@ -43,7 +43,7 @@ pub struct Reference<'a> {
 /// Whether Cedar takes a policy as strictly as the constitution does.
 pub fn is_valid(schema: &Schema, policy: &Policy) -> bool {
     let set = policy_set(std::iter::once(policy));
-    Validator::new(schema.clone()).validate_with_level(&set, ValidationMode::Strict, 8).validation_passed()
+    Validator::new(schema.clone()).validate(&set, ValidationMode::Strict).validation_passed()
 }
 
 fn policy_set<'a>(policies: impl Iterator<Item = &'a Policy>) -> PolicySet {

@@ -217,26 +217,6 @@ fn every_fault_of_a_policy_has_its_place() {
                 "policies/a.cedar:1:39: for policy `a`, unrecognized action `Action::\"raed\"` (did you mean `Action::\"read\"`?)",
             ],
         ),
-        (
-            "deeper than eight references",
-            |b| {
-                let chain = ".next".repeat(8);
-                policies(
-                    b,
-                    &format!(
-                        "@id(\"a\") permit (principal, action, resource)\nwhen {{ principal{chain}.name == \"x\" }};"
-                    ),
-                );
-            },
-            &[
-                "policies/a.cedar:2:8: for policy `a`, this policy requires level 9, which exceeds the maximum allowed level (8)",
-            ],
-        ),
-        (
-            "attribute of an entity that is named in the policy",
-            |b| policies(b, "@id(\"a\") permit (principal, action, resource) when { User::\"a\".name == \"x\" };"),
-            &["policies/a.cedar:1:54: for policy `a`, entity literals cannot be dereferenced at any level"],
-        ),
         ("no policy file", |b| b.policies.clear(), &["policies: has no `*.cedar` file"]),
         (
             "faults of several kinds",

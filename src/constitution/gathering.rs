@@ -1,0 +1,357 @@
+//! The entities of a decision are gathered: round by round, those that the policies look into and no others.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use super::access::{Access, AccessTree, CONTEXT, NodeId, PRINCIPAL, RESOURCE};
+use super::coerce::{Misfit, Required};
+use super::facts::{Data, Facts};
+use super::value::{Record, Value};
+use super::vocabulary::{Action, EntityType, Vocabulary};
+use crate::domain::{Entity, EntityUid, Evaluation, Json, Object, Party, Reason, Verdict};
+use crate::settings::RequestProperties;
+
+/// How many entities one decision may read; more is a runaway hierarchy.
+pub const MAX_ENTITIES: usize = 4096;
+
+/// The facts of one decision while their entities are being read: ask for [`wanted`](Self::wanted), then
+/// [`supply`](Self::supply) each, until nothing is wanted.
+#[derive(Debug)]
+pub struct Gathering {
+    vocabulary: Arc<Vocabulary>,
+    tree: Arc<AccessTree>,
+    subject: EntityUid,
+    action: EntityUid,
+    resource: EntityUid,
+    context: Value,
+    properties: Vec<(EntityUid, Record)>,
+    known: HashMap<EntityUid, Known>,
+    wanted: Vec<EntityUid>,
+    /// Whether the entities that policies name were asked for, also where ancestors tell which policies apply.
+    has_named: bool,
+}
+
+/// An entity that has been asked for.
+#[derive(Debug, Default)]
+struct Known {
+    /// The accesses to it; none for a mere ancestor.
+    accesses: Vec<NodeId>,
+    /// Whether its ancestors are asked for.
+    climbs: bool,
+    found: Option<Found>,
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    /// Attributes and tags, where they were asked for.
+    values: Option<(Record, Record)>,
+    parents: Vec<EntityUid>,
+}
+
+impl Gathering {
+    /// Checks a request against the schema; a misfit is the verdict.
+    pub fn start(
+        vocabulary: &Arc<Vocabulary>,
+        tree: &Arc<AccessTree>,
+        mode: RequestProperties,
+        evaluation: &Evaluation,
+    ) -> Result<Self, Box<Verdict>> {
+        let action = known_action(vocabulary, evaluation)?;
+        let subject = known_type(vocabulary, "subject", &evaluation.subject, action, &action.principals)?;
+        let resource = known_type(vocabulary, "resource", &evaluation.resource, action, &action.resources)?;
+        let context = match with_action(&evaluation.context, &evaluation.action.properties) {
+            None => vocabulary.record("context", &evaluation.context, &action.context, Required::Demanded),
+            Some(context) => vocabulary.record("context", &context, &action.context, Required::Demanded),
+        };
+        let context = context.map_err(|misfit| invalid(&misfit))?;
+        let mut properties = Vec::new();
+        if mode == RequestProperties::Merge {
+            for (owner, party, declared) in
+                [("subject", &evaluation.subject, subject), ("resource", &evaluation.resource, resource)]
+            {
+                if !party.properties.is_empty() {
+                    let record = vocabulary.record(owner, &party.properties, &declared.attrs, Required::Waived);
+                    properties.push((party.uid.clone(), record.map_err(|misfit| invalid(&misfit))?));
+                }
+            }
+        }
+        let mut gathering = Self {
+            vocabulary: Arc::clone(vocabulary),
+            tree: Arc::clone(tree),
+            subject: evaluation.subject.uid.clone(),
+            action: action.uid.clone(),
+            resource: evaluation.resource.uid.clone(),
+            context: Value::Record(context),
+            properties,
+            known: HashMap::new(),
+            wanted: Vec::new(),
+            has_named: false,
+        };
+        gathering.want_roots();
+        Ok(gathering)
+    }
+
+    /// The entities to look up next, each once; empty when all are there.
+    #[must_use]
+    pub fn wanted(&self) -> &[EntityUid] {
+        &self.wanted
+    }
+
+    /// How many entities were asked for so far.
+    #[must_use]
+    pub fn asked(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Gives what the store has of the entities that [`wanted`](Self::wanted) named, in that order.
+    pub fn supply<'a>(&mut self, entities: impl IntoIterator<Item = Option<&'a Entity>>) -> Result<(), Box<Verdict>> {
+        for (uid, entity) in std::mem::take(&mut self.wanted).into_iter().zip(entities) {
+            let found = self.read(&uid, entity).map_err(|misfit| invalid(&misfit))?;
+            let Some(known) = self.known.get_mut(&uid) else {
+                continue;
+            };
+            known.found = Some(found);
+            let (accesses, climbs) = (known.accesses.clone(), known.climbs);
+            for node in accesses {
+                self.follow(&uid, node);
+            }
+            if climbs {
+                self.want_parents(&uid);
+            }
+        }
+        if self.wanted.is_empty() && !self.has_named {
+            self.want_named_by_groups();
+        }
+        if self.known.len() > MAX_ENTITIES {
+            let detail = format!("the decision reads more than {MAX_ENTITIES} entities");
+            return Err(Box::new(Verdict::deny(Reason::Unavailable, detail)));
+        }
+        Ok(())
+    }
+
+    /// The facts, once nothing more is wanted.
+    #[must_use]
+    pub fn finish(mut self) -> Facts {
+        let reached = self.known.iter().filter(|(_, known)| !known.accesses.is_empty());
+        let reached: Vec<_> = reached.map(|(uid, known)| (uid.clone(), known.climbs)).collect();
+        let mut others: HashMap<EntityUid, Data> = HashMap::new();
+        for (uid, climbs) in reached {
+            let ancestors = climbs.then(|| self.ancestors(&uid));
+            if let Some(found) = self.known.get_mut(&uid).and_then(|known| known.found.as_mut()) {
+                let (attrs, tags) = found.values.take().unwrap_or_default();
+                others.insert(uid, Data { attrs, tags, ancestors });
+            }
+        }
+        let subject = others.remove(&self.subject);
+        let object = others.remove(&self.resource);
+        Facts {
+            principal: Value::Entity(self.subject),
+            action: Value::Entity(self.action),
+            resource: Value::Entity(self.resource),
+            context: self.context,
+            subject,
+            object,
+            others,
+            actions: self.vocabulary,
+        }
+    }
+
+    /// Wants principal and resource, what the context refers to, and what policies name, as far as that is looked into.
+    fn want_roots(&mut self) {
+        let tree = Arc::clone(&self.tree);
+        self.want(self.subject.clone(), PRINCIPAL);
+        self.want(self.resource.clone(), RESOURCE);
+        let mut reached = Vec::new();
+        tree.reached(&self.context, CONTEXT, &mut reached);
+        self.want_all(owned(reached));
+        let request = [&self.subject, &self.action, &self.resource];
+        let applying = tree.named().filter(|named| !named.needs_ancestors());
+        let applying = applying.filter(|named| named.applies(request, |_, _| false));
+        self.want_all(applying.flat_map(|named| named.entities.iter().cloned()).collect());
+        if self.wanted.is_empty() {
+            self.want_named_by_groups();
+        }
+    }
+
+    /// Wants what policies name whose scope asks for ancestors, of those that apply: 10,000 policies may each name
+    /// another entity for another group.
+    fn want_named_by_groups(&mut self) {
+        self.has_named = true;
+        let tree = Arc::clone(&self.tree);
+        let mut by_groups = tree.named().filter(|named| named.needs_ancestors()).peekable();
+        if by_groups.peek().is_none() {
+            return;
+        }
+        let request = [&self.subject, &self.action, &self.resource];
+        let above = [self.ancestors(&self.subject), self.ancestors(&self.resource)];
+        let is_in = |uid: &EntityUid, group: &EntityUid| {
+            let [of_subject, of_resource] = &above;
+            uid == group || (if *uid == self.subject { of_subject } else { of_resource }).contains(group)
+        };
+        let applying = by_groups.filter(|named| named.applies(request, is_in));
+        let wanted = applying.flat_map(|named| named.entities.iter().cloned()).collect();
+        self.want_all(wanted);
+    }
+
+    fn want_all(&mut self, reached: Vec<(EntityUid, NodeId)>) {
+        for (uid, node) in reached {
+            self.want(uid, node);
+        }
+    }
+
+    /// Wants an entity for the accesses of one node.
+    fn want(&mut self, uid: EntityUid, node: NodeId) {
+        let Access { reads, climbs, .. } = *self.tree.at(node);
+        // What is known of an action is in the schema.
+        if !(reads || climbs) || self.vocabulary.action_of(&uid).is_some() {
+            return;
+        }
+        let known = match self.known.entry(uid.clone()) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(Known { accesses: vec![node], climbs, found: None });
+                return self.wanted.push(uid);
+            }
+            Entry::Occupied(known) => known.into_mut(),
+        };
+        if known.accesses.contains(&node) {
+            return;
+        }
+        known.accesses.push(node);
+        let climbs = climbs && !known.climbs;
+        known.climbs |= climbs;
+        match &known.found {
+            // It was read for its parents alone: its attributes are wanted after all.
+            Some(found) if reads && found.values.is_none() => {
+                known.found = None;
+                self.wanted.push(uid);
+            }
+            Some(_) => {
+                self.follow(&uid, node);
+                if climbs {
+                    self.want_parents(&uid);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Wants the parents of an entity that was found, and theirs.
+    fn want_parents(&mut self, uid: &EntityUid) {
+        let mut below = vec![uid.clone()];
+        while let Some(uid) = below.pop() {
+            let found = self.known.get(&uid).and_then(|known| known.found.as_ref());
+            for parent in found.map(|found| found.parents.clone()).unwrap_or_default() {
+                match self.known.entry(parent.clone()) {
+                    Entry::Vacant(vacant) => {
+                        vacant.insert(Known { climbs: true, ..Known::default() });
+                        self.wanted.push(parent);
+                    }
+                    Entry::Occupied(mut known) if !known.get().climbs => {
+                        known.get_mut().climbs = true;
+                        below.push(parent);
+                    }
+                    Entry::Occupied(_) => {}
+                }
+            }
+        }
+    }
+
+    /// Wants what the accesses of one node lead to from an entity that was found.
+    fn follow(&mut self, uid: &EntityUid, node: NodeId) {
+        let found = self.known.get(uid).and_then(|known| known.found.as_ref());
+        let Some((attrs, tags)) = found.and_then(|found| found.values.as_ref()) else {
+            return;
+        };
+        let mut reached = Vec::new();
+        self.tree.reached_in(attrs, node, &mut reached);
+        self.tree.reached_by_tags(tags, node, &mut reached);
+        self.want_all(owned(reached));
+    }
+
+    /// Reads a stored entity as the schema declares its type. Of mere ancestors no policy reads attributes, and a type
+    /// that the schema does not know has none.
+    fn read(&self, uid: &EntityUid, entity: Option<&Entity>) -> Result<Found, Misfit> {
+        let parents = entity.map(|entity| entity.parents.clone()).unwrap_or_default();
+        let is_read =
+            self.known.get(uid).is_some_and(|known| known.accesses.iter().any(|node| self.tree.at(*node).reads));
+        if !is_read {
+            return Ok(Found { values: None, parents });
+        }
+        let (mut attrs, mut tags) = (Record::default(), Record::default());
+        if let (Some(entity), Some(declared)) = (entity, self.vocabulary.entity_type(&uid.kind)) {
+            let owner = uid.to_string();
+            attrs = self.vocabulary.record(&owner, &entity.attrs, &declared.attrs, Required::Waived)?;
+            if let Some(kind) = &declared.tags {
+                tags = self.vocabulary.tags(&owner, &entity.tags, kind)?;
+            }
+        }
+        for (_, properties) in self.properties.iter().filter(|(owner, _)| owner == uid) {
+            attrs = attrs.or(properties);
+        }
+        Ok(Found { values: Some((attrs, tags)), parents })
+    }
+
+    /// Every entity that `uid` is in. Cycles end at what was seen.
+    fn ancestors(&self, uid: &EntityUid) -> HashSet<EntityUid> {
+        let mut ancestors = HashSet::new();
+        let mut queue = VecDeque::from([uid]);
+        while let Some(uid) = queue.pop_front() {
+            let found = self.known.get(uid).and_then(|known| known.found.as_ref());
+            for parent in found.into_iter().flat_map(|found| &found.parents) {
+                if ancestors.insert(parent.clone()) {
+                    queue.push_back(parent);
+                }
+            }
+        }
+        ancestors
+    }
+}
+
+fn owned(reached: Vec<(&EntityUid, NodeId)>) -> Vec<(EntityUid, NodeId)> {
+    reached.into_iter().map(|(uid, node)| (uid.clone(), node)).collect()
+}
+
+fn known_action<'a>(vocabulary: &'a Vocabulary, evaluation: &Evaluation) -> Result<&'a Action, Box<Verdict>> {
+    let name = &evaluation.action.name;
+    vocabulary
+        .action(name)
+        .ok_or_else(|| Box::new(Verdict::deny(Reason::UnknownAction, format!("the schema has no action `{name}`"))))
+}
+
+fn known_type<'a>(
+    vocabulary: &'a Vocabulary,
+    role: &str,
+    party: &Party,
+    action: &Action,
+    applies_to: &HashSet<SmolStr>,
+) -> Result<&'a EntityType, Box<Verdict>> {
+    let kind = &party.uid.kind;
+    let unknown = |detail| Box::new(Verdict::deny(Reason::UnknownType, detail));
+    let Some(declared) = vocabulary.entity_type(kind) else {
+        return Err(unknown(format!("the schema has no type `{kind}`, which the {role} has")));
+    };
+    if !applies_to.contains(kind) {
+        let name = &action.uid.id;
+        return Err(unknown(format!("action `{name}` does not apply to a {role} of type `{kind}`")));
+    }
+    vocabulary.enumerated(&party.uid).map_err(unknown)?;
+    Ok(declared)
+}
+
+/// The context with the action's properties as `context.action`; `None` where there is nothing to put in.
+fn with_action(context: &Object, properties: &Object) -> Option<Object> {
+    if properties.is_empty() {
+        return None;
+    }
+    let mut context = context.clone();
+    context.insert("action", Json::Object(properties.clone()));
+    Some(context)
+}
+
+#[expect(clippy::unnecessary_box_returns, reason = "errors of this size are boxed where they are made")]
+fn invalid(misfit: &Misfit) -> Box<Verdict> {
+    Box::new(Verdict::deny(Reason::InvalidProperties, misfit.to_string()))
+}
