@@ -63,6 +63,7 @@ impl<S: Storage> Ledger<S> {
             io::ErrorKind::WouldBlock => LedgerError::Locked,
             _ => LedgerError::disk("lock", ".")(error),
         })?;
+        storage.hold_folder().map_err(LedgerError::disk("open", "."))?;
         let recovery::Recovered { segment, cursor, torn } = recovery::recover(&storage, options)?;
         let Cursor { offset: end, tip, .. } = cursor;
         let recovery = Recovery { size: tip.tree.size(), torn };
@@ -215,7 +216,8 @@ impl<S: Storage> Ledger<S> {
             return Err(failed(error));
         }
         // If the current segment has no frame yet, the new one has the same name and replaces it.
-        if let Err(error) = self.storage.rename(&filled.name, &name) {
+        let renamed = self.storage.hold_folder().and_then(|()| self.storage.rename(&filled.name, &name));
+        if let Err(error) = renamed {
             segment::discard(&self.storage, &filled.name);
             return Err(failed(error));
         }

@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -32,6 +33,9 @@ pub trait Storage {
 
     /// Removes a file.
     fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Opens what `sync_folder` needs, so that it can fail by the sync itself only. A failure here changes nothing.
+    fn hold_folder(&self) -> io::Result<()>;
 
     /// Makes names durable.
     fn sync_folder(&self) -> io::Result<()>;
@@ -115,6 +119,8 @@ pub(super) fn read_full(file: &impl StorageFile, buffer: &mut [u8], offset: u64)
 #[derive(Clone, Debug)]
 pub struct DiskStorage {
     folder: PathBuf,
+    /// The folder itself, held open from its first use on: a sync of names must not fail for want of a descriptor.
+    held: Arc<OnceLock<File>>,
 }
 
 impl DiskStorage {
@@ -123,7 +129,7 @@ impl DiskStorage {
 
     /// A folder that is only read, or is known to exist. Nothing is touched yet.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        Self { folder: folder.into(), held: Arc::default() }
     }
 
     /// Makes the folder, durably, if it is not there. The folder above it must be.
@@ -138,6 +144,14 @@ impl DiskStorage {
             File::open(parent)?.sync_all()?;
         }
         Ok(storage)
+    }
+
+    fn held(&self) -> io::Result<&File> {
+        if let Some(folder) = self.held.get() {
+            return Ok(folder);
+        }
+        let opened = File::open(&self.folder)?;
+        Ok(self.held.get_or_init(|| opened))
     }
 }
 
@@ -170,8 +184,12 @@ impl Storage for DiskStorage {
         fs::remove_file(self.folder.join(name))
     }
 
+    fn hold_folder(&self) -> io::Result<()> {
+        self.held().map(drop)
+    }
+
     fn sync_folder(&self) -> io::Result<()> {
-        File::open(&self.folder)?.sync_all()
+        self.held()?.sync_all()
     }
 
     fn lock(&self) -> io::Result<File> {

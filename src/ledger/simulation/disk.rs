@@ -254,6 +254,12 @@ impl Storage for SimulatedDisk {
         Ok(())
     }
 
+    fn hold_folder(&self) -> io::Result<()> {
+        let state = &mut *self.0.borrow_mut();
+        let rate = state.faults.names;
+        if state.happens(rate) { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
+    }
+
     fn sync_folder(&self) -> io::Result<()> {
         let state = &mut *self.0.borrow_mut();
         state.step()?;
