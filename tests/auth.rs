@@ -15,8 +15,12 @@ mod api_keys;
 mod clients;
 #[path = "auth/forger.rs"]
 mod forger;
+#[path = "auth/nginx.rs"]
+mod nginx;
 #[path = "auth/passwords.rs"]
 mod passwords;
+#[path = "auth/proxies.rs"]
+mod proxies;
 #[path = "auth/routes.rs"]
 mod routes;
 #[path = "auth/sessions.rs"]

@@ -12,6 +12,8 @@ mod harness;
 mod bodies;
 #[path = "bad_input/connections.rs"]
 mod connections;
+#[path = "bad_input/idle.rs"]
+mod idle;
 #[path = "bad_input/wire.rs"]
 mod wire;
 

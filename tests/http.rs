@@ -20,6 +20,8 @@ mod decisions;
 mod entities;
 #[path = "http/headers.rs"]
 mod headers;
+#[path = "http/hosts.rs"]
+mod hosts;
 #[path = "http/operation.rs"]
 mod operation;
 

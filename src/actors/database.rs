@@ -264,7 +264,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = Mailbox::new(start(&folder), Duration::from_mins(1));
         let (ann, bob) = (user("ann"), user("bob"));
-        let put = PutEntity { entity: ann.clone(), precondition: Precondition::IfNoneMatch, caller: "ann".into() };
+        let put = PutEntity { entity: ann.clone(), precondition: Precondition::absent(), caller: "ann".into() };
         let first = database.ask(put.clone()).await.unwrap();
         assert!(matches!(database.ask(put).await, Err(StoreError::Exists(_))));
         let batch = database.ask(PutEntities { entities: vec![bob.clone()], caller: "ann".into() }).await.unwrap();
@@ -280,7 +280,7 @@ mod tests {
         let next = database.ask(ListEntities { after: page.next, ..list }).await.unwrap();
         assert_eq!((page.items.len(), next.items.len(), next.next), (1, 1, None));
 
-        let remove = RemoveEntity { uid: ann.uid, precondition: Precondition::Any, caller: "ann".into() };
+        let remove = RemoveEntity { uid: ann.uid, precondition: Precondition::default(), caller: "ann".into() };
         database.ask(remove.clone()).await.unwrap();
         assert!(matches!(database.ask(remove).await, Err(StoreError::Missing(_))));
     }
@@ -294,7 +294,7 @@ mod tests {
         let waiting = patient.clone();
         let waiting = actix::spawn(async move { waiting.ask(Wait(begin, until)).await });
         begun.await.unwrap();
-        let put = PutEntity { entity: user("ann"), precondition: Precondition::Any, caller: "ann".into() };
+        let put = PutEntity { entity: user("ann"), precondition: Precondition::default(), caller: "ann".into() };
         assert!(matches!(hasty.ask(put).await, Err(StoreError::Late)));
         go.send(()).unwrap();
         waiting.await.unwrap().unwrap();

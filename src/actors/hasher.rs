@@ -1,24 +1,24 @@
-//! Hashes passwords, away from the threads that serve requests, and only so many at once.
+//! Hashes passwords, away from the threads that serve requests, and only so many at once. Addresses take turns.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use actix::{Actor, Addr, Handler, MailboxError, Message, SyncArbiter, SyncContext};
-use tokio::sync::Semaphore;
 
 use super::Mailbox;
+use super::fair_queue::{FairQueue, QueueFull, QueueLimits, Running};
+use crate::auth::network::ClientAddress;
 use crate::auth::password;
 
 /// How many are hashed at once: each takes 19 MiB and some ten milliseconds of a processor.
 const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 
-/// How many may wait or be hashed. One more is refused at once: who logs in should not wait for minutes behind those who
-/// guess.
-const PLACES: usize = 32;
+/// How many may wait. One more is refused at once: who logs in should not wait for minutes behind those who guess. The
+/// whole queue is hashed within [`DEADLINE`] on a slow processor.
+const LIMITS: QueueLimits = QueueLimits { running: THREADS.get(), per_address: 32, waiting: 256 };
 
-/// How long one waits.
+/// How long one waits, for a turn and then for the hash.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Why a password was not hashed.
@@ -35,6 +35,12 @@ pub enum HashError {
     Late,
 }
 
+impl From<QueueFull> for HashError {
+    fn from(_: QueueFull) -> Self {
+        Self::Busy
+    }
+}
+
 impl From<MailboxError> for HashError {
     fn from(_: MailboxError) -> Self {
         Self::Late
@@ -45,7 +51,7 @@ impl From<MailboxError> for HashError {
 #[derive(Debug, Clone)]
 pub struct Passwords {
     hasher: Mailbox<Hasher>,
-    places: Arc<Semaphore>,
+    queue: FairQueue,
 }
 
 impl Passwords {
@@ -57,19 +63,23 @@ impl Passwords {
     pub fn start() -> Self {
         let thread = || thread::Builder::new().name("acgs-passwords".to_owned());
         let hasher: Addr<Hasher> = SyncArbiter::start_with_thread_builder(THREADS.get(), thread, || Hasher);
-        Self { hasher: Mailbox::new(hasher, DEADLINE), places: Arc::new(Semaphore::new(PLACES)) }
+        Self { hasher: Mailbox::new(hasher, DEADLINE), queue: FairQueue::new(LIMITS) }
     }
 
-    /// The hash of a password, as a PHC string.
-    pub async fn hash(&self, password: String) -> Result<String, HashError> {
-        let _place = self.places.try_acquire().map_err(|_| HashError::Busy)?;
+    /// The hash of a password, as a PHC string, for somebody at an address.
+    pub async fn hash(&self, password: String, from: ClientAddress) -> Result<String, HashError> {
+        let _running = self.turn(from).await?;
         self.hasher.ask(Hash(password)).await
     }
 
-    /// Whether a password is that of a hash; never where there is none, and after the same time.
-    pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, HashError> {
-        let _place = self.places.try_acquire().map_err(|_| HashError::Busy)?;
+    /// Whether a password that came from an address is that of a hash; never where there is none, and after the same time.
+    pub async fn verify(&self, password: String, hash: Option<String>, from: ClientAddress) -> Result<bool, HashError> {
+        let _running = self.turn(from).await?;
         self.hasher.ask(Verify { password, hash }).await
+    }
+
+    async fn turn(&self, from: ClientAddress) -> Result<Running, HashError> {
+        Ok(tokio::time::timeout(DEADLINE, self.queue.wait(from)).await.map_err(|_| HashError::Late)??)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod committer;
 pub mod database;
 pub mod directory;
 pub mod entity_recorder;
+pub mod fair_queue;
 pub mod follower;
 pub mod hasher;
 pub mod hit_rates;

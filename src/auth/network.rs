@@ -1,5 +1,6 @@
-//! Networks that addresses are in.
+//! Where callers are: addresses, and the networks that these are in.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 pub use crate::settings::{Networks, NetworksError};
@@ -15,6 +16,48 @@ pub fn bucket(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & SUBNET)),
         address @ IpAddr::V4(_) => address,
+    }
+}
+
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ClientAddress {
+    /// This host, over a Unix socket.
+    Unix,
+    /// An address.
+    Ip(IpAddr),
+    /// Somewhere behind a trusted proxy that names no address which can be read.
+    Unknown,
+}
+
+impl ClientAddress {
+    /// The IP address, where there is one and it is known.
+    #[must_use]
+    pub const fn ip(self) -> Option<IpAddr> {
+        match self {
+            Self::Ip(address) => Some(address),
+            Self::Unix | Self::Unknown => None,
+        }
+    }
+
+    /// What limits count as one: see [`bucket`]. All whose address is unknown are one, and all on Unix sockets another.
+    #[must_use]
+    pub fn bucket(self) -> Self {
+        match self {
+            Self::Ip(address) => Self::Ip(bucket(address)),
+            other @ (Self::Unix | Self::Unknown) => other,
+        }
+    }
+}
+
+/// As it is recorded; nothing on a Unix socket.
+impl fmt::Display for ClientAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix => Ok(()),
+            Self::Ip(address) => address.fmt(f),
+            Self::Unknown => f.write_str("unknown"),
+        }
     }
 }
 

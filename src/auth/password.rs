@@ -5,6 +5,8 @@ use argon2::{
     password_hash::{Error as HashError, PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
 };
 
+use super::precis::{self, PrecisError};
+
 /// The shortest password, in bytes.
 pub const SHORTEST: usize = 12;
 /// The longest password, in bytes.
@@ -59,6 +61,9 @@ const COMMON: [&str; 28] = [
 /// Why a password is not taken, or cannot be hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
+    /// It cannot be prepared.
+    #[error("the password cannot be taken: {0}")]
+    Precis(#[from] PrecisError),
     /// It has less than [`SHORTEST`] bytes.
     #[error("a password has at least {SHORTEST} bytes")]
     TooShort,
@@ -76,11 +81,12 @@ pub enum PasswordError {
     Hash(#[from] HashError),
 }
 
-/// Whether a user of this name may have the password.
+/// Whether a user of this name may have the password, as it is once it was prepared.
 ///
 /// # Errors
 /// The first rule that it breaks.
 pub fn check(password: &str, name: &str) -> Result<(), PasswordError> {
+    let password = precis::password(password)?;
     if password.len() < SHORTEST {
         return Err(PasswordError::TooShort);
     }
@@ -99,11 +105,13 @@ pub fn check(password: &str, name: &str) -> Result<(), PasswordError> {
     Ok(())
 }
 
-/// The argon2id hash of a password with a new salt, as a PHC string. It takes tens of milliseconds and 19 MiB.
+/// The argon2id hash of a password, prepared (RFC 8265), with a new salt, as a PHC string. It takes tens of milliseconds and
+/// 19 MiB.
 ///
 /// # Errors
-/// A password of more than [`LONGEST`] bytes, or no memory.
+/// A password that cannot be prepared, one of more than [`LONGEST`] bytes, or no memory.
 pub fn hash(password: &str) -> Result<String, PasswordError> {
+    let password = precis::password(password)?;
     if password.len() > LONGEST {
         return Err(PasswordError::TooLong);
     }
@@ -112,7 +120,8 @@ pub fn hash(password: &str) -> Result<String, PasswordError> {
     Ok(argon2.hash_password_with_salt(password.as_bytes(), &salt)?.to_string())
 }
 
-/// Whether a PHC string is the hash of the password. It takes as long as [`hash`], whichever it is.
+/// Whether a PHC string is the hash of the password. It takes as long as [`hash`], whichever it is, and twice as long for
+/// one that preparing changes: hashes of before passwords were prepared are of what was typed.
 ///
 /// A password that is longer than any is wrong at once: that says nothing about the user.
 ///
@@ -122,7 +131,15 @@ pub fn verify(password: &str, phc: &str) -> Result<bool, PasswordError> {
     if password.len() > LONGEST {
         return Ok(false);
     }
-    match Argon2::default().verify_password(password.as_bytes(), &parse(phc)?) {
+    let hash = parse(phc)?;
+    match precis::password(password) {
+        Ok(prepared) if prepared != password && is_hash_of(&hash, &prepared)? => Ok(true),
+        Ok(_) | Err(_) => is_hash_of(&hash, password),
+    }
+}
+
+fn is_hash_of(hash: &PasswordHash, password: &str) -> Result<bool, PasswordError> {
+    match Argon2::default().verify_password(password.as_bytes(), hash) {
         Ok(()) => Ok(true),
         Err(HashError::PasswordInvalid) => Ok(false),
         Err(error) => Err(error.into()),
@@ -180,6 +197,24 @@ mod tests {
         }
         assert_eq!(verify(&"x".repeat(LONGEST + 1), &first), Ok(false));
         assert_eq!(hash(&"x".repeat(LONGEST + 1)), Err(PasswordError::TooLong));
+    }
+
+    #[test]
+    fn a_password_is_the_same_from_every_keyboard() {
+        let (typed, elsewhere) = ("\u{fc}ber alle Berge", "u\u{308}ber\u{a0}alle Berge");
+        let hashed = hash(elsewhere).unwrap();
+        for same in [typed, elsewhere] {
+            assert_eq!(verify(same, &hashed), Ok(true), "{same:?}");
+        }
+        assert_eq!(verify("uber alle Berge", &hashed), Ok(false));
+        // One that was hashed as it was typed, before they were prepared.
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params().unwrap());
+        for old in [elsewhere, "tab\tand\u{200b}more"] {
+            let hashed = argon2.hash_password_with_salt(old.as_bytes(), &[7; 16]).unwrap().to_string();
+            assert_eq!(verify(old, &hashed), Ok(true), "{old:?}");
+        }
+        assert!(matches!(check("with a\u{0}zero", "ann"), Err(PasswordError::Precis(_))));
+        assert_eq!(check("\u{a0}\u{2003}\u{3000}    ", "ann"), Err(PasswordError::TooShort));
     }
 
     #[test]

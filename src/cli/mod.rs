@@ -11,6 +11,7 @@ mod user;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -25,6 +26,9 @@ const EXIT_CONFIG: u8 = 78;
 
 /// Exit code where the disk fails: `EX_IOERR` of sysexits.h.
 const EXIT_IO: u8 = 74;
+
+/// The beginning of the year 10000, in seconds since 1970.
+const YEAR_10000: u64 = 253_402_300_800;
 
 /// Decides whether AI agents may do what they want to do, under a constitution, and records every decision.
 #[derive(Debug, Parser)]
@@ -91,6 +95,9 @@ enum Command {
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    if let Err(cause) = check_clock() {
+        return fail(&cause, EXIT_IO);
+    }
     let source = Source {
         folder: settings::folder(cli.place.settings, settings::environment()),
         profile: settings::profile(cli.place.profile, settings::environment()),
@@ -109,6 +116,18 @@ pub fn run() -> ExitCode {
         Command::Reload => admin::reload(&source),
         Command::Status => admin::status(&source),
     }
+}
+
+/// Whether the system's clock tells a time that can be written in records and in headers: from 1970 to 9999.
+fn check_clock() -> Result<(), String> {
+    let seconds = match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) if since.as_secs() < YEAR_10000 => return Ok(()),
+        Ok(since) => i128::from(since.as_secs()),
+        Err(before) => -i128::from(before.duration().as_secs()),
+    };
+    Err(format!(
+        "the system's clock is at {seconds} s since 1970, outside of the years 1970 to 9999: set it, then try again"
+    ))
 }
 
 fn show_settings(source: &Source, origins: bool) -> ExitCode {

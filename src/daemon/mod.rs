@@ -1,5 +1,6 @@
 //! The composition root: settings → constitution → audit log → store → actors → server → READY; and back in reverse.
 
+mod descriptors;
 mod error;
 mod evidence;
 mod fleet;
@@ -35,6 +36,7 @@ use crate::actors::recollection::Recollection;
 use crate::actors::registry::{Books, Registry};
 use crate::actors::replica_watch::ReplicaWatch;
 use crate::actors::searcher::Searcher;
+use crate::auth::stranger::Strangers;
 use crate::http::{self, Shared};
 use crate::ledger::{KeyError, Keyring, public_keys};
 use crate::logging::{self, LevelSwitch};
@@ -109,11 +111,13 @@ pub fn check_keys(settings: &Settings) -> Result<(), KeyError> {
 
 /// Runs the daemon until it is told to stop.
 pub fn run(source: &Source) -> Result<(), DaemonError> {
+    let signals = Signals::listen().map_err(system("listen to signals"))?;
     let settings = source.load()?.settings;
     let level = logging::start(&settings.log);
+    descriptors::raise_limit();
     let parts = Parts::open(settings)?;
     let system = actix_web::rt::System::new();
-    system.block_on(parts.serve(source, &level))
+    system.block_on(parts.serve(source, signals, &level))
 }
 
 /// Runs the daemon's parts for one thing that an administrator wants, where no daemon runs: it listens on the admin
@@ -129,7 +133,7 @@ pub fn for_a_moment<T: Send + 'static>(
     runtime.block_on(async move {
         let admin = http::bind_admin(&path).map_err(system(&format!("listen on `{}`", path.display())))?;
         let url = "http://localhost".to_owned();
-        let running = parts.start(http::Listeners { public: None, admin: Some(admin) }, &url)?;
+        let running = parts.start(http::Listeners { public: None, admin: Some(admin) }, &url, || ())?;
         let done = tokio::task::spawn_blocking(move || job(&path)).await;
         running.stop().await;
         done.map_err(|error| system("ask the daemon's parts")(io::Error::other(error)))
@@ -172,8 +176,8 @@ impl Parts {
         Ok(Self { settings: Arc::new(settings), evidence, lock, store, turn, active })
     }
 
-    /// Starts the actors, and serves.
-    fn start(self, listeners: http::Listeners, own_url: &str) -> Result<Running, DaemonError> {
+    /// Starts the actors, and serves. `begin` is told just before there may be answers.
+    fn start(self, listeners: http::Listeners, own_url: &str, begin: impl FnOnce()) -> Result<Running, DaemonError> {
         let Self { settings, evidence, lock, store, turn, active } = self;
         let public_url = settings.http.public_url.as_ref().map_or(own_url, |url| url.as_str());
         let deadline = settings.http.request_timeout;
@@ -234,6 +238,7 @@ impl Parts {
             lockouts: Lockouts::new(settings.auth.lockout_attempts, settings.auth.lockout),
             limits: http::Limits::new(),
             refusals: http::Refusals::new(),
+            strangers: Strangers::new(),
             tiers: fleet::tiers(&settings, &entities, verdicts.as_ref()),
             entities,
             versions: store.versions().clone(),
@@ -246,7 +251,9 @@ impl Parts {
             draining: Arc::clone(&draining),
         };
         actix_web::rt::spawn(identity::keep_house(directory, settings.auth.key_rotation_days));
-        let server = listeners.serve(shared).map_err(system("start the server"))?;
+        let connections = descriptors::connection_limits(&settings);
+        begin();
+        let server = listeners.serve(shared, connections).map_err(system("start the server"))?;
         let handle = server.handle();
         let server = actix_web::rt::spawn(server);
         let registry = registry_mailbox;
@@ -254,9 +261,8 @@ impl Parts {
         Ok(Running { settings, evidence, store, follower, registry, draining, handle, server, _ends: ends })
     }
 
-    async fn serve(self, source: &Source, level: &LevelSwitch) -> Result<(), DaemonError> {
+    async fn serve(self, source: &Source, mut signals: Signals, level: &LevelSwitch) -> Result<(), DaemonError> {
         let settings = Arc::clone(&self.settings);
-        let mut signals = Signals::new().map_err(system("listen to signals"))?;
         let listener =
             http::bind(&settings.http.bind).map_err(system(&format!("listen on `{}`", settings.http.bind)))?;
         let own_url = listener.url().map_err(system("learn the address listened on"))?;
@@ -266,7 +272,7 @@ impl Parts {
         });
         let hash = self.active.constitution.hash();
         let listeners = http::Listeners { public: Some(listener), admin: admin.ok() };
-        let mut running = self.start(listeners, &own_url)?;
+        let mut running = self.start(listeners, &own_url, || signals.serve())?;
         tracing::info!(url = own_url, %hash, "ready");
         let place = match &settings.http.bind {
             Bind::Tcp(_) => own_url,

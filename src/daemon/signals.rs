@@ -1,9 +1,13 @@
 //! What the system and the service manager say to the daemon, and what they are told.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc as blocking};
+use std::thread;
 
 use sd_notify::NotifyState;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
 /// What a signal asks for.
 pub(super) enum Asked {
@@ -11,26 +15,69 @@ pub(super) enum Asked {
     Reload,
 }
 
+/// The signals that came, on a thread that hears them from the first moment on: recovering a log or waiting for a database
+/// takes time, and process 1 of a container gets no signal that it does not handle.
 pub(super) struct Signals {
-    term: Signal,
-    int: Signal,
-    hup: Signal,
+    asked: mpsc::UnboundedReceiver<Asked>,
+    is_serving: Arc<AtomicBool>,
 }
 
 impl Signals {
-    pub(super) fn new() -> io::Result<Self> {
-        Ok(Self {
-            term: signal(SignalKind::terminate())?,
-            int: signal(SignalKind::interrupt())?,
-            hup: signal(SignalKind::hangup())?,
-        })
+    /// Listens. Until [`Signals::serve`], a signal to stop ends the process at once, as a crash would: nothing was
+    /// promised to anybody, and a start copes with what it finds.
+    pub(super) fn listen() -> io::Result<Self> {
+        let (told, asked) = mpsc::unbounded_channel();
+        let (listens, listening) = blocking::channel();
+        let is_serving = Arc::new(AtomicBool::new(false));
+        let serving = Arc::clone(&is_serving);
+        let hear = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+            let heard = runtime.and_then(|runtime| runtime.block_on(hear(&listens, &told, &serving)));
+            // Nobody listens any more where it was said that all is well.
+            drop(heard.map_err(|error| listens.send(Err(error))));
+        };
+        thread::Builder::new().name("acgs-signals".to_owned()).spawn(hear)?;
+        listening.recv().unwrap_or_else(|_| Err(io::Error::other("the thread ended")))?;
+        Ok(Self { asked, is_serving })
     }
 
+    /// From now on signals are for [`Signals::next`].
+    pub(super) fn serve(&self) {
+        self.is_serving.store(true, Ordering::SeqCst);
+    }
+
+    /// The next signal.
     pub(super) async fn next(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.term.recv() => Asked::Stop,
-            _ = self.int.recv() => Asked::Stop,
-            _ = self.hup.recv() => Asked::Reload,
+        match self.asked.recv().await {
+            Some(asked) => asked,
+            // The thread ends with the process.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+async fn hear(
+    listens: &blocking::Sender<io::Result<()>>,
+    told: &mpsc::UnboundedSender<Asked>,
+    is_serving: &AtomicBool,
+) -> io::Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let mut hup = signal(SignalKind::hangup())?;
+    // Who started this may be gone already.
+    drop(listens.send(Ok(())));
+    loop {
+        let asked = tokio::select! {
+            _ = term.recv() => Asked::Stop,
+            _ = int.recv() => Asked::Stop,
+            _ = hup.recv() => Asked::Reload,
+        };
+        if matches!(asked, Asked::Stop) && !is_serving.load(Ordering::SeqCst) {
+            tracing::info!("stopped before it was ready");
+            std::process::exit(0);
+        }
+        if told.send(asked).is_err() {
+            return Ok(());
         }
     }
 }

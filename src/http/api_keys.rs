@@ -6,8 +6,8 @@ use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
 use super::body;
 use super::front::Front;
@@ -94,10 +94,14 @@ fn bounds(given: &[String]) -> Result<Networks, Problem> {
 /// A time to come (RFC 3339), in Unix seconds.
 fn expiry(given: Option<String>) -> Result<Option<i64>, Problem> {
     let Some(given) = given else { return Ok(None) };
-    match OffsetDateTime::parse(&given, &Rfc3339) {
-        Ok(at) if at > OffsetDateTime::now_utc() => Ok(Some(at.unix_timestamp())),
-        Ok(_) => Err(Problem::fault("/expires_at", "lies in the past")),
-        Err(_) => Err(Problem::fault("/expires_at", "must be a time like `2030-01-31T12:00:00Z`")),
+    // With an offset, the end of the year 9999 lies beyond the last moment that can be written.
+    let at = OffsetDateTime::parse(&given, &Rfc3339).ok().and_then(|at| at.checked_to_offset(UtcOffset::UTC));
+    match at {
+        Some(at) if at > OffsetDateTime::now_utc() => Ok(Some(at.unix_timestamp())),
+        Some(_) => Err(Problem::fault("/expires_at", "lies in the past")),
+        None => {
+            Err(Problem::fault("/expires_at", "must be a time like `2030-01-31T12:00:00Z`, not after the year 9999"))
+        }
     }
 }
 

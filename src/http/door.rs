@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::{HttpResponse, ResponseError};
 
+use super::connection::Peer;
 use super::front::Front;
 use super::problem::{BAD_REQUEST, CONFLICT, INTERNAL, NOT_FOUND, Problem};
+use super::web_page::{allow, preflight};
 use crate::domain::ConstitutionalHash;
 use crate::settings::HashEnforcement;
 
@@ -40,28 +42,50 @@ impl Drop for Place {
 /// A request on its way through.
 pub struct Visit {
     front: Rc<Front>,
+    peer: Option<Peer>,
     id: HeaderValue,
     trace: Option<HeaderValue>,
+    /// The web page from elsewhere that may read the answer.
+    page: Option<HeaderValue>,
     /// `AuthZEN` wants errors as plain text.
     plain: bool,
     _place: Place,
 }
 
 impl Visit {
-    /// Takes a request in; the problem is why it goes no further.
+    /// Takes a request in; where there is an answer already, it goes no further.
     #[must_use]
-    pub fn enter(front: &Rc<Front>, request: &ServiceRequest) -> (Self, Option<Problem>) {
+    pub fn enter(front: &Rc<Front>, request: &ServiceRequest) -> (Self, Option<HttpResponse>) {
         let place = Place(Arc::clone(&front.shared.in_flight));
         let before = place.0.fetch_add(1, Ordering::Relaxed);
         let headers = request.headers();
-        let visit = Self {
+        let peer = request.request().conn_data::<Peer>().cloned();
+        if let Some(peer) = &peer {
+            peer.begin_request();
+        }
+        let mut visit = Self {
             front: Rc::clone(front),
+            peer,
+            page: None,
             id: request_id(headers),
             trace: headers.get(&TRACEPARENT).and_then(|parent| continue_trace(parent.to_str().ok()?)),
             plain: routed_path(request).starts_with("/access/"),
             _place: place,
         };
-        (visit, refuse(front, request, before))
+        let answer = match visit.check_web(request) {
+            Err(problem) => Some(problem.error_response()),
+            Ok(()) => visit.page.as_ref().and_then(|_| preflight(request.method(), headers)).or_else(|| {
+                refuse(front, visit.peer.as_ref(), request, before).map(|problem| problem.error_response())
+            }),
+        };
+        (visit, answer)
+    }
+
+    /// Whether the request is for this daemon, and from no web page that may not call.
+    fn check_web(&mut self, request: &ServiceRequest) -> Result<(), Problem> {
+        self.front.hosts.check(request.head())?;
+        self.page = self.front.pages.check(request.headers())?;
+        Ok(())
     }
 
     /// Finishes the answer.
@@ -79,6 +103,12 @@ impl Visit {
         if let Some(trace) = self.trace {
             headers.insert(TRACEPARENT, trace);
         }
+        if let Some(origin) = self.page {
+            allow(origin, headers);
+        }
+        if self.peer.is_some_and(|peer| peer.end_request()) {
+            response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        }
         response
     }
 }
@@ -90,10 +120,12 @@ fn routed_path(request: &ServiceRequest) -> &str {
 }
 
 /// Why a request is not let in, if it is not.
-fn refuse(front: &Front, request: &ServiceRequest, before: usize) -> Option<Problem> {
+fn refuse(front: &Front, peer: Option<&Peer>, request: &ServiceRequest, before: usize) -> Option<Problem> {
     let path = routed_path(request);
     let limit = front.shared.settings.http.max_in_flight.get();
-    if before >= limit && !matches!(path, "/livez" | "/readyz") {
+    // The administrator is let in always: there are only few connections on the admin socket.
+    let has_place = before < limit || matches!(path, "/livez" | "/readyz") || peer.is_some_and(Peer::is_admin);
+    if !has_place {
         return Some(Problem::overloaded(format!("{limit} requests are in progress")));
     }
     if !path.starts_with("/v1/") || path == "/v1/validate" {

@@ -1,6 +1,6 @@
 //! `/v1/entities…`: who and what the constitution knows, in Cedar's entity JSON.
 
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header;
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
@@ -12,11 +12,12 @@ use super::entity_body;
 use super::front::Front;
 use super::gate::Who;
 use super::page::Limit;
+use super::precondition::{etag, precondition};
 use super::problem::{INVALID_ENTITY, NOT_FOUND, Problem};
 use crate::actors::database::{FindEntity, ListEntities, PutEntities, PutEntity, RemoveEntity};
 use crate::constitution::Constitution;
 use crate::domain::{Consistency, Entity, EntityUid, InputFault, Json, MAX_NAME};
-use crate::store::{Cursor, Precondition, StoredEntity};
+use crate::store::{Cursor, StoreError, StoredEntity};
 
 /// Which entities to list.
 #[derive(Debug, Deserialize)]
@@ -39,7 +40,13 @@ pub async fn show(
     catch_up(&front, &request).await?;
     let stored = front.shared.database.ask(FindEntity(uid.clone())).await?;
     let stored = stored.ok_or_else(|| Problem::new(&NOT_FOUND, format!("`{uid}` is not stored")))?;
-    Ok(HttpResponse::Ok().insert_header((header::ETAG, etag(stored.version))).json(&stored.entity))
+    let tag = (header::ETAG, etag(stored.version));
+    let wanted = precondition(request.headers())?;
+    match wanted.check(&uid, Some(stored.version)) {
+        Ok(()) => Ok(HttpResponse::Ok().insert_header(tag).json(&stored.entity)),
+        Err(StoreError::Exists(_)) => Ok(HttpResponse::NotModified().insert_header(tag).finish()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// `PUT /v1/entities/{type}/{id}`
@@ -135,26 +142,4 @@ fn check(constitution: &Constitution, entities: &[Entity], pointer: impl Fn(usiz
     });
     let faults: Vec<InputFault> = misfits.collect();
     if faults.is_empty() { Ok(()) } else { Err(Problem::faults(&INVALID_ENTITY, faults)) }
-}
-
-fn etag(version: i64) -> String {
-    format!("\"{version}\"")
-}
-
-/// `If-Match` with one entity tag, or `If-None-Match: *` (RFC 9110, section 13.1).
-fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
-    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim());
-    match (text(header::IF_MATCH), text(header::IF_NONE_MATCH)) {
-        (None, None) => Ok(Precondition::Any),
-        (None, Some("*")) => Ok(Precondition::IfNoneMatch),
-        (Some(tag), None) => tag
-            .strip_prefix('"')
-            .and_then(|tag| tag.strip_suffix('"'))
-            .and_then(|version| version.parse().ok())
-            .map(Precondition::IfMatch)
-            .ok_or_else(|| {
-                Problem::fault("", format!("`If-Match` must be one entity tag that this route gave, not `{tag}`"))
-            }),
-        _ => Err(Problem::fault("", "give either `If-Match` or `If-None-Match: *`".to_owned())),
-    }
 }

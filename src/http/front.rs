@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::num::NonZeroUsize;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,9 +10,11 @@ use std::time::Duration;
 use actix::{Actor, Addr};
 
 use super::body::Bounds;
+use super::host::AcceptedHosts;
 use super::limits::Limits;
 use super::recording::RecordedSets;
 use super::refusals::Refusals;
+use super::web_page::WebPages;
 use crate::actors::Mailbox;
 use crate::actors::active::InForce;
 use crate::actors::application_cache::EntityReader;
@@ -37,6 +40,7 @@ use crate::actors::shipping::Shipping;
 use crate::actors::tiers::Tiers;
 use crate::actors::trust::Trust;
 use crate::actors::validator::{Validator, Warm};
+use crate::auth::stranger::Strangers;
 use crate::settings::Settings;
 use crate::store::{Replicas, Versions};
 
@@ -104,6 +108,8 @@ pub struct Shared {
     pub limits: Limits,
     /// How many refusals are recorded.
     pub refusals: Refusals,
+    /// How names that nobody has are recorded.
+    pub strangers: Strangers,
     /// Requests in progress.
     pub in_flight: Arc<AtomicUsize>,
     /// Set when the daemon begins to stop.
@@ -123,6 +129,10 @@ pub struct Front {
     pub audit: Addr<AuditLogger>,
     /// Which entities are recorded already.
     pub recorded_sets: RecordedSets,
+    /// Which hosts requests may be for.
+    pub hosts: Rc<AcceptedHosts>,
+    /// Which web pages may call.
+    pub pages: Rc<WebPages>,
 }
 
 thread_local! {
@@ -162,6 +172,8 @@ impl Front {
             authenticator,
             audit: AuditLogger::start(shared.audit_queue.clone(), shared.settings.audit.durability),
             recorded_sets: RecordedSets::default(),
+            hosts: Rc::new(AcceptedHosts::of(&shared.settings.http)),
+            pages: Rc::new(WebPages::of(&shared.settings.http)),
             shared: shared.clone(),
         }
     }

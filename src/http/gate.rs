@@ -1,7 +1,6 @@
 //! The gate of a route: who is calling, and may they?
 
 use std::future::{Ready, ready};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +11,15 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
+use super::connection::Peer;
+use super::forwarded::client_address;
 use super::front::Front;
 use super::limits::too_many;
-use super::local_admin::LocalAdmin;
 use super::problem::{FORBIDDEN, Problem, UNAUTHENTICATED, UNAVAILABLE};
 use crate::actors::authenticator::{Authenticate, Credential, CredentialError};
 use crate::actors::directory::{RecordEvent, event};
 use crate::auth::caller::Caller;
+use crate::auth::network::ClientAddress;
 use crate::auth::scope::{Scope, Scopes};
 
 /// An API key, in requests.
@@ -66,7 +67,7 @@ async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc
         return front.shared.limits.check_address(address(request.request())).map(|()| None);
     }
     let Some(credential) = credential(request.headers())? else {
-        if let Some(admin) = request.request().conn_data::<LocalAdmin>() {
+        if let Some(admin) = request.request().conn_data::<Peer>().and_then(|peer| peer.admin.as_ref()) {
             return Ok(Some(admin.caller()));
         }
         return match access {
@@ -74,7 +75,7 @@ async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc
             Access::Known | Access::Needs(_) => Err(unauthenticated(None, "the route needs a credential")),
         };
     };
-    let address = address(request.request());
+    let address = address(request.request()).ip();
     let caller = front.authenticator.send(Authenticate { credential, address }).await;
     let caller = caller.map_err(CredentialError::from).and_then(|caller| caller);
     let caller = match caller {
@@ -107,7 +108,7 @@ async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc
 fn record(front: &Front, caller: &str, what: &str, request: &ServiceRequest, why: &str) {
     let Some(left_out) = front.shared.refusals.take() else { return };
     let path: String = request.path().chars().take(200).collect();
-    let address = address(request.request()).map(|address| address.to_string());
+    let address = Some(address(request.request()).to_string()).filter(|address| !address.is_empty());
     let event = event(caller, what)
         .name("method", request.method().as_str())
         .name("address", address)
@@ -147,25 +148,14 @@ fn unreadable() -> Problem {
 }
 
 /// Where the caller is. What a proxy says of it counts only where the proxy is one of `http.trusted_proxies`.
-pub fn address(request: &HttpRequest) -> Option<IpAddr> {
-    let peer = request.peer_addr()?.ip().to_canonical();
-    let front = request.app_data::<Data<Front>>()?;
-    let proxies = &front.shared.settings.http.trusted_proxies;
-    if !proxies.contains(peer) {
-        return Some(peer);
+pub fn address(request: &HttpRequest) -> ClientAddress {
+    let (Some(peer), Some(front)) = (request.conn_data::<Peer>(), request.app_data::<Data<Front>>()) else {
+        return ClientAddress::Unknown;
+    };
+    if !peer.is_proxy {
+        return peer.address;
     }
-    let forwarded = request.headers().get_all("X-Forwarded-For").filter_map(|value| value.to_str().ok());
-    let hops: Vec<&str> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
-    // From the nearest hop outwards: the first that is no proxy of ours is who came to it.
-    let mut client = peer;
-    for hop in hops.iter().rev() {
-        let Ok(address) = hop.parse::<IpAddr>() else { break };
-        client = address.to_canonical();
-        if !proxies.contains(client) {
-            break;
-        }
-    }
-    Some(client)
+    client_address(request.headers(), peer.address, &front.shared.settings.http.trusted_proxies)
 }
 
 /// 401 (RFC 6750, section 3).

@@ -1,7 +1,6 @@
 //! How often one address may try its luck with secrets, and how often one caller may manage things.
 
 use std::hash::Hash;
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
 use smol_str::SmolStr;
 
 use super::problem::{Problem, TOO_MANY};
-use crate::auth::network::bucket;
+use crate::auth::network::ClientAddress;
 
 /// What was met, and when to come again (draft-ietf-httpapi-ratelimit-headers).
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -45,8 +44,8 @@ pub struct Limits(Arc<Counts>);
 
 #[derive(Debug)]
 struct Counts {
-    /// IPv6 by its /64; all callers on Unix sockets are one.
-    addresses: DefaultKeyedRateLimiter<Option<IpAddr>>,
+    /// By what counts as one.
+    addresses: DefaultKeyedRateLimiter<ClientAddress>,
     callers: DefaultKeyedRateLimiter<SmolStr>,
 }
 
@@ -58,8 +57,8 @@ impl Limits {
     }
 
     /// Lets a request for a token or a login through, or says when to come again.
-    pub fn check_address(&self, address: Option<IpAddr>) -> Result<(), Problem> {
-        ADDRESS.check(&self.0.addresses, &address.map(bucket))
+    pub fn check_address(&self, address: ClientAddress) -> Result<(), Problem> {
+        ADDRESS.check(&self.0.addresses, &address.bucket())
     }
 
     /// Lets a caller's request through, or says when to come again.
@@ -107,12 +106,14 @@ mod tests {
     #[test]
     fn an_address_is_limited_and_its_neighbours_are_not() {
         let limits = Limits::new();
-        let address = |text: &str| Some(text.parse::<IpAddr>().unwrap());
+        let address = |text: &str| ClientAddress::Ip(text.parse().unwrap());
         let passed = (0..1_000).filter(|_| limits.check_address(address("2001:db8::1")).is_ok()).count();
         assert!((200..400).contains(&passed), "{passed}");
         assert!(limits.check_address(address("2001:db8::2")).is_err(), "the same /64");
         assert!(limits.check_address(address("2001:db8:0:1::1")).is_ok());
-        assert!(limits.check_address(address("192.0.2.1")).is_ok() && limits.check_address(None).is_ok());
+        assert!(limits.check_address(address("192.0.2.1")).is_ok());
+        while limits.check_address(ClientAddress::Unknown).is_ok() {}
+        assert!(limits.check_address(ClientAddress::Unix).is_ok(), "whose address is unknown has a bucket of its own");
     }
 
     #[test]

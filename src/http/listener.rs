@@ -6,27 +6,15 @@ use std::net::TcpListener;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::rc::Rc;
 use std::thread::available_parallelism;
-use std::time::Duration;
 
-use actix_web::dev::{Server, Service};
-use actix_web::http::Method;
-use actix_web::web::Data;
-use actix_web::{App, HttpServer, ResponseError};
-use futures_util::future::{Either, ready};
+use actix_web::dev::Server;
 
-use super::door::Visit;
-use super::front::{Front, Shared};
-use super::local_admin::LocalAdmin;
-use super::routes::routes;
+use super::connections::{ConnectionLimits, Connections};
+use super::entrance::Entrance;
+use super::front::Shared;
+use super::service;
 use crate::settings::Bind;
-
-/// How long a connection may take to send the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long an idle connection is kept.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// How many connections wait to be accepted.
 const BACKLOG: u32 = 4096;
@@ -93,48 +81,39 @@ pub fn bind_admin(path: &Path) -> io::Result<UnixListener> {
     }
 }
 
+/// How many connections of this host's administrator are open at most; they are not counted among the others.
+const ADMIN: ConnectionLimits = ConnectionLimits { total: 32, per_address: 32 };
+
+/// How many connections each worker may have that are only there to be refused.
+const TO_BE_REFUSED: usize = 32;
+
 impl Listeners {
     /// Starts serving.
-    pub fn serve(self, shared: Shared) -> io::Result<Server> {
+    pub fn serve(self, shared: Shared, limits: ConnectionLimits) -> io::Result<Server> {
         let http = &shared.settings.http;
         let workers = http.workers.or_else(|| available_parallelism().ok()).map_or(1, std::num::NonZeroUsize::get);
-        let grace = http.shutdown_timeout.as_secs();
-        let admin = self.admin.as_ref().and_then(|admin| Some(admin.local_addr().ok()?.as_pathname()?.to_owned()));
-        let server = HttpServer::new(move || {
-            let front = Front::here(&shared);
-            let decisions = shared.settings.auth.decisions;
-            let at_door = Rc::new(front.clone());
-            let app = App::new().app_data(Data::new(front)).configure(|config| routes(config, decisions));
-            app.wrap_fn(move |mut request, next| {
-                // RFC 9110, section 9.3.2: as GET; the body is left out where the answer is written.
-                if request.method() == Method::HEAD {
-                    request.head_mut().method = Method::GET;
-                }
-                let (visit, refused) = Visit::enter(&at_door, &request);
-                let answer = match refused {
-                    Some(problem) => Either::Left(ready(Ok(request.into_response(problem.error_response())))),
-                    None => Either::Right(next.call(request)),
-                };
-                async move { Ok(visit.leave(answer.await?)) }
-            })
-        })
-        .workers(workers)
-        .shutdown_timeout(grace)
-        .disable_signals()
-        .client_request_timeout(HEAD_TIMEOUT)
-        .keep_alive(KEEP_ALIVE)
-        .on_connect(move |connection, data| {
-            if let Some(admin) = admin.as_deref().and_then(|path| LocalAdmin::at(connection, path)) {
-                data.insert(admin);
-            }
-        });
+        let server = Server::build()
+            .workers(workers)
+            // Entrances refuse those that are too many. This bounds how many wait for that, and with them the descriptors.
+            .max_concurrent_connections((limits.total + ADMIN.total).div_ceil(workers) + TO_BE_REFUSED)
+            .shutdown_timeout(http.shutdown_timeout.as_secs())
+            .disable_signals();
+        let ending = server.graceful_shutdown_signal();
+        let public = Entrance::public(&shared.settings.http, Connections::new(limits));
+        let admin = Entrance::admin(Connections::new(ADMIN));
         let server = match self.public {
-            Some(Bound::Tcp(listener)) => server.listen(listener)?,
-            Some(Bound::Unix(listener)) => server.listen_uds(listener)?,
+            Some(Bound::Tcp(listener)) => {
+                let (shared, ending) = (shared.clone(), ending.clone());
+                server.listen("public", listener, move || service::tcp(&public, &shared, &ending))?
+            }
+            Some(Bound::Unix(listener)) => {
+                let (shared, ending) = (shared.clone(), ending.clone());
+                server.listen_uds("public", listener, move || service::unix(&public, &shared, &ending))?
+            }
             None => server,
         };
         let server = match self.admin {
-            Some(listener) => server.listen_uds(listener)?,
+            Some(listener) => server.listen_uds("admin", listener, move || service::unix(&admin, &shared, &ending))?,
             None => server,
         };
         Ok(server.run())

@@ -1,7 +1,5 @@
 //! This host's administrator: whoever is root or the daemon's own user, on the admin socket.
 
-use std::any::Any;
-use std::path::Path;
 use std::sync::Arc;
 
 use actix_web::rt::net::UnixStream;
@@ -15,12 +13,8 @@ use crate::auth::scope::Scopes;
 pub struct LocalAdmin(Arc<Caller>);
 
 impl LocalAdmin {
-    /// The administrator at the other end of a connection, where it came in on the admin socket.
-    pub fn at(connection: &dyn Any, socket: &Path) -> Option<Self> {
-        let stream = connection.downcast_ref::<UnixStream>()?;
-        if stream.local_addr().ok()?.as_pathname()? != socket {
-            return None;
-        }
+    /// The administrator at the other end of a connection to the admin socket.
+    pub fn at(stream: &UnixStream) -> Option<Self> {
         let user = stream.peer_cred().ok()?.uid();
         let is_admin = user == 0 || user == rustix::process::geteuid().as_raw();
         is_admin.then(|| {

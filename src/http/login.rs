@@ -17,8 +17,10 @@ use crate::actors::directory::{
     Attempt, ChangePassword, DirectoryError, EndAllSessions, EndSession, FindUser, ListSessions, LogIn, Refresh,
     RefuseLogin,
 };
-use crate::auth::password;
+use crate::auth::network::ClientAddress;
 use crate::auth::scope::Scope;
+use crate::auth::{password, precis};
+use crate::store::users::User;
 
 /// The longest password that is looked at, in bytes.
 const MAX_PASSWORD: usize = 1024;
@@ -35,42 +37,72 @@ struct LoginBody {
 pub async fn login(request: HttpRequest, payload: Payload, front: Data<Front>) -> Result<HttpResponse, Problem> {
     let body: LoginBody = body::json(&request, payload, front.bounds()).await?;
     let shared = &front.shared;
-    let from = address(&request);
-    let place = from.map(|address| address.to_string()).unwrap_or_default();
-    if let Some(wait) = shared.lockouts.wait(&body.username, from) {
-        if shared.refusals.take().is_some() {
-            let refused = RefuseLogin { name: body.username, why: "locked", address: place };
-            shared.directory.ask(refused).await?;
+    let (name, from) = (precis::name(&body.username), address(&request));
+    let place = from.to_string();
+    let attempt = match shared.lockouts.begin(&name, from) {
+        Ok(attempt) => attempt,
+        Err(wait) => {
+            if shared.refusals.take().is_some() {
+                let is_known = shared.directory.ask(FindUser(name.clone().into_owned())).await?.is_some();
+                let name = recorded(&front, &name, is_known);
+                shared.directory.ask(RefuseLogin { name, why: "locked", address: place }).await?;
+            }
+            return Err(too_many("too many wrong passwords", wait));
         }
-        return Err(too_many("too many wrong passwords", wait));
-    }
-    let user = shared.directory.ask(FindUser(body.username.clone())).await?;
-    let hash = user.as_ref().map(|user| user.password.clone());
-    let given = if body.password.len() > MAX_PASSWORD { String::new() } else { body.password };
-    let is_right = shared.passwords.verify(given, hash).await?;
+    };
+    let (user, is_right) = match verify(&front, &name, body.password, from).await {
+        Ok(verified) => verified,
+        Err(problem) => {
+            attempt.withdraw();
+            return Err(problem);
+        }
+    };
+    let is_known = user.is_some();
     let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     let user_agent: String = user_agent.unwrap_or_default().chars().take(200).collect();
     let granted = match user.filter(|_| is_right) {
         Some(user) => {
-            let attempt = Attempt { address: place.clone(), user_agent };
-            shared.directory.ask(LogIn { user, code: body.code, attempt }).await
+            let place = Attempt { address: place.clone(), user_agent };
+            shared.directory.ask(LogIn { user, code: body.code, attempt: place }).await
         }
         None => Err(DirectoryError::BadGrant("the name, the password or the code is wrong")),
     };
     match granted {
         Ok(grant) => {
-            shared.lockouts.forget(&body.username, from);
+            attempt.succeed();
             Ok(fresh(HttpResponse::Ok().json(granted_json(&grant))))
         }
         Err(DirectoryError::BadGrant(why)) => {
-            shared.lockouts.fail(&body.username, from);
-            let refused = RefuseLogin { name: body.username, why: "wrong_credentials", address: place };
-            shared.directory.ask(refused).await?;
+            attempt.fail();
+            let name = recorded(&front, &name, is_known);
+            shared.directory.ask(RefuseLogin { name, why: "wrong_credentials", address: place }).await?;
             Err(Problem::new(&LOGIN_REFUSED, why)
                 .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"acgs\"")))
         }
-        Err(error) => Err(error.into()),
+        Err(error) => {
+            attempt.withdraw();
+            Err(error.into())
+        }
     }
+}
+
+/// The user of a name, if there is one, and whether a password is the user's. It takes as long where there is none.
+async fn verify(
+    front: &Front,
+    name: &str,
+    password: String,
+    from: ClientAddress,
+) -> Result<(Option<User>, bool), Problem> {
+    let user = front.shared.directory.ask(FindUser(name.to_owned())).await?;
+    let hash = user.as_ref().map(|user| user.password.clone());
+    let given = if password.len() > MAX_PASSWORD { String::new() } else { password };
+    let is_right = front.shared.passwords.verify(given, hash, from).await?;
+    Ok((user, is_right))
+}
+
+/// A name as the log may have it: one that nobody has may be a password in the wrong field.
+fn recorded(front: &Front, name: &str, is_known: bool) -> String {
+    if is_known { name.to_owned() } else { front.shared.strangers.describe(name) }
 }
 
 /// 429 with when to come again.
@@ -180,23 +212,26 @@ pub async fn change_password(
     let body: PasswordBody = body::json(&request, payload, front.bounds()).await?;
     let (name, _) = person(&who)?;
     let from = address(&request);
-    if let Some(wait) = front.shared.lockouts.wait(name, from) {
-        return Err(too_many("too many wrong passwords", wait));
+    let attempt = front.shared.lockouts.begin(name, from).map_err(|wait| too_many("too many wrong passwords", wait))?;
+    match verify(&front, name, body.old, from).await {
+        Ok((_, true)) => attempt.succeed(),
+        Ok((_, false)) => {
+            attempt.fail();
+            return Err(Problem::new(&INVALID_PASSWORD, "the old password is wrong"));
+        }
+        Err(problem) => {
+            attempt.withdraw();
+            return Err(problem);
+        }
     }
-    let user = front.shared.directory.ask(FindUser(name.to_owned())).await?;
-    let hash = user.map(|user| user.password);
-    if body.old.len() > MAX_PASSWORD || !front.shared.passwords.verify(body.old, hash).await? {
-        front.shared.lockouts.fail(name, from);
-        return Err(Problem::new(&INVALID_PASSWORD, "the old password is wrong"));
-    }
-    let password = hashed(&front, name, body.new).await?;
+    let password = hashed(&front, name, body.new, from).await?;
     let change = ChangePassword { name: name.to_owned(), password, caller: who.name().to_owned() };
     front.shared.directory.ask(change).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// The hash of a new password that keeps the rules.
-pub async fn hashed(front: &Front, name: &str, new: String) -> Result<String, Problem> {
+pub async fn hashed(front: &Front, name: &str, new: String, from: ClientAddress) -> Result<String, Problem> {
     password::check(&new, name).map_err(|error| Problem::new(&INVALID_PASSWORD, error.to_string()))?;
-    Ok(front.shared.passwords.hash(new).await?)
+    Ok(front.shared.passwords.hash(new, from).await?)
 }

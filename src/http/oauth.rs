@@ -14,7 +14,7 @@ use super::oauth_client::{ShownClient, shown};
 use super::problem::Problem;
 use crate::actors::authenticator::{Authenticate, Credential};
 use crate::actors::directory::{
-    DirectoryError, Grant, GrantClient, ProveClient, RecordEvent, Refresh, RevokeToken, event,
+    DirectoryError, Grant, GrantClient, HasClient, ProveClient, RecordEvent, Refresh, RevokeToken, event,
 };
 use crate::auth::jws::Unverified;
 use crate::auth::scope::{Scope, Scopes};
@@ -197,8 +197,12 @@ pub async fn metadata(front: Data<Front>) -> HttpResponse {
 }
 
 /// Records that a client is not who it says it is, before it is told so; not every one where there are very many.
+///
+/// An id that no client has may be a secret in the wrong field.
 async fn record_refused<T>(front: &Front, client: String, asked: &Result<T, DirectoryError>) -> Result<(), Problem> {
     if let (Err(DirectoryError::BadClient), Some(left_out)) = (asked, front.shared.refusals.take()) {
+        let is_known = front.shared.directory.ask(HasClient(client.clone())).await?;
+        let client = if is_known { client } else { front.shared.strangers.describe(&client) };
         let refused = event(ANONYMOUS, "client_refused").name("left_out", left_out).detail("client", client);
         front.shared.directory.ask(RecordEvent(refused)).await?;
     }

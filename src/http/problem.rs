@@ -49,6 +49,8 @@ kinds! {
         "The name, the password or the code is wrong, the user is disabled, or the refresh token is no longer good. Which of these is not told.";
     FORBIDDEN = "forbidden", "The caller may not do this", 403,
         "The credential is good, but has not the scope that the route needs. `WWW-Authenticate` names it.";
+    FOREIGN_ORIGIN = "foreign-origin", "Web pages from elsewhere may not call", 403,
+        "The header `Origin` names a web page of another host, and `http.allowed_origins` has it not. Nothing was done.";
     NOT_FOUND = "not-found", "Not found", 404,
         "There is no such route, or nothing is stored under that name.";
     METHOD_NOT_ALLOWED = "method-not-allowed", "The route does not take this method", 405,
@@ -65,6 +67,8 @@ kinds! {
         "The body has more than `http.max_body_bytes` bytes.";
     UNSUPPORTED = "unsupported-media-type", "The content type is not JSON", 415,
         "Send `Content-Type: application/json`, and no `Content-Encoding`.";
+    MISDIRECTED = "misdirected", "The request is for another host", 421,
+        "The header `Host` names neither this host nor `http.public_url`, and `http.allowed_hosts` has it not. On a loopback address nothing else is served, or web pages could reach the daemon by names of their own.";
     FAULTY_CONSTITUTION = "faulty-constitution", "The constitution has faults", 422,
         "The bundle was not taken, and the constitution before it is still in force. `errors` lists every fault.";
     INVALID_ENTITY = "invalid-entity", "The entity does not fit the schema", 422,

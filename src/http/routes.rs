@@ -18,13 +18,18 @@ use crate::auth::scope::Scope;
 use crate::settings::DecisionAccess;
 
 /// Every route there is, with what it asks of its callers. They are tried in this order, so what is asked most comes first.
-pub(super) fn routes(config: &mut ServiceConfig, decisions: DecisionAccess) {
+///
+/// `path` is that of the public URL.
+pub(super) fn routes(config: &mut ServiceConfig, decisions: DecisionAccess, path: &str) {
     decision_routes(config, decisions);
-    auth_routes(config);
+    auth_routes(config, path);
     config
         .app_data(PathConfig::default().error_handler(|error, _| Problem::fault("", error.to_string()).into()))
         .app_data(QueryConfig::default().error_handler(|error, _| malformed_query(&error).into()))
-        .service(at("/.well-known/authzen-configuration", [(Method::GET, Open, web::get().to(authzen::configuration))]))
+        .service(at_each(
+            well_known("authzen-configuration", path),
+            [(Method::GET, Open, web::get().to(authzen::configuration))],
+        ))
         .service(at("/v1/constitution", [(Method::GET, Needs(Scope::Read), web::get().to(constitution::show))]))
         .service(at(
             "/v1/constitution/policies",
@@ -100,14 +105,24 @@ fn decision_routes(config: &mut ServiceConfig, decisions: DecisionAccess) {
         .service(at("/v1/validate", [(Method::POST, decide, web::post().to(validate::validate))]));
 }
 
+/// Where metadata is. Clients of a URL with a path look for it before that path (RFC 8414, section 3.1; `AuthZEN` 1.0,
+/// section 9.2.1), unless a proxy cuts the path off.
+fn well_known(name: &str, path: &str) -> Vec<String> {
+    let root = format!("/.well-known/{name}");
+    if path.is_empty() { vec![root] } else { vec![format!("{root}{path}"), root] }
+}
+
 /// The routes of the Auth service.
-fn auth_routes(config: &mut ServiceConfig) {
+fn auth_routes(config: &mut ServiceConfig, path: &str) {
     config
         .service(at("/oauth2/token", [(Method::POST, Limited, web::post().to(oauth::token))]))
         .service(at("/oauth2/introspect", [(Method::POST, Anyone, web::post().to(oauth::introspect))]))
         .service(at("/oauth2/revoke", [(Method::POST, Limited, web::post().to(oauth::revoke))]))
         .service(at("/.well-known/jwks.json", [(Method::GET, Open, web::get().to(oauth::jwks))]))
-        .service(at("/.well-known/oauth-authorization-server", [(Method::GET, Open, web::get().to(oauth::metadata))]))
+        .service(at_each(
+            well_known("oauth-authorization-server", path),
+            [(Method::GET, Open, web::get().to(oauth::metadata))],
+        ))
         .service(at("/v1/auth/login", [(Method::POST, Limited, web::post().to(login::login))]))
         .service(at("/v1/auth/refresh", [(Method::POST, Limited, web::post().to(login::refresh))]))
         .service(at("/v1/auth/logout", [(Method::POST, Known, web::post().to(login::logout))]))
@@ -171,10 +186,15 @@ fn auth_routes(config: &mut ServiceConfig) {
 }
 
 /// A route with its methods; any other method is answered with those it has.
-fn at<const N: usize>(path: &'static str, methods: [(Method, Access, Route); N]) -> Resource {
+fn at<const N: usize>(path: &str, methods: [(Method, Access, Route); N]) -> Resource {
+    at_each(vec![path.to_owned()], methods)
+}
+
+/// The same where it has several paths.
+fn at_each<const N: usize>(paths: Vec<String>, methods: [(Method, Access, Route); N]) -> Resource {
     let names = methods.iter().map(|(method, _, _)| if *method == Method::GET { "GET, HEAD" } else { method.as_str() });
     let allowed = names.collect::<Vec<_>>().join(", ");
-    let resource = methods.into_iter().fold(web::resource(path), |resource, (_, access, route)| {
+    let resource = methods.into_iter().fold(web::resource(paths), |resource, (_, access, route)| {
         resource.route(match access {
             Open => route,
             asked => route.wrap(from_fn(move |request, next| gate::pass(asked, request, next))),

@@ -50,13 +50,13 @@ pub async fn remove(
     let body: CodeBody = body::json(&request, payload, front.bounds()).await?;
     let (user, _) = person(&who)?;
     let from = address(&request);
-    if let Some(wait) = front.shared.lockouts.wait(user, from) {
-        return Err(too_many("too many wrong codes", wait));
-    }
+    let attempt = front.shared.lockouts.begin(user, from).map_err(|wait| too_many("too many wrong codes", wait))?;
     let remove = RemoveSecondFactor { user: user.to_owned(), code: Some(body.code), caller: who.name().to_owned() };
     let removed = front.shared.directory.ask(remove).await;
-    if matches!(removed, Err(DirectoryError::Refused(_))) {
-        front.shared.lockouts.fail(user, from);
+    match &removed {
+        Err(DirectoryError::Refused(_)) => attempt.fail(),
+        // A right code says nothing of passwords.
+        Ok(()) | Err(_) => attempt.withdraw(),
     }
     removed?;
     Ok(HttpResponse::NoContent().finish())

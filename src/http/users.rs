@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 
 use super::body;
 use super::front::Front;
-use super::gate::Who;
+use super::gate::{Who, address};
 use super::login::hashed;
 use super::page::{After, listed, time};
 use super::problem::{NOT_FOUND, Problem};
 use crate::actors::directory::{
     AddUser, ChangePassword, FindUser, ListUsers, NewUser, RemoveSecondFactor, RemoveUser, SetUser,
 };
+use crate::auth::precis;
 use crate::auth::scope::Roles;
 use crate::store::users::User;
 
@@ -81,14 +82,15 @@ pub async fn add(
     front: Data<Front>,
 ) -> Result<HttpResponse, Problem> {
     let body: NewBody = body::json(&request, payload, front.bounds()).await?;
+    let name = precis::name(&body.name).into_owned();
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "._-@+".contains(letter);
-    if body.name.is_empty() || body.name.len() > MAX_NAME || !body.name.chars().all(plain) {
+    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(plain) {
         let detail = format!("must be 1 to {MAX_NAME} letters, digits, and `._-@+`");
         return Err(Problem::fault("/name", detail));
     }
     let roles = roles(&body.roles)?;
-    let password = hashed(&front, &body.name, body.password).await?;
-    let new = NewUser { name: body.name, password, roles };
+    let password = hashed(&front, &name, body.password, address(&request)).await?;
+    let new = NewUser { name, password, roles };
     let user = front.shared.directory.ask(AddUser { new, caller: who.name().to_owned() }).await?;
     Ok(HttpResponse::Created().json(shown(&user)))
 }
@@ -105,7 +107,7 @@ pub async fn change(
     let roles = body.roles.as_deref().map(roles).transpose()?;
     let (name, caller) = (name.into_inner(), who.name().to_owned());
     if let Some(password) = body.password {
-        let password = hashed(&front, &name, password).await?;
+        let password = hashed(&front, &name, password, address(&request)).await?;
         let change = ChangePassword { name: name.clone(), password, caller: caller.clone() };
         front.shared.directory.ask(change).await?;
     }

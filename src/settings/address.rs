@@ -68,6 +68,24 @@ impl HttpUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Scheme, host and port: the URL without its path.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        let host = self.0.find("://").map_or(0, |at| at + 3);
+        let end = self.0.get(host..).and_then(|rest| rest.find('/')).map_or(self.0.len(), |path| host + path);
+        self.0.get(..end).unwrap_or(&self.0)
+    }
+
+    /// The host, an IPv6 address in brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let authority = self.origin().split_once("://").map_or(self.origin(), |(_, authority)| authority);
+        match authority.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => host,
+            _ => authority,
+        }
+    }
 }
 
 impl fmt::Display for HttpUrl {
@@ -220,6 +238,15 @@ mod tests {
             ("http://10.0.0.1:80/acgs/", "http://10.0.0.1:80/acgs"),
         ] {
             assert_eq!(HttpUrl::read(text).unwrap().as_str(), url);
+        }
+        for (text, origin, host) in [
+            ("https://acgs.example", "https://acgs.example", "acgs.example"),
+            ("https://acgs.example:8443/a/b", "https://acgs.example:8443", "acgs.example"),
+            ("http://[::1]:8080/x", "http://[::1]:8080", "[::1]"),
+            ("http://[::1]", "http://[::1]", "[::1]"),
+        ] {
+            let url = HttpUrl::read(text).unwrap();
+            assert_eq!((url.origin(), url.host()), (origin, host), "{text}");
         }
         for text in [
             "acgs.example",

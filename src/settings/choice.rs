@@ -38,6 +38,14 @@ choice! {
         Token = "token",
     }
 
+    /// Whether connections begin with a header that says where the client is.
+    ProxyProtocol {
+        /// They begin with HTTP.
+        Off = "off",
+        /// Each begins with a header of the PROXY protocol, version 2, and only trusted proxies may connect.
+        V2 = "v2",
+    }
+
     /// Whether callers must name the constitution they believe in.
     HashEnforcement {
         /// A hash is compared where a caller sends one.

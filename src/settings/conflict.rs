@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 
 use super::{
-    Bind, DatabaseUrl, DecisionAccess, Issuer, Settings,
+    Bind, DatabaseUrl, DecisionAccess, Issuer, ProxyProtocol, Settings,
     fault::{Fault, Place, Wrong},
     file::is_within,
     hidden::without_password,
@@ -18,7 +18,7 @@ struct AtLeast {
     because: &'static str,
 }
 
-const RULES: [AtLeast; 6] = [
+const RULES: [AtLeast; 7] = [
     AtLeast {
         larger: "audit.max_queue",
         smaller: "http.max_evaluations",
@@ -42,6 +42,12 @@ const RULES: [AtLeast; 6] = [
         smaller: "http.request_timeout_ms",
         holds: |settings| settings.http.shutdown_timeout >= settings.http.request_timeout,
         because: "a request in flight has to finish before the daemon stops",
+    },
+    AtLeast {
+        larger: "http.max_connections",
+        smaller: "http.max_connections_per_address",
+        holds: |settings| settings.http.max_connections >= settings.http.max_connections_per_address,
+        because: "those of one address are some of all",
     },
     AtLeast {
         larger: "database.pool.size",
@@ -75,10 +81,16 @@ pub(super) fn check(settings: &Settings, merged: &Merged, known: &[Fault]) -> Ve
         .filter(|rule| !is_known(rule.larger) && !is_known(rule.smaller) && !(rule.holds)(settings))
         .map(|rule| rule.fault(merged))
         .collect();
+    if !is_known("data_dir") {
+        faults.extend(unreadable_folder(settings, merged));
+    }
     if !is_known("http.bind") {
         faults.extend(socket_path(settings, merged));
         if !is_known("auth.decisions") {
             faults.extend(open_to_others(settings, merged));
+        }
+        if !is_known("http.trusted_proxies") && !is_known("http.proxy_protocol") {
+            faults.extend(protocol_of_nobody(settings, merged));
         }
     }
     if !is_known("database.replicas") && !is_known("database.url") {
@@ -88,6 +100,23 @@ pub(super) fn check(settings: &Settings, merged: &Merged, known: &[Fault]) -> Ve
         faults.extend(settings.auth.issuers.iter().filter_map(|issuer| keys_of(issuer, merged)));
     }
     faults
+}
+
+/// A data folder whose path is not UTF-8, by the working directory or by `$STATE_DIRECTORY`: SQLite would be told another.
+fn unreadable_folder(settings: &Settings, merged: &Merged) -> Option<Fault> {
+    let folder = &settings.data_dir;
+    let is_text = folder.to_str().is_some_and(|path| !path.contains(char::REPLACEMENT_CHARACTER));
+    (!is_text).then(|| Fault {
+        wrong: Wrong::Value {
+            key: "data_dir".to_owned(),
+            value: format!("`\"{}\"`", folder.display()),
+            why: "not a path in UTF-8",
+        },
+        place: merged.place("data_dir"),
+        key: Some("data_dir".to_owned()),
+        allowed: Some("a folder whose whole path, counted from the root, is UTF-8".to_owned()),
+        suggestion: None,
+    })
 }
 
 /// A socket whose path the kernel does not take.
@@ -112,6 +141,19 @@ fn open_to_others(settings: &Settings, merged: &Merged) -> Option<Fault> {
     let allowed = "`http.bind` on a loopback address or a Unix socket, or `auth.decisions = \"token\"`, because others \
                    can reach this address";
     is_open.then(|| conflict("http.bind", "auth.decisions", merged, allowed.to_owned()))
+}
+
+/// A protocol that only trusted proxies may speak, where none could connect.
+fn protocol_of_nobody(settings: &Settings, merged: &Merged) -> Option<Fault> {
+    let http = &settings.http;
+    let is_for_nobody = match http.bind {
+        Bind::Tcp(_) => http.trusted_proxies.has_no_network(),
+        Bind::Unix(_) => !http.trusted_proxies.contains_unix(),
+    };
+    let allowed = "`http.proxy_protocol = \"v2\"` only where `http.trusted_proxies` has those who connect to `http.bind`: \
+                   their networks, or `unix` for a Unix socket";
+    (http.proxy_protocol == ProxyProtocol::V2 && is_for_nobody)
+        .then(|| conflict("http.proxy_protocol", "http.trusted_proxies", merged, allowed.to_owned()))
 }
 
 /// Replicas of a database that can have none.

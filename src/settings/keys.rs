@@ -10,14 +10,15 @@ use std::{
 
 use super::{
     address::{Bind, DatabaseUrl, HttpUrl},
-    choice::{DecisionAccess, Durability, HashEnforcement, LogFormat, RequestProperties, RequestRecord},
+    choice::{DecisionAccess, Durability, HashEnforcement, LogFormat, ProxyProtocol, RequestProperties, RequestRecord},
+    hosts::{HostNames, Origins},
     issuer::{ClaimText, Issuer},
     list::Tables,
     log_level::LogLevel,
-    networks::Networks,
     origin::LogOrigin,
     percent::{Percent, Percents},
     postgres_url::PostgresUrl,
+    proxies::TrustedProxies,
     redis_url::RedisUrl,
     rule::{Count, Flag, PathOrEmpty, Rule, Text, micros, millis, seconds},
     section::{Section, section},
@@ -63,14 +64,24 @@ section! {
         bind: Bind = "http.bind", "127.0.0.1:8080", Text;
         /// The address that clients use. None: derived from `bind`.
         public_url: Option<HttpUrl> = "http.public_url", "", Text;
+        /// Hosts beside those of loopback and `public_url` that requests to a loopback address may be for.
+        allowed_hosts: HostNames = "http.allowed_hosts", "", Text;
+        /// Web pages from elsewhere that may call, by their origins.
+        allowed_origins: Origins = "http.allowed_origins", "", Text;
         /// The proxies whose word on a client's address is taken.
-        trusted_proxies: Networks = "http.trusted_proxies", "", Text;
+        trusted_proxies: TrustedProxies = "http.trusted_proxies", "", Text;
+        /// Whether proxies begin each connection with a header that says where the client is.
+        proxy_protocol: ProxyProtocol = "http.proxy_protocol", "off", Text;
         /// Threads that serve requests. None (written as 0): one per core.
         workers: Option<NonZeroUsize> = "http.workers", 0, Count(0..=1024);
         /// The largest body of a request, in bytes.
         max_body_bytes: NonZeroUsize = "http.max_body_bytes", 262_144, Count(1_024..=67_108_864);
         /// The largest number of evaluations in one request.
         max_evaluations: NonZeroUsize = "http.max_evaluations", 1_000, Count(1..=100_000);
+        /// Connections that are open at the same time; for one more an idle one is closed.
+        max_connections: NonZeroUsize = "http.max_connections", 16_384, Count(16..=1_000_000);
+        /// The same for those from one address, unless it is that of a trusted proxy. At most `max_connections`.
+        max_connections_per_address: NonZeroUsize = "http.max_connections_per_address", 4_096, Count(1..=1_000_000);
         /// Requests that are worked on at the same time; one more is refused at once.
         max_in_flight: NonZeroUsize = "http.max_in_flight", 4_096, Count(1..=1_000_000);
         /// After this long a request is answered with an error.

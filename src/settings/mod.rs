@@ -11,6 +11,7 @@ mod conflict;
 mod fault;
 mod file;
 mod hidden;
+mod hosts;
 mod issuer;
 mod keys;
 mod layer;
@@ -21,6 +22,7 @@ mod networks;
 mod origin;
 mod percent;
 mod postgres_url;
+mod proxies;
 mod redis_url;
 mod rule;
 mod secret;
@@ -41,8 +43,9 @@ use std::{
 
 pub use self::{
     address::{Bind, DatabaseUrl, HttpUrl},
-    choice::{DecisionAccess, Durability, HashEnforcement, LogFormat, RequestProperties, RequestRecord},
+    choice::{DecisionAccess, Durability, HashEnforcement, LogFormat, ProxyProtocol, RequestProperties, RequestRecord},
     fault::{Fault, Faults, Place, Span, Wrong},
+    hosts::{HostNames, Origins},
     issuer::{ClaimText, Issuer, IssuerUrl},
     keys::{
         Alerts, ApplicationTier, Audit, Auth, Cache, Constitution, Database, Http, Log, Monitor, Pool, RequestTier,
@@ -53,6 +56,7 @@ pub use self::{
     origin::LogOrigin,
     percent::Percent,
     postgres_url::PostgresUrl,
+    proxies::TrustedProxies,
     redis_url::{RedisKind, RedisUrl},
     variables::{SYSTEM_FOLDER, environment, folder, profile},
     witness::{Witness, WitnessKey},

@@ -28,6 +28,16 @@ pub enum NetworksError {
     BitsBeyond(String),
 }
 
+impl NetworksError {
+    /// What is wrong with a setting.
+    pub(super) const fn wrong(&self) -> &'static str {
+        match self {
+            Self::NoNetwork(_) => "not a list of networks",
+            Self::BitsBeyond(_) => "but a network in it has bits beyond its prefix",
+        }
+    }
+}
+
 impl Networks {
     /// Whether an address is in one of them. An IPv4 address in IPv6 form is that IPv4 address.
     #[must_use]
@@ -74,10 +84,7 @@ impl Word for Networks {
     }
 
     fn read(text: &str) -> Result<Self, &'static str> {
-        text.parse().map_err(|error| match error {
-            NetworksError::NoNetwork(_) => "not a list of networks",
-            NetworksError::BitsBeyond(_) => "but a network in it has bits beyond its prefix",
-        })
+        text.parse().map_err(|error: NetworksError| error.wrong())
     }
 
     fn write(&self) -> String {

@@ -130,7 +130,14 @@ impl Word for PathBuf {
     }
 
     fn read(text: &str) -> Result<Self, &'static str> {
-        if text.is_empty() || text.contains('\0') { Err("not a path") } else { Ok(text.into()) }
+        if text.contains(char::REPLACEMENT_CHARACTER) {
+            // Bytes of the environment that are no UTF-8 come as this. They would name another file.
+            Err("not a path in UTF-8")
+        } else if text.is_empty() || text.contains('\0') {
+            Err("not a path")
+        } else {
+            Ok(text.into())
+        }
     }
 
     fn write(&self) -> String {

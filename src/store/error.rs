@@ -16,12 +16,10 @@ pub enum StoreError {
     #[error("`{0}` is not stored")]
     Missing(EntityUid),
     /// The entity is at another version than the writer believes, or it is gone.
-    #[error("`{uid}` is not at version `{expected}`")]
+    #[error("`{uid}` is at another version than the one that was expected")]
     Stale {
         /// Which entity.
         uid: EntityUid,
-        /// The version that the writer believes in.
-        expected: i64,
         /// The version that is stored, if any.
         stored: Option<i64>,
     },

@@ -46,7 +46,7 @@ use std::time::Duration;
 
 pub use connection::Connection;
 pub use cursor::Cursor;
-pub use entities::{Page, Precondition, StoredEntity, Written};
+pub use entities::{Page, Precondition, StoredEntity, VersionSet, Written};
 pub use error::{Cause, StoreError};
 pub use first::Turn;
 pub use following::Listener;

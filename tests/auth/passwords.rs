@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::harness::{Answer, Request, Setup, TestDaemon};
-use crate::{PASSWORD, Tokens, add_user, admin_password, events, is_refused, login, me, setup};
+use crate::{PASSWORD, Tokens, add_user, admin_password, events, form, is_refused, login, me, setup};
 
 /// Sends everything at once, each on a connection of its own, and then reads the answers.
 fn at_once(daemon: &TestDaemon, requests: impl IntoIterator<Item = Request>) -> Vec<Answer> {
@@ -73,11 +73,18 @@ fn whoever_guesses_is_locked_out_where_they_are_and_nobody_else_is() {
 fn guesses_that_come_all_at_once_lock_out_as_those_one_after_another_do() {
     let daemon = setup().start();
     add_user(&daemon, "ann", "agent");
-    let guesses = (0..13).map(|nth| login("ann", &format!("guess {nth}")));
-    for answer in at_once(&daemon, guesses) {
-        assert!(matches!(answer.status, 401 | 429), "{answer}");
-    }
+    let answers = at_once(&daemon, (0..32).map(|nth| login("ann", &format!("guess {nth}"))));
+    let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
+    assert_eq!((count(401), count(429)), (5, 27), "{answers:?}");
     is_locked(&daemon.ask(&login("ann", PASSWORD)));
+    // The same for a password that is to be changed.
+    add_user(&daemon, "bob", "agent");
+    let token = Tokens::log_in(&daemon, "bob", PASSWORD).access;
+    let body = |nth: u32| json!({"old": format!("guess {nth}"), "new": "another good password"});
+    let guesses = (0..32).map(|nth| Request::post("/v1/auth/password").json(&body(nth)).token(&token));
+    let answers = at_once(&daemon, guesses);
+    let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
+    assert_eq!((count(422), count(429)), (5, 27), "{answers:?}");
 }
 
 #[test]
@@ -136,6 +143,89 @@ fn only_so_many_passwords_are_checked_at_once() {
     }
     Tokens::log_in(&daemon, "admin", &admin_password(&setup));
     assert_eq!(daemon.get("/readyz").status, 200);
+}
+
+#[test]
+fn those_who_guess_from_many_addresses_do_not_starve_who_logs_in_from_another() {
+    let setup = setup().set("http.trusted_proxies", "127.0.0.0/8").set("http.request_timeout_ms", 30_000);
+    let daemon = setup.set("auth.lockout_attempts", 1_000).start();
+    add_user(&daemon, "ann", "agent");
+    let address = |nth: usize| format!("10.0.{}.{}", nth % 16, nth % 16);
+    let guesses: Vec<_> = (0..320).map(|nth| from(&address(nth), &format!("nobody-{nth}"), "guess").bytes()).collect();
+    let mut waiting: Vec<_> = guesses.iter().map(|_| daemon.connect()).collect();
+    for (connection, guess) in waiting.iter_mut().zip(&guesses) {
+        connection.send(guess);
+    }
+    for nth in 0..4 {
+        let answer = daemon.ask(&from(&format!("192.0.2.{nth}"), "ann", PASSWORD));
+        assert_eq!(answer.status, 200, "{answer}");
+    }
+    let answers: Vec<_> = waiting.iter_mut().map(|connection| connection.answer()).collect();
+    for answer in &answers {
+        assert!(matches!(answer.status, 401 | 503), "{answer}");
+    }
+}
+
+#[test]
+fn a_password_in_the_wrong_field_is_not_in_the_log() {
+    let setup = setup();
+    let daemon = setup.start();
+    add_user(&daemon, "ann", "agent");
+    let secret = "Tr0ub4dor and three";
+    let long = "y".repeat(60_000);
+    for name in [secret, secret, &long, "ann", "ann\u{0}", "unknown:0:0"] {
+        assert_eq!(daemon.ask(&login(name, "guess")).status, 401, "{name}");
+    }
+    for _ in 0..5 {
+        daemon.ask(&login(secret, "guess"));
+    }
+    for client in [secret, &long] {
+        for path in ["/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"] {
+            let fields =
+                [("grant_type", "client_credentials"), ("client_id", client), ("client_secret", "x"), ("token", "x")];
+            assert_eq!(daemon.ask(&form(path, &fields)).status, 401, "{path}");
+        }
+    }
+    let refused = events(&setup, "login_refused");
+    let users: Vec<_> = refused.iter().map(|record| record["user"].as_str().unwrap()).collect();
+    assert_eq!((users[0], users[3]), (users[1], "ann"), "the same name again");
+    assert_ne!(users[0], users[2]);
+    for (user, length) in
+        users.iter().zip(["19", "19", "60000", "", "4", "11"]).filter(|(_, length)| !length.is_empty())
+    {
+        assert!(user.starts_with("unknown:") && user.ends_with(&format!(":{length}")), "{user}");
+    }
+    assert_eq!(users.iter().filter(|user| **user == users[0]).count(), 7, "{users:?}");
+    let clients = events(&setup, "client_refused");
+    assert_eq!(clients.len(), 6);
+    assert!(clients.iter().all(|record| record["client"].as_str().unwrap().starts_with("unknown:")), "{clients:?}");
+    for record in refused.iter().chain(&clients) {
+        let text = record.to_string();
+        assert!(text.len() < 1_000 && !text.contains(secret) && !text.contains("yyyy"), "{text}");
+    }
+    assert!(!daemon.stderr().contains(secret));
+}
+
+#[test]
+fn names_and_passwords_are_the_same_from_every_keyboard() {
+    let daemon = setup().start();
+    let (typed, elsewhere) = ("\u{fc}ber alle Berge", "u\u{308}ber\u{a0}alle\u{3000}Berge");
+    let new = |name: &str, password: &str| {
+        daemon.post("/v1/users", &json!({"name": name, "password": password, "roles": ["agent"]}))
+    };
+    let made = new("\u{ff41}nn", elsewhere);
+    assert_eq!((made.status, &made.json()["name"]), (201, &json!("ann")), "{made}");
+    assert_eq!(new("ann", typed).status, 409);
+    for name in ["ann", "\u{ff41}\u{ff4e}n"] {
+        for password in [typed, elsewhere] {
+            Tokens::log_in(&daemon, name, password);
+        }
+    }
+    assert_eq!(daemon.ask(&login("ann", "uber alle Berge")).status, 401);
+    for wrong in ["with a\u{0}zero in it", "with a\ttab in it", "and \u{200b} nothing", "private \u{e000} use"] {
+        let refused = new("bob", wrong);
+        assert_eq!((refused.status, &refused.json()["type"]), (422, &json!("/problems/invalid-password")), "{refused}");
+    }
 }
 
 #[test]

@@ -210,7 +210,7 @@ fn a_body_is_read_up_to_its_bound_and_no_further() {
         connection.send(claimed.as_bytes());
         assert_eq!(connection.answer().status, 413, "a length that is only claimed");
         let mut connection = daemon.connect();
-        let head = format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n");
+        let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n");
         connection.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n1001\r\n").as_bytes());
         connection.send(&filled(4097));
         let answer = connection.answer();

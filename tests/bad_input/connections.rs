@@ -9,7 +9,7 @@ use super::{EVALUATION, PERMITTED, goes_on, message, question};
 fn begin(daemon: &TestDaemon, length: usize) -> Connection {
     let mut connection = daemon.connect();
     let head = format!(
-        "POST {EVALUATION} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+        "POST {EVALUATION} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
          Expect: 100-continue\r\n\r\n"
     );
     connection.send(head.as_bytes());
@@ -22,7 +22,7 @@ fn a_body_that_trickles_is_given_up() {
     let daemon = Setup::new().set("http.request_timeout_ms", 600).set("database.pool.acquire_timeout_ms", 100).start();
     for path in [EVALUATION, "/v1/validate"] {
         let mut connection = daemon.connect();
-        let head = "Host: h\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n";
+        let head = "Host: localhost\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n";
         connection.send(format!("POST {path} HTTP/1.1\r\n{head}{{").as_bytes());
         let answer = connection.answer();
         assert_eq!((answer.status, message(&answer).as_str()), (408, "the body did not arrive in time"));

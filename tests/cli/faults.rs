@@ -1,6 +1,9 @@
 //! `acgs check`: every fault at once.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::Command;
 
 use super::harness::{Setup, Tiers, repository};
 use super::{copy, names, outcome};
@@ -92,4 +95,72 @@ fn check_finds_a_damaged_database_unless_it_is_to_leave_it_out() {
     assert_eq!(code, Some(78));
     names(faults, &["acgs.db` is damaged"]);
     assert_eq!(outcome(&setup.run(["check", "--offline"])), (Some(0), "ok\n", ""));
+}
+
+#[test]
+fn a_data_folder_whose_path_is_no_text_is_refused_and_no_other_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let odd = folder.path().join(OsStr::from_bytes(b"d\xffta"));
+    fs::create_dir(&odd).unwrap();
+    let relative = |command: &mut Command| {
+        command.current_dir(&odd).env("ACGS_DATA_DIR", "data");
+    };
+    let by_variable = |command: &mut Command| {
+        command.env("ACGS_DATA_DIR", odd.join("data"));
+    };
+    let by_systemd = |command: &mut Command| {
+        command.env_remove("ACGS_DATA_DIR").env("STATE_DIRECTORY", &odd);
+    };
+    let by_database = |command: &mut Command| {
+        command.env("ACGS_DATABASE__URL", OsStr::from_bytes(b"sqlite:/tmp/d\xffta.db"));
+    };
+    for (key, place) in [
+        ("data_dir", &relative as &dyn Fn(&mut Command)),
+        ("data_dir", &by_variable),
+        ("data_dir", &by_systemd),
+        ("database.url", &by_database),
+    ] {
+        for arguments in [&["check", "--offline"][..], &["serve"]] {
+            let setup = Setup::new().in_files();
+            let mut command = setup.command(arguments);
+            place(&mut command);
+            let output = command.output().unwrap();
+            let (code, _, errors) = outcome(&output);
+            assert_eq!(code, Some(78), "{key} {arguments:?}: {errors}");
+            names(errors, &[&format!("`{key}` is `"), "not a path in UTF-8"]);
+        }
+    }
+    let beside = fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!((beside, fs::read_dir(&odd).unwrap().count()), (1, 0), "nothing was made");
+}
+
+#[test]
+fn a_clock_whose_time_cannot_be_written_is_refused() {
+    const CLOCK: &str = "#include <time.h>\n#include <stdlib.h>\n\
+        int clock_gettime(clockid_t id, struct timespec *ts) {\n\
+            (void)id; ts->tv_sec = atoll(getenv(\"CLOCK\")); ts->tv_nsec = 0; return 0;\n\
+        }\n";
+    let folder = tempfile::tempdir().unwrap();
+    let (source, shim) = (folder.path().join("clock.c"), folder.path().join("clock.so"));
+    fs::write(&source, CLOCK).unwrap();
+    let Ok(status) = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&shim, &source]).status() else {
+        return println!("skipped: there is no C compiler `cc`");
+    };
+    assert!(status.success());
+    for (seconds, code) in [
+        ("-1", Some(74)),
+        ("-62135596801", Some(74)),
+        ("253402300800", Some(74)),
+        ("9223372036854775807", Some(74)),
+        ("0", Some(0)),
+        ("253402300799", Some(0)),
+    ] {
+        let setup = Setup::new().env("LD_PRELOAD", shim.display()).env("CLOCK", seconds);
+        let output = setup.run(["check", "--offline"]);
+        let (found, _, errors) = outcome(&output);
+        assert_eq!(found, code, "{seconds}: {errors}");
+        if code == Some(74) {
+            names(errors, &["the system's clock is at", "outside of the years 1970 to 9999"]);
+        }
+    }
 }

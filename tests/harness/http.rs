@@ -228,7 +228,7 @@ impl Connection {
             }
         } else if let Some(length) = length {
             self.body(&mut answer.body, length?)?;
-        } else if answer.status != 204 {
+        } else if !matches!(answer.status, 204 | 304) {
             self.reader.read_to_end(&mut answer.body)?;
         }
         Ok(answer)

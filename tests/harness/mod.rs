@@ -25,7 +25,7 @@ mod http;
 pub mod issuer;
 pub mod postgres;
 pub mod redis;
-mod server;
+pub mod server;
 mod setup;
 mod small_disk;
 pub mod tiers;

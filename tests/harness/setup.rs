@@ -23,6 +23,7 @@ pub struct Setup {
     data: Arc<TempDir>,
     stores: Arc<OnceLock<Stores>>,
     environment: BTreeMap<String, String>,
+    open_files: Option<u32>,
 }
 
 impl Setup {
@@ -30,7 +31,7 @@ impl Setup {
     pub fn new() -> Self {
         let data = Arc::new(tempfile::tempdir().unwrap());
         let settings = repository().join("settings");
-        let setup = Self { settings, data, stores: Arc::default(), environment: BTreeMap::new() };
+        let setup = Self { settings, data, stores: Arc::default(), environment: BTreeMap::new(), open_files: None };
         let issuers = issuer::trusted(setup.data.path());
         setup.set("http.bind", "127.0.0.1:0").set("http.workers", 2).set("auth.issuers", issuers)
     }
@@ -50,6 +51,11 @@ impl Setup {
     pub fn env(mut self, name: &str, value: impl fmt::Display) -> Self {
         self.environment.insert(name.to_owned(), value.to_string());
         self
+    }
+
+    /// With a limit on open files, soft and hard.
+    pub fn open_files(self, limit: u32) -> Self {
+        Self { open_files: Some(limit), ..self }
     }
 
     /// With the constitution in this folder, whatever its hash.
@@ -130,6 +136,10 @@ impl Setup {
             arguments.extend(["--credential-file".into(), issuer::admin_file(self.data.path()).into()]);
         }
         let mut command = Command::new(env!("CARGO_BIN_EXE_acgs"));
+        if let Some(limit) = self.open_files {
+            command = Command::new("/bin/sh");
+            command.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_acgs")]);
+        }
         command
             .current_dir(self.data.path())
             .env_clear()

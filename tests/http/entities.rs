@@ -58,17 +58,58 @@ fn a_writer_who_has_not_seen_the_last_version_loses() {
     assert_eq!(problem(&delete(&first)), "412 stale");
     for (name, value) in [
         ("If-Match", "3"),
-        ("If-Match", "W/\"1\""),
-        ("If-Match", "\"1\", \"2\""),
+        ("If-Match", "w/\"1\""),
+        ("If-Match", "*, \"1\""),
+        ("If-Match", "\"1"),
         ("If-Match", ""),
-        ("If-None-Match", "\"1\""),
+        ("If-None-Match", ""),
+        ("If-None-Match", "1"),
     ] {
         assert!(problem(&put(name, value)).starts_with("400 bad-request"), "{name}: {value}");
     }
     let both = Request::put(path).json(&tool(1)).header("If-Match", &second).header("If-None-Match", "*");
-    assert!(problem(&daemon.ask(&both)).starts_with("400 bad-request"));
+    assert_eq!(problem(&daemon.ask(&both)), "412 stale");
+    let padded = second.replacen('"', "\"0", 1);
+    for (name, value) in [
+        ("If-Match", format!("W/{second}")),
+        ("If-Match", padded.clone()),
+        ("If-Match", format!("{first}, {padded}")),
+        ("If-Match", "\"\"".to_owned()),
+        ("If-None-Match", second.clone()),
+        ("If-None-Match", format!("W/{second}")),
+        ("If-None-Match", format!("{first}, {second}")),
+    ] {
+        assert_eq!(problem(&put(name, &value)), "412 stale", "{name}: {value}");
+    }
     assert_eq!(etag(&daemon.get(path)), second);
     assert_eq!(delete(&second).status, 204);
+}
+
+#[test]
+fn preconditions_are_those_of_http() {
+    let daemon = TestDaemon::start();
+    let path = "/v1/entities/Tool/saw";
+    let ask = |request: Request, name: &str, value: &str| daemon.ask(&request.header(name, value));
+    let put = || Request::put(path).json(&tool(2));
+    assert_eq!(problem(&ask(put(), "If-Match", "*")), "412 stale");
+    assert_eq!(ask(put(), "If-None-Match", "\"1\"").status, 201);
+    let first = etag(&ask(put(), "If-Match", "*"));
+    let second = etag(&ask(put(), "If-Match", &format!("\"0\", {first}")));
+    let third = etag(&ask(put(), "If-None-Match", &first));
+    let get = |name: &str, value: &str| ask(Request::get(path), name, value);
+    for value in ["*", &third, &format!("W/{third}"), &format!("{first},\t{second} ,{third}")] {
+        let answer = get("If-None-Match", value);
+        assert_eq!((answer.status, answer.header("etag"), &*answer.body), (304, Some(&*third), &[][..]), "{value}");
+        let head = ask(Request::new("HEAD", path), "If-None-Match", value);
+        assert_eq!((head.status, head.header("etag")), (304, Some(&*third)), "{value}");
+    }
+    for value in [&*first, &format!("{first}, {second}"), &third.replacen('"', "\"0", 1), "\"\""] {
+        assert_eq!(get("If-None-Match", value).status, 200, "{value}");
+    }
+    assert_eq!(get("If-Match", &third).status, 200);
+    assert_eq!(problem(&get("If-Match", &format!("W/{third}"))), "412 stale");
+    assert_eq!(daemon.ask(&Request::get("/v1/entities/Tool/none").header("If-None-Match", "*")).status, 404);
+    assert_eq!(ask(Request::delete(path), "If-Match", "*").status, 204);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Health, problem pages, where the daemon listens, and how it stops.
 
+use rustix::process::{Pid, kill_process};
 use serde_json::json;
 
 use super::harness::{Request, Setup, Signal, TestDaemon, Tiers, issuer, until};
@@ -158,13 +159,35 @@ fn a_unix_socket_is_as_good_as_a_port_and_may_be_left_over() {
 }
 
 #[test]
+fn a_daemon_that_is_not_ready_yet_stops_when_it_is_told_to() {
+    for (signals, code) in
+        [(&[Signal::TERM][..], Some(0)), (&[Signal::INT], Some(0)), (&[Signal::HUP, Signal::TERM], Some(0))]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        // Its start waits for somebody to write this file.
+        let pipe = folder.path().join("keys");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let issuers = format!("[{{ issuer = 'https://id.example', jwks_file = '{}' }}]", pipe.display());
+        let setup = Setup::new().set("auth.issuers", issuers);
+        let mut child = setup.command(["serve"]).stderr(std::process::Stdio::null()).spawn().unwrap();
+        let _writer = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+        for signal in signals {
+            kill_process(Pid::from_child(&child), *signal).unwrap();
+        }
+        assert_eq!(child.wait().unwrap().code(), code, "{signals:?}");
+        assert!(setup.run(["audit", "verify"]).status.success());
+        assert!(Setup::start(&setup.set("auth.issuers", "")).stop().success(), "the next start copes");
+    }
+}
+
+#[test]
 fn a_request_in_progress_is_answered_before_the_daemon_stops() {
     for signal in [Signal::TERM, Signal::INT] {
         let setup = Setup::new().set("http.request_timeout_ms", 30_000).set("http.shutdown_timeout_s", 60);
         let daemon = setup.start();
         let body = permitted().to_string();
         let head = format!(
-            "POST {EVALUATION} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+            "POST {EVALUATION} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
              Expect: 100-continue\r\n\r\n",
             body.len()
         );

@@ -83,6 +83,19 @@ impl Handler<ProveClient> for Directory {
     }
 }
 
+/// Whether there is a client with this id.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<bool, DirectoryError>")]
+pub struct HasClient(pub String);
+
+impl Handler<HasClient> for Directory {
+    type Result = Result<bool, DirectoryError>;
+
+    fn handle(&mut self, HasClient(id): HasClient, _: &mut Self::Context) -> Self::Result {
+        Ok(self.store.query(|conn| clients::find(conn, &id))?.is_some())
+    }
+}
+
 /// A client to be made.
 #[derive(Debug, Clone)]
 pub struct NewClient {

@@ -24,7 +24,9 @@ use time::OffsetDateTime;
 pub use api_keys::{
     AddApiKey, ApiKeyMade, FindApiKey, FoundApiKey, ListApiKeys, NewApiKey, RevokeApiKey, TouchApiKeys,
 };
-pub use clients::{AddClient, ClientMade, ClientProof, ListClients, NewClient, ProveClient, RemoveClient, SetClient};
+pub use clients::{
+    AddClient, ClientMade, ClientProof, HasClient, ListClients, NewClient, ProveClient, RemoveClient, SetClient,
+};
 pub use grants::{Grant, GrantClient, Refresh, RevokeToken};
 pub use housekeeping::KeepHouse;
 pub use key_mark::KeyMark;

@@ -148,8 +148,10 @@ fn no_two_issuers_have_the_same_name() {
 fn proxies_are_networks() {
     let settings = load(&[], &[("ACGS_HTTP__TRUSTED_PROXIES", "10.0.0.0/8,::1")]).settings;
     assert_eq!(settings.http.trusted_proxies.to_string(), "10.0.0.0/8, ::1");
-    assert!(load(&[], &[]).settings.http.trusted_proxies.is_empty());
-    let allowed = "  = allowed: networks and addresses like `10.0.0.0/8, ::1`, separated by commas, or nothing";
+    let none = load(&[], &[]).settings.http.trusted_proxies;
+    assert!(none.has_no_network() && !none.contains_unix());
+    let allowed =
+        "  = allowed: networks and addresses like `10.0.0.0/8, ::1`, and `unix`, separated by commas, or nothing";
     let place = " --> environment variable ACGS_HTTP__TRUSTED_PROXIES";
     for (value, why) in
         [("proxy.example", "not a list of networks"), ("10.0.0.1/8", "but a network in it has bits beyond its prefix")]

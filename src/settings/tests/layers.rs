@@ -42,16 +42,21 @@ fn later_layers_win_and_each_value_knows_its_origin() {
         ("local.toml", "\nhttp = { workers = 3, max_evaluations = 3 }"),
     ];
     let loaded = load(&files, &[("ACGS_HTTP__WORKERS", "4"), ("ACGS_PROFILE", "site"), ("PATH", "/bin")]);
-    let origins: Vec<String> = loaded.origins[1..10].iter().map(ToString::to_string).collect();
+    let origins: Vec<String> = loaded.origins[1..15].iter().map(ToString::to_string).collect();
     assert_eq!(
         origins,
         [
             r#"http.bind = "127.0.0.1:8080" # default"#,
             r#"http.public_url = "" # default"#,
+            r#"http.allowed_hosts = "" # default"#,
+            r#"http.allowed_origins = "" # default"#,
             r#"http.trusted_proxies = "" # default"#,
+            r#"http.proxy_protocol = "off" # default"#,
             "http.workers = 4 # ACGS_HTTP__WORKERS",
             "http.max_body_bytes = 2000 # default.toml:5",
             "http.max_evaluations = 3 # local.toml:2",
+            "http.max_connections = 16384 # default",
+            "http.max_connections_per_address = 4096 # default",
             "http.max_in_flight = 2 # site.toml:3",
             "http.request_timeout_ms = 1000 # default",
             "http.shutdown_timeout_s = 30 # default",

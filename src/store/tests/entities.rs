@@ -9,12 +9,12 @@ use super::*;
 #[test]
 fn an_entity_is_found_as_it_was_put() {
     let Stored { store, .. } = &Stored::new();
-    let written = store.put(&user("ann", 1), Precondition::Any, |_| Ok(())).unwrap();
+    let written = store.put(&user("ann", 1), Precondition::default(), |_| Ok(())).unwrap();
     assert_eq!(written, Written { version: 1, created: true });
     let found = store.find(&uid("ann")).unwrap();
     assert_eq!(found, Some(StoredEntity { entity: user("ann", 1), version: 1 }));
 
-    let written = store.put(&user("ann", 2), Precondition::Any, |_| Ok(())).unwrap();
+    let written = store.put(&user("ann", 2), Precondition::default(), |_| Ok(())).unwrap();
     assert_eq!(written, Written { version: 2, created: false });
     let found = store.find(&uid("ann")).unwrap();
     assert_eq!(found, Some(StoredEntity { entity: user("ann", 2), version: 2 }));
@@ -26,28 +26,31 @@ fn an_entity_is_found_as_it_was_put() {
 fn a_write_whose_precondition_does_not_hold_changes_nothing() {
     let Stored { store, .. } = &Stored::new();
     let refused = |precondition| store.put(&user("ann", 9), precondition, |_| Ok(())).unwrap_err().to_string();
-    assert_eq!(refused(Precondition::IfMatch(1)), r#"`User::"ann"` is not at version `1`"#);
+    assert_eq!(refused(Precondition::at(1)), r#"`User::"ann"` is at another version than the one that was expected"#);
     assert_eq!(store.find(&uid("ann")).unwrap(), None);
 
-    let first = store.put(&user("ann", 1), Precondition::IfNoneMatch, |_| Ok(())).unwrap();
-    assert_eq!(refused(Precondition::IfNoneMatch), r#"`User::"ann"` is stored already"#);
-    let second = store.put(&user("ann", 2), Precondition::IfMatch(first.version), |_| Ok(())).unwrap();
+    let first = store.put(&user("ann", 1), Precondition::absent(), |_| Ok(())).unwrap();
+    assert_eq!(refused(Precondition::absent()), r#"`User::"ann"` is stored already"#);
+    let second = store.put(&user("ann", 2), Precondition::at(first.version), |_| Ok(())).unwrap();
     assert!(second.version > first.version);
-    assert_eq!(refused(Precondition::IfMatch(first.version)), r#"`User::"ann"` is not at version `1`"#);
+    assert_eq!(
+        refused(Precondition::at(first.version)),
+        r#"`User::"ann"` is at another version than the one that was expected"#
+    );
     assert_eq!(store.find(&uid("ann")).unwrap().unwrap().entity, user("ann", 2));
 
-    let stale = store.remove(&uid("ann"), Precondition::IfMatch(first.version), || Ok(())).unwrap_err();
+    let stale = store.remove(&uid("ann"), Precondition::at(first.version), || Ok(())).unwrap_err();
     let StoreError::Stale { stored, .. } = stale else { panic!("{stale}") };
     assert_eq!(stored, Some(second.version));
     assert!(store.find(&uid("ann")).unwrap().is_some());
-    store.remove(&uid("ann"), Precondition::IfMatch(second.version), || Ok(())).unwrap();
+    store.remove(&uid("ann"), Precondition::at(second.version), || Ok(())).unwrap();
     assert_eq!(store.find(&uid("ann")).unwrap(), None);
 }
 
 #[test]
 fn removing_what_is_not_stored_says_so_whatever_the_precondition() {
     let Stored { store, .. } = &Stored::new();
-    for precondition in [Precondition::Any, Precondition::IfMatch(1), Precondition::IfNoneMatch] {
+    for precondition in [Precondition::default(), Precondition::at(1), Precondition::absent()] {
         let missing = store.remove(&uid("ann"), precondition, || Ok(())).unwrap_err();
         assert!(matches!(missing, StoreError::Missing(_)), "{missing}");
     }
@@ -56,27 +59,27 @@ fn removing_what_is_not_stored_says_so_whatever_the_precondition() {
 #[test]
 fn an_entity_made_anew_never_has_an_old_version() {
     let Stored { store, .. } = &Stored::new();
-    let first = store.put(&user("ann", 1), Precondition::Any, |_| Ok(())).unwrap();
-    store.remove(&uid("ann"), Precondition::Any, || Ok(())).unwrap();
-    let second = store.put(&user("ann", 1), Precondition::Any, |_| Ok(())).unwrap();
+    let first = store.put(&user("ann", 1), Precondition::default(), |_| Ok(())).unwrap();
+    store.remove(&uid("ann"), Precondition::default(), || Ok(())).unwrap();
+    let second = store.put(&user("ann", 1), Precondition::default(), |_| Ok(())).unwrap();
     assert!(second.created && second.version > first.version);
-    let stale = store.put(&user("ann", 2), Precondition::IfMatch(first.version), |_| Ok(())).unwrap_err();
+    let stale = store.put(&user("ann", 2), Precondition::at(first.version), |_| Ok(())).unwrap_err();
     assert!(matches!(stale, StoreError::Stale { .. }), "{stale}");
 }
 
 #[test]
 fn versions_go_on_when_the_store_is_opened_again() {
     let stored = Stored::new();
-    let before = stored.store.put(&user("ann", 1), Precondition::Any, |_| Ok(())).unwrap();
-    stored.store.remove(&uid("ann"), Precondition::Any, || Ok(())).unwrap();
+    let before = stored.store.put(&user("ann", 1), Precondition::default(), |_| Ok(())).unwrap();
+    stored.store.remove(&uid("ann"), Precondition::default(), || Ok(())).unwrap();
     let again = Store::open(&stored.options).unwrap();
-    assert!(again.put(&user("ann", 1), Precondition::Any, |_| Ok(())).unwrap().version > before.version);
+    assert!(again.put(&user("ann", 1), Precondition::default(), |_| Ok(())).unwrap().version > before.version);
 }
 
 #[test]
 fn a_batch_is_stored_whole() {
     let Stored { store, .. } = &Stored::new();
-    store.put(&user("bob", 0), Precondition::Any, |_| Ok(())).unwrap();
+    store.put(&user("bob", 0), Precondition::default(), |_| Ok(())).unwrap();
     let written = store.put_many(&[user("ann", 1), user("bob", 2), user("cid", 3)], |_| Ok(())).unwrap();
     assert_eq!(written.iter().map(|w| (w.version, w.created)).collect::<Vec<_>>(), [(2, true), (3, false), (4, true)]);
     let found = store.find_many(&[uid("cid"), uid("bob"), uid("nobody"), uid("ann"), uid("bob")]).unwrap();
@@ -92,7 +95,7 @@ fn nothing_of_a_batch_is_stored_when_one_of_it_fails() {
     }
     let stored = Stored::new();
     let store = &stored.store;
-    store.put(&user("bob", 0), Precondition::Any, |_| Ok(())).unwrap();
+    store.put(&user("bob", 0), Precondition::default(), |_| Ok(())).unwrap();
     let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON entities WHEN NEW.id = 'bad'
                   BEGIN SELECT RAISE(ABORT, 'not this one'); END";
     stored.connection().batch_execute(refuse).unwrap();
@@ -153,7 +156,7 @@ fn a_list_goes_on_after_its_cursor_entity_is_removed() {
     store.put_many(&["a", "b", "c"].map(|id| user(id, 1)), |_| Ok(())).unwrap();
     let two = NonZeroU16::new(2).unwrap();
     let cursor = store.list("User", None, two).unwrap().next.unwrap();
-    store.remove(&uid("b"), Precondition::Any, || Ok(())).unwrap();
+    store.remove(&uid("b"), Precondition::default(), || Ok(())).unwrap();
     let rest = store.list("User", Some(&cursor), two).unwrap();
     assert_eq!(rest.items.iter().map(|stored| &*stored.entity.uid.id).collect::<Vec<_>>(), ["c"]);
     assert_eq!(rest.next, None);
@@ -191,9 +194,9 @@ fn the_types_are_those_that_have_entities() {
     let batch = kinds.map(|kind| ["1", "2"].map(|id| Entity { uid: EntityUid::new(kind, id), ..user("", 0) }));
     stored.store.put_many(&batch.concat(), |_| Ok(())).unwrap();
     assert_eq!(types(), ["Team", "User", "acgs::Agent", "Ünit"]);
-    stored.store.remove(&EntityUid::new("Team", "1"), Precondition::Any, || Ok(())).unwrap();
+    stored.store.remove(&EntityUid::new("Team", "1"), Precondition::default(), || Ok(())).unwrap();
     assert_eq!(types().len(), 4);
-    stored.store.remove(&EntityUid::new("Team", "2"), Precondition::Any, || Ok(())).unwrap();
+    stored.store.remove(&EntityUid::new("Team", "2"), Precondition::default(), || Ok(())).unwrap();
     assert_eq!(types(), ["User", "acgs::Agent", "Ünit"]);
 }
 
@@ -208,7 +211,7 @@ fn a_row_that_is_no_entity_is_named() {
         ("parents", "[{\"type\":\"Team\"}]", "`parents`: missing field `id` at line 1 column 16"),
         ("tags", "[]", "`tags`: must be an object, not an array"),
     ] {
-        stored.store.put(&user("ann", 1), Precondition::Any, |_| Ok(())).unwrap();
+        stored.store.put(&user("ann", 1), Precondition::default(), |_| Ok(())).unwrap();
         conn.batch_execute(&format!("UPDATE entities SET {column} = '{text}' WHERE id = 'ann'")).unwrap();
         let expected = format!(r#"the stored entity `User::"ann"` is damaged: {said}"#);
         assert_eq!(stored.store.find(&uid("ann")).unwrap_err().to_string(), expected);
@@ -228,12 +231,12 @@ fn a_stamp_taken_before_a_write_is_not_current_after_it() {
         write();
         assert!(!versions.is_current(&stamp));
     };
-    stale_after(&|| assert!(store.put(&user("ann", 1), Precondition::IfNoneMatch, |_| Ok(())).unwrap().created));
+    stale_after(&|| assert!(store.put(&user("ann", 1), Precondition::absent(), |_| Ok(())).unwrap().created));
     stale_after(&|| drop(store.put_many(&[user("bob", 1), user("ann", 2)], |_| Ok(())).unwrap()));
-    stale_after(&|| assert!(store.remove(&ann, Precondition::Any, || Ok(())).is_ok()));
+    stale_after(&|| assert!(store.remove(&ann, Precondition::default(), || Ok(())).is_ok()));
     let stamp = versions.stamp(&ann);
     store.find(&ann).unwrap();
-    store.put(&user("carol", 1), Precondition::Any, |_| Ok(())).unwrap();
+    store.put(&user("carol", 1), Precondition::default(), |_| Ok(())).unwrap();
     assert!(versions.is_current(&stamp));
 }
 
@@ -255,13 +258,13 @@ fn a_type_is_known_from_its_first_entity_on_and_after_opening_again() {
     let stored = Stored::new();
     let types = stored.store.types().clone();
     assert!(!types.contains("User"));
-    stored.store.put(&user("ann", 1), Precondition::Any, |_| Ok(())).unwrap();
+    stored.store.put(&user("ann", 1), Precondition::default(), |_| Ok(())).unwrap();
     assert!(types.contains("User") && !types.contains("Team"));
-    stored.store.remove(&uid("ann"), Precondition::Any, || Ok(())).unwrap();
+    stored.store.remove(&uid("ann"), Precondition::default(), || Ok(())).unwrap();
     assert!(types.contains("User"));
     stored
         .store
-        .put(&Entity { uid: EntityUid::new("Team", "t"), ..user("", 0) }, Precondition::Any, |_| Ok(()))
+        .put(&Entity { uid: EntityUid::new("Team", "t"), ..user("", 0) }, Precondition::default(), |_| Ok(()))
         .unwrap();
     let again = Store::open(&stored.options).unwrap();
     assert_eq!(["User", "Team"].map(|kind| again.types().contains(kind)), [false, true]);

@@ -11,10 +11,10 @@ fn other(stored: &Stored) -> Store {
 fn what_another_writes_is_not_current_any_more_once_it_was_followed() {
     let stored = Stored::new();
     let (here, there) = (&stored.store, other(&stored));
-    there.put(&user("ann", 1), Precondition::Any, |_| Ok(())).unwrap();
+    there.put(&user("ann", 1), Precondition::default(), |_| Ok(())).unwrap();
     here.follow().unwrap();
     let (ann, bob) = (here.versions().stamp(&uid("ann")), here.versions().stamp(&uid("bob")));
-    let written = there.put(&user("ann", 2), Precondition::Any, |_| Ok(())).unwrap();
+    let written = there.put(&user("ann", 2), Precondition::default(), |_| Ok(())).unwrap();
     assert!(here.versions().is_current(&ann), "nobody has said anything yet");
     here.follow().unwrap();
     assert!(!here.versions().is_current(&ann));
@@ -22,7 +22,7 @@ fn what_another_writes_is_not_current_any_more_once_it_was_followed() {
     assert_eq!(here.versions().applied(), written.version);
     assert!(!here.versions().is_unchanged_since(Versions::slot(&uid("ann")), written.version - 1));
     assert!(here.versions().is_unchanged_since(Versions::slot(&uid("ann")), written.version));
-    let removed = there.remove(&uid("ann"), Precondition::Any, || Ok(())).unwrap();
+    let removed = there.remove(&uid("ann"), Precondition::default(), || Ok(())).unwrap();
     here.follow_to(removed).unwrap();
     assert_eq!(here.versions().applied(), removed);
     assert_eq!(here.find(&uid("ann")).unwrap(), None);
@@ -32,7 +32,7 @@ fn what_another_writes_is_not_current_any_more_once_it_was_followed() {
 fn the_first_entity_of_a_type_is_found_once_it_was_followed() {
     let stored = Stored::new();
     let (here, there) = (&stored.store, other(&stored));
-    let written = there.put(&user("ann", 1), Precondition::Any, |_| Ok(())).unwrap();
+    let written = there.put(&user("ann", 1), Precondition::default(), |_| Ok(())).unwrap();
     assert_eq!(here.find(&uid("ann")).unwrap(), None, "that there are users is not known here yet");
     here.follow_to(written.version).unwrap();
     assert!(here.find(&uid("ann")).unwrap().is_some());
@@ -43,8 +43,8 @@ fn own_writes_between_those_of_others_leave_no_gap() {
     let stored = Stored::new();
     let (here, there) = (&stored.store, other(&stored));
     for n in 0..20 {
-        there.put(&user(&format!("there-{n}"), n), Precondition::Any, |_| Ok(())).unwrap();
-        let written = here.put(&user(&format!("here-{n}"), n), Precondition::Any, |_| Ok(())).unwrap();
+        there.put(&user(&format!("there-{n}"), n), Precondition::default(), |_| Ok(())).unwrap();
+        let written = here.put(&user(&format!("here-{n}"), n), Precondition::default(), |_| Ok(())).unwrap();
         // Who writes learns of what was written before.
         assert_eq!(here.versions().applied(), written.version);
         assert!(here.versions().is_unchanged_since(Versions::slot(&uid(&format!("there-{n}"))), written.version));
@@ -65,7 +65,7 @@ fn after_a_gap_nothing_is_current_and_all_types_are_known() {
     let stored = Stored::new();
     let (here, there) = (&stored.store, other(&stored));
     let stamps = ["ann", "bob"].map(|id| here.versions().stamp(&uid(id)));
-    let written = there.put(&user("ann", 1), Precondition::Any, |_| Ok(())).unwrap();
+    let written = there.put(&user("ann", 1), Precondition::default(), |_| Ok(())).unwrap();
     let epoch = here.callers_epoch();
     stored.connection().batch_execute("DELETE FROM changes").unwrap();
     here.follow().unwrap();
@@ -80,7 +80,7 @@ fn a_database_that_was_put_back_is_noticed() {
     let stored = Stored::new();
     let here = &stored.store;
     for n in 0..5 {
-        here.put(&user("ann", n), Precondition::Any, |_| Ok(())).unwrap();
+        here.put(&user("ann", n), Precondition::default(), |_| Ok(())).unwrap();
     }
     let stamp = here.versions().stamp(&uid("bob"));
     stored.connection().batch_execute("DELETE FROM changes; UPDATE entity_versions SET newest = 2").unwrap();
@@ -125,7 +125,7 @@ fn who_listens_is_told_after_the_commit_and_not_before() {
         early = listener.is_told().unwrap();
         Ok(())
     };
-    there.put(&user("ann", 1), Precondition::Any, record).unwrap();
+    there.put(&user("ann", 1), Precondition::default(), record).unwrap();
     assert!(!early);
     assert!(told(&mut listener));
     listener.follow().unwrap();
@@ -144,7 +144,7 @@ fn those_who_begin_at_once_begin_one_after_the_other() {
             let _turn = store.turn_to_begin().unwrap();
             let is_first = store.types().is_empty();
             if is_first {
-                store.put(&user("ann", 1), Precondition::Any, |_| Ok(())).unwrap();
+                store.put(&user("ann", 1), Precondition::default(), |_| Ok(())).unwrap();
             }
             is_first
         };

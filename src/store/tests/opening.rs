@@ -17,7 +17,7 @@ fn a_new_database_can_be_read_by_its_owner_only() {
         return;
     }
     let stored = Stored::new();
-    stored.store.put(&user("ann", 1), Precondition::Any, |_| Ok(())).unwrap();
+    stored.store.put(&user("ann", 1), Precondition::default(), |_| Ok(())).unwrap();
     for suffix in ["", "-wal", "-shm"] {
         let file = format!("{}{suffix}", stored.options.target.path().unwrap().display());
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
@@ -177,7 +177,7 @@ fn a_start_that_ended_before_its_tables_were_made_is_gone_on_with() {
     let path = folder.path().join("acgs.db");
     Connection::establish(path.to_str().unwrap()).unwrap().batch_execute("PRAGMA journal_mode = WAL").unwrap();
     let store = Store::open(&options(&path)).unwrap();
-    store.put(&user("ann", 1), Precondition::Any, |_| Ok(())).unwrap();
+    store.put(&user("ann", 1), Precondition::default(), |_| Ok(())).unwrap();
 }
 
 #[test]
@@ -222,8 +222,8 @@ fn damage_that_shows_only_when_it_is_read_is_told_with_the_file() {
         assert_eq!(store.find(&uid("1")).unwrap_err().to_string(), said);
         assert_eq!(store.find_many(&[uid("1"), uid("2")]).unwrap_err().to_string(), said);
         assert_eq!(store.list("User", None, NonZeroU16::MIN).unwrap_err().to_string(), said);
-        assert_eq!(store.put(&user("1", 2), Precondition::Any, |_| Ok(())).unwrap_err().to_string(), said);
-        assert_eq!(store.remove(&uid("1"), Precondition::Any, || Ok(())).unwrap_err().to_string(), said);
+        assert_eq!(store.put(&user("1", 2), Precondition::default(), |_| Ok(())).unwrap_err().to_string(), said);
+        assert_eq!(store.remove(&uid("1"), Precondition::default(), || Ok(())).unwrap_err().to_string(), said);
     }
 }
 
@@ -238,7 +238,7 @@ fn a_database_from_before_users_keeps_its_entities() {
     let uids = entities.iter().map(|entity| entity.uid.clone()).collect::<Vec<_>>();
     let found = store.find_many(&uids).unwrap().into_iter().flatten().map(|stored| stored.entity);
     assert_eq!(found.collect::<Vec<_>>(), entities);
-    assert_eq!(store.put(&user("new", 1), Precondition::Any, |_| Ok(())).unwrap().version, 41);
+    assert_eq!(store.put(&user("new", 1), Precondition::default(), |_| Ok(())).unwrap().version, 41);
     assert_eq!(store.query(super::super::signing_keys::all).unwrap(), []);
     assert_eq!(migrate(&Target::from(&*path), second).unwrap(), 0);
 }

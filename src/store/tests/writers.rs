@@ -15,7 +15,7 @@ fn two_connections_that_write_at_once_get_versions_that_are_unique_and_rise() {
         let mut conn = stored.connection();
         move || {
             let versions =
-                (0..100).map(|n| put(&mut conn, &user(name, n), Precondition::Any, |_| Ok(())).unwrap().version);
+                (0..100).map(|n| put(&mut conn, &user(name, n), Precondition::default(), |_| Ok(())).unwrap().version);
             versions.collect::<Vec<_>>()
         }
     };
@@ -33,11 +33,11 @@ fn two_connections_that_write_at_once_get_versions_that_are_unique_and_rise() {
 #[test]
 fn of_two_writers_who_believe_in_one_version_only_one_writes() {
     let stored = Stored::new();
-    let first = stored.store.put(&user("ann", 0), Precondition::Any, |_| Ok(())).unwrap();
+    let first = stored.store.put(&user("ann", 0), Precondition::default(), |_| Ok(())).unwrap();
     let outcomes = std::thread::scope(|scope| {
         let writers = [1, 2, 3, 4].map(|n| {
             let store = stored.store.clone();
-            scope.spawn(move || store.put(&user("ann", n), Precondition::IfMatch(first.version), |_| Ok(())))
+            scope.spawn(move || store.put(&user("ann", n), Precondition::at(first.version), |_| Ok(())))
         });
         writers.map(|writer| writer.join().unwrap())
     });
@@ -58,7 +58,7 @@ fn impatient(stored: &Stored) -> StoreOptions {
 #[test]
 fn a_job_that_gets_no_connection_is_told_in_time() {
     let stored = Stored::new();
-    stored.store.put(&user("ann", 0), Precondition::Any, |_| Ok(())).unwrap();
+    stored.store.put(&user("ann", 0), Precondition::default(), |_| Ok(())).unwrap();
     let store = Store::open(&impatient(&stored)).unwrap();
     let (taken, is_taken) = mpsc::channel();
     let (done, is_done) = mpsc::channel::<()>();
@@ -93,9 +93,9 @@ fn a_writer_that_waits_too_long_for_another_is_busy_and_writes_nothing() {
     let store = Store::open(&impatient(&stored)).unwrap();
     let mut other = stored.connection();
     other.batch_execute("BEGIN IMMEDIATE").unwrap();
-    let busy = store.put(&user("ann", 1), Precondition::Any, |_| Ok(())).unwrap_err();
+    let busy = store.put(&user("ann", 1), Precondition::default(), |_| Ok(())).unwrap_err();
     assert_eq!(busy.to_string(), "the database is busy: database is locked");
     assert_eq!(store.find(&uid("ann")).unwrap(), None);
     other.batch_execute("ROLLBACK").unwrap();
-    store.put(&user("ann", 1), Precondition::Any, |_| Ok(())).unwrap();
+    store.put(&user("ann", 1), Precondition::default(), |_| Ok(())).unwrap();
 }

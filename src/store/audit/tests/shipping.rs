@@ -178,5 +178,5 @@ fn who_writes_entities_never_waits_for_who_ships() {
     let entities = crate::store::Store::open(&options).unwrap();
     copied.connection().batch_execute("BEGIN IMMEDIATE").unwrap();
     let text = r#"{"uid":{"type":"User","id":"ann"}}"#;
-    entities.put(&serde_json::from_str(text).unwrap(), crate::store::Precondition::Any, |_| Ok(())).unwrap();
+    entities.put(&serde_json::from_str(text).unwrap(), crate::store::Precondition::default(), |_| Ok(())).unwrap();
 }

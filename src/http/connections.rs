@@ -1,0 +1,237 @@
+//! How many connections are open: bounded in all, and for each address.
+//!
+//! Whoever holds idle connections locks nobody out: where a bound is met, a connection without a request in progress is
+//! closed in favour of the new one, and only where there is none is the new one refused. Under a bound for one address, one
+//! of that address is closed.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
+
+use futures_util::task::AtomicWaker;
+
+use crate::auth::network::ClientAddress;
+
+/// Connections that were told to close and are still open. With more, new ones are refused.
+const CLOSING: usize = 64;
+
+/// How many connections may be open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// In all.
+    pub total: usize,
+    /// From one address.
+    pub per_address: usize,
+}
+
+/// Which bounds hold for a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bounds {
+    /// That of its address, and that for all.
+    OfAddress,
+    /// That for all alone: its peer speaks for many.
+    OfAll,
+}
+
+/// The open connections; shared by all clones.
+#[derive(Debug, Clone)]
+pub struct Connections {
+    table: Arc<Mutex<Table>>,
+    closing: Arc<AtomicUsize>,
+    limits: ConnectionLimits,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    slots: Vec<Option<Entry>>,
+    free: Vec<usize>,
+    open: usize,
+    of_address: HashMap<ClientAddress, usize>,
+    /// Where the search for an idle connection goes on.
+    hand: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    address: ClientAddress,
+    state: Arc<State>,
+}
+
+/// What one connection and the table tell each other.
+#[derive(Debug, Default)]
+struct State {
+    is_busy: AtomicBool,
+    is_evicted: AtomicBool,
+    waker: AtomicWaker,
+}
+
+/// The place of an open connection. It is given back when it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    connections: Connections,
+    slot: usize,
+    state: Arc<State>,
+}
+
+impl Connections {
+    /// No connection is open.
+    #[must_use]
+    pub fn new(limits: ConnectionLimits) -> Self {
+        Self { table: Arc::default(), closing: Arc::default(), limits }
+    }
+
+    /// A place for a connection; none where a bound is met and all connections under it have requests in progress.
+    #[must_use]
+    pub fn enter(&self, address: ClientAddress, bounds: Bounds) -> Option<Place> {
+        let address = address.bucket();
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_crowded = bounds == Bounds::OfAddress
+            && table.of_address.get(&address).is_some_and(|open| *open >= self.limits.per_address);
+        let is_full = table.open >= self.limits.total;
+        if is_crowded || is_full {
+            if self.closing.load(Ordering::Relaxed) >= CLOSING {
+                return None;
+            }
+            table.evict(is_crowded.then_some(address))?;
+            self.closing.fetch_add(1, Ordering::Relaxed);
+        }
+        let state = Arc::new(State::default());
+        let slot = table.insert(Entry { address, state: Arc::clone(&state) });
+        Some(Place { connections: self.clone(), slot, state })
+    }
+
+    /// How many are open.
+    #[cfg(test)]
+    fn open(&self) -> usize {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner).open
+    }
+}
+
+impl Table {
+    fn insert(&mut self, entry: Entry) -> usize {
+        self.open += 1;
+        *self.of_address.entry(entry.address).or_default() += 1;
+        let slot = self.free.pop().unwrap_or(self.slots.len());
+        match self.slots.get_mut(slot) {
+            Some(free) => *free = Some(entry),
+            None => self.slots.push(Some(entry)),
+        }
+        slot
+    }
+
+    fn remove(&mut self, slot: usize) -> Option<Entry> {
+        let entry = self.slots.get_mut(slot)?.take()?;
+        self.free.push(slot);
+        self.open -= 1;
+        if let Some(open) = self.of_address.get_mut(&entry.address) {
+            *open -= 1;
+            if *open == 0 {
+                self.of_address.remove(&entry.address);
+            }
+        }
+        Some(entry)
+    }
+
+    /// Takes the place of a connection that has no request in progress, and tells it to close.
+    fn evict(&mut self, address: Option<ClientAddress>) -> Option<()> {
+        let slots = self.slots.len();
+        let slot = (0..slots).map(|step| (self.hand + step) % slots).find(|slot| {
+            let entry = self.slots.get(*slot).and_then(Option::as_ref);
+            entry.is_some_and(|entry| {
+                address.is_none_or(|address| entry.address == address) && !entry.state.is_busy.load(Ordering::Relaxed)
+            })
+        })?;
+        self.hand = slot + 1;
+        let entry = self.remove(slot)?;
+        entry.state.is_evicted.store(true, Ordering::Release);
+        entry.state.waker.wake();
+        Some(())
+    }
+}
+
+impl Place {
+    /// Says whether a request is in progress. Such a connection is not closed for another one.
+    pub fn set_busy(&self, is_busy: bool) {
+        self.state.is_busy.store(is_busy, Ordering::Relaxed);
+    }
+
+    /// Whether the connection is to be closed, in favour of another.
+    #[must_use]
+    pub fn is_evicted(&self) -> bool {
+        self.state.is_evicted.load(Ordering::Acquire)
+    }
+
+    /// Has this woken where the connection is to be closed.
+    pub fn register(&self, waker: &Waker) {
+        self.state.waker.register(waker);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut table = self.connections.table.lock().unwrap_or_else(PoisonError::into_inner);
+        // The slot of an evicted connection may be another's by now.
+        let is_own = table.slots.get(self.slot).and_then(Option::as_ref);
+        if is_own.is_some_and(|entry| Arc::ptr_eq(&entry.state, &self.state)) {
+            table.remove(self.slot);
+        } else {
+            self.connections.closing.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Bounds::{OfAddress, OfAll};
+    use super::*;
+
+    fn at(text: &str) -> ClientAddress {
+        ClientAddress::Ip(text.parse().unwrap())
+    }
+
+    fn connections(total: usize, per_address: usize) -> Connections {
+        Connections::new(ConnectionLimits { total, per_address })
+    }
+
+    #[test]
+    fn an_idle_connection_gives_way_and_a_busy_one_does_not() {
+        let connections = connections(3, 3);
+        let mut places: Vec<Place> = (0..3).map(|_| connections.enter(at("192.0.2.1"), OfAddress).unwrap()).collect();
+        places[0].set_busy(true);
+        places[2].set_busy(true);
+        let next = connections.enter(at("192.0.2.2"), OfAddress).unwrap();
+        assert_eq!(places.iter().map(Place::is_evicted).collect::<Vec<_>>(), [false, true, false]);
+        assert_eq!(connections.open(), 3);
+        places.remove(1);
+        assert_eq!(connections.open(), 3, "its place is another's");
+        next.set_busy(true);
+        assert!(connections.enter(at("192.0.2.3"), OfAddress).is_none());
+        places[0].set_busy(false);
+        assert!(connections.enter(at("192.0.2.3"), OfAddress).is_some());
+    }
+
+    #[test]
+    fn an_address_that_has_many_takes_no_place_from_others() {
+        let connections = connections(100, 4);
+        let other = connections.enter(at("192.0.2.9"), OfAddress).unwrap();
+        let many: Vec<Place> = (0..50).filter_map(|_| connections.enter(at("2001:db8::1"), OfAddress)).collect();
+        assert_eq!(many.iter().filter(|place| !place.is_evicted()).count(), 4);
+        assert!(!other.is_evicted());
+        let exempt: Vec<Place> = (0..50).filter_map(|_| connections.enter(at("10.0.0.1"), OfAll)).collect();
+        assert!(exempt.len() == 50 && exempt.iter().all(|place| !place.is_evicted()));
+        drop((many, exempt));
+        assert_eq!(connections.open(), 1);
+        drop(other);
+        assert!(connections.table.lock().unwrap().of_address.is_empty());
+    }
+
+    #[test]
+    fn those_that_are_closing_are_bounded_too() {
+        let connections = connections(1, 1);
+        let places: Vec<Place> = (0..1_000).filter_map(|_| connections.enter(at("192.0.2.1"), OfAddress)).collect();
+        assert_eq!(places.len(), 1 + CLOSING);
+        drop(places);
+        assert!(connections.enter(at("192.0.2.1"), OfAddress).is_some());
+    }
+}

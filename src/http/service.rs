@@ -1,0 +1,117 @@
+//! From connections to answers: the service that each HTTP worker runs for a listener.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, Protocol, Request};
+use actix_server::GracefulShutdownSignal;
+use actix_service::{IntoServiceFactory as _, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
+use actix_web::App;
+use actix_web::body::BoxBody;
+use actix_web::dev::{AppConfig, Service as _};
+use actix_web::http::Method;
+use actix_web::rt::net::{TcpStream, UnixStream};
+use actix_web::web::Data;
+use futures_util::future::{Either, ready};
+
+use super::connection::{Connection, HEAD_TIMEOUT, KEEP_ALIVE};
+use super::door::Visit;
+use super::entrance::{Entrance, NotLetIn};
+use super::front::{Front, Shared};
+use super::routes::routes;
+
+/// Serves TCP connections.
+pub(super) fn tcp(
+    entrance: &Entrance,
+    shared: &Shared,
+    ending: &GracefulShutdownSignal,
+) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = (), InitError = ()> + use<> {
+    let entrance = entrance.clone();
+    let enter = move |stream: TcpStream| {
+        let entrance = entrance.clone();
+        async move { entrance.tcp(stream).await.map_err(|cause| note_refusal(&cause)) }
+    };
+    fn_service(enter).and_then(http(shared, ending))
+}
+
+/// Serves connections on a Unix socket.
+pub(super) fn unix(
+    entrance: &Entrance,
+    shared: &Shared,
+    ending: &GracefulShutdownSignal,
+) -> impl ServiceFactory<UnixStream, Config = (), Response = (), Error = (), InitError = ()> + use<> {
+    let entrance = entrance.clone();
+    let enter = move |stream: UnixStream| {
+        let entrance = entrance.clone();
+        async move { entrance.unix(stream).await.map_err(|cause| note_refusal(&cause)) }
+    };
+    fn_service(enter).and_then(http(shared, ending))
+}
+
+/// Strangers cause these, so they are not worth a line each by default.
+fn note_refusal(cause: &NotLetIn) {
+    tracing::debug!(%cause, "a connection is refused");
+}
+
+/// Serves HTTP/1.1 on connections that were let in.
+fn http(
+    shared: &Shared,
+    ending: &GracefulShutdownSignal,
+) -> impl ServiceFactory<Connection, Config = (), Response = (), Error = (), InitError = ()> + use<> {
+    let (app, ending) = (app(shared), ending.clone());
+    let service = HttpService::build()
+        .graceful_shutdown_signal(move || {
+            let ending = ending.clone();
+            async move { ending.notified().await }
+        })
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .on_connect_ext(|connection: &Connection, data: &mut actix_http::Extensions| {
+            data.insert(connection.peer().clone());
+        })
+        .finish(map_config(app, |()| AppConfig::default()));
+    fn_service(|connection: Connection| {
+        let address = connection.peer().address.ip().map(|address| (address, 0).into());
+        ready(Ok::<_, DispatchError>((connection, Protocol::Http1, address)))
+    })
+    .and_then(service)
+    // Whatever ends a connection early is its client's to know.
+    .map_err(|_| ())
+}
+
+/// The path of a URL: nothing, or a text that begins with a slash.
+fn path_of(url: &str) -> &str {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    host.find('/').and_then(|slash| host.get(slash..)).unwrap_or_default()
+}
+
+/// The application: every request comes in by the door, and every answer goes out by it.
+fn app(
+    shared: &Shared,
+) -> impl ServiceFactory<
+    Request,
+    Config = AppConfig,
+    Response = actix_web::dev::ServiceResponse<BoxBody>,
+    Error = actix_web::HttpResponse,
+    InitError = (),
+> + use<> {
+    let front = Front::here(shared);
+    let (decisions, public_url) = (shared.settings.auth.decisions, Arc::clone(&shared.public_url));
+    let at_door = Rc::new(front.clone());
+    let app = App::new().app_data(Data::new(front));
+    let app = app.configure(|config| routes(config, decisions, path_of(&public_url)));
+    let app = app.wrap_fn(move |mut request, next| {
+        // RFC 9110, section 9.3.2: as GET; the body is left out where the answer is written.
+        if request.method() == Method::HEAD {
+            request.head_mut().method = Method::GET;
+        }
+        let (visit, answered) = Visit::enter(&at_door, &request);
+        let answer = match answered {
+            Some(answer) => Either::Left(ready(Ok(request.into_response(answer)))),
+            None => Either::Right(next.call(request)),
+        };
+        async move { Ok(visit.leave(answer.await?)) }
+    });
+    app.into_factory().map_err(|error: actix_web::Error| error.error_response())
+}

@@ -1,0 +1,87 @@
+//! Web pages that call: their origin has to be this daemon's own, or one of `http.allowed_origins` (CORS).
+//!
+//! Browsers name the origin of a page in each request that could change something. A page from elsewhere is refused before
+//! anything is done, whether or not it could read the answer.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+
+use super::problem::{FOREIGN_ORIGIN, Problem};
+use crate::settings::{Http, Origins};
+
+/// What a page may ask for.
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
+
+/// What a page may send along.
+const REQUEST_HEADERS: &str = "Authorization, Content-Type, If-Match, If-None-Match, Prefer, Traceparent, X-API-Key, \
+                               X-Consistency, X-Constitutional-Hash, X-Request-ID";
+
+/// What a page may read of an answer.
+const ANSWER_HEADERS: &str = "ETag, Retry-After, Traceparent, WWW-Authenticate, X-Consistency-Token, \
+                              X-Constitutional-Hash, X-Request-ID";
+
+/// For how many seconds a browser remembers that it may ask.
+const MAX_AGE: &str = "600";
+
+/// Which pages may call.
+#[derive(Debug)]
+pub struct WebPages {
+    own: Option<String>,
+    allowed: Origins,
+}
+
+impl WebPages {
+    /// By the settings.
+    #[must_use]
+    pub fn of(http: &Http) -> Self {
+        let own = http.public_url.as_ref().map(|url| url.origin().to_owned());
+        Self { own, allowed: http.allowed_origins.clone() }
+    }
+
+    /// The page from elsewhere that a request comes from, where it may call; none where no page calls, or an own one.
+    pub fn check(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, Problem> {
+        let mut origins = headers.get_all(header::ORIGIN);
+        let Some(origin) = origins.next() else { return Ok(None) };
+        let refused =
+            || Problem::new(&FOREIGN_ORIGIN, "web pages of this origin may not call; see `http.allowed_origins`");
+        if origins.next().is_some() {
+            return Err(refused());
+        }
+        let text = origin.to_str().map_err(|_| refused())?;
+        if self.is_own(text, headers) {
+            Ok(None)
+        } else if self.allowed.contains(text) {
+            Ok(Some(origin.clone()))
+        } else {
+            Err(refused())
+        }
+    }
+
+    fn is_own(&self, origin: &str, headers: &HeaderMap) -> bool {
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).filter(|host| !host.is_empty());
+        let of_host = ["http://", "https://"].into_iter().find_map(|scheme| origin.strip_prefix(scheme));
+        self.own.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(origin))
+            || host.zip(of_host).is_some_and(|(host, of_host)| host.eq_ignore_ascii_case(of_host))
+    }
+}
+
+/// The answer to a browser that asks whether a page may call; none for any other request.
+pub(super) fn preflight(method: &Method, headers: &HeaderMap) -> Option<HttpResponse> {
+    if method != Method::OPTIONS || !headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
+        return None;
+    }
+    let mut response = HttpResponse::build(StatusCode::NO_CONTENT);
+    response
+        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, METHODS))
+        .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS))
+        .insert_header((header::ACCESS_CONTROL_MAX_AGE, MAX_AGE));
+    Some(response.finish())
+}
+
+/// Lets a page read its answer.
+pub(super) fn allow(origin: HeaderValue, headers: &mut HeaderMap) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(ANSWER_HEADERS));
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
+}
