@@ -79,7 +79,8 @@ impl Passwords {
     }
 
     async fn turn(&self, from: ClientAddress) -> Result<Running, HashError> {
-        Ok(tokio::time::timeout(DEADLINE, self.queue.wait(from)).await.map_err(|_| HashError::Late)??)
+        // Whose turn does not come in time has too many before it.
+        Ok(tokio::time::timeout(DEADLINE, self.queue.wait(from)).await.map_err(|_| HashError::Busy)??)
     }
 }
 
