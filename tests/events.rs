@@ -37,8 +37,18 @@ fn events(setup: &Setup, from: u64) -> Vec<Value> {
         }
         assert_eq!(members.remove("v").unwrap(), 1);
         members.remove("index");
+        members.remove("revision");
+        members.remove("before");
     }
     records
+}
+
+/// What the records of changes from an index on say that the database was at before them, and is at after them.
+#[track_caller]
+fn revisions(setup: &Setup, from: u64) -> Vec<[String; 2]> {
+    let records = Exported::from(setup, from).records;
+    let changes = records.iter().filter(|record| record.get("before").is_some());
+    changes.map(|record| ["before", "revision"].map(|member| record[member].as_str().unwrap().to_owned())).collect()
 }
 
 /// As whom the harness calls.

@@ -1,5 +1,6 @@
 //! Several daemons on one PostgreSQL and one Redis keep to the truth: what was written, and when it has to be known where,
-//! whatever becomes of the servers meanwhile. Skipped where these are not installed.
+//! whatever becomes of the servers meanwhile: they are killed and stopped, the database is put back to an older state,
+//! clocks step, and folders are taken away. Skipped where these are not installed.
 //!
 //! The numbers below are for every day. Those that count are asked for by variables; each prints what it saw:
 //!
@@ -22,6 +23,8 @@ mod callers;
 mod cells;
 #[path = "fleet/checker.rs"]
 mod checker;
+#[path = "fleet/clock.rs"]
+mod clock;
 #[path = "fleet/consistency.rs"]
 mod consistency;
 #[path = "fleet/database_outages.rs"]
@@ -30,6 +33,8 @@ mod database_outages;
 mod differential;
 #[path = "fleet/history.rs"]
 mod history;
+#[path = "fleet/lost_changes.rs"]
+mod lost_changes;
 #[path = "fleet/nodes.rs"]
 mod nodes;
 #[path = "fleet/plan.rs"]

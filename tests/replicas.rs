@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 struct Fleet {
     primary: Postgres,
     standby: Postgres,
+    database: String,
     daemon: TestDaemon,
 }
 
@@ -29,7 +30,7 @@ impl Fleet {
         let setup = setup.set("cache.l1.capacity", 0).set("cache.l3.capacity", 0);
         let setup = setup.set("database.max_replica_lag_ms", 600).set("database.replicas", standby.url(&database));
         standby.catch_up_with(&primary);
-        let fleet = Self { daemon: setup.start(), primary, standby };
+        let fleet = Self { daemon: setup.start(), primary, standby, database };
         until("looked at", || fleet.replica()["healthy"] == true);
         Some(fleet)
     }
@@ -105,4 +106,27 @@ fn a_replica_that_is_away_or_hangs_is_done_without_and_comes_back() {
         until("asked again", || fleet.replica()["healthy"] == true);
         assert_eq!(fleet.risk(), 9);
     }
+}
+
+#[test]
+fn a_replica_with_another_history_is_not_asked_though_its_version_is_greater() {
+    let Some(fleet) = Fleet::start() else { return };
+    fleet.write(1);
+    fleet.standby.catch_up_with(&fleet.primary);
+    fleet.standby.promote();
+    // As another fleet would go on with it.
+    fleet.standby.sql(
+        &fleet.database,
+        "INSERT INTO changes (version, kind, nonce)
+             SELECT newest + n, 'other', n FROM entity_versions, generate_series(1, 50) AS n;
+         UPDATE entity_versions SET newest = newest + 50, nonce = 50;
+         UPDATE entities SET attrs = '{\"risk\":99}' WHERE type = 'Tool' AND id = 'saw'",
+    );
+    for risk in 2..20 {
+        fleet.write(risk);
+        assert_eq!(fleet.risk(), risk);
+    }
+    let before = fleet.lent();
+    (0..20).for_each(|_| assert_eq!(fleet.risk(), 19));
+    assert!(fleet.lent().0 >= before.0 + 20, "the primary is asked");
 }

@@ -94,7 +94,7 @@ fn an_older_database_does_not_bring_back_a_key_that_was_replaced_since() {
     setup.restore(&backup);
     let refused = setup.try_start().unwrap_err();
     assert_eq!(refused.status.code(), Some(74), "{refused}");
-    assert!(refused.stderr.contains("older than the audit log") && refused.stderr.contains(new.trim()), "{refused}");
+    assert!(refused.stderr.contains("older than the audit log"), "{refused}");
     // Nor does a command make it do so.
     assert_eq!(setup.run(["user", "list"]).status.code(), Some(74));
 
@@ -105,10 +105,11 @@ fn an_older_database_does_not_bring_back_a_key_that_was_replaced_since() {
 
     // An administrator who has nothing newer says so, and withdraws what came back.
     setup.restore(&backup);
-    fs::remove_file(setup.data_dir().join("token-key")).unwrap();
+    let daemon = setup.try_start_with(&["--accept-rollback", "database"]).unwrap();
     printed(&setup, &["key", "rotate", "token", "--withdraw"]);
-    let daemon = setup.start();
     assert_eq!(status(&daemon, &stolen), 401);
+    assert!(daemon.stop().success());
+    assert_eq!(status(&setup.start(), &stolen), 401);
 }
 
 /// The code of a step, as an authenticator makes it (RFC 4226, section 5.3).

@@ -10,7 +10,7 @@ use actix::{Actor, Context, Handler, Message, ResponseFuture};
 use super::Mailbox;
 use super::database::{Database, FindEntities, Follow};
 use super::hit_rates::Tally;
-use crate::domain::EntityUid;
+use crate::domain::{EntityUid, Revision};
 use crate::store::{Stamp, StoreError, StoredEntity, StoredTypes, Versions};
 use shelves::Shelves;
 pub use shelves::{ShelfOptions, ShelfRoom};
@@ -138,14 +138,14 @@ impl EntityReader {
         self.database.ask(Follow::Now).await
     }
 
-    /// Learns of everything that others changed up to this version.
-    pub async fn follow_to(&self, version: i64) -> Result<(), StoreError> {
-        if self.versions.applied() >= version { Ok(()) } else { self.database.ask(Follow::To(version)).await }
+    /// Learns of everything that others changed up to this revision.
+    pub async fn follow_to(&self, revision: &Revision) -> Result<(), StoreError> {
+        if self.versions.contains(revision) { Ok(()) } else { self.database.ask(Follow::To(*revision)).await }
     }
 
-    /// All changes up to this version are known.
+    /// All changes up to this revision are known.
     #[must_use]
-    pub fn applied(&self) -> i64 {
+    pub fn applied(&self) -> Revision {
         self.versions.applied()
     }
 

@@ -8,8 +8,8 @@ use actix::prelude::*;
 use super::entity_recorder::EntityRecorder;
 use smol_str::SmolStr;
 
-use crate::domain::{Entity, EntityUid};
-use crate::store::{Cursor, Page, Precondition, Store, StoreError, StoredEntity, Written};
+use crate::domain::{Entity, EntityUid, Revision};
+use crate::store::{Commit, Cursor, Page, Precondition, Store, StoreError, StoredEntity, Written};
 
 /// Answers questions to the store, several at a time.
 ///
@@ -108,14 +108,15 @@ impl Handler<NameEntities> for Database {
     }
 }
 
-/// Learns of everything that others changed: by now, or at least up to a version.
+/// Learns of everything that others changed: by now, or at least up to a revision.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Result<(), StoreError>")]
 pub enum Follow {
     /// Everything that was committed by now.
     Now,
-    /// Everything up to that version; [`StoreError::Ahead`] where the database has not come so far.
-    To(i64),
+    /// Everything up to that revision; [`StoreError::Ahead`] where the database has not come so far, [`StoreError::Lost`]
+    /// where it has another history.
+    To(Revision),
 }
 
 impl Handler<Follow> for Database {
@@ -124,7 +125,7 @@ impl Handler<Follow> for Database {
     fn handle(&mut self, ask: Follow, _: &mut Self::Context) -> Self::Result {
         match ask {
             Follow::Now => self.store.follow(),
-            Follow::To(version) => self.store.follow_to(version),
+            Follow::To(revision) => self.store.follow_to(&revision),
         }
     }
 }
@@ -165,8 +166,7 @@ impl Handler<PutEntity> for Database {
     type Result = Result<Written, StoreError>;
 
     fn handle(&mut self, ask: PutEntity, _: &mut Self::Context) -> Self::Result {
-        let record = |written: &Written| self.recorder.written(&ask.caller, [(&ask.entity, written)]);
-        self.store.put(&ask.entity, ask.precondition, record)
+        self.recorder.put(&self.store, &ask.caller, &ask.entity, ask.precondition)
     }
 }
 
@@ -184,14 +184,13 @@ impl Handler<PutEntities> for Database {
     type Result = Result<Vec<Written>, StoreError>;
 
     fn handle(&mut self, ask: PutEntities, _: &mut Self::Context) -> Self::Result {
-        let record = |written: &[Written]| self.recorder.written(&ask.caller, ask.entities.iter().zip(written));
-        self.store.put_many(&ask.entities, record)
+        self.recorder.put_many(&self.store, &ask.caller, &ask.entities)
     }
 }
 
-/// Removes an entity, and answers the version of its removal.
+/// Removes an entity, and answers the commit of its removal.
 #[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<i64, StoreError>")]
+#[rtype(result = "Result<Commit, StoreError>")]
 pub struct RemoveEntity {
     /// Which entity.
     pub uid: EntityUid,
@@ -202,10 +201,10 @@ pub struct RemoveEntity {
 }
 
 impl Handler<RemoveEntity> for Database {
-    type Result = Result<i64, StoreError>;
+    type Result = Result<Commit, StoreError>;
 
     fn handle(&mut self, ask: RemoveEntity, _: &mut Self::Context) -> Self::Result {
-        self.store.remove(&ask.uid, ask.precondition, || self.recorder.deleted(&ask.caller, &ask.uid))
+        self.recorder.remove(&self.store, &ask.caller, &ask.uid, ask.precondition)
     }
 }
 
@@ -250,7 +249,7 @@ mod tests {
             health_check: Duration::from_secs(30),
             acquire_timeout: Duration::from_secs(10),
         };
-        let recorder = EntityRecorder::new(testing::journal(folder.path()), RequestRecord::Full);
+        let recorder = EntityRecorder::new(testing::changes(folder.path()), RequestRecord::Full);
         Database::start(Store::open(&options).unwrap(), recorder, NonZeroUsize::MIN)
     }
 

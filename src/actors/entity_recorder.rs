@@ -1,50 +1,92 @@
-//! Records changes of entities.
+//! Writes entities together with their records.
 
 use serde_json::{Value, json};
 
-use super::journal::Journal;
+use super::change_recorder::ChangeRecorder;
 use crate::domain::{Entity, EntityUid};
 use crate::ledger::{Event, EventKind};
 use crate::settings::RequestRecord;
-use crate::store::{StoreError, Written};
+use crate::store::{Commit, Precondition, Store, StoreError, Written};
 
-/// Writes the records of changes, for those who make them.
+/// Changes entities for those who call; each change is recorded before its commit.
 #[derive(Debug, Clone)]
 pub struct EntityRecorder {
-    journal: Journal,
+    changes: ChangeRecorder,
     form: RequestRecord,
 }
 
 impl EntityRecorder {
-    /// Records in a journal; with a digested form, only the names of entities.
+    /// With a digested form, only the names of entities are recorded.
     #[must_use]
-    pub fn new(journal: Journal, form: RequestRecord) -> Self {
-        Self { journal, form }
+    pub fn new(changes: ChangeRecorder, form: RequestRecord) -> Self {
+        Self { changes, form }
     }
 
-    /// Records that entities are stored, one record each. [`StoreError::Unrecorded`] where that fails.
-    pub fn written<'e>(
+    /// Stores an entity. [`StoreError::Unrecorded`] where that cannot be recorded.
+    pub fn put(
         &self,
+        store: &Store,
         caller: &str,
-        entities: impl IntoIterator<Item = (&'e Entity, &'e Written)>,
-    ) -> Result<(), StoreError> {
-        let event = |(entity, written): (&Entity, &Written)| {
-            let event = event(caller, "written", &entity.uid).name("version", written.version);
-            match self.form {
-                RequestRecord::Full => event.detail("entity", serde_json::to_value(entity).unwrap_or(Value::Null)),
-                RequestRecord::Digest => event,
-            }
-        };
-        self.record(&entities.into_iter().map(event).collect::<Vec<_>>())
+        entity: &Entity,
+        precondition: Precondition,
+    ) -> Result<Written, StoreError> {
+        self.change(|record| {
+            store.put(entity, precondition, |written| {
+                record(vec![self.written(caller, entity, written)], &written.commit)
+            })
+        })
     }
 
-    /// Records that an entity is removed. [`StoreError::Unrecorded`] where that fails.
-    pub fn deleted(&self, caller: &str, uid: &EntityUid) -> Result<(), StoreError> {
-        self.record(&[event(caller, "deleted", uid)])
+    /// Stores many entities, all of them or none: one record each.
+    pub fn put_many(&self, store: &Store, caller: &str, entities: &[Entity]) -> Result<Vec<Written>, StoreError> {
+        self.change(|record| {
+            store.put_many(entities, |written| {
+                let event = |(entity, written)| self.written(caller, entity, written);
+                let events = entities.iter().zip(written).map(event).collect();
+                written.first().map_or(Ok(()), |first| record(events, &first.commit))
+            })
+        })
     }
 
-    fn record(&self, events: &[Event]) -> Result<(), StoreError> {
-        self.journal.record(events).map(drop).map_err(|error| StoreError::Unrecorded(error.into()))
+    /// Removes an entity.
+    pub fn remove(
+        &self,
+        store: &Store,
+        caller: &str,
+        uid: &EntityUid,
+        precondition: Precondition,
+    ) -> Result<Commit, StoreError> {
+        self.change(|record| {
+            store.remove(uid, precondition, |commit| {
+                let event = event(caller, "deleted", uid).name("version", commit.after.version);
+                record(vec![event], commit)
+            })
+        })
+    }
+
+    /// Makes a change that calls what it is given to record itself, and marks it as committed.
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&mut dyn FnMut(Vec<Event>, &Commit) -> Result<(), StoreError>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut recorded = None;
+        let done = change(&mut |events, commit| {
+            let record = self.changes.record(events, commit);
+            recorded = Some(record.map_err(|error| StoreError::Unrecorded(error.into()))?);
+            Ok(())
+        })?;
+        if let Some(recorded) = recorded {
+            self.changes.committed(recorded);
+        }
+        Ok(done)
+    }
+
+    fn written(&self, caller: &str, entity: &Entity, written: &Written) -> Event {
+        let event = event(caller, "written", &entity.uid).name("version", written.version);
+        match self.form {
+            RequestRecord::Full => event.detail("entity", serde_json::to_value(entity).unwrap_or(Value::Null)),
+            RequestRecord::Digest => event,
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! The thread that follows what other daemons change in the database: their writes reach the caches of this one.
+//! The thread that follows what others change in the database: their writes reach the caches of this daemon, and a
+//! database that was restored or failed over does too.
 //!
 //! Messages only say when to look; what was changed is read from the database, in its order. So no message that was lost
 //! leaves a cache with something old for longer than the time between two looks.
@@ -10,13 +11,17 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use super::change_recorder::ChangeRecorder;
 use super::directory::Directory;
+use crate::domain::Revision;
 use crate::store::{Listener, Store, StoreError};
 
 /// How often it is asked whether PostgreSQL has told of a change.
 const PAUSE: Duration = Duration::from_millis(10);
 /// How often it is looked for changes that nobody told of.
 const LOOK: Duration = Duration::from_millis(250);
+/// The name in records of what the daemon does by itself.
+const DAEMON: &str = "acgs";
 /// How long it waits before it connects again.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -34,14 +39,10 @@ struct State {
     secret: OnceLock<Box<dyn SharedSecret>>,
 }
 
-/// What authenticates that which daemons share outside of the database. It is in the database, and is another one after that
-/// was put back to an older state: what was shared before may be of versions that something else has now.
+/// What authenticates values that daemons share outside of the database.
 pub trait SharedSecret: Send + Sync {
-    /// The database was put back. Where another daemon made a new secret already, that is taken.
+    /// The database has another incarnation, and the secret is that of it from now on.
     fn renew(&self) -> Result<(), StoreError>;
-
-    /// Others may have made a new secret while this daemon could not be seen by them.
-    fn refresh(&self) -> Result<(), StoreError>;
 }
 
 impl Following {
@@ -64,7 +65,7 @@ impl Following {
         }
     }
 
-    /// Keeps a secret up to date, the first that comes, and lets others see that somebody uses it. What fails is done again.
+    /// Keeps a secret up to date, the first that comes. What fails is done again.
     pub fn share(&self, secret: impl SharedSecret + 'static) {
         drop(self.0.secret.set(Box::new(secret)));
     }
@@ -92,34 +93,23 @@ impl fmt::Debug for State {
     }
 }
 
-/// The running thread; none where nobody else writes to the database.
+/// The running thread.
 #[derive(Debug)]
 pub struct Follower {
-    handle: Option<JoinHandle<()>>,
+    handle: JoinHandle<()>,
     following: Following,
 }
 
 impl Follower {
-    /// Starts the thread where the database is shared.
-    pub fn start(store: Store, directory: Directory) -> io::Result<Self> {
+    /// Starts the thread. A database that only this daemon writes to may be restored too while it runs.
+    pub fn start(store: Store, directory: Directory, changes: ChangeRecorder) -> io::Result<Self> {
         let following = Following::new();
-        if !store.is_shared() {
-            return Ok(Self { handle: None, following });
-        }
         let callers = store.callers_epoch();
-        let put_back = store.put_back_epoch();
-        let work = Work {
-            store,
-            directory,
-            following: following.clone(),
-            callers,
-            put_back,
-            listener: None,
-            announced: false,
-        };
+        let known = store.versions().followed();
+        let work = Work { store, directory, changes, following: following.clone(), callers, known, listener: None };
         let handle = thread::Builder::new().name("acgs-follow".to_owned()).spawn(move || work.run())?;
         *following.0.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle.thread().clone());
-        Ok(Self { handle: Some(handle), following })
+        Ok(Self { handle, following })
     }
 
     /// How far it is.
@@ -132,10 +122,8 @@ impl Follower {
     pub fn stop(self) {
         self.following.0.is_stopping.store(true, Ordering::Release);
         self.following.wake();
-        if self.following.age() < LOOK * 4
-            && let Some(handle) = self.handle
-        {
-            drop(handle.join());
+        if self.following.age() < LOOK * 4 {
+            drop(self.handle.join());
         }
     }
 }
@@ -144,33 +132,33 @@ impl Follower {
 struct Work {
     store: Store,
     directory: Directory,
+    changes: ChangeRecorder,
     following: Following,
     /// What was changed about callers up to here is known to whoever asks for callers.
     callers: u64,
-    /// The database was put back so many times, and what is done then was done.
-    put_back: u64,
+    /// The revision at the last look. Of its incarnation it is known to everybody who has to know.
+    known: Revision,
     listener: Option<Listener>,
-    /// Whether others see by the listener's connection that the secret is used.
-    announced: bool,
 }
 
 impl Work {
     fn run(mut self) {
         let mut looked = None::<Instant>;
+        let usual = if self.store.is_shared() { PAUSE } else { LOOK };
         while !self.following.0.is_stopping.load(Ordering::Acquire) {
             let pause = match self.look(looked) {
                 Ok(is_done) => {
                     if is_done {
                         looked = Some(Instant::now());
                     }
-                    PAUSE
+                    usual
                 }
                 Err(error) => {
                     if self.following.fault().is_none() {
-                        tracing::warn!(%error, "what other daemons change cannot be followed");
+                        tracing::warn!(%error, "the changes of the database cannot be followed");
                     }
                     self.following.set_fault(Some(error));
-                    (self.listener, self.announced) = (None, false);
+                    self.listener = None;
                     RETRY
                 }
             };
@@ -185,13 +173,6 @@ impl Work {
             Some(listener) => listener,
             None => self.listener.insert(Listener::open(&self.store).map_err(text)?),
         };
-        if !self.announced
-            && let Some(secret) = self.following.0.secret.get()
-        {
-            listener.announce().map_err(text)?;
-            secret.refresh().map_err(text)?;
-            self.announced = true;
-        }
         let is_told = listener.is_told().map_err(text)?;
         let is_woken = self.following.0.is_woken.swap(false, Ordering::AcqRel);
         if !is_told && !is_woken && looked.is_some_and(|looked| looked.elapsed() < LOOK) {
@@ -204,16 +185,18 @@ impl Work {
             self.directory.recall().map_err(|error| error.to_string())?;
             self.callers = callers;
         }
-        let put_back = self.store.put_back_epoch();
-        if put_back != self.put_back
-            && let Some(secret) = self.following.0.secret.get()
-        {
-            secret.renew().map_err(text)?;
-            self.put_back = put_back;
+        let revision = self.store.versions().followed();
+        if revision.incarnation != self.known.incarnation {
+            if let Some(secret) = self.following.0.secret.get() {
+                secret.renew().map_err(text)?;
+            }
+            let recorded = self.changes.record_rollback(self.known, revision, DAEMON);
+            recorded.map_err(|error| error.to_string())?;
         }
+        self.known = revision;
         *self.following.0.seen.lock().unwrap_or_else(PoisonError::into_inner) = began;
         if self.following.fault().is_some() {
-            tracing::info!("what other daemons change is followed again");
+            tracing::info!("the changes of the database are followed again");
             self.following.set_fault(None);
         }
         Ok(true)

@@ -6,6 +6,7 @@ pub mod audit_logger;
 pub mod audit_queue;
 pub mod authenticator;
 mod background;
+pub mod change_recorder;
 pub mod committer;
 pub mod database;
 pub mod directory;

@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_verdict_is_kept_until_its_time_is_over_or_an_entity_changes() {
-        let versions = Versions::new(1);
+        let versions = Versions::at_version(1);
         let ann = EntityUid::new("User", "ann");
         let (mut cache, now) = (cache(2, &versions), Instant::now());
         cache.put(answered(1, "one", &[versions.stamp(&ann)]), now);
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn long_questions_are_not_kept_and_those_that_are_have_a_bound() {
-        let (mut cache, now) = (cache(MAX_QUESTIONS / MAX_QUESTION, &Versions::new(1)), Instant::now());
+        let (mut cache, now) = (cache(MAX_QUESTIONS / MAX_QUESTION, &Versions::at_version(1)), Instant::now());
         cache.put(answered(0, &"x".repeat(MAX_QUESTION + 1), &[]), now);
         assert_eq!((cache.questions, cache.find(&[0; 32], now).is_some()), (0, true));
         let long = "x".repeat(MAX_QUESTION);
@@ -267,7 +267,7 @@ mod tests {
 
     #[actix::test]
     async fn the_room_is_told_and_given_back() {
-        let cache = cache(2, &Versions::new(1)).start();
+        let cache = cache(2, &Versions::at_version(1)).start();
         cache.send(Put((1..=3).map(|number| answered(number, "one", &[])).collect())).await.unwrap();
         assert_eq!(cache.send(Measure).await.unwrap(), Room { entries: 2, capacity: 2 });
         let found = cache.send(Fetch(vec![[1; 32], [3; 32]])).await.unwrap();
@@ -276,7 +276,7 @@ mod tests {
         assert_eq!(cache.send(Forget).await.unwrap(), 2);
         assert_eq!(cache.send(Measure).await.unwrap(), Room { entries: 0, capacity: 2 });
         assert!(cache.send(Fetch(vec![[3; 32]])).await.unwrap()[0].is_none());
-        let off = RequestCache::new(None, MINUTE, Versions::new(1)).start();
+        let off = RequestCache::new(None, MINUTE, Versions::at_version(1)).start();
         assert_eq!((off.send(Measure).await.unwrap(), off.send(Forget).await.unwrap()), (Room::default(), 0));
     }
 }

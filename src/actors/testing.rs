@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::change_recorder::ChangeRecorder;
 use super::committer::{Committer, Rhythm};
 use super::journal::Journal;
 use super::pace::Pace;
-use crate::ledger::{DiskStorage, Ledger, Options};
+use crate::ledger::{DiskStorage, Ledger, Options, RevisionMark};
 
 /// A journal over a new log in the folder, which goes on to the end of the process.
 pub(super) fn journal(folder: &Path) -> Journal {
@@ -14,4 +15,9 @@ pub(super) fn journal(folder: &Path) -> Journal {
     let (ledger, _) = Ledger::open(storage.clone(), Options::default()).unwrap();
     let committer = Committer::start(ledger, storage, Rhythm::Durable(Pace::new(Duration::ZERO)), 100).unwrap();
     Journal::new(committer.queue())
+}
+
+/// The same, for changes of the database.
+pub(super) fn changes(folder: &Path) -> ChangeRecorder {
+    ChangeRecorder::new(journal(folder), RevisionMark::open(&folder.join("database-mark")).unwrap())
 }

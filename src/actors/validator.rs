@@ -79,6 +79,9 @@ pub enum DecideError {
     /// It is not known here what others changed, as far as the caller demands.
     #[error("what is known here is not as new as is demanded: {0}")]
     Outdated(String),
+    /// The caller demands what the database has lost.
+    #[error("{0}")]
+    Lost(String),
 }
 
 impl From<MailboxError> for DecideError {

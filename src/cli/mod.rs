@@ -16,7 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::{Args, Parser, Subcommand};
 
 use crate::actors::sealer::SealError;
-use crate::daemon::{self, DaemonError, Source};
+use crate::daemon::{self, DaemonError, Rollback, Source};
 use crate::ledger::KeyError;
 use crate::settings;
 use crate::store::{self, Lock};
@@ -58,7 +58,13 @@ struct Place {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the daemon (the default).
-    Serve,
+    Serve {
+        /// Accept a database or an audit log that was restored to an older state, for this start; that is recorded.
+        ///
+        /// Without it such a start is refused, since what was withdrawn since would be good again.
+        #[arg(long, value_name = "PART")]
+        accept_rollback: Vec<Rollback>,
+    },
     /// Check settings, constitution and, unless offline, the database; print every fault.
     Check {
         /// Leave the database out.
@@ -102,8 +108,8 @@ pub fn run() -> ExitCode {
         folder: settings::folder(cli.place.settings, settings::environment()),
         profile: settings::profile(cli.place.profile, settings::environment()),
     };
-    match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => finish(daemon::run(&source)),
+    match cli.command.unwrap_or(Command::Serve { accept_rollback: Vec::new() }) {
+        Command::Serve { accept_rollback } => finish(daemon::run(&source, &accept_rollback)),
         Command::Check { offline } => check::run(&source, offline),
         Command::Settings { origins } => show_settings(&source, origins),
         Command::Migrate => finish(migrate(&source)),
@@ -171,6 +177,7 @@ fn finish(outcome: Result<(), DaemonError>) -> ExitCode {
         Err(
             error @ (DaemonError::Ledger { .. }
             | DaemonError::Seal { .. }
+            | DaemonError::DatabaseRolledBack { .. }
             | DaemonError::Unrecorded(_)
             | DaemonError::Identity(_)
             | DaemonError::Store(_)),

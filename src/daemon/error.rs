@@ -7,6 +7,7 @@ use crate::actors::audit_queue::AuditError;
 use crate::actors::directory::DirectoryError;
 use crate::actors::sealer::SealError;
 use crate::constitution::Faults as ConstitutionFaults;
+use crate::domain::Revision;
 use crate::ledger::{LedgerError, NoteError};
 use crate::settings;
 use crate::store::StoreError;
@@ -40,6 +41,23 @@ pub enum DaemonError {
         folder: PathBuf,
         /// Why.
         source: Box<SealError>,
+    },
+    /// The database lacks changes that the audit log knows to have been committed.
+    #[error(
+        "the database `{place}` is older than the audit log, or another one: record {index} of the log knows revision \
+         `{seen}`, which the database, at `{found}`, does not contain. Start with the newer database; or, if there is none, \
+         start once with `acgs serve --accept-rollback database`, which is recorded, and then withdraw again what was \
+         withdrawn since: `acgs key rotate token --withdraw` ends all tokens"
+    )]
+    DatabaseRolledBack {
+        /// The file or server.
+        place: String,
+        /// The record that knows better.
+        index: u64,
+        /// The revision that it knows.
+        seen: Revision,
+        /// The revision that the database has.
+        found: Revision,
     },
     /// The start cannot be recorded.
     #[error("the start cannot be recorded: {0}")]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::audit_folder;
 use super::error::{DaemonError, system};
 use crate::actors::audit_queue::{AuditError, AuditQueue};
+use crate::actors::change_recorder::ChangeRecorder;
 use crate::actors::committer::{Committer, Rhythm};
 use crate::actors::entity_recorder::EntityRecorder;
 use crate::actors::journal::Journal;
@@ -15,7 +16,10 @@ use crate::actors::shipper::{Shipper, ShipperParts};
 use crate::actors::shipping::Shipping;
 use crate::actors::witnesses::{Witness, Witnesses, WitnessesError};
 use crate::constitution::Constitution;
-use crate::ledger::{DiskStorage, Event, EventKind, Ledger, Options, Recovery};
+use crate::domain::Revision;
+use crate::ledger::{
+    DiskStorage, Event, EventKind, Ledger, LedgerError, Options, Recovery, RevisionMark, SeenRevision, seen_revision,
+};
 use crate::settings::{Durability, LogOrigin, RequestRecord, Settings};
 use crate::store::Replicas;
 
@@ -25,12 +29,17 @@ pub const DAEMON: &str = "acgs";
 /// How long a start waits for a checkpoint, where there was none before.
 const FIRST_CHECKPOINT: Duration = Duration::from_secs(1);
 
+/// The name of the file, in the data folder, that names the newest change of the database which was committed.
+const REVISION_MARK: &str = "database-revision";
+
 /// The running log.
 #[derive(Debug)]
 pub(super) struct Evidence {
     storage: DiskStorage,
     committer: Committer,
-    journal: Journal,
+    changes: ChangeRecorder,
+    /// What the file named at the start.
+    mark: Option<SeenRevision>,
     sealer: Sealer,
     witnesses: Witnesses,
     shipper: Shipper,
@@ -69,7 +78,12 @@ impl Evidence {
         let committer = Committer::start(ledger, storage.clone(), rhythm, audit.max_queue.get());
         let committer = committer.map_err(system("start the audit log's thread"))?;
         let journal = Journal::new(committer.queue());
-        let sealer = Sealer::start(sealing, committer.queue(), journal.clone(), audit.checkpoint_interval);
+        let mark_file = settings.data_dir.join(REVISION_MARK);
+        let mark = RevisionMark::read(&mark_file);
+        let mark_writer =
+            RevisionMark::open(&mark_file).map_err(system(&format!("write `{}`", mark_file.display())))?;
+        let changes = ChangeRecorder::new(journal.clone(), mark_writer);
+        let sealer = Sealer::start(sealing, committer.queue(), journal, audit.checkpoint_interval);
         let sealer = sealer.map_err(system("start the thread that signs checkpoints"))?;
         let witnesses = audit.witness.iter().map(|witness| {
             let key = witness.key.to_string();
@@ -90,18 +104,30 @@ impl Evidence {
             retention_days: audit.retention_days,
         });
         let shipper = shipper.map_err(system("start the thread that copies the audit log into the database"))?;
-        Ok(Self { storage, committer, journal, sealer, witnesses, shipper, recovery, key, signed })
+        Ok(Self { storage, committer, changes, mark, sealer, witnesses, shipper, recovery, key, signed })
     }
 
-    /// Records that the daemon begins, and under what. Nothing is decided before that is durable.
-    pub(super) fn record_start(&self, settings: &Settings, constitution: &Constitution) -> Result<(), AuditError> {
+    /// The newest revision of the database that the log, as it was found, knows to have been committed.
+    pub(super) fn seen_revision(&self) -> Result<Option<SeenRevision>, LedgerError> {
+        seen_revision(&self.storage, self.recovery.size, self.mark.as_ref())
+    }
+
+    /// Records that the daemon begins, under what, and which revision of the database was found. Nothing is decided before
+    /// that is durable.
+    pub(super) fn record_start(
+        &self,
+        settings: &Settings,
+        constitution: &Constitution,
+        revision: Revision,
+    ) -> Result<(), AuditError> {
         let torn = self.recovery.torn.as_ref().map_or(0, |torn| torn.bytes);
         let start = Event::new(EventKind::Start, DAEMON)
             .name("version", env!("CARGO_PKG_VERSION"))
             .name("key", self.key.as_str())
             .name("found", self.recovery.size)
             .name("signed", self.signed)
-            .name("torn_bytes", torn);
+            .name("torn_bytes", torn)
+            .name("revision", revision.to_string());
         let in_force = settings_event("in_force", settings);
         let activated = Event::new(EventKind::Constitution, DAEMON)
             .name("event", "activated")
@@ -109,7 +135,7 @@ impl Evidence {
             .name("digest", constitution.digest().to_string())
             .name("name", constitution.name())
             .name("version", constitution.version());
-        self.journal.record(&[start, in_force, activated])?;
+        self.changes.record_found(&[start, in_force, activated], revision)?;
         // So there is a checkpoint from the first moment on.
         self.sealer.seals().wait_for_any(FIRST_CHECKPOINT);
         Ok(())
@@ -127,12 +153,17 @@ impl Evidence {
 
     /// Where events are recorded.
     pub(super) fn journal(&self) -> Journal {
-        self.journal.clone()
+        self.changes.journal().clone()
     }
 
-    /// Who records changes of entities.
+    /// Where changes of the database are recorded.
+    pub(super) fn changes(&self) -> ChangeRecorder {
+        self.changes.clone()
+    }
+
+    /// Who changes entities.
     pub(super) fn recorder(&self, form: RequestRecord) -> EntityRecorder {
-        EntityRecorder::new(self.journal(), form)
+        EntityRecorder::new(self.changes(), form)
     }
 
     /// The checkpoints.
@@ -145,11 +176,12 @@ impl Evidence {
         self.shipper.shipping()
     }
 
-    /// Records the end, writes what still waits, and signs it all.
+    /// Records the end and what the database is at, writes what still waits, and signs it all.
     ///
     /// INVARIANT: the log ends after the last worker, so that every answer that left has its record.
-    pub(super) fn stop(self) {
-        if let Err(error) = self.journal.record(&[Event::new(EventKind::Stop, DAEMON)]) {
+    pub(super) fn stop(self, revision: Revision) {
+        let stop = Event::new(EventKind::Stop, DAEMON).name("revision", revision.to_string());
+        if let Err(error) = self.changes.record_found(&[stop], revision) {
             tracing::error!(%error, "the end of the daemon is not in the audit log");
         }
         self.committer.stop();

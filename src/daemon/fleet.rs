@@ -1,32 +1,40 @@
 //! What the daemons on one database share: verdicts in Redis, and the word that something was changed.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::actors::application_cache::{EntityReader, ShelfOptions};
 use crate::actors::follower::{Following, SharedSecret};
 use crate::actors::hit_rates::HitRates;
+use crate::actors::service_cache::sealed::Secret;
 use crate::actors::service_cache::server::{Server, ServerKind};
 use crate::actors::service_cache::{L2Options, ServiceCache, SharedVerdicts};
 use crate::actors::tiers::Tiers;
 use crate::settings::{Cache, RedisKind, RedisUrl, ServiceTier, Settings};
 use crate::store::cache_keys::{self, CacheKey};
-use crate::store::{Store, StoreError, presence};
+use crate::store::{Store, StoreError};
 
 /// How long a check waits for Redis.
 const REDIS: Duration = Duration::from_secs(3);
 
-/// What the fleet's verdicts are sealed with; none where the settings name no Redis. Another one than before where no
-/// other daemon uses it: nobody knows then what became of the database since. Has to be asked for in the turn to begin.
+/// What the fleet's verdicts are sealed with; none where the settings name no Redis. The first daemon makes it, in the turn
+/// to begin.
 pub(super) fn secret(settings: &Settings, store: &Store) -> Result<Option<CacheKey>, StoreError> {
     if settings.cache.l2.url.is_none() {
         return Ok(None);
     }
-    let key = store.transaction(|conn| match cache_keys::newest(conn)? {
-        Some(key) if !presence::is_alone(conn)? => Ok::<_, StoreError>(key),
-        _ => cache_keys::replace(conn, &rand::random(), None),
-    })?;
-    Ok(Some(key))
+    newest_key(store).map(Some)
+}
+
+fn newest_key(store: &Store) -> Result<CacheKey, StoreError> {
+    store.transaction(|conn| match cache_keys::newest(conn)? {
+        Some(key) => Ok(key),
+        None => cache_keys::insert(conn, &rand::random()),
+    })
+}
+
+/// What values of the store's present incarnation are sealed with.
+fn sealing(key: &CacheKey, store: &Store) -> Secret {
+    Secret::new(&key.secret, store.versions().applied().incarnation)
 }
 
 /// Starts the tier L2 where the settings name a server. It does not wait for it.
@@ -48,48 +56,25 @@ pub(super) fn open(
         ttl: settings.cache.default_ttl.max(Duration::from_secs(1)),
     };
     let waker = following.clone();
-    let verdicts = ServiceCache::start(options, &key.secret, store.versions().clone(), move || waker.wake());
-    following.share(FleetSecret { store: store.clone(), used: Mutex::new(key), verdicts: verdicts.clone() });
+    let verdicts = ServiceCache::start(options, sealing(&key, store), store.versions().clone(), move || waker.wake());
+    following.share(FleetSecret { store: store.clone(), verdicts: verdicts.clone() });
+    // Whoever begins an incarnation from now on is heard of.
+    verdicts.replace_secret(sealing(&key, store));
     let publisher = verdicts.clone();
     store.on_write(move |version| publisher.publish(version));
     Some(verdicts)
 }
 
-/// The secret that verdicts are sealed with.
+/// Has verdicts sealed for the incarnation that the database has.
 struct FleetSecret {
     store: Store,
-    used: Mutex<CacheKey>,
     verdicts: SharedVerdicts,
-}
-
-impl FleetSecret {
-    /// Uses the key that the database has, unless it is older than `least`, as in a backup: then a new one. Whether that is
-    /// another one than before.
-    fn take(&self, least: impl Fn(&CacheKey) -> i32) -> Result<bool, StoreError> {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = self.store.transaction(|conn| match cache_keys::newest(conn)? {
-            Some(key) if key.id >= least(&used) => Ok::<_, StoreError>(key),
-            _ => cache_keys::replace(conn, &rand::random(), Some(used.id)),
-        })?;
-        let is_new = key != *used;
-        if is_new {
-            self.verdicts.replace_secret(&key.secret);
-            *used = key;
-        }
-        Ok(is_new)
-    }
 }
 
 impl SharedSecret for FleetSecret {
     fn renew(&self) -> Result<(), StoreError> {
-        self.take(|used| used.id.saturating_add(1)).map(drop)
-    }
-
-    fn refresh(&self) -> Result<(), StoreError> {
-        if self.take(|used| used.id)? {
-            // Somebody found nobody there: what was read here may be of before a backup was restored, too.
-            self.store.doubt();
-        }
+        let key = newest_key(&self.store)?;
+        self.verdicts.replace_secret(sealing(&key, &self.store));
         Ok(())
     }
 }

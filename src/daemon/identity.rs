@@ -13,16 +13,13 @@ use super::error::{DaemonError, system};
 use super::evidence::DAEMON;
 use crate::actors::Mailbox;
 use crate::actors::active::InForce;
-use crate::actors::directory::{
-    Directory, DirectoryError, KeepHouse, KeyMark, Lifetimes, NewUser, RotateSigningKey, open_keys,
-};
-use crate::actors::journal::Journal;
+use crate::actors::change_recorder::ChangeRecorder;
+use crate::actors::directory::{Directory, DirectoryError, KeepHouse, Lifetimes, NewUser, RotateSigningKey, open_keys};
 use crate::actors::key_fetcher::Asked;
 use crate::actors::trust::{ForeignIssuer, KeySource, Trust};
 use crate::auth::jwk::Jwks;
 use crate::auth::scope::{Role, Roles};
 use crate::auth::{password, secret};
-use crate::ledger::DiskStorage;
 use crate::settings::{Auth, Bind, Issuer, Settings};
 use crate::store::Store;
 
@@ -55,17 +52,14 @@ fn lifetimes(auth: &Auth) -> Lifetimes {
 pub(super) fn open(
     settings: &Settings,
     store: &Store,
-    journal: &Journal,
+    changes: &ChangeRecorder,
     in_force: InForce,
-    log: &DiskStorage,
 ) -> Result<Directory, DaemonError> {
     let lifetimes = lifetimes(&settings.auth);
-    let record = |event| journal.record(&[event]).map_err(DirectoryError::from);
-    let mark = KeyMark::of(&settings.data_dir);
-    let own = open_keys(store, lifetimes.access, DAEMON, &mark, log, record).map_err(refused)?;
+    let own = open_keys(store, lifetimes.access, DAEMON, changes).map_err(refused)?;
     let foreign = settings.auth.issuers.iter().map(foreign).collect::<Result<Vec<_>, _>>()?;
     let trust = Trust::new(own, foreign, &issuer(settings), settings.auth.audience.as_str());
-    let directory = Directory::new(store.clone(), journal.clone(), trust, lifetimes, in_force, mark);
+    let directory = Directory::new(store.clone(), changes.clone(), trust, lifetimes, in_force);
     directory.recall_denied().map_err(refused)?;
     if !directory.has_users().map_err(refused)? {
         make_admin(&directory, &settings.data_dir)?;

@@ -7,6 +7,7 @@ mod fleet;
 mod identity;
 mod pools;
 mod reload;
+mod rollback;
 mod signals;
 
 use std::fs::{self, DirBuilder};
@@ -47,6 +48,7 @@ use error::system;
 use evidence::{DAEMON, Evidence};
 pub use fleet::check_redis;
 pub use pools::{search_options, store_options};
+pub use rollback::Rollback;
 use signals::{Asked, Signals, notify};
 
 /// How long a new constitution may take to be in force everywhere.
@@ -109,13 +111,13 @@ pub fn check_keys(settings: &Settings) -> Result<(), KeyError> {
     Keyring::load(&folder)?.check_origin(settings.audit.origin.as_ref().map(LogOrigin::as_str))
 }
 
-/// Runs the daemon until it is told to stop.
-pub fn run(source: &Source) -> Result<(), DaemonError> {
+/// Runs the daemon until it is told to stop. What is accepted in an older state is accepted at this start only.
+pub fn run(source: &Source, accepted: &[Rollback]) -> Result<(), DaemonError> {
     let signals = Signals::listen().map_err(system("listen to signals"))?;
     let settings = source.load()?.settings;
     let level = logging::start(&settings.log);
     descriptors::raise_limit();
-    let parts = Parts::open(settings)?;
+    let parts = Parts::open(settings, accepted)?;
     let system = actix_web::rt::System::new();
     system.block_on(parts.serve(source, signals, &level))
 }
@@ -128,7 +130,7 @@ pub fn for_a_moment<T: Send + 'static>(
 ) -> Result<T, DaemonError> {
     let settings = source.load()?.settings;
     let path = admin_socket(&settings.data_dir);
-    let parts = Parts::open(settings)?;
+    let parts = Parts::open(settings, &[])?;
     let runtime = actix_web::rt::System::new();
     runtime.block_on(async move {
         let admin = http::bind_admin(&path).map_err(system(&format!("listen on `{}`", path.display())))?;
@@ -151,7 +153,7 @@ struct Parts {
 }
 
 impl Parts {
-    fn open(settings: Settings) -> Result<Self, DaemonError> {
+    fn open(settings: Settings, accepted: &[Rollback]) -> Result<Self, DaemonError> {
         // The constitution first: it is what an administrator is most likely to have got wrong.
         let (active, bundle) = Active::load(&settings.constitution)
             .map_err(|faults| DaemonError::Constitution { folder: settings.constitution.path.clone(), faults })?;
@@ -167,11 +169,12 @@ impl Parts {
         let lock = options.target.path().map(Lock::take).transpose()?;
         let store = Store::open(&options)?.with_replicas(replicas);
         let turn = store.turn_to_begin()?;
-        evidence.record_start(&settings, &active.constitution)?;
+        rollback::check_database(&settings, &store, &evidence, accepted)?;
+        evidence.record_start(&settings, &active.constitution, store.versions().followed())?;
         if store.types().is_empty() && !active.constitution.seed().is_empty() {
             let seed = active.constitution.seed();
             let recorder = evidence.recorder(settings.audit.request);
-            store.put_many(seed, |written| recorder.written(DAEMON, seed.iter().zip(written)))?;
+            recorder.put_many(&store, DAEMON, seed)?;
         }
         Ok(Self { settings: Arc::new(settings), evidence, lock, store, turn, active })
     }
@@ -197,11 +200,12 @@ impl Parts {
         let in_force = registry.in_force();
         let registry = registry.start();
         let registry_mailbox = Mailbox::new(registry.clone(), RELOAD_DEADLINE);
-        let directory = identity::open(&settings, &store, &journal, in_force.clone(), &evidence.storage())?;
+        let directory = identity::open(&settings, &store, &evidence.changes(), in_force.clone())?;
         let secret = fleet::secret(&settings, &store)?;
         drop(turn);
         let trust = directory.trust().clone();
-        let follower = Follower::start(store.clone(), directory.clone()).map_err(system("follow other daemons"))?;
+        let follower = Follower::start(store.clone(), directory.clone(), evidence.changes());
+        let follower = follower.map_err(system("follow the database's changes"))?;
         let replica_watch = ReplicaWatch::start(&store).map_err(system("watch the replicas"))?;
         let directory = Mailbox::new(directory.start(DIRECTORY_THREADS), IDENTITY_DEADLINE);
         let verdicts = fleet::open(&settings, secret, &store, &follower.following());
@@ -282,7 +286,7 @@ impl Parts {
         loop {
             tokio::select! {
                 ended = &mut running.server => {
-                    running.evidence.stop();
+                    running.evidence.stop(running.store.versions().followed());
                     let cause = ended.map_err(io::Error::other).flatten().err();
                     let source = cause.unwrap_or_else(|| io::Error::other("it ended by itself"));
                     return Err(DaemonError::System { action: "go on serving".to_owned(), source });
@@ -324,7 +328,7 @@ impl Running {
         self.draining.store(true, Ordering::Relaxed);
         self.handle.stop(true).await;
         self.follower.stop();
-        self.evidence.stop();
+        self.evidence.stop(self.store.versions().followed());
         if let Err(error) = self.store.checkpoint() {
             tracing::warn!(%error, "the database's log stays beside it");
         }

@@ -6,6 +6,7 @@ mod evaluation;
 mod fault;
 mod hash;
 mod json;
+mod revision;
 mod verdict;
 
 pub use consistency::Consistency;
@@ -16,4 +17,5 @@ pub(crate) use fault::step;
 pub use hash::{ConstitutionDigest, ConstitutionalHash, HashError};
 pub(crate) use json::write_json;
 pub use json::{Json, Object};
+pub use revision::{NoRevision, Revision};
 pub use verdict::{Enforcement, Finding, Reason, Severity, Verdict};

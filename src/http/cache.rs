@@ -75,7 +75,7 @@ fn follower(front: &Front) -> Value {
     let shared = &front.shared;
     let is_alone = matches!(shared.settings.database.url, DatabaseUrl::Sqlite(_));
     let age = (!is_alone).then(|| u64::try_from(shared.following.age().as_millis()).unwrap_or(u64::MAX));
-    json!({"applied": shared.versions.applied(), "age_ms": age, "fault": shared.following.fault()})
+    json!({"applied": shared.versions.applied().version, "age_ms": age, "fault": shared.following.fault()})
 }
 
 /// What is to be emptied.

@@ -1,39 +1,44 @@
 //! `X-Consistency` and `X-Consistency-Token`: how new the data must be that is answered with, and how new it is.
 
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::HttpResponseBuilder;
+use actix_web::http::header::{HeaderMap, HeaderName};
 
-use super::problem::Problem;
-use crate::domain::Consistency;
+use super::problem::{LOST, Problem};
+use crate::domain::{Consistency, Revision};
 
 /// What a caller demands: `full`, or `at-least` with a token that a write was answered with.
 const CONSISTENCY: HeaderName = HeaderName::from_static("x-consistency");
 
-/// Names the version of a write.
+/// Names the revision of a write. To callers it is a word without a meaning.
 const TOKEN: HeaderName = HeaderName::from_static("x-consistency-token");
 
 /// What a request demands.
 pub fn demanded(headers: &HeaderMap) -> Result<Consistency, Problem> {
     let mut demands = headers.get_all(&CONSISTENCY);
     let (demand, more) = (demands.next(), demands.next());
-    let read = |demand: &HeaderValue| {
-        let demand = demand.to_str().ok()?.trim();
-        if demand == "full" {
-            return Some(Consistency::Full);
-        }
-        let token = demand.strip_prefix("at-least")?.strip_prefix([' ', '\t'])?.trim();
-        let version = token.parse().ok().filter(|_| token.bytes().all(|byte| byte.is_ascii_digit()))?;
-        Some(Consistency::AtLeast(version))
-    };
     match (demand, more) {
         (None, _) => Ok(Consistency::Usual),
-        (Some(demand), None) => read(demand).ok_or_else(wrong),
+        (Some(demand), None) => read(demand.to_str().map_err(|_| wrong())?.trim()),
         (Some(_), Some(_)) => Err(wrong()),
     }
 }
 
-/// The header that says how new what was written is.
-pub fn token(version: i64) -> (HeaderName, HeaderValue) {
-    (TOKEN, HeaderValue::from(version))
+fn read(demand: &str) -> Result<Consistency, Problem> {
+    if demand == "full" {
+        return Ok(Consistency::Full);
+    }
+    let token = demand.strip_prefix("at-least").and_then(|rest| rest.strip_prefix([' ', '\t'])).map(str::trim);
+    let token = token.ok_or_else(wrong)?;
+    // Earlier daemons gave a bare version.
+    if !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Problem::new(&LOST, format!("the token `{token}` does not say of which database it is")));
+    }
+    token.parse().map(Consistency::AtLeast).map_err(|_| wrong())
+}
+
+/// Adds the header that says how new what was written is.
+pub fn add_token(response: &mut HttpResponseBuilder, revision: &Revision) {
+    response.insert_header((TOKEN, revision.to_string()));
 }
 
 fn wrong() -> Problem {
@@ -45,6 +50,8 @@ fn wrong() -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::header::HeaderValue;
+
     use super::*;
 
     #[test]
@@ -56,13 +63,16 @@ mod tests {
             }
             demanded(&headers).ok()
         };
+        let revision = Revision { incarnation: 1, version: 17, nonce: -1 };
+        let token = revision.to_string();
         assert_eq!(demand(&[]), Some(Consistency::Usual));
         assert_eq!(demand(&["full"]), Some(Consistency::Full));
-        assert_eq!(demand(&[" at-least  17 "]), Some(Consistency::AtLeast(17)));
-        for wrong in ["", "none", "at-least", "at-least17", "at-least -1", "at-least 1 2", "FULL", "at-least x"] {
+        assert_eq!(demand(&[&format!(" at-least  {token} ")]), Some(Consistency::AtLeast(revision)));
+        let twice = format!("at-least {token} {token}");
+        let glued = format!("at-least{token}");
+        for wrong in ["", "none", "at-least", &glued, "at-least -1", &twice, "FULL", "at-least x", "at-least 17"] {
             assert_eq!(demand(&[wrong]), None, "{wrong}");
         }
         assert_eq!(demand(&["full", "full"]), None);
-        assert_eq!(demand(&["at-least 9223372036854775808"]), None);
     }
 }

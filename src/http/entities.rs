@@ -69,7 +69,8 @@ pub async fn put(
         .await?;
     let mut response = if written.created { HttpResponse::Created() } else { HttpResponse::Ok() };
     response.insert_header((header::ETAG, etag(written.version)));
-    Ok(response.insert_header(consistency::token(written.version)).json(&entity))
+    consistency::add_token(&mut response, &written.commit.after);
+    Ok(response.json(&entity))
 }
 
 /// `DELETE /v1/entities/{type}/{id}`
@@ -81,8 +82,10 @@ pub async fn remove(
 ) -> Result<HttpResponse, Problem> {
     let precondition = precondition(request.headers())?;
     let remove = RemoveEntity { uid: uid(path)?, precondition, caller: who.name().into() };
-    let version = front.shared.database.ask(remove).await?;
-    Ok(HttpResponse::NoContent().insert_header(consistency::token(version)).finish())
+    let commit = front.shared.database.ask(remove).await?;
+    let mut response = HttpResponse::NoContent();
+    consistency::add_token(&mut response, &commit.after);
+    Ok(response.finish())
 }
 
 /// `GET /v1/entities?type=`
@@ -113,16 +116,18 @@ pub async fn put_batch(
         .iter()
         .zip(&written)
         .map(|(uid, written)| json!({"uid": uid, "etag": etag(written.version), "created": written.created}));
-    let newest = written.iter().map(|written| written.version).max().unwrap_or_default();
     let mut response = HttpResponse::Ok();
-    Ok(response.insert_header(consistency::token(newest)).json(json!({"items": items.collect::<Vec<_>>()})))
+    // An empty batch changes nothing.
+    let newest = written.first().map_or_else(|| front.shared.versions.followed(), |first| first.commit.after);
+    consistency::add_token(&mut response, &newest);
+    Ok(response.json(json!({"items": items.collect::<Vec<_>>()})))
 }
 
 /// What others wrote is known here, as far as the request demands.
 async fn catch_up(front: &Front, request: &HttpRequest) -> Result<(), Problem> {
     match consistency::demanded(request.headers())? {
         Consistency::Usual => Ok(()),
-        Consistency::AtLeast(version) => Ok(front.shared.entities.follow_to(version).await?),
+        Consistency::AtLeast(revision) => Ok(front.shared.entities.follow_to(&revision).await?),
         Consistency::Full => Ok(front.shared.entities.follow().await?),
     }
 }

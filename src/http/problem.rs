@@ -63,6 +63,8 @@ kinds! {
         "Another user, client or key has that name. Choose another, or change the one that has it.";
     STALE = "stale", "The resource has changed", 412,
         "`If-Match` or `If-None-Match` did not hold. Read the resource again, and decide anew what to write.";
+    LOST = "lost-revision", "The data that the token names is lost", 412,
+        "The token in `X-Consistency` is of another database, or of changes that the database lost when it was restored or failed over. Read what you wrote again, and go on with a new token.";
     TOO_LARGE = "too-large", "The body is too large", 413,
         "The body has more than `http.max_body_bytes` bytes.";
     UNSUPPORTED = "unsupported-media-type", "The content type is not JSON", 415,
@@ -196,6 +198,7 @@ impl From<DecideError> for Problem {
             DecideError::Late | DecideError::Ended | DecideError::Outdated(_) => {
                 Self::new(&UNAVAILABLE, error.to_string())
             }
+            DecideError::Lost(_) => Self::new(&LOST, error.to_string()),
         }
     }
 }
@@ -208,6 +211,7 @@ impl From<StoreError> for Problem {
             StoreError::Stale { .. } | StoreError::Exists(_) | StoreError::Changed(_) => {
                 Self::new(&STALE, error.to_string())
             }
+            StoreError::Lost { .. } => Self::new(&LOST, error.to_string()),
             StoreError::Twice(_) | StoreError::Unstorable(_) => Self::fault("", error.to_string()),
             StoreError::Cursor => Self::fault("/cursor", "is not one that this list gave"),
             StoreError::Ahead { .. } | StoreError::Late | StoreError::Undone | StoreError::Unrecorded(_) => {

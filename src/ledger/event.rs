@@ -25,6 +25,8 @@ pub enum EventKind {
     Cache,
     /// Who may do what: keys, logins, refusals.
     Auth,
+    /// The database was found to be restored or failed over, or an older one was accepted.
+    Database,
     /// Stored entities that decisions behind it read, by the digest that these decisions name.
     Entities,
 }
@@ -41,6 +43,7 @@ impl EventKind {
             Self::Entity => "entity",
             Self::Cache => "cache",
             Self::Auth => "auth",
+            Self::Database => "database",
             Self::Entities => "entities",
         }
     }

@@ -28,14 +28,11 @@ pub fn newest(conn: &mut Connection) -> Result<Option<CacheKey>, StoreError> {
     row.map(key).transpose()
 }
 
-/// Puts a new one in place of all before, and of one that the database may have lost: whatever was sealed with them is good
-/// for nothing.
-pub fn replace(conn: &mut Connection, secret: &[u8; 32], lost: Option<i32>) -> Result<CacheKey, StoreError> {
-    let before = newest(conn)?.map_or(0, |key| key.id).max(lost.unwrap_or(0));
-    diesel::delete(cache_keys::table).execute(conn)?;
-    let row = (cache_keys::id.eq(before + 1), cache_keys::secret.eq(secret.as_slice()));
+/// Stores the first one.
+pub fn insert(conn: &mut Connection, secret: &[u8; 32]) -> Result<CacheKey, StoreError> {
+    let row = (cache_keys::id.eq(1), cache_keys::secret.eq(secret.as_slice()));
     diesel::insert_into(cache_keys::table).values(row).execute(conn)?;
-    Ok(CacheKey { id: before + 1, secret: *secret })
+    Ok(CacheKey { id: 1, secret: *secret })
 }
 
 /// Without the secret.

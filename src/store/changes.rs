@@ -1,72 +1,73 @@
-//! The tables `entity_versions` and `changes`: which versions there are, and what each of them changed.
-//!
-//! Whatever a cache may depend on has a version, greater than every version given before in the whole store. Who writes
-//! takes it first, and its row is locked until the commit: writers go one after the other, versions are committed in
-//! their order, and who sees one of them sees all before it.
+//! The table `changes`: what each version changed, see [`revisions`].
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
 use super::connection::{Connection, read};
 use super::error::StoreError;
-use super::schema::{changes, entity_versions};
-use crate::domain::EntityUid;
+use super::revisions::{self, Commit};
+use super::schema::changes;
+use crate::domain::{EntityUid, Revision};
 
 /// The channel on which PostgreSQL tells who listens that there are changes. The payload is the newest version.
 pub const CHANNEL: &str = "acgs_changes";
 
 /// How many of the newest changes are kept, for those who have not seen them.
 const KEPT: i64 = 100_000;
+/// Of how many changes the nonces are read at a start.
+const RECENT: i64 = 4096;
 /// Changes read in one query.
 const PART: i64 = 10_000;
 
 const ENTITY: &str = "entity";
 const CALLERS: &str = "callers";
+const OTHER: &str = "other";
 
 /// What a version changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// This entity: it was stored, changed or removed.
     Entity(EntityUid),
-    /// Something about those who may call.
+    /// What is withdrawn of those who may call, or which keys sign.
     Callers,
+    /// Something that no cache depends on.
+    Other,
 }
 
-/// What was changed after a version.
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versioned {
+    /// Its version.
+    pub version: i64,
+    /// Its nonce.
+    pub nonce: i64,
+    /// What it changed.
+    pub change: Change,
+}
+
+/// What was changed after a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changes {
-    /// These versions with what they changed, in their order and without a gap; empty where there is nothing newer.
-    Known(Vec<(i64, Change)>),
-    /// So much that it is not known any more. The newest version.
-    Unknown(i64),
-    /// The newest version is older than the one that was asked about: the database was put back.
-    Lost(i64),
+    /// The changes in their order and without a gap; empty where there is nothing newer.
+    Known(Vec<Versioned>),
+    /// So much that it is not known any more. The newest revision.
+    Unknown(Revision),
+    /// The database does not contain the revision that was asked about: it was restored, or failed over without its newest
+    /// changes, or another node has found that. The newest revision.
+    Lost(Revision),
 }
 
-/// The newest version given out; 0 in a new store.
-pub fn newest_version(conn: &mut Connection) -> Result<i64, StoreError> {
-    let newest = entity_versions::table.select(entity_versions::newest).first(conn).optional()?;
-    newest.ok_or_else(|| StoreError::damaged("the row of table `entity_versions` is gone"))
-}
-
-/// Takes the next `count` versions; they follow the one that is answered.
-pub(super) fn advance(conn: &mut Connection, count: i64) -> Result<i64, StoreError> {
-    let next = entity_versions::newest.eq(entity_versions::newest + count);
-    diesel::update(entity_versions::table).set(next).execute(conn)?;
-    Ok(newest_version(conn)? - count)
-}
-
-/// Says what some versions changed, given in their order.
+/// Says what the versions of a transaction changed, or some of them, given in their order.
 pub(super) fn of_entities<'a>(
     conn: &mut Connection,
+    commit: &Commit,
     changed: impl IntoIterator<Item = (i64, &'a EntityUid)>,
 ) -> Result<(), StoreError> {
     let row = |(version, uid): (i64, &'a EntityUid)| {
         let (kind, id) = (changes::type_.eq(uid.kind.as_str()), changes::id.eq(uid.id.as_str()));
-        (changes::version.eq(version), changes::kind.eq(ENTITY), kind, id)
+        (changes::version.eq(version), changes::kind.eq(ENTITY), kind, id, changes::nonce.eq(commit.after.nonce))
     };
     let rows = changed.into_iter().map(row).collect::<Vec<_>>();
-    let count = i64::try_from(rows.len()).map_err(StoreError::unavailable)?;
     match conn {
         Connection::Sqlite(conn) => {
             for row in rows {
@@ -77,48 +78,89 @@ pub(super) fn of_entities<'a>(
             diesel::insert_into(changes::table).values(rows).execute(conn)?;
         }
     }
-    let newest = newest_version(conn)?;
-    // Each time so many more are there.
-    if newest / KEPT > (newest - count) / KEPT {
+    finish(conn, commit)
+}
+
+/// Gives a version to a change of what every node knows of callers.
+pub(super) fn of_callers(conn: &mut Connection) -> Result<(), StoreError> {
+    let commit = revisions::advance(conn, 1)?;
+    insert(conn, &commit.after, CALLERS)?;
+    finish(conn, &commit)
+}
+
+/// Gives a version to a change that no cache depends on.
+pub(super) fn of_others(conn: &mut Connection) -> Result<Commit, StoreError> {
+    let commit = revisions::advance(conn, 1)?;
+    insert(conn, &commit.after, OTHER)?;
+    finish(conn, &commit)?;
+    Ok(commit)
+}
+
+/// Says of a revision that is stored already that it changed nothing that a cache depends on.
+pub(super) fn of_nothing_cached(conn: &mut Connection, revision: &Revision) -> Result<(), StoreError> {
+    insert(conn, revision, OTHER)?;
+    tell(conn, revision.version)
+}
+
+fn insert(conn: &mut Connection, revision: &Revision, kind: &str) -> Result<(), StoreError> {
+    let row = (changes::version.eq(revision.version), changes::kind.eq(kind), changes::nonce.eq(revision.nonce));
+    diesel::insert_into(changes::table).values(row).execute(conn)?;
+    Ok(())
+}
+
+/// Removes what is too old to be kept, now and then, and tells other nodes.
+fn finish(conn: &mut Connection, commit: &Commit) -> Result<(), StoreError> {
+    let newest = commit.after.version;
+    if newest / KEPT > commit.before.version / KEPT {
         diesel::delete(changes::table.filter(changes::version.le(newest - KEPT))).execute(conn)?;
     }
     tell(conn, newest)
 }
 
-/// Gives a version to a change of something about those who may call.
-pub(super) fn of_callers(conn: &mut Connection) -> Result<(), StoreError> {
-    let version = advance(conn, 1)? + 1;
-    let row = (changes::version.eq(version), changes::kind.eq(CALLERS));
-    diesel::insert_into(changes::table).values(row).execute(conn)?;
-    tell(conn, version)
-}
-
-/// What was changed after a version, the oldest first and not all of it at once.
-pub(super) fn after(conn: &mut Connection, version: i64) -> Result<Changes, StoreError> {
+/// What was changed after a revision, the oldest first and not all of it at once.
+///
+/// The change of the revision itself is read with what came after it: where it is another one, or another incarnation
+/// has begun, the history that the revision belongs to is lost.
+pub(super) fn after(conn: &mut Connection, seen: &Revision) -> Result<Changes, StoreError> {
     read(conn, |conn| {
-        let newest = newest_version(conn)?;
-        if newest < version {
+        let newest = revisions::newest(conn)?;
+        if newest == *seen {
+            return Ok(Changes::Known(Vec::new()));
+        }
+        if newest.incarnation != seen.incarnation || newest.version <= seen.version {
             return Ok(Changes::Lost(newest));
         }
-        let later = changes::table.filter(changes::version.gt(version)).order(changes::version).limit(PART);
-        let rows = later.load::<Row>(conn)?;
-        let is_whole = rows.iter().zip(version + 1..).all(|(row, expected)| row.0 == expected);
-        if !is_whole || (rows.is_empty() && newest > version) {
-            return Ok(Changes::Unknown(newest));
+        let rows = changes::table.filter(changes::version.ge(seen.version)).order(changes::version).limit(PART);
+        let rows = rows.load::<Row>(conn)?;
+        match rows.first() {
+            Some((version, .., nonce)) if *version == seen.version && *nonce != seen.nonce => {
+                return Ok(Changes::Lost(newest));
+            }
+            Some(_) if rows.iter().zip(seen.version..).all(|(row, expected)| row.0 == expected) && rows.len() > 1 => {}
+            Some(_) | None => return Ok(Changes::Unknown(newest)),
         }
-        let change = |(version, kind, of_type, id): Row| {
-            let change = match (kind.as_str(), of_type, id) {
-                (ENTITY, Some(of_type), Some(id)) => Change::Entity(EntityUid::new(of_type, id)),
-                (CALLERS, _, _) => Change::Callers,
-                _ => return Err(StoreError::damaged(format!("change `{version}` is of an unknown kind"))),
-            };
-            Ok((version, change))
-        };
-        Ok(Changes::Known(rows.into_iter().map(change).collect::<Result<_, _>>()?))
+        Ok(Changes::Known(rows.into_iter().skip(1).map(versioned).collect::<Result<_, _>>()?))
     })
 }
 
-type Row = (i64, String, Option<String>, Option<String>);
+/// The versions and nonces of the newest changes up to a revision.
+pub(super) fn recent(conn: &mut Connection, newest: &Revision) -> Result<Vec<(i64, i64)>, StoreError> {
+    let (after, last) = (newest.version - RECENT, newest.version);
+    let recent = changes::table.filter(changes::version.gt(after).and(changes::version.le(last)));
+    Ok(recent.select((changes::version, changes::nonce)).load(conn)?)
+}
+
+fn versioned((version, kind, of_type, id, nonce): Row) -> Result<Versioned, StoreError> {
+    let change = match (kind.as_str(), of_type, id) {
+        (ENTITY, Some(of_type), Some(id)) => Change::Entity(EntityUid::new(of_type, id)),
+        (CALLERS, _, _) => Change::Callers,
+        (OTHER, _, _) => Change::Other,
+        _ => return Err(StoreError::damaged(format!("change `{version}` is of an unknown kind"))),
+    };
+    Ok(Versioned { version, nonce, change })
+}
+
+type Row = (i64, String, Option<String>, Option<String>, i64);
 
 /// Tells who listens, once this is committed.
 fn tell(conn: &mut Connection, version: i64) -> Result<(), StoreError> {

@@ -12,10 +12,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use smol_str::SmolStr;
 
-use super::changes::{self, advance};
+use super::changes;
 use super::connection::{Connection, read, write};
 use super::cursor::Cursor;
 use super::error::StoreError;
+use super::revisions::{Commit, advance};
 use super::schema::entities;
 use crate::domain::{Entity, EntityUid};
 
@@ -53,6 +54,8 @@ pub struct Written {
     pub version: i64,
     /// Whether the entity was not stored before.
     pub created: bool,
+    /// The transaction of the write.
+    pub commit: Commit,
 }
 
 /// One part of a list.
@@ -198,7 +201,8 @@ pub fn put(
 ) -> Result<Written, StoreError> {
     check_storable(conn, &entity.uid)?;
     write(conn, |conn| {
-        let version = advance(conn, 1)? + 1;
+        let commit = advance(conn, 1)?;
+        let version = commit.after.version;
         let stored = self::version(conn, &entity.uid)?;
         precondition.check(&entity.uid, stored)?;
         let row = NewRow::of(entity, version)?;
@@ -209,8 +213,8 @@ pub fn put(
         } else {
             diesel::insert_into(entities::table).values(row).execute(conn)?;
         }
-        changes::of_entities(conn, [(version, &entity.uid)])?;
-        let written = Written { version, created: stored.is_none() };
+        changes::of_entities(conn, &commit, [(version, &entity.uid)])?;
+        let written = Written { version, created: stored.is_none(), commit };
         record(&written)?;
         Ok(written)
     })
@@ -230,8 +234,11 @@ pub fn put_many(
         return Err(StoreError::Twice(entity.uid.clone()));
     }
     batch.iter().try_for_each(|entity| check_storable(conn, &entity.uid))?;
+    if batch.is_empty() {
+        return Ok(Vec::new());
+    }
     write(conn, |conn| {
-        let newest = advance(conn, i64::try_from(batch.len()).map_err(StoreError::unavailable)?)?;
+        let commit = advance(conn, i64::try_from(batch.len()).map_err(StoreError::unavailable)?)?;
         let mut written = Vec::with_capacity(batch.len());
         for part in batch.chunks(ROWS) {
             // What is stored of them goes, and all of them come, so that there are few statements for many rows.
@@ -244,41 +251,41 @@ pub fn put_many(
                 }
                 stored.extend(old_ids.into_iter().map(|id| EntityUid::new(kind, id)));
             }
-            let first = newest + 1 + i64::try_from(written.len()).map_err(StoreError::unavailable)?;
+            let first = commit.before.version + 1 + i64::try_from(written.len()).map_err(StoreError::unavailable)?;
             let versions = || (first..).zip(part);
             let rows = versions().map(|(version, entity)| NewRow::of(entity, version));
             insert(conn, &rows.collect::<Result<Vec<_>, _>>()?)?;
-            changes::of_entities(conn, versions().map(|(version, entity)| (version, &entity.uid)))?;
-            let done = versions().map(|(version, entity)| Written { version, created: !stored.contains(&entity.uid) });
-            written.extend(done);
+            changes::of_entities(conn, &commit, versions().map(|(version, entity)| (version, &entity.uid)))?;
+            let created = |entity: &Entity| !stored.contains(&entity.uid);
+            written.extend(versions().map(|(version, entity)| Written { version, created: created(entity), commit }));
         }
         record(&written)?;
         Ok(written)
     })
 }
 
-/// Removes an entity, and answers the version of its removal. [`StoreError::Missing`] where there is none, whatever the
+/// Removes an entity, and answers the commit of its removal. [`StoreError::Missing`] where there is none, whatever the
 /// precondition. `record` comes last before the commit: where it fails, nothing is removed.
 pub fn remove(
     conn: &mut Connection,
     uid: &EntityUid,
     precondition: Precondition,
-    record: impl FnOnce() -> Result<(), StoreError>,
-) -> Result<i64, StoreError> {
+    record: impl FnOnce(&Commit) -> Result<(), StoreError>,
+) -> Result<Commit, StoreError> {
     if !is_storable(conn, uid) {
         return Err(StoreError::Missing(uid.clone()));
     }
     write(conn, |conn| {
-        let removed = advance(conn, 1)? + 1;
+        let commit = advance(conn, 1)?;
         let stored = version(conn, uid)?;
         if stored.is_none() {
             return Err(StoreError::Missing(uid.clone()));
         }
         precondition.check(uid, stored)?;
         diesel::delete(entities::table.find((uid.kind.as_str(), uid.id.as_str()))).execute(conn)?;
-        changes::of_entities(conn, [(removed, uid)])?;
-        record()?;
-        Ok(removed)
+        changes::of_entities(conn, &commit, [(commit.after.version, uid)])?;
+        record(&commit)?;
+        Ok(commit)
     })
 }
 

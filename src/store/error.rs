@@ -4,7 +4,7 @@ use diesel::result::{ConnectionError, DatabaseErrorKind, Error as QueryError};
 use thiserror::Error;
 
 use super::target::Target;
-use crate::domain::EntityUid;
+use crate::domain::{EntityUid, Revision};
 
 /// A cause from below the store.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -48,6 +48,17 @@ pub enum StoreError {
         version: i64,
         /// The newest one.
         newest: i64,
+    },
+    /// The database does not have the changes up to a revision that somebody who asks has seen: it was restored, or failed
+    /// over without them.
+    #[error(
+        "revision `{revision}` is asked for, which the database does not contain: it is at `{newest}`, and changes were lost"
+    )]
+    Lost {
+        /// The revision that is asked for.
+        revision: Revision,
+        /// The newest one.
+        newest: Revision,
     },
     /// The database cannot store the name.
     #[error("PostgreSQL cannot store `{}`: there is a zero character in it", .0.to_string().escape_debug())]

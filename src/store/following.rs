@@ -4,8 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::changes::{self, Change, Changes};
-use super::{Connection, Store, StoreError, entities, open, presence};
+use super::changes::{self, Change, Changes, Versioned};
+use super::kind::ENTITIES;
+use super::revisions::{self, Standing};
+use super::{Connection, Store, StoreError, Target, entities, open, sqlite};
+use crate::domain::Revision;
 
 /// How long a connection by itself waits for a lock.
 const WAIT: Duration = Duration::from_secs(1);
@@ -17,8 +20,6 @@ pub(super) struct Following {
     turn: Arc<Mutex<()>>,
     /// Moves when something about callers changed.
     callers: Arc<AtomicU64>,
-    /// Moves when the database was put back.
-    put_back: Arc<AtomicU64>,
 }
 
 /// A connection by itself to the database of a [`Store`]: it waits for none of the pool, and hears that there is something to
@@ -29,9 +30,12 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Opens the connection.
+    /// Opens the connection. A database file that is gone is not made anew.
     pub fn open(store: &Store) -> Result<Self, StoreError> {
-        let mut conn = open(&store.target, WAIT)?;
+        let mut conn = match &*store.target {
+            Target::Sqlite(path) => sqlite::pooled(&ENTITIES, path, WAIT).map_err(|error| error.at(&store.target))?,
+            Target::Postgres(_) => open(&store.target, WAIT)?,
+        };
         changes::listen(&mut conn).map_err(|error| error.at(&store.target))?;
         Ok(Self { store: store.clone(), conn })
     }
@@ -39,11 +43,6 @@ impl Listener {
     /// Whether others said since the last time that they changed something. Waits for nothing.
     pub fn is_told(&mut self) -> Result<bool, StoreError> {
         changes::is_told(&mut self.conn).map_err(|error| error.at(&self.store.target))
-    }
-
-    /// Says to others that somebody is there, as long as this connection lasts; see [`presence`].
-    pub fn announce(&mut self) -> Result<(), StoreError> {
-        presence::announce(&mut self.conn).map_err(|error| error.at(&self.store.target))
     }
 
     /// Follows everything that was changed until now.
@@ -61,19 +60,43 @@ impl Store {
         self.run(|conn| self.follow_on(conn))
     }
 
-    /// The same, where not all up to that version is known. [`StoreError::Ahead`] where there is no such version yet.
-    pub fn follow_to(&self, version: i64) -> Result<(), StoreError> {
-        if self.versions.applied() < version {
-            self.follow()?;
+    /// The same, where it is not known here that the database contains that revision.
+    ///
+    /// [`StoreError::Ahead`] where there is no such version yet; [`StoreError::Lost`] where the database has another history,
+    /// in which the revision does not occur.
+    pub fn follow_to(&self, revision: &Revision) -> Result<(), StoreError> {
+        if self.versions.contains(revision) {
+            return Ok(());
         }
+        self.follow()?;
         let applied = self.versions.applied();
-        if applied < version { Err(StoreError::Ahead { version, newest: applied }) } else { Ok(()) }
+        if self.versions.contains(revision) {
+            return Ok(());
+        }
+        if revision.incarnation != applied.incarnation {
+            return Err(StoreError::Lost { revision: *revision, newest: applied });
+        }
+        if revision.version > applied.version {
+            return Err(StoreError::Ahead { version: revision.version, newest: applied.version });
+        }
+        match self.standing(revision)? {
+            Standing::Contains => Ok(()),
+            Standing::Behind(newest) | Standing::Diverged(newest) => {
+                Err(StoreError::Lost { revision: *revision, newest })
+            }
+        }
     }
 
-    /// Believes nothing any more that was read before, since the database may have been put back unseen.
-    pub fn doubt(&self) {
-        let applied = self.versions.applied();
-        self.doubt_all(applied, applied);
+    /// How the database stands to a revision that it once had.
+    pub fn standing(&self, revision: &Revision) -> Result<Standing, StoreError> {
+        self.query(|conn| revisions::standing(conn, revision))
+    }
+
+    /// Begins a new incarnation of a database that does not contain a revision any more, as it did once: nothing that was
+    /// read before is current then. What the database is at after that.
+    pub fn begin_anew(&self, lost: &Revision) -> Result<Revision, StoreError> {
+        let _turn = self.turn();
+        self.run(|conn| self.begin_anew_on(conn, lost))
     }
 
     /// Whether other processes may write to the same database.
@@ -88,65 +111,71 @@ impl Store {
         self.following.callers.load(Ordering::Acquire)
     }
 
-    /// Moves whenever the database is found to be put back to an older state.
-    #[must_use]
-    pub fn put_back_epoch(&self) -> u64 {
-        self.following.put_back.load(Ordering::Acquire)
-    }
-
     fn turn(&self) -> MutexGuard<'_, ()> {
         self.following.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Two at a time do no harm: what is bumped twice is bumped once, and what is applied was in the slots before.
+    /// Two at a time do no harm: what is bumped twice is read twice, and what is applied was in the slots before.
     pub(super) fn follow_on(&self, conn: &mut Connection) -> Result<(), StoreError> {
         loop {
-            let applied = self.versions.applied();
-            match changes::after(conn, applied)? {
-                Changes::Known(changes) => {
-                    let Some((last, _)) = changes.last() else { return Ok(()) };
-                    self.apply(applied, *last, &changes);
-                }
+            let followed = self.versions.followed();
+            match changes::after(conn, &followed)? {
+                Changes::Known(changes) if changes.is_empty() => return Ok(()),
+                Changes::Known(changes) => self.apply(&followed, &changes),
                 Changes::Unknown(newest) => {
                     tracing::warn!(
-                        newest,
-                        seen = applied,
-                        "too much was changed to follow: nothing cached is believed"
+                        %newest, %followed,
+                        "changes of the database are missing, or there are too many to follow: every cache is invalidated"
                     );
                     self.types.insert(&entities::types(conn)?);
-                    self.doubt_all(newest, newest);
+                    self.doubt_all(newest.version);
+                    self.versions.set_applied(newest);
                 }
                 Changes::Lost(newest) => {
-                    tracing::error!(newest, seen = applied, "the database was put back to an older state");
-                    self.following.put_back.fetch_add(1, Ordering::AcqRel);
-                    self.types.insert(&entities::types(conn)?);
-                    self.doubt_all(applied, newest);
+                    tracing::error!(
+                        %newest, %followed,
+                        "the database was restored or failed over, and lacks changes that this node has seen: every cache \
+                         is invalidated"
+                    );
+                    self.begin_anew_on(conn, &followed)?;
                 }
             }
         }
     }
 
+    /// INVARIANT: nothing is current any more before the new incarnation is begun: where that fails, it is done again, and
+    /// what is read meanwhile is doubted once more.
+    fn begin_anew_on(&self, conn: &mut Connection, lost: &Revision) -> Result<Revision, StoreError> {
+        let known = self.versions.known().max(lost.version);
+        self.doubt_all(known);
+        let begun = revisions::begin_anew(conn, lost, known)?;
+        self.types.insert(&entities::types(conn)?);
+        self.doubt_all(begun.version);
+        self.versions.set_applied(begun);
+        Ok(begun)
+    }
+
     /// INVARIANT: as for a write of this process: types, then versions, then what is said to be applied.
-    fn apply(&self, applied: i64, last: i64, changes: &[(i64, Change)]) {
-        self.types.insert(changes.iter().filter_map(|(_, change)| match change {
+    fn apply(&self, followed: &Revision, changes: &[Versioned]) {
+        self.types.insert(changes.iter().filter_map(|changed| match &changed.change {
             Change::Entity(uid) => Some(&uid.kind),
-            Change::Callers => None,
+            Change::Callers | Change::Other => None,
         }));
-        for (version, change) in changes {
+        for Versioned { version, change, .. } in changes {
             match change {
                 Change::Entity(uid) => self.versions.bump(uid, *version),
                 Change::Callers => {
                     self.following.callers.fetch_add(1, Ordering::AcqRel);
                 }
+                Change::Other => {}
             }
         }
-        // Where it fails, somebody else has come further.
-        self.versions.apply(applied + 1, last);
+        self.versions.follow(followed, changes);
     }
 
-    fn doubt_all(&self, up_to: i64, newest: i64) {
-        self.versions.bump_all(up_to);
+    /// Nothing that was read is current any more.
+    fn doubt_all(&self, version: i64) {
+        self.versions.bump_all(version);
         self.following.callers.fetch_add(1, Ordering::AcqRel);
-        self.versions.set_applied(newest);
     }
 }

@@ -25,9 +25,9 @@ mod opener;
 mod part;
 mod pool;
 mod postgres;
-pub mod presence;
 pub mod refresh_tokens;
 mod replicas;
+pub mod revisions;
 mod schema;
 pub mod sessions;
 pub mod signing_keys;
@@ -57,6 +57,7 @@ pub use pool::{
     WatchedPool,
 };
 pub use replicas::{ReplicaStatus, Replicas};
+pub use revisions::{Commit, Standing};
 pub use sqlite::check;
 pub use stored_types::StoredTypes;
 pub use target::Target;
@@ -139,10 +140,16 @@ impl Store {
     pub fn open(options: &StoreOptions) -> Result<Self, StoreError> {
         let mut conn = open(&options.target, options.acquire_timeout)?;
         let types = StoredTypes::default();
-        // The version first: a change after it is followed, and may be in what is read besides.
-        let read = changes::newest_version(&mut conn).and_then(|newest| Ok((newest, entities::types(&mut conn)?)));
-        let (newest, stored) = read.map_err(|error| error.at(&options.target))?;
-        types.insert(&stored);
+        // The revision first: a change after it is followed, and may be in what is read besides.
+        let versions = revisions::newest(&mut conn).and_then(|newest| {
+            types.insert(&entities::types(&mut conn)?);
+            let versions = Versions::new(newest);
+            for (version, nonce) in changes::recent(&mut conn, &newest)? {
+                versions.learn(version, nonce);
+            }
+            Ok(versions)
+        });
+        let versions = versions.map_err(|error| error.at(&options.target))?;
         // After the migrations of a first start: a database file that lost its log is then still known for what it is.
         sqlite::checkpoint(&mut conn).map_err(|error| StoreError::from(error).at(&options.target))?;
         let pool = Pool::open(&ENTITIES, options).map_err(|error| error.at(&options.target))?;
@@ -150,12 +157,18 @@ impl Store {
         Ok(Self {
             target,
             pool,
-            versions: Versions::new(newest),
+            versions,
             types,
             following: Following::default(),
             replicas: Replicas::default(),
             told: Arc::default(),
         })
+    }
+
+    /// The file or server, without who and how.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.target.to_string()
     }
 
     /// Makes the database file whole by itself, without the log beside it: for the end of the process.
@@ -263,7 +276,7 @@ impl Store {
         record: impl FnOnce(&Written) -> Result<(), StoreError>,
     ) -> Result<Written, StoreError> {
         let put = |conn: &mut Connection| entities::put(conn, entity, precondition, record);
-        self.write([&entity.uid], |conn| put(conn).map(|written| (written.version, written)))
+        self.write([&entity.uid], |conn| put(conn).map(|written| (Some(written.commit), written)))
     }
 
     /// Stores many entities, all of them or none; see [`entities::put_many`].
@@ -273,40 +286,40 @@ impl Store {
         record: impl FnOnce(&[Written]) -> Result<(), StoreError>,
     ) -> Result<Vec<Written>, StoreError> {
         let put = |conn: &mut Connection| entities::put_many(conn, batch, record);
-        let newest = |written: &[Written]| written.iter().map(|written| written.version).max().unwrap_or_default();
+        let commit = |written: &[Written]| written.first().map(|written| written.commit);
         let uids = batch.iter().map(|entity| &entity.uid);
-        self.write(uids, |conn| put(conn).map(|written| (newest(&written), written)))
+        self.write(uids, |conn| put(conn).map(|written| (commit(&written), written)))
     }
 
-    /// Removes an entity, and answers the version of its removal; see [`entities::remove`].
+    /// Removes an entity, and answers the commit of its removal; see [`entities::remove`].
     pub fn remove(
         &self,
         uid: &EntityUid,
         precondition: Precondition,
-        record: impl FnOnce() -> Result<(), StoreError>,
-    ) -> Result<i64, StoreError> {
+        record: impl FnOnce(&Commit) -> Result<(), StoreError>,
+    ) -> Result<Commit, StoreError> {
         let remove = |conn: &mut Connection| entities::remove(conn, uid, precondition, record);
-        self.write([uid], |conn| remove(conn).map(|version| (version, version)))
+        self.write([uid], |conn| remove(conn).map(|commit| (Some(commit), commit)))
     }
 
-    /// Runs a job that changes these entities, and answers the last of the versions it gave, one for each.
+    /// Runs a job that changes these entities, and answers its commit; none where it changed nothing.
     fn write<'a, T>(
         &self,
         uids: impl IntoIterator<Item = &'a EntityUid, IntoIter: Clone>,
-        job: impl FnOnce(&mut Connection) -> Result<(i64, T), StoreError>,
+        job: impl FnOnce(&mut Connection) -> Result<(Option<Commit>, T), StoreError>,
     ) -> Result<T, StoreError> {
         let uids = uids.into_iter();
         self.types.insert(uids.clone().map(|uid| &uid.kind));
-        let count = i64::try_from(uids.clone().count()).map_err(StoreError::unavailable)?;
         let written = self.run(|conn| {
-            let (version, written) = job(conn)?;
-            uids.clone().for_each(|uid| self.versions.bump(uid, version));
-            if !self.versions.apply(version - count + 1, version) {
-                // Others wrote meanwhile. Who cannot be followed now is followed later.
+            let (commit, written) = job(conn)?;
+            let Some(commit) = commit else { return Ok(written) };
+            uids.clone().for_each(|uid| self.versions.bump(uid, commit.after.version));
+            if !self.versions.committed(&commit) {
+                // Others wrote meanwhile, or the database is not what it was. Who cannot be followed now is followed later.
                 drop(self.follow_on(conn));
             }
             if let Some(Told(tell)) = self.told.get() {
-                tell(version);
+                tell(commit.after.version);
             }
             Ok(written)
         });
@@ -320,7 +333,7 @@ impl Store {
     /// Runs a query on a replica that has all that is known here, else on the primary.
     fn read<T>(&self, job: impl Fn(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         if !self.replicas.is_empty()
-            && let Some(done) = self.replicas.read(self.versions.known(), &job)
+            && let Some(done) = self.replicas.read(Some(&self.versions), &job)
         {
             return done;
         }

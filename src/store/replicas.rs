@@ -10,13 +10,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::changes;
 use super::connection::{self, Connection};
 use super::error::StoreError;
 use super::kind::ENTITIES;
 use super::pool::{Pool, StoreOptions, WatchedPool};
+use super::revisions::{self, Standing};
 use super::target::Target;
 use super::versions::Versions;
+use crate::domain::Revision;
 
 /// A replica that is looked at for longer is not asked.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -95,7 +96,7 @@ impl Replicas {
         let Some(replica) = self.all.get(nth) else { return };
         let (known, began) = (versions.known(), Instant::now());
         replica.state().looking = Some(began);
-        let found = replica.pool.run(changes::newest_version);
+        let found = replica.pool.run(|conn| Ok(revisions::newest(conn)?.version));
         replica.state().note(found, known, began);
     }
 
@@ -115,19 +116,24 @@ impl Replicas {
         self.all.iter().map(status).collect()
     }
 
-    /// Runs queries on one of them, on what is stored at one moment that is no earlier than version `floor`; none where
-    /// no replica can do that.
+    /// Runs queries on one of them, on what is stored at one moment that has all that is known here, if that is given; none
+    /// where no replica can do that. One that follows a primary with another history cannot, whatever its version.
     pub(super) fn read<T>(
         &self,
-        floor: i64,
+        known: Option<&Versions>,
         job: &impl Fn(&mut Connection) -> Result<T, StoreError>,
     ) -> Option<Result<T, StoreError>> {
+        let known = known.map(|versions| (versions.known(), versions.applied()));
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let turns = (0..self.all.len()).filter_map(|turn| self.all.get((first + turn) % self.all.len()));
         for replica in turns.filter(|replica| replica.state().is_within(self.max_lag)) {
             let read = replica.pool.run(|conn| {
                 connection::read(conn, |conn| {
-                    if changes::newest_version(conn)? < floor { Ok(None) } else { job(conn).map(Some) }
+                    let has_all = match known {
+                        Some((floor, applied)) => has_all(conn, floor, &applied)?,
+                        None => true,
+                    };
+                    if has_all { job(conn).map(Some) } else { Ok(None) }
                 })
             });
             match read {
@@ -143,6 +149,14 @@ impl Replicas {
         }
         None
     }
+}
+
+/// Whether the database of a connection has all changes up to a version, and the history that a revision is of.
+fn has_all(conn: &mut Connection, floor: i64, applied: &Revision) -> Result<bool, StoreError> {
+    let newest = revisions::newest(conn)?;
+    Ok(newest.version >= floor
+        && newest.incarnation == applied.incarnation
+        && revisions::compare(conn, newest, applied)? == Standing::Contains)
 }
 
 impl Replica {

@@ -38,6 +38,7 @@ diesel::table! {
         #[sql_name = "type"]
         type_ -> Nullable<Text>,
         id -> Nullable<Text>,
+        nonce -> BigInt,
     }
 }
 
@@ -79,6 +80,8 @@ diesel::table! {
     entity_versions (one) {
         one -> Integer,
         newest -> BigInt,
+        incarnation -> BigInt,
+        nonce -> BigInt,
     }
 }
 

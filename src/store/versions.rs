@@ -1,10 +1,12 @@
 //! Tells whether what was read from the store may have changed since, without asking the store.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::domain::EntityUid;
+use super::changes::Versioned;
+use super::revisions::Commit;
+use crate::domain::{EntityUid, Revision};
 
 /// What is known of changes to entities; shared by all clones.
 ///
@@ -17,14 +19,22 @@ use crate::domain::EntityUid;
 /// answered. What was read between commit and bump looks old and is read again. An entity that is not stored has a
 /// stamp too: its creation bumps it.
 ///
+/// INVARIANT: a bump always moves the slot, also where its version is not greater than the slot's, as after the database
+/// was restored.
+///
 /// INVARIANT: [`applied`](Self::applied) never says more than what is in the slots.
 #[derive(Clone)]
 pub struct Versions(Arc<Known>);
 
 struct Known {
     slots: Box<[AtomicU64]>,
-    applied: AtomicI64,
     newest: AtomicI64,
+    /// All changes up to it are in the slots. Whoever moves it holds the lock; readers look at the three members below.
+    applied: Mutex<Revision>,
+    incarnation: AtomicI64,
+    version: AtomicI64,
+    /// The nonces of the newest versions, each at the version's place, where later ones come again.
+    nonces: Box<[AtomicI64]>,
 }
 
 /// The place of an entity.
@@ -42,12 +52,30 @@ pub struct Stamp {
 /// slot looks one version newer than it is.
 const UNKNOWN_BITS: u32 = 8;
 
+/// Of how many versions the nonces are kept; a power of two.
+const NONCES: usize = 1 << 16;
+
 impl Versions {
-    /// Everything may have changed up to the newest version there is.
+    /// Everything may have changed up to the newest revision there is.
     #[must_use]
-    pub fn new(newest: i64) -> Self {
-        let slots = (0..=u16::MAX).map(|_| AtomicU64::new(value_of(newest))).collect();
-        Self(Arc::new(Known { slots, applied: AtomicI64::new(newest), newest: AtomicI64::new(newest) }))
+    pub fn new(newest: Revision) -> Self {
+        let slots = (0..=u16::MAX).map(|_| AtomicU64::new(value_of(newest.version))).collect();
+        let versions = Self(Arc::new(Known {
+            slots,
+            newest: AtomicI64::new(newest.version),
+            applied: Mutex::new(newest),
+            incarnation: AtomicI64::new(newest.incarnation),
+            version: AtomicI64::new(newest.version),
+            nonces: (0..NONCES).map(|_| AtomicI64::new(0)).collect(),
+        }));
+        versions.learn(newest.version, newest.nonce);
+        versions
+    }
+
+    /// As if this were the newest version of a database.
+    #[cfg(test)]
+    pub fn at_version(version: i64) -> Self {
+        Self::new(Revision { version, ..Revision::default() })
     }
 
     /// The slot of an entity: the same in every process and at all times.
@@ -84,23 +112,36 @@ impl Versions {
         last.is_some_and(|last| i64::try_from(last).is_ok_and(|last| last <= version))
     }
 
-    /// All changes up to this version are in the slots.
+    /// All changes up to this revision are in the slots. It costs a few loads: where the revision moves meanwhile, what is
+    /// answered may be none that there ever was, and no other node has it.
     #[must_use]
-    pub fn applied(&self) -> i64 {
-        self.0.applied.load(Ordering::Acquire)
+    pub fn applied(&self) -> Revision {
+        let incarnation = self.0.incarnation.load(Ordering::Acquire);
+        let version = self.0.version.load(Ordering::Acquire);
+        let nonce = self.nonce_at(version).map_or(0, |nonce| nonce.load(Ordering::Acquire));
+        Revision { incarnation, version, nonce }
     }
 
     /// The newest version that is known, whether or not all before it are.
     #[must_use]
     pub fn known(&self) -> i64 {
-        self.0.newest.load(Ordering::Acquire).max(self.applied())
+        self.0.newest.load(Ordering::Acquire).max(self.applied().version)
+    }
+
+    /// Whether all changes up to that revision are in the slots, as far as it is recent enough to be known.
+    #[must_use]
+    pub fn contains(&self, revision: &Revision) -> bool {
+        let applied = self.applied();
+        revision.incarnation == applied.incarnation
+            && revision.version <= applied.version
+            && self.nonce_at(revision.version).is_some_and(|nonce| nonce.load(Ordering::Acquire) == revision.nonce)
     }
 
     /// Says that an entity changed at this version. Call it after the commit and before the write is answered.
     pub fn bump(&self, uid: &EntityUid, version: i64) {
         self.0.newest.fetch_max(version, Ordering::AcqRel);
         if let Some(value) = self.at(Self::slot(uid)) {
-            value.fetch_max(value_of(version), Ordering::AcqRel);
+            move_to(value, version);
         }
     }
 
@@ -114,20 +155,68 @@ impl Versions {
     /// Says that every entity may have changed, up to this version.
     pub fn bump_all(&self, version: i64) {
         for value in &self.0.slots {
-            value.fetch_add(1, Ordering::AcqRel);
-            value.fetch_max(value_of(version), Ordering::AcqRel);
+            move_to(value, version);
         }
     }
 
-    /// Says that all changes up to this version are in the slots. Only who follows the changes in their order knows.
-    pub(super) fn set_applied(&self, version: i64) {
-        self.0.applied.store(version, Ordering::Release);
+    /// The revision up to which all changes are in the slots, exactly; it takes a lock.
+    #[must_use]
+    pub fn followed(&self) -> Revision {
+        *self.lock()
     }
 
-    /// Says that the versions from `first` to `last` are in the slots: whether those before were, so that nothing is
-    /// missing.
-    pub(super) fn apply(&self, first: i64, last: i64) -> bool {
-        self.0.applied.compare_exchange(first - 1, last, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    /// Says that all changes up to this revision are in the slots. Only who follows the changes in their order knows.
+    pub(super) fn set_applied(&self, revision: Revision) {
+        self.apply(&mut self.lock(), revision);
+    }
+
+    /// Says that the changes of a commit are in the slots: whether those before were, so that nothing is missing.
+    pub(super) fn committed(&self, commit: &Commit) -> bool {
+        let mut applied = self.lock();
+        let is_next = *applied == commit.before;
+        if is_next {
+            for version in commit.before.version + 1..commit.after.version {
+                self.learn(version, commit.after.nonce);
+            }
+            self.apply(&mut applied, commit.after);
+        }
+        is_next
+    }
+
+    /// Says that the changes after a revision are in the slots. Nothing is done where another thread has come further.
+    pub(super) fn follow(&self, from: &Revision, changes: &[Versioned]) {
+        let mut applied = self.lock();
+        if *applied == *from
+            && let Some(last) = changes.last()
+        {
+            changes.iter().for_each(|change| self.learn(change.version, change.nonce));
+            self.apply(&mut applied, Revision { version: last.version, nonce: last.nonce, ..*from });
+        }
+    }
+
+    /// Keeps the nonce of a version.
+    pub(super) fn learn(&self, version: i64, nonce: i64) {
+        if let Some(place) = self.nonce_at(version) {
+            place.store(nonce, Ordering::Release);
+        }
+    }
+
+    /// INVARIANT: the nonce before the version, and both before the incarnation: so no reader puts together a revision that
+    /// is newer than the slots.
+    fn apply(&self, applied: &mut Revision, revision: Revision) {
+        self.learn(revision.version, revision.nonce);
+        self.0.version.store(revision.version, Ordering::Release);
+        self.0.incarnation.store(revision.incarnation, Ordering::Release);
+        *applied = revision;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Revision> {
+        self.0.applied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn nonce_at(&self, version: i64) -> Option<&AtomicI64> {
+        let place = usize::try_from(version).ok()? % NONCES;
+        self.0.nonces.get(place)
     }
 
     /// Every slot is there; `None` does not come up.
@@ -156,6 +245,12 @@ impl Stamp {
     pub fn slot(&self) -> Slot {
         self.slot
     }
+}
+
+/// Moves a slot to a version; where it is there already, or further, by the least step.
+fn move_to(slot: &AtomicU64, version: i64) {
+    let next = |now: u64| Some(value_of(version).max(now.wrapping_add(1)));
+    let _ = slot.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
 }
 
 /// Versions are not negative.
@@ -202,23 +297,54 @@ mod tests {
 
     #[test]
     fn a_stamp_is_current_until_its_entity_is_bumped() {
-        let versions = Versions::new(7);
+        let versions = Versions::at_version(7);
         let (ann, bob) = (versions.stamp(&user("ann")), versions.stamp(&user("bob")));
         assert!(versions.is_current(&ann));
         versions.clone().bump(&user("ann"), 8);
         assert!(!versions.is_current(&ann));
         assert!(versions.is_current(&bob));
+        for version in [9, 9, 8, 1] {
+            let again = versions.stamp(&user("ann"));
+            versions.bump(&user("ann"), version);
+            assert!(!versions.is_current(&again), "also where the version is none that is new");
+        }
         let again = versions.stamp(&user("ann"));
-        // To hear of the same change twice changes nothing; to hear that there was one does.
-        versions.bump(&user("ann"), 8);
-        assert!(versions.is_current(&again));
         versions.disturb(&user("ann"));
         assert!(!versions.is_current(&again));
     }
 
     #[test]
+    fn a_revision_is_contained_only_with_its_incarnation_and_its_nonce() {
+        let first = Revision { incarnation: 1, version: 7, nonce: 70 };
+        let versions = Versions::new(first);
+        assert!(versions.contains(&first));
+        let second = Revision { version: 9, nonce: 90, ..first };
+        assert!(!versions.contains(&second));
+        assert!(versions.committed(&Commit { before: first, after: second }));
+        assert!(!versions.committed(&Commit { before: first, after: second }), "it is further already");
+        let between = Revision { version: 8, ..second };
+        for contained in [first, between, second] {
+            assert!(versions.contains(&contained));
+            for other in [
+                Revision { incarnation: 2, ..contained },
+                Revision { nonce: 1, ..contained },
+                Revision { version: 10, ..contained },
+                Revision { version: 1, ..contained },
+            ] {
+                assert!(!versions.contains(&other), "{other}");
+            }
+        }
+        let far = i64::try_from(NONCES).unwrap();
+        let change = Versioned { version: 9 + far, nonce: 5, change: super::super::changes::Change::Callers };
+        versions.follow(&second, &[change]);
+        assert_eq!(versions.applied(), Revision { version: 9 + far, nonce: 5, ..first });
+        assert!(!versions.contains(&second), "it is not recent any more");
+        assert_eq!(versions.applied(), versions.followed());
+    }
+
+    #[test]
     fn no_stamp_is_current_after_all_are_bumped() {
-        let versions = Versions::new(7);
+        let versions = Versions::at_version(7);
         let stamps = ["ann", "bob", ""].map(|id| versions.stamp(&user(id)));
         versions.bump_all(7);
         assert!(stamps.iter().all(|stamp| !versions.is_current(stamp)));
@@ -226,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_slot_is_as_new_as_its_last_known_change() {
-        let versions = Versions::new(7);
+        let versions = Versions::at_version(7);
         let (ann, bob) = (Versions::slot(&user("ann")), Versions::slot(&user("bob")));
         assert_eq!([6, 7, 8].map(|version| versions.is_unchanged_since(ann, version)), [false, true, true]);
         versions.bump(&user("ann"), 9);

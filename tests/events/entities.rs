@@ -30,8 +30,34 @@ fn written(id: &str, risk: u64, version: &Value) -> Value {
         "version": version, "entity": tool(id, risk)})
 }
 
-fn deleted(id: &str) -> Value {
-    json!({"kind": "entity", "caller": ADMIN, "event": "deleted", "resource": {"type": "Tool", "id": id}})
+/// The token is that of the answer.
+#[track_caller]
+fn deleted(id: &str, answer: &Answer) -> Value {
+    let token = answer.header("x-consistency-token").unwrap();
+    let version: u64 = token.split('.').nth(1).unwrap().parse().unwrap();
+    json!({"kind": "entity", "caller": ADMIN, "event": "deleted", "resource": {"type": "Tool", "id": id},
+        "version": version})
+}
+
+#[test]
+fn the_records_of_changes_say_what_the_database_was_at_before_and_after_each() {
+    let setup = audit::setup();
+    let daemon = setup.start();
+    let from = size(&setup);
+    let mut tokens = Vec::new();
+    let mut token = |answer: &Answer| tokens.push(answer.header("x-consistency-token").unwrap().to_owned());
+    token(&daemon.put(&path("saw"), &tool("saw", 1)));
+    token(&daemon.post("/v1/entities/batch", &json!([tool("saw", 3), tool("axe", 4)])));
+    token(&daemon.delete(&path("saw")));
+    assert_eq!(daemon.post("/v1/api-keys", &json!({"name": "robot", "scopes": ["read"]})).status, 201);
+    token(&daemon.put(&path("saw"), &tool("saw", 5)));
+    let of = revisions(&setup, from);
+    // The entities of the batch are stored together.
+    assert_eq!((of.len(), &of[1]), (6, &of[2]), "{of:?}");
+    for next in [[0, 1], [2, 3], [3, 4], [4, 5]] {
+        assert_eq!(of[next[0]][1], of[next[1]][0], "{of:?}");
+    }
+    assert_eq!([0, 1, 3, 5].map(|nth: usize| of[nth][1].clone()), tokens[..]);
 }
 
 #[test]
@@ -54,8 +80,8 @@ fn every_change_is_recorded_whole_when_it_is_answered_and_nothing_else_is() {
         etag.trim_matches('"').parse::<u64>().unwrap().into()
     });
     check(&[written("saw", 3, &versions[0]), written("axe \u{1}é", 4, &versions[1])]);
-    assert_eq!(daemon.delete(&path("saw")).status, 204);
-    check(&[deleted("saw")]);
+    let removed = daemon.delete(&path("saw"));
+    check(&[deleted("saw", &removed)]);
 
     let stale = Request::put(&path("axe%20%01%C3%A9")).json(&json!({})).header("If-None-Match", "*");
     for (request, status) in [
@@ -97,14 +123,14 @@ fn digested_changes_name_the_entity_and_nothing_of_it() {
     let from = size(&setup);
     let created = daemon.put(&path("saw"), &tool("saw", 1));
     assert_eq!(daemon.post("/v1/entities/batch", &json!([tool("axe", 2)])).status, 200);
-    assert_eq!(daemon.delete(&path("saw")).status, 204);
+    let removed = daemon.delete(&path("saw"));
     let named = |id: &str, version: Value| {
         let mut event = written(id, 0, &version);
         event.as_object_mut().unwrap().remove("entity");
         event
     };
     let next = version(&daemon.get(&path("axe")));
-    assert_eq!(events(&setup, from), [named("saw", version(&created)), named("axe", next), deleted("saw")]);
+    assert_eq!(events(&setup, from), [named("saw", version(&created)), named("axe", next), deleted("saw", &removed)]);
 }
 
 #[test]

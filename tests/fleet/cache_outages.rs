@@ -157,10 +157,10 @@ fn a_verdict_of_a_state_that_was_lost_is_not_believed() {
     nothing_lost_comes_back(&world, asker);
 }
 
-/// A backup is restored under a running daemon, and has a secret that was in use when what is lost was shared.
+/// A backup is restored under a running daemon, and what is lost was shared by one that has ended.
 #[test]
-fn a_secret_that_only_the_backup_has_is_not_used_again() {
-    const TABLES: [&str; 4] = ["entities", "entity_versions", "changes", "cache_keys"];
+fn a_verdict_of_an_incarnation_that_was_lost_is_not_believed() {
+    const TABLES: [&str; 3] = ["entities", "entity_versions", "changes"];
     let world = World::start(|setup| setup.set("cache.l1.capacity", 0).set("cache.l3.capacity", 0));
     let Some(mut world) = world else { return };
     let each = |statement: &dyn Fn(&str) -> String| TABLES.map(statement).concat();
@@ -172,7 +172,7 @@ fn a_secret_that_only_the_backup_has_is_not_used_again() {
 
     let restore = each(&|table| format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM saved_{table};"));
     world.fleet.sql(&format!("BEGIN; {restore} COMMIT;"));
-    let secret = "SELECT count(*) FROM cache_keys JOIN saved_cache_keys USING (secret)";
-    until("the secret of the backup is replaced", || world.fleet.sql(secret).trim() == "0");
+    let old = "SELECT count(*) FROM entity_versions JOIN saved_entity_versions USING (incarnation)";
+    until("another incarnation is begun", || world.fleet.sql(old).trim() == "0");
     nothing_lost_comes_back(&world, asker);
 }

@@ -1,6 +1,6 @@
 //! Several clients write to and ask several daemons at random, while servers fail; and what they saw is checked.
 
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 use crate::cells::{self, Shown};
 use crate::checker::check;
 use crate::harness::{Answer, Request, until};
-use crate::history::{Acknowledged, Demand, History, Look, Moment, Stored, Value, Write};
+use crate::history::{Acknowledged, Demand, History, Look, Moment, Stored, Token, Value, Write};
 use crate::nodes::{Client, Fleet};
 use crate::plan::{self, Progress};
 use crate::{operations, seed};
@@ -36,8 +36,8 @@ struct Run<'f> {
     operations: u64,
     /// The last number given to a write of each cell.
     numbers: [AtomicU32; CELLS],
-    /// The newest token that any client was given.
-    newest: AtomicI64,
+    /// The newest token that any client was given, by its version.
+    newest: Mutex<Option<Token>>,
     seen: Mutex<History>,
     counts: Counts,
 }
@@ -48,6 +48,7 @@ struct Counts {
     unavailable: AtomicU32,
     refused: AtomicU32,
     lost: AtomicU32,
+    lost_tokens: AtomicU32,
     unacknowledged: AtomicU32,
 }
 
@@ -78,7 +79,7 @@ fn no_verdict_is_older_than_it_may_be_whatever_fails() {
         progress: Progress::default(),
         operations: operations(20_000),
         numbers: [const { AtomicU32::new(0) }; CELLS],
-        newest: AtomicI64::new(0),
+        newest: Mutex::default(),
         seen: Mutex::default(),
         counts: Counts::default(),
     };
@@ -99,8 +100,9 @@ fn no_verdict_is_older_than_it_may_be_whatever_fails() {
     let took = run.began.elapsed();
     let stored = stored(&fleet);
     all_know_in_the_end(&fleet, &stored);
-    let history = History { stored, outages, ..run.seen.into_inner().unwrap() };
+    let history = History { stored, outages: outages.away, losses: outages.losses, ..run.seen.into_inner().unwrap() };
     let outcome = check(&history, BOUND);
+    nothing_is_lost_from_the_logs(&fleet, &history);
 
     let (writes, looks) = (history.writes.len(), history.looks.len());
     println!("seed {}: {writes} writes and {looks} looks at cells in {took:.1?}: {:?}", seed(), run.counts);
@@ -171,22 +173,25 @@ impl Run<'_> {
         let begun = self.now();
         let answer = client.ask(&request);
         let at = self.now();
-        let versions = match &answer {
+        let tokens = match &answer {
             // There was nothing to remove.
             Ok(answer) if answer.status == 404 => return,
-            Ok(answer) if answer.status < 300 => versions(answer, values.len()).into_iter().map(Some).collect(),
+            Ok(answer) if answer.status < 300 => tokens(answer, values.len()).into_iter().map(Some).collect(),
             Ok(answer) => {
                 assert_eq!(answer.status, 503, "{answer}");
                 vec![None; values.len()]
             }
             Err(_) => vec![None; values.len()],
         };
-        for ((cell, value), version) in values.into_iter().zip(versions) {
-            match version {
-                Some(version) => drop(self.newest.fetch_max(version, Ordering::Relaxed)),
+        for ((cell, value), token) in values.into_iter().zip(tokens) {
+            match token {
+                Some(token) => {
+                    let mut newest = self.newest.lock().unwrap();
+                    *newest = newest.max(Some(token));
+                }
                 None => count(&self.counts.unacknowledged, 1),
             }
-            let acknowledged = version.map(|version| Acknowledged { at, version });
+            let acknowledged = token.map(|Token { version, nonce, .. }| Acknowledged { at, version, nonce });
             seen.writes.push(Write { node, cell, value, begun, acknowledged });
         }
     }
@@ -195,7 +200,7 @@ impl Run<'_> {
         let questions: Vec<(usize, bool)> =
             (0..chance.random_range(1..48)).map(|_| (chance.random_range(0..CELLS), chance.random_bool(0.5))).collect();
         let demand = match chance.random_range(0..100) {
-            0..10 => Demand::AtLeast(self.newest.load(Ordering::Relaxed)),
+            0..10 => self.newest.lock().unwrap().map_or(Demand::Usual, Demand::AtLeast),
             10..13 => Demand::Full,
             _ => Demand::Usual,
         };
@@ -227,8 +232,13 @@ impl Run<'_> {
                 return asked.len();
             }
             Ok(answer) => {
-                assert_eq!(answer.status, 503, "{answer}");
-                count(&self.counts.refused, 1);
+                // The token may be of what the database lost: the client goes on without it.
+                let is_lost = answer.status == 412;
+                assert!(answer.status == 503 || (is_lost && matches!(demand, Demand::AtLeast(_))), "{answer}");
+                count(if is_lost { &self.counts.lost_tokens } else { &self.counts.refused }, 1);
+                if let (true, Demand::AtLeast(token)) = (is_lost, demand) {
+                    self.newest.lock().unwrap().take_if(|newest| *newest == token);
+                }
             }
             Err(_) => count(&self.counts.lost, 1),
         }
@@ -236,24 +246,24 @@ impl Run<'_> {
     }
 }
 
-/// The versions that a write was answered with.
-fn versions(answer: &Answer, count: usize) -> Vec<i64> {
-    let token: i64 = answer.header("x-consistency-token").unwrap().parse().unwrap();
+/// The tokens of what a write stored.
+fn tokens(answer: &Answer, count: usize) -> Vec<Token> {
+    let token = Token::parse(answer.header("x-consistency-token").unwrap());
     if count == 1 {
         return vec![token];
     }
     let tag = |item: &Json| item["etag"].as_str().unwrap().trim_matches('"').parse::<i64>().unwrap();
     let versions: Vec<i64> = answer.json()["items"].as_array().unwrap().iter().map(tag).collect();
-    assert_eq!((versions.len(), versions.iter().max()), (count, Some(&token)), "{answer}");
-    versions
+    assert_eq!((versions.len(), versions.iter().max()), (count, Some(&token.version)), "{answer}");
+    versions.into_iter().map(|version| Token { version, ..token }).collect()
 }
 
 /// Has the database keep what every version of a cell was, in the same transaction.
 fn record_what_is_stored(fleet: &Fleet) {
     fleet.sql(
-        "CREATE TABLE was (version BIGINT PRIMARY KEY, id TEXT NOT NULL, attrs TEXT);
+        "CREATE TABLE was (version BIGINT PRIMARY KEY, nonce BIGINT NOT NULL, id TEXT NOT NULL, attrs TEXT);
          CREATE FUNCTION record() RETURNS trigger SECURITY DEFINER LANGUAGE plpgsql AS $$ BEGIN
-             INSERT INTO was SELECT NEW.version, NEW.id, (
+             INSERT INTO was SELECT NEW.version, NEW.nonce, NEW.id, (
                  SELECT attrs FROM entities WHERE type = NEW.type AND id = NEW.id AND version = NEW.version
              );
              RETURN NULL;
@@ -263,14 +273,29 @@ fn record_what_is_stored(fleet: &Fleet) {
 }
 
 fn stored(fleet: &Fleet) -> Vec<Stored> {
-    let rows = fleet.sql("SELECT version, id, attrs FROM was ORDER BY version");
+    let rows = fleet.sql("SELECT version, nonce, id, attrs FROM was ORDER BY version");
     let row = |row: &str| {
-        let mut columns = row.splitn(3, '|');
-        let (version, cell) = (columns.next().unwrap().parse().unwrap(), columns.next().unwrap().parse().unwrap());
+        let mut columns = row.splitn(4, '|');
+        let mut number = || columns.next().unwrap().parse::<i64>().unwrap();
+        let (version, nonce, cell) = (number(), number().cast_unsigned(), usize::try_from(number()).unwrap());
         let attrs = columns.next().unwrap();
-        Stored { version, cell, value: (!attrs.is_empty()).then(|| cells::number_of(attrs)) }
+        Stored { version, nonce, cell, value: (!attrs.is_empty()).then(|| cells::number_of(attrs)) }
     };
     rows.lines().map(row).collect()
+}
+
+/// Every change that a daemon acknowledged is in its log, and each log is what was signed.
+fn nothing_is_lost_from_the_logs(fleet: &Fleet, history: &History) {
+    for node in 0..fleet.count() {
+        fleet.kill(node);
+        fleet.verify_log(node);
+        let recorded = fleet.recorded_changes(node);
+        let recorded: std::collections::HashSet<u64> = recorded.iter().map(|text| Token::parse(text).nonce).collect();
+        let acknowledged =
+            history.writes.iter().filter(|write| write.node == node).filter_map(|write| write.acknowledged);
+        let missing = acknowledged.filter(|answer| !recorded.contains(&answer.nonce)).count();
+        assert_eq!(missing, 0, "node {node} acknowledged what is not in its log");
+    }
 }
 
 /// When nothing is written any more, every daemon shows what is stored, without being told to look.

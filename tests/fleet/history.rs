@@ -19,6 +19,33 @@ pub struct History {
     pub stored: Vec<Stored>,
     /// When the database did not answer.
     pub outages: Vec<Range<Moment>>,
+    /// When the database lost what was committed: from the moment of the copy that it was put back to, until it was there
+    /// again.
+    pub losses: Vec<Range<Moment>>,
+}
+
+/// What a write is answered with, as far as it is looked at here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Token {
+    pub version: i64,
+    pub incarnation: u64,
+    pub nonce: u64,
+}
+
+impl Token {
+    /// As it stands in the header.
+    #[track_caller]
+    pub fn parse(text: &str) -> Self {
+        let parts: Vec<&str> = text.split('.').collect();
+        let hex = |nth: usize| u64::from_str_radix(parts[nth], 16).unwrap();
+        Self { incarnation: hex(0), version: parts[1].parse().unwrap(), nonce: hex(2) }
+    }
+}
+
+impl std::fmt::Display for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}.{}.{:016x}", self.incarnation, self.version, self.nonce)
+    }
 }
 
 /// One cell written.
@@ -39,8 +66,10 @@ pub struct Write {
 pub struct Acknowledged {
     /// When the client had it.
     pub at: Moment,
-    /// Its token.
+    /// Its version.
     pub version: i64,
+    /// The nonce of its change.
+    pub nonce: u64,
 }
 
 /// One cell seen by way of a verdict.
@@ -59,7 +88,7 @@ pub struct Look {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Demand {
     Usual,
-    AtLeast(i64),
+    AtLeast(Token),
     Full,
 }
 
@@ -67,6 +96,7 @@ pub enum Demand {
 #[derive(Debug, Clone, Copy)]
 pub struct Stored {
     pub version: i64,
+    pub nonce: u64,
     pub cell: usize,
     pub value: Value,
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::{RwLock, RwLockReadGuard};
 
+use crate::clock::Clocks;
 use crate::harness::postgres::Postgres;
 use crate::harness::redis::{self, Redis};
 use crate::harness::{Answer, Connection, Request, Setup, TestDaemon};
@@ -18,6 +19,8 @@ pub struct Fleet {
     pub redis: Redis,
     /// The name of the database.
     pub database: String,
+    /// The clocks of the daemons, where they can be set.
+    pub clocks: Option<Clocks>,
     nodes: Vec<Node>,
 }
 
@@ -45,6 +48,7 @@ impl Fleet {
         let postgres = Postgres::options().hasty().set("max_connections", 300).start();
         let redis = redis.start();
         let database = postgres.create_database();
+        let clocks = Clocks::new();
         let node = |nth: usize| {
             // The test builds and everything else run beside it, so that a server may be slow to answer.
             let usual = Setup::new()
@@ -57,11 +61,15 @@ impl Fleet {
                 .set("audit.origin", format_args!("node-{nth}.example"))
                 .set("http.public_url", PUBLIC_URL);
             let setup = setup(nth, usual);
+            let setup = match &clocks {
+                Some(clocks) => clocks.within(nth, setup),
+                None => setup,
+            };
             let running = RwLock::new(Some(setup.start()));
             Node { setup, running }
         };
         let nodes = (0..count).map(node).collect();
-        Some(Self { postgres, redis, database, nodes })
+        Some(Self { postgres, redis, database, clocks, nodes })
     }
 
     /// How many daemons there are.
@@ -91,11 +99,58 @@ impl Fleet {
         running.unwrap().kill();
     }
 
-    /// Starts a daemon that was killed.
+    /// Starts a daemon that was killed. Where it refuses a database that was put back since, that is accepted.
     #[track_caller]
     pub fn start_again(&self, nth: usize) {
-        let daemon = self.nodes[nth].setup.start();
+        let setup = &self.nodes[nth].setup;
+        let daemon = setup.try_start().or_else(|refused| match refused.status.code() {
+            Some(74) => setup.try_start_with(&["--accept-rollback", "database"]),
+            _ => Err(refused),
+        });
+        let daemon = daemon.unwrap_or_else(|refused| panic!("the daemon did not start: {refused}"));
         *self.nodes[nth].running.write().unwrap() = Some(daemon);
+    }
+
+    /// Sets a daemon's clock so many seconds ahead, where that can be done.
+    pub fn step_clock(&self, nth: usize, ahead_s: i64) {
+        if let Some(clocks) = &self.clocks {
+            clocks.step(nth, ahead_s);
+        }
+    }
+
+    /// Takes the folder of a daemon's audit log away while it runs.
+    pub fn take_log_away(&self, nth: usize) {
+        let log = self.nodes[nth].setup.data_dir().join("audit");
+        std::fs::rename(&log, log.with_extension("away")).unwrap();
+    }
+
+    /// Puts it back while the daemon does not run, in place of what may have been made there.
+    pub fn put_log_back(&self, nth: usize) {
+        let log = self.nodes[nth].setup.data_dir().join("audit");
+        drop(std::fs::remove_dir_all(&log));
+        std::fs::rename(log.with_extension("away"), log).unwrap();
+    }
+
+    /// What a daemon's log says of the changes that it made: what the database was at after each.
+    #[track_caller]
+    pub fn recorded_changes(&self, nth: usize) -> std::collections::HashSet<String> {
+        let export = self.nodes[nth].setup.run(["audit", "export"]);
+        assert!(export.status.success(), "{}", String::from_utf8_lossy(&export.stderr));
+        let records = String::from_utf8(export.stdout).unwrap();
+        let records = records.lines().filter(|line| line.contains("\"before\":"));
+        let revision = |line: &str| {
+            let record: serde_json::Value = serde_json::from_str(line).unwrap();
+            let record = record.get("record").unwrap_or(&record);
+            record["revision"].as_str().unwrap().to_owned()
+        };
+        records.map(revision).collect()
+    }
+
+    /// Whether a daemon's log is what was signed.
+    #[track_caller]
+    pub fn verify_log(&self, nth: usize) {
+        let verified = self.nodes[nth].setup.run(["audit", "verify"]);
+        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
     }
 
     /// How somebody connects to the database of the daemons who may do anything there.

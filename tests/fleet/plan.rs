@@ -13,6 +13,9 @@ use crate::nodes::Fleet;
 /// The most operations that are waited for while the database is away.
 const AWAY: u64 = 300;
 
+/// How far clocks step, in seconds: more than verdicts are kept, and less than the tests' tokens last.
+const STEP: i64 = 1_200;
+
 /// Something that goes wrong, and ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Episode {
@@ -23,11 +26,24 @@ pub enum Episode {
     DatabaseKilled,
     DatabaseStopped,
     DatabaseRestarted,
+    /// The server dies, and what comes in its place has none of the newest changes: as after a failover to a standby that was
+    /// behind, or from a backup.
+    DatabaseFailedOver,
+    /// The tables are put back to an older state by a transaction, while everybody stays connected.
+    DatabaseRestored,
+    ClockStepped,
+    LogTakenAway,
     NodeKilled,
 }
 
+/// The tables of which a state is kept, and put back.
+const TABLES: [&str; 4] = ["entities", "entity_versions", "changes", "was"];
+
+/// What keeps other writers out, as daemons do it.
+const WRITER: &str = "SELECT pg_advisory_xact_lock(1094928211)";
+
 impl Episode {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::RedisKilled,
         Self::RedisStopped,
         Self::RedisRestarted,
@@ -35,10 +51,15 @@ impl Episode {
         Self::DatabaseKilled,
         Self::DatabaseStopped,
         Self::DatabaseRestarted,
+        Self::DatabaseFailedOver,
+        Self::DatabaseRestored,
+        Self::ClockStepped,
+        Self::LogTakenAway,
         Self::NodeKilled,
     ];
 
-    fn begin(self, fleet: &Fleet, node: usize) {
+    /// Answers, where the database will lose what comes from now on, from when on that is.
+    fn begin(self, fleet: &Fleet, node: usize, now: &impl Fn() -> Moment) -> Option<Moment> {
         match self {
             Self::RedisKilled => fleet.redis.kill(),
             Self::RedisStopped => fleet.redis.stop(),
@@ -47,8 +68,26 @@ impl Episode {
             Self::DatabaseKilled => fleet.postgres.kill(),
             Self::DatabaseStopped => fleet.postgres.stop(),
             Self::DatabaseRestarted => fleet.postgres.restart(),
+            Self::DatabaseFailedOver => {
+                fleet.postgres.kill();
+                fleet.postgres.back_up();
+                let since = now();
+                fleet.postgres.start_again();
+                return Some(since);
+            }
+            Self::DatabaseRestored => {
+                // What is acknowledged before this is in the copy.
+                let since = now();
+                let copy =
+                    |table| format!("DROP TABLE IF EXISTS saved_{table}; CREATE TABLE saved_{table} AS TABLE {table};");
+                fleet.sql(&format!("BEGIN; {WRITER}; {} COMMIT;", TABLES.map(copy).concat()));
+                return Some(since);
+            }
+            Self::ClockStepped => fleet.step_clock(node, STEP),
+            Self::LogTakenAway => fleet.take_log_away(node),
             Self::NodeKilled => fleet.kill(node),
         }
+        None
     }
 
     fn end(self, fleet: &Fleet, node: usize) {
@@ -58,13 +97,40 @@ impl Episode {
             Self::RedisRestarted | Self::RedisFlushed | Self::DatabaseRestarted => {}
             Self::DatabaseKilled => fleet.postgres.start_again(),
             Self::DatabaseStopped => fleet.postgres.cont(),
+            Self::DatabaseFailedOver => {
+                fleet.postgres.kill();
+                fleet.postgres.restore();
+                fleet.postgres.start_again();
+            }
+            Self::DatabaseRestored => {
+                let put_back = |table| format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM saved_{table};");
+                // The trigger of `changes` would write into `was` again.
+                let quiet = "SET LOCAL session_replication_role = replica";
+                fleet.sql(&format!("BEGIN; {WRITER}; {quiet}; {} COMMIT;", TABLES.map(put_back).concat()));
+            }
+            Self::ClockStepped => fleet.step_clock(node, 0),
+            Self::LogTakenAway => {
+                fleet.kill(node);
+                fleet.put_log_back(node);
+                fleet.start_again(node);
+            }
             Self::NodeKilled => fleet.start_again(node),
         }
     }
 
-    fn is_of_the_database(self) -> bool {
+    /// Whether the database does not answer while it lasts.
+    fn is_outage(self) -> bool {
         matches!(self, Self::DatabaseKilled | Self::DatabaseStopped | Self::DatabaseRestarted)
     }
+}
+
+/// What went wrong with the database.
+#[derive(Debug, Default)]
+pub struct Outages {
+    /// When it did not answer.
+    pub away: Vec<Range<Moment>>,
+    /// When it lost what was written.
+    pub losses: Vec<Range<Moment>>,
 }
 
 /// How far the clients are.
@@ -93,35 +159,41 @@ impl Progress {
     }
 }
 
-/// Runs `rounds` times through all episodes, in an order that chance makes, evenly over so many operations; answers when the
-/// database was away.
+/// Runs `rounds` times through all episodes, in an order that chance makes, evenly over so many operations; answers what
+/// went wrong with the database.
 pub fn run(
     fleet: &Fleet,
     progress: &Progress,
     chance: &mut StdRng,
     (rounds, operations): (u64, u64),
     now: impl Fn() -> Moment,
-) -> Vec<Range<Moment>> {
+) -> Outages {
     let mut episodes = Vec::new();
     for _ in 0..rounds {
         let mut round = Episode::ALL;
         round.shuffle(chance);
         episodes.extend(round);
     }
-    let mut outages = Vec::new();
+    let mut outages = Outages::default();
     let each = operations / (episodes.len() as u64 + 1);
     for (nth, episode) in (1..).zip(episodes) {
         progress.wait_for(nth * each);
         let node = chance.random_range(0..fleet.count());
         let begun = now();
-        episode.begin(fleet, node);
+        let loses = episode.begin(fleet, node, &now);
+        let began = now();
         // Nothing goes fast while the database is away.
-        let lasts = if episode.is_of_the_database() { (each / 10).min(AWAY) } else { each / 2 };
+        let lasts = if episode.is_outage() { (each / 10).min(AWAY) } else { each / 2 };
         progress.wait_for(nth * each + lasts);
+        let ending = now();
         episode.end(fleet, node);
-        if episode.is_of_the_database() {
-            outages.push(begun..now());
+        let ended = now();
+        if episode.is_outage() {
+            outages.away.push(begun..ended);
+        } else if episode == Episode::DatabaseFailedOver {
+            outages.away.extend([begun..began, ending..ended]);
         }
+        outages.losses.extend(loses.map(|since| since..ended));
     }
     outages
 }

@@ -166,6 +166,13 @@ impl Setup {
     /// Starts the daemon and waits until it is ready, or has ended.
     #[track_caller]
     pub fn try_start(&self) -> Result<TestDaemon, Refused> {
-        TestDaemon::spawn(self.command(["serve"]), Arc::clone(&self.stores), Arc::clone(&self.data))
+        self.try_start_with(&[])
+    }
+
+    /// The same, with more arguments behind `serve`.
+    #[track_caller]
+    pub fn try_start_with(&self, arguments: &[&str]) -> Result<TestDaemon, Refused> {
+        let command = self.command([&["serve"], arguments].concat());
+        TestDaemon::spawn(command, Arc::clone(&self.stores), Arc::clone(&self.data))
     }
 }

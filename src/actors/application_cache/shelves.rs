@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn entities_take_no_more_memory_than_they_may() {
-        let (shelves, versions) = (shelves(1_000_000, 1 << 20), Versions::new(1));
+        let (shelves, versions) = (shelves(1_000_000, 1 << 20), Versions::at_version(1));
         for number in 0..10_000 {
             shelves.put(uid(number), read(&versions, number, Some(1000)));
         }
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn what_is_put_again_or_taken_away_gives_its_room_back() {
-        let (shelves, versions) = (shelves(64, 1 << 20), Versions::new(1));
+        let (shelves, versions) = (shelves(64, 1 << 20), Versions::at_version(1));
         for length in [Some(10), None, Some(20_000), Some(10)] {
             for number in 0..32 {
                 shelves.put(uid(number), read(&versions, number, length));
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn what_has_no_room_is_not_kept_and_nothing_makes_room_for_it() {
-        let (shelves, versions) = (shelves(1000, 1 << 20), Versions::new(1));
+        let (shelves, versions) = (shelves(1000, 1 << 20), Versions::at_version(1));
         for number in 0..100 {
             shelves.put(uid(number), read(&versions, number, None));
         }
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn the_number_of_entities_has_a_bound_too() {
-        let (shelves, versions) = (shelves(32, 1 << 30), Versions::new(1));
+        let (shelves, versions) = (shelves(32, 1 << 30), Versions::at_version(1));
         for number in 0..10_000 {
             shelves.put(uid(number), read(&versions, number, Some(10)));
         }

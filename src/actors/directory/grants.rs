@@ -111,7 +111,7 @@ impl Handler<GrantClient> for Directory {
 
     fn handle(&mut self, ask: GrantClient, _: &mut Self::Context) -> Self::Result {
         let now = now();
-        let granted = self.change(|conn| {
+        let granted = self.record_use(|conn| {
             let client = prove(conn, &ask.client, &ask.proof, now)?;
             let roles: Roles =
                 client.roles.parse().map_err(|_| DirectoryError::Failed("stored roles are unknown".into()))?;
@@ -120,13 +120,13 @@ impl Handler<GrantClient> for Directory {
             if !roles.scopes().contains_all(scopes) {
                 // No error yet: that the client's assertion was used is to be committed.
                 let event = event(&subject, "scope_refused").name("scopes", scopes.to_string());
-                return Ok((Err(DirectoryError::BadScope), vec![event]));
+                return Ok((Err(DirectoryError::BadScope), event));
             }
             let wanted = Wanted { subject: &subject, client: &client.id, session: &client.session, roles, scopes };
             let (access_token, token_id) = self.issue(&wanted, now)?;
             let event = event(&subject, "granted").name("token", token_id).name("scopes", scopes.to_string());
             let expires_in = self.lifetimes.access;
-            Ok((Ok(Grant { access_token, expires_in, scopes, refresh_token: None }), vec![event]))
+            Ok((Ok(Grant { access_token, expires_in, scopes, refresh_token: None }), event))
         });
         granted.flatten()
     }

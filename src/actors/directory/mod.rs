@@ -7,7 +7,6 @@ mod api_keys;
 mod clients;
 mod grants;
 mod housekeeping;
-mod key_mark;
 mod people;
 mod second_factor;
 mod sessions;
@@ -29,7 +28,6 @@ pub use clients::{
 };
 pub use grants::{Grant, GrantClient, Refresh, RevokeToken};
 pub use housekeeping::KeepHouse;
-pub use key_mark::KeyMark;
 pub use people::{
     AddUser, Attempt, ChangePassword, FindUser, ListUsers, LogIn, NewUser, RefuseLogin, RemoveUser, SetUser,
 };
@@ -39,10 +37,10 @@ pub use signing::{RotateSigningKey, open_keys};
 
 use super::active::InForce;
 use super::audit_queue::AuditError;
-use super::journal::Journal;
+use super::change_recorder::ChangeRecorder;
 use super::trust::{Denied, Trust};
 use crate::ledger::{Event, EventKind};
-use crate::store::{Connection, Store, StoreError, ended_tokens, users};
+use crate::store::{Connection, Store, StoreError, ended_tokens, revisions, users};
 
 /// How long tokens last, in seconds.
 #[derive(Debug, Clone, Copy)]
@@ -59,11 +57,10 @@ pub struct Lifetimes {
 #[derive(Debug, Clone)]
 pub struct Directory {
     store: Store,
-    journal: Journal,
+    changes: ChangeRecorder,
     trust: Trust,
     lifetimes: Lifetimes,
     in_force: InForce,
-    mark: KeyMark,
     rotating: Arc<Mutex<()>>,
 }
 
@@ -108,15 +105,8 @@ impl From<MailboxError> for DirectoryError {
 impl Directory {
     /// The directory over a store. Its functions block.
     #[must_use]
-    pub fn new(
-        store: Store,
-        journal: Journal,
-        trust: Trust,
-        lifetimes: Lifetimes,
-        in_force: InForce,
-        mark: KeyMark,
-    ) -> Self {
-        Self { store, journal, trust, lifetimes, in_force, mark, rotating: Arc::default() }
+    pub fn new(store: Store, changes: ChangeRecorder, trust: Trust, lifetimes: Lifetimes, in_force: InForce) -> Self {
+        Self { store, changes, trust, lifetimes, in_force, rotating: Arc::default() }
     }
 
     /// Starts the actor on so many threads.
@@ -158,30 +148,52 @@ impl Directory {
         Ok(!self.store.query(|conn| users::list(conn, None, std::num::NonZeroU16::MIN))?.items.is_empty())
     }
 
-    /// Changes what is stored, together with its record: the record comes last before the commit.
+    /// Records what needs nothing of the database, or what nobody would miss in an older one, such as that an assertion was
+    /// used: it gets no revision.
+    fn record_use<T>(
+        &self,
+        job: impl FnOnce(&mut Connection) -> Result<(T, Event), DirectoryError>,
+    ) -> Result<T, DirectoryError> {
+        self.store.transaction(|conn| {
+            let (done, event) = job(conn)?;
+            self.record(event)?;
+            Ok(done)
+        })
+    }
+
+    /// Changes what is stored, together with its record: the record comes last before the commit. A change without a record
+    /// is one that nobody would miss.
     fn change<T>(
         &self,
         job: impl FnOnce(&mut Connection) -> Result<(T, Vec<Event>), DirectoryError>,
     ) -> Result<T, DirectoryError> {
-        self.change_at(job).map(|(done, _)| done)
-    }
-
-    /// The same; answers also the index of the first record.
-    fn change_at<T>(
-        &self,
-        job: impl FnOnce(&mut Connection) -> Result<(T, Vec<Event>), DirectoryError>,
-    ) -> Result<(T, u64), DirectoryError> {
-        self.store.transaction(|conn| {
-            let (done, events) = job(conn)?;
-            let index = self.journal.record(&events)?;
-            Ok((done, index))
-        })
+        change(&self.store, &self.changes, job)
     }
 
     /// Records what changes nothing.
     fn record(&self, event: Event) -> Result<(), DirectoryError> {
-        self.journal.record(&[event]).map(drop).map_err(DirectoryError::from)
+        self.changes.journal().record(&[event]).map(drop).map_err(DirectoryError::from)
     }
+}
+
+fn change<T>(
+    store: &Store,
+    changes: &ChangeRecorder,
+    job: impl FnOnce(&mut Connection) -> Result<(T, Vec<Event>), DirectoryError>,
+) -> Result<T, DirectoryError> {
+    let (done, recorded) = store.transaction(|conn| {
+        let before = revisions::newest(conn)?;
+        let (done, events) = job(conn)?;
+        if events.is_empty() {
+            return Ok((done, None));
+        }
+        let commit = revisions::revise(conn, before)?;
+        Ok::<_, DirectoryError>((done, Some(changes.record(events, &commit)?)))
+    })?;
+    if let Some(recorded) = recorded {
+        changes.committed(recorded);
+    }
+    Ok(done)
 }
 
 /// The most seconds that `auth.access_token_ttl_s` may say.

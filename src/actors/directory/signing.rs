@@ -4,16 +4,16 @@ use std::sync::PoisonError;
 
 use actix::{Handler, Message};
 
-use super::key_mark::KeyMark;
-use super::{Directory, DirectoryError, GRACE, denied_until, event, now};
+use super::{Directory, DirectoryError, GRACE, change, denied_until, event, now};
+use crate::actors::change_recorder::ChangeRecorder;
 use crate::actors::trust::{Denied, OwnKeys};
 use crate::auth::signing_key::SigningKey;
-use crate::ledger::{DiskStorage, Event};
+use crate::ledger::Event;
 use crate::store::signing_keys::{self, SigningKeyRow};
 use crate::store::{Connection, Store, ended_tokens};
 
 /// Makes a key; the caller puts it into force when it is stored.
-fn make(conn: &mut Connection, caller: &str, what: &str, now: i64) -> Result<(Event, String), DirectoryError> {
+fn make(conn: &mut Connection, caller: &str, what: &str, now: i64) -> Result<Event, DirectoryError> {
     let key = SigningKey::generate().map_err(|error| DirectoryError::Failed(error.to_string()))?;
     let row = SigningKeyRow {
         kid: key.kid().to_owned(),
@@ -23,7 +23,7 @@ fn make(conn: &mut Connection, caller: &str, what: &str, now: i64) -> Result<(Ev
         withdrawn_at: None,
     };
     signing_keys::insert(conn, &row)?;
-    Ok((event(caller, what).name("kid", &*row.kid).name("at_s", now), row.kid))
+    Ok(event(caller, what).name("kid", row.kid).name("at_s", now))
 }
 
 /// The keys that sign and verify now, as they are stored.
@@ -52,22 +52,13 @@ pub fn open_keys(
     store: &Store,
     access_lifetime: i64,
     caller: &str,
-    mark: &KeyMark,
-    log: &DiskStorage,
-    record: impl Fn(Event) -> Result<u64, DirectoryError>,
+    changes: &ChangeRecorder,
 ) -> Result<OwnKeys, DirectoryError> {
-    let overlap = access_lifetime + GRACE;
-    let rows = store.query(signing_keys::all)?;
-    mark.check(log, rows.iter().rfind(|row| row.retired_at.is_none() && row.withdrawn_at.is_none()))?;
-    if let Some(keys) = read(rows, overlap, now())? {
+    if let Some(keys) = stored_keys(store, access_lifetime)? {
         return Ok(keys);
     }
-    let (index, kid) = store.transaction(|conn| {
-        let (event, kid) = make(conn, caller, "signing_key_made", now())?;
-        Ok::<_, DirectoryError>((record(event)?, kid))
-    })?;
-    mark.set(index, &kid)?;
-    read(store.query(signing_keys::all)?, overlap, now())?
+    change(store, changes, |conn| Ok(((), vec![make(conn, caller, "signing_key_made", now())?])))?;
+    stored_keys(store, access_lifetime)?
         .ok_or_else(|| DirectoryError::Failed("the new signing key was not stored".to_owned()))
 }
 
@@ -89,7 +80,7 @@ impl Handler<RotateSigningKey> for Directory {
         let overlap = self.lifetimes.access + GRACE;
         // Others who rotate come after, or the keys of the first could be put in place of those of the second.
         let _turn = self.rotating.lock().unwrap_or_else(PoisonError::into_inner);
-        let ((keys, denied), index) = self.change_at(|conn| {
+        let (keys, denied) = self.change(|conn| {
             let mut denied = Vec::new();
             for old in signing_keys::all(conn)?.into_iter().filter(|row| row.withdrawn_at.is_none()) {
                 if old.retired_at.is_none() {
@@ -102,8 +93,7 @@ impl Handler<RotateSigningKey> for Directory {
                     denied.push((name, denied_until(now)));
                 }
             }
-            let (event, _) = make(conn, &ask.caller, "signing_key_rotated", now)?;
-            let event = event.name("withdrawn", ask.withdraw);
+            let event = make(conn, &ask.caller, "signing_key_rotated", now)?.name("withdrawn", ask.withdraw);
             let keys = read(signing_keys::all(conn)?, overlap, now)?;
             let keys = keys.ok_or_else(|| DirectoryError::Failed("the new signing key was not stored".to_owned()))?;
             Ok(((keys, denied), vec![event]))
@@ -111,7 +101,6 @@ impl Handler<RotateSigningKey> for Directory {
         let kid = keys.current.kid().to_owned();
         self.trust.set_own(keys);
         self.trust.denied().add(denied, now);
-        self.mark.set(index, &kid)?;
         Ok(kid)
     }
 }

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use super::figures::Figures;
 use super::sealed::{Content, Flaw, Secret};
 use crate::actors::request_cache::{Kept, Key};
+use crate::domain::Revision;
 use crate::ledger::EntitySet;
 use crate::store::{Slot, Versions};
 
@@ -48,8 +49,8 @@ impl Front {
         self.usable.load(Ordering::Relaxed)
     }
 
-    /// What is to be written of a verdict that is as of a version; none where somebody took the text of its entities.
-    pub(super) fn content(&self, kept: &Kept, as_of: i64) -> Option<Content> {
+    /// What is to be written of a verdict that is as of a revision; none where somebody took the text of its entities.
+    pub(super) fn content(&self, kept: &Kept, as_of: Revision) -> Option<Content> {
         let entities = match &kept.entities {
             Some(set) => Some(set.text()?),
             None => None,
@@ -83,12 +84,12 @@ impl Front {
     }
 
     /// INVARIANT: a verdict whose entities changed since it was made, as far as this node knows, is not given out. The
-    /// stamps are taken before that is looked at, so what changes afterwards is seen by who looks at them. What is as
-    /// of a version that this node has not seen may come from a database that was put back since.
+    /// stamps are taken before that is looked at, so what changes afterwards is seen by who looks at them. Nor is one
+    /// that is as of a revision which this node does not know of: it may be one that was lost.
     fn current(&self, content: Content) -> Option<Kept> {
         let stamps = content.slots.iter().map(|slot| self.versions.stamp_of(*slot)).collect();
-        let holds = content.as_of <= self.versions.applied()
-            && content.slots.iter().all(|slot| self.versions.is_unchanged_since(*slot, content.as_of));
+        let holds = self.versions.contains(&content.as_of)
+            && content.slots.iter().all(|slot| self.versions.is_unchanged_since(*slot, content.as_of.version));
         if !holds {
             return None;
         }

@@ -85,18 +85,18 @@ pub struct ServiceCache {
 impl ServiceCache {
     /// Starts the actor on a thread of its own. It does not wait for the server.
     ///
-    /// Values are authenticated with the secret of the fleet. `changed` is called when another node may have changed
+    /// Values are authenticated with the secret of the fleet. The function `changed` is called when another node may have changed
     /// something, and must not block.
     ///
     /// # Panics
     /// Where no actix system runs, or the system has no more threads to give.
     pub fn start(
         options: L2Options,
-        secret: &[u8; 32],
+        secret: Secret,
         versions: Versions,
         changed: impl Fn() + Send + Sync + 'static,
     ) -> SharedVerdicts {
-        let front = Front::new(Secret::new(secret), versions, options.ttl, options.timeout);
+        let front = Front::new(secret, versions, options.ttl, options.timeout);
         let front = Arc::new(front);
         let shared = Arc::clone(&front);
         let address = Self::start_in_arbiter(&Arbiter::new().handle(), move |_| Self {

@@ -1,8 +1,8 @@
 //! The form in which a verdict lies in Redis: compact, and authenticated with a secret of the fleet, so that who can
 //! write to Redis can make this tier useless, but no verdict.
 //!
-//! A value is, in this order: the format (one byte); the version of the store that the verdict is as of, and when it
-//! expires in milliseconds since 1970 (eight bytes each, little endian); the slots of the entities that were read; the
+//! A value is, in this order: the format (one byte); the revision of the store that the verdict is as of (version and
+//! nonce), and when it expires in milliseconds since 1970 (eight bytes each, little endian); the slots of the entities that were read; the
 //! verdict; the text of the entities; and HMAC-SHA256 over the key and all of that. Numbers are LEB128, a text has its
 //! length before it, and what may be absent has one byte that says whether it is there.
 
@@ -14,18 +14,22 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 
 use crate::actors::request_cache::Key;
-use crate::domain::{Finding, Reason, Severity, Verdict};
+use crate::domain::{Finding, Reason, Revision, Severity, Verdict};
 use crate::store::Slot;
 
 /// The first byte of each value.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// Bytes of the authentication at the end.
 const MAC: usize = 32;
 /// The most bytes of a value.
 pub const MAX_BYTES: usize = 64 << 10;
 
 /// With what the values of one fleet are authenticated. It is kept in the fleet's database.
+///
+/// Every incarnation of the database has a key of its own, so that verdicts and claims from a history of the database that
+/// was lost are not found by those who know of the loss.
 pub struct Secret {
+    incarnation: i64,
     key: hmac::Key,
     prefix: String,
 }
@@ -39,8 +43,8 @@ pub struct Content {
     pub entities: Option<Arc<str>>,
     /// The slots of all entities that were asked for, absent ones included, in order and each once.
     pub slots: Vec<Slot>,
-    /// All changes of the store up to this version are in the verdict.
-    pub as_of: i64,
+    /// All changes of the store up to this revision are in the verdict.
+    pub as_of: Revision,
     /// Milliseconds since 1970 from which on it is not to be used.
     pub expires: u64,
 }
@@ -57,13 +61,15 @@ pub enum Flaw {
 }
 
 impl Secret {
-    /// The secret with these bytes.
+    /// The secret that is made of these bytes for an incarnation of the database.
     #[must_use]
-    pub fn new(bytes: &[u8; 32]) -> Self {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, bytes);
+    pub fn new(bytes: &[u8; 32], incarnation: i64) -> Self {
+        let base = hmac::Key::new(hmac::HMAC_SHA256, bytes);
+        let own = hmac::sign(&base, format!("acgs:v1 incarnation {incarnation:016x}").as_bytes());
+        let key = hmac::Key::new(hmac::HMAC_SHA256, own.as_ref());
         let tag = hmac::sign(&key, b"acgs:v1 fleet");
         let tag = tag.as_ref().first_chunk::<6>().map(|tag| URL_SAFE_NO_PAD.encode(tag)).unwrap_or_default();
-        Self { key, prefix: format!("acgs:v1:{tag}:") }
+        Self { incarnation, key, prefix: format!("acgs:v1:{tag}:") }
     }
 
     /// What the names of all keys in Redis begin with. Fleets with other secrets have other names, so several may share
@@ -89,10 +95,11 @@ impl Secret {
         name
     }
 
-    /// The value for a key; none where it would be too large.
+    /// The value for a key; none where it would be too large, or is of another incarnation.
     #[must_use]
     pub fn seal(&self, key: &Key, content: &Content) -> Option<Vec<u8>> {
-        if content.entities.as_ref().is_some_and(|text| text.len() > MAX_BYTES) {
+        let is_foreign = content.as_of.incarnation != self.incarnation;
+        if is_foreign || content.entities.as_ref().is_some_and(|text| text.len() > MAX_BYTES) {
             return None;
         }
         let mut value = Writer(Vec::with_capacity(512));
@@ -112,7 +119,7 @@ impl Secret {
         let signed = [key.as_slice(), body].concat();
         hmac::verify(&self.key, &signed, mac).map_err(|_| Flaw::Forged)?;
         let mut reader = Reader(body);
-        let content = reader.content().filter(|_| reader.0.is_empty()).ok_or(Flaw::Malformed)?;
+        let content = reader.content(self.incarnation).filter(|_| reader.0.is_empty()).ok_or(Flaw::Malformed)?;
         if content.expires <= now { Err(Flaw::Expired) } else { Ok(content) }
     }
 
@@ -160,7 +167,8 @@ impl Writer {
     fn content(&mut self, content: &Content) {
         let verdict = &content.verdict;
         self.0.push(FORMAT);
-        self.0.extend(content.as_of.to_le_bytes());
+        self.0.extend(content.as_of.version.to_le_bytes());
+        self.0.extend(content.as_of.nonce.to_le_bytes());
         self.0.extend(content.expires.to_le_bytes());
         self.list(&content.slots, |value, slot| value.0.extend(slot.number().to_le_bytes()));
         self.0.push(number(&REASONS, &verdict.reason));
@@ -214,9 +222,10 @@ impl Writer {
 struct Reader<'v>(&'v [u8]);
 
 impl<'v> Reader<'v> {
-    fn content(&mut self) -> Option<Content> {
+    fn content(&mut self, incarnation: i64) -> Option<Content> {
         let [FORMAT] = self.bytes()? else { return None };
-        let as_of = i64::from_le_bytes(self.bytes()?);
+        let (version, nonce) = (i64::from_le_bytes(self.bytes()?), i64::from_le_bytes(self.bytes()?));
+        let as_of = Revision { incarnation, version, nonce };
         let expires = u64::from_le_bytes(self.bytes()?);
         let slots = self.list(|reader| Some(Slot::new(u16::from_le_bytes(reader.bytes()?))))?;
         let [reason] = self.bytes()?;

@@ -14,6 +14,7 @@ use super::sealed::Secret;
 use super::{Clear, ClearError, FetchShared, Publish, PutShared, ServiceCache, Show};
 use crate::actors::hit_rates::Share;
 use crate::actors::request_cache::{Kept, Key};
+use crate::domain::Revision;
 
 /// How long the status is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -60,9 +61,9 @@ impl SharedVerdicts {
 
     /// Writes verdicts, after this returns. Their loss costs an evaluation each, and nothing else.
     ///
-    /// All changes up to the version `as_of` have to be in them: take it before it is checked for the last time whether
+    /// All changes up to the revision `as_of` have to be in them: take it before it is checked for the last time whether
     /// what was read for them is current.
-    pub fn put(&self, verdicts: &[(Key, Kept)], as_of: i64) {
+    pub fn put(&self, verdicts: &[(Key, Kept)], as_of: Revision) {
         let figures = &self.front.figures;
         if !self.is_usable() {
             return figures.lost.add(verdicts.len() as u64);
@@ -100,8 +101,8 @@ impl SharedVerdicts {
     }
 
     /// Uses another secret from now on: what was written with the old one is not found any more.
-    pub fn replace_secret(&self, secret: &[u8; 32]) {
-        self.front.secret.store(Arc::new(Secret::new(secret)));
+    pub fn replace_secret(&self, secret: Secret) {
+        self.front.secret.store(Arc::new(secret));
     }
 
     /// Asks the thread of the tier. No answer in time is none.

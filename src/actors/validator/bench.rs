@@ -112,10 +112,13 @@ impl Bench {
     pub(super) async fn catch_up(&self, demand: Consistency) -> Result<(), DecideError> {
         let caught_up = match demand {
             Consistency::Usual => return Ok(()),
-            Consistency::AtLeast(version) => self.entities.follow_to(version).await,
+            Consistency::AtLeast(revision) => self.entities.follow_to(&revision).await,
             Consistency::Full => self.entities.follow().await,
         };
-        caught_up.map_err(|error| DecideError::Outdated(error.to_string()))
+        caught_up.map_err(|error| match error {
+            StoreError::Lost { .. } => DecideError::Lost(error.to_string()),
+            error => DecideError::Outdated(error.to_string()),
+        })
     }
 
     /// All decisions; `None` where the questions have to be put again, since another constitution came into force or

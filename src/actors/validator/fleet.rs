@@ -7,6 +7,7 @@ use crate::actors::request_cache::{Kept, Key};
 use crate::actors::service_cache::SharedVerdicts;
 use crate::actors::service_cache::claim::{Claim, Claimed};
 use crate::actors::service_cache::worth::Worth;
+use crate::domain::Revision;
 
 /// An evaluation that takes longer is made by one node for all who ask at the same time.
 const EXPENSIVE: Duration = Duration::from_millis(5);
@@ -48,8 +49,8 @@ impl Fleet {
         }
     }
 
-    /// Gives verdicts that were made here, as of a version and in so much time, where a hit would be cheaper.
-    pub(super) fn tell(&self, made: &[(Key, Kept)], as_of: i64, took: Duration) {
+    /// Gives verdicts that were made here, as of a revision and in so much time, where a hit would be cheaper.
+    pub(super) fn tell(&self, made: &[(Key, Kept)], as_of: Revision, took: Duration) {
         let gives = {
             let mut worth = self.worth.borrow_mut();
             worth.evaluated(took);

@@ -221,7 +221,7 @@ impl AuditStore {
 
     fn read<T>(&self, job: impl Fn(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         // Copies are behind the log anyhow.
-        if let Some(done) = self.replicas.read(0, &job) {
+        if let Some(done) = self.replicas.read(None, &job) {
             return done;
         }
         self.readers.run(job).map_err(|error| error.at(&self.target))

@@ -39,11 +39,11 @@ fn a_write_whose_precondition_does_not_hold_changes_nothing() {
     );
     assert_eq!(store.find(&uid("ann")).unwrap().unwrap().entity, user("ann", 2));
 
-    let stale = store.remove(&uid("ann"), Precondition::at(first.version), || Ok(())).unwrap_err();
+    let stale = store.remove(&uid("ann"), Precondition::at(first.version), |_| Ok(())).unwrap_err();
     let StoreError::Stale { stored, .. } = stale else { panic!("{stale}") };
     assert_eq!(stored, Some(second.version));
     assert!(store.find(&uid("ann")).unwrap().is_some());
-    store.remove(&uid("ann"), Precondition::at(second.version), || Ok(())).unwrap();
+    store.remove(&uid("ann"), Precondition::at(second.version), |_| Ok(())).unwrap();
     assert_eq!(store.find(&uid("ann")).unwrap(), None);
 }
 
@@ -51,7 +51,7 @@ fn a_write_whose_precondition_does_not_hold_changes_nothing() {
 fn removing_what_is_not_stored_says_so_whatever_the_precondition() {
     let Stored { store, .. } = &Stored::new();
     for precondition in [Precondition::default(), Precondition::at(1), Precondition::absent()] {
-        let missing = store.remove(&uid("ann"), precondition, || Ok(())).unwrap_err();
+        let missing = store.remove(&uid("ann"), precondition, |_| Ok(())).unwrap_err();
         assert!(matches!(missing, StoreError::Missing(_)), "{missing}");
     }
 }
@@ -60,7 +60,7 @@ fn removing_what_is_not_stored_says_so_whatever_the_precondition() {
 fn an_entity_made_anew_never_has_an_old_version() {
     let Stored { store, .. } = &Stored::new();
     let first = store.put(&user("ann", 1), Precondition::default(), |_| Ok(())).unwrap();
-    store.remove(&uid("ann"), Precondition::default(), || Ok(())).unwrap();
+    store.remove(&uid("ann"), Precondition::default(), |_| Ok(())).unwrap();
     let second = store.put(&user("ann", 1), Precondition::default(), |_| Ok(())).unwrap();
     assert!(second.created && second.version > first.version);
     let stale = store.put(&user("ann", 2), Precondition::at(first.version), |_| Ok(())).unwrap_err();
@@ -71,7 +71,7 @@ fn an_entity_made_anew_never_has_an_old_version() {
 fn versions_go_on_when_the_store_is_opened_again() {
     let stored = Stored::new();
     let before = stored.store.put(&user("ann", 1), Precondition::default(), |_| Ok(())).unwrap();
-    stored.store.remove(&uid("ann"), Precondition::default(), || Ok(())).unwrap();
+    stored.store.remove(&uid("ann"), Precondition::default(), |_| Ok(())).unwrap();
     let again = Store::open(&stored.options).unwrap();
     assert!(again.put(&user("ann", 1), Precondition::default(), |_| Ok(())).unwrap().version > before.version);
 }
@@ -156,7 +156,7 @@ fn a_list_goes_on_after_its_cursor_entity_is_removed() {
     store.put_many(&["a", "b", "c"].map(|id| user(id, 1)), |_| Ok(())).unwrap();
     let two = NonZeroU16::new(2).unwrap();
     let cursor = store.list("User", None, two).unwrap().next.unwrap();
-    store.remove(&uid("b"), Precondition::default(), || Ok(())).unwrap();
+    store.remove(&uid("b"), Precondition::default(), |_| Ok(())).unwrap();
     let rest = store.list("User", Some(&cursor), two).unwrap();
     assert_eq!(rest.items.iter().map(|stored| &*stored.entity.uid.id).collect::<Vec<_>>(), ["c"]);
     assert_eq!(rest.next, None);
@@ -194,9 +194,9 @@ fn the_types_are_those_that_have_entities() {
     let batch = kinds.map(|kind| ["1", "2"].map(|id| Entity { uid: EntityUid::new(kind, id), ..user("", 0) }));
     stored.store.put_many(&batch.concat(), |_| Ok(())).unwrap();
     assert_eq!(types(), ["Team", "User", "acgs::Agent", "Ünit"]);
-    stored.store.remove(&EntityUid::new("Team", "1"), Precondition::default(), || Ok(())).unwrap();
+    stored.store.remove(&EntityUid::new("Team", "1"), Precondition::default(), |_| Ok(())).unwrap();
     assert_eq!(types().len(), 4);
-    stored.store.remove(&EntityUid::new("Team", "2"), Precondition::default(), || Ok(())).unwrap();
+    stored.store.remove(&EntityUid::new("Team", "2"), Precondition::default(), |_| Ok(())).unwrap();
     assert_eq!(types(), ["User", "acgs::Agent", "Ünit"]);
 }
 
@@ -233,7 +233,7 @@ fn a_stamp_taken_before_a_write_is_not_current_after_it() {
     };
     stale_after(&|| assert!(store.put(&user("ann", 1), Precondition::absent(), |_| Ok(())).unwrap().created));
     stale_after(&|| drop(store.put_many(&[user("bob", 1), user("ann", 2)], |_| Ok(())).unwrap()));
-    stale_after(&|| assert!(store.remove(&ann, Precondition::default(), || Ok(())).is_ok()));
+    stale_after(&|| assert!(store.remove(&ann, Precondition::default(), |_| Ok(())).is_ok()));
     let stamp = versions.stamp(&ann);
     store.find(&ann).unwrap();
     store.put(&user("carol", 1), Precondition::default(), |_| Ok(())).unwrap();
@@ -260,7 +260,7 @@ fn a_type_is_known_from_its_first_entity_on_and_after_opening_again() {
     assert!(!types.contains("User"));
     stored.store.put(&user("ann", 1), Precondition::default(), |_| Ok(())).unwrap();
     assert!(types.contains("User") && !types.contains("Team"));
-    stored.store.remove(&uid("ann"), Precondition::default(), || Ok(())).unwrap();
+    stored.store.remove(&uid("ann"), Precondition::default(), |_| Ok(())).unwrap();
     assert!(types.contains("User"));
     stored
         .store

@@ -5,6 +5,7 @@ mod entities;
 mod following;
 mod logins;
 mod opening;
+mod rollback;
 pub(super) mod server;
 mod tokens;
 mod writers;

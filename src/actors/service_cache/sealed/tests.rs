@@ -5,7 +5,11 @@ use super::*;
 const KEY: Key = [7; 32];
 
 fn secret() -> Secret {
-    Secret::new(&[1; 32])
+    Secret::new(&[1; 32], 0)
+}
+
+fn at(version: i64) -> Revision {
+    Revision { incarnation: 0, version, nonce: version ^ 7 }
 }
 
 fn content() -> Content {
@@ -24,13 +28,13 @@ fn content() -> Content {
         Some("because \"so\"".to_owned()),
     );
     let slots = [0, 255, 256, 65_535].map(Slot::new).to_vec();
-    Content { verdict: Arc::new(verdict), entities: Some("{\"uid\":1}\n".into()), slots, as_of: 42, expires: 1_000 }
+    Content { verdict: Arc::new(verdict), entities: Some("{\"uid\":1}\n".into()), slots, as_of: at(42), expires: 1_000 }
 }
 
 #[test]
 fn what_is_sealed_is_opened_as_it_was() {
     let deny = |detail: &str| Content { verdict: Arc::new(Verdict::deny(Reason::NoPermit, detail)), ..content() };
-    let absent = Content { entities: None, slots: Vec::new(), as_of: i64::MAX, ..deny("") };
+    let absent = Content { entities: None, slots: Vec::new(), as_of: at(i64::MAX), ..deny("") };
     for content in [content(), deny("x"), absent] {
         let value = secret().seal(&KEY, &content).unwrap();
         let opened = secret().open(&KEY, &value, 999).unwrap();
@@ -71,7 +75,7 @@ fn a_value_that_was_touched_anywhere_is_not_opened() {
 fn a_value_is_for_one_key_and_one_secret_and_its_time() {
     let value = secret().seal(&KEY, &content()).unwrap();
     assert_eq!(secret().open(&[8; 32], &value, 0), Err(Flaw::Forged));
-    assert_eq!(Secret::new(&[2; 32]).open(&KEY, &value, 0), Err(Flaw::Forged));
+    assert_eq!(Secret::new(&[2; 32], 0).open(&KEY, &value, 0), Err(Flaw::Forged));
     assert!(secret().open(&KEY, &value, 999).is_ok());
     assert_eq!(secret().open(&KEY, &value, 1_000), Err(Flaw::Expired));
 }
@@ -101,7 +105,7 @@ fn what_is_too_large_is_not_sealed() {
 fn names_begin_with_what_is_the_fleets_own() {
     let name = secret().name(&KEY);
     assert!(name.starts_with(secret().prefix()) && name.len() == "acgs:v1:".len() + 9 + 43, "{name}");
-    assert_ne!(secret().prefix(), Secret::new(&[2; 32]).prefix());
+    assert_ne!(secret().prefix(), Secret::new(&[2; 32], 0).prefix());
     let shown = format!("{:?}", secret());
     assert!(!shown.contains("key"), "{shown}");
 }

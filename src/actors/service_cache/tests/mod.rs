@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use super::figures::Counts;
 use super::private_redis::PrivateRedis;
+use super::sealed::Secret;
 use super::server::Server;
 use super::{L2Options, ServiceCache, SharedVerdicts};
 use crate::actors::request_cache::{Kept, Key};
-use crate::domain::{EntityUid, Finding, Reason, Severity, Verdict};
+use crate::domain::{EntityUid, Finding, Reason, Revision, Severity, Verdict};
 use crate::ledger::EntitySet;
 use crate::store::Versions;
 
@@ -39,12 +40,12 @@ fn options(server: Server) -> L2Options {
 
 impl Node {
     fn start(options: L2Options) -> Self {
-        let (versions, calls) = (Versions::new(0), Arc::new(AtomicU64::new(0)));
+        let (versions, calls) = (Versions::at_version(0), Arc::new(AtomicU64::new(0)));
         let called = Arc::clone(&calls);
         let call = move || {
             called.fetch_add(1, Ordering::Relaxed);
         };
-        let shared = ServiceCache::start(options, &SECRET, versions.clone(), call);
+        let shared = ServiceCache::start(options, Secret::new(&SECRET, 0), versions.clone(), call);
         Self { shared, versions, calls }
     }
 
@@ -67,7 +68,7 @@ impl Node {
     async fn put(&self, verdicts: &[(Key, Kept)]) {
         let done = |counts: Counts| counts.written + counts.refused + counts.lost + counts.too_large;
         let before = done(self.counts().await);
-        self.shared.put(verdicts, 0);
+        self.shared.put(verdicts, Revision::default());
         until(async || done(self.counts().await) - before == verdicts.len() as u64).await;
     }
 

@@ -2,6 +2,7 @@
 
 use redis::Value;
 
+use super::super::claim::Claim;
 use super::*;
 
 #[actix::test]
@@ -42,10 +43,27 @@ async fn a_verdict_is_not_found_after_an_entity_changed_that_it_read() {
 async fn a_verdict_of_a_state_that_a_node_has_not_seen_is_not_found() {
     let Some(redis) = PrivateRedis::start(&[]) else { return };
     let node = Node::ready(options(redis.server())).await;
-    node.shared.put(&[node.verdict(1)], node.versions.applied() + 1);
-    until(async || node.counts().await.written == 1).await;
-    assert!(node.fetch(1).await.is_none());
-    assert_eq!(node.counts().await.outdated, 1);
+    let applied = node.versions.applied();
+    let others = [Revision { version: 1, ..applied }, Revision { nonce: 5, ..applied }];
+    for (nth, as_of) in (1..).zip(others) {
+        node.shared.put(&[node.verdict(1)], as_of);
+        until(async || node.counts().await.written == nth).await;
+        assert!(node.fetch(1).await.is_none(), "{as_of}");
+        assert_eq!(node.counts().await.outdated, nth);
+    }
+}
+
+#[actix::test]
+async fn what_is_of_an_incarnation_that_was_lost_is_neither_found_nor_claimed() {
+    let Some(redis) = PrivateRedis::start(&[]) else { return };
+    let (node, other) = (Node::ready(options(redis.server())).await, Node::ready(options(redis.server())).await);
+    node.put(&[node.verdict(1)]).await;
+    let long = Duration::from_secs(20);
+    let Claim::Mine(_claimed) = node.shared.claim(&[2; 32], long).await else { panic!("nobody else asked") };
+    assert!(other.fetch(1).await.is_some());
+    other.shared.replace_secret(Secret::new(&SECRET, 1));
+    assert!(other.fetch(1).await.is_none());
+    assert!(matches!(other.shared.claim(&[2; 32], long).await, Claim::Mine(_)), "nobody waits for the lost history");
 }
 
 #[actix::test]
@@ -84,7 +102,7 @@ async fn a_value_that_was_tampered_with_or_moved_or_is_old_is_not_found() {
 
     let ttl = Duration::from_millis(1);
     let brief = Node::ready(L2Options { ttl, ..options(redis.server()) }).await;
-    let content = brief.shared.front.content(&brief.kept(), 0).unwrap();
+    let content = brief.shared.front.content(&brief.kept(), Revision::default()).unwrap();
     let old = brief.shared.front.secret.load().seal(&[1; 32], &content).unwrap();
     put(&name, &old);
     until(async || super::super::front::now() > content.expires).await;
@@ -97,12 +115,12 @@ async fn another_secret_finds_nothing_and_overwrites_nothing() {
     let Some(redis) = PrivateRedis::start(&[]) else { return };
     let node = Node::ready(options(redis.server())).await;
     node.put(&[node.verdict(1)]).await;
-    node.shared.replace_secret(&[2; 32]);
+    node.shared.replace_secret(Secret::new(&[2; 32], 0));
     assert!(node.fetch(1).await.is_none());
     node.put(&[node.verdict(1)]).await;
     assert!(node.fetch(1).await.is_some());
     assert_eq!(redis.names().len(), 2);
-    node.shared.replace_secret(&SECRET);
+    node.shared.replace_secret(Secret::new(&SECRET, 0));
     assert!(node.fetch(1).await.is_some());
     let counts = node.counts().await;
     assert_eq!((counts.forged, counts.malformed), (0, 0));

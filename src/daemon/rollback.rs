@@ -1,0 +1,56 @@
+//! Whether the database is what the audit log says it was, and what an administrator accepts instead.
+
+use super::audit_folder;
+use super::error::DaemonError;
+use super::evidence::{DAEMON, Evidence};
+use crate::ledger::{Event, EventKind};
+use crate::settings::Settings;
+use crate::store::{Standing, Store};
+
+/// A part that an administrator accepts in an older state, for one start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Rollback {
+    /// The database lacks changes that the audit log has.
+    Database,
+    /// The audit log lacks records that others have.
+    Log,
+}
+
+/// Refuses a database that does not contain what the log knows to have been committed, unless that is accepted: then it
+/// gets a new incarnation, and that is recorded.
+pub(super) fn check_database(
+    settings: &Settings,
+    store: &Store,
+    evidence: &Evidence,
+    accepted: &[Rollback],
+) -> Result<(), DaemonError> {
+    let seen = evidence
+        .seen_revision()
+        .map_err(|source| DaemonError::Ledger { folder: audit_folder(&settings.data_dir), source: Box::new(source) })?;
+    let Some(seen) = seen else { return Ok(()) };
+    let found = match store.standing(&seen.revision)? {
+        Standing::Contains => return Ok(()),
+        Standing::Behind(found) | Standing::Diverged(found) => found,
+    };
+    if !accepted.contains(&Rollback::Database) {
+        return Err(DaemonError::DatabaseRolledBack {
+            place: store.place(),
+            index: seen.index,
+            seen: seen.revision,
+            found,
+        });
+    }
+    let revision = store.begin_anew(&seen.revision)?;
+    let event = Event::new(EventKind::Database, DAEMON)
+        .name("event", "rollback_accepted")
+        .name("known_by", seen.index)
+        .name("lost", seen.revision.to_string())
+        .name("found", found.to_string())
+        .name("revision", revision.to_string());
+    evidence.changes().record_found(&[event], revision)?;
+    tracing::warn!(
+        lost = %seen.revision, %found, %revision,
+        "a database is accepted that is older than the audit log, or another one"
+    );
+    Ok(())
+}
