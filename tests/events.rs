@@ -8,6 +8,8 @@ mod harness;
 mod caches;
 #[path = "events/constitutions.rs"]
 mod constitutions;
+#[path = "events/database.rs"]
+mod database;
 #[path = "faults/disk.rs"]
 mod disk;
 #[path = "events/entities.rs"]

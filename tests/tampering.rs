@@ -20,7 +20,6 @@ mod tampering {
     mod case;
     mod checkpoint;
     mod copy;
-    mod database;
     mod disk_faults;
     mod format;
     mod keys;

@@ -3,8 +3,6 @@
 
 mod harness;
 
-use std::fs;
-
 use harness::{Request, Setup, TestDaemon};
 use serde_json::{Value, json};
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use acgs::actors::Mailbox;
 use acgs::actors::active::Active;
 use acgs::actors::application_cache::{ApplicationCache, ShelfOptions};
+use acgs::actors::change_recorder::ChangeRecorder;
 use acgs::actors::committer::{Committer, Rhythm};
 use acgs::actors::database::{Database, PutEntities, PutEntity, RemoveEntity};
 use acgs::actors::entity_recorder::EntityRecorder;
@@ -18,7 +19,7 @@ use acgs::actors::request_cache::RequestCache;
 use acgs::actors::validator::{Decide, Decided, Purpose, Validator};
 use acgs::constitution::Constitution;
 use acgs::domain::{Consistency, Evaluation};
-use acgs::ledger::{DiskStorage, Ledger, Options};
+use acgs::ledger::{DiskStorage, Ledger, Options, RevisionMark};
 use acgs::settings::{RequestRecord, Settings};
 use acgs::store::{Precondition, Store, StoreError, StoreOptions};
 use actix::{Actor, Addr, Arbiter};
@@ -71,7 +72,8 @@ impl Workers {
         let (ledger, _) = Ledger::open(storage.clone(), Options::default()).unwrap();
         let committer = Committer::start(ledger, storage, Rhythm::Durable(Pace::new(Duration::ZERO)), 1_000).unwrap();
         let journal = Journal::new(committer.queue());
-        let recorder = EntityRecorder::new(journal.clone(), RequestRecord::Full);
+        let mark = RevisionMark::open(&folder.path().join("database-revision")).unwrap();
+        let recorder = EntityRecorder::new(ChangeRecorder::new(journal.clone(), mark), RequestRecord::Full);
         let database = Database::start(store.clone(), recorder, NonZeroUsize::new(2).unwrap());
         let database = Mailbox::new(database, PATIENCE);
         let entities = ApplicationCache::start(

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::disk::Faults;
 use super::harness::{Answer, Connection, Request, Setup};
-use super::{ADMIN, audit, events, size, until};
+use super::{ADMIN, audit, events, revisions, size, until};
 
 fn path(id: &str) -> String {
     format!("/v1/entities/Tool/{id}")

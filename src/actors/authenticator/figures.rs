@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::actors::active::{Active, InForce};
-use crate::actors::directory::{KeyMark, Lifetimes};
+use crate::actors::directory::Lifetimes;
 use crate::actors::testing;
 use crate::actors::trust::{ForeignIssuer, KeySource, OwnKeys};
 use crate::auth::jwk::Jwks;
@@ -45,9 +45,7 @@ fn start(folder: &std::path::Path, key: &SigningKey) -> Addr<Authenticator> {
     };
     let store = Store::open(&options).unwrap();
     let lifetimes = Lifetimes { access: 900, refresh: 900 };
-    let mark = KeyMark::of(folder);
-    let directory =
-        Directory::new(store, testing::journal(folder), trust.clone(), lifetimes, InForce::new(active), mark);
+    let directory = Directory::new(store, testing::changes(folder), trust.clone(), lifetimes, InForce::new(active));
     let directory = Mailbox::new(directory.start(NonZeroUsize::MIN), Duration::from_secs(1));
     let fetcher = Mailbox::new(KeyFetcher::start(trust.clone()), Duration::from_secs(1));
     Authenticator::start(trust, directory, fetcher, CAPACITY)

@@ -42,13 +42,13 @@ fn nothing_that_was_read_is_current_after_changes_were_lost_whatever_came_instea
             put(here, "ann", 1);
             stored.back_up();
             let before = here.versions().applied();
-            (0..lost).for_each(|n| drop(put(here, "ann", 10 + n)));
+            (0..lost).for_each(|n| _ = put(here, "ann", 10 + n));
             let (seen, slot) = (here.versions().applied(), Versions::slot(&uid("bob")));
             let stamps = ["ann", "bob", "carl"].map(|id| here.versions().stamp(&uid(id)));
             stored.restore();
             // By a daemon that knows nothing of what was lost.
             let there = stored.other();
-            (0..instead).for_each(|n| drop(put(&there, "ann", 20 + n)));
+            (0..instead).for_each(|n| _ = put(&there, "ann", 20 + n));
             here.follow().unwrap();
             let case = format!("{lost} lost, {instead} instead");
             assert!(stamps.iter().all(|stamp| !here.versions().is_current(stamp)), "{case}");
