@@ -196,6 +196,12 @@ impl Store {
         done.map_err(|error| failed.unwrap_or_else(|| error.into()))
     }
 
+    /// Takes note of a commit of this process that changed nothing which its caches depend on. Where others committed
+    /// meanwhile, it is followed with theirs.
+    pub fn note(&self, commit: &Commit) {
+        self.versions.committed(commit);
+    }
+
     /// Runs queries, which write nothing, on what is stored at one moment.
     pub fn query<T>(&self, job: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.run(|conn| connection::read(conn, job))

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Request, Setup, TestDaemon, Tiers};
+use crate::harness::{Answer, Request, Setup, TestDaemon, Tiers, until};
 
 fn tool(risk: u64) -> Value {
     json!({"attrs": {"risk": risk}})
@@ -109,7 +109,9 @@ fn an_older_database_is_accepted_once_when_an_administrator_says_so_and_that_is_
 
     let daemon = setup.try_start_with(&["--accept-rollback", "database"]).unwrap();
     assert_eq!(risk(&daemon), 1);
-    let events = daemon.get("/v1/audit/entries?kind=database").json();
+    let search = || daemon.get("/v1/audit/entries?kind=database").json();
+    until("copied", || search()["items"].as_array().is_some_and(|items| !items.is_empty()));
+    let events = search();
     let accepted: Vec<&Value> = events["items"].as_array().unwrap().iter().map(|item| &item["record"]).collect();
     assert_eq!(accepted.len(), 1, "{events}");
     assert_eq!((&accepted[0]["event"], &accepted[0]["lost"]), (&json!("rollback_accepted"), &json!(lost)));

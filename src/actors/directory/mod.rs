@@ -188,9 +188,10 @@ fn change<T>(
             return Ok((done, None));
         }
         let commit = revisions::revise(conn, before)?;
-        Ok::<_, DirectoryError>((done, Some(changes.record(events, &commit)?)))
+        Ok::<_, DirectoryError>((done, Some((commit, changes.record(events, &commit)?))))
     })?;
-    if let Some(recorded) = recorded {
+    if let Some((commit, recorded)) = recorded {
+        store.note(&commit);
         changes.committed(recorded);
     }
     Ok(done)
