@@ -234,9 +234,6 @@ pub fn put_many(
         return Err(StoreError::Twice(entity.uid.clone()));
     }
     batch.iter().try_for_each(|entity| check_storable(conn, &entity.uid))?;
-    if batch.is_empty() {
-        return Ok(Vec::new());
-    }
     write(conn, |conn| {
         let commit = advance(conn, i64::try_from(batch.len()).map_err(StoreError::unavailable)?)?;
         let mut written = Vec::with_capacity(batch.len());

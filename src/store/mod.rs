@@ -291,6 +291,9 @@ impl Store {
         batch: &[Entity],
         record: impl FnOnce(&[Written]) -> Result<(), StoreError>,
     ) -> Result<Vec<Written>, StoreError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
         let put = |conn: &mut Connection| entities::put_many(conn, batch, record);
         let commit = |written: &[Written]| written.first().map(|written| written.commit);
         let uids = batch.iter().map(|entity| &entity.uid);

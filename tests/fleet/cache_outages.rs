@@ -125,9 +125,13 @@ fn share_what_will_be_lost(world: &World, asker: usize) {
 /// Has the other daemon, which was never asked, give the versions of what was lost to something else; then what it decides
 /// with the help of the fleet's verdicts is right.
 #[track_caller]
-fn nothing_lost_comes_back(world: &World, asker: usize) {
+fn nothing_lost_comes_back(world: &mut World, asker: usize) {
     let versions = u16::try_from(CELLS).unwrap() + 1;
-    (1..=versions).for_each(|number| assert!(world.fleet.ask(1, &put(CELLS, number)).status < 300));
+    (1..=versions).for_each(|number| {
+        let written = world.fleet.ask(1, &put(CELLS, number));
+        assert!(written.status < 300, "{written}");
+        world.newest = written.header("x-consistency-token").unwrap().to_owned();
+    });
     let found = || world.fleet.redis.info("keyspace_hits").parse::<usize>().unwrap();
     let before = found();
     until("verdicts are found", || {
@@ -154,7 +158,7 @@ fn a_verdict_of_a_state_that_was_lost_is_not_believed() {
     world.fleet.postgres.drop_database(&database);
     world.fleet.postgres.sql("postgres", &format!("ALTER DATABASE backup RENAME TO {database}"));
     world.fleet.start_again(1);
-    nothing_lost_comes_back(&world, asker);
+    nothing_lost_comes_back(&mut world, asker);
 }
 
 /// A backup is restored under a running daemon, and what is lost was shared by one that has ended.
@@ -174,5 +178,5 @@ fn a_verdict_of_an_incarnation_that_was_lost_is_not_believed() {
     world.fleet.sql(&format!("BEGIN; {restore} COMMIT;"));
     let old = "SELECT count(*) FROM entity_versions JOIN saved_entity_versions USING (incarnation)";
     until("another incarnation is begun", || world.fleet.sql(old).trim() == "0");
-    nothing_lost_comes_back(&world, asker);
+    nothing_lost_comes_back(&mut world, asker);
 }

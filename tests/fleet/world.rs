@@ -17,7 +17,8 @@ pub const CELLS: usize = 12;
 pub struct World {
     pub fleet: Fleet,
     numbers: BTreeMap<usize, u16>,
-    newest: String,
+    /// The token of the newest write.
+    pub newest: String,
     users: usize,
     _constitution: tempfile::TempDir,
 }
