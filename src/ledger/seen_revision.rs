@@ -183,7 +183,9 @@ mod tests {
         let storage = DiskStorage::create(folder.path()).unwrap();
         let (mut ledger, _) = Ledger::open(storage.clone(), Options::default()).unwrap();
         let mut batch = Batch::default();
-        events.iter().for_each(|event| event.push(OffsetDateTime::now_utc(), &mut batch).unwrap());
+        for event in events {
+            event.push(OffsetDateTime::now_utc(), &mut batch).unwrap();
+        }
         if !batch.is_empty() {
             ledger.append(&batch).unwrap();
         }

@@ -189,7 +189,9 @@ impl Versions {
         if *applied == *from
             && let Some(last) = changes.last()
         {
-            changes.iter().for_each(|change| self.learn(change.version, change.nonce));
+            for change in changes {
+                self.learn(change.version, change.nonce);
+            }
             self.apply(&mut applied, Revision { version: last.version, nonce: last.nonce, ..*from });
         }
     }

@@ -60,9 +60,6 @@ fn is_answered(daemon: &TestDaemon, token: &dyn std::fmt::Display, status: u16) 
     for request in demanding(token) {
         let answer = daemon.ask(&request);
         assert_eq!(answer.status, status, "{token}: {answer}");
-        if status == 412 {
-            assert_eq!(answer.json()["type"], "/problems/lost-revision", "{answer}");
-        }
     }
 }
 
@@ -167,7 +164,9 @@ fn a_failover_that_loses_changes_is_noticed_however_many_come_instead() {
             until("another incarnation is known", || refuse(daemon, &first));
             until("what was lost is not shown", || all_show(daemon, 0, 2));
             (0..64).for_each(|_| assert_ne!(shown(daemon, 0), Some(Some(1)), "{instead} instead"));
-            lost.iter().for_each(|lost| until("the token is refused", || refuse(daemon, lost)));
+            for lost in &lost {
+                until("the token is refused", || refuse(daemon, lost));
+            }
         }
         until("written again", || daemons[1].ask(&put(0, 8)).status < 300);
         until("known to both", || daemons.iter().all(|daemon| all_show(daemon, 0, 8)));
