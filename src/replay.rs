@@ -61,6 +61,8 @@ struct Recorded<'r> {
     evaluation: Evaluation,
     hash: ConstitutionalHash,
     digest: &'r str,
+    /// The hash that the caller named, where it was accepted although another one was in force.
+    accepted: Option<&'r str>,
     enforcement: HashEnforcement,
     properties: RequestProperties,
     entities: Option<&'r str>,
@@ -137,7 +139,7 @@ impl Replay {
             return Err("it was denied since something was not available".to_owned());
         }
         let recorded = Recorded::read(record)?;
-        if let Some(denied) = deny_claim(recorded.hash, recorded.enforcement, &recorded.evaluation.claims) {
+        if let Some(denied) = recorded.deny_claim() {
             return Ok(denied);
         }
         let stored = self.entities(recorded.entities)?;
@@ -154,7 +156,8 @@ impl Replay {
         drop(decide(&*then?));
         let known: HashSet<EntityUid> = asked.take();
         let verdict = decide(other);
-        match asked.borrow().iter().find(|uid| !known.contains(*uid)) {
+        let is_unknown = |uid: &&EntityUid| !known.contains(*uid) && !stored.contains_key(*uid);
+        match asked.borrow().iter().find(is_unknown) {
             Some(uid) => Err(format!("it needs `{uid}`, which was not read then")),
             None => Ok(verdict),
         }
@@ -187,6 +190,10 @@ impl Replay {
 }
 
 impl<'r> Recorded<'r> {
+    fn deny_claim(&self) -> Option<Verdict> {
+        deny_claim(self.hash, |claim| self.accepted == Some(claim), self.enforcement, &self.evaluation.claims)
+    }
+
     fn read(record: &'r Object) -> Result<Self, Why> {
         let mut question = Object::default();
         for member in ["subject", "action", "resource", "context"] {
@@ -203,6 +210,7 @@ impl<'r> Recorded<'r> {
             evaluation,
             hash: hash.ok_or("the record names no constitution")?,
             digest: text_of(record, "digest").unwrap_or_default(),
+            accepted: text_of(record, "accepted_hash"),
             enforcement: match text_of(record, "hash_enforcement") {
                 Some("required") => HashEnforcement::Required,
                 _ => HashEnforcement::WhenPresent,

@@ -24,6 +24,8 @@ mod headers;
 mod hosts;
 #[path = "http/operation.rs"]
 mod operation;
+#[path = "http/safe_reload.rs"]
+mod safe_reload;
 
 use harness::{Answer, Request, TestDaemon};
 use serde_json::{Value, json};

@@ -1,11 +1,12 @@
 //! The constitution in force, as validators have it and as others see it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 
-use crate::constitution::{Bundle, Constitution, Faults, deny_claim};
+use crate::constitution::{Bundle, Candidate, Constitution, Fault, Faults, deny_claim};
 use crate::domain::{ConstitutionDigest, ConstitutionalHash, Evaluation, Verdict};
 use crate::settings::{self, HashEnforcement, RequestProperties};
 
@@ -22,26 +23,57 @@ pub struct Active {
     pub request_properties: RequestProperties,
     /// Since when it is in force.
     pub activated_at: OffsetDateTime,
+    /// Cases of its own that it fails.
+    pub objections: Vec<Fault>,
+    /// How long its hash is accepted once another one is in force.
+    grace: Duration,
+    /// Hashes that were in force before, each until when it is accepted still.
+    former: Vec<(ConstitutionalHash, Instant)>,
 }
 
 impl Active {
     /// Loads what the settings name, to be in force from now on, and the bundle it was made of.
     pub fn load(settings: &settings::Constitution) -> Result<(Self, Bundle), Faults> {
-        let (constitution, bundle) = Constitution::of_settings(settings)?;
+        let Candidate { constitution, bundle, objections } = Constitution::of_settings(settings)?;
         let active = Self {
             digest: constitution.digest().to_string().into(),
-            constitution: Arc::new(constitution),
+            constitution,
             hash_enforcement: settings.hash_enforcement,
             request_properties: settings.request_properties,
             activated_at: OffsetDateTime::now_utc(),
+            objections,
+            grace: settings.grace,
+            former: Vec::new(),
         };
         Ok((active, bundle))
+    }
+
+    /// The same in place of another one, whose hash is accepted for a while: callers cannot all change at one moment.
+    #[must_use]
+    pub fn in_place_of(mut self, old: &Self) -> Self {
+        let now = Instant::now();
+        let until = now + self.grace;
+        self.former =
+            old.former.iter().filter(|(_, end)| *end > now).map(|(hash, end)| (*hash, (*end).min(until))).collect();
+        self.former.push((old.constitution.hash(), until));
+        self
+    }
+
+    /// Whether a hash is accepted: that of the constitution in force, or one that was replaced just now.
+    #[must_use]
+    pub fn accepts(&self, claim: &str) -> bool {
+        claim == self.constitution.hash().as_str() || self.is_former(claim)
+    }
+
+    fn is_former(&self, claim: &str) -> bool {
+        self.former.iter().any(|(hash, until)| claim == hash.as_str() && Instant::now() < *until)
     }
 
     /// The verdict on what the caller believes to be in force, where that is wrong.
     #[must_use]
     pub fn deny_claim(&self, evaluation: &Evaluation) -> Option<Verdict> {
-        deny_claim(self.constitution.hash(), self.hash_enforcement, &evaluation.claims)
+        let accepted = |claim: &str| self.is_former(claim);
+        deny_claim(self.constitution.hash(), accepted, self.hash_enforcement, &evaluation.claims)
     }
 
     /// Its hash and its digest.
@@ -53,29 +85,54 @@ impl Active {
 
 /// The constitution in force, for those who only show it. Validators have their own, which the registry gives them.
 #[derive(Debug, Clone)]
-pub struct InForce(Arc<ArcSwap<Active>>);
+pub struct InForce {
+    active: Arc<ArcSwap<Active>>,
+    refusal: Arc<Mutex<Option<Refusal>>>,
+}
+
+/// The last attempt to bring another constitution into force, where it was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// When it was.
+    pub at: OffsetDateTime,
+    /// Why, in one line.
+    pub why: String,
+}
 
 impl InForce {
     /// A view of a constitution that is in force.
     #[must_use]
     pub fn new(active: Active) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(active)))
+        Self { active: Arc::new(ArcSwap::from_pointee(active)), refusal: Arc::default() }
+    }
+
+    /// The last attempt to replace it, where it was refused.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes that another constitution was refused.
+    pub fn refuse(&self, why: String) {
+        let refusal = Refusal { at: OffsetDateTime::now_utc(), why };
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
     }
 
     /// Shows another one from now on.
     pub(super) fn set(&self, active: Arc<Active>) {
-        self.0.store(active);
+        self.active.store(active);
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// What is in force now.
     #[must_use]
     pub fn get(&self) -> Arc<Active> {
-        self.0.load_full()
+        self.active.load_full()
     }
 
     /// The hash in force now.
     #[must_use]
     pub fn hash(&self) -> ConstitutionalHash {
-        self.0.load().constitution.hash()
+        self.active.load().constitution.hash()
     }
 }

@@ -1,19 +1,21 @@
 //! Which constitution is in force: swapped whole in every validator, or not at all.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use actix::{Actor, ActorFutureExt, AtomicResponse, Context, Handler, MailboxError, Message, Recipient, WrapFuture};
+use actix::{Actor, AtomicResponse, Context, Handler, MailboxError, Message, Recipient, WrapFuture};
 use futures_util::future::join_all;
 use smol_str::SmolStr;
 
 use super::active::{Active, InForce};
 use super::journal::Journal;
 use super::validator::Activate;
-use crate::constitution::Faults;
+use crate::constitution::{Fault, Faults, Misfits};
 use crate::domain::{ConstitutionDigest, ConstitutionalHash};
 use crate::ledger::{Event, EventKind};
 use crate::settings;
+use crate::store::Store;
 
 /// Why a reload was not answered with a swap.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -21,6 +23,16 @@ pub enum ReloadError {
     /// The bundle has faults. The constitution before it is still in force.
     #[error("the constitution has faults")]
     Faulty(Faults),
+    /// Cases of the bundle fail, or stored entities do not fit its schema, and nobody insists. The constitution before it
+    /// is still in force.
+    #[error("the constitution is refused; `--force` brings it into force all the same")]
+    Objected(Faults),
+    /// The settings have faults. Everything stays as it was.
+    #[error("the settings have faults")]
+    Settings(Vec<String>),
+    /// Stored entities cannot be compared with it, and nobody insists. The constitution before it is still in force.
+    #[error("stored entities cannot be compared with the new schema: {0}")]
+    Unchecked(String),
     /// It cannot be kept or recorded. The constitution before it is still in force.
     #[error("the new constitution cannot be {0}")]
     Unrecorded(String),
@@ -44,10 +56,38 @@ pub struct Reloaded {
     pub new: (ConstitutionalHash, ConstitutionDigest),
 }
 
+/// What is done where something speaks against a constitution without faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnObjections {
+    /// It is refused.
+    Refuse,
+    /// It comes into force all the same, and that is recorded.
+    Override,
+}
+
+/// Reads the settings again for a caller, and answers which constitution they name; the error is every fault.
+#[derive(Clone)]
+pub struct SettingsReader(Arc<ReadSettings>);
+
+/// How they are read.
+type ReadSettings = dyn Fn(&str) -> Result<settings::Constitution, Vec<String>> + Send + Sync;
+
+impl SettingsReader {
+    /// A reader that calls `read`, which may block.
+    pub fn new(read: impl Fn(&str) -> Result<settings::Constitution, Vec<String>> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+}
+
+impl fmt::Debug for SettingsReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SettingsReader")
+    }
+}
+
 /// Owns which constitution is in force.
 #[derive(Debug)]
 pub struct Registry {
-    settings: settings::Constitution,
     in_force: InForce,
     validators: Vec<Recipient<Activate>>,
     books: Books,
@@ -60,13 +100,17 @@ pub struct Books {
     pub kept: PathBuf,
     /// The way of events into the audit log.
     pub journal: Journal,
+    /// The stored entities, which must fit.
+    pub store: Store,
+    /// The settings, which say where the constitution is.
+    pub settings: SettingsReader,
 }
 
 impl Registry {
-    /// A registry with a constitution in force that was loaded from these settings.
+    /// A registry with a constitution in force.
     #[must_use]
-    pub fn new(settings: settings::Constitution, active: Active, books: Books) -> Self {
-        Self { settings, in_force: InForce::new(active), validators: Vec::new(), books }
+    pub fn new(active: Active, books: Books) -> Self {
+        Self { in_force: InForce::new(active), validators: Vec::new(), books }
     }
 
     /// A view of what is in force.
@@ -94,7 +138,7 @@ impl Handler<Register> for Registry {
     }
 }
 
-/// Reads the bundle again, perhaps by new settings, and swaps it in. Answered when every validator has it.
+/// Reads settings and bundle again, and swaps it in. Answered when every validator has it.
 ///
 /// INVARIANT: what comes into force was kept and recorded before.
 #[derive(Debug, Message)]
@@ -102,8 +146,8 @@ impl Handler<Register> for Registry {
 pub struct Reload {
     /// Who asks for it.
     pub caller: SmolStr,
-    /// New settings; none: those from before.
-    pub settings: Option<settings::Constitution>,
+    /// What is done where something speaks against it.
+    pub on_objections: OnObjections,
 }
 
 impl Handler<Reload> for Registry {
@@ -111,57 +155,112 @@ impl Handler<Reload> for Registry {
     type Result = AtomicResponse<Self, Result<Reloaded, ReloadError>>;
 
     fn handle(&mut self, reload: Reload, _: &mut Self::Context) -> Self::Result {
-        let settings = reload.settings.unwrap_or_else(|| self.settings.clone());
         let (in_force, validators, books) = (self.in_force.clone(), self.validators.clone(), self.books.clone());
         let swap = async move {
-            let (loading, old) = (settings.clone(), in_force.get());
+            let old = in_force.get();
             let before = old.names();
-            let loaded = tokio::task::spawn_blocking(move || books.load(&loading, &reload.caller, before)).await;
-            let new = Arc::new(loaded.map_err(|error| ReloadError::Unanswered(error.to_string()))??);
+            let loaded = tokio::task::spawn_blocking(move || books.load(&reload, &old)).await;
+            let loaded = loaded.unwrap_or_else(|error| Err(ReloadError::Unanswered(error.to_string())));
+            let new = Arc::new(loaded.inspect_err(|error| {
+                let why = error.in_one_line();
+                tracing::error!("the constitution stays as it was: {why}");
+                in_force.refuse(why);
+            })?);
             let given = validators.iter().map(|validator| validator.send(Activate(Arc::clone(&new))));
             // A validator that is gone decides nothing any more.
             drop(join_all(given).await);
             in_force.set(Arc::clone(&new));
-            Ok::<_, ReloadError>((settings, Reloaded { old: before, new: new.names() }))
+            tracing::info!(hash = %new.names().0, digest = %new.names().1, "constitution reloaded");
+            Ok::<_, ReloadError>(Reloaded { old: before, new: new.names() })
         };
-        AtomicResponse::new(Box::pin(swap.into_actor(self).map(|swapped, registry, _| {
-            let (settings, reloaded) = swapped?;
-            registry.settings = settings;
-            Ok(reloaded)
-        })))
+        AtomicResponse::new(Box::pin(swap.into_actor(self)))
     }
 }
 
 /// The most faults of a refused constitution that are recorded.
 const MAX_RECORDED_FAULTS: usize = 20;
 
+/// The most faults of a refused constitution that are told in one line.
+const MAX_TOLD_FAULTS: usize = 5;
+
+impl ReloadError {
+    /// What happened, and the first of all faults.
+    fn in_one_line(&self) -> String {
+        let faults: Vec<String> = match self {
+            Self::Faulty(faults) | Self::Objected(faults) => faults.0.iter().map(ToString::to_string).collect(),
+            Self::Settings(faults) => faults.clone(),
+            Self::Unchecked(_) | Self::Unrecorded(_) | Self::Unanswered(_) => Vec::new(),
+        };
+        if faults.is_empty() {
+            return self.to_string();
+        }
+        let told = faults.iter().take(MAX_TOLD_FAULTS).map(String::as_str).collect::<Vec<_>>().join("; ");
+        let more = faults.len().saturating_sub(MAX_TOLD_FAULTS);
+        if more > 0 { format!("{self}: {told}; and {more} more") } else { format!("{self}: {told}") }
+    }
+}
+
+/// As many of these as are recorded.
+#[must_use]
+pub fn recorded(faults: &[Fault]) -> Vec<String> {
+    faults.iter().take(MAX_RECORDED_FAULTS).map(ToString::to_string).collect()
+}
+
 impl Books {
-    /// Loads, keeps and records what is to come into force. That it is refused is recorded too.
-    fn load(
-        &self,
-        settings: &settings::Constitution,
-        caller: &str,
-        old: (ConstitutionalHash, ConstitutionDigest),
-    ) -> Result<Active, ReloadError> {
+    /// Loads, compares, keeps and records what is to come into force. That it is refused is recorded too.
+    fn load(&self, reload: &Reload, in_force: &Active) -> Result<Active, ReloadError> {
+        let settings = (self.settings.0)(&reload.caller).map_err(ReloadError::Settings)?;
+        let old = in_force.names();
         let event = |what| {
-            let event = Event::new(EventKind::Constitution, caller).name("event", what);
+            let event = Event::new(EventKind::Constitution, &reload.caller).name("event", what);
             event.name("old_hash", old.0.to_string()).name("old_digest", old.1.to_string())
         };
-        let (active, bundle) = Active::load(settings).map_err(|faults| {
-            let told = faults.0.iter().take(MAX_RECORDED_FAULTS).map(ToString::to_string).collect::<Vec<_>>();
-            if let Err(error) = self.journal.record(&[event("refused").detail("faults", told)]) {
+        let refuse = |faults: &[Fault]| {
+            if let Err(error) = self.journal.record(&[event("refused").detail("faults", recorded(faults))]) {
                 tracing::error!(%error, "the refusal of a constitution is not in the audit log");
             }
+        };
+        let (active, bundle) = Active::load(&settings).map_err(|faults| {
+            refuse(&faults.0);
             ReloadError::Faulty(faults)
         })?;
+        let objections = self.objections(&active, in_force, reload.on_objections)?;
+        if !objections.is_empty() && reload.on_objections == OnObjections::Refuse {
+            refuse(&objections);
+            return Err(ReloadError::Objected(Faults(objections)));
+        }
         bundle.keep(&self.kept).map_err(|error| {
             tracing::error!(%error, folder = %self.kept.display(), "a constitution cannot be kept");
             ReloadError::Unrecorded("kept".to_owned())
         })?;
         let (hash, digest) = active.names();
-        let reloaded = event("reloaded").name("hash", hash.to_string()).name("digest", digest.to_string());
-        let recorded = self.journal.record(&[reloaded]);
-        recorded.map_err(|error| ReloadError::Unrecorded(format!("recorded: {error}")))?;
-        Ok(active)
+        let mut reloaded = event("reloaded").name("hash", hash.to_string()).name("digest", digest.to_string());
+        if !objections.is_empty() {
+            tracing::warn!(caller = %reload.caller, count = objections.len(), "a constitution is forced into force");
+            reloaded = reloaded.name("forced", true).detail("objections", recorded(&objections));
+        }
+        let written = self.journal.record(&[reloaded]);
+        written.map_err(|error| ReloadError::Unrecorded(format!("recorded: {error}")))?;
+        Ok(active.in_place_of(in_force))
+    }
+
+    /// What speaks against a constitution without faults. Stored entities fit the schema in force, so that they are
+    /// compared only with another one.
+    fn objections(&self, new: &Active, old: &Active, on_objections: OnObjections) -> Result<Vec<Fault>, ReloadError> {
+        let mut objections = new.objections.clone();
+        if !new.constitution.has_schema_of(&old.constitution) {
+            let mut misfits = Misfits::default();
+            let compared = self.store.visit(|entities| misfits.check(&new.constitution, entities));
+            match compared {
+                Ok(()) => objections.extend(misfits.objections()),
+                Err(error) if on_objections == OnObjections::Refuse => {
+                    return Err(ReloadError::Unchecked(error.to_string()));
+                }
+                Err(error) => {
+                    objections.push(Fault::of_file("schema.cedarschema", format!("is not compared: {error}")));
+                }
+            }
+        }
+        Ok(objections)
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{fail, finish, print_line};
+use crate::actors::registry::OnObjections;
 use crate::daemon::{self, DaemonError, Source};
 
 /// How long the daemon may take.
@@ -148,9 +149,13 @@ pub(super) fn print_list(list: &Value, columns: &[&str]) {
     }
 }
 
-/// Has the running daemon read its constitution again; exits with 0, or 1 where it refuses or none runs.
-pub(super) fn reload(source: &Source) -> ExitCode {
-    running(source, &Ask { method: "POST", path: "/v1/constitution/reload".to_owned(), body: None }, |answer| {
+/// Has the running daemon read settings and constitution again; exits with 0, or 1 where it refuses or none runs.
+pub(super) fn reload(source: &Source, on_objections: OnObjections) -> ExitCode {
+    let path = match on_objections {
+        OnObjections::Refuse => "/v1/constitution/reload",
+        OnObjections::Override => "/v1/constitution/reload?force=true",
+    };
+    running(source, &Ask { method: "POST", path: path.to_owned(), body: None }, |answer| {
         let told: Value = serde_json::from_str(&answer.body).unwrap_or(Value::Null);
         let digest = told.pointer("/new/digest").and_then(Value::as_str).unwrap_or_default();
         print_line(&format!("in force: {digest}"));

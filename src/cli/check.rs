@@ -2,11 +2,12 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::{EXIT_CONFIG, print_fault, print_line};
-use crate::constitution::{Constitution, Faults};
+use crate::constitution::{Candidate, Constitution, Faults, Misfits};
 use crate::daemon::{self, Source};
-use crate::store;
+use crate::store::{self, StoreOptions};
 
 /// Prints every fault; exits with 0 or 78.
 pub fn run(source: &Source, offline: bool) -> ExitCode {
@@ -17,13 +18,14 @@ pub fn run(source: &Source, offline: bool) -> ExitCode {
             // Which constitution is meant is not known for sure; the one beside the settings is looked at all the same.
             let beside = source.folder.join("constitution");
             if beside.is_dir() {
-                report(&beside, Constitution::load(&beside));
+                report(&beside, Candidate::read(&beside));
             }
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    let loaded = Constitution::of_settings(&settings.constitution).map(|(constitution, _)| constitution);
-    let mut sound = report(&settings.constitution.path, loaded);
+    let candidate = Constitution::of_settings(&settings.constitution);
+    let constitution = candidate.as_ref().ok().map(|candidate| Arc::clone(&candidate.constitution));
+    let mut sound = report(&settings.constitution.path, candidate);
     if !offline {
         let (store, search) = (daemon::store_options(&settings), daemon::search_options(&settings));
         let found = [
@@ -33,6 +35,9 @@ pub fn run(source: &Source, offline: bool) -> ExitCode {
         for error in found.into_iter().filter_map(Result::err) {
             print_fault(&format!("error: {error}"));
             sound = false;
+        }
+        if let (true, Some(constitution)) = (sound, constitution) {
+            sound = compare(&store, &settings.constitution.path, &constitution);
         }
     }
     if !offline && let Err(error) = daemon::check_redis(&settings) {
@@ -51,14 +56,32 @@ pub fn run(source: &Source, offline: bool) -> ExitCode {
     }
 }
 
-/// Prints the faults and warnings of a constitution; whether it can be used.
-fn report(folder: &Path, loaded: Result<Constitution, Faults>) -> bool {
+/// Prints the stored entities that do not fit a constitution's schema; whether there are none.
+fn compare(store: &StoreOptions, folder: &Path, constitution: &Constitution) -> bool {
+    let mut misfits = Misfits::default();
+    let compared = store::visit(&store.target, store.acquire_timeout, |entities| misfits.check(constitution, entities));
+    if let Err(error) = compared {
+        print_fault(&format!("error: {error}"));
+        return false;
+    }
+    let objections = misfits.objections();
+    for objection in &objections {
+        print_fault(&format!("error: {}/{objection}", folder.display()));
+    }
+    objections.is_empty()
+}
+
+/// Prints the faults and warnings of a constitution, and the cases that it fails; whether it can be used.
+fn report(folder: &Path, loaded: Result<Candidate, Faults>) -> bool {
     match loaded {
-        Ok(constitution) => {
+        Ok(Candidate { constitution, objections, .. }) => {
             for warning in constitution.warnings() {
                 print_fault(&format!("warning: {}/{warning}", folder.display()));
             }
-            true
+            for objection in &objections {
+                print_fault(&format!("error: {}/{objection}", folder.display()));
+            }
+            objections.is_empty()
         }
         Err(faults) => {
             for fault in faults.0 {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::{EXIT_CONFIG, fail, print_fault, print_line};
-use crate::constitution::{Bundle, Constitution, Faults};
+use crate::constitution::{Bundle, Candidate, Constitution, Faults};
 use crate::daemon::Source;
 
 /// What to do with a bundle.
@@ -61,20 +61,11 @@ fn hash(folder: &Path) -> Result<ExitCode, Faults> {
 }
 
 fn lint(folder: &Path) -> Result<ExitCode, Faults> {
-    let bundle = Bundle::read(folder)?;
-    let loaded = Constitution::from_bundle(&bundle);
-    let mut faults = Vec::new();
-    faults.extend(loaded.as_ref().err().into_iter().flat_map(|faults| faults.0.clone()));
-    faults.extend(bundle.cases().err().into_iter().flat_map(|faults| faults.0));
-    if !faults.is_empty() {
-        return Err(Faults(faults));
-    }
-    if let Ok(constitution) = loaded {
-        constitution.warnings().iter().for_each(|warning| print_fault(&format!("warning: {warning}")));
-        let (policies, level) = (constitution.policies().len(), constitution.level());
-        let principles = constitution.principles().len();
-        print_line(&format!("ok: {principles} principles, {policies} policies, level {level}"));
-    }
+    let Candidate { constitution, .. } = Candidate::read(folder)?;
+    constitution.warnings().iter().for_each(|warning| print_fault(&format!("warning: {warning}")));
+    let (policies, level) = (constitution.policies().len(), constitution.level());
+    let principles = constitution.principles().len();
+    print_line(&format!("ok: {principles} principles, {policies} policies, level {level}"));
     Ok(ExitCode::SUCCESS)
 }
 

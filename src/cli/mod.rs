@@ -15,6 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::actors::registry::OnObjections;
 use crate::actors::sealer::SealError;
 use crate::daemon::{self, DaemonError, Rollback, Source};
 use crate::ledger::KeyError;
@@ -64,6 +65,9 @@ enum Command {
         /// Without it such a start is refused, since what was withdrawn since would be good again.
         #[arg(long, value_name = "PART")]
         accept_rollback: Vec<Rollback>,
+        /// Start although cases of the constitution fail or stored entities do not fit its schema, and record that.
+        #[arg(long)]
+        force: bool,
     },
     /// Check settings, constitution and, unless offline, the database; print every fault.
     Check {
@@ -91,8 +95,13 @@ enum Command {
     Client(client::Command),
     /// Manage keys that are sent with each request.
     ApiKey(api_key::Command),
-    /// Have the running daemon read its constitution again; fails where that is refused.
-    Reload,
+    /// Have the running daemon read its settings and its constitution again; fails where that is refused.
+    Reload {
+        /// Bring the constitution into force although its cases fail or stored entities do not fit its schema, and record
+        /// that.
+        #[arg(long)]
+        force: bool,
+    },
     /// Say how the running daemon is.
     Status,
 }
@@ -108,8 +117,10 @@ pub fn run() -> ExitCode {
         folder: settings::folder(cli.place.settings, settings::environment()),
         profile: settings::profile(cli.place.profile, settings::environment()),
     };
-    match cli.command.unwrap_or(Command::Serve { accept_rollback: Vec::new() }) {
-        Command::Serve { accept_rollback } => finish(daemon::run(&source, &accept_rollback)),
+    match cli.command.unwrap_or(Command::Serve { accept_rollback: Vec::new(), force: false }) {
+        Command::Serve { accept_rollback, force } => {
+            finish(daemon::run(&source, &accept_rollback, on_objections(force)))
+        }
         Command::Check { offline } => check::run(&source, offline),
         Command::Settings { origins } => show_settings(&source, origins),
         Command::Migrate => finish(migrate(&source)),
@@ -119,7 +130,7 @@ pub fn run() -> ExitCode {
         Command::User(command) => user::run(&command, &source),
         Command::Client(command) => client::run(&command, &source),
         Command::ApiKey(command) => api_key::run(&command, &source),
-        Command::Reload => admin::reload(&source),
+        Command::Reload { force } => admin::reload(&source, on_objections(force)),
         Command::Status => admin::status(&source),
     }
 }
@@ -134,6 +145,10 @@ fn check_clock() -> Result<(), String> {
     Err(format!(
         "the system's clock is at {seconds} s since 1970, outside of the years 1970 to 9999: set it, then try again"
     ))
+}
+
+fn on_objections(force: bool) -> OnObjections {
+    if force { OnObjections::Override } else { OnObjections::Refuse }
 }
 
 fn show_settings(source: &Source, origins: bool) -> ExitCode {
@@ -168,6 +183,7 @@ fn finish(outcome: Result<(), DaemonError>) -> ExitCode {
         Err(
             error @ (DaemonError::Settings(_)
             | DaemonError::Constitution { .. }
+            | DaemonError::Objected { .. }
             | DaemonError::Witness { .. }
             | DaemonError::Issuer { .. }),
         ) => fail(&error, EXIT_CONFIG),

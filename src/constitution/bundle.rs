@@ -1,11 +1,12 @@
 //! The bundle on disk: which files it has, and the digest over those that decide.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File, FileType};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::bounds::{MAX_BUNDLE, MAX_FILE, MAX_FILES};
 use super::fault::{Fault, Faults};
 use crate::domain::ConstitutionDigest;
 
@@ -41,19 +42,26 @@ pub struct Source {
 }
 
 impl Bundle {
-    /// Reads every file of the bundle in `folder`; the error is every file that could not be read.
+    /// Reads every file of the bundle in `folder`; the error is every file that could not be read, or would be ignored.
     pub fn read(folder: &Path) -> Result<Self, Faults> {
-        let mut reader = Reader { folder, faults: Vec::new() };
+        match Self::read_all(folder) {
+            (Some(bundle), faults) if faults.is_empty() => Ok(bundle),
+            (_, faults) => Err(Faults::of(faults)),
+        }
+    }
+
+    /// What of the bundle in `folder` can be read, where that has a manifest and a schema, and every fault of its files.
+    #[must_use]
+    pub fn read_all(folder: &Path) -> (Option<Self>, Vec<Fault>) {
+        let mut reader = Reader { folder, faults: Vec::new(), bytes: 0, files: 0 };
         let manifest = reader.required(MANIFEST);
         let schema = reader.required(SCHEMA);
         let policies = reader.tree("policies", "cedar");
         let entities = if folder.join(ENTITIES).exists() { reader.required(ENTITIES) } else { None };
         let cases = if folder.join("tests").exists() { reader.tree("tests", "toml") } else { Vec::new() };
-        let (Some(manifest), Some(schema), true) = (manifest, schema, reader.faults.is_empty()) else {
-            reader.faults.sort();
-            return Err(Faults(reader.faults));
-        };
-        Ok(Self { manifest, schema, policies, entities, cases })
+        reader.refuse_others();
+        let read = manifest.zip(schema);
+        (read.map(|(manifest, schema)| Self { manifest, schema, policies, entities, cases }), reader.faults)
     }
 
     /// The digest: SHA-256 over what `sha256sum` prints for manifest, schema and policies, in that order.
@@ -71,6 +79,10 @@ impl Bundle {
 struct Reader<'a> {
     folder: &'a Path,
     faults: Vec<Fault>,
+    /// How much was read.
+    bytes: u64,
+    /// How many files were found, those of no bundle too.
+    files: usize,
 }
 
 impl Reader<'_> {
@@ -81,12 +93,25 @@ impl Reader<'_> {
             self.faults.push(Fault::of_file(file, "is not a file"));
             return None;
         }
-        match fs::read(path).map(String::from_utf8) {
-            Ok(Ok(text)) => return Some(Source { file: file.to_owned(), text }),
-            Ok(Err(error)) => {
-                let valid = error.utf8_error().valid_up_to();
-                let text = String::from_utf8_lossy(error.as_bytes());
-                self.faults.push(Fault::at(file, &text, valid, "is not UTF-8"));
+        match read_bounded(&path, MAX_FILE.min(MAX_BUNDLE - self.bytes)) {
+            Ok(None) => {
+                let detail = format!(
+                    "is too large: a file may have {} MiB, and all files of a bundle {} MiB together",
+                    MAX_FILE >> 20,
+                    MAX_BUNDLE >> 20
+                );
+                self.faults.push(Fault::of_file(file, detail));
+            }
+            Ok(Some(bytes)) => {
+                self.bytes += bytes.len() as u64;
+                match String::from_utf8(bytes) {
+                    Ok(text) => return Some(Source { file: file.to_owned(), text }),
+                    Err(error) => {
+                        let valid = error.utf8_error().valid_up_to();
+                        let text = String::from_utf8_lossy(error.as_bytes());
+                        self.faults.push(Fault::at(file, &text, valid, "is not UTF-8"));
+                    }
+                }
             }
             Err(error) => self.faults.push(unreadable(file, &error)),
         }
@@ -94,7 +119,7 @@ impl Reader<'_> {
     }
 
     /// The files below a folder whose names have that ending, as `find FOLDER -name '*.ENDING' | LC_ALL=C sort`
-    /// lists them: links to folders are not followed.
+    /// lists them: links to folders are not followed. Other files there would be ignored, which is a fault.
     fn tree(&mut self, folder: &str, ending: &str) -> Vec<Source> {
         let mut files = Vec::new();
         self.walk(&PathBuf::from(folder), &format!(".{ending}"), &mut files);
@@ -103,18 +128,7 @@ impl Reader<'_> {
     }
 
     fn walk(&mut self, folder: &Path, ending: &str, files: &mut Vec<String>) {
-        let entries = match fs::read_dir(self.folder.join(folder)) {
-            Ok(entries) => entries,
-            Err(error) => return self.faults.push(unreadable(&folder.to_string_lossy(), &error)),
-        };
-        for entry in entries {
-            let (path, kind) = match entry.and_then(|entry| Ok((folder.join(entry.file_name()), entry.file_type()?))) {
-                Ok(found) => found,
-                Err(error) => {
-                    self.faults.push(unreadable(&folder.to_string_lossy(), &error));
-                    continue;
-                }
-            };
+        for (path, kind) in self.entries(folder) {
             let name = path.to_string_lossy().into_owned();
             if kind.is_symlink() && self.folder.join(&path).is_dir() {
                 let detail =
@@ -130,9 +144,90 @@ impl Reader<'_> {
                     self.faults
                         .push(Fault::of_file(&name, "may have only letters, digits, `-`, `_` and `.` in its name"));
                 }
+            } else {
+                self.refuse(&path);
             }
         }
     }
+
+    /// Refuses every file that is in none of the places where a bundle has files.
+    fn refuse_others(&mut self) {
+        for (path, kind) in self.entries(Path::new("")) {
+            match path.to_str() {
+                Some(MANIFEST | SCHEMA | ENTITIES | "policies" | "tests" | "lost+found") => {}
+                _ if kind.is_dir() => self.refuse_all(&path),
+                _ => self.refuse(&path),
+            }
+        }
+    }
+
+    fn refuse_all(&mut self, folder: &Path) {
+        if is_hidden(folder) {
+            return;
+        }
+        for (path, kind) in self.entries(folder) {
+            if kind.is_dir() { self.refuse_all(&path) } else { self.refuse(&path) }
+        }
+    }
+
+    fn refuse(&mut self, path: &Path) {
+        if !is_hidden(path) && !is_document(path) {
+            let detail = "has no place in a bundle and would be ignored: policies are `policies/**/*.cedar`, cases \
+                          `tests/**/*.toml`; rename, move or remove it";
+            self.faults.push(Fault::of_file(&path.to_string_lossy(), detail));
+        }
+    }
+
+    /// What is in a folder, as far as a bundle may have so many files.
+    fn entries(&mut self, folder: &Path) -> Vec<(PathBuf, FileType)> {
+        let place = if folder.as_os_str().is_empty() { ".".into() } else { folder.to_string_lossy() };
+        let entries = match fs::read_dir(self.folder.join(folder)) {
+            Ok(entries) => entries,
+            // That the whole bundle is missing is said of its files.
+            Err(error) if folder.as_os_str().is_empty() && error.kind() == io::ErrorKind::NotFound => {
+                return Vec::new();
+            }
+            Err(error) => {
+                self.faults.push(unreadable(&place, &error));
+                return Vec::new();
+            }
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            if self.files == MAX_FILES {
+                self.faults.push(Fault::of_file(".", format!("has more than {MAX_FILES} files")));
+                break;
+            }
+            self.files += 1;
+            match entry.and_then(|entry| Ok((folder.join(entry.file_name()), entry.file_type()?))) {
+                Ok(entry) => found.push(entry),
+                Err(error) => self.faults.push(unreadable(&place, &error)),
+            }
+        }
+        found
+    }
+}
+
+/// A file's bytes; `None` where there are more than `most`.
+fn read_bounded(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= most).then_some(bytes))
+}
+
+/// Whether a file's name or a folder's above it begins with a dot, as those of version control, editors and mounted
+/// volumes do.
+fn is_hidden(path: &Path) -> bool {
+    path.iter().any(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+/// Whether a file explains the bundle to people.
+fn is_document(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_text = |(stem, ending): (&str, &str)| ["md", "txt"].contains(&ending) && !stem.contains('.');
+    // `safety.cedar.txt` was to be a policy.
+    name.rsplit_once('.').is_some_and(is_text)
+        || ["README", "LICENSE", "NOTICE", "CHANGELOG", "AUTHORS"].contains(&&*name)
 }
 
 fn unreadable(file: &str, error: &io::Error) -> Fault {

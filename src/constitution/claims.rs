@@ -4,14 +4,20 @@ use crate::domain::{Claims, ConstitutionalHash, Reason, Verdict};
 use crate::settings::HashEnforcement;
 
 /// The verdict on a claim to another constitution than the one with this hash, or on none where one is demanded.
+/// `is_accepted` says of another hash whether it is accepted still.
 #[must_use]
-pub fn deny_claim(hash: ConstitutionalHash, enforcement: HashEnforcement, claims: &Claims) -> Option<Verdict> {
+pub fn deny_claim(
+    hash: ConstitutionalHash,
+    is_accepted: impl Fn(&str) -> bool,
+    enforcement: HashEnforcement,
+    claims: &Claims,
+) -> Option<Verdict> {
     let mut claims = [&claims.header, &claims.context].into_iter().flatten().peekable();
     if claims.peek().is_none() && enforcement == HashEnforcement::Required {
         let detail = "state the constitutional hash in `X-Constitutional-Hash` or `context.constitutional_hash`";
         return Some(Verdict::deny(Reason::ConstitutionHashRequired, detail));
     }
-    let wrong = claims.find(|claim| ***claim != *hash.as_str())?;
+    let wrong = claims.find(|claim| ***claim != *hash.as_str() && !is_accepted(claim))?;
     let stated: String = wrong.chars().take(64).collect();
     let detail = format!("the constitution in force is `{hash}`, not `{stated}`");
     Some(Verdict::deny(Reason::ConstitutionMismatch, detail))

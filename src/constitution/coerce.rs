@@ -6,7 +6,7 @@ use smol_str::SmolStr;
 
 use super::value::{Record, Set, Value};
 use super::vocabulary::{Attribute, Kind, Shape, Vocabulary};
-use crate::domain::{EntityUid, Json, Object};
+use crate::domain::{Entity, EntityUid, Json, Object};
 
 /// What does not fit the schema: the path of the attribute and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +41,16 @@ impl Vocabulary {
             }
         }
         Ok(fields.into_iter().collect())
+    }
+
+    /// Whether decisions can read what an entity has.
+    pub fn entity(&self, entity: &Entity) -> Result<(), Misfit> {
+        let Some(declared) = self.entity_type(&entity.uid.kind) else {
+            return Ok(());
+        };
+        let owner = entity.uid.to_string();
+        self.record(&owner, &entity.attrs, &declared.attrs, Required::Waived)?;
+        declared.tags.as_ref().map_or(Ok(()), |kind| self.tags(&owner, &entity.tags, kind).map(drop))
     }
 
     /// Tags: any name, one type.
@@ -82,7 +92,7 @@ impl Vocabulary {
 
     /// An entity reference, plain or in Cedar's `__entity` escape.
     fn reference(&self, object: &Object, kind: &str) -> Result<EntityUid, String> {
-        let reference = object.get("__entity").and_then(Json::as_object).unwrap_or(object);
+        let reference = unescaped(object, "__entity", ["type", "id"])?;
         let (Some(Json::Str(given)), Some(Json::Str(id))) = (reference.get("type"), reference.get("id")) else {
             return Err(format!("must be an entity reference {{\"type\": \"{kind}\", \"id\": …}}"));
         };
@@ -100,6 +110,28 @@ impl Vocabulary {
             Some(ids) if !ids.contains(&uid.id) => Err(format!("`{uid}` is not one of the entities of its type")),
             _ => Ok(()),
         }
+    }
+}
+
+/// What stands in one of Cedar's escapes, else the object itself. Where both say something they must say the same: two
+/// readers of one document must not see two values.
+fn unescaped<'a>(object: &'a Object, escape: &str, members: [&str; 2]) -> Result<&'a Object, String> {
+    let other = if escape == "__entity" { "__extn" } else { "__entity" };
+    if object.get(other).is_some() {
+        return Err(format!("must not have `{other}`"));
+    }
+    let Some(escaped) = object.get(escape) else {
+        return Ok(object);
+    };
+    let Json::Object(escaped) = escaped else {
+        return Err(format!("`{escape}` must be an object, not {}", escaped.type_name()));
+    };
+    if let Some(nested) = [escape, other].into_iter().find(|name| escaped.get(name).is_some()) {
+        return Err(format!("must not have `{nested}` within `{escape}`"));
+    }
+    match members.iter().find(|member| object.get(member).is_some_and(|outer| escaped.get(member) != Some(outer))) {
+        Some(member) => Err(format!("has another `{member}` beside `{escape}` than within it")),
+        None => Ok(escaped),
     }
 }
 
@@ -123,7 +155,7 @@ fn extension(function: &ast::Name, text: &str) -> Result<Value, String> {
 
 /// Cedar's escape for extension values: `{"__extn": {"fn": "ip", "arg": "10.0.0.1"}}`.
 fn extension_call(function: &ast::Name, object: &Object) -> Result<Value, String> {
-    let call = object.get("__extn").and_then(Json::as_object).unwrap_or(object);
+    let call = unescaped(object, "__extn", ["fn", "arg"])?;
     match (call.get("fn"), call.get("arg")) {
         (Some(Json::Str(name)), Some(Json::Str(text))) if **name == *function.to_string() => extension(function, text),
         _ => Err(format!("must be text that `{function}` accepts")),

@@ -66,7 +66,7 @@ impl Node {
             }
             Self::Has(operand, path) => has(&*operand.value(facts)?, path, facts),
             Self::Like(operand, pattern) => match &*operand.value(facts)? {
-                Value::Str(text) => Ok(pattern.wildcard_match(text)),
+                Value::Str(text) => Ok(pattern.matches(text)),
                 _ => Err(EvaluationError::Type("a string")),
             },
             Self::Is(operand, kind) => Ok(entity(&*operand.value(facts)?)?.kind == *kind),

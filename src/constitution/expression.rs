@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use cedar_policy_core::ast::{self, BinaryOp, Expr, ExprKind, Pattern, UnaryOp, Var};
+use cedar_policy_core::ast::{self, BinaryOp, Expr, ExprKind, UnaryOp, Var};
 use smol_str::SmolStr;
 
+use super::pattern::Pattern;
 use super::value::{Record, Set, Value};
 
 /// How deep a condition may nest: its evaluation recurses. However many `&&` or `||` follow each other, they are one
@@ -107,7 +108,7 @@ impl Node {
             ExprKind::GetAttr { expr, attr } => Self::Get(boxed(expr)?, attr.clone()),
             ExprKind::HasAttr { expr, attr } => Self::Has(boxed(expr)?, vec![attr.clone()]),
             ExprKind::ExtHasAttr { expr, attrs } => Self::Has(boxed(expr)?, attrs.iter().cloned().collect()),
-            ExprKind::Like { expr, pattern } => Self::Like(boxed(expr)?, pattern.clone()),
+            ExprKind::Like { expr, pattern } => Self::Like(boxed(expr)?, pattern.into()),
             ExprKind::Is { expr, entity_type } => Self::Is(boxed(expr)?, entity_type.to_string().into()),
             ExprKind::Set(items) => Self::set(items.iter().map(node).collect::<Result<_, _>>()?),
             ExprKind::Record(fields) => {

@@ -23,6 +23,16 @@ pub struct Fault {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Faults(pub Vec<Fault>);
 
+impl Faults {
+    /// Faults in the order of files and lines, each once.
+    #[must_use]
+    pub fn of(mut faults: Vec<Fault>) -> Self {
+        faults.sort();
+        faults.dedup();
+        Self(faults)
+    }
+}
+
 impl Fault {
     /// A fault of a file as a whole.
     pub fn of_file(file: &str, detail: impl Into<String>) -> Self {

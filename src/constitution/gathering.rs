@@ -206,7 +206,8 @@ impl Gathering {
     fn want(&mut self, uid: EntityUid, node: NodeId) {
         let Access { reads, climbs, .. } = *self.tree.at(node);
         // What is known of an action is in the schema.
-        if !(reads || climbs) || self.vocabulary.action_of(&uid).is_some() {
+        let is_action = || uid.kind.ends_with("Action") && self.vocabulary.action_of(&uid).is_some();
+        if !(reads || climbs) || is_action() {
             return;
         }
         let known = match self.known.entry(uid.clone()) {

@@ -123,11 +123,32 @@ fn principles_of(
     Some(principles).filter(|principles| principles.len() == count)
 }
 
-fn read<'de, T: Deserialize<'de>>(source: &Source, value: Spanned<DeValue<'de>>, faults: &mut Vec<Fault>) -> Option<T> {
-    let start = value.span().start;
-    T::deserialize(ValueDeserializer::from(value))
-        .map_err(|error| faults.push(at(source, error.span().map_or(start, |span| span.start), error.message())))
-        .ok()
+/// Reads a table. A member that is faulty is taken out once that is told, so that the faults of others are found too.
+fn read<'de, T: Deserialize<'de>>(
+    source: &Source,
+    mut value: Spanned<DeValue<'de>>,
+    faults: &mut Vec<Fault>,
+) -> Option<T> {
+    let mut is_whole = true;
+    loop {
+        let error = match T::deserialize(ValueDeserializer::from(value.clone())) {
+            Ok(read) => return Some(read),
+            Err(error) => error,
+        };
+        // What was taken out is missing, of course.
+        if is_whole || !error.message().starts_with("missing field") {
+            faults.push(at(source, error.span().map_or(value.span().start, |span| span.start), error.message()));
+        }
+        is_whole = false;
+        let start = error.span()?.start;
+        let DeValue::Table(table) = value.get_mut() else {
+            return None;
+        };
+        let wrong =
+            table.iter().find(|(member, value)| member.span().contains(&start) || value.span().contains(&start));
+        let wrong = wrong.map(|(member, _)| member.get_ref().to_string())?;
+        table.remove(wrong.as_str())?;
+    }
 }
 
 fn at(source: &Source, offset: usize, detail: &str) -> Fault {

@@ -4,7 +4,9 @@
 //! entities come from elsewhere, [`Constitution::gather`] says which are wanted and [`Constitution::judge`] decides.
 
 mod access;
+mod bounds;
 mod bundle;
+mod candidate;
 mod cases;
 mod claims;
 mod coerce;
@@ -17,8 +19,11 @@ mod gathering;
 mod index;
 mod kept;
 mod manifest;
+mod misfits;
+mod pattern;
 mod policies;
 mod rule;
+mod schema;
 mod seed;
 mod value;
 mod vocabulary;
@@ -33,6 +38,7 @@ use std::thread::ScopedJoinHandle;
 use cedar_policy::{Effect, Schema};
 
 pub use bundle::{Bundle, Source};
+pub use candidate::Candidate;
 pub use cases::{Case, CaseOutcome, Coverage};
 pub use claims::deny_claim;
 pub use facts::Facts;
@@ -40,6 +46,7 @@ pub use fault::{Fault, Faults};
 pub use gathering::{Gathering, MAX_ENTITIES};
 pub use kept::kept;
 pub use manifest::Principle;
+pub use misfits::Misfits;
 
 use crate::domain::{ConstitutionDigest, ConstitutionalHash, Entity};
 use crate::settings;
@@ -67,6 +74,8 @@ pub struct Constitution {
     vocabulary: Arc<Vocabulary>,
     tree: Arc<AccessTree>,
     seed: Vec<Entity>,
+    schema_text: Arc<str>,
+    impossible: Vec<Fault>,
     warnings: Vec<Fault>,
     parallel_from: usize,
 }
@@ -92,10 +101,11 @@ impl Constitution {
         Self::from_bundle(&Bundle::read(folder)?)
     }
 
-    /// Checks and compiles the bundle that the settings name; that it is another one than they demand is a fault too.
-    pub fn of_settings(settings: &settings::Constitution) -> Result<(Self, Bundle), Faults> {
-        let bundle = Bundle::read(&settings.path)?;
-        let constitution = Self::from_bundle(&bundle)?;
+    /// Checks and compiles the bundle that the settings name, which is to come into force; that it is another one than
+    /// they demand is a fault too.
+    pub fn of_settings(settings: &settings::Constitution) -> Result<Candidate, Faults> {
+        let mut candidate = Candidate::read(&settings.path)?;
+        let constitution = &candidate.constitution;
         let mut faults = Vec::new();
         if let Some(expected) = settings.expected_hash.filter(|expected| *expected != constitution.hash) {
             let detail = format!(
@@ -109,7 +119,12 @@ impl Constitution {
                 format!("has the digest `{}`, but `constitution.pinned_digest` is `{pinned}`", constitution.digest);
             faults.push(Fault::of_file(bundle::MANIFEST, detail));
         }
-        if faults.is_empty() { Ok((constitution, bundle)) } else { Err(Faults(faults)) }
+        if faults.is_empty() {
+            Ok(candidate)
+        } else {
+            faults.append(&mut candidate.objections);
+            Err(Faults::of(faults))
+        }
     }
 
     /// Checks and compiles a bundle; the error is every fault it has.
@@ -131,22 +146,15 @@ impl Constitution {
     fn load_bundle(bundle: &Bundle) -> Result<Self, Faults> {
         let mut faults = Vec::new();
         let manifest = Manifest::parse(&bundle.manifest, &mut faults);
-        let schema = parse_schema(&bundle.schema, &mut faults);
+        let read = schema::parse(&bundle.schema, &mut faults);
         let principles = manifest.as_ref().map(|manifest| manifest.principles.as_slice());
-        let mut parts = None;
-        if let Some((schema, vocabulary, warnings)) = schema {
-            let policies = Policies::parse(&bundle.policies, &schema, &vocabulary, principles, &mut faults);
-            let seed = bundle.entities.as_ref().map(|source| seed::parse(source, &schema, &mut faults));
-            parts = policies.map(|policies| (schema, vocabulary, policies, seed.unwrap_or_default(), warnings));
-        }
-        let (Some(manifest), Some((schema, vocabulary, policies, seed, mut warnings)), true) =
-            (manifest, parts, faults.is_empty())
-        else {
-            faults.sort();
-            faults.dedup();
-            return Err(Faults(faults));
+        let known = read.as_ref().map(|read| (&read.schema, &read.vocabulary));
+        let policies = Policies::parse(&bundle.policies, known, principles, &mut faults);
+        let schema = read.as_ref().map(|read| &read.schema);
+        let seed = bundle.entities.as_ref().map(|source| seed::parse(source, schema, &mut faults));
+        let (Some(manifest), Some(read), Some(policies), true) = (manifest, read, policies, faults.is_empty()) else {
+            return Err(Faults::of(faults));
         };
-        warnings.extend(policies.warnings);
         let digest = bundle.digest();
         Ok(Self {
             name: manifest.name,
@@ -156,11 +164,13 @@ impl Constitution {
             principles: manifest.principles,
             index: ScopeIndex::new(&policies.rules),
             rules: policies.rules,
-            schema,
-            vocabulary: Arc::new(vocabulary),
+            schema: read.schema,
+            schema_text: bundle.schema.text.as_str().into(),
+            vocabulary: Arc::new(read.vocabulary),
             tree: Arc::new(policies.tree),
-            seed,
-            warnings,
+            seed: seed.unwrap_or_default(),
+            impossible: policies.impossible,
+            warnings: read.warnings.into_iter().chain(policies.warnings).collect(),
             parallel_from: decide::PARALLEL_FROM,
         })
     }
@@ -207,6 +217,18 @@ impl Constitution {
         &self.seed
     }
 
+    /// Policies that can apply to no request: a constitution that has one may be looked at, but not come into force.
+    #[must_use]
+    pub fn impossible(&self) -> &[Fault] {
+        &self.impossible
+    }
+
+    /// Whether both take the same entities.
+    #[must_use]
+    pub fn has_schema_of(&self, other: &Self) -> bool {
+        self.schema_text == other.schema_text
+    }
+
     /// What does not forbid loading, but is worth a look.
     #[must_use]
     pub fn warnings(&self) -> &[Fault] {
@@ -226,7 +248,8 @@ impl Constitution {
 
     /// Whether the schema takes an entity; the error says what does not fit.
     pub fn check_entity(&self, entity: &Entity) -> Result<(), String> {
-        seed::check(entity, &self.schema)
+        seed::check(entity, &self.schema)?;
+        self.vocabulary.entity(entity).map_err(|misfit| misfit.to_string())
     }
 
     fn view<'a>(&'a self, rule: &'a Rule) -> PolicyView<'a> {
@@ -244,22 +267,5 @@ impl Constitution {
 
     fn principle_of(&self, rule: &Rule) -> Option<&Principle> {
         rule.principle.and_then(|place| self.principles.get(place))
-    }
-}
-
-fn parse_schema(source: &Source, faults: &mut Vec<Fault>) -> Option<(Schema, Vocabulary, Vec<Fault>)> {
-    let (schema, warnings) = match Schema::from_cedarschema_str(&source.text) {
-        Ok((schema, warnings)) => (schema, warnings.map(|warning| policies::diagnostic(source, 0, &warning)).collect()),
-        Err(error) => {
-            faults.push(policies::diagnostic(source, 0, &error));
-            return None;
-        }
-    };
-    match Vocabulary::new(schema.as_ref()) {
-        Ok(vocabulary) => Some((schema, vocabulary, warnings)),
-        Err(detail) => {
-            faults.push(Fault::of_file(&source.file, detail));
-            None
-        }
     }
 }

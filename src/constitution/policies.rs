@@ -1,15 +1,18 @@
 //! The policy files: parsed, annotated, validated; every fault with its file and line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use cedar_policy::{Effect, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{
+    Effect, Policy, PolicyId, PolicySet, Schema, ValidationError, ValidationMode, ValidationWarning, Validator,
+};
 use cedar_policy_core::ast;
 use cedar_policy_core::parser::Loc;
 use miette::Diagnostic;
 
 use super::access::AccessTree;
+use super::bounds::{self, MAX_TOKENS, PolicyText};
 use super::bundle::Source;
 use super::fault::Fault;
 use super::manifest::Principle;
@@ -23,7 +26,12 @@ const ANNOTATIONS: [&str; 3] = ["id", "principle", "advice"];
 #[derive(Debug)]
 struct Written<'a> {
     source: &'a Source,
+    /// Where the text that was parsed begins in the file.
+    base: usize,
+    /// Where the policy begins in the file.
     offset: usize,
+    /// Its `@id`, or its place where it has none.
+    id: String,
     policy: Policy,
     principle: Option<usize>,
 }
@@ -35,48 +43,47 @@ pub struct Policies {
     pub rules: Vec<Rule>,
     /// Which entities they look into.
     pub tree: AccessTree,
-    /// What Cedar warns of, such as a policy that can never hold.
+    /// Policies that can apply to no request.
+    pub impossible: Vec<Fault>,
+    /// What else Cedar warns of, such as letters that look alike.
     pub warnings: Vec<Fault>,
 }
 
 impl Policies {
-    /// Reads policy files against the schema; what is wrong with them goes to `faults`.
+    /// Reads policy files, and holds them against the schema where there is one; what is wrong with them goes to
+    /// `faults`.
     pub fn parse(
         sources: &[Source],
-        schema: &Schema,
-        vocabulary: &Vocabulary,
+        schema: Option<(&Schema, &Vocabulary)>,
         principles: Option<&[Principle]>,
         faults: &mut Vec<Fault>,
     ) -> Option<Self> {
         let before = faults.len();
-        let mut written = BTreeMap::new();
-        for source in sources {
-            for (offset, policy) in parse_file(source, faults) {
-                annotate(source, offset, &policy, principles, &mut written, faults);
-            }
-        }
         if sources.is_empty() {
             faults.push(Fault::of_file("policies", "has no `*.cedar` file"));
         }
+        let written = read(sources, principles, faults);
+        let (schema, vocabulary) = schema?;
         // Compiled first: what nests too deep for that is nothing for the validator either.
-        let mut rules: Vec<(&str, usize, Rule)> = Vec::new();
-        written.retain(|id, written| match compile(id, written, vocabulary) {
-            Ok(rule) => {
-                rules.push((&written.source.file, written.offset, rule));
-                true
+        let mut rules = Vec::with_capacity(written.len());
+        let mut sound = Vec::with_capacity(written.len());
+        for written in &written {
+            match compile(written, vocabulary) {
+                Ok(rule) => {
+                    rules.push(rule);
+                    sound.push(written);
+                }
+                Err(error) => faults.push(written.fault(&format!("policy `{}` {error}", written.id))),
             }
-            Err(error) => {
-                faults.push(written.fault(&format!("policy `{id}` {error}")));
-                false
-            }
-        });
-        let mut warnings = Vec::new();
-        validate(schema, &written, &mut warnings, faults);
-        rules.sort_by_key(|(file, offset, _)| (*file, *offset));
-        let rules: Vec<Rule> = rules.into_iter().map(|(_, _, rule)| rule).collect();
+        }
+        let (mut impossible, mut warnings) = (Vec::new(), Vec::new());
+        for layer in layers(&sound) {
+            let errors = validate(schema, &layer, &mut impossible, &mut warnings);
+            faults.extend(errors);
+        }
         let tree = AccessTree::new(&rules);
         let tree = tree.map_err(|error| faults.push(Fault::of_file("policies", error.to_string()))).ok()?;
-        (faults.len() == before).then_some(Self { rules, tree, warnings })
+        (faults.len() == before).then_some(Self { rules, tree, impossible, warnings })
     }
 }
 
@@ -84,44 +91,90 @@ impl Written<'_> {
     fn fault(&self, detail: &str) -> Fault {
         Fault::at(&self.source.file, &self.source.text, self.offset, detail)
     }
+
+    /// A fault from one of Cedar's.
+    fn diagnostic(&self, error: &dyn Diagnostic) -> Fault {
+        diagnostic(self.source, self.base, self.offset - self.base, error)
+    }
 }
 
-fn parse_file(source: &Source, faults: &mut Vec<Fault>) -> Vec<(usize, Policy)> {
-    let set = match PolicySet::from_str(&source.text) {
+/// All policies, in the order of files and lines, each with what is wrong with it alone: a policy that is no Cedar hides
+/// nothing of the others.
+fn read<'a>(sources: &'a [Source], principles: Option<&[Principle]>, faults: &mut Vec<Fault>) -> Vec<Written<'a>> {
+    let mut texts = Vec::new();
+    let mut tokens = 0;
+    for source in sources {
+        let (found, count) = bounds::policies(source, faults);
+        texts.extend(found.into_iter().map(|text| (source, text)));
+        tokens += count;
+    }
+    if tokens > MAX_TOKENS {
+        let detail = format!("have {tokens} words and signs together, more than {MAX_TOKENS}");
+        faults.push(Fault::of_file("policies", detail));
+        return Vec::new();
+    }
+    let mut written = Vec::with_capacity(texts.len());
+    let mut places = HashMap::new();
+    for (source, text) in texts {
+        for (offset, policy) in parse(source, text, faults) {
+            written.push(annotate(source, text.offset, offset, &policy, principles, &mut places, faults));
+        }
+    }
+    written
+}
+
+/// The policies of one piece of a file: one, where it is Cedar.
+fn parse(
+    source: &Source,
+    PolicyText { offset, text }: PolicyText<'_>,
+    faults: &mut Vec<Fault>,
+) -> Vec<(usize, Policy)> {
+    let set = match PolicySet::from_str(text) {
         Ok(set) => set,
         Err(errors) => {
-            faults.extend(errors.iter().map(|error| diagnostic(source, 0, error)));
+            faults.extend(errors.iter().map(|error| diagnostic(source, offset, 0, error)));
             return Vec::new();
         }
     };
     for template in set.templates() {
-        let offset = AsRef::<ast::Template>::as_ref(template).loc().map_or(0, Loc::start);
+        let within = AsRef::<ast::Template>::as_ref(template).loc().map_or(0, Loc::start);
         let detail = "is a template: only policies without slots are taken";
-        faults.push(Fault::at(&source.file, &source.text, offset, detail));
+        faults.push(Fault::at(&source.file, &source.text, offset + within, detail));
     }
-    let offset = |policy: &Policy| AsRef::<ast::Policy>::as_ref(policy).loc().map_or(0, Loc::start);
-    let mut policies: Vec<_> = set.policies().map(|policy| (offset(policy), policy.clone())).collect();
-    policies.sort_by_key(|(offset, _)| *offset);
-    policies
+    let within = |policy: &Policy| AsRef::<ast::Policy>::as_ref(policy).loc().map_or(0, Loc::start);
+    set.policies().map(|policy| (offset + within(policy), policy.clone())).collect()
 }
 
-/// Checks a policy's annotations and files it under its id.
+/// Checks a policy's annotations; `places` says where each id was seen first.
 fn annotate<'a>(
     source: &'a Source,
+    base: usize,
     offset: usize,
     policy: &Policy,
     principles: Option<&[Principle]>,
-    written: &mut BTreeMap<String, Written<'a>>,
+    places: &mut HashMap<String, String>,
     faults: &mut Vec<Fault>,
-) {
-    let mut fault = |detail: String| faults.push(Fault::at(&source.file, &source.text, offset, detail));
+) -> Written<'a> {
+    let here = Fault::at(&source.file, &source.text, offset, "");
+    let place = here.to_string().trim_end_matches(": ").to_owned();
+    let mut fault = |detail: String| faults.push(Fault { detail, ..here.clone() });
     for (name, _) in policy.annotations().filter(|(name, _)| !ANNOTATIONS.contains(name)) {
         fault(format!("annotation `@{name}` is unknown; known are `@id`, `@principle` and `@advice`"));
     }
-    let id = policy.annotation("id").unwrap_or_default().to_owned();
-    if id.is_empty() {
-        return fault("the policy has no `@id`".to_owned());
-    }
+    let id = match policy.annotation("id") {
+        None | Some("") => {
+            fault("the policy has no `@id`".to_owned());
+            place.clone()
+        }
+        Some(id) => {
+            if let Some(first) = places.get(id) {
+                fault(format!("policy `{id}` is there twice, first at {first}"));
+            } else {
+                places.insert(id.to_owned(), place.clone());
+            }
+            id.to_owned()
+        }
+    };
     let principle = match (policy.annotation("principle"), principles) {
         (Some(name), Some(principles)) => {
             let place = principles.iter().position(|principle| &*principle.id == name);
@@ -136,53 +189,73 @@ fn annotate<'a>(
         }
         _ => None,
     };
-    if let Some(first) = written.get(&id) {
-        let place = first.fault("").to_string();
-        return fault(format!("policy `{id}` is there twice, first at {}", place.trim_end_matches(": ")));
-    }
-    let policy = policy.clone().new_id(PolicyId::new(&id));
-    written.insert(id, Written { source, offset, policy, principle });
+    let policy = policy.new_id(PolicyId::new(&id));
+    Written { source, base, offset, id, policy, principle }
 }
 
-/// Validates all policies in strict mode.
+/// Groups of policies in each of which every id is there once: Cedar takes no set with an id that occurs twice.
+fn layers<'w, 'a>(written: &[&'w Written<'a>]) -> Vec<BTreeMap<&'w str, &'w Written<'a>>> {
+    let mut layers = vec![BTreeMap::new()];
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    for written in written {
+        let count = seen.entry(written.id.as_str()).or_default();
+        if *count == layers.len() {
+            layers.push(BTreeMap::new());
+        }
+        if let Some(layer) = layers.get_mut(*count) {
+            layer.insert(written.id.as_str(), *written);
+        }
+        *count += 1;
+    }
+    layers
+}
+
+/// Validates policies in strict mode, and answers what is wrong with them.
 fn validate(
     schema: &Schema,
-    written: &BTreeMap<String, Written<'_>>,
+    written: &BTreeMap<&str, &Written<'_>>,
+    impossible: &mut Vec<Fault>,
     warnings: &mut Vec<Fault>,
-    faults: &mut Vec<Fault>,
-) {
+) -> Vec<Fault> {
     let set = match PolicySet::from_policies(written.values().map(|written| written.policy.clone())) {
         Ok(set) => set,
-        Err(error) => return faults.push(Fault::of_file("policies", error.to_string())),
+        Err(error) => return vec![Fault::of_file("policies", error.to_string())],
     };
     let result = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
+    for warning in result.validation_warnings() {
+        let Some(written) = written.get(AsRef::<str>::as_ref(warning.policy_id())) else {
+            continue;
+        };
+        match warning {
+            ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_) => {
+                impossible.push(written.diagnostic(warning));
+            }
+            _ => warnings.push(written.diagnostic(warning)),
+        }
+    }
     let errors = result.validation_errors();
-    faults.extend(errors.filter_map(|error| located(written, error.policy_id().as_ref(), error)));
-    let found = result.validation_warnings();
-    warnings.extend(found.filter_map(|warning| located(written, warning.policy_id().as_ref(), warning)));
+    let of = |error: &ValidationError| Some(written.get(AsRef::<str>::as_ref(error.policy_id()))?.diagnostic(error));
+    errors.filter_map(of).collect()
 }
 
-fn located(written: &BTreeMap<String, Written<'_>>, id: &str, error: &dyn Diagnostic) -> Option<Fault> {
-    let written = written.get(id)?;
-    Some(diagnostic(written.source, written.offset, error))
-}
-
-/// A fault from one of Cedar's, at the place it points to, else at `offset`.
-pub fn diagnostic(source: &Source, offset: usize, error: &dyn Diagnostic) -> Fault {
+/// A fault from one of Cedar's about the text that begins at `base` of a file: at the place it points to, else at
+/// `offset` of that text.
+pub fn diagnostic(source: &Source, base: usize, offset: usize, error: &dyn Diagnostic) -> Fault {
     let offset = error.labels().and_then(|mut labels| labels.next()).map_or(offset, |label| label.offset());
     let detail = match error.help() {
         Some(help) => format!("{error} ({help})"),
         None => error.to_string(),
     };
-    Fault::at(&source.file, &source.text, offset, detail)
+    Fault::at(&source.file, &source.text, base + offset, detail)
 }
 
-fn compile(id: &str, written: &Written<'_>, vocabulary: &Vocabulary) -> Result<Rule, super::expression::CompileError> {
+fn compile(written: &Written<'_>, vocabulary: &Vocabulary) -> Result<Rule, super::expression::CompileError> {
     let policy: &ast::Policy = written.policy.as_ref();
     let (principal, action, resource, condition) = Rule::compile(policy, vocabulary)?;
-    let text = policy.loc().and_then(|loc| written.source.text.get(loc.start()..loc.end())).unwrap_or_default();
+    let text =
+        policy.loc().and_then(|loc| written.source.text.get(written.base + loc.start()..written.base + loc.end()));
     Ok(Rule {
-        id: id.into(),
+        id: written.id.as_str().into(),
         effect: policy.effect(),
         principle: written.principle,
         advice: written.policy.annotation("advice").filter(|advice| !advice.is_empty()).map(Arc::from),
@@ -190,6 +263,6 @@ fn compile(id: &str, written: &Written<'_>, vocabulary: &Vocabulary) -> Result<R
         action,
         resource,
         condition,
-        text: text.into(),
+        text: text.unwrap_or_default().into(),
     })
 }

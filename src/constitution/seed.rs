@@ -6,10 +6,15 @@ use cedar_policy::{Entity as CedarEntity, Schema};
 
 use super::bundle::Source;
 use super::fault::Fault;
-use crate::domain::Entity;
+use crate::domain::{Entity, MAX_JSON_NESTING, find_cycle, is_json_too_deep};
 
-/// Reads `entities.json`; what is wrong with it goes to `faults`.
-pub fn parse(source: &Source, schema: &Schema, faults: &mut Vec<Fault>) -> Vec<Entity> {
+/// Reads `entities.json`, and holds it against the schema where there is one; what is wrong with it goes to `faults`.
+pub fn parse(source: &Source, schema: Option<&Schema>, faults: &mut Vec<Fault>) -> Vec<Entity> {
+    if is_json_too_deep(source.text.as_bytes()) {
+        let detail = format!("nests deeper than {MAX_JSON_NESTING} arrays and objects");
+        faults.push(Fault::of_file(&source.file, detail));
+        return Vec::new();
+    }
     let entities: Vec<Entity> = match serde_json::from_str(&source.text) {
         Ok(entities) => entities,
         Err(error) => {
@@ -29,9 +34,12 @@ pub fn parse(source: &Source, schema: &Schema, faults: &mut Vec<Fault>) -> Vec<E
         if !uids.insert(&entity.uid) {
             faults.push(Fault::of_file(&source.file, format!("entity `{}` is there twice", entity.uid)));
         }
-        if let Err(detail) = check(entity, schema) {
+        if let Some(Err(detail)) = schema.map(|schema| check(entity, schema)) {
             faults.push(Fault::of_file(&source.file, format!("entity `{}`: {detail}", entity.uid)));
         }
+    }
+    if let Some(cycle) = find_cycle(&entities) {
+        faults.push(Fault::of_file(&source.file, format!("{cycle}")));
     }
     entities
 }

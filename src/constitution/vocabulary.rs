@@ -84,8 +84,14 @@ impl Vocabulary {
         for declared in schema.entity_types() {
             vocabulary.types.insert(declared.name().to_string().into(), EntityType::new(declared)?);
         }
+        let mut groups: HashMap<&ast::EntityUID, HashSet<EntityUid>> = HashMap::new();
+        for group in schema.action_ids() {
+            for member in group.descendants() {
+                groups.entry(member).or_default().insert(group.name().into());
+            }
+        }
         for declared in schema.action_ids() {
-            let action = Action::new(schema, declared)?;
+            let action = Action::new(declared, groups.remove(declared.name()).unwrap_or_default())?;
             let name = action_name(&action.uid);
             vocabulary.names.insert(action.uid.clone(), name.clone());
             vocabulary.actions.insert(name, action);
@@ -136,15 +142,14 @@ impl EntityType {
 }
 
 impl Action {
-    fn new(schema: &ValidatorSchema, declared: &ValidatorActionId) -> Result<Self, String> {
+    fn new(declared: &ValidatorActionId, ancestors: HashSet<EntityUid>) -> Result<Self, String> {
         let context = match declared.context() {
             Some(Type::Record { attrs, .. }) => Shape::new(attrs)?,
             _ => Shape::default(),
         };
-        let groups = schema.action_ids().filter(|group| group.descendants().any(|uid| uid == declared.name()));
         Ok(Self {
             uid: declared.name().into(),
-            ancestors: groups.map(|group| group.name().into()).collect(),
+            ancestors,
             principals: declared.principals().map(|name| name.to_string().into()).collect(),
             resources: declared.resources().map(|name| name.to_string().into()).collect(),
             context,

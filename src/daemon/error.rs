@@ -26,6 +26,17 @@ pub enum DaemonError {
         /// All of them.
         faults: ConstitutionFaults,
     },
+    /// Cases of the constitution fail, or stored entities do not fit its schema.
+    #[error(
+        "the constitution in `{}` is refused; `acgs serve --force` starts all the same, and records it:\n{faults}",
+        .folder.display()
+    )]
+    Objected {
+        /// The bundle's folder.
+        folder: PathBuf,
+        /// What speaks against it.
+        faults: ConstitutionFaults,
+    },
     /// The audit log cannot be used.
     #[error("the audit log in `{}` cannot be used: {source}", .folder.display())]
     Ledger {

@@ -10,12 +10,13 @@ use crate::actors::committer::{Committer, Rhythm};
 use crate::actors::entity_recorder::EntityRecorder;
 use crate::actors::journal::Journal;
 use crate::actors::pace::Pace;
+use crate::actors::registry::recorded;
 use crate::actors::sealer::{Sealer, Sealing};
 use crate::actors::seals::Seals;
 use crate::actors::shipper::{Shipper, ShipperParts};
 use crate::actors::shipping::Shipping;
 use crate::actors::witnesses::{Witness, Witnesses, WitnessesError};
-use crate::constitution::Constitution;
+use crate::constitution::{Constitution, Fault};
 use crate::domain::Revision;
 use crate::ledger::{
     DiskStorage, Event, EventKind, Ledger, LedgerError, Options, Recovery, RevisionMark, SeenRevision, seen_revision,
@@ -112,13 +113,14 @@ impl Evidence {
         seen_revision(&self.storage, self.recovery.size, self.mark.as_ref())
     }
 
-    /// Records that the daemon begins, under what, and which revision of the database was found. Nothing is decided before
-    /// that is durable.
+    /// Records that the daemon begins, under what, with what speaks against that and was overridden, and which revision of
+    /// the database was found. Nothing is decided before that is durable.
     pub(super) fn record_start(
         &self,
         settings: &Settings,
         constitution: &Constitution,
         revision: Revision,
+        overridden: &[Fault],
     ) -> Result<(), AuditError> {
         let torn = self.recovery.torn.as_ref().map_or(0, |torn| torn.bytes);
         let start = Event::new(EventKind::Start, DAEMON)
@@ -129,12 +131,15 @@ impl Evidence {
             .name("torn_bytes", torn)
             .name("revision", revision.to_string());
         let in_force = settings_event("in_force", settings);
-        let activated = Event::new(EventKind::Constitution, DAEMON)
+        let mut activated = Event::new(EventKind::Constitution, DAEMON)
             .name("event", "activated")
             .name("hash", constitution.hash().to_string())
             .name("digest", constitution.digest().to_string())
             .name("name", constitution.name())
             .name("version", constitution.version());
+        if !overridden.is_empty() {
+            activated = activated.name("forced", true).detail("objections", recorded(overridden));
+        }
         self.changes.record_found(&[start, in_force, activated], revision)?;
         // So there is a checkpoint from the first moment on.
         self.sealer.seals().wait_for_any(FIRST_CHECKPOINT);
@@ -191,15 +196,9 @@ impl Evidence {
     }
 }
 
-/// Records the settings as they are now.
-pub(super) async fn record_settings(
-    journal: Journal,
-    event: &'static str,
-    settings: &Settings,
-) -> Result<(), AuditError> {
-    let event = settings_event(event, settings);
-    let recorded = tokio::task::spawn_blocking(move || journal.record(&[event])).await;
-    recorded.unwrap_or(Err(AuditError::Ended)).map(drop)
+/// Records the settings as they are now. Blocks until that is durable.
+pub(super) fn record_settings(journal: &Journal, event: &str, settings: &Settings) -> Result<(), AuditError> {
+    journal.record(&[settings_event(event, settings)]).map(drop)
 }
 
 /// No value has a password in it.

@@ -34,10 +34,11 @@ use crate::actors::key_fetcher::KeyFetcher;
 use crate::actors::lockouts::Lockouts;
 use crate::actors::log_reader::LogReader;
 use crate::actors::recollection::Recollection;
-use crate::actors::registry::{Books, Registry};
+use crate::actors::registry::{Books, OnObjections, Registry};
 use crate::actors::replica_watch::ReplicaWatch;
 use crate::actors::searcher::Searcher;
 use crate::auth::stranger::Strangers;
+use crate::constitution::{Fault, Faults, Misfits};
 use crate::http::{self, Shared};
 use crate::ledger::{KeyError, Keyring, public_keys};
 use crate::logging::{self, LevelSwitch};
@@ -112,12 +113,12 @@ pub fn check_keys(settings: &Settings) -> Result<(), KeyError> {
 }
 
 /// Runs the daemon until it is told to stop. What is accepted in an older state is accepted at this start only.
-pub fn run(source: &Source, accepted: &[Rollback]) -> Result<(), DaemonError> {
+pub fn run(source: &Source, accepted: &[Rollback], on_objections: OnObjections) -> Result<(), DaemonError> {
     let signals = Signals::listen().map_err(system("listen to signals"))?;
     let settings = source.load()?.settings;
     let level = logging::start(&settings.log);
     descriptors::raise_limit();
-    let parts = Parts::open(settings, accepted)?;
+    let parts = Parts::open(settings, accepted, on_objections)?;
     let system = actix_web::rt::System::new();
     system.block_on(parts.serve(source, signals, &level))
 }
@@ -130,12 +131,15 @@ pub fn for_a_moment<T: Send + 'static>(
 ) -> Result<T, DaemonError> {
     let settings = source.load()?.settings;
     let path = admin_socket(&settings.data_dir);
-    let parts = Parts::open(settings, &[])?;
+    // No decision is made meanwhile.
+    let parts = Parts::open(settings, &[], OnObjections::Override)?;
+    let reading = source.clone();
     let runtime = actix_web::rt::System::new();
     runtime.block_on(async move {
         let admin = http::bind_admin(&path).map_err(system(&format!("listen on `{}`", path.display())))?;
         let url = "http://localhost".to_owned();
-        let running = parts.start(http::Listeners { public: None, admin: Some(admin) }, &url, || ())?;
+        let listeners = http::Listeners { public: None, admin: Some(admin) };
+        let running = parts.start(listeners, &url, (reading, None), || ())?;
         let done = tokio::task::spawn_blocking(move || job(&path)).await;
         running.stop().await;
         done.map_err(|error| system("ask the daemon's parts")(io::Error::other(error)))
@@ -153,7 +157,7 @@ struct Parts {
 }
 
 impl Parts {
-    fn open(settings: Settings, accepted: &[Rollback]) -> Result<Self, DaemonError> {
+    fn open(settings: Settings, accepted: &[Rollback], on_objections: OnObjections) -> Result<Self, DaemonError> {
         // The constitution first: it is what an administrator is most likely to have got wrong.
         let (active, bundle) = Active::load(&settings.constitution)
             .map_err(|faults| DaemonError::Constitution { folder: settings.constitution.path.clone(), faults })?;
@@ -170,7 +174,15 @@ impl Parts {
         let store = Store::open(&options)?.with_replicas(replicas);
         let turn = store.turn_to_begin()?;
         rollback::check_database(&settings, &store, &evidence, accepted)?;
-        evidence.record_start(&settings, &active.constitution, store.versions().followed())?;
+        let objections = objections(&active, &store)?;
+        if !objections.is_empty() && on_objections == OnObjections::Refuse {
+            let (folder, faults) = (settings.constitution.path.clone(), Faults(objections));
+            return Err(DaemonError::Objected { folder, faults });
+        }
+        for objection in &objections {
+            tracing::warn!("constitution: {objection}");
+        }
+        evidence.record_start(&settings, &active.constitution, store.versions().followed(), &objections)?;
         if store.types().is_empty() && !active.constitution.seed().is_empty() {
             let seed = active.constitution.seed();
             let recorder = evidence.recorder(settings.audit.request);
@@ -180,7 +192,13 @@ impl Parts {
     }
 
     /// Starts the actors, and serves. `begin` is told just before there may be answers.
-    fn start(self, listeners: http::Listeners, own_url: &str, begin: impl FnOnce()) -> Result<Running, DaemonError> {
+    fn start(
+        self,
+        listeners: http::Listeners,
+        own_url: &str,
+        (source, level): (Source, Option<LevelSwitch>),
+        begin: impl FnOnce(),
+    ) -> Result<Running, DaemonError> {
         let Self { settings, evidence, lock, store, turn, active } = self;
         let public_url = settings.http.public_url.as_ref().map_or(own_url, |url| url.as_str());
         let deadline = settings.http.request_timeout;
@@ -194,9 +212,14 @@ impl Parts {
             store.versions().clone(),
             store.types().clone(),
         );
-        let books = Books { kept: constitutions_folder(&settings.data_dir), journal: evidence.journal() };
         let journal = evidence.journal();
-        let registry = Registry::new(settings.constitution.clone(), active, books);
+        let books = Books {
+            kept: constitutions_folder(&settings.data_dir),
+            journal: journal.clone(),
+            store: store.clone(),
+            settings: reload::settings_reader(source, Arc::clone(&settings), journal.clone(), level),
+        };
+        let registry = Registry::new(active, books);
         let in_force = registry.in_force();
         let registry = registry.start();
         let registry_mailbox = Mailbox::new(registry.clone(), RELOAD_DEADLINE);
@@ -276,7 +299,8 @@ impl Parts {
         });
         let hash = self.active.constitution.hash();
         let listeners = http::Listeners { public: Some(listener), admin: admin.ok() };
-        let mut running = self.start(listeners, &own_url, || signals.serve())?;
+        let reading = (source.clone(), Some(level.clone()));
+        let mut running = self.start(listeners, &own_url, reading, || signals.serve())?;
         tracing::info!(url = own_url, %hash, "ready");
         let place = match &settings.http.bind {
             Bind::Tcp(_) => own_url,
@@ -292,10 +316,7 @@ impl Parts {
                     return Err(DaemonError::System { action: "go on serving".to_owned(), source });
                 }
                 asked = signals.next() => match asked {
-                    Asked::Reload => {
-                        let journal = running.evidence.journal();
-                        reload::reload(source, &settings, &running.registry, &journal, level).await;
-                    }
+                    Asked::Reload => reload::reload(&running.registry).await,
                     Asked::Stop => break,
                 },
             }
@@ -306,6 +327,13 @@ impl Parts {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// What speaks against a constitution without faults: cases of its own, and stored entities.
+fn objections(active: &Active, store: &Store) -> Result<Vec<Fault>, DaemonError> {
+    let mut misfits = Misfits::default();
+    store.visit(|entities| misfits.check(&active.constitution, entities))?;
+    Ok(active.objections.iter().cloned().chain(misfits.objections()).collect())
 }
 
 /// A daemon that serves.

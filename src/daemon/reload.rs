@@ -1,59 +1,71 @@
-//! SIGHUP: settings and constitution are read again.
+//! A reload, by signal or by route: settings and constitution are read again.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sd_notify::NotifyState;
 
 use super::Source;
-use super::evidence::{self, DAEMON};
+use super::evidence::{DAEMON, record_settings};
 use super::signals::notify;
 use crate::actors::Mailbox;
 use crate::actors::journal::Journal;
-use crate::actors::registry::{Registry, Reload, ReloadError};
+use crate::actors::registry::{OnObjections, Registry, Reload, ReloadError, SettingsReader};
 use crate::logging::LevelSwitch;
 use crate::settings::Settings;
 
-/// Reads settings and constitution again; what is faulty stays as it was.
-pub(super) async fn reload(
-    source: &Source,
-    started_with: &Settings,
-    registry: &Mailbox<Registry>,
-    journal: &Journal,
-    level: &LevelSwitch,
-) {
+/// Reads the settings again, applies what can be applied while the daemon runs, and answers which constitution they
+/// name. Where they are faulty, or cannot be recorded, everything stays as it was. A caller of the route is after the
+/// constitution, so that settings which are the same as before are recorded only on SIGHUP.
+pub(super) fn settings_reader(
+    source: Source,
+    started_with: Arc<Settings>,
+    journal: Journal,
+    level: Option<LevelSwitch>,
+) -> SettingsReader {
+    let known = Mutex::new(started_with.to_string());
+    SettingsReader::new(move |caller| {
+        let loaded = source.load().map_err(|faults| {
+            let lines: Vec<String> =
+                (&faults).into_iter().map(|fault| format!("{}: {}", fault.place, fault.wrong)).collect();
+            for line in &lines {
+                tracing::error!("the settings stay as they were: {line}");
+            }
+            lines
+        })?;
+        let new = loaded.settings;
+        let values = new.to_string();
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        if caller == DAEMON || *known != values {
+            let recorded = record_settings(&journal, "reread", &new);
+            recorded.map_err(|error| vec![format!("they cannot be recorded: {error}")])?;
+            *known = values;
+        }
+        if let Some(level) = &level {
+            level.set(&new.log.level);
+        }
+        for key in started_with.restart_needed(&new) {
+            tracing::warn!(key, "changed, but takes effect only after a restart");
+        }
+        Ok(new.constitution)
+    })
+}
+
+/// Answers SIGHUP; what is faulty stays as it was.
+pub(super) async fn reload(registry: &Mailbox<Registry>) {
     let monotonic = NotifyState::monotonic_usec_now();
     notify(&match monotonic {
         Ok(now) => vec![NotifyState::Reloading, now],
         Err(_) => vec![NotifyState::Reloading],
     });
-    match source.load() {
-        Err(faults) => {
-            for fault in &faults {
-                tracing::error!(place = %fault.place, "the settings stay as they were: {}", fault.wrong);
+    match registry.ask(Reload { caller: DAEMON.into(), on_objections: OnObjections::Refuse }).await {
+        Err(ReloadError::Faulty(faults) | ReloadError::Objected(faults)) => {
+            for fault in &faults.0 {
+                tracing::error!("the constitution stays as it was: {fault}");
             }
         }
-        Ok(loaded) => {
-            let new = loaded.settings;
-            let recorded = evidence::record_settings(journal.clone(), "reread", &new).await;
-            if let Err(error) = recorded {
-                tracing::error!(%error, "the settings stay as they were: they cannot be recorded");
-                return notify(&[NotifyState::Ready]);
-            }
-            level.set(&new.log.level);
-            for key in started_with.restart_needed(&new) {
-                tracing::warn!(key, "changed, but takes effect only after a restart");
-            }
-            match registry.ask(Reload { caller: DAEMON.into(), settings: Some(new.constitution) }).await {
-                Ok(reloaded) => {
-                    tracing::info!(hash = %reloaded.new.0, digest = %reloaded.new.1, "constitution reloaded");
-                }
-                Err(ReloadError::Faulty(faults)) => {
-                    for fault in &faults.0 {
-                        tracing::error!("the constitution stays as it was: {fault}");
-                    }
-                }
-                Err(error @ ReloadError::Unrecorded(_)) => tracing::error!(%error, "the constitution stays as it was"),
-                Err(error @ ReloadError::Unanswered(_)) => tracing::error!(%error, "it may yet come into force"),
-            }
-        }
+        Err(error @ ReloadError::Unanswered(_)) => tracing::error!(%error, "it may yet come into force"),
+        // The registry has said why.
+        Ok(_) | Err(ReloadError::Settings(_) | ReloadError::Unchecked(_) | ReloadError::Unrecorded(_)) => {}
     }
     notify(&[NotifyState::Ready]);
 }

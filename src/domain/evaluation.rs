@@ -211,8 +211,20 @@ impl Reader {
         }
         let kind = self.text(pointer, "type", object);
         let id = self.text(pointer, "id", object);
+        self.refuse_other_name(pointer, object);
         let properties = self.properties(pointer, object);
         Some(Mentioned { kind: kind?, id: id?, properties: properties? })
+    }
+
+    /// Cedar's `__entity` beside `type` and `id` would be a second name: it must be the same one.
+    fn refuse_other_name(&mut self, pointer: &str, object: &Object) {
+        let Some(escaped) = object.get("__entity") else {
+            return;
+        };
+        let is_same = |escaped: &Object| ["type", "id"].iter().all(|member| escaped.get(member) == object.get(member));
+        if !escaped.as_object().is_some_and(is_same) {
+            self.fault(step(pointer, "__entity"), "names another entity than `type` and `id`");
+        }
     }
 
     fn action<'a>(&mut self, value: Option<&'a Json>) -> Option<(&'a str, &'a Object)> {

@@ -37,6 +37,31 @@ pub(crate) fn write_json(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) 
     let _ = serde_json::to_writer(text, value);
 }
 
+/// How deep arrays and objects may nest in what comes from outside. Records wrap it, and readers end at 128.
+pub const MAX_JSON_NESTING: usize = 64;
+
+/// Whether arrays and objects of a JSON text nest too deep; also where it is no JSON.
+#[must_use]
+pub fn is_json_too_deep(text: &[u8]) -> bool {
+    let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_text => is_escaped = true,
+            b'"' => is_text = !is_text,
+            b'[' | b'{' if !is_text => {
+                depth += 1;
+                if depth > MAX_JSON_NESTING {
+                    return true;
+                }
+            }
+            b']' | b'}' if !is_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
 impl Json {
     /// The object, or `None` for a value of another type.
     #[must_use]
@@ -284,6 +309,15 @@ mod tests {
         assert!(matches!(serde_json::from_str::<Json>("9223372036854775808").unwrap(), Json::Float(_)));
         assert!(matches!(serde_json::from_str::<Json>("1e3").unwrap(), Json::Float(_)));
         assert!(text("1e999").starts_with("number out of range"));
+    }
+
+    #[test]
+    fn nesting_is_measured_without_parsing() {
+        let nested = |depth: usize| format!("{}\"[[[\\\"{{\"{}", "[{\"a\":".repeat(depth / 2), "}]".repeat(depth / 2));
+        assert!(!is_json_too_deep(nested(MAX_JSON_NESTING).as_bytes()));
+        assert!(is_json_too_deep(nested(MAX_JSON_NESTING + 2).as_bytes()));
+        assert!(!is_json_too_deep("[]".repeat(1_000).as_bytes()));
+        assert!(is_json_too_deep("[".repeat(10_000_000).as_bytes()));
     }
 
     #[test]

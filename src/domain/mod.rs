@@ -1,6 +1,7 @@
 //! The nouns of the field: parsed once at the edge, valid ever after.
 
 mod consistency;
+mod cycle;
 mod entity;
 mod evaluation;
 mod fault;
@@ -10,12 +11,14 @@ mod revision;
 mod verdict;
 
 pub use consistency::Consistency;
+pub(crate) use cycle::find_cycle_of;
+pub use cycle::{Cycle, find_cycle};
 pub use entity::{Entity, EntityUid};
 pub use evaluation::{Action, Claims, Evaluation, MAX_FAULTS, MAX_NAME, Party, UnknownMembers};
 pub use fault::InputFault;
 pub(crate) use fault::step;
 pub use hash::{ConstitutionDigest, ConstitutionalHash, HashError};
 pub(crate) use json::write_json;
-pub use json::{Json, Object};
+pub use json::{Json, MAX_JSON_NESTING, Object, is_json_too_deep};
 pub use revision::{NoRevision, Revision};
 pub use verdict::{Enforcement, Finding, Reason, Severity, Verdict};

@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
 use super::problem::{Problem, TIMEOUT, TOO_LARGE, UNSUPPORTED};
+use crate::domain::{MAX_JSON_NESTING, is_json_too_deep};
 
 /// Bounds of a body.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +29,10 @@ pub async fn json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload, 
     }
     if body.is_empty() {
         return Err(Problem::fault("", "the body is empty"));
+    }
+    if is_json_too_deep(&body) {
+        let detail = format!("the body nests deeper than {MAX_JSON_NESTING} arrays and objects");
+        return Err(Problem::fault("", detail));
     }
     serde_json::from_slice(&body).map_err(|error| Problem::fault("", format!("the body cannot be read: {error}")))
 }

@@ -10,7 +10,7 @@ use super::front::Front;
 use super::gate::Who;
 use super::page::{Limit, page};
 use super::problem::{INTERNAL, NOT_FOUND, Problem};
-use crate::actors::registry::Reload;
+use crate::actors::registry::{OnObjections, Reload};
 
 /// `GET /v1/constitution`
 pub async fn show(front: Data<Front>) -> Result<HttpResponse, Problem> {
@@ -58,9 +58,18 @@ pub async fn policy(front: Data<Front>, id: Path<String>) -> Result<HttpResponse
     Ok(HttpResponse::Ok().json(policy))
 }
 
-/// `POST /v1/constitution/reload`
-pub async fn reload(who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
-    let reloaded = front.shared.registry.ask(Reload { caller: who.name().into(), settings: None }).await?;
+/// Whether objections are overridden.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReloadQuery {
+    #[serde(default)]
+    force: bool,
+}
+
+/// `POST /v1/constitution/reload`: with `?force=true` also where cases fail or stored entities do not fit.
+pub async fn reload(who: Who, query: Query<ReloadQuery>, front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let on_objections = if query.force { OnObjections::Override } else { OnObjections::Refuse };
+    let reloaded = front.shared.registry.ask(Reload { caller: who.name().into(), on_objections }).await?;
     let named = |(hash, digest)| json!({"hash": hash, "digest": digest});
     Ok(HttpResponse::Ok().json(json!({"old": named(reloaded.old), "new": named(reloaded.new)})))
 }

@@ -4,8 +4,10 @@ use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;
 use actix_web::web::{Data, Query};
 use serde::Deserialize;
+use time::format_description::well_known::Rfc3339;
 
 use super::front::Front;
+use crate::actors::active::Refusal;
 use crate::actors::audit_queue::Health;
 use crate::actors::database::Probe;
 
@@ -54,6 +56,10 @@ async fn checks(front: &Front) -> Vec<Check> {
     });
     let draining = front.is_draining().then(|| "the daemon is stopping".to_owned());
     let shared = &front.shared;
+    let refusal = shared.in_force.refusal().map(|Refusal { at, why }| {
+        let at = at.format(&Rfc3339).unwrap_or_default();
+        format!("a reload was refused at {at}, the one before stays in force: {why}")
+    });
     let following =
         shared.is_database_shared.then(|| Check { name: "following", fault: shared.following.fault(), needed: false });
     let redis = shared.verdicts.as_ref().map(|verdicts| Check {
@@ -66,6 +72,7 @@ async fn checks(front: &Front) -> Vec<Check> {
         Check { name: "database", fault: database, needed: false },
         Check { name: "checkpoint", fault: front.shared.seals.fault(), needed: false },
         Check { name: "search", fault: front.shared.shipping.fault(), needed: false },
+        Check { name: "constitution", fault: refusal, needed: false },
         Check { name: "running", fault: draining, needed: true },
     ];
     let running = checks.len() - 1;

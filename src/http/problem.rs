@@ -212,6 +212,7 @@ impl From<StoreError> for Problem {
                 Self::new(&STALE, error.to_string())
             }
             StoreError::Lost { .. } => Self::new(&LOST, error.to_string()),
+            StoreError::Cycle(_) => Self::faults(&INVALID_ENTITY, vec![InputFault::new("", error.to_string())]),
             StoreError::Twice(_) | StoreError::Unstorable(_) => Self::fault("", error.to_string()),
             StoreError::Cursor => Self::fault("/cursor", "is not one that this list gave"),
             StoreError::Ahead { .. } | StoreError::Late | StoreError::Undone | StoreError::Unrecorded(_) => {
@@ -270,11 +271,15 @@ impl From<SearchError> for Problem {
 impl From<ReloadError> for Problem {
     fn from(error: ReloadError) -> Self {
         match error {
-            ReloadError::Faulty(faults) => {
+            ReloadError::Settings(faults) => {
+                let errors = faults.iter().map(|fault| InputFault::new("", fault)).collect();
+                Self::faults(&FAULTY_CONSTITUTION, errors)
+            }
+            ReloadError::Faulty(faults) | ReloadError::Objected(faults) => {
                 let errors = faults.0.iter().map(|fault| InputFault::new("", fault.to_string())).collect();
                 Self::faults(&FAULTY_CONSTITUTION, errors)
             }
-            ReloadError::Unrecorded(_) => Self::new(&UNAVAILABLE, error.to_string()),
+            ReloadError::Unrecorded(_) | ReloadError::Unchecked(_) => Self::new(&UNAVAILABLE, error.to_string()),
             ReloadError::Unanswered(_) => Self::logged(&UNAVAILABLE, "the constitution could not be swapped", &error),
         }
     }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::batch::{Batch, BatchError};
 use super::record_text::{self, hex};
-use crate::domain::{Claims, ConstitutionalHash, Evaluation, Verdict, write_json};
+use crate::domain::{Claims, ConstitutionalHash, Evaluation, Reason, Verdict, write_json};
 use crate::settings::{HashEnforcement, RequestProperties, RequestRecord};
 
 /// Everything that is recorded of one decision.
@@ -89,6 +89,9 @@ impl DecisionRecord<'_> {
         if self.hash_enforcement == HashEnforcement::Required {
             text.extend_from_slice(b",\"hash_enforcement\":\"required\"");
         }
+        if let Some(accepted) = self.accepted_claim() {
+            let _ = write!(text, ",\"accepted_hash\":\"{accepted}\"");
+        }
         if self.request_properties == RequestProperties::Ignore {
             text.extend_from_slice(b",\"request_properties\":\"ignore\"");
         }
@@ -101,6 +104,16 @@ impl DecisionRecord<'_> {
             (None, _) => text.extend_from_slice(b"null"),
         }
         let _ = write!(text, ",\"cached\":{}}}", self.cached);
+    }
+
+    /// The hash that the caller named, where it is one that was in force before and was accepted still.
+    fn accepted_claim(&self) -> Option<ConstitutionalHash> {
+        if matches!(self.verdict.reason, Reason::ConstitutionMismatch | Reason::ConstitutionHashRequired) {
+            return None;
+        }
+        let claims: &Claims = &self.evaluation.claims;
+        let mut claims = [&claims.header, &claims.context].into_iter().flatten();
+        claims.find(|claim| ***claim != *self.hash.as_str()).and_then(|claim| claim.parse().ok())
     }
 
     /// Only the names of those involved; what else the request says is in a digest that its salt keeps from being
@@ -154,7 +167,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::domain::{Object, Reason, UnknownMembers};
+    use crate::domain::{Object, UnknownMembers};
 
     /// The record of a denied question whose context has that many bytes of padding.
     fn record(form: RequestRecord, limit: usize, padding: usize) -> Value {

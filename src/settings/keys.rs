@@ -196,6 +196,8 @@ section! {
         pinned_digest: Option<ConstitutionDigest> = "constitution.pinned_digest", "", Text;
         /// Whether callers must name the hash they believe in.
         hash_enforcement: HashEnforcement = "constitution.hash_enforcement", "when_present", Text;
+        /// How long the hash that was in force before is accepted after a swap.
+        grace: Duration = "constitution.grace_s", 60, seconds(0..=86_400);
         /// What becomes of the properties that a request brings along.
         request_properties: RequestProperties = "constitution.request_properties", "merge", Text;
     }

@@ -18,7 +18,7 @@ use super::cursor::Cursor;
 use super::error::StoreError;
 use super::revisions::{Commit, advance};
 use super::schema::entities;
-use crate::domain::{Entity, EntityUid};
+use crate::domain::{Entity, EntityUid, find_cycle_of};
 
 /// An entity and its version.
 #[derive(Debug, Clone, PartialEq)]
@@ -146,6 +146,29 @@ pub fn list(conn: &mut Connection, kind: &str, after: Option<&Cursor>, limit: No
     Ok(Page { items, next })
 }
 
+/// Shows every stored entity, some at a time, in the order of the bytes of their types and ids. A row that cannot be
+/// read as an entity is left out: a decision that needs it says so.
+pub fn visit(conn: &mut Connection, mut visit: impl FnMut(&[Entity])) -> Result<(), StoreError> {
+    let limit = NonZeroU16::MIN.saturating_add(999);
+    let mut after: Option<EntityUid> = None;
+    loop {
+        let names = names(conn, after.as_ref(), limit)?;
+        let Some(last) = names.last() else {
+            return Ok(());
+        };
+        let mut part = Vec::with_capacity(names.len());
+        for (kind, ids) in groups(&names) {
+            let of_type = entities::table.filter(entities::type_.eq(kind)).filter(entities::id.eq_any(&ids));
+            let rows: Vec<Row> = of_type.select(Row::as_select()).load(conn)?;
+            part.extend(
+                rows.into_iter().filter_map(|row| StoredEntity::try_from(row).ok()).map(|stored| stored.entity),
+            );
+        }
+        visit(&part);
+        after = Some(last.clone());
+    }
+}
+
 /// Names of stored entities, at most `limit` of them, behind a name: in the order of the bytes of their types and ids.
 pub fn names(
     conn: &mut Connection,
@@ -213,6 +236,7 @@ pub fn put(
         } else {
             diesel::insert_into(entities::table).values(row).execute(conn)?;
         }
+        refuse_cycle(conn, std::slice::from_ref(entity))?;
         changes::of_entities(conn, &commit, [(version, &entity.uid)])?;
         let written = Written { version, created: stored.is_none(), commit };
         record(&written)?;
@@ -256,9 +280,48 @@ pub fn put_many(
             let created = |entity: &Entity| !stored.contains(&entity.uid);
             written.extend(versions().map(|(version, entity)| Written { version, created: created(entity), commit }));
         }
+        refuse_cycle(conn, batch)?;
         record(&written)?;
         Ok(written)
     })
+}
+
+/// [`StoreError::Cycle`] where an entity that was just written is in itself, by what is stored now. Writers go one after
+/// the other, so that nothing else changes meanwhile.
+fn refuse_cycle(conn: &mut Connection, written: &[Entity]) -> Result<(), StoreError> {
+    let mut parents: HashMap<EntityUid, Vec<EntityUid>> = HashMap::new();
+    for entity in written.iter().filter(|entity| !entity.parents.is_empty()) {
+        parents.insert(entity.uid.clone(), entity.parents.clone());
+    }
+    let of_batch = written.iter().map(|entity| &entity.uid).collect::<HashSet<_>>();
+    let mut wanted: HashSet<EntityUid> = parents.values().flatten().cloned().collect();
+    while !wanted.is_empty() {
+        let unknown = wanted.iter().filter(|uid| !parents.contains_key(*uid) && !of_batch.contains(uid));
+        let unknown = unknown.filter(|uid| is_storable(conn, uid)).cloned().collect::<Vec<_>>();
+        // An entity that is not stored has no parents either.
+        parents.extend(unknown.iter().map(|uid| (uid.clone(), Vec::new())));
+        wanted.clear();
+        for (uid, above) in parents_of(conn, &unknown)? {
+            wanted.extend(above.iter().cloned());
+            parents.insert(uid, above);
+        }
+    }
+    let edges = parents.iter().map(|(uid, above)| (uid, above.as_slice())).collect();
+    find_cycle_of(&edges, of_batch).map_or(Ok(()), |cycle| Err(StoreError::Cycle(cycle)))
+}
+
+/// The parents of those of some entities that are stored.
+fn parents_of(conn: &mut Connection, uids: &[EntityUid]) -> Result<Vec<(EntityUid, Vec<EntityUid>)>, StoreError> {
+    let mut found = Vec::new();
+    for (kind, ids) in groups(uids) {
+        let of_type = entities::table.filter(entities::type_.eq(kind)).filter(entities::id.eq_any(&ids));
+        for (id, parents) in of_type.select((entities::id, entities::parents)).load::<(String, String)>(conn)? {
+            let uid = EntityUid::new(kind, id);
+            let parents = from_json(&uid, "parents", &parents)?;
+            found.push((uid, parents));
+        }
+    }
+    Ok(found)
 }
 
 /// Removes an entity, and answers the commit of its removal. [`StoreError::Missing`] where there is none, whatever the

@@ -4,7 +4,7 @@ use diesel::result::{ConnectionError, DatabaseErrorKind, Error as QueryError};
 use thiserror::Error;
 
 use super::target::Target;
-use crate::domain::{EntityUid, Revision};
+use crate::domain::{Cycle, EntityUid, Revision};
 
 /// A cause from below the store.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -26,6 +26,9 @@ pub enum StoreError {
     /// The entity was to be created and is there already.
     #[error("`{0}` is stored already")]
     Exists(EntityUid),
+    /// An entity would be in itself, by its parents and theirs.
+    #[error("{0}")]
+    Cycle(Cycle),
     /// One batch has two entities of one name, and it cannot be told which is meant.
     #[error("`{0}` is named twice in one batch")]
     Twice(EntityUid),

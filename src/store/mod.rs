@@ -86,6 +86,18 @@ pub fn inspect(target: &Target, wait: Duration) -> Result<(), StoreError> {
     inspect_kind(&ENTITIES, target, wait)
 }
 
+/// Shows every stored entity of a database that is up to date, without changing anything; none of any other.
+pub fn visit(target: &Target, wait: Duration, visit: impl FnMut(&[Entity])) -> Result<(), StoreError> {
+    let read = || {
+        let conn = match target {
+            Target::Sqlite(path) => sqlite::inspect(&ENTITIES, path, wait)?,
+            Target::Postgres(url) => postgres::inspect(&ENTITIES, url, wait)?,
+        };
+        conn.map_or(Ok(()), |mut conn| entities::visit(&mut conn, visit))
+    };
+    read().map_err(|error| error.at(target))
+}
+
 fn open_kind(kind: &Kind, target: &Target, wait: Duration) -> Result<Connection, StoreError> {
     let opened = match target {
         Target::Sqlite(path) => sqlite::open(kind, path, wait),
@@ -107,7 +119,7 @@ fn inspect_kind(kind: &Kind, target: &Target, wait: Duration) -> Result<(), Stor
         Target::Sqlite(path) => sqlite::inspect(kind, path, wait),
         Target::Postgres(url) => postgres::inspect(kind, url, wait),
     };
-    inspected.map_err(|error| error.at(target))
+    inspected.map(drop).map_err(|error| error.at(target))
 }
 
 /// The open store; shared by all clones. Its functions block, so they are called from threads that may.
@@ -272,6 +284,11 @@ impl Store {
     /// Names of stored entities, at most `limit` of them, in order, behind a name.
     pub fn names(&self, after: Option<&EntityUid>, limit: NonZeroU16) -> Result<Vec<EntityUid>, StoreError> {
         self.read(|conn| entities::names(conn, after, limit))
+    }
+
+    /// Shows every stored entity; see [`entities::visit`].
+    pub fn visit(&self, visit: impl FnMut(&[Entity])) -> Result<(), StoreError> {
+        self.run(|conn| entities::visit(conn, visit))
     }
 
     /// Stores an entity; see [`entities::put`].

@@ -36,9 +36,12 @@ pub(super) fn migrate(kind: &Kind, url: &str, lock_timeout: Duration) -> Result<
     migrations::run(kind, &mut connect(url, lock_timeout)?)
 }
 
-/// Looks whether [`open`] would take the database, without changing anything.
-pub(super) fn inspect(kind: &Kind, url: &str, lock_timeout: Duration) -> Result<(), StoreError> {
-    migrations::is_behind(kind, &mut connect(url, lock_timeout)?).map(|_| ())
+/// Looks whether [`open`] would take the database, without changing anything, and answers how to read it, where it is up
+/// to date.
+pub(super) fn inspect(kind: &Kind, url: &str, lock_timeout: Duration) -> Result<Option<Connection>, StoreError> {
+    let mut conn = connect(url, lock_timeout)?;
+    let is_behind = migrations::is_behind(kind, &mut conn)?;
+    Ok((!is_behind).then_some(conn))
 }
 
 /// A connection as one of a pool: to a database that is up to date.

@@ -36,19 +36,21 @@ pub(super) fn migrate(kind: &Kind, path: &Path, busy_timeout: Duration) -> Resul
     migrations::run(kind, &mut connect(kind, path, busy_timeout)?)
 }
 
-/// Looks whether [`open`] would take the file, without changing anything. A file that is not there yet is fine.
-pub(super) fn inspect(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<(), StoreError> {
+/// Looks whether [`open`] would take the file, without changing anything, and answers how to read it, where it is up to
+/// date. A file that is not there yet is fine.
+pub(super) fn inspect(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<Option<Connection>, StoreError> {
     if !path.exists() {
-        return Ok(());
+        return Ok(None);
     }
     let size = measure(kind, path)?;
     if size == 0 {
-        return Ok(());
+        return Ok(None);
     }
     let mut conn = establish(&uri(path, "ro")?)?;
     conn.batch_execute(&format!("PRAGMA busy_timeout = {};", busy_timeout.as_millis()))?;
     verify(kind, &mut conn, size)?;
-    migrations::is_behind(kind, &mut conn).map(|_| ())
+    let is_behind = migrations::is_behind(kind, &mut conn)?;
+    Ok((!is_behind).then_some(conn))
 }
 
 fn connect(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {

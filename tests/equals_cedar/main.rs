@@ -43,6 +43,9 @@ const LANGUAGE: &str = "&& || ! if == != < <= > >= + - * (-( in has like is cont
     action==Action action==Org action-in action-in-[ is-in-scope context.about.doc. principal.manager. home.deep \
     named.attribute named.attribute.attribute named.hasTag( named.getTag( named-has named-in named-is";
 
+/// What is certain to occur only among many.
+const RARE: [&str; 2] = ["toDays", "named.getTag("];
+
 /// How often everything happened.
 #[derive(Default)]
 struct Tally(BTreeMap<String, usize>);
@@ -185,7 +188,8 @@ fn assert_everything_occurred(tally: &Tally, asked: Option<u32>) {
         assert!(rare.is_empty(), "{rare:?} hardly occur: {:#?}", tally.0);
         let reached = (0..=4).map(|level| format!("level {level}"));
         let language = LANGUAGE.split_whitespace().map(str::to_owned).chain(reached);
-        let missing: Vec<String> = language.filter(|what| tally.of(what) == 0).collect();
+        let certain = language.filter(|what| asked.is_some() || !RARE.contains(&what.as_str()));
+        let missing: Vec<String> = certain.filter(|what| tally.of(what) == 0).collect();
         assert!(missing.is_empty(), "{missing:?} never occurred: {:#?}", tally.0);
         assert!(tally.of("permitted and warned") > 0, "no warning let anything pass: {:#?}", tally.0);
     }

@@ -308,3 +308,51 @@ fn a_verdict_is_not_served_after_an_entity_it_read_has_changed() {
     assert_eq!(daemon.delete("/v1/entities/Team/inner").status, 204);
     decided(false);
 }
+
+#[test]
+fn an_entity_that_would_be_in_itself_is_not_stored() {
+    let daemon = TestDaemon::start();
+    let member = |parents: &[&str]| {
+        let parents: Vec<Value> = parents.iter().map(|id| json!({"type": "Team", "id": id})).collect();
+        json!({"parents": parents})
+    };
+    let put = |id: &str, parents: &[&str]| {
+        let answer = daemon.put(&format!("/v1/entities/Team/{id}"), &member(parents));
+        if answer.status < 300 { "stored".to_owned() } else { problem(&answer) }
+    };
+    assert!(put("a", &["a"]).starts_with("422 invalid-entity"), "{}", put("a", &["a"]));
+    assert_eq!((put("a", &["b"]), put("b", &["c"])), ("stored".into(), "stored".into()));
+    let refused = put("c", &["a"]);
+    assert!(refused.contains("`Team::\"c\"` would be in itself"), "{refused}");
+    assert_eq!(problem(&daemon.get("/v1/entities/Team/c")), "404 not-found");
+    let item =
+        |id: &str, parent: &str| json!({"uid": {"type": "Team", "id": id}, "parents": member(&[parent])["parents"]});
+    let batch = daemon.post("/v1/entities/batch", &json!([item("d", "e"), item("e", "f"), item("f", "d")]));
+    assert!(problem(&batch).starts_with("422 invalid-entity"), "{batch}");
+    let batch = daemon.post("/v1/entities/batch", &json!([item("d", "e"), item("c", "d"), item("e", "a")]));
+    assert!(problem(&batch).contains("would be in itself"), "{batch}");
+    assert_eq!(problem(&daemon.get("/v1/entities/Team/d")), "404 not-found");
+}
+
+#[test]
+fn a_body_that_nests_too_deep_is_refused_before_it_is_parsed() {
+    let daemon = TestDaemon::start();
+    let nested = |open: &str, close: &str, depth: usize| format!("{}1{}", open.repeat(depth), close.repeat(depth));
+    for value in [nested("[", "]", 70), nested("{\"a\":", "}", 70), nested("[{\"a\":", "}]", 40), "[".repeat(100_000)] {
+        let entity = format!("{{\"attrs\":{{\"a\":{value}}}}}");
+        let context = format!(
+            "{{\"subject\":{{\"type\":\"Agent\",\"id\":\"a\"}},\"action\":{{\"name\":\"call_tool\"}},\
+             \"resource\":{{\"type\":\"Tool\",\"id\":\"t\"}},\"context\":{{\"a\":{value}}}}}"
+        );
+        for request in [
+            Request::put("/v1/entities/Tool/t").header("Content-Type", "application/json").body(entity.clone()),
+            Request::post("/v1/validate").header("Content-Type", "application/json").body(context.clone()),
+            Request::post("/access/v1/evaluation").header("Content-Type", "application/json").body(context.clone()),
+        ] {
+            let answer = daemon.ask(&request);
+            assert_eq!(answer.status, 400, "{answer}");
+            assert!(answer.text().contains("nests deeper than 64"), "{answer}");
+        }
+    }
+    assert!(decision(&daemon, &call("calculator")));
+}

@@ -66,6 +66,7 @@ fn every_file_that_cannot_be_read_is_named() {
     write("policies/more/not utf.cedar", POLICIES.as_bytes());
     write("policies/more/b.cedar", b"\xff");
     write("policies/notes.txt", b"\xff");
+    write("policies/safety.cedar.txt", b"");
     write("entities.json", b"[]");
     write("tests/a.toml", b"\xfe");
     assert_eq!(
@@ -73,6 +74,7 @@ fn every_file_that_cannot_be_read_is_named() {
         [
             "policies/more/b.cedar:1:1: is not UTF-8",
             "policies/more/not utf.cedar: may have only letters, digits, `-`, `_` and `.` in its name",
+            "policies/safety.cedar.txt: has no place in a bundle and would be ignored: policies are `policies/**/*.cedar`, cases `tests/**/*.toml`; rename, move or remove it",
             "schema.cedarschema:2:7: is not UTF-8",
             "tests/a.toml:1:1: is not UTF-8",
         ]

@@ -169,3 +169,62 @@ fn a_warning_is_reported_and_costs_its_weight_but_does_not_deny() {
     assert_eq!(summary(&blocked), "forbidden leak");
     assert!((blocked.score - 0.25).abs() < f64::EPSILON);
 }
+
+#[test]
+fn a_reference_that_names_two_entities_is_refused_wherever_it_stands() {
+    let allowed = "@id(\"a\") permit (principal, action, resource is Document) when { resource.owner == principal };";
+    let same = r#"{"type":"User","id":"u","__entity":{"type":"User","id":"u"}}"#;
+    let plain = r#"{"__entity":{"type":"User","id":"u"}}"#;
+    let wrong = [
+        (r#"{"type":"User","id":"v","__entity":{"type":"User","id":"u"}}"#, "another `id`"),
+        (r#"{"type":"Group","id":"u","__entity":{"type":"User","id":"u"}}"#, "another `type`"),
+        (r#"{"id":"v","__entity":{"type":"User","id":"u"}}"#, "another `id`"),
+        (r#"{"type":7,"__entity":{"type":"User","id":"u"}}"#, "another `type`"),
+        (r#"{"type":"User","id":"u","__entity":7}"#, "`__entity` must be an object"),
+        (r#"{"type":"User","id":"u","__entity":null}"#, "`__entity` must be an object"),
+        (r#"{"type":"User","id":"u","__extn":{"fn":"ip","arg":"::1"}}"#, "must not have `__extn`"),
+        (r#"{"__entity":{"__entity":{"type":"User","id":"v"},"type":"User","id":"u"}}"#, "within `__entity`"),
+    ];
+    let owner = |reference: &str| {
+        let resource = format!(r#"{DOCUMENT},"properties":{{"owner":{reference}}}"#);
+        decide(allowed, Merge, &question(r#""id":"u""#, READ, &resource, ""), &[])
+    };
+    let context = |reference: &str| {
+        let policies = "@id(\"a\") permit (principal, action == Action::\"read\", resource)\n\
+                        when { context has by && context.by == principal };";
+        decide(policies, Merge, &question(r#""id":"u""#, READ, DOCUMENT, &format!("\"by\":{reference}")), &[])
+    };
+    let stored = |reference: &str| {
+        let stored = [entity("Document::d", &format!(r#""attrs":{{"owner":{reference}}}"#))];
+        decide(allowed, Merge, &question(r#""id":"u""#, READ, DOCUMENT, ""), &stored)
+    };
+    let written = |reference: &str| {
+        let attrs = format!(r#""attrs":{{"owner":{reference}}},"tags":{{"t":{reference}}}"#);
+        constitution(allowed).check_entity(&entity("Document::d", &attrs))
+    };
+    for reference in [same, plain] {
+        assert_eq!([owner(reference), context(reference), stored(reference)], ["permitted a"; 3], "{reference}");
+        written(reference).unwrap();
+    }
+    for (reference, part) in wrong {
+        for verdict in [owner(reference), context(reference), stored(reference)] {
+            assert!(verdict.starts_with("invalid_properties: ") && verdict.contains(part), "{reference}: {verdict}");
+        }
+        assert!(written(reference).is_err(), "{reference}");
+    }
+}
+
+#[test]
+fn a_party_that_names_two_entities_is_no_request() {
+    let read = |subject: &str| {
+        let request =
+            format!(r#"{{"subject":{subject},"action":{{"name":"read"}},"resource":{{"type":"Document","id":"d"}}}}"#);
+        let faults = Evaluation::from_object(&serde_json::from_str(&request).unwrap(), UnknownMembers::Ignored);
+        faults.map_or_else(|faults| faults[0].to_string(), |_| "read".to_owned())
+    };
+    assert_eq!(read(r#"{"type":"User","id":"u","__entity":{"type":"User","id":"u"}}"#), "read");
+    let refused = "`subject.__entity` names another entity than `type` and `id`";
+    for other in [r#"{"type":"User","id":"v"}"#, r#"{"type":"Group","id":"u"}"#, r#"{"id":"u"}"#, "7", "null"] {
+        assert_eq!(read(&format!(r#"{{"type":"User","id":"u","__entity":{other}}}"#)), refused, "{other}");
+    }
+}

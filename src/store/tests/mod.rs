@@ -1,6 +1,7 @@
 //! The store over a real SQLite file.
 
 mod callers;
+mod cycles;
 mod entities;
 mod following;
 mod logins;
