@@ -207,11 +207,12 @@ fn the_log_is_read_without_a_belief_in_a_constitution_but_not_with_a_wrong_one()
     }
     assert_eq!(problem(&daemon, &Request::get("/v1/audit/log/checkpoint/witnessed")), "404 not-found");
     for path in ["/v1/audit", "/v1/audit/entries", "/v1/audit/entries/0", "/v1/audit/entries/0/proof"] {
-        assert_eq!(problem(&daemon, &Request::get(path)), "409 constitution-mismatch", "{path}");
+        assert_eq!(daemon.get(path).status, 200, "{path}");
+        assert_eq!(problem(&daemon, &with(path, "0000000000000000")), "409 constitution-mismatch", "{path}");
         assert_eq!(daemon.ask(&with(path, &hash)).status, 200, "{path}");
     }
     let path = "/v1/audit/consistency?from=1&to=2";
-    assert_eq!(problem(&daemon, &Request::get(path)), "409 constitution-mismatch");
+    assert_eq!(daemon.get(path).status, 200);
     assert_eq!(daemon.ask(&with(path, &hash)).status, 200);
 }
 
