@@ -107,7 +107,9 @@ async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc
 /// and the next record says how many.
 fn record(front: &Front, caller: &str, what: &str, request: &ServiceRequest, why: &str) {
     let Some(left_out) = front.shared.refusals.take() else { return };
-    let path: String = request.path().chars().take(200).collect();
+    // What a stranger writes into a path may be a secret, so that only the route's own is recorded.
+    let path = if caller == ANONYMOUS { request.match_pattern() } else { Some(request.path().to_owned()) };
+    let path: String = path.unwrap_or_default().chars().take(200).collect();
     let address = Some(address(request.request()).to_string()).filter(|address| !address.is_empty());
     let event = event(caller, what)
         .name("method", request.method().as_str())

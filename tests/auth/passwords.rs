@@ -186,6 +186,11 @@ fn a_password_in_the_wrong_field_is_not_in_the_log() {
             assert_eq!(daemon.ask(&form(path, &fields)).status, 401, "{path}");
         }
     }
+    for header in ["X-API-Key", "Authorization"] {
+        let path = format!("/v1/users/{}", secret.replace(' ', "%20"));
+        let answer = daemon.ask(&Request::get(&path).header(header, &format!("Bearer {secret}")).anonymous());
+        assert_eq!(answer.status, 401, "{answer}");
+    }
     let refused = events(&setup, "login_refused");
     let users: Vec<_> = refused.iter().map(|record| record["user"].as_str().unwrap()).collect();
     assert_eq!((users[0], users[3]), (users[1], "ann"), "the same name again");
@@ -199,11 +204,15 @@ fn a_password_in_the_wrong_field_is_not_in_the_log() {
     let clients = events(&setup, "client_refused");
     assert_eq!(clients.len(), 6);
     assert!(clients.iter().all(|record| record["client"].as_str().unwrap().starts_with("unknown:")), "{clients:?}");
-    for record in refused.iter().chain(&clients) {
+    let (_, told) = daemon.stop_and_tell();
+    let credentials = events(&setup, "credential_refused");
+    assert_eq!(credentials.len(), 2);
+    assert!(credentials.iter().all(|record| record["path"] == "/v1/users/{name}"), "{credentials:?}");
+    for record in refused.iter().chain(&clients).chain(&credentials) {
         let text = record.to_string();
         assert!(text.len() < 1_000 && !text.contains(secret) && !text.contains("yyyy"), "{text}");
     }
-    assert!(!daemon.stderr().contains(secret));
+    assert!(!told.contains(secret));
 }
 
 #[test]

@@ -128,6 +128,19 @@ fn a_connection_without_a_request_makes_way_and_one_with_a_request_does_not() {
 }
 
 #[test]
+fn the_administrator_is_heard_however_many_requests_are_in_progress() {
+    let setup = Setup::new().set("http.max_in_flight", 1).set("http.request_timeout_ms", 30_000);
+    let setup = setup.set("http.shutdown_timeout_s", 31);
+    let daemon = setup.start();
+    let mut busy = begin(&daemon);
+    assert_eq!(daemon.ask(&question()).status, 503);
+    let output = setup.run(["reload"]);
+    assert!(output.status.success(), "{output:?}");
+    busy.send(PERMITTED.as_bytes());
+    assert_eq!(busy.answer().status, 200);
+}
+
+#[test]
 fn one_address_has_only_so_many_connections() {
     let setup = Setup::new().set("http.max_connections_per_address", 4).set("http.request_timeout_ms", 30_000);
     let setup = setup.set("http.shutdown_timeout_s", 31);

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use super::{super::DecisionAccess, check, check_variable, faults, folder_with, load, variables};
+use super::{
+    super::{DecisionAccess, ProxyProtocol},
+    check, check_variable, faults, folder_with, load, variables,
+};
 use crate::settings::Settings;
 
 const ACCESS: &str = "  = allowed: `http.bind` on a loopback address or a Unix socket, or `auth.decisions = \"token\"`, \
@@ -159,6 +162,33 @@ fn proxies_are_networks() {
         let error = format!("error: `http.trusted_proxies` is `\"{value}\"`, {why}");
         check_variable("ACGS_HTTP__TRUSTED_PROXIES", value, &[&error, place, allowed]);
     }
+}
+
+#[test]
+fn the_proxy_protocol_is_for_proxies_that_can_connect() {
+    for (bind, proxies, fits) in [
+        ("127.0.0.1:80", "10.0.0.0/8", true),
+        ("127.0.0.1:80", "unix, ::1", true),
+        ("unix:acgs.sock", "unix", true),
+        ("127.0.0.1:80", "", false),
+        ("127.0.0.1:80", "unix", false),
+        ("unix:acgs.sock", "10.0.0.0/8", false),
+    ] {
+        let text = format!("[http]\nbind = '{bind}'\ntrusted_proxies = '{proxies}'\nproxy_protocol = 'v2'");
+        if fits {
+            assert_eq!(load(&[("default.toml", &text)], &[]).settings.http.proxy_protocol, ProxyProtocol::V2, "{bind}");
+        } else {
+            let printed = faults(&[("default.toml", &text)], &[]);
+            let error =
+                format!("error: `http.proxy_protocol` is `\"v2\"`, but `http.trusted_proxies` is `\"{proxies}\"`");
+            assert!(printed.starts_with(&error), "{bind}: {printed}");
+        }
+    }
+    let printed = faults(&[("default.toml", "http.max_connections = 4_000")], &[]);
+    assert!(
+        printed.starts_with("error: `http.max_connections` is `4000`, but `http.max_connections_per_address`"),
+        "{printed}"
+    );
 }
 
 #[test]
