@@ -2,6 +2,10 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a faulty unit ends the test")]
 
 mod harness;
+#[path = "systemd/host.rs"]
+mod host;
+#[path = "systemd/service.rs"]
+mod service;
 
 use std::fs;
 use std::path::Path;

@@ -13,6 +13,8 @@ use super::note::{NoteError, SigningKey, VerifierKey};
 
 /// The name of the file with the current private key.
 pub const KEY_FILE: &str = "key";
+/// The name of the file with the public keys of all there ever were.
+pub const PUBLIC_KEYS_FILE: &str = "keys";
 
 /// Why there are no keys to sign with.
 #[derive(Debug, thiserror::Error)]
@@ -67,13 +69,25 @@ pub struct Keyring {
 }
 
 impl Keyring {
+    /// Reads the keys of a log in which nothing was recorded yet, or makes the first one, named `origin` or else `default`.
+    ///
+    /// Public keys without a private one are what a start left that was killed in between: that key signed nothing, and
+    /// another one takes its place.
+    pub fn begin(folder: &Path, origin: Option<&str>, default: &str) -> Result<Self, KeyError> {
+        if read(&folder.join(KEY_FILE))?.is_some() {
+            return Self::open(folder, origin, default);
+        }
+        let current = generate(folder, &[], origin.unwrap_or(default))?;
+        Ok(Self { current, previous: None })
+    }
+
     /// Reads the keys of the log in a folder, or makes the first one, named `origin` or else `default`.
     pub fn open(folder: &Path, origin: Option<&str>, default: &str) -> Result<Self, KeyError> {
         let Some(current) = read(&folder.join(KEY_FILE))? else {
             if !public_keys(folder)?.is_empty() {
                 return Err(KeyError::Lost(folder.join(KEY_FILE)));
             }
-            let current = generate(folder, origin.unwrap_or(default))?;
+            let current = generate(folder, &[], origin.unwrap_or(default))?;
             return Ok(Self { current, previous: None });
         };
         let keys = Self::listed(folder, current)?;
@@ -106,7 +120,7 @@ impl Keyring {
     /// Makes a new current key; the one before signs along, and the one before that no more.
     pub fn rotate(self, folder: &Path) -> Result<Self, KeyError> {
         write(&folder.join("key.previous"), &self.current.secret())?;
-        let current = generate(folder, self.current.verifier().name())?;
+        let current = generate(folder, &public_keys(folder)?, self.current.verifier().name())?;
         Ok(Self { current, previous: Some(self.current) })
     }
 
@@ -138,7 +152,7 @@ pub fn claim_keys(folder: &Path) -> Result<File, KeyError> {
 
 /// The public keys of a log, all there ever were, the newest last. Empty where it was never signed.
 pub fn public_keys(folder: &Path) -> Result<Vec<VerifierKey>, KeyError> {
-    let file = folder.join("keys");
+    let file = folder.join(PUBLIC_KEYS_FILE);
     let text = match fs::read_to_string(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -148,13 +162,13 @@ pub fn public_keys(folder: &Path) -> Result<Vec<VerifierKey>, KeyError> {
     keys.map_err(|source| KeyError::Malformed { file, source })
 }
 
-/// Makes a key and stores it: first its public half, so that nothing is ever signed by a key that nobody knows.
-fn generate(folder: &Path, name: &str) -> Result<SigningKey, KeyError> {
+/// Makes a key and stores it behind those that are known: first its public half, so that nothing is ever signed by a key
+/// that nobody knows.
+fn generate(folder: &Path, known: &[VerifierKey], name: &str) -> Result<SigningKey, KeyError> {
     let file = folder.join(KEY_FILE);
     let key = SigningKey::generate(name).map_err(|source| KeyError::Malformed { file: file.clone(), source })?;
-    let known = public_keys(folder)?;
     let lines = known.iter().chain([key.verifier()]).map(|key| format!("{key}\n"));
-    write(&folder.join("keys"), &lines.collect::<String>())?;
+    write(&folder.join(PUBLIC_KEYS_FILE), &lines.collect::<String>())?;
     write(&file, &key.secret())?;
     Ok(key)
 }
@@ -182,15 +196,24 @@ fn write(file: &Path, text: &str) -> Result<(), KeyError> {
         drop(fs::remove_file(&temporary));
         let mut made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         made.write_all(text.as_bytes())?;
-        // Whoever rotates keys as root leaves them to the daemon's user, whose folder it is.
-        if let Some(owner) = file.parent().map(fs::metadata).transpose()? {
-            fchown(&made, Some(owner.uid()), Some(owner.gid()))?;
+        if let Some(folder) = file.parent() {
+            leave_to_owner(&made, folder)?;
         }
         made.sync_all()?;
         fs::rename(&temporary, file)?;
         file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
     };
     written().map_err(|source| KeyError::Disk { action: "write", file: file.to_owned(), source })
+}
+
+/// Gives a new file to the owner of its folder, so that root who rotates keys leaves them to the daemon's user.
+///
+/// A file that has that owner already is not touched: a service manager may filter the system call out.
+fn leave_to_owner(file: &File, folder: &Path) -> io::Result<()> {
+    let (made, wanted) = (file.metadata()?, fs::metadata(folder)?);
+    let user = (made.uid() != wanted.uid()).then_some(wanted.uid());
+    let group = (made.gid() != wanted.gid()).then_some(wanted.gid());
+    if user.is_some() || group.is_some() { fchown(file, user, group) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -215,6 +238,18 @@ mod tests {
         assert!(matches!(Keyring::load(folder.path()), Err(KeyError::Open { mode: 0o640, .. })));
         fs::remove_file(&path).unwrap();
         assert!(matches!(Keyring::open(folder.path(), None, "other"), Err(KeyError::Lost(_))));
+    }
+
+    #[test]
+    fn a_first_key_that_was_never_stored_is_replaced_and_one_that_was_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Keyring::begin(folder.path(), None, "log").unwrap();
+        let kept = Keyring::begin(folder.path(), None, "log").unwrap();
+        assert_eq!(first.verifier(), kept.verifier());
+        fs::remove_file(folder.path().join(KEY_FILE)).unwrap();
+        let second = Keyring::begin(folder.path(), None, "log").unwrap();
+        assert_ne!(first.verifier(), second.verifier());
+        assert_eq!(public_keys(folder.path()).unwrap(), [second.verifier().clone()]);
     }
 
     #[test]
