@@ -1,12 +1,16 @@
 //! Where records wait for the thread that writes them: a lane for each worker, a bound over all of them.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
 use actix::{MailboxError, Message, Recipient};
 
+use super::file_monitor::OpenSegment;
+pub use super::log_health::Health;
+use super::log_health::{LogHealth, Obstacle};
+use super::progress::Progress;
 use crate::ledger::Batch;
 
 /// Why a decision cannot be recorded.
@@ -18,9 +22,18 @@ pub enum AuditError {
     /// The disk does not take records.
     #[error("the audit log cannot be written")]
     Unwritable,
+    /// The disk does not answer.
+    #[error("the disk of the audit log does not answer")]
+    Stalled,
+    /// A file that the daemon has open was removed or replaced.
+    #[error("a file of the audit log or the database was removed or replaced; `/readyz?verbose` names it")]
+    Displaced,
     /// The log has ended.
     #[error("the audit log has ended")]
     Ended,
+    /// Who asked for a change stopped waiting before it was recorded. It is not made.
+    #[error("nobody waits for the change any more")]
+    Abandoned,
     /// The logger did not answer in time.
     #[error("the audit log did not answer in time")]
     Late,
@@ -47,7 +60,11 @@ struct Shared {
     limit: usize,
     /// How many records of the log are durable.
     durable: AtomicU64,
-    health: AtomicU8,
+    health: LogHealth,
+    /// What the thread asks of the disk.
+    progress: Progress,
+    /// The segment that the thread appends to.
+    segment: Mutex<Option<OpenSegment>>,
     /// Records in the lanes.
     gathered: AtomicU32,
     /// How many of them the sleeping thread wants to be woken for; 0 while it is awake. Who clears it wakes it.
@@ -79,18 +96,6 @@ pub struct Reservation {
     places: usize,
 }
 
-/// How the log is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Health {
-    /// Records become durable.
-    Writing,
-    /// Writing failed; it is tried again every second, and until then nothing is decided.
-    Failing,
-    /// It was stopped, or a sync failed.
-    Ended,
-}
-
 /// From the committer, once a batch: what became of this worker's oldest records.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -110,7 +115,9 @@ impl AuditQueue {
             waiting: AtomicUsize::new(0),
             limit,
             durable: AtomicU64::new(durable),
-            health: AtomicU8::new(Health::Writing as u8),
+            health: LogHealth::default(),
+            progress: Progress::default(),
+            segment: Mutex::default(),
             gathered: AtomicU32::new(0),
             wakes_at: AtomicU32::new(0),
             stopping: AtomicBool::new(false),
@@ -128,11 +135,7 @@ impl AuditQueue {
 
     /// Takes places in the queue *before* anything is decided, so that no decision is made that cannot be recorded.
     pub fn reserve(&self, places: usize) -> Result<Reservation, AuditError> {
-        match self.health() {
-            Health::Writing => {}
-            Health::Failing => return Err(AuditError::Unwritable),
-            Health::Ended => return Err(AuditError::Ended),
-        }
+        self.check()?;
         let reservation = Reservation { shared: Arc::clone(&self.0), places };
         let before = self.0.waiting.fetch_add(places, Ordering::Relaxed);
         if before.saturating_add(places) > self.0.limit { Err(AuditError::Full) } else { Ok(reservation) }
@@ -141,10 +144,17 @@ impl AuditQueue {
     /// Whether records become durable now.
     #[must_use]
     pub fn health(&self) -> Health {
-        match self.0.health.load(Ordering::Acquire) {
-            0 => Health::Writing,
-            1 => Health::Failing,
-            _ => Health::Ended,
+        self.0.health.get()
+    }
+
+    /// Fails where nothing can be recorded now.
+    fn check(&self) -> Result<(), AuditError> {
+        match self.health() {
+            Health::Writing => Ok(()),
+            Health::Failing => Err(AuditError::Unwritable),
+            Health::Stalled => Err(AuditError::Stalled),
+            Health::Displaced => Err(AuditError::Displaced),
+            Health::Ended => Err(AuditError::Ended),
         }
     }
 
@@ -163,9 +173,7 @@ impl AuditQueue {
     /// Puts records into a lane and sees to it that they are written.
     pub fn submit(&self, lane: &Lane, records: &Batch) -> Result<(), AuditError> {
         // Decided while writing failed: the answer need not wait for the disk to be tried again.
-        if self.health() == Health::Failing {
-            return Err(AuditError::Unwritable);
-        }
+        self.check()?;
         {
             let mut waiting = lock(&lane.records);
             waiting.extend(records).map_err(|_| AuditError::Full)?;
@@ -184,6 +192,15 @@ impl AuditQueue {
         Ok(())
     }
 
+    /// Takes all records of a lane back. Whether the thread has not come to them yet: they are never written then.
+    pub(super) fn withdraw(&self, lane: &Lane) -> bool {
+        let mut records = lock(&lane.records);
+        let count = records.count();
+        records.clear();
+        self.0.gathered.fetch_sub(count, Ordering::SeqCst);
+        count > 0
+    }
+
     /// Tells the thread to end once nothing waits.
     pub fn stop(&self) {
         self.0.stopping.store(true, Ordering::SeqCst);
@@ -199,8 +216,25 @@ impl AuditQueue {
     }
 }
 
-/// What only the thread does.
+/// What only the threads do that write the log, or look whether it can be written.
 impl AuditQueue {
+    pub(super) fn raise(&self, obstacle: Obstacle) {
+        self.0.health.raise(obstacle);
+    }
+
+    pub(super) fn lift(&self, obstacle: Obstacle) {
+        self.0.health.lift(obstacle);
+    }
+
+    pub(super) fn has_obstacle(&self, obstacle: Obstacle) -> bool {
+        self.0.health.has(obstacle)
+    }
+
+    /// The segment that is appended to.
+    pub(super) fn segment(&self) -> Option<OpenSegment> {
+        lock(&self.0.segment).clone()
+    }
+
     /// Names the thread that is to be woken when records come.
     pub(super) fn attach(&self, thread: Thread) {
         *lock(&self.0.thread) = Some(thread);
@@ -210,8 +244,13 @@ impl AuditQueue {
         self.0.durable.store(size, Ordering::Release);
     }
 
-    pub(super) fn set_health(&self, health: Health) {
-        self.0.health.store(health as u8, Ordering::Release);
+    pub(super) fn set_segment(&self, segment: OpenSegment) {
+        *lock(&self.0.segment) = Some(segment);
+    }
+
+    /// What the thread asks of the disk.
+    pub(super) fn progress(&self) -> &Progress {
+        &self.0.progress
     }
 
     pub(super) fn is_stopping(&self) -> bool {

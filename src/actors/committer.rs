@@ -6,7 +6,9 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::audit_queue::{AuditError, AuditQueue, Durable, Health, Lane};
+use super::audit_queue::{AuditError, AuditQueue, Durable, Lane};
+use super::file_monitor::Identity;
+use super::log_health::Obstacle;
 use super::pace::{Pace, WORTH_A_SYNC};
 use crate::ledger::{AppendError, Batch, DiskStorage, FilledSegment, Ledger};
 
@@ -40,8 +42,9 @@ impl Committer {
     pub fn start(ledger: Ledger<DiskStorage>, storage: DiskStorage, rhythm: Rhythm, limit: usize) -> io::Result<Self> {
         let queue = AuditQueue::new(limit, ledger.size());
         let (filled, next) = mpsc::channel();
-        let writer = Writer {
+        let mut writer = Writer {
             ledger,
+            shown: String::new(),
             storage,
             queue: queue.clone(),
             rhythm,
@@ -51,6 +54,7 @@ impl Committer {
             filled,
             filling: false,
         };
+        writer.show_segment();
         let handle = thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
         queue.attach(handle.thread().clone());
         Ok(Self { handle, queue })
@@ -76,6 +80,8 @@ type Filled = Option<FilledSegment<File>>;
 /// What the thread owns.
 struct Writer {
     ledger: Ledger<DiskStorage>,
+    /// The name of the segment that was shown last.
+    shown: String,
     storage: DiskStorage,
     queue: AuditQueue,
     rhythm: Rhythm,
@@ -98,7 +104,7 @@ impl Writer {
                 self.commit();
                 self.prepare_next_segment();
             } else if stopping {
-                self.queue.set_health(Health::Ended);
+                self.queue.raise(Obstacle::Ended);
                 self.gather();
                 self.answer(&Err(AuditError::Ended));
                 return;
@@ -127,8 +133,9 @@ impl Writer {
     }
 
     fn commit(&mut self) {
-        match self.ledger.append(&self.frame) {
+        match self.queue.progress().during(|| self.ledger.append(&self.frame)) {
             Ok(first) => {
+                self.show_segment();
                 if let Rhythm::Durable(pace) = &mut self.rhythm {
                     // INVARIANT: before anybody is answered, since who is answered may ask again at once.
                     pace.end(self.queue.has(1));
@@ -138,6 +145,18 @@ impl Writer {
             }
             Err(error) if error.is_final() => self.end(&error),
             Err(error) => self.fail(&error),
+        }
+    }
+
+    /// Says which segment is appended to, where it is another one than before.
+    fn show_segment(&mut self) {
+        let (name, file) = self.ledger.segment();
+        if self.shown == name {
+            return;
+        }
+        if let Ok(found) = file.metadata() {
+            self.queue.set_segment((name.to_owned(), Identity::from(&found)));
+            name.clone_into(&mut self.shown);
         }
     }
 
@@ -153,7 +172,7 @@ impl Writer {
     /// Nothing of the batch is acknowledged. Nothing more is decided until the disk works again.
     fn fail(&mut self, error: &AppendError) {
         tracing::error!(%error, "the audit log cannot be written: no decision is made until it can");
-        self.queue.set_health(Health::Failing);
+        self.queue.raise(Obstacle::Failing);
         loop {
             if let Rhythm::Durable(_) = self.rhythm {
                 self.refuse();
@@ -161,15 +180,16 @@ impl Writer {
             thread::park_timeout(RETRY);
             let stopping = self.queue.is_stopping();
             // In `async` mode the answers are out already: the batch itself has to be written.
-            let retried = match self.rhythm {
+            let retried = self.queue.progress().during(|| match self.rhythm {
                 Rhythm::Durable(_) => self.ledger.repair().map(|()| None),
                 Rhythm::Async(_) => self.ledger.append(&self.frame).map(Some),
-            };
+            });
             match retried {
                 Ok(first) => {
                     tracing::warn!("the audit log can be written again");
+                    self.show_segment();
                     self.queue.set_durable(self.ledger.size());
-                    self.queue.set_health(Health::Writing);
+                    self.queue.lift(Obstacle::Failing);
                     return self.answer(&first.ok_or(AuditError::Unwritable));
                 }
                 Err(error) if error.is_final() => return self.end(&error),
@@ -197,7 +217,7 @@ impl Writer {
     /// A failed sync is final: after it nobody knows what is on disk, and another sync may succeed falsely.
     fn end(&mut self, error: &AppendError) {
         tracing::error!(%error, "the audit log cannot be synced: the process ends");
-        self.queue.set_health(Health::Ended);
+        self.queue.raise(Obstacle::Ended);
         self.answer(&Err(AuditError::Ended));
         self.gather();
         self.answer(&Err(AuditError::Ended));

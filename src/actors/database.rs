@@ -6,6 +6,7 @@ use std::thread;
 use actix::prelude::*;
 
 use super::entity_recorder::EntityRecorder;
+use super::write_ticket::Write;
 use smol_str::SmolStr;
 
 use crate::domain::{Entity, EntityUid, Revision};
@@ -40,6 +41,15 @@ impl Database {
 
 impl Actor for Database {
     type Context = SyncContext<Self>;
+}
+
+/// A change that may be given up until its record is handed in.
+impl Handler<Write<Self>> for Database {
+    type Result = ();
+
+    fn handle(&mut self, write: Write<Self>, context: &mut Self::Context) {
+        write.make(self, context);
+    }
 }
 
 impl From<MailboxError> for StoreError {

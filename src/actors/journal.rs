@@ -6,9 +6,10 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::audit_queue::{AuditError, AuditQueue, Durable, Lane, Listener};
+use super::write_ticket;
 use crate::ledger::{Batch, Event};
 
-/// How long a record may take to become durable.
+/// How long a record may wait for the log's thread to come to it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The way of events into the audit log; shared by all clones.
@@ -28,7 +29,7 @@ struct Turn {
     told: mpsc::Receiver<Durable>,
     /// How many records were put into the lane.
     submitted: u64,
-    /// Of how many of them the fate is known. Fewer than submitted where somebody stopped waiting.
+    /// Of how many of them the fate is known.
     settled: u64,
 }
 
@@ -43,7 +44,10 @@ impl Journal {
 
     /// Records events, in order and behind each other. Blocks until they are durable; answers the first one's index.
     ///
-    /// After [`AuditError::Late`] they may become durable all the same.
+    /// After an error they are not in the log, and are not written later, unless the process ends before they are known to
+    /// be durable. So a disk that hangs with them in its hands is waited for.
+    ///
+    /// [`AuditError::Abandoned`] where this is part of a change that whoever asked for it has given up.
     pub fn record(&self, events: &[Event]) -> Result<u64, AuditError> {
         let at = OffsetDateTime::now_utc();
         let mut batch = Batch::default();
@@ -58,25 +62,38 @@ impl Journal {
         }
         let mut turn = self.0.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let _place = self.0.queue.reserve(events.len().min(self.0.queue.limit()))?;
+        if !write_ticket::begin() {
+            return Err(AuditError::Abandoned);
+        }
         self.0.queue.submit(&self.0.lane, &batch)?;
         let first = turn.submitted;
         turn.submitted += u64::from(batch.count());
-        turn.wait(first)
+        loop {
+            match turn.wait(first, PATIENCE) {
+                Some(outcome) => return outcome,
+                None if self.0.queue.withdraw(&self.0.lane) => {
+                    turn.submitted = first;
+                    return Err(AuditError::Late);
+                }
+                None => {}
+            }
+        }
     }
 }
 
 impl Turn {
-    /// Waits until the fate of the record that was submitted as number `first` is known.
-    fn wait(&mut self, first: u64) -> Result<u64, AuditError> {
+    /// Waits until the fate of the record that was submitted as number `first` is known, but no longer than `patience`.
+    fn wait(&mut self, first: u64, patience: Duration) -> Option<Result<u64, AuditError>> {
         loop {
-            let durable = self.told.recv_timeout(PATIENCE).map_err(|error| match error {
-                mpsc::RecvTimeoutError::Timeout => AuditError::Late,
-                mpsc::RecvTimeoutError::Disconnected => AuditError::Ended,
-            })?;
+            let durable = match self.told.recv_timeout(patience) {
+                Ok(durable) => durable,
+                Err(mpsc::RecvTimeoutError::Timeout) => return None,
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Some(Err(AuditError::Ended)),
+            };
             let before = self.settled;
             self.settled += u64::from(durable.records);
             if first < self.settled {
-                return durable.outcome.map(|index| index + (first - before));
+                return Some(durable.outcome.map(|index| index + (first - before)));
             }
         }
     }

@@ -1,18 +1,30 @@
 //! How one asks an actor.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, Handler, MailboxError, Message};
+use tokio::sync::oneshot;
+
+use super::write_ticket::{Ticket, Write};
 
 /// The address of an actor, and how long its answers are waited for.
 pub struct Mailbox<A: Actor> {
     addr: Addr<A>,
     deadline: Duration,
     unanswered: Arc<AtomicUsize>,
+}
+
+/// What became of a change by the deadline.
+pub enum Outcome<T, E> {
+    /// It was made, or it never will be.
+    Known(Result<T, E>),
+    /// It was begun, and ends some time.
+    Unknown(Pin<Box<dyn Future<Output = Result<T, E>>>>),
 }
 
 /// A question that is counted until it is answered or given up.
@@ -39,6 +51,30 @@ impl<A: Actor> Mailbox<A> {
     {
         let _asked = Asked::new(&self.unanswered);
         self.addr.send(message).timeout(self.deadline).await?
+    }
+
+    /// Asks for a change. One that is late is given up, so that it never takes effect; where that is no longer possible,
+    /// its end can still be waited for.
+    pub async fn write<M, T, E>(&self, message: M) -> Outcome<T, E>
+    where
+        A: Handler<M, Result = Result<T, E>> + Handler<Write<A>>,
+        A::Context: ToEnvelope<A, Write<A>>,
+        M: Message<Result = Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<MailboxError> + Send + 'static,
+    {
+        let _asked = Asked::new(&self.unanswered);
+        let (ticket, (answer, answered)) = (Ticket::default(), oneshot::channel());
+        self.addr.do_send(Write::new(message, ticket.clone(), answer));
+        let mut answered = Box::pin(async {
+            // It is dropped where the actor is gone.
+            answered.await.unwrap_or_else(|_| Err(MailboxError::Closed.into()))
+        });
+        match tokio::time::timeout(self.deadline, &mut answered).await {
+            Ok(done) => Outcome::Known(done),
+            Err(_) if ticket.abandon() => Outcome::Known(Err(MailboxError::Timeout.into())),
+            Err(_) => Outcome::Unknown(answered),
+        }
     }
 
     /// How many questions that were asked by way of this and its clones are neither answered nor given up. Of those to an

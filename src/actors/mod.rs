@@ -12,6 +12,7 @@ pub mod database;
 pub mod directory;
 pub mod entity_recorder;
 pub mod fair_queue;
+pub mod file_monitor;
 pub mod follower;
 pub mod hasher;
 pub mod hit_rates;
@@ -19,10 +20,12 @@ pub mod journal;
 pub mod key_fetcher;
 pub mod key_rates;
 pub mod lockouts;
+pub mod log_health;
 pub mod log_reader;
 mod mailbox;
 pub mod pace;
 pub mod pool_keeper;
+mod progress;
 pub mod recollection;
 pub mod registry;
 pub mod replica_watch;
@@ -39,9 +42,11 @@ mod testing;
 pub mod tiers;
 pub mod trust;
 pub mod validator;
+pub mod watchdog;
 pub mod witnesses;
+pub mod write_ticket;
 
-pub use mailbox::Mailbox;
+pub use mailbox::{Mailbox, Outcome};
 
 /// How many messages an actor's mailbox takes before senders wait: more than the door lets in, which is the bound.
 const MAILBOX: usize = 1 << 20;

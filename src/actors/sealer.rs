@@ -12,7 +12,9 @@ use std::{fs, io};
 
 use super::audit_queue::{AuditError, AuditQueue};
 use super::committer::EXIT_IO;
+use super::file_monitor;
 use super::journal::Journal;
+use super::log_health::Obstacle;
 use super::seals::{Sealed, Seals};
 use crate::ledger::{
     self, Checkpoint, CheckpointFile, DiskStorage, Event, EventKind, Hash, KeyError, Keyring, LedgerError, Note,
@@ -80,8 +82,10 @@ impl Sealing {
     /// thread.
     pub fn open(folder: &Path, origin: Option<&str>, default: &str, opened: Tree) -> Result<Self, SealError> {
         let storage = DiskStorage::at(folder);
-        let keys = Keyring::open(folder, origin, default)?;
         let (file, note) = CheckpointFile::open(&storage)?;
+        let is_new = note.is_none() && opened.size() == 0;
+        let open_keys = if is_new { Keyring::begin } else { Keyring::open };
+        let keys = open_keys(folder, origin, default)?;
         let last = note.map(|note| trusted(note, folder, keys.origin())).transpose()?;
         let (size, root) = signed(last.as_ref());
         if size > opened.size() {
@@ -204,7 +208,7 @@ impl Sealer {
         if let Some(last) = sealing.last.clone() {
             seals.publish(last);
         }
-        let thread = Thread { sealing, queue, journal, seals: seals.clone(), key_file: None };
+        let thread = Thread { sealing, queue, journal, seals: seals.clone(), must_go_back: false, key_file: None };
         let handle = thread::Builder::new().name("audit-seal".to_owned()).spawn(move || thread.run(interval))?;
         seals.attach(handle.thread().clone());
         Ok(Self { handle, seals })
@@ -230,6 +234,8 @@ struct Thread {
     queue: AuditQueue,
     journal: Journal,
     seals: Seals,
+    /// Whether the tiles are not known to be what was written.
+    must_go_back: bool,
     /// What tells that the key file is another one: its modification time and inode.
     key_file: Option<(i64, i64, u64)>,
 }
@@ -240,18 +246,18 @@ impl Thread {
         loop {
             let since = Instant::now();
             let stopping = self.seals.is_stopping();
-            match self.seal(stopping) {
+            // Files of that name are others: they may be a log that somebody is putting back.
+            let displaced = self.queue.has_obstacle(Obstacle::Displaced);
+            match if displaced { Ok(()) } else { self.go_back().and_then(|()| self.seal(stopping)) } {
                 Ok(()) => {}
-                Err(error @ (SealError::Rewritten(_) | SealError::RolledBack { .. })) => {
+                Err(error @ (SealError::Rewritten(_) | SealError::RolledBack { .. })) if !self.is_displaced() => {
                     tracing::error!(%error, "the process ends");
                     std::process::exit(EXIT_IO);
                 }
                 Err(error) => {
                     tracing::error!(%error, "no checkpoint can be signed");
                     self.seals.fail(error.to_string());
-                    if let Err(error) = self.sealing.go_back() {
-                        tracing::warn!(%error, "the audit log's tiles cannot be read");
-                    }
+                    self.must_go_back = true;
                 }
             }
             if stopping {
@@ -259,6 +265,24 @@ impl Thread {
             }
             self.wait(interval.saturating_sub(since.elapsed()));
         }
+    }
+
+    /// Whether the log that was found is another one than the daemon has open: the monitor of files has looked by then.
+    fn is_displaced(&self) -> bool {
+        let since = Instant::now();
+        while since.elapsed() < 3 * file_monitor::INTERVAL && !self.queue.has_obstacle(Obstacle::Displaced) {
+            thread::sleep(HASTE);
+        }
+        self.queue.has_obstacle(Obstacle::Displaced)
+    }
+
+    /// After a failure the tiles are written again from the newest checkpoint on.
+    fn go_back(&mut self) -> Result<(), SealError> {
+        if self.must_go_back {
+            self.sealing.go_back()?;
+            self.must_go_back = false;
+        }
+        Ok(())
     }
 
     /// Sleeps until the next checkpoint is due or asked for.

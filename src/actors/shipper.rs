@@ -9,6 +9,7 @@ use std::{io, num::NonZeroU32};
 
 use super::audit_queue::AuditQueue;
 use super::background::{give_way, let_give_way};
+use super::log_health::Obstacle;
 use super::retention::{self, RetentionError};
 use super::seals::Seals;
 use super::shipping::{NOT_OPEN, Shipping};
@@ -245,6 +246,9 @@ impl Thread {
     /// Moves old segments into the archive, where their records are signed and copied.
     fn retire(&mut self) {
         let (Some(days), Some((store, _))) = (self.parts.retention_days, &self.log) else { return };
+        if self.parts.queue.has_obstacle(Obstacle::Displaced) {
+            return;
+        }
         if self.retired.is_some_and(|since| since.elapsed() < RETIRE) {
             return;
         }

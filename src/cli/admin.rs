@@ -70,7 +70,7 @@ impl Ask {
 
     fn ask_and_show(&self, socket: &Path, show: impl FnOnce(&Value)) -> ExitCode {
         match self.ask(socket) {
-            Ok(answer) if answer.status < 300 => {
+            Ok(answer) if answer.is_done() => {
                 show(&serde_json::from_str(&answer.body).unwrap_or(Value::Null));
                 ExitCode::SUCCESS
             }
@@ -92,6 +92,11 @@ impl Answer {
     fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(':'));
         lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+
+    /// Whether it did what was asked. It has not where it tells the outcome later.
+    fn is_done(&self) -> bool {
+        self.status < 300 && self.status != 202
     }
 
     /// Why the daemon refused, for an administrator.
@@ -175,7 +180,7 @@ fn running(source: &Source, ask: &Ask, show: impl FnOnce(&Answer)) -> ExitCode {
     };
     let socket = daemon::admin_socket(&settings.data_dir);
     match ask.ask(&socket) {
-        Ok(answer) if answer.status < 300 => {
+        Ok(answer) if answer.is_done() => {
             show(&answer);
             ExitCode::SUCCESS
         }

@@ -28,8 +28,9 @@ pub fn run(source: &Source, offline: bool) -> ExitCode {
     let mut sound = report(&settings.constitution.path, candidate);
     if !offline {
         let (store, search) = (daemon::store_options(&settings), daemon::search_options(&settings));
+        let begins_anew = daemon::is_unrecorded(&settings) && store::is_unfinished(&store.target);
         let found = [
-            store::inspect(&store.target, store.acquire_timeout),
+            if begins_anew { Ok(()) } else { store::inspect(&store.target, store.acquire_timeout) },
             store::audit::inspect(&search.target, search.acquire_timeout),
         ];
         for error in found.into_iter().filter_map(Result::err) {

@@ -23,6 +23,7 @@ impl Bundle {
             return Ok(());
         }
         make_folder(folder)?;
+        folder.parent().map_or(Ok(()), |above| File::open(above)?.sync_all())?;
         let temporary = folder.join("next.tmp");
         for rest in [&temporary, &place] {
             match fs::remove_dir_all(rest) {

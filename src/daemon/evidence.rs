@@ -108,6 +108,11 @@ impl Evidence {
         Ok(Self { storage, committer, changes, mark, sealer, witnesses, shipper, recovery, key, signed })
     }
 
+    /// Whether nothing was ever recorded.
+    pub(super) fn is_new(&self) -> bool {
+        self.recovery.size == 0 && self.signed.is_none()
+    }
+
     /// The newest revision of the database that the log, as it was found, knows to have been committed.
     pub(super) fn seen_revision(&self) -> Result<Option<SeenRevision>, LedgerError> {
         seen_revision(&self.storage, self.recovery.size, self.mark.as_ref())

@@ -3,6 +3,7 @@
 mod descriptors;
 mod error;
 mod evidence;
+mod files;
 mod fleet;
 mod identity;
 mod pools;
@@ -10,10 +11,9 @@ mod reload;
 mod rollback;
 mod signals;
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -28,6 +28,7 @@ use crate::actors::Mailbox;
 use crate::actors::active::Active;
 use crate::actors::application_cache::ApplicationCache;
 use crate::actors::database::Database;
+use crate::actors::file_monitor::FileMonitor;
 use crate::actors::follower::Follower;
 use crate::actors::hasher::Passwords;
 use crate::actors::key_fetcher::KeyFetcher;
@@ -37,16 +38,19 @@ use crate::actors::recollection::Recollection;
 use crate::actors::registry::{Books, OnObjections, Registry};
 use crate::actors::replica_watch::ReplicaWatch;
 use crate::actors::searcher::Searcher;
+use crate::actors::watchdog::Watchdog;
 use crate::auth::stranger::Strangers;
 use crate::constitution::{Fault, Faults, Misfits};
 use crate::http::{self, Shared};
-use crate::ledger::{KeyError, Keyring, public_keys};
+use crate::ledger::{self, KEY_FILE, KeyError, Keyring, public_keys};
 use crate::logging::{self, LevelSwitch};
 use crate::settings::{self, Bind, LogOrigin, Settings};
-use crate::store::{Lock, Store, Turn};
+use crate::store::{self, Lock, Store, Turn};
 pub use error::DaemonError;
 use error::system;
 use evidence::{DAEMON, Evidence};
+pub use files::create_data_dir;
+use files::{Locks, claim_data_dir};
 pub use fleet::check_redis;
 pub use pools::{search_options, store_options};
 pub use rollback::Rollback;
@@ -103,10 +107,16 @@ pub fn admin_socket(data_dir: &Path) -> PathBuf {
     data_dir.join("admin.sock")
 }
 
+/// Whether nothing was ever recorded, as before the first start and after one that was killed early.
+#[must_use]
+pub fn is_unrecorded(settings: &Settings) -> bool {
+    ledger::is_unrecorded(&audit_folder(&settings.data_dir))
+}
+
 /// Whether the log's keys can be used, and are those of the origin that the settings name. Makes none.
 pub fn check_keys(settings: &Settings) -> Result<(), KeyError> {
     let folder = audit_folder(&settings.data_dir);
-    if public_keys(&folder)?.is_empty() {
+    if public_keys(&folder)?.is_empty() || (!folder.join(KEY_FILE).exists() && ledger::is_unrecorded(&folder)) {
         return Ok(());
     }
     Keyring::load(&folder)?.check_origin(settings.audit.origin.as_ref().map(LogOrigin::as_str))
@@ -150,7 +160,7 @@ pub fn for_a_moment<T: Send + 'static>(
 struct Parts {
     settings: Arc<Settings>,
     evidence: Evidence,
-    lock: Option<Lock>,
+    locks: Locks,
     store: Store,
     turn: Turn,
     active: Active,
@@ -165,13 +175,19 @@ impl Parts {
             tracing::warn!("constitution: {warning}");
         }
         create_data_dir(&settings.data_dir)?;
+        let data_dir = claim_data_dir(&settings.data_dir)?;
         let kept = constitutions_folder(&settings.data_dir);
         bundle.keep(&kept).map_err(system(&format!("keep the constitution in `{}`", kept.display())))?;
         let options = store_options(&settings);
         let replicas = pools::replicas(&settings, &options)?;
         let evidence = Evidence::open(&settings, replicas.clone())?;
-        let lock = options.target.path().map(Lock::take).transpose()?;
+        let mut database = options.target.path().map(Lock::take).transpose()?;
+        if evidence.is_new() {
+            store::discard_unfinished(&options.target)?;
+        }
         let store = Store::open(&options)?.with_replicas(replicas);
+        database.as_mut().map_or(Ok(()), Lock::cover_file)?;
+        let locks = Locks::new(data_dir, database);
         let turn = store.turn_to_begin()?;
         rollback::check_database(&settings, &store, &evidence, accepted)?;
         let objections = objections(&active, &store)?;
@@ -188,7 +204,7 @@ impl Parts {
             let recorder = evidence.recorder(settings.audit.request);
             recorder.put_many(&store, DAEMON, seed)?;
         }
-        Ok(Self { settings: Arc::new(settings), evidence, lock, store, turn, active })
+        Ok(Self { settings: Arc::new(settings), evidence, locks, store, turn, active })
     }
 
     /// Starts the actors, and serves. `begin` is told just before there may be answers.
@@ -199,7 +215,7 @@ impl Parts {
         (source, level): (Source, Option<LevelSwitch>),
         begin: impl FnOnce(),
     ) -> Result<Running, DaemonError> {
-        let Self { settings, evidence, lock, store, turn, active } = self;
+        let Self { settings, evidence, locks, store, turn, active } = self;
         let public_url = settings.http.public_url.as_ref().map_or(own_url, |url| url.as_str());
         let deadline = settings.http.request_timeout;
         let recorder = evidence.recorder(settings.audit.request);
@@ -239,11 +255,17 @@ impl Parts {
         } else {
             Recollection::nothing()
         };
+        let paths = locks.watched_paths(&settings.data_dir, &store);
+        let audit = audit_folder(&settings.data_dir);
+        let files = FileMonitor::start(paths, &audit, evidence.queue()).map_err(system("watch the files"))?;
+        let watchdog = Watchdog::start(evidence.queue(), files.status()).map_err(system("watch the disk"))?;
         let draining = Arc::new(AtomicBool::new(false));
         let shared = Shared {
             settings: Arc::clone(&settings),
             public_url: public_url.trim_end_matches('/').into(),
             database,
+            answers: store.answers(),
+            files: files.status(),
             database_threads,
             pool_keeper: Mailbox::new(pools::keep(&store, &settings), deadline),
             registry: registry_mailbox.clone(),
@@ -274,6 +296,7 @@ impl Parts {
             verdicts,
             recollection,
             following: follower.following(),
+            writes: http::Writes::default(),
             in_flight: Arc::new(AtomicUsize::new(0)),
             draining: Arc::clone(&draining),
         };
@@ -284,7 +307,7 @@ impl Parts {
         let handle = server.handle();
         let server = actix_web::rt::spawn(server);
         let registry = registry_mailbox;
-        let ends = (lock, replica_watch);
+        let ends = (files, watchdog, replica_watch, locks);
         Ok(Running { settings, evidence, store, follower, registry, draining, handle, server, _ends: ends })
     }
 
@@ -347,7 +370,7 @@ struct Running {
     handle: ServerHandle,
     server: JoinHandle<io::Result<()>>,
     /// INVARIANT: a database file is this process's own until it ends.
-    _ends: (Option<Lock>, ReplicaWatch),
+    _ends: (FileMonitor, Watchdog, ReplicaWatch, Locks),
 }
 
 impl Running {
@@ -366,13 +389,4 @@ impl Running {
             tracing::warn!(%error, "the admin socket stays behind");
         }
     }
-}
-
-/// Makes the folder of everything the daemon writes, for its user alone; one that is there stays as it is.
-pub fn create_data_dir(folder: &Path) -> Result<(), DaemonError> {
-    if fs::metadata(folder).is_ok_and(|found| found.is_dir()) {
-        return Ok(());
-    }
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(system(&format!("make `{}`", folder.display())))
 }

@@ -15,6 +15,7 @@ use super::gate::Who;
 use super::oauth::fresh;
 use super::page::{After, label, listed, time};
 use super::problem::{FORBIDDEN, Problem};
+use super::writes;
 use crate::actors::directory::{AddApiKey, ListApiKeys, NewApiKey, RevokeApiKey};
 use crate::auth::network::Networks;
 use crate::auth::scope::Scopes;
@@ -76,7 +77,7 @@ pub async fn add(
     };
     let (name, expires_at) = (label("/name", body.name)?, expiry(body.expires_at)?);
     let new = NewApiKey { name, scopes, expires_at, networks, rate_per_s: body.rate_per_s };
-    let made = front.shared.directory.ask(AddApiKey { new, caller: who.name().to_owned() }).await?;
+    let made = writes::write(&front, &front.shared.directory, AddApiKey { new, caller: who.name().to_owned() }).await?;
     let mut body = shown(&made.stored);
     if let Some(members) = body.as_object_mut() {
         members.insert("key".to_owned(), made.key.into());
@@ -108,6 +109,6 @@ fn expiry(given: Option<String>) -> Result<Option<i64>, Problem> {
 /// `DELETE /v1/api-keys/{id}`
 pub async fn revoke(id: Path<String>, who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
     let revoke = RevokeApiKey { id: id.into_inner(), caller: who.name().to_owned() };
-    front.shared.directory.ask(revoke).await?;
+    writes::write(&front, &front.shared.directory, revoke).await?;
     Ok(HttpResponse::NoContent().finish())
 }

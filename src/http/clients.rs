@@ -12,6 +12,7 @@ use super::oauth::fresh;
 use super::page::{After, label, listed, time};
 use super::problem::Problem;
 use super::users::roles;
+use super::writes;
 use crate::actors::directory::{AddClient, ClientMade, ListClients, NewClient, RemoveClient, SetClient};
 use crate::store::clients::Client;
 
@@ -73,7 +74,8 @@ pub async fn add(
         roles: roles(&body.roles)?,
         jwks: body.jwks.map(|jwks| jwks.to_string()),
     };
-    let client = front.shared.directory.ask(AddClient { new, caller: who.name().to_owned() }).await?;
+    let client =
+        writes::write(&front, &front.shared.directory, AddClient { new, caller: who.name().to_owned() }).await?;
     Ok(fresh(HttpResponse::Created().json(made(&client))))
 }
 
@@ -93,13 +95,13 @@ pub async fn change(
         new_secret: body.new_secret,
         caller: who.name().to_owned(),
     };
-    let client = front.shared.directory.ask(set).await?;
+    let client = writes::write(&front, &front.shared.directory, set).await?;
     Ok(fresh(HttpResponse::Ok().json(made(&client))))
 }
 
 /// `DELETE /v1/clients/{id}`
 pub async fn remove(id: Path<String>, who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
     let remove = RemoveClient { id: id.into_inner(), caller: who.name().to_owned() };
-    front.shared.directory.ask(remove).await?;
+    writes::write(&front, &front.shared.directory, remove).await?;
     Ok(HttpResponse::NoContent().finish())
 }

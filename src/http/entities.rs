@@ -14,6 +14,7 @@ use super::gate::Who;
 use super::page::Limit;
 use super::precondition::{etag, precondition};
 use super::problem::{INVALID_ENTITY, NOT_FOUND, Problem};
+use super::writes;
 use crate::actors::database::{FindEntity, ListEntities, PutEntities, PutEntity, RemoveEntity};
 use crate::constitution::Constitution;
 use crate::domain::{Consistency, Entity, EntityUid, InputFault, Json, MAX_NAME};
@@ -62,11 +63,8 @@ pub async fn put(
     let body: Json = body::json(&request, payload, front.bounds()).await?;
     let entity = entity_body::named(&body, &uid)?;
     check(&front.shared.in_force.get().constitution, std::slice::from_ref(&entity), |_| String::new())?;
-    let written = front
-        .shared
-        .database
-        .ask(PutEntity { entity: entity.clone(), precondition, caller: who.name().into() })
-        .await?;
+    let put = PutEntity { entity: entity.clone(), precondition, caller: who.name().into() };
+    let written = writes::write(&front, &front.shared.database, put).await?;
     let mut response = if written.created { HttpResponse::Created() } else { HttpResponse::Ok() };
     response.insert_header((header::ETAG, etag(written.version)));
     consistency::add_token(&mut response, &written.commit.after);
@@ -82,7 +80,7 @@ pub async fn remove(
 ) -> Result<HttpResponse, Problem> {
     let precondition = precondition(request.headers())?;
     let remove = RemoveEntity { uid: uid(path)?, precondition, caller: who.name().into() };
-    let commit = front.shared.database.ask(remove).await?;
+    let commit = writes::write(&front, &front.shared.database, remove).await?;
     let mut response = HttpResponse::NoContent();
     consistency::add_token(&mut response, &commit.after);
     Ok(response.finish())
@@ -111,7 +109,8 @@ pub async fn put_batch(
     let entities = entity_body::many(&body)?;
     check(&front.shared.in_force.get().constitution, &entities, |nth| format!("/{nth}"))?;
     let uids: Vec<EntityUid> = entities.iter().map(|entity| entity.uid.clone()).collect();
-    let written = front.shared.database.ask(PutEntities { entities, caller: who.name().into() }).await?;
+    let put = PutEntities { entities, caller: who.name().into() };
+    let written = writes::write(&front, &front.shared.database, put).await?;
     let items = uids
         .iter()
         .zip(&written)

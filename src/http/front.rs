@@ -15,6 +15,7 @@ use super::limits::Limits;
 use super::recording::RecordedSets;
 use super::refusals::Refusals;
 use super::web_page::WebPages;
+use super::writes::Writes;
 use crate::actors::Mailbox;
 use crate::actors::active::InForce;
 use crate::actors::application_cache::EntityReader;
@@ -23,6 +24,7 @@ use crate::actors::audit_queue::AuditQueue;
 use crate::actors::authenticator::Authenticator;
 use crate::actors::database::Database;
 use crate::actors::directory::Directory;
+use crate::actors::file_monitor::FileStatus;
 use crate::actors::follower::Following;
 use crate::actors::hasher::Passwords;
 use crate::actors::journal::Journal;
@@ -42,7 +44,7 @@ use crate::actors::trust::Trust;
 use crate::actors::validator::{Validator, Warm};
 use crate::auth::stranger::Strangers;
 use crate::settings::Settings;
-use crate::store::{Replicas, Versions};
+use crate::store::{Answers, Replicas, Versions};
 
 /// How many callers a worker remembers.
 const CALLERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add((1 << 14) - 1);
@@ -56,6 +58,10 @@ pub struct Shared {
     pub public_url: Arc<str>,
     /// The entity store.
     pub database: Mailbox<Database>,
+    /// Whether it answers anybody.
+    pub answers: Answers,
+    /// The files that have to stay where they are.
+    pub files: FileStatus,
     /// How many threads the entity store has.
     pub database_threads: NonZeroUsize,
     /// Who looks after its connections.
@@ -110,6 +116,8 @@ pub struct Shared {
     pub refusals: Refusals,
     /// How names that nobody has are recorded.
     pub strangers: Strangers,
+    /// Changes whose outcome is told later.
+    pub writes: Writes,
     /// Requests in progress.
     pub in_flight: Arc<AtomicUsize>,
     /// Set when the daemon begins to stop.

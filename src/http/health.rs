@@ -6,10 +6,19 @@ use actix_web::web::{Data, Query};
 use serde::Deserialize;
 use time::format_description::well_known::Rfc3339;
 
+use std::time::Duration;
+
 use super::front::Front;
 use crate::actors::active::Refusal;
 use crate::actors::audit_queue::Health;
 use crate::actors::database::Probe;
+use crate::store::StoreError;
+
+/// How long the database may take to answer a look at an entity.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// A database hangs that has answered nobody for so long.
+const HANGING: Duration = Duration::from_millis(900);
 
 /// Whether to list each check.
 #[derive(Debug, Deserialize)]
@@ -48,12 +57,10 @@ async fn checks(front: &Front) -> Vec<Check> {
     let audit = match front.shared.audit_queue.health() {
         Health::Writing => None,
         Health::Failing => Some("the log cannot be written".to_owned()),
+        Health::Stalled => Some("the disk does not answer".to_owned()),
+        Health::Displaced => Some("a file that the daemon has open was removed or replaced".to_owned()),
         Health::Ended => Some("the log has ended".to_owned()),
     };
-    let database = front.shared.database.ask(Probe).await.err().map(|error| {
-        tracing::warn!(%error, "the database cannot be asked");
-        "it cannot be asked".to_owned()
-    });
     let draining = front.is_draining().then(|| "the daemon is stopping".to_owned());
     let shared = &front.shared;
     let refusal = shared.in_force.refusal().map(|Refusal { at, why }| {
@@ -69,7 +76,8 @@ async fn checks(front: &Front) -> Vec<Check> {
     });
     let mut checks = vec![
         Check { name: "audit", fault: audit, needed: true },
-        Check { name: "database", fault: database, needed: false },
+        Check { name: "files", fault: shared.files.fault(), needed: true },
+        database(front).await,
         Check { name: "checkpoint", fault: front.shared.seals.fault(), needed: false },
         Check { name: "search", fault: front.shared.shipping.fault(), needed: false },
         Check { name: "constitution", fault: refusal, needed: false },
@@ -78,6 +86,25 @@ async fn checks(front: &Front) -> Vec<Check> {
     let running = checks.len() - 1;
     checks.splice(running..running, following.into_iter().chain(redis));
     checks
+}
+
+/// A database that refuses is done without as far as caches go; one that hangs keeps whoever needs it waiting.
+async fn database(front: &Front) -> Check {
+    let check = |fault: Option<&str>, needed| Check { name: "database", fault: fault.map(str::to_owned), needed };
+    let asked = tokio::time::timeout(ANSWER, front.shared.database.ask(Probe)).await;
+    let Err(error) = asked.unwrap_or(Err(StoreError::Late)) else { return check(None, false) };
+    tracing::warn!(%error, "the database cannot be asked");
+    let may_hang = match &error {
+        StoreError::Late | StoreError::Busy(_) => true,
+        // That a new connection could not be had in time.
+        StoreError::Unavailable { cause, .. } => cause.to_string().contains("timeout expired"),
+        _ => false,
+    };
+    if may_hang && front.shared.answers.unanswered_for() >= HANGING {
+        check(Some("it does not answer"), true)
+    } else {
+        check(Some("it cannot be asked"), false)
+    }
 }
 
 impl Check {

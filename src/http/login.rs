@@ -13,6 +13,7 @@ use super::front::Front;
 use super::gate::{Who, address};
 use super::oauth::{fresh, granted_json};
 use super::problem::{FORBIDDEN, INVALID_PASSWORD, LOGIN_REFUSED, NOT_FOUND, Problem, TOO_MANY};
+use super::writes;
 use crate::actors::directory::{
     Attempt, ChangePassword, DirectoryError, EndAllSessions, EndSession, FindUser, ListSessions, LogIn, Refresh,
     RefuseLogin,
@@ -183,7 +184,7 @@ pub async fn logout(who: Who, front: Data<Front>) -> Result<HttpResponse, Proble
 }
 
 async fn end(front: &Front, who: &Who, session: String) -> Result<HttpResponse, Problem> {
-    front.shared.directory.ask(EndSession { session, caller: who.name().to_owned() }).await?;
+    writes::write(&front, &front.shared.directory, EndSession { session, caller: who.name().to_owned() }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -191,7 +192,7 @@ async fn end(front: &Front, who: &Who, session: String) -> Result<HttpResponse, 
 pub async fn logout_all(who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
     let (user, _) = person(&who)?;
     let all = EndAllSessions { user: user.to_owned(), caller: who.name().to_owned() };
-    let ended = front.shared.directory.ask(all).await?;
+    let ended = writes::write(&front, &front.shared.directory, all).await?;
     Ok(HttpResponse::Ok().json(json!({"sessions": ended})))
 }
 
@@ -226,7 +227,7 @@ pub async fn change_password(
     }
     let password = hashed(&front, name, body.new, from).await?;
     let change = ChangePassword { name: name.to_owned(), password, caller: who.name().to_owned() };
-    front.shared.directory.ask(change).await?;
+    writes::write(&front, &front.shared.directory, change).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -42,9 +42,11 @@ mod token_keys;
 mod users;
 mod validate;
 mod web_page;
+mod writes;
 
 pub use connections::ConnectionLimits;
 pub use front::Shared;
 pub use limits::Limits;
 pub use listener::{Bound, Listeners, bind, bind_admin};
 pub use refusals::Refusals;
+pub use writes::Writes;

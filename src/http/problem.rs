@@ -59,6 +59,8 @@ kinds! {
         "The body did not arrive within `http.request_timeout_ms`.";
     CONFLICT = "constitution-mismatch", "Another constitution is in force", 409,
         "The header `X-Constitutional-Hash` names another constitution than the one in force, or is missing where it is demanded. The answer carries the one in force.";
+    OUTCOME_UNKNOWN = "outcome-unknown", "The outcome is not known yet", 202,
+        "The change was begun, but did not end in time: it may take effect or fail. The header `Location` names where its outcome is told until an hour after it has ended.";
     TAKEN = "name-taken", "The name is taken", 409,
         "Another user, client or key has that name. Choose another, or change the one that has it.";
     STALE = "stale", "The resource has changed", 412,
@@ -187,7 +189,12 @@ impl From<AuditError> for Problem {
     fn from(error: AuditError) -> Self {
         match error {
             AuditError::Full => Self::overloaded(error.to_string()),
-            AuditError::Unwritable | AuditError::Ended | AuditError::Late => Self::new(&UNAVAILABLE, error.to_string()),
+            AuditError::Unwritable
+            | AuditError::Stalled
+            | AuditError::Displaced
+            | AuditError::Abandoned
+            | AuditError::Ended
+            | AuditError::Late => Self::new(&UNAVAILABLE, error.to_string()),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::gate::Access::{self, Anyone, Known, Limited, Needs, Open};
 use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
 use super::{
     api_keys, audit, audit_search, authzen, cache, clients, constitution, entities, health, login, oauth, pool,
-    problem_pages, second_factor, token_keys, users, validate,
+    problem_pages, second_factor, token_keys, users, validate, writes,
 };
 use crate::auth::scope::Scope;
 use crate::settings::DecisionAccess;
@@ -56,6 +56,7 @@ pub(super) fn routes(config: &mut ServiceConfig, decisions: DecisionAccess, path
                 (Method::DELETE, Needs(Scope::EntitiesWrite), web::delete().to(entities::remove)),
             ],
         ))
+        .service(at("/v1/writes/{id}", [(Method::GET, Known, web::get().to(writes::show))]))
         .service(at("/v1/audit", [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::status))]))
         .service(at("/v1/audit/entries", [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit_search::search))]))
         .service(at(

@@ -11,6 +11,7 @@ use super::gate::{Who, address};
 use super::login::{person, too_many};
 use super::oauth::fresh;
 use super::problem::Problem;
+use super::writes;
 use crate::actors::directory::{ConfirmEnrolment, DirectoryError, Enrol, RemoveSecondFactor};
 
 #[derive(Debug, Deserialize)]
@@ -36,7 +37,7 @@ pub async fn confirm(
     let body: CodeBody = body::json(&request, payload, front.bounds()).await?;
     let (user, _) = person(&who)?;
     let confirm = ConfirmEnrolment { user: user.to_owned(), code: body.code };
-    let codes = front.shared.directory.ask(confirm).await?;
+    let codes = writes::write(&front, &front.shared.directory, confirm).await?;
     Ok(fresh(HttpResponse::Ok().json(json!({"recovery_codes": codes}))))
 }
 

@@ -9,6 +9,7 @@ use super::body;
 use super::front::Front;
 use super::gate::Who;
 use super::problem::Problem;
+use super::writes;
 use crate::actors::directory::RotateSigningKey;
 
 #[derive(Debug, Deserialize)]
@@ -29,6 +30,6 @@ pub async fn rotate(
 ) -> Result<HttpResponse, Problem> {
     let body: RotateBody = body::json(&request, payload, front.bounds()).await?;
     let rotate = RotateSigningKey { withdraw: body.withdraw, caller: who.name().to_owned() };
-    let kid = front.shared.directory.ask(rotate).await?;
+    let kid = writes::write(&front, &front.shared.directory, rotate).await?;
     Ok(HttpResponse::Ok().json(json!({"kid": kid})))
 }

@@ -11,6 +11,7 @@ use super::gate::{Who, address};
 use super::login::hashed;
 use super::page::{After, listed, time};
 use super::problem::{NOT_FOUND, Problem};
+use super::writes;
 use crate::actors::directory::{
     AddUser, ChangePassword, FindUser, ListUsers, NewUser, RemoveSecondFactor, RemoveUser, SetUser,
 };
@@ -91,7 +92,7 @@ pub async fn add(
     let roles = roles(&body.roles)?;
     let password = hashed(&front, &name, body.password, address(&request)).await?;
     let new = NewUser { name, password, roles };
-    let user = front.shared.directory.ask(AddUser { new, caller: who.name().to_owned() }).await?;
+    let user = writes::write(&front, &front.shared.directory, AddUser { new, caller: who.name().to_owned() }).await?;
     Ok(HttpResponse::Created().json(shown(&user)))
 }
 
@@ -109,23 +110,23 @@ pub async fn change(
     if let Some(password) = body.password {
         let password = hashed(&front, &name, password, address(&request)).await?;
         let change = ChangePassword { name: name.clone(), password, caller: caller.clone() };
-        front.shared.directory.ask(change).await?;
+        writes::write(&front, &front.shared.directory, change).await?;
     }
     if let Some(wanted) = body.second_factor {
         if wanted {
             return Err(Problem::fault("/second_factor", "only users themselves can add one"));
         }
         let remove = RemoveSecondFactor { user: name.clone(), code: None, caller: caller.clone() };
-        front.shared.directory.ask(remove).await?;
+        writes::write(&front, &front.shared.directory, remove).await?;
     }
     let set = SetUser { name, disabled: body.disabled, roles, caller };
-    let user = front.shared.directory.ask(set).await?;
+    let user = writes::write(&front, &front.shared.directory, set).await?;
     Ok(HttpResponse::Ok().json(shown(&user)))
 }
 
 /// `DELETE /v1/users/{name}`
 pub async fn remove(name: Path<String>, who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
     let remove = RemoveUser { name: name.into_inner(), caller: who.name().to_owned() };
-    front.shared.directory.ask(remove).await?;
+    writes::write(&front, &front.shared.directory, remove).await?;
     Ok(HttpResponse::NoContent().finish())
 }

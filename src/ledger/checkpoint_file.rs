@@ -16,6 +16,8 @@ use super::storage::{Storage, StorageFile, read_full, write_all};
 const NAME: &str = "checkpoint";
 /// The file with the newest checkpoint that a witness cosigned, in the same form.
 pub const WITNESSED: &str = "checkpoint.witnessed";
+/// All files with checkpoints. Each keeps its inode once it is made.
+pub const CHECKPOINT_FILES: [&str; 2] = [NAME, WITNESSED];
 /// The length of a slot in bytes.
 const SLOT: usize = 32 << 10;
 /// What a slot begins with.

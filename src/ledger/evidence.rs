@@ -7,6 +7,7 @@ use super::checkpoint_file::last_checkpoint;
 use super::fault::LedgerError;
 use super::keyring::{KeyError, public_keys};
 use super::note::{Note, NoteError, VerifierKey};
+use super::records::records;
 use super::storage::DiskStorage;
 use super::verify::{Summary, verify_against};
 
@@ -51,6 +52,17 @@ pub struct Audited {
     pub summary: Summary,
     /// The stored checkpoint; none where none was signed yet.
     pub checkpoint: Option<Checkpoint>,
+}
+
+/// Whether nothing was ever recorded in the log in a folder, nor signed.
+#[must_use]
+pub fn is_unrecorded(folder: &Path) -> bool {
+    if !folder.exists() {
+        return true;
+    }
+    let storage = DiskStorage::at(folder);
+    let signed = last_checkpoint(&storage);
+    matches!(signed, Ok(None)) && matches!(records(&storage, 0..1).advance(), Ok(None))
 }
 
 /// Checks the log in a folder: all that [`verify_against`] does, against the stored checkpoint and against others that

@@ -151,6 +151,12 @@ impl<S: Storage> Ledger<S> {
         self.tip.tree.size()
     }
 
+    /// The name and the file of the segment that is appended to.
+    #[must_use]
+    pub fn segment(&self) -> (&str, &S::File) {
+        (&self.segment.name, &self.segment.file)
+    }
+
     /// The root of the tree of all records.
     #[must_use]
     pub fn root(&self) -> Hash {

@@ -1,5 +1,7 @@
 //! Opens a log: finds its end in the last segment, cuts off what was torn, and makes sure that the rest is durable.
 
+use std::io;
+
 use super::Options;
 use super::fault::LedgerError;
 use super::frame::BLOCK;
@@ -34,20 +36,36 @@ pub(super) struct Recovered<F> {
 }
 
 /// Finds or makes the last segment. The folder must be locked.
+///
+/// The last segment is claimed before anything is changed: the folder's lock does not keep out a process that has the
+/// same files in a folder of another name, or whose lock file was removed.
 pub(super) fn recover<S: Storage>(storage: &S, options: Options) -> Result<Recovered<S::File>, LedgerError> {
-    for name in storage.list().map_err(LedgerError::disk("list", "."))? {
-        if segment::is_temporary(&name) {
-            storage.remove(&name).map_err(LedgerError::disk("remove", &name))?;
-        }
-    }
-    let Some(first) = segment::list(storage)?.pop() else { return begin(storage, options) };
+    let Some(first) = segment::list(storage)?.pop() else {
+        remove_temporaries(storage)?;
+        return begin(storage, options);
+    };
     let name = segment::name(first);
     let file = storage.open_to_write(&name).map_err(LedgerError::disk("open", &name))?;
+    file.claim().map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => LedgerError::Locked,
+        _ => LedgerError::disk("lock", &name)(error),
+    })?;
+    remove_temporaries(storage)?;
     let (segment, mut cursor) = Segment::check(file, first)?;
     let torn = segment.scan(&mut cursor, |_, _| Ok(()))?;
     settle(&segment, &cursor, torn.as_ref())?;
     storage.sync_folder().map_err(LedgerError::disk("sync", "."))?;
     Ok(Recovered { segment, cursor, torn })
+}
+
+/// Removes files that never became segments.
+fn remove_temporaries<S: Storage>(storage: &S) -> Result<(), LedgerError> {
+    for name in storage.list().map_err(LedgerError::disk("list", "."))? {
+        if segment::is_temporary(&name) {
+            storage.remove(&name).map_err(LedgerError::disk("remove", &name))?;
+        }
+    }
+    Ok(())
 }
 
 /// Zeroes what was torn and makes durable what was found, which an earlier process may have written without syncing.

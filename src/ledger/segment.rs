@@ -162,6 +162,7 @@ impl NextSegment {
         write: impl FnOnce(&S::File) -> io::Result<()>,
     ) -> io::Result<FilledSegment<S::File>> {
         let made = storage.create(&self.name).and_then(|file| {
+            file.claim()?;
             write(&file)?;
             // So that the sync of the header, which an append waits for, finds little left to do.
             file.sync()?;

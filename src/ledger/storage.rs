@@ -59,6 +59,11 @@ pub trait StorageFile {
 
     /// The file's length in bytes.
     fn length(&self) -> io::Result<u64>;
+
+    /// Takes the file itself for this process alone, as long as it is open: under another name it is the same file.
+    ///
+    /// Fails with `WouldBlock` if another has it.
+    fn claim(&self) -> io::Result<()>;
 }
 
 /// Writes all bytes: a short write is continued.
@@ -123,10 +128,10 @@ pub struct DiskStorage {
     held: Arc<OnceLock<File>>,
 }
 
-impl DiskStorage {
-    /// The name of the file that is locked.
-    const LOCK: &str = "lock";
+/// The name of the file that is locked.
+pub const LOCK_FILE: &str = "lock";
 
+impl DiskStorage {
     /// A folder that is only read, or is known to exist. Nothing is touched yet.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into(), held: Arc::default() }
@@ -193,17 +198,9 @@ impl Storage for DiskStorage {
     }
 
     fn lock(&self) -> io::Result<File> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(self.folder.join(Self::LOCK))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(self.folder.join(LOCK_FILE))?;
+        file.claim().map(|()| file)
     }
 }
 
@@ -222,5 +219,12 @@ impl StorageFile for File {
 
     fn length(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
+    }
+
+    fn claim(&self) -> io::Result<()> {
+        self.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
+            TryLockError::Error(error) => error,
+        })
     }
 }

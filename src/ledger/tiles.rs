@@ -25,6 +25,11 @@ fn file_name(level: u32) -> String {
     format!("tiles-{level}")
 }
 
+/// The names of the files of all levels. One that is made keeps its inode.
+pub fn tile_files() -> impl Iterator<Item = String> {
+    (0..LEVELS).map(file_name)
+}
+
 /// Appends to the tiles.
 #[derive(Debug)]
 pub struct TileWriter<S: Storage> {

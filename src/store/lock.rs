@@ -1,50 +1,131 @@
-//! One process for a database: what caches keep is told apart from what changed only by this process's own writes.
+//! One process for a database file: what caches keep is told apart from what changed only by this process's own writes.
+//!
+//! A file may have several names, and a lock file may be removed. So the lock is on the file itself (its inode), besides a
+//! file `<path>.lock` beside it, which also keeps two first starts apart, when the database is not there yet. The path is
+//! the canonical one: symbolic links are followed.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
+use super::sqlite;
 use super::target::Target;
 
 /// Held as long as it lives. It goes with the process, however that ends.
+///
+/// INVARIANT: it outlives every connection to the file. SQLite's own locks are POSIX locks of the process, which go when
+/// any descriptor of the file is closed.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    path: PathBuf,
+    _beside: File,
+    database: Option<File>,
 }
 
 impl Lock {
-    /// Takes the database file at `path` for this process, by a file `<path>.lock` beside it.
+    /// Takes the database file at `path` for this process; where there is none yet, the right to make it.
     ///
     /// [`StoreError::Unavailable`] where another process has it.
     pub fn take(path: &Path) -> Result<Self, StoreError> {
         let taken = || {
-            let mut name = path.as_os_str().to_owned();
-            name.push(".lock");
-            let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(name);
-            let file = file.map_err(StoreError::unavailable)?;
-            match file.try_lock() {
-                Ok(()) => Ok(Self { _file: file }),
-                Err(TryLockError::WouldBlock) => Err(StoreError::unavailable("another acgs uses it")),
-                Err(TryLockError::Error(error)) => Err(StoreError::unavailable(error)),
-            }
+            let canonical = sqlite::canonical(path).map_err(StoreError::unavailable)?;
+            let name = sqlite::with_suffix(&canonical, ".lock");
+            let beside = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(name);
+            let beside = beside.map_err(StoreError::unavailable)?;
+            claim(&beside)?;
+            let mut lock = Self { path: canonical, _beside: beside, database: None };
+            lock.hold()?;
+            Ok(lock)
         };
-        taken().map_err(|error| error.at(&Target::from(path)))
+        taken().map_err(|error: StoreError| error.at(&Target::from(path)))
     }
+
+    /// Takes the file itself once it is there.
+    pub fn cover_file(&mut self) -> Result<(), StoreError> {
+        self.hold().map_err(|error| error.at(&Target::from(&*self.path)))
+    }
+
+    fn hold(&mut self) -> Result<(), StoreError> {
+        // What is no file is refused by whoever opens it as a database; opening a pipe would wait for a writer.
+        if self.database.is_none() && fs::metadata(&self.path).is_ok_and(|found| found.is_file()) {
+            let file = File::open(&self.path).map_err(StoreError::unavailable)?;
+            claim(&file)?;
+            self.database = Some(file);
+        }
+        Ok(())
+    }
+
+    /// The lock file beside the database.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        sqlite::with_suffix(&self.path, ".lock")
+    }
+}
+
+fn claim(file: &File) -> Result<(), StoreError> {
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => StoreError::unavailable("another acgs uses it"),
+        TryLockError::Error(error) => StoreError::unavailable(error),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
+
+    #[track_caller]
+    fn is_refused(path: &Path) {
+        let refused = Lock::take(path).unwrap_err().to_string();
+        assert_eq!(refused, format!("the database `{}` is unavailable: another acgs uses it", path.display()));
+    }
 
     #[test]
     fn a_database_is_taken_once_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("acgs.db");
         let held = Lock::take(&path).unwrap();
-        let refused = Lock::take(&path).unwrap_err().to_string();
-        assert_eq!(refused, format!("the database `{}` is unavailable: another acgs uses it", path.display()));
+        is_refused(&path);
         drop(held);
         Lock::take(&path).unwrap();
+    }
+
+    #[test]
+    fn a_database_is_taken_once_under_whatever_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, linked, link, chain] =
+            ["acgs.db", "linked.db", "link.db", "chain.db"].map(|name| folder.path().join(name));
+        let elsewhere = folder.path().join("elsewhere");
+        fs::create_dir(folder.path().join("sub")).unwrap();
+        symlink(folder.path(), &elsewhere).unwrap();
+        symlink(&path, &link).unwrap();
+        symlink("sub/../link.db", &chain).unwrap();
+        let names = [path.clone(), link, chain, elsewhere.join("acgs.db"), folder.path().join("sub/../acgs.db")];
+        // While the file is not there yet, and once it is.
+        let mut held = Lock::take(&path).unwrap();
+        names.iter().for_each(|name| is_refused(name));
+        fs::write(&path, "").unwrap();
+        fs::hard_link(&path, &linked).unwrap();
+        held.cover_file().unwrap();
+        names.iter().chain([&linked]).for_each(|name| is_refused(name));
+        fs::remove_file(held.file()).unwrap();
+        names.iter().chain([&linked]).for_each(|name| is_refused(name));
+        drop(held);
+        for name in names.iter().chain([&linked]) {
+            let held = Lock::take(name).unwrap();
+            is_refused(&path);
+            drop(held);
+        }
+    }
+
+    #[test]
+    fn links_in_a_circle_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, other] = ["one.db", "other.db"].map(|name| folder.path().join(name));
+        symlink(&one, &other).unwrap();
+        symlink(&other, &one).unwrap();
+        assert!(Lock::take(&one).is_err());
     }
 }

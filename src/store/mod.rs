@@ -41,7 +41,8 @@ mod versions;
 
 use std::fmt;
 use std::num::NonZeroU16;
-use std::sync::{Arc, OnceLock};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 pub use connection::Connection;
@@ -53,8 +54,8 @@ pub use following::Listener;
 pub use lock::Lock;
 pub use part::Part;
 pub use pool::{
-    Alert, AlertChange, PoolFigures, PoolLoad, Pulse, StoreOptions, TierFigures, WINDOW, WaitFigures, Watchable,
-    WatchedPool,
+    Alert, AlertChange, Answers, PoolFigures, PoolLoad, Pulse, StoreOptions, TierFigures, WINDOW, WaitFigures,
+    Watchable, WatchedPool,
 };
 pub use replicas::{ReplicaStatus, Replicas};
 pub use revisions::{Commit, Standing};
@@ -98,6 +99,18 @@ pub fn visit(target: &Target, wait: Duration, visit: impl FnMut(&[Entity])) -> R
     read().map_err(|error| error.at(target))
 }
 
+/// Removes what a first start left of a database file before anything was in it. To be called only where nothing was ever
+/// recorded.
+pub fn discard_unfinished(target: &Target) -> Result<(), StoreError> {
+    target.path().map_or(Ok(()), sqlite::discard_unfinished).map_err(|error| error.at(target))
+}
+
+/// Whether a database file is what [`discard_unfinished`] removes.
+#[must_use]
+pub fn is_unfinished(target: &Target) -> bool {
+    target.path().is_some_and(sqlite::is_unfinished)
+}
+
 fn open_kind(kind: &Kind, target: &Target, wait: Duration) -> Result<Connection, StoreError> {
     let opened = match target {
         Target::Sqlite(path) => sqlite::open(kind, path, wait),
@@ -129,6 +142,9 @@ fn inspect_kind(kind: &Kind, target: &Target, wait: Duration) -> Result<(), Stor
 #[derive(Debug, Clone)]
 pub struct Store {
     target: Arc<Target>,
+    /// SQLite removes the write-ahead log with the last connection to the file. This one stays, so that whoever finds
+    /// another log, or none, knows that somebody else removed it.
+    _kept_open: Arc<KeptOpen>,
     pool: Pool,
     versions: Versions,
     types: StoredTypes,
@@ -136,6 +152,15 @@ pub struct Store {
     replicas: Replicas,
     /// Who is told of the versions that are written here.
     told: Arc<OnceLock<Told>>,
+}
+
+/// A connection that is never used.
+struct KeptOpen(#[expect(dead_code, reason = "it is held, never used")] Mutex<Connection>);
+
+impl fmt::Debug for KeptOpen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeptOpen")
+    }
 }
 
 /// Is told of a version after its commit, and must not block.
@@ -168,6 +193,7 @@ impl Store {
         let target = Arc::new(options.target.clone());
         Ok(Self {
             target,
+            _kept_open: Arc::new(KeptOpen(Mutex::new(conn))),
             pool,
             versions,
             types,
@@ -229,6 +255,18 @@ impl Store {
     #[must_use]
     pub fn replicas(&self) -> &Replicas {
         &self.replicas
+    }
+
+    /// The files that have to stay where they are while the store is open; none on a server.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.target.path().map_or_else(Vec::new, sqlite::files)
+    }
+
+    /// Whether the database answers anybody.
+    #[must_use]
+    pub fn answers(&self) -> Answers {
+        self.pool.answers()
     }
 
     /// The pool of connections, for those who look after it.

@@ -26,14 +26,33 @@ const CHECKED_AT_OPEN: u64 = 8 * 1024 * 1024;
 /// The folder must be there. A new file is readable by its owner only. A file that is damaged, another
 /// application's, another kind's or of a newer version is refused as it is: nothing is written to it.
 pub(super) fn open(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
+    make_missing(kind, path, busy_timeout)?;
     let mut conn = connect(kind, path, busy_timeout)?;
     migrations::run(kind, &mut conn)?;
     Ok(conn)
 }
 
+/// Whether it is what a first start leaves that is killed before it writes to the file it made.
+pub(super) fn is_unfinished(path: &Path) -> bool {
+    let is_empty = |file: &Path| fs::metadata(file).is_ok_and(|found| found.is_file() && found.len() == 0);
+    let log = with_suffix(path, "-wal");
+    is_empty(path) && (!log.exists() || is_empty(&log))
+}
+
+/// Removes a database file that a first start made and was killed before it wrote to it. To be called only where nothing
+/// was ever recorded: an empty file may else be what is left of a database.
+pub(super) fn discard_unfinished(path: &Path) -> Result<(), StoreError> {
+    if !is_unfinished(path) {
+        return Ok(());
+    }
+    let path = canonical(path).map_err(StoreError::unavailable)?;
+    remove_files(&path, &["-journal", "-wal", "-shm", ""]).map_err(StoreError::unavailable)
+}
+
 /// Brings the database up to date as [`open`] does, and answers how many migrations it lacked.
 pub(super) fn migrate(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<usize, StoreError> {
-    migrations::run(kind, &mut connect(kind, path, busy_timeout)?)
+    let made = make_missing(kind, path, busy_timeout)?;
+    Ok(made + migrations::run(kind, &mut connect(kind, path, busy_timeout)?)?)
 }
 
 /// Looks whether [`open`] would take the file, without changing anything, and answers how to read it, where it is up to
@@ -54,7 +73,7 @@ pub(super) fn inspect(kind: &Kind, path: &Path, busy_timeout: Duration) -> Resul
 }
 
 fn connect(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
-    let size = create_or_measure(kind, path)?;
+    let size = measure(kind, path)?;
     let mut conn = establish(&url(path)?)?;
     conn.batch_execute(&format!("PRAGMA busy_timeout = {};", busy_timeout.as_millis()))?;
     if size > 0 {
@@ -149,16 +168,21 @@ pub fn check(conn: &mut Connection) -> Result<(), StoreError> {
     }
 }
 
-/// The size of the file in bytes; 0 for one that was made just now.
-fn create_or_measure(kind: &Kind, path: &Path) -> Result<u64, StoreError> {
+/// Makes the database where there is none, and answers how many migrations that took.
+fn make_missing(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<usize, StoreError> {
+    if is_to_be_made(kind, path)? { make(kind, path, busy_timeout) } else { Ok(0) }
+}
+
+/// Whether there is no database; an empty file is none where it may be begun anew.
+fn is_to_be_made(kind: &Kind, path: &Path) -> Result<bool, StoreError> {
     let log = with_suffix(path, "-wal");
     match fs::exists(path) {
-        Ok(true) => measure(kind, path),
+        Ok(true) => Ok(measure(kind, path)? == 0),
         Err(error) => Err(StoreError::unavailable(error)),
         Ok(false) if kind.loss == Loss::Refused && log.exists() => {
             Err(StoreError::damaged(format!("the file is gone, but its log `{}` is there", log.display())))
         }
-        Ok(false) => create(path),
+        Ok(false) => Ok(true),
     }
 }
 
@@ -175,15 +199,71 @@ fn measure(kind: &Kind, path: &Path) -> Result<u64, StoreError> {
     }
 }
 
-fn create(path: &Path) -> Result<u64, StoreError> {
-    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    match (created, path.parent()) {
-        (Ok(_), _) => Ok(0),
-        (Err(error), Some(folder)) if error.kind() == ErrorKind::NotFound => {
-            Err(StoreError::unavailable(format!("folder `{}` does not exist", folder.display())))
+/// Makes a database under another name, with all its tables, and gives it its own when it is durable: a start that is
+/// killed leaves none, or a whole one.
+fn make(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<usize, StoreError> {
+    let missing = |error: std::io::Error| match path.parent() {
+        Some(folder) if error.kind() == ErrorKind::NotFound => {
+            StoreError::unavailable(format!("folder `{}` does not exist", folder.display()))
         }
-        (Err(error), _) => Err(StoreError::unavailable(error)),
+        _ => StoreError::unavailable(error),
+    };
+    let path = canonical(path).map_err(missing)?;
+    let unfinished = with_suffix(&path, ".new");
+    remove_files(&unfinished, &["-journal", "-wal", "-shm", ""]).map_err(missing)?;
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished).map_err(missing)?;
+    let migrations = {
+        let mut conn = establish(&url(&unfinished)?)?;
+        configure(&mut conn, kind.single, busy_timeout)?;
+        let migrations = migrations::run(kind, &mut conn)?;
+        checkpoint(&mut conn)?;
+        migrations
+    };
+    let publish = || {
+        fs::File::open(&unfinished)?.sync_all()?;
+        // SQLite would take what is left of a database that is gone for the new one's.
+        remove_files(&path, &["-journal", "-wal", "-shm"])?;
+        fs::rename(&unfinished, &path)?;
+        path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
+    };
+    publish().map_err(StoreError::unavailable)?;
+    Ok(migrations)
+}
+
+/// Removes the files of a database that have these suffixes, where they are there.
+fn remove_files(path: &Path, suffixes: &[&str]) -> std::io::Result<()> {
+    for suffix in suffixes {
+        match fs::remove_file(with_suffix(path, suffix)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
     }
+    Ok(())
+}
+
+/// The path without symbolic links, also of a file that is not there yet: SQLite keeps its other files beside that one.
+pub(super) fn canonical(path: &Path) -> std::io::Result<PathBuf> {
+    /// As many as Linux follows.
+    const LINKS: usize = 40;
+    let mut path = std::path::absolute(path)?;
+    for _ in 0..LINKS {
+        match fs::canonicalize(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            found => return found,
+        }
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { break };
+        match fs::read_link(&path) {
+            Ok(target) => path = folder.join(target),
+            Err(_) => return Ok(fs::canonicalize(folder)?.join(name)),
+        }
+    }
+    Err(std::io::Error::other("it is behind too many symbolic links"))
+}
+
+/// The files of an open database, as SQLite opens them.
+pub(super) fn files(path: &Path) -> Vec<PathBuf> {
+    let path = canonical(path).unwrap_or_else(|_| path.to_owned());
+    ["", "-wal", "-shm"].map(|suffix| with_suffix(&path, suffix)).into()
 }
 
 /// The name of a file that SQLite keeps beside a database file.

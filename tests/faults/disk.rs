@@ -1,7 +1,7 @@
 //! A disk that fails on command.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -14,6 +14,18 @@ pub const EIO: i32 = 5;
 /// Errno of a full disk.
 pub const ENOSPC: i32 = 28;
 
+/// Compiles what is preloaded into the daemon; whether there is a C compiler.
+pub fn compile(source: &str, to: &Path) -> bool {
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(to);
+    let Ok(status) = compiler.arg(repository().join("tests/faults").join(source)).arg("-ldl").status() else {
+        println!("skipped: there is no C compiler `cc`");
+        return false;
+    };
+    assert!(status.success());
+    true
+}
+
 /// Faults in the daemon's calls to its audit log.
 pub struct Faults {
     folder: TempDir,
@@ -23,13 +35,9 @@ impl Faults {
     /// Compiles the shim; nothing where there is no C compiler.
     pub fn new() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(folder.path().join("shim.so"));
-        let Ok(status) = compiler.arg(repository().join("tests/faults/shim.c")).arg("-ldl").status() else {
-            println!("skipped: there is no C compiler `cc`");
+        if !compile("shim.c", &folder.path().join("shim.so")) {
             return None;
-        };
-        assert!(status.success());
+        }
         Some(Self { folder })
     }
 

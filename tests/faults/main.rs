@@ -4,8 +4,12 @@
 #[path = "../audit/mod.rs"]
 mod audit;
 mod disk;
+mod displaced;
+mod first_start;
+mod hanging;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod taken_twice;
 
 use audit::{Answered, Clients, Exported, Story, kill_under_load, question, setup, verify};
 use disk::{EIO, ENOSPC, Faults};

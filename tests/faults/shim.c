@@ -1,8 +1,9 @@
-/* Preloaded into the daemon: makes writes and syncs of the audit log fail on command, and nothing else.
+/* Preloaded into the daemon: makes writes and syncs of its files fail on command, and nothing else.
  *
  * The file that FAULTS names is read at every such call. Each line: the call ("write" or "sync"), what becomes of it
- * ("error" with an errno, "short" with the most bytes to write or 0 for half of them, or "delay" with milliseconds), and a
- * part of the path that the fault is meant for.
+ * ("error" with an errno, "short" with the most bytes to write or 0 for half of them, "delay" with milliseconds, or "hang"
+ * with any number: it goes on when the line is gone), and a part of the path that the fault is meant for. It is meant for
+ * files of the audit log only, unless that part begins with a slash.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -25,17 +26,24 @@ static enum effect fault(const char *call, int fd, int *number)
     if (faults == NULL || length < 0)
         return NONE;
     path[length] = 0;
-    if (strstr(path, "/audit") == NULL)
-        return NONE;
+    enum effect found = NONE;
+    int hangs;
+again:
+    hangs = 0;
     FILE *file = fopen(faults, "re");
     if (file == NULL)
         return NONE;
-    enum effect found = NONE;
     while (found == NONE && fgets(line, sizeof line, file) != NULL) {
         if (sscanf(line, "%15s %15s %d %255s", on, effect, number, part) != 4)
             continue;
         if (strcmp(on, call) != 0 || strstr(path, part) == NULL)
             continue;
+        if (part[0] != '/' && strstr(path, "/audit") == NULL)
+            continue;
+        if (strcmp(effect, "hang") == 0) {
+            hangs = 1;
+            break;
+        }
         if (strcmp(effect, "delay") == 0) {
             struct timespec time = { *number / 1000, *number % 1000 * 1000000L };
             nanosleep(&time, NULL);
@@ -46,6 +54,11 @@ static enum effect fault(const char *call, int fd, int *number)
         }
     }
     fclose(file);
+    if (hangs) {
+        struct timespec time = { 0, 10 * 1000000L };
+        nanosleep(&time, NULL);
+        goto again;
+    }
     if (found == ERROR)
         errno = *number;
     return found;

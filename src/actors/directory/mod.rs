@@ -16,7 +16,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use actix::{Actor, Addr, MailboxError, Message, SyncArbiter, SyncContext};
+use actix::{Actor, Addr, Handler, MailboxError, Message, SyncArbiter, SyncContext};
 use smol_str::SmolStr;
 use time::OffsetDateTime;
 
@@ -39,6 +39,7 @@ use super::active::InForce;
 use super::audit_queue::AuditError;
 use super::change_recorder::ChangeRecorder;
 use super::trust::{Denied, Trust};
+use super::write_ticket::Write;
 use crate::ledger::{Event, EventKind};
 use crate::store::{Connection, Store, StoreError, ended_tokens, revisions, users};
 
@@ -202,6 +203,15 @@ const LONGEST_ACCESS: i64 = 86_400;
 
 /// Seconds that a withdrawn token is denied beyond its lifetime: clocks differ.
 const GRACE: i64 = 120;
+
+/// A change that may be given up until its record is handed in.
+impl Handler<Write<Self>> for Directory {
+    type Result = ();
+
+    fn handle(&mut self, write: Write<Self>, context: &mut Self::Context) {
+        write.make(self, context);
+    }
+}
 
 impl Actor for Directory {
     type Context = SyncContext<Self>;

@@ -279,6 +279,10 @@ impl Storage for SimulatedDisk {
 }
 
 impl StorageFile for SimulatedFile {
+    fn claim(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// A write that fails or is cut short by the crash may have written a part all the same.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         let state = &mut *self.disk.0.borrow_mut();

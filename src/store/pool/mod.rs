@@ -4,6 +4,7 @@
 //! is fair, measured and bounded, and so that a database that is gone costs nobody the whole time-out.
 
 mod alert;
+mod answers;
 mod figures;
 mod patience;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use alert::{Alert, AlertChange, PoolLoad};
+pub use answers::Answers;
 pub use figures::{PoolFigures, TierFigures};
 pub use waits::{WINDOW, WaitFigures};
 
@@ -68,6 +70,7 @@ impl StoreOptions {
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
     tiers: Arc<Tiers<Opener>>,
+    answers: Answers,
     acquire_timeout: Duration,
 }
 
@@ -78,18 +81,27 @@ impl Pool {
         let acquire_timeout = dimensions.acquire_timeout;
         let opener = Opener::new(kind, &options.target, acquire_timeout);
         let tiers = Tiers::open(opener, dimensions).map_err(|why| refused(why, acquire_timeout))?;
-        Ok(Self { tiers: Arc::new(tiers), acquire_timeout })
+        Ok(Self { tiers: Arc::new(tiers), answers: Answers::default(), acquire_timeout })
     }
 
     /// Runs a job on a connection. [`StoreError::Busy`] where none comes free in time, [`StoreError::Unavailable`] where
     /// none can be opened.
     pub(super) fn run<T>(&self, job: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.answers.asked();
         let mut lease = self.tiers.acquire().map_err(|why| refused(why, self.acquire_timeout))?;
         let done = job(&mut lease);
-        if let Err(StoreError::Unavailable { .. }) = done {
-            lease.distrust();
+        match &done {
+            Err(StoreError::Unavailable { .. }) => lease.distrust(),
+            // Others may be in the way, or the database hangs.
+            Err(StoreError::Busy(_)) => {}
+            _ => self.answers.answered(),
         }
         done
+    }
+
+    /// Whether it answers anybody.
+    pub(super) fn answers(&self) -> Answers {
+        self.answers.clone()
     }
 
     /// What those see of the pool who look after it.

@@ -1,0 +1,58 @@
+//! The thread that notices a disk that hangs. It asks nothing of a disk itself, so that it never hangs with it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::audit_queue::AuditQueue;
+use super::file_monitor::FileStatus;
+use super::log_health::Obstacle;
+
+/// How often it looks.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// The running thread. It ends some time after this is dropped.
+#[derive(Debug)]
+pub struct Watchdog {
+    is_over: Arc<AtomicBool>,
+}
+
+impl Watchdog {
+    /// Starts the thread: while a write or a sync of the log, or a look at the daemon's files, takes too long, nothing is
+    /// decided.
+    pub fn start(queue: AuditQueue, files: FileStatus) -> io::Result<Self> {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&is_over);
+        let watch = move || {
+            while !over.load(Ordering::Acquire) {
+                thread::sleep(INTERVAL);
+                look(&queue, &files);
+            }
+        };
+        thread::Builder::new().name("watchdog".to_owned()).spawn(watch)?;
+        Ok(Self { is_over })
+    }
+}
+
+fn look(queue: &AuditQueue, files: &FileStatus) {
+    let is_stalled = queue.progress().is_stalled() || files.is_stalled();
+    match (is_stalled, queue.has_obstacle(Obstacle::Stalled)) {
+        (true, false) => {
+            queue.raise(Obstacle::Stalled);
+            tracing::error!("the disk of the audit log does not answer: no decision is made until it does");
+        }
+        (false, true) => {
+            queue.lift(Obstacle::Stalled);
+            tracing::warn!("the disk of the audit log answers again: decisions go on");
+        }
+        (true, true) | (false, false) => {}
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Release);
+    }
+}

@@ -1,0 +1,98 @@
+//! Changes: each is made, or refused and never made, or its outcome is told later at `/v1/writes/{id}`.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use actix::dev::ToEnvelope;
+use actix::{Actor, Handler, MailboxError, Message};
+use actix_web::HttpResponse;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::web::{Data, Path};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::front::Front;
+use super::problem::{NOT_FOUND, OUTCOME_UNKNOWN, Problem};
+use crate::actors::write_ticket::Write;
+use crate::actors::{Mailbox, Outcome};
+
+/// How long the outcome of a change is kept.
+const KEPT: Duration = Duration::from_hours(1);
+
+/// The most outcomes that are kept; the oldest goes first.
+const MOST: usize = 4_096;
+
+/// Changes whose callers were told that the outcome is not known yet; shared by all clones.
+#[derive(Debug, Clone, Default)]
+pub struct Writes(Arc<Mutex<VecDeque<Pending>>>);
+
+#[derive(Debug)]
+struct Pending {
+    id: Uuid,
+    /// When it ended, and why it failed where it did.
+    ended: Option<(Instant, Option<String>)>,
+}
+
+impl Writes {
+    fn begin(&self, id: Uuid) {
+        let mut writes = self.lock();
+        writes.retain(|write| write.ended.as_ref().is_none_or(|(at, _)| at.elapsed() < KEPT));
+        if writes.len() >= MOST {
+            writes.pop_front();
+        }
+        writes.push_back(Pending { id, ended: None });
+    }
+
+    fn end(&self, id: Uuid, failure: Option<String>) {
+        if let Some(write) = self.lock().iter_mut().find(|write| write.id == id) {
+            write.ended = Some((Instant::now(), failure));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Pending>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks for a change. One that is late is given up and never made; one that was begun is answered with 202, and its outcome
+/// is told when it has ended.
+pub async fn write<A, M, T, E>(front: &Front, mailbox: &Mailbox<A>, message: M) -> Result<T, Problem>
+where
+    A: Actor + Handler<M, Result = Result<T, E>> + Handler<Write<A>>,
+    A::Context: ToEnvelope<A, Write<A>>,
+    M: Message<Result = Result<T, E>> + Send + 'static,
+    T: Send + 'static,
+    E: From<MailboxError> + Into<Problem> + Send + 'static,
+{
+    let asked = match mailbox.write(message).await {
+        Outcome::Known(done) => return done.map_err(Into::into),
+        Outcome::Unknown(asked) => asked,
+    };
+    let (id, writes) = (uuid::Builder::from_random_bytes(rand::random()).into_uuid(), front.shared.writes.clone());
+    writes.begin(id);
+    actix_web::rt::spawn(async move {
+        writes.end(id, asked.await.err().map(|error| error.into().detail().to_owned()));
+    });
+    let place = HeaderValue::from_str(&format!("/v1/writes/{id}"))
+        .map_err(|error| Problem::logged(&super::problem::INTERNAL, "the place of a change cannot be told", &error))?;
+    let problem = Problem::new(&OUTCOME_UNKNOWN, format!("the change was begun; `/v1/writes/{id}` tells its outcome"));
+    Err(problem.with_header(header::LOCATION, place))
+}
+
+/// `GET /v1/writes/{id}`: what became of a change that was answered with 202.
+pub async fn show(id: Path<String>, front: Data<Front>) -> Result<HttpResponse, Problem> {
+    let unknown = || {
+        let text = "no change of that id is remembered: look at what it was to change";
+        Problem::new(&NOT_FOUND, text)
+    };
+    let id: Uuid = id.parse().map_err(|_| unknown())?;
+    let writes = front.shared.writes.lock();
+    let write = writes.iter().find(|write| write.id == id).ok_or_else(unknown)?;
+    let (state, detail) = match &write.ended {
+        None => ("unknown", None),
+        Some((_, None)) => ("done", None),
+        Some((_, Some(failure))) => ("refused", Some(failure)),
+    };
+    Ok(HttpResponse::Ok().json(json!({"id": id.to_string(), "state": state, "detail": detail})))
+}
