@@ -147,15 +147,12 @@ impl FileStatus {
         if *fault == found {
             return;
         }
-        match &found {
-            Some(found) => {
-                queue.raise(Obstacle::Displaced);
-                tracing::error!("{found}: no decision is made until it is back; put it back, or restart the daemon");
-            }
-            None => {
-                queue.lift(Obstacle::Displaced);
-                tracing::warn!("every file is at its path again: decisions go on");
-            }
+        if let Some(found) = &found {
+            queue.raise(Obstacle::Displaced);
+            tracing::error!("{found}: no decision is made until it is back; put it back, or restart the daemon");
+        } else {
+            queue.lift(Obstacle::Displaced);
+            tracing::warn!("every file is at its path again: decisions go on");
         }
         *fault = found;
     }
