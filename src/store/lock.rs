@@ -105,13 +105,19 @@ mod tests {
         let names = [path.clone(), link, chain, elsewhere.join("acgs.db"), folder.path().join("sub/../acgs.db")];
         // While the file is not there yet, and once it is.
         let mut held = Lock::take(&path).unwrap();
-        names.iter().for_each(|name| is_refused(name));
+        for name in &names {
+            is_refused(name);
+        }
         fs::write(&path, "").unwrap();
         fs::hard_link(&path, &linked).unwrap();
         held.cover_file().unwrap();
-        names.iter().chain([&linked]).for_each(|name| is_refused(name));
+        for name in names.iter().chain([&linked]) {
+            is_refused(name);
+        }
         fs::remove_file(held.file()).unwrap();
-        names.iter().chain([&linked]).for_each(|name| is_refused(name));
+        for name in names.iter().chain([&linked]) {
+            is_refused(name);
+        }
         drop(held);
         for name in names.iter().chain([&linked]) {
             let held = Lock::take(name).unwrap();
