@@ -37,7 +37,7 @@ pub fn run(source: &Source, offline: bool) -> ExitCode {
             print_fault(&format!("error: {error}"));
             sound = false;
         }
-        if let (true, Some(constitution)) = (sound, constitution) {
+        if let (true, false, Some(constitution)) = (sound, begins_anew, constitution) {
             sound = compare(&store, &settings.constitution.path, &constitution);
         }
     }

@@ -18,6 +18,7 @@ pub mod entities;
 mod error;
 mod first;
 mod following;
+mod kept_open;
 mod kind;
 mod lock;
 mod migrations;
@@ -42,7 +43,7 @@ mod versions;
 use std::fmt;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use connection::Connection;
@@ -66,6 +67,7 @@ pub use versions::{Slot, Stamp, Versions};
 
 use crate::domain::{Entity, EntityUid};
 use following::Following;
+use kept_open::KeptOpen;
 use kind::{ENTITIES, Kind};
 use pool::Pool;
 
@@ -99,8 +101,7 @@ pub fn visit(target: &Target, wait: Duration, visit: impl FnMut(&[Entity])) -> R
     read().map_err(|error| error.at(target))
 }
 
-/// Removes what a first start left of a database file before anything was in it. To be called only where nothing was ever
-/// recorded.
+/// Removes what a first start left of a file before anything was in it. Only where nothing was ever recorded.
 pub fn discard_unfinished(target: &Target) -> Result<(), StoreError> {
     target.path().map_or(Ok(()), sqlite::discard_unfinished).map_err(|error| error.at(target))
 }
@@ -142,8 +143,6 @@ fn inspect_kind(kind: &Kind, target: &Target, wait: Duration) -> Result<(), Stor
 #[derive(Debug, Clone)]
 pub struct Store {
     target: Arc<Target>,
-    /// SQLite removes the write-ahead log with the last connection to the file. This one stays, so that whoever finds
-    /// another log, or none, knows that somebody else removed it.
     _kept_open: Arc<KeptOpen>,
     pool: Pool,
     versions: Versions,
@@ -152,15 +151,6 @@ pub struct Store {
     replicas: Replicas,
     /// Who is told of the versions that are written here.
     told: Arc<OnceLock<Told>>,
-}
-
-/// A connection that is never used.
-struct KeptOpen(#[expect(dead_code, reason = "it is held, never used")] Mutex<Connection>);
-
-impl fmt::Debug for KeptOpen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KeptOpen")
-    }
 }
 
 /// Is told of a version after its commit, and must not block.
@@ -193,7 +183,7 @@ impl Store {
         let target = Arc::new(options.target.clone());
         Ok(Self {
             target,
-            _kept_open: Arc::new(KeptOpen(Mutex::new(conn))),
+            _kept_open: Arc::new(KeptOpen::new(conn)),
             pool,
             versions,
             types,
