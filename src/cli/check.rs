@@ -12,7 +12,12 @@ use crate::store::{self, StoreOptions};
 /// Prints every fault; exits with 0 or 78.
 pub fn run(source: &Source, offline: bool) -> ExitCode {
     let settings = match if offline { source.load_offline() } else { source.load() } {
-        Ok(loaded) => loaded.settings,
+        Ok(loaded) => {
+            if let Some(notice) = loaded.notice() {
+                print_fault(&format!("warning: {notice}"));
+            }
+            loaded.settings
+        }
         Err(faults) => {
             print_fault(&faults);
             // Which constitution is meant is not known for sure; the one beside the settings is looked at all the same.

@@ -125,8 +125,12 @@ pub fn check_keys(settings: &Settings) -> Result<(), KeyError> {
 /// Runs the daemon until it is told to stop. What is accepted in an older state is accepted at this start only.
 pub fn run(source: &Source, accepted: &[Rollback], on_objections: OnObjections) -> Result<(), DaemonError> {
     let signals = Signals::listen().map_err(system("listen to signals"))?;
-    let settings = source.load()?.settings;
-    let level = logging::start(&settings.log);
+    let loaded = source.load()?;
+    let level = logging::start(&loaded.settings.log);
+    if let Some(notice) = loaded.notice() {
+        tracing::info!("{notice}");
+    }
+    let settings = loaded.settings;
     descriptors::raise_limit();
     let parts = Parts::open(settings, accepted, on_objections)?;
     let system = actix_web::rt::System::new();

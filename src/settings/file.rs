@@ -11,9 +11,9 @@ use super::{
     fault::{Fault, Place, Span, Wrong},
     layer::{Entry, Layer},
     list::{self, List},
-    near::nearest,
     section::{Key, leaf},
 };
+use crate::domain::nearest;
 
 /// Reads one file. None: there is no such file.
 pub(super) fn read(keys: &[Key], path: &Path, faults: &mut Vec<Fault>) -> Option<Layer> {

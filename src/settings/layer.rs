@@ -6,10 +6,10 @@ use config::{Config, ConfigError, Source, Value, ValueKind};
 
 use super::{
     fault::{Fault, Place, Wrong},
-    near::nearest,
     section::Key,
     written::Written,
 };
+use crate::domain::nearest;
 
 /// One value and where it stands.
 #[derive(Debug, Clone)]

@@ -9,12 +9,12 @@ use toml::{
 
 use super::{
     fault::{Fault, Place, Wrong},
-    near::nearest,
     rule::Rule,
     section::{Key, Section, leaf},
     urls,
     written::{Row, Written},
 };
+use crate::domain::nearest;
 
 /// What is known of a list before any file is read.
 #[derive(Debug)]

@@ -17,7 +17,6 @@ mod keys;
 mod layer;
 mod list;
 mod log_level;
-mod near;
 mod networks;
 mod origin;
 mod percent;
@@ -27,6 +26,7 @@ mod redis_url;
 mod rule;
 mod secret;
 mod section;
+mod service_links;
 #[cfg(test)]
 mod tests;
 mod urls;
@@ -67,6 +67,7 @@ use self::{
     section::{Key, Section},
     written::Written,
 };
+use crate::domain::nearest;
 
 /// Files that are read whatever the profile; neither can be one.
 const LAYERS: [&str; 2] = ["default", "local"];
@@ -78,6 +79,24 @@ pub struct Loaded {
     pub settings: Settings,
     /// Every key, in order.
     pub origins: Vec<Origin>,
+    /// The variables that Kubernetes sets for a service of the daemon's name; they set nothing.
+    pub service_links: Vec<String>,
+}
+
+impl Loaded {
+    /// The one line that says which variables are ignored, if any are.
+    #[must_use]
+    pub fn notice(&self) -> Option<String> {
+        let first = self.service_links.first()?;
+        let others = match self.service_links.len() - 1 {
+            0 => "it sets".to_owned(),
+            others => format!("it and {others} more set"),
+        };
+        Some(format!(
+            "ignored the environment variable `{first}`, which Kubernetes sets for a service: {others} nothing here; \
+             `enableServiceLinks: false` in the pod's specification turns them off"
+        ))
+    }
 }
 
 /// One setting and where it came from. As text: `http.bind = "127.0.0.1:80" # default.toml:12`.
@@ -150,7 +169,7 @@ impl Settings {
         Faults::check(faults)?;
         let origin = |(key, value)| Origin { key, value, place: merged.place(key) };
         let origins = settings.values().into_iter().map(origin).collect();
-        Ok(Loaded { settings, origins })
+        Ok(Loaded { settings, origins, service_links: variables::service_links(&keys, env) })
     }
 
     /// The keys that have another value in `new` and are only looked at when the daemon starts.
@@ -273,7 +292,7 @@ fn read_profile(keys: &[Key], folder: &Path, profile: &str, faults: &mut Vec<Fau
     if layer.is_none() {
         let fault = Fault::at(Place::Path(path), Wrong::NoProfile(profile.to_owned()));
         let profiles = profiles(folder);
-        let suggestion = near::nearest(profile, profiles.iter().map(String::as_str)).map(str::to_owned);
+        let suggestion = nearest(profile, profiles.iter().map(String::as_str)).map(str::to_owned);
         faults.push(Fault { suggestion, ..fault });
     }
     layer

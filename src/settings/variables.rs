@@ -6,10 +6,11 @@ use super::{
     fault::{Fault, Place, Wrong},
     layer::{Entry, Layer},
     list,
-    near::nearest,
     section::Key,
+    service_links::is_service_link,
     written::Written,
 };
+use crate::domain::nearest;
 
 /// Where settings are when nobody says where, and the working directory has none.
 pub const SYSTEM_FOLDER: &str = "/etc/acgs";
@@ -48,13 +49,14 @@ pub(super) fn value_of(name: &str, env: impl IntoIterator<Item = (String, String
 /// The layer of the environment.
 pub(super) fn read(keys: &[Key], env: &[(String, String)], faults: &mut Vec<Fault>) -> Layer {
     let mut layer = Layer::new("environment".to_owned());
-    let mut ours: Vec<_> =
-        env.iter().filter(|(name, _)| name.starts_with("ACGS_") && !NOT_KEYS.contains(&name.as_str())).collect();
+    let mut ours: Vec<_> = ours(env).collect();
     ours.sort();
     for (name, value) in ours {
         let place = Place::Variable(name.clone());
         let Some(key) = keys.iter().find(|key| key.variable() == *name) else {
-            faults.push(unknown(keys, name, place));
+            if !is_service_link(name, value) {
+                faults.push(unknown(keys, name, place));
+            }
             continue;
         };
         match to_written(key, value, &place) {
@@ -63,6 +65,19 @@ pub(super) fn read(keys: &[Key], env: &[(String, String)], faults: &mut Vec<Faul
         }
     }
     layer
+}
+
+/// The variables with the prefix that are no keys, but Kubernetes' own, in order.
+pub(super) fn service_links(keys: &[Key], env: &[(String, String)]) -> Vec<String> {
+    let is_key = |name: &String| keys.iter().any(|key| key.variable() == *name);
+    let ignored = ours(env).filter(|(name, value)| is_service_link(name, value) && !is_key(name));
+    let mut names: Vec<String> = ignored.map(|(name, _)| name.clone()).collect();
+    names.sort();
+    names
+}
+
+fn ours(env: &[(String, String)]) -> impl Iterator<Item = &(String, String)> {
+    env.iter().filter(|(name, _)| name.starts_with("ACGS_") && !NOT_KEYS.contains(&name.as_str()))
 }
 
 /// The value as the type of its key: a list is TOML; other text stays text, as a hash may be all digits.

@@ -211,3 +211,28 @@ fn a_request_in_progress_is_answered_before_the_daemon_stops() {
         assert_eq!(exported.matches(&id).count(), 1, "{exported}");
     }
 }
+
+#[test]
+fn the_variables_of_a_kubernetes_service_are_ignored_with_one_line_and_others_are_faults() {
+    let setup = Setup::new()
+        .env("ACGS_PORT", "tcp://10.96.0.17:8080")
+        .env("ACGS_SERVICE_HOST", "10.96.0.17")
+        .env("ACGS_SERVICE_PORT", "8080")
+        .env("ACGS_SERVICE_PORT_HTTP", "8080")
+        .env("ACGS_PORT_8080_TCP", "tcp://10.96.0.17:8080")
+        .env("ACGS_PORT_8080_TCP_PROTO", "tcp")
+        .env("ACGS_PORT_8080_TCP_PORT", "8080")
+        .env("ACGS_PORT_8080_TCP_ADDR", "10.96.0.17")
+        .env("ACGS_HTTP_PORT", "tcp://[fd00::a]:80")
+        .env("ACGS_HTTP_SERVICE_HOST", "fd00::a");
+    let daemon = setup.start();
+    let (status, log) = daemon.stop_and_tell();
+    assert!(status.success(), "{status}");
+    assert_eq!(log.matches("Kubernetes").count(), 1, "{log}");
+    assert!(log.contains("it and 9 more set nothing here"), "{log}");
+    for (name, value) in [("ACGS_HTTP_PORT", "8080"), ("ACGS_PORT", "8080"), ("ACGS_SERVICE_HOST", "acgs.example")] {
+        let refused = setup.clone().env(name, value).try_start().expect_err("somebody wrote it, and it sets nothing");
+        assert_eq!(refused.status.code(), Some(78), "{refused}");
+        assert!(refused.stderr.contains(name), "{refused}");
+    }
+}

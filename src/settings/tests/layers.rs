@@ -1,6 +1,10 @@
 //! Which value wins, and what becomes of it.
 
-use std::{num::NonZeroU32, path::Path, time::Duration};
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    path::Path,
+    time::Duration,
+};
 
 use super::{
     super::{Bind, DatabaseUrl, HashEnforcement, Loaded, Place, Settings, folder, keys},
@@ -9,7 +13,7 @@ use super::{
 
 #[test]
 fn an_empty_folder_gives_the_defaults() {
-    let Loaded { settings, origins } = load(&[], &[]);
+    let Loaded { settings, origins, .. } = load(&[], &[]);
     assert_eq!(settings.http.bind.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.http.request_timeout, Duration::from_secs(1));
     assert_eq!(settings.http.workers, None);
@@ -98,6 +102,25 @@ fn variables_are_read_as_the_type_of_their_key() {
 }
 
 #[test]
+fn variables_that_kubernetes_sets_for_a_service_are_ignored_with_one_line() {
+    let env = [
+        ("ACGS_HTTP_PORT_80_TCP_ADDR", "10.96.0.17"),
+        ("ACGS_PORT", "tcp://10.96.0.17:8080"),
+        ("ACGS_SERVICE_HOST", "10.96.0.17"),
+        ("ACGS_HTTP__WORKERS", "3"),
+    ];
+    let loaded = load(&[], &env);
+    assert_eq!(loaded.settings.http.workers.map(NonZeroUsize::get), Some(3));
+    assert_eq!(loaded.service_links, ["ACGS_HTTP_PORT_80_TCP_ADDR", "ACGS_PORT", "ACGS_SERVICE_HOST"]);
+    assert_eq!(
+        loaded.notice().unwrap(),
+        "ignored the environment variable `ACGS_HTTP_PORT_80_TCP_ADDR`, which Kubernetes sets for a service: it and 2 \
+         more set nothing here; `enableServiceLinks: false` in the pod's specification turns them off"
+    );
+    assert_eq!(load(&[], &env[3..]).notice(), None);
+}
+
+#[test]
 fn relative_paths_start_where_the_manual_says() {
     let here = std::env::current_dir().unwrap();
     let folder = folder_with(&[("local.toml", "http.bind = \"unix:s\"\nconstitution.path = \"c\"")]);
@@ -140,7 +163,7 @@ fn only_the_constitution_and_the_log_level_change_live() {
 fn shipped_files_load_and_default_toml_says_every_default() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("settings");
     let defaults = load(&[], &[]).settings;
-    let Loaded { mut settings, origins } = Settings::load(&folder, None, variables(&[])).unwrap();
+    let Loaded { mut settings, origins, .. } = Settings::load(&folder, None, variables(&[])).unwrap();
     settings.constitution.path.clone_from(&defaults.constitution.path);
     assert_eq!(settings, defaults);
     for origin in &origins {

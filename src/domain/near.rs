@@ -1,14 +1,17 @@
 //! Which known name was probably meant by an unknown one.
 
 /// The candidate that differs from `name` by the fewest typing errors, if they are few.
-pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = name.to_lowercase();
+    let length = wanted.chars().count();
     let (distance, found) = candidates
         .into_iter()
+        // As many letters have to be inserted or removed, at least. It spares most of the work.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= length / 3)
         .map(|candidate| (distance(&wanted, &candidate.to_lowercase()), candidate))
-        .min_by_key(|(distance, _)| *distance)?;
+        .min_by_key(|(distance, candidate)| (*distance, *candidate))?;
     // One error for each three letters: in names shorter than that any other name would be near.
-    (distance <= wanted.chars().count() / 3).then_some(found)
+    (distance <= length / 3).then_some(found)
 }
 
 /// Letters to insert, remove, replace, or swap with their neighbour, to make `a` into `b`.
