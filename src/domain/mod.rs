@@ -21,7 +21,6 @@ pub(crate) use fault::step;
 pub use hash::{ConstitutionDigest, ConstitutionalHash, HashError};
 pub(crate) use json::write_json;
 pub use json::{Json, MAX_JSON_NESTING, Object, is_json_too_deep};
-pub use json::{Json, Object};
 pub(crate) use near::nearest;
 pub use revision::{NoRevision, Revision};
 pub use verdict::{Enforcement, Finding, Reason, Severity, Verdict};
