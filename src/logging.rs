@@ -1,5 +1,7 @@
 //! The daemon's own messages, on standard error, as the journal, a person or a collector wants them.
 
+mod repeats;
+
 use std::fmt;
 use std::io::{IsTerminal, stderr};
 
@@ -13,6 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::settings::{Log, LogFormat, LogLevel};
+use repeats::RepeatLimit;
 
 /// Changes how much is logged while the daemon runs.
 #[derive(Debug, Clone)]
@@ -44,7 +47,7 @@ pub fn start(log: &Log) -> LevelSwitch {
         LogFormat::Auto | LogFormat::Json => output.json().flatten_event(true).boxed(),
     };
     // Only the first subscriber of a process counts.
-    drop(tracing_subscriber::registry().with(filter).with(output).try_init());
+    drop(tracing_subscriber::registry().with(filter).with(RepeatLimit::default()).with(output).try_init());
     LevelSwitch(handle)
 }
 

@@ -1,0 +1,165 @@
+//! Keeps a message that repeats from filling the log: whatever goes wrong with each of many requests is said now and then,
+//! with the number of messages left out.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::callsite::Identifier;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+
+/// How many messages of one kind are written at once.
+const BURST: u32 = 50;
+/// In the long run one message of a kind is written in this time.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Limits the messages of each place in the code, at the levels `info`, `warn` and `error`. Who asks for `debug` or
+/// `trace` wants them all.
+#[derive(Debug, Default)]
+pub(super) struct RepeatLimit(Mutex<HashMap<Identifier, Allowance>>);
+
+/// What one place in the code may still write.
+#[derive(Debug)]
+struct Allowance {
+    left: u32,
+    /// Since when `left` holds.
+    since: Instant,
+    left_out: u64,
+}
+
+/// What becomes of a message.
+#[derive(Debug, PartialEq, Eq)]
+enum Admission {
+    Written,
+    /// It is written, and so many before it were not.
+    WrittenAfter(u64),
+    /// It is the first one that is left out.
+    FirstLeftOut,
+    LeftOut,
+}
+
+impl Allowance {
+    fn new(now: Instant) -> Self {
+        Self { left: BURST, since: now, left_out: 0 }
+    }
+
+    fn admit(&mut self, now: Instant) -> Admission {
+        let passed = now.saturating_duration_since(self.since).as_secs() / INTERVAL.as_secs();
+        let earned = u32::try_from(passed).unwrap_or(u32::MAX).min(BURST);
+        if earned > 0 {
+            self.left = self.left.saturating_add(earned).min(BURST);
+            self.since = now;
+        }
+        if self.left == 0 {
+            self.left_out += 1;
+            return if self.left_out == 1 { Admission::FirstLeftOut } else { Admission::LeftOut };
+        }
+        self.left -= 1;
+        match std::mem::take(&mut self.left_out) {
+            0 => Admission::Written,
+            left_out => Admission::WrittenAfter(left_out),
+        }
+    }
+}
+
+impl RepeatLimit {
+    fn admit(&self, place: Identifier, now: Instant) -> Admission {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match places.entry(place) {
+            Entry::Occupied(mut known) => known.get_mut().admit(now),
+            Entry::Vacant(new) => new.insert(Allowance::new(now)).admit(now),
+        }
+    }
+}
+
+impl<S: Subscriber> Layer<S> for RepeatLimit {
+    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
+        let metadata = event.metadata();
+        // The messages of this file are as rare as those that are let through.
+        if *metadata.level() > Level::INFO || metadata.target() == module_path!() {
+            return true;
+        }
+        match self.admit(metadata.callsite(), Instant::now()) {
+            Admission::Written => true,
+            Admission::LeftOut => false,
+            Admission::WrittenAfter(left_out) => {
+                tracing::warn!(left_out, "messages like the next one were left out");
+                true
+            }
+            Admission::FirstLeftOut => {
+                let place = metadata.target();
+                tracing::warn!(place, "a message repeats: only one in {} s is written now", INTERVAL.as_secs());
+                false
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use tracing_subscriber::fmt::MakeWriter;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+
+    #[test]
+    fn a_message_that_repeats_is_written_now_and_then_with_the_number_left_out() {
+        let began = Instant::now();
+        let mut allowance = Allowance::new(began);
+        let outcomes: Vec<_> = (0..1_000).map(|_| allowance.admit(began)).collect();
+        let written = outcomes.iter().filter(|outcome| **outcome == Admission::Written).count();
+        let first = outcomes.iter().position(|outcome| *outcome == Admission::FirstLeftOut);
+        assert_eq!((written, first), (50, Some(50)));
+        assert_eq!(allowance.admit(began + INTERVAL), Admission::WrittenAfter(950));
+        assert_eq!(allowance.admit(began + INTERVAL), Admission::FirstLeftOut);
+        let later = began + INTERVAL * 1_000;
+        assert_eq!(allowance.admit(later), Admission::WrittenAfter(1));
+        let more = (0..1_000).filter(|_| allowance.admit(later) == Admission::Written).count();
+        assert_eq!(more, 49, "silence earns no more than at the beginning");
+    }
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Lines {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    #[test]
+    fn each_kind_of_message_is_limited_for_itself_and_debugging_is_not() {
+        let lines = Lines::default();
+        let output = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(lines.clone());
+        let subscriber = tracing_subscriber::registry().with(RepeatLimit::default()).with(output);
+        tracing::subscriber::with_default(subscriber, || {
+            for number in 0..500 {
+                tracing::error!(number, "the disk is full");
+                tracing::debug!(number, "a detail");
+            }
+            tracing::info!("another one");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let count = |part: &str| text.lines().filter(|line| line.contains(part)).count();
+        assert_eq!((count("the disk is full"), count("a detail"), count("another one")), (50, 500, 1));
+    }
+}
