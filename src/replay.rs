@@ -95,6 +95,9 @@ impl Replay {
             return Outcome::NoDecision;
         }
         let id = text_of(&record, "id").unwrap_or_default().to_owned();
+        if text_of(&record, "reason") == Some(Reason::InvalidRequest.as_str()) {
+            return faulty(&record, id);
+        }
         match self.verdict(&record) {
             Err(why) => Outcome::Undecided { id, why },
             Ok(verdict) if is_same(&record, &verdict) => Outcome::Same,
@@ -222,6 +225,15 @@ impl<'r> Recorded<'r> {
             entities: text_of(record, "entities"),
         })
     }
+}
+
+/// An item that cannot be read is denied under every constitution.
+fn faulty(record: &Object, id: String) -> Outcome {
+    if record.get("decision") == Some(&Json::Bool(false)) {
+        return Outcome::Same;
+    }
+    let now = Reason::InvalidRequest.as_str().to_owned();
+    Outcome::Different { id, recorded: "a permit of what cannot be read".to_owned(), now }
 }
 
 /// Verdicts are the same where these members are; `detail` explains them in words that may change.

@@ -141,6 +141,16 @@ impl AuditQueue {
         if before.saturating_add(places) > self.0.limit { Err(AuditError::Full) } else { Ok(reservation) }
     }
 
+    /// The same for the decisions of a batch. Batches leave a quarter of the queue to single decisions, as far as the
+    /// batch has room in the rest.
+    pub fn reserve_batch(&self, places: usize) -> Result<Reservation, AuditError> {
+        let room = (self.0.limit - self.0.limit / 4).max(places);
+        if self.0.waiting.load(Ordering::Relaxed).saturating_add(places) > room {
+            return Err(AuditError::Full);
+        }
+        self.reserve(places)
+    }
+
     /// Whether records become durable now.
     #[must_use]
     pub fn health(&self) -> Health {

@@ -19,6 +19,7 @@ pub mod hit_rates;
 pub mod journal;
 pub mod key_fetcher;
 pub mod key_rates;
+pub mod large_requests;
 pub mod lockouts;
 pub mod log_health;
 pub mod log_reader;

@@ -18,9 +18,9 @@ use uses::Uses;
 pub type Key = [u8; 32];
 
 /// The longest question, in bytes, that is kept beside its verdict, to be evaluated again unasked.
-const MAX_QUESTION: usize = 4 << 10;
-/// The most bytes of questions that one worker keeps.
-const MAX_QUESTIONS: usize = 8 << 20;
+pub(super) const MAX_QUESTION: usize = 4 << 10;
+/// What an entry costs beside its own data, in bytes: its key and its place in lists and tables.
+const OVERHEAD: usize = 256;
 /// Among so many that were used last the hottest are looked for: looking at all would hold up decisions.
 const LOOKED_AT: usize = 4096;
 
@@ -35,16 +35,35 @@ pub struct Kept {
     pub stamps: Arc<[Stamp]>,
 }
 
+impl Kept {
+    /// About how many bytes of memory it takes. The text of entities that is freed once it is recorded counts too.
+    fn bytes(&self) -> usize {
+        let entities = self.entities.as_ref().map_or(0, |entities| entities.bytes());
+        self.verdict.bytes() + entities + size_of_val(&*self.stamps)
+    }
+}
+
+/// How many verdicts are kept, in how much memory, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestCacheOptions {
+    /// The most verdicts; none: the tier is off.
+    pub capacity: Option<NonZeroUsize>,
+    /// The most bytes of memory that they take, about.
+    pub max_bytes: NonZeroUsize,
+    /// How long each is kept.
+    pub ttl: Duration,
+}
+
 /// The request cache of one worker.
 #[derive(Debug)]
 pub struct RequestCache {
     /// None: the tier is off.
     kept: Option<LruCache<Key, Entry>>,
-    ttl: Duration,
+    options: RequestCacheOptions,
     versions: Versions,
     started: Instant,
-    /// Bytes of all questions.
-    questions: usize,
+    /// What all entries take, about.
+    bytes: usize,
 }
 
 /// What is kept of one question.
@@ -55,26 +74,24 @@ struct Entry {
     /// The canonical question; none where it is long, or many are kept.
     question: Option<Arc<str>>,
     uses: Uses,
-}
-
-impl Entry {
-    fn bytes(&self) -> usize {
-        self.question.as_ref().map_or(0, |question| question.len())
-    }
+    /// What it takes, about.
+    bytes: usize,
 }
 
 impl RequestCache {
-    /// A cache of that many verdicts, each for no longer than `ttl`.
+    /// An empty cache.
     #[must_use]
-    pub fn new(capacity: Option<NonZeroUsize>, ttl: Duration, versions: Versions) -> Self {
-        Self { kept: capacity.map(LruCache::new), ttl, versions, started: Instant::now(), questions: 0 }
+    pub fn new(options: RequestCacheOptions, versions: Versions) -> Self {
+        Self { kept: options.capacity.map(LruCache::new), options, versions, started: Instant::now(), bytes: 0 }
     }
 
     /// INVARIANT: a verdict whose entities changed since they were read is not given out.
     fn find(&mut self, key: &Key, now: Instant) -> Option<Kept> {
         let entry = self.kept.as_mut()?.get_mut(key)?;
         let (found, since) = entry.kept.as_ref()?;
-        if now.duration_since(*since) < self.ttl && found.stamps.iter().all(|stamp| self.versions.is_current(stamp)) {
+        if now.duration_since(*since) < self.options.ttl
+            && found.stamps.iter().all(|stamp| self.versions.is_current(stamp))
+        {
             entry.uses.add(now.duration_since(self.started));
             return Some(found.clone());
         }
@@ -83,18 +100,26 @@ impl RequestCache {
         None
     }
 
+    /// Keeps a verdict; those that were not used for longest make room. One that is larger than all the room is not kept.
     fn put(&mut self, answered: Answered, now: Instant) {
         let Answered { key, question, kept } = answered;
         let Some(all) = &mut self.kept else { return };
-        if let Some(entry) = all.get_mut(&key) {
-            entry.kept = Some((kept, now));
+        let known = all.pop(&key);
+        self.bytes -= known.as_ref().map_or(0, |entry| entry.bytes);
+        let bytes = OVERHEAD + kept.bytes() + question.as_ref().map_or(0, |question| question.len());
+        let most = self.options.max_bytes.get();
+        if bytes > most {
             return;
         }
-        let fits = question.len() <= MAX_QUESTION && self.questions + question.len() <= MAX_QUESTIONS;
-        let entry = Entry { kept: Some((kept, now)), question: fits.then_some(question), uses: Uses::default() };
-        self.questions += entry.bytes();
-        if let Some((_, evicted)) = all.push(key, entry) {
-            self.questions -= evicted.bytes();
+        let uses = known.map(|entry| entry.uses).unwrap_or_default();
+        self.bytes += bytes;
+        if let Some((_, evicted)) = all.push(key, Entry { kept: Some((kept, now)), question, uses, bytes }) {
+            self.bytes -= evicted.bytes;
+        }
+        while self.bytes > most
+            && let Some((_, evicted)) = all.pop_lru()
+        {
+            self.bytes -= evicted.bytes;
         }
     }
 }
@@ -126,8 +151,8 @@ impl Handler<Fetch> for RequestCache {
 pub struct Answered {
     /// By which it is found.
     pub key: Key,
-    /// The question in its canonical form.
-    pub question: Arc<str>,
+    /// The question in its canonical form; none where it is longer than [`MAX_QUESTION`].
+    pub question: Option<Arc<str>>,
     /// The verdict.
     pub kept: Kept,
 }
@@ -155,6 +180,10 @@ pub struct Room {
     pub entries: usize,
     /// The most that is kept. 0: the tier is off.
     pub capacity: usize,
+    /// Bytes that it takes, about.
+    pub bytes: usize,
+    /// The most that it may take.
+    pub max_bytes: usize,
 }
 
 /// Tells how much room is used.
@@ -166,7 +195,12 @@ impl Handler<Measure> for RequestCache {
     type Result = MessageResult<Measure>;
 
     fn handle(&mut self, _: Measure, _: &mut Self::Context) -> Self::Result {
-        let room = |kept: &LruCache<Key, Entry>| Room { entries: kept.len(), capacity: kept.cap().get() };
+        let room = |kept: &LruCache<Key, Entry>| Room {
+            entries: kept.len(),
+            capacity: kept.cap().get(),
+            bytes: self.bytes,
+            max_bytes: self.options.max_bytes.get(),
+        };
         MessageResult(self.kept.as_ref().map(room).unwrap_or_default())
     }
 }
@@ -183,7 +217,7 @@ impl Handler<Forget> for RequestCache {
         let Some(kept) = &mut self.kept else { return 0 };
         let forgotten = kept.len();
         kept.clear();
-        self.questions = 0;
+        self.bytes = 0;
         forgotten
     }
 }
@@ -213,14 +247,19 @@ mod tests {
     const MINUTE: Duration = Duration::from_mins(1);
 
     fn cache(capacity: usize, versions: &Versions) -> RequestCache {
-        RequestCache::new(NonZeroUsize::new(capacity), MINUTE, versions.clone())
+        bounded(capacity, 1 << 20, versions)
+    }
+
+    fn bounded(capacity: usize, max_bytes: usize, versions: &Versions) -> RequestCache {
+        let (capacity, max_bytes) = (NonZeroUsize::new(capacity), NonZeroUsize::new(max_bytes).unwrap());
+        RequestCache::new(RequestCacheOptions { capacity, max_bytes, ttl: MINUTE }, versions.clone())
     }
 
     fn answered(number: u8, question: &str, stamps: &[Stamp]) -> Answered {
         let verdict = Arc::new(Verdict::deny(Reason::Unavailable, "no"));
         Answered {
             key: [number; 32],
-            question: question.into(),
+            question: (question.len() <= MAX_QUESTION).then(|| question.into()),
             kept: Kept { verdict, entities: None, stamps: stamps.into() },
         }
     }
@@ -246,37 +285,58 @@ mod tests {
     }
 
     #[test]
-    fn long_questions_are_not_kept_and_those_that_are_have_a_bound() {
-        let (mut cache, now) = (cache(MAX_QUESTIONS / MAX_QUESTION, &Versions::at_version(1)), Instant::now());
-        cache.put(answered(0, &"x".repeat(MAX_QUESTION + 1), &[]), now);
-        assert_eq!((cache.questions, cache.find(&[0; 32], now).is_some()), (0, true));
-        let long = "x".repeat(MAX_QUESTION);
-        for round in 0..3_u8 {
-            for number in 0..=u8::MAX {
-                for more in 0..12_u8 {
-                    let mut answered = answered(number, &long, &[]);
-                    answered.key[..2].copy_from_slice(&[round, more]);
-                    cache.put(answered, now);
-                    assert!(cache.questions <= MAX_QUESTIONS);
-                }
+    fn verdicts_take_no_more_memory_than_they_may() {
+        let versions = Versions::at_version(1);
+        let stamps = vec![versions.stamp(&EntityUid::new("User", "ann")); 1_000];
+        let (mut cache, now) = (bounded(1_000_000, 1 << 20, &versions), Instant::now());
+        for number in 0..=u8::MAX {
+            for more in 0..4_u8 {
+                // What is put again takes its place anew, and what is outdated keeps it.
+                let size = usize::from(more) * 300;
+                let mut answered = answered(number, &"x".repeat(size), stamps.get(..size).unwrap());
+                answered.key[0] = more / 2;
+                cache.put(answered, now);
+                assert!(cache.bytes <= 1 << 20);
             }
         }
-        let kept = cache.kept.as_ref().unwrap().iter().map(|(_, entry)| entry.bytes()).sum::<usize>();
-        assert_eq!((cache.questions, kept > MAX_QUESTIONS / 2), (kept, true));
+        let sum = cache.kept.as_ref().unwrap().iter().map(|(_, entry)| entry.bytes).sum::<usize>();
+        assert_eq!((cache.bytes, sum > (1 << 20) / 10 * 9), (sum, true));
+        assert!(
+            cache
+                .find(
+                    &{
+                        let mut last = [u8::MAX; 32];
+                        last[0] = 1;
+                        last
+                    },
+                    now
+                )
+                .is_some(),
+            "the newest stay"
+        );
+        let mut small = bounded(10, 1 << 10, &versions);
+        small.put(answered(1, "one", &[]), now);
+        small.put(answered(2, "two", &stamps), now);
+        assert!(small.find(&[1; 32], now).is_some() && small.find(&[2; 32], now).is_none());
+        small.put(answered(1, "one", &stamps), now);
+        assert_eq!((small.find(&[1; 32], now).is_none(), small.bytes), (true, 0), "what it had is outdated");
     }
 
     #[actix::test]
     async fn the_room_is_told_and_given_back() {
         let cache = cache(2, &Versions::at_version(1)).start();
         cache.send(Put((1..=3).map(|number| answered(number, "one", &[])).collect())).await.unwrap();
-        assert_eq!(cache.send(Measure).await.unwrap(), Room { entries: 2, capacity: 2 });
+        let room = cache.send(Measure).await.unwrap();
+        assert_eq!((room.entries, room.capacity, room.max_bytes), (2, 2, 1 << 20));
+        assert!(room.bytes > 0 && room.bytes < 4_000, "{room:?}");
         let found = cache.send(Fetch(vec![[1; 32], [3; 32]])).await.unwrap();
         assert_eq!(found.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true]);
         assert_eq!(cache.send(Hottest).await.unwrap(), [("one".into(), 1)]);
         assert_eq!(cache.send(Forget).await.unwrap(), 2);
-        assert_eq!(cache.send(Measure).await.unwrap(), Room { entries: 0, capacity: 2 });
+        let room = cache.send(Measure).await.unwrap();
+        assert_eq!((room.entries, room.bytes), (0, 0));
         assert!(cache.send(Fetch(vec![[3; 32]])).await.unwrap()[0].is_none());
-        let off = RequestCache::new(None, MINUTE, Versions::at_version(1)).start();
+        let off = bounded(0, 1 << 20, &Versions::at_version(1)).start();
         assert_eq!((off.send(Measure).await.unwrap(), off.send(Forget).await.unwrap()), (Room::default(), 0));
     }
 }

@@ -83,6 +83,8 @@ impl Tiers {
         rooms.fold(Room::default(), |all, one| Room {
             entries: all.entries + one.entries,
             capacity: all.capacity + one.capacity,
+            bytes: all.bytes + one.bytes,
+            max_bytes: all.max_bytes.saturating_add(one.max_bytes),
         })
     }
 

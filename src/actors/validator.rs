@@ -1,12 +1,17 @@
 //! Decides: one validator an HTTP worker, each distinct question evaluated once.
 
-mod bench;
+mod entity_sets;
+mod evaluator;
 mod fleet;
+mod item;
 mod question;
+mod single_flight;
+mod timeslice;
 mod warming;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix::{Actor, Addr, Context, Handler, MailboxError, Message, ResponseFuture};
 
@@ -15,16 +20,17 @@ use super::application_cache::EntityReader;
 use super::hit_rates::Tally;
 use super::request_cache::RequestCache;
 use super::service_cache::SharedVerdicts;
-use crate::domain::{Consistency, Evaluation, Verdict};
+use crate::domain::{Consistency, Evaluation, Reason, Verdict};
 use crate::ledger::EntitySet;
-use bench::Bench;
+use evaluator::Evaluator;
+pub use timeslice::Timeslice;
 
 /// How many questions are evaluated before they are asked, at most.
 pub const HOTTEST: usize = 1_000;
 
 /// Decides for one HTTP worker.
 #[derive(Debug)]
-pub struct Validator(Rc<Bench>);
+pub struct Validator(Rc<Evaluator>);
 
 /// One decision, not yet recorded.
 #[derive(Debug, Clone)]
@@ -56,6 +62,12 @@ impl Decided {
     pub fn is_cached(&self) -> bool {
         self.source == Source::Verdicts
     }
+
+    /// The same decision on the same question, later in its batch.
+    fn repeated(&self) -> Self {
+        let is_kept = self.verdict.reason != Reason::Unavailable;
+        Self { source: if is_kept { Source::Verdicts } else { self.source }, ..self.clone() }
+    }
 }
 
 /// Decisions under one constitution.
@@ -70,12 +82,15 @@ pub struct Decisions {
 /// Why there is no decision.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecideError {
-    /// The validator did not answer in time.
+    /// The deadline of the questions was reached.
     #[error("no decision was reached in time")]
     Late,
     /// The validator has ended.
     #[error("the validator has ended")]
     Ended,
+    /// What a decision was based on changed each time before the decision was made.
+    #[error("the constitution or the entities kept changing while the question was being decided")]
+    Unsettled,
     /// It is not known here what others changed, as far as the caller demands.
     #[error("what is known here is not as new as is demanded: {0}")]
     Outdated(String),
@@ -103,7 +118,7 @@ impl Validator {
         shared: Option<SharedVerdicts>,
         tally: Arc<Tally>,
     ) -> Addr<Self> {
-        Actor::start(Self(Rc::new(Bench::new(active, cache, entities.counting(&tally), shared, tally))))
+        Actor::start(Self(Rc::new(Evaluator::new(active, cache, entities.counting(&tally), shared, tally))))
     }
 }
 
@@ -124,9 +139,9 @@ impl Handler<Activate> for Validator {
     type Result = ();
 
     fn handle(&mut self, Activate(active): Activate, _: &mut Self::Context) {
-        let bench = Rc::clone(&self.0);
-        bench.activate(Arc::clone(&active));
-        actix::spawn(async move { warming::warm(&bench, &active, bench.hottest().await.iter()).await });
+        let evaluator = Rc::clone(&self.0);
+        evaluator.activate(Arc::clone(&active));
+        actix::spawn(async move { warming::warm(&evaluator, &active, evaluator.hottest().await.iter()).await });
     }
 }
 
@@ -140,8 +155,8 @@ impl Handler<Warm> for Validator {
     type Result = ();
 
     fn handle(&mut self, Warm(questions): Warm, _: &mut Self::Context) {
-        let (bench, active) = (Rc::clone(&self.0), self.0.active());
-        actix::spawn(async move { warming::warm(&bench, &active, questions.iter()).await });
+        let (evaluator, active) = (Rc::clone(&self.0), self.0.active());
+        actix::spawn(async move { warming::warm(&evaluator, &active, questions.iter()).await });
     }
 }
 
@@ -157,6 +172,8 @@ pub struct Decide {
     pub consistency: Consistency,
     /// What they are decided for.
     pub purpose: Purpose,
+    /// When work on them ends, whether or not anyone still waits for the answer.
+    pub deadline: Instant,
 }
 
 /// What something is decided for.
@@ -172,16 +189,7 @@ impl Handler<Decide> for Validator {
     type Result = ResponseFuture<Result<Decisions, DecideError>>;
 
     fn handle(&mut self, decide: Decide, _: &mut Self::Context) -> Self::Result {
-        let bench = Rc::clone(&self.0);
-        Box::pin(async move {
-            bench.catch_up(decide.consistency).await?;
-            loop {
-                let active = bench.active();
-                // INVARIANT: nothing is decided under a constitution that was replaced meanwhile.
-                if let Some(decided) = bench.decide(&active, &decide).await {
-                    return Ok(Decisions { active, decided });
-                }
-            }
-        })
+        let evaluator = Rc::clone(&self.0);
+        Box::pin(async move { evaluator.decide(&decide).await })
     }
 }

@@ -30,8 +30,20 @@ pub enum Required {
 impl Vocabulary {
     /// The declared members of `object`; `owner` names it in messages.
     pub fn record(&self, owner: &str, object: &Object, shape: &Shape, required: Required) -> Result<Record, Misfit> {
+        self.record_without(None, owner, object, shape, required)
+    }
+
+    /// The same without one member.
+    pub fn record_without(
+        &self,
+        omitted: Option<&str>,
+        owner: &str,
+        object: &Object,
+        shape: &Shape,
+        required: Required,
+    ) -> Result<Record, Misfit> {
         let mut fields: Vec<(SmolStr, Value)> = Vec::new();
-        for attribute in shape.iter() {
+        for attribute in shape.iter().filter(|attribute| omitted != Some(&attribute.name)) {
             match object.get(&attribute.name) {
                 Some(json) => fields.push((attribute.name.clone(), self.attribute(owner, attribute, json)?)),
                 None if attribute.required && required == Required::Demanded => {
@@ -51,6 +63,19 @@ impl Vocabulary {
         let owner = entity.uid.to_string();
         self.record(&owner, &entity.attrs, &declared.attrs, Required::Waived)?;
         declared.tags.as_ref().map_or(Ok(()), |kind| self.tags(&owner, &entity.tags, kind).map(drop))
+    }
+
+    /// The member of that name, whose value is an object; `None` where it is not declared.
+    pub fn member(
+        &self,
+        owner: &str,
+        name: &str,
+        object: &Object,
+        shape: &Shape,
+    ) -> Result<Option<(SmolStr, Value)>, Misfit> {
+        let Some(attribute) = shape.iter().find(|attribute| attribute.name == name) else { return Ok(None) };
+        let value = self.attribute(owner, attribute, &Json::Object(object.clone()))?;
+        Ok(Some((attribute.name.clone(), value)))
     }
 
     /// Tags: any name, one type.

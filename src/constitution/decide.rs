@@ -6,6 +6,7 @@ use std::sync::Arc;
 use cedar_policy::Effect;
 use rayon::prelude::*;
 
+use super::batch_values::BatchValues;
 use super::evaluate::EvaluationError;
 use super::facts::Facts;
 use super::gathering::Gathering;
@@ -24,7 +25,17 @@ type Outcome = Result<bool, EvaluationError>;
 impl Constitution {
     /// Begins to gather the facts of a decision; a request that does not fit the schema has its verdict already.
     pub fn gather(&self, mode: RequestProperties, evaluation: &Evaluation) -> Result<Gathering, Box<Verdict>> {
-        Gathering::start(&self.vocabulary, &self.tree, mode, evaluation)
+        Gathering::start(&self.vocabulary, &self.tree, mode, evaluation, None)
+    }
+
+    /// The same for a question of a batch, which shares values with the others.
+    pub fn gather_shared(
+        &self,
+        mode: RequestProperties,
+        evaluation: &Evaluation,
+        values: &BatchValues,
+    ) -> Result<Gathering, Box<Verdict>> {
+        Gathering::start(&self.vocabulary, &self.tree, mode, evaluation, Some(values))
     }
 
     /// Decides on facts, asking only the policies whose scope could match.

@@ -213,7 +213,7 @@ fn look<'a>(uid: &EntityUid, facts: &'a Facts) -> Outcome<Option<&'a Data>> {
 /// That the ancestors of an entity are known.
 fn climb(uid: &EntityUid, facts: &Facts) -> Outcome<()> {
     match look(uid, facts)? {
-        Some(Data { ancestors: None, .. }) => Err(EvaluationError::Unread(uid.clone())),
+        Some(Data { climbs: false, .. }) => Err(EvaluationError::Unread(uid.clone())),
         _ => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! What a decision reads: the request, checked against the schema, and the entities it reaches.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, OnceLock};
 
 use super::value::{Record, Value};
 use super::vocabulary::Vocabulary;
@@ -14,8 +14,14 @@ pub struct Data {
     pub attrs: Record,
     /// Its tags.
     pub tags: Record,
-    /// The entities it is in, directly or not; `None` where no policy asks for them.
-    pub ancestors: Option<HashSet<EntityUid>>,
+    /// Whether policies look into it; it was read for others that are in it else.
+    pub(super) is_reached: bool,
+    /// Whether policies ask for its ancestors.
+    pub(super) climbs: bool,
+    /// The entities it is directly in.
+    pub(super) parents: Vec<EntityUid>,
+    /// The entities it is in, directly or not; made when they are asked for.
+    pub(super) ancestors: OnceLock<HashSet<EntityUid>>,
 }
 
 /// Everything that the conditions of one decision may read.
@@ -62,6 +68,31 @@ impl Facts {
     /// What is known of an entity: nothing, where it is absent; `None` where it was not asked for.
     #[must_use]
     pub fn data(&self, uid: &EntityUid) -> Option<&Data> {
+        self.read(uid).filter(|data| data.is_reached)
+    }
+
+    /// Every entity that an entity is in, directly or not; `None` where policies do not ask for them. They are gathered
+    /// when they are asked for, and only once. Cycles end at what was seen.
+    #[must_use]
+    pub fn ancestors(&self, uid: &EntityUid) -> Option<&HashSet<EntityUid>> {
+        let data = self.data(uid).filter(|data| data.climbs)?;
+        let gather = || {
+            let mut ancestors = HashSet::new();
+            let mut queue = VecDeque::from([data]);
+            while let Some(data) = queue.pop_front() {
+                for parent in &data.parents {
+                    if ancestors.insert(parent.clone()) {
+                        queue.extend(self.read(parent));
+                    }
+                }
+            }
+            ancestors
+        };
+        Some(data.ancestors.get_or_init(gather))
+    }
+
+    /// What was read of an entity, for whatever reason.
+    fn read(&self, uid: &EntityUid) -> Option<&Data> {
         if matches!(&self.principal, Value::Entity(principal) if principal == uid) {
             return self.subject.as_ref();
         }
@@ -84,7 +115,7 @@ impl Facts {
             return true;
         }
         match self.data(uid) {
-            Some(data) => data.ancestors.as_ref().is_some_and(|ancestors| ancestors.contains(group)),
+            Some(_) => self.ancestors(uid).is_some_and(|ancestors| ancestors.contains(group)),
             None => self.actions.action_of(uid).is_some_and(|action| action.ancestors.contains(group)),
         }
     }

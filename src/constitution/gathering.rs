@@ -2,16 +2,17 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use smol_str::SmolStr;
 
 use super::access::{Access, AccessTree, CONTEXT, NodeId, PRINCIPAL, RESOURCE};
-use super::coerce::{Misfit, Required};
+use super::batch_values::{self, BatchValues, StoredValues};
+use super::coerce::Misfit;
 use super::facts::{Data, Facts};
 use super::value::{Record, Value};
 use super::vocabulary::{Action, EntityType, Vocabulary};
-use crate::domain::{Entity, EntityUid, Evaluation, Json, Object, Party, Reason, Verdict};
+use crate::domain::{Entity, EntityUid, Evaluation, Party, Reason, Verdict};
 use crate::settings::RequestProperties;
 
 /// How many entities one decision may read; more is a runaway hierarchy.
@@ -32,6 +33,8 @@ pub struct Gathering {
     wanted: Vec<EntityUid>,
     /// Whether the entities that policies name were asked for, also where ancestors tell which policies apply.
     has_named: bool,
+    /// What the questions of a batch share; none for a single question.
+    values: Option<BatchValues>,
 }
 
 /// An entity that has been asked for.
@@ -58,22 +61,20 @@ impl Gathering {
         tree: &Arc<AccessTree>,
         mode: RequestProperties,
         evaluation: &Evaluation,
+        values: Option<&BatchValues>,
     ) -> Result<Self, Box<Verdict>> {
         let action = known_action(vocabulary, evaluation)?;
         let subject = known_type(vocabulary, "subject", &evaluation.subject, action, &action.principals)?;
         let resource = known_type(vocabulary, "resource", &evaluation.resource, action, &action.resources)?;
-        let context = match with_action(&evaluation.context, &evaluation.action.properties) {
-            None => vocabulary.record("context", &evaluation.context, &action.context, Required::Demanded),
-            Some(context) => vocabulary.record("context", &context, &action.context, Required::Demanded),
-        };
-        let context = context.map_err(|misfit| invalid(&misfit))?;
+        let context =
+            batch_values::context(values, vocabulary, action, evaluation).map_err(|misfit| invalid(&misfit))?;
         let mut properties = Vec::new();
         if mode == RequestProperties::Merge {
             for (owner, party, declared) in
                 [("subject", &evaluation.subject, subject), ("resource", &evaluation.resource, resource)]
             {
                 if !party.properties.is_empty() {
-                    let record = vocabulary.record(owner, &party.properties, &declared.attrs, Required::Waived);
+                    let record = batch_values::properties(values, vocabulary, owner, party, declared);
                     properties.push((party.uid.clone(), record.map_err(|misfit| invalid(&misfit))?));
                 }
             }
@@ -89,8 +90,10 @@ impl Gathering {
             known: HashMap::new(),
             wanted: Vec::new(),
             has_named: false,
+            values: values.cloned(),
         };
         gathering.want_roots();
+        gathering.check_size()?;
         Ok(gathering)
     }
 
@@ -125,26 +128,26 @@ impl Gathering {
         if self.wanted.is_empty() && !self.has_named {
             self.want_named_by_groups();
         }
-        if self.known.len() > MAX_ENTITIES {
-            let detail = format!("the decision reads more than {MAX_ENTITIES} entities");
-            return Err(Box::new(Verdict::deny(Reason::Unavailable, detail)));
+        self.check_size()
+    }
+
+    fn check_size(&self) -> Result<(), Box<Verdict>> {
+        if self.known.len() <= MAX_ENTITIES {
+            return Ok(());
         }
-        Ok(())
+        let detail = format!("the decision reads more than {MAX_ENTITIES} entities");
+        Err(Box::new(Verdict::deny(Reason::Unavailable, detail)))
     }
 
     /// The facts, once nothing more is wanted.
     #[must_use]
-    pub fn finish(mut self) -> Facts {
-        let reached = self.known.iter().filter(|(_, known)| !known.accesses.is_empty());
-        let reached: Vec<_> = reached.map(|(uid, known)| (uid.clone(), known.climbs)).collect();
-        let mut others: HashMap<EntityUid, Data> = HashMap::new();
-        for (uid, climbs) in reached {
-            let ancestors = climbs.then(|| self.ancestors(&uid));
-            if let Some(found) = self.known.get_mut(&uid).and_then(|known| known.found.as_mut()) {
-                let (attrs, tags) = found.values.take().unwrap_or_default();
-                others.insert(uid, Data { attrs, tags, ancestors });
-            }
-        }
+    pub fn finish(self) -> Facts {
+        let data = |(uid, known): (EntityUid, Known)| {
+            let Found { values, parents } = known.found?;
+            let ((attrs, tags), is_reached) = (values.unwrap_or_default(), !known.accesses.is_empty());
+            Some((uid, Data { attrs, tags, is_reached, climbs: known.climbs, parents, ancestors: OnceLock::new() }))
+        };
+        let mut others: HashMap<EntityUid, Data> = self.known.into_iter().filter_map(data).collect();
         let subject = others.remove(&self.subject);
         let object = others.remove(&self.resource);
         Facts {
@@ -210,7 +213,10 @@ impl Gathering {
         if !(reads || climbs) || is_action() {
             return;
         }
+        // A decision that reads too much is denied: what else it would read does not matter.
+        let is_full = self.known.len() > MAX_ENTITIES;
         let known = match self.known.entry(uid.clone()) {
+            Entry::Vacant(_) if is_full => return,
             Entry::Vacant(vacant) => {
                 vacant.insert(Known { accesses: vec![node], climbs, found: None });
                 return self.wanted.push(uid);
@@ -245,7 +251,9 @@ impl Gathering {
         while let Some(uid) = below.pop() {
             let found = self.known.get(&uid).and_then(|known| known.found.as_ref());
             for parent in found.map(|found| found.parents.clone()).unwrap_or_default() {
+                let is_full = self.known.len() > MAX_ENTITIES;
                 match self.known.entry(parent.clone()) {
+                    Entry::Vacant(_) if is_full => return,
                     Entry::Vacant(vacant) => {
                         vacant.insert(Known { climbs: true, ..Known::default() });
                         self.wanted.push(parent);
@@ -283,11 +291,8 @@ impl Gathering {
         }
         let (mut attrs, mut tags) = (Record::default(), Record::default());
         if let (Some(entity), Some(declared)) = (entity, self.vocabulary.entity_type(&uid.kind)) {
-            let owner = uid.to_string();
-            attrs = self.vocabulary.record(&owner, &entity.attrs, &declared.attrs, Required::Waived)?;
-            if let Some(kind) = &declared.tags {
-                tags = self.vocabulary.tags(&owner, &entity.tags, kind)?;
-            }
+            let values = batch_values::stored(self.values.as_ref(), &self.vocabulary, entity, declared)?;
+            StoredValues { attrs, tags } = values;
         }
         for (_, properties) in self.properties.iter().filter(|(owner, _)| owner == uid) {
             attrs = attrs.or(properties);
@@ -340,16 +345,6 @@ fn known_type<'a>(
     }
     vocabulary.enumerated(&party.uid).map_err(unknown)?;
     Ok(declared)
-}
-
-/// The context with the action's properties as `context.action`; `None` where there is nothing to put in.
-fn with_action(context: &Object, properties: &Object) -> Option<Object> {
-    if properties.is_empty() {
-        return None;
-    }
-    let mut context = context.clone();
-    context.insert("action", Json::Object(properties.clone()));
-    Some(context)
 }
 
 #[expect(clippy::unnecessary_box_returns, reason = "errors of this size are boxed where they are made")]

@@ -114,7 +114,7 @@ fn by_entity(filed: &HashMap<EntityUid, Vec<u32>>, uid: &EntityUid, facts: &Fact
     if filed.is_empty() {
         return;
     }
-    let ancestors = facts.data(uid).and_then(|data| data.ancestors.as_ref());
+    let ancestors = facts.ancestors(uid);
     if ancestors.is_some_and(|ancestors| ancestors.len() > filed.len()) {
         let within = filed.iter().filter(|(entity, _)| facts.is_member(uid, entity));
         within.for_each(|(_, positions)| found.extend_from_slice(positions));

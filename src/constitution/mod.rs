@@ -4,6 +4,7 @@
 //! entities come from elsewhere, [`Constitution::gather`] says which are wanted and [`Constitution::judge`] decides.
 
 mod access;
+mod batch_values;
 mod bounds;
 mod bundle;
 mod candidate;
@@ -37,6 +38,7 @@ use std::thread::ScopedJoinHandle;
 
 use cedar_policy::{Effect, Schema};
 
+pub use batch_values::BatchValues;
 pub use bundle::{Bundle, Source};
 pub use candidate::Candidate;
 pub use cases::{Case, CaseOutcome, Coverage};

@@ -1,11 +1,12 @@
 //! One question: may this subject take this action on this resource?
 
+use std::fmt;
 use std::sync::Arc;
 
 use smol_str::SmolStr;
 
 use super::fault::step;
-use super::json::write_json;
+use super::member::Member;
 use super::{EntityUid, InputFault, Json, Object};
 
 /// The longest type, id or action name, in bytes: the audit log's record of a decision always has room for them.
@@ -39,25 +40,24 @@ pub struct Action {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claims {
     /// From the header `X-Constitutional-Hash`.
-    pub header: Option<Box<str>>,
+    pub header: Option<Arc<str>>,
     /// From `context.constitutional_hash`.
-    pub context: Option<Box<str>>,
+    pub context: Option<Arc<str>>,
 }
 
-/// A well-formed question, as AuthZEN 1.0, section 5, has it.
+/// A well-formed question, as AuthZEN 1.0, section 5, has it. Cloning is cheap.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
     /// Who wants to act.
-    pub subject: Party,
+    pub subject: Member<Party>,
     /// What it wants to do.
-    pub action: Action,
+    pub action: Member<Action>,
     /// To what.
-    pub resource: Party,
+    pub resource: Member<Party>,
     /// Under which circumstances, without the claim.
-    pub context: Object,
+    pub context: Member<Object>,
     /// Which constitution the caller believes in.
     pub claims: Claims,
-    canonical: Arc<str>,
 }
 
 /// What to do with members that the API does not know.
@@ -69,6 +69,76 @@ pub enum UnknownMembers {
     Refused,
 }
 
+/// A batch's own members, which its items take for those that they lack. Each is read once, and all items share it.
+#[derive(Debug)]
+pub struct Defaults {
+    subject: Parsed<Member<Party>>,
+    action: Parsed<Member<Action>>,
+    resource: Parsed<Member<Party>>,
+    context: Parsed<Context>,
+}
+
+/// What of an item that cannot be read is well-formed, and what is wrong with it. As text: all its faults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FaultyItem {
+    /// Who wants to act.
+    pub subject: Option<EntityUid>,
+    /// What it wants to do.
+    pub action: Option<SmolStr>,
+    /// To what.
+    pub resource: Option<EntityUid>,
+    /// What is wrong.
+    pub faults: Vec<InputFault>,
+}
+
+impl fmt::Display for FaultyItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (nth, fault) in self.faults.iter().enumerate() {
+            write!(f, "{}{fault}", if nth == 0 { "" } else { "; " })?;
+        }
+        Ok(())
+    }
+}
+
+/// A member of a request, or its faults.
+type Parsed<T> = Result<T, Vec<InputFault>>;
+
+/// A context, and the claim that was taken out of it.
+type Context = (Member<Object>, Option<Arc<str>>);
+
+impl Defaults {
+    /// Reads the members of a batch. A fault concerns only the items that take the member.
+    #[must_use]
+    pub fn read(batch: &Object) -> Self {
+        Self {
+            subject: parse_with(|reader| reader.party("/subject", batch.get("subject"))),
+            action: parse_with(|reader| reader.action(batch.get("action"))),
+            resource: parse_with(|reader| reader.party("/resource", batch.get("resource"))),
+            context: parse_with(|reader| reader.context(batch.get("context"))),
+        }
+    }
+}
+
+fn parse_with<T>(parse: impl FnOnce(&mut Reader) -> Option<T>) -> Parsed<T> {
+    let mut reader = Reader { unknown: UnknownMembers::Ignored, faults: Vec::new() };
+    match parse(&mut reader) {
+        Some(member) if reader.faults.is_empty() => Ok(member),
+        _ => Err(reader.faults),
+    }
+}
+
+/// The member of an item where it has one, else that of its batch.
+fn parse_or<T: Clone>(
+    own: Option<&Json>,
+    default: &Parsed<T>,
+    parse: impl FnOnce(&mut Reader, Option<&Json>) -> Option<T>,
+) -> Parsed<T> {
+    match own {
+        Some(own) => parse_with(|reader| parse(reader, Some(own))),
+        None => default.clone(),
+    }
+}
+
 impl Evaluation {
     /// Reads a question from the four members of `request`, and says everything that is wrong with it.
     pub fn from_object(request: &Object, unknown: UnknownMembers) -> Result<Self, Vec<InputFault>> {
@@ -76,114 +146,73 @@ impl Evaluation {
         if unknown == UnknownMembers::Refused {
             reader.refuse_unknown("", request, &["subject", "action", "resource", "context"]);
         }
-        Self::from_members(
-            request.get("subject"),
-            request.get("action"),
-            request.get("resource"),
-            request.get("context"),
-            reader,
-        )
+        let subject = reader.party("/subject", request.get("subject"));
+        let action = reader.action(request.get("action"));
+        let resource = reader.party("/resource", request.get("resource"));
+        let context = reader.context(request.get("context"));
+        match (subject, action, resource, context, reader.faults.is_empty()) {
+            (Some(subject), Some(action), Some(resource), Some(context), true) => {
+                Ok(Self::of(subject, action, resource, context))
+            }
+            _ => Err(reader.faults),
+        }
     }
 
-    /// Reads an item of a batch: what it lacks, the batch's own members give.
-    pub fn from_item(item: &Object, defaults: &Object) -> Result<Self, Vec<InputFault>> {
-        let member = |name| item.get(name).or_else(|| defaults.get(name));
-        let reader = Reader { unknown: UnknownMembers::Ignored, faults: Vec::new() };
-        Self::from_members(member("subject"), member("action"), member("resource"), member("context"), reader)
+    /// Reads an item of a batch, which takes the members that it lacks from the batch.
+    pub fn from_item(item: &Json, defaults: &Defaults) -> Result<Self, Box<FaultyItem>> {
+        let Json::Object(item) = item else {
+            let detail = format!("the item must be an object, not {}", item.type_name());
+            let faults = vec![InputFault::new("", detail)];
+            return Err(Box::new(FaultyItem { subject: None, action: None, resource: None, faults }));
+        };
+        let subject = parse_or(item.get("subject"), &defaults.subject, |reader, own| reader.party("/subject", own));
+        let action = parse_or(item.get("action"), &defaults.action, Reader::action);
+        let resource = parse_or(item.get("resource"), &defaults.resource, |reader, own| reader.party("/resource", own));
+        let context = parse_or(item.get("context"), &defaults.context, Reader::context);
+        match (subject, action, resource, context) {
+            (Ok(subject), Ok(action), Ok(resource), Ok(context)) => Ok(Self::of(subject, action, resource, context)),
+            (subject, action, resource, context) => {
+                let name = |party: &Parsed<Member<Party>>| party.as_ref().ok().map(|party| party.uid.clone());
+                let named = (name(&subject), name(&resource));
+                let action_name = action.as_ref().ok().map(|action| action.name.clone());
+                let faults = [subject.err(), action.err(), resource.err(), context.err()];
+                let faults = faults.into_iter().flatten().flatten().take(MAX_FAULTS).collect();
+                Err(Box::new(FaultyItem { subject: named.0, action: action_name, resource: named.1, faults }))
+            }
+        }
     }
 
-    fn from_members(
-        subject: Option<&Json>,
-        action: Option<&Json>,
-        resource: Option<&Json>,
-        context: Option<&Json>,
-        mut reader: Reader,
-    ) -> Result<Self, Vec<InputFault>> {
-        let subject = reader.party("/subject", subject);
-        let action = reader.action(action);
-        let resource = reader.party("/resource", resource);
-        let context = match context {
-            None => Some(&NOTHING),
-            Some(context) => reader.object("/context", context),
-        };
-        let (Some(subject), Some((name, properties)), Some(resource), Some(context), []) =
-            (subject, action, resource, context, &*reader.faults)
-        else {
-            return Err(reader.faults);
-        };
-        // Copied only now: a batch repeats its defaults in every item, faulty ones too.
-        let (subject, resource) = (subject.own(), resource.own());
-        let action = Action { name: name.into(), properties: properties.clone() };
-        let mut context = context.clone();
-        let claim = context.remove(CLAIM).map(|claim| match claim {
-            Json::Str(hash) => hash,
-            other => serde_json::to_string(&other).unwrap_or_default().into(),
-        });
-        let canonical = canonical(&subject, &action, &resource, &context);
-        let claims = Claims { header: None, context: claim };
-        Ok(Self { subject, action, resource, context, claims, canonical })
+    fn of(subject: Member<Party>, action: Member<Action>, resource: Member<Party>, context: Context) -> Self {
+        let (context, claim) = context;
+        Self { subject, action, resource, context, claims: Claims { header: None, context: claim } }
     }
 
     /// The JSON members `subject`, `action`, `resource` and `context`, without braces and without the claim: the
     /// same text for every question with the same meaning.
     #[must_use]
-    pub fn canonical(&self) -> &str {
-        &self.canonical
+    pub fn canonical(&self) -> String {
+        self.canonical_parts().concat()
     }
 
-    /// The same, to be kept.
+    /// The canonical text in pieces, so that it need not be put together.
     #[must_use]
-    pub fn shared_canonical(&self) -> Arc<str> {
-        Arc::clone(&self.canonical)
+    pub fn canonical_parts(&self) -> [&str; 8] {
+        let (subject, action) = (self.subject.text(), self.action.text());
+        let (resource, context) = (self.resource.text(), self.context.text());
+        ["\"subject\":", subject, ",\"action\":", action, ",\"resource\":", resource, ",\"context\":", context]
+    }
+
+    /// How many bytes the question has where it is written out: its canonical text and its claims.
+    #[must_use]
+    pub fn written_bytes(&self) -> usize {
+        let claims = [&self.claims.header, &self.claims.context];
+        let claims = claims.into_iter().flatten().map(|claim| claim.len()).sum::<usize>();
+        self.canonical_parts().iter().map(|part| part.len()).sum::<usize>() + claims
     }
 }
 
-fn canonical(subject: &Party, action: &Action, resource: &Party, context: &Object) -> Arc<str> {
-    let mut text = Vec::with_capacity(512);
-    text.extend_from_slice(b"\"subject\":");
-    write_party(&mut text, subject);
-    text.extend_from_slice(b",\"action\":{\"name\":");
-    write_json(&mut text, &action.name);
-    write_properties(&mut text, &action.properties);
-    text.extend_from_slice(b"},\"resource\":");
-    write_party(&mut text, resource);
-    text.extend_from_slice(b",\"context\":");
-    write_json(&mut text, context);
-    // JSON text is UTF-8.
-    String::from_utf8_lossy(&text).into()
-}
-
-fn write_party(text: &mut Vec<u8>, party: &Party) {
-    text.extend_from_slice(b"{\"type\":");
-    write_json(text, &party.uid.kind);
-    text.extend_from_slice(b",\"id\":");
-    write_json(text, &party.uid.id);
-    write_properties(text, &party.properties);
-    text.push(b'}');
-}
-
-fn write_properties(text: &mut Vec<u8>, properties: &Object) {
-    if !properties.is_empty() {
-        text.extend_from_slice(b",\"properties\":");
-        write_json(text, properties);
-    }
-}
-
-/// The properties of somebody of whom nothing is said.
+/// The properties of a party of which nothing is said.
 static NOTHING: Object = Object::NOTHING;
-
-/// A party as it stands in the request.
-struct Mentioned<'a> {
-    kind: &'a str,
-    id: &'a str,
-    properties: &'a Object,
-}
-
-impl Mentioned<'_> {
-    fn own(&self) -> Party {
-        Party { uid: EntityUid::new(self.kind, self.id), properties: self.properties.clone() }
-    }
-}
 
 /// Reads members and gathers what is wrong with them.
 struct Reader {
@@ -204,7 +233,7 @@ impl Reader {
         }
     }
 
-    fn party<'a>(&mut self, pointer: &str, value: Option<&'a Json>) -> Option<Mentioned<'a>> {
+    fn party(&mut self, pointer: &str, value: Option<&Json>) -> Option<Member<Party>> {
         let object = self.required(pointer, value)?;
         if self.unknown == UnknownMembers::Refused {
             self.refuse_unknown(pointer, object, &["type", "id", "properties"]);
@@ -212,8 +241,8 @@ impl Reader {
         let kind = self.text(pointer, "type", object);
         let id = self.text(pointer, "id", object);
         self.refuse_other_name(pointer, object);
-        let properties = self.properties(pointer, object);
-        Some(Mentioned { kind: kind?, id: id?, properties: properties? })
+        let properties = self.properties(pointer, object)?.clone();
+        Some(Member::new(Party { uid: EntityUid::new(kind?, id?), properties }))
     }
 
     /// Cedar's `__entity` beside `type` and `id` would be a second name: it must be the same one.
@@ -227,14 +256,24 @@ impl Reader {
         }
     }
 
-    fn action<'a>(&mut self, value: Option<&'a Json>) -> Option<(&'a str, &'a Object)> {
+    fn action(&mut self, value: Option<&Json>) -> Option<Member<Action>> {
         let object = self.required("/action", value)?;
         if self.unknown == UnknownMembers::Refused {
             self.refuse_unknown("/action", object, &["name", "properties"]);
         }
         let name = self.text("/action", "name", object);
-        let properties = self.properties("/action", object);
-        Some((name?, properties?))
+        let properties = self.properties("/action", object)?.clone();
+        Some(Member::new(Action { name: name?.into(), properties }))
+    }
+
+    fn context(&mut self, value: Option<&Json>) -> Option<Context> {
+        let Some(value) = value else { return Some((Member::new(Object::NOTHING), None)) };
+        let mut context = self.object("/context", value)?.clone();
+        let claim = context.remove(CLAIM).map(|claim| match claim {
+            Json::Str(hash) => hash.into(),
+            other => serde_json::to_string(&other).unwrap_or_default().into(),
+        });
+        Some((Member::new(context), claim))
     }
 
     fn required<'a>(&mut self, pointer: &str, value: Option<&'a Json>) -> Option<&'a Object> {
@@ -325,11 +364,26 @@ mod tests {
 
     #[test]
     fn an_item_replaces_whole_members_of_its_batch() {
-        let object = |text| serde_json::from_str::<Object>(text).unwrap();
-        let item = object(r#"{"resource":{"type":"Document","id":"e"}}"#);
-        let evaluation = Evaluation::from_item(&item, &object(GOOD)).unwrap();
+        let item = serde_json::from_str(r#"{"resource":{"type":"Document","id":"e"}}"#).unwrap();
+        let batch = serde_json::from_str(GOOD).unwrap();
+        let evaluation = Evaluation::from_item(&item, &Defaults::read(&batch)).unwrap();
         assert_eq!(evaluation.resource.uid, EntityUid::new("Document", "e"));
         assert!(evaluation.resource.properties.is_empty());
         assert_eq!(evaluation.subject.uid.id, "ann");
+    }
+    #[test]
+    fn the_items_of_a_batch_share_its_members_and_only_those_that_take_a_faulty_one_are_faulty() {
+        let defaults = Defaults::read(&serde_json::from_str(&GOOD.replace(r#""type":"User","#, "")).unwrap());
+        let item = |text| Evaluation::from_item(&serde_json::from_str(text).unwrap(), &defaults);
+        let own = r#"{"subject":{"type":"User","id":"bob"}}"#;
+        let (first, second) = (item(own).unwrap(), item(own).unwrap());
+        assert!(first.context.is_shared_with(&second.context) && first.action.is_shared_with(&second.action));
+        assert!(!first.subject.is_shared_with(&second.subject));
+        assert_eq!((&first, first.claims.context.as_deref()), (&second, Some("cdd01ef066bc6cf2")));
+        assert_eq!(first.written_bytes(), first.canonical().len() + "cdd01ef066bc6cf2".len());
+        let faulty = item(r#"{"context":7}"#).unwrap_err();
+        assert_eq!(faulty.to_string(), "`subject.type` is required; `context` must be an object, not an integer");
+        assert_eq!((&faulty.subject, faulty.resource.as_ref().unwrap().id.as_str()), (&None, "d"));
+        assert_eq!(item("[]").unwrap_err().to_string(), "the item must be an object, not an array");
     }
 }

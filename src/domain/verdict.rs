@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
+    /// An item of a batch cannot be read.
+    #[serde(skip_deserializing)]
+    InvalidRequest,
     /// The caller must state the constitution it believes in, and did not.
     ConstitutionHashRequired,
     /// The caller believes in another constitution than the one in force.
@@ -36,6 +39,7 @@ impl Reason {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::InvalidRequest => "invalid_request",
             Self::ConstitutionHashRequired => "constitution_hash_required",
             Self::ConstitutionMismatch => "constitution_mismatch",
             Self::UnknownType => "unknown_type",
@@ -123,6 +127,21 @@ impl Verdict {
     /// A deny that comes before any policy is asked; nothing was found compliant, so the score is 0.
     pub fn deny(reason: Reason, detail: impl Into<String>) -> Self {
         Self::of_policies(reason, Vec::new(), Vec::new(), Vec::new(), 0.0, Some(detail.into()))
+    }
+
+    /// About how many bytes of memory it takes. Ids and advice belong to the constitution.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let findings = self.violations.iter().chain(&self.warnings);
+        let in_finding = |finding: &Finding| {
+            size_of::<Finding>() + (finding.policies.len() + finding.advice.len()) * size_of::<Arc<str>>()
+        };
+        let detail = self.detail.as_ref().map_or(0, String::len);
+        size_of::<Self>()
+            + self.policies.len() * size_of::<Arc<str>>()
+            + findings.map(in_finding).sum::<usize>()
+            + detail
+            + self.members.len()
     }
 
     /// Whether the action may be done.

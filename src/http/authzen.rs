@@ -1,20 +1,23 @@
 //! The OpenID AuthZEN Authorization API 1.0: one decision, many decisions, and what this endpoint can do.
 
 use std::fmt::Write as _;
+use std::time::Instant;
 
 use actix_web::http::header::ContentType;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
-use super::body;
-use super::decide::{RecordedDecision, decide};
+use super::decide::RecordedDecision;
+use super::decision_request::{DecisionRequest, LARGE_BATCH};
 use super::front::Front;
 use super::gate::Who;
 use super::problem::{BAD_REQUEST, Problem, TOO_LARGE};
-use crate::domain::{Evaluation, InputFault, Json, Object, UnknownMembers};
+use super::questions::Questions;
+use crate::actors::validator::Timeslice;
+use crate::domain::{Defaults, Evaluation, Json, Object, Reason, UnknownMembers};
 
-/// The most bytes that the evaluations of one batch may have together once their defaults are filled in.
+/// The most bytes that the evaluations of one batch may have together where they are written out with their defaults.
 const MAX_EXPANDED: usize = 4 << 20;
 
 /// `POST /access/v1/evaluation`: one decision.
@@ -24,8 +27,9 @@ pub async fn evaluation(
     who: Who,
     front: Data<Front>,
 ) -> Result<HttpResponse, Problem> {
-    let body: Object = read(&request, payload, &front).await?;
-    single(&request, &who, &front, body).await
+    let mut asked = DecisionRequest::new(&request, &who, &front);
+    let body = asked.read(payload).await?;
+    single(asked, body).await
 }
 
 /// `POST /access/v1/evaluations`: many decisions.
@@ -35,10 +39,11 @@ pub async fn evaluations(
     who: Who,
     front: Data<Front>,
 ) -> Result<HttpResponse, Problem> {
-    let body: Object = read(&request, payload, &front).await?;
+    let mut asked = DecisionRequest::new(&request, &who, &front);
+    let body: Object = asked.read(payload).await?;
     let items = match body.get("evaluations") {
-        None => return single(&request, &who, &front, body).await,
-        Some(Json::Array(items)) if items.is_empty() => return single(&request, &who, &front, body).await,
+        None => return single(asked, body).await,
+        Some(Json::Array(items)) if items.is_empty() => return single(asked, body).await,
         Some(Json::Array(items)) => items,
         Some(other) => {
             return Err(Problem::fault("/evaluations", format!("must be an array, not {}", other.type_name())));
@@ -49,31 +54,15 @@ pub async fn evaluations(
         return Err(Problem::fault("/evaluations", format!("has {} items; at most {limit} are taken", items.len())));
     }
     let stop_at = stop_at(&body)?;
-    let parsed = parse_items(items, &body)?;
-    // A faulty item counts as a deny: where a deny ends the batch, nothing after it is decided.
-    let end = match parsed.iter().position(Result::is_err) {
-        Some(faulty) if stop_at == Some(false) => faulty + 1,
-        _ => parsed.len(),
-    };
-    let mut faults = Vec::new();
-    let mut sound = Vec::new();
-    for item in parsed.into_iter().take(end) {
-        match item {
-            Ok(evaluation) => {
-                sound.push(evaluation);
-                faults.push(None);
-            }
-            Err(found) => faults.push(Some(found)),
-        }
+    if items.len() > LARGE_BATCH {
+        asked.take_turn().await?;
     }
-    let (mut response, decisions) = if sound.is_empty() {
-        (HttpResponse::Ok(), Vec::new())
-    } else {
-        let recorded = decide(&front, &who, request.headers(), sound, stop_at).await?;
-        (recorded.respond(), recorded.decisions)
-    };
+    let questions = parse_items(items, &body, stop_at, asked.deadline).await?;
+    // The questions are all that is needed from here on.
+    drop(body);
+    let recorded = asked.decide(questions).await?;
     let full = prefers_representation(&request);
-    Ok(response.insert_header(ContentType::json()).body(render_batch(&faults, &decisions, stop_at, full)))
+    Ok(recorded.respond().insert_header(ContentType::json()).body(render_batch(&recorded.decisions, full)))
 }
 
 /// `GET /.well-known/authzen-configuration`: the endpoints that exist.
@@ -86,16 +75,12 @@ pub async fn configuration(front: Data<Front>) -> HttpResponse {
     }))
 }
 
-async fn read(request: &HttpRequest, payload: Payload, front: &Front) -> Result<Object, Problem> {
-    body::json(request, payload, front.bounds()).await
-}
-
-async fn single(request: &HttpRequest, who: &Who, front: &Front, body: Object) -> Result<HttpResponse, Problem> {
+async fn single(asked: DecisionRequest<'_>, body: Object) -> Result<HttpResponse, Problem> {
     let evaluation = Evaluation::from_object(&body, UnknownMembers::Ignored)
         .map_err(|faults| Problem::faults(&BAD_REQUEST, faults))?;
     // The question is all that is needed from here on: a large body is not kept while its record is synced.
     drop(body);
-    let recorded = decide(front, who, request.headers(), vec![evaluation], None).await?;
+    let recorded = asked.decide(Questions::one(evaluation)).await?;
     let mut text = String::with_capacity(512);
     if let Some(decision) = recorded.decisions.first() {
         render(decision, true, &mut text);
@@ -105,26 +90,26 @@ async fn single(request: &HttpRequest, who: &Who, front: &Front, body: Object) -
 
 /// Reads the items of a batch. A small body can make large questions by repeating its defaults, so that their size
 /// together has a bound of its own.
-fn parse_items(items: &[Json], defaults: &Object) -> Result<Vec<Result<Evaluation, Vec<InputFault>>>, Problem> {
-    let mut parsed = Vec::with_capacity(items.len());
+async fn parse_items(
+    items: &[Json],
+    batch: &Object,
+    stop_at: Option<bool>,
+    deadline: Instant,
+) -> Result<Questions, Problem> {
+    let defaults = Defaults::read(batch);
+    let (mut questions, mut slice) = (Questions::new(stop_at), Timeslice::new(deadline));
     let mut size = 0;
     for item in items {
-        let evaluation = parse_item(item, defaults);
-        size += evaluation.as_ref().map_or(0, |evaluation| evaluation.canonical().len());
+        let evaluation = Evaluation::from_item(item, &defaults);
+        size += evaluation.as_ref().map_or(0, Evaluation::written_bytes);
         if size > MAX_EXPANDED {
             let detail = format!("the evaluations, with their defaults, have more than {MAX_EXPANDED} bytes");
             return Err(Problem::new(&TOO_LARGE, detail));
         }
-        parsed.push(evaluation);
+        questions.push(evaluation);
+        slice.pause().await?;
     }
-    Ok(parsed)
-}
-
-fn parse_item(item: &Json, defaults: &Object) -> Result<Evaluation, Vec<InputFault>> {
-    match item {
-        Json::Object(item) => Evaluation::from_item(item, defaults),
-        other => Err(vec![InputFault::new("", format!("the item must be an object, not {}", other.type_name()))]),
-    }
+    Ok(questions)
 }
 
 /// The decision that ends a batch, from `options.evaluations_semantic`.
@@ -156,48 +141,35 @@ fn prefers_representation(request: &HttpRequest) -> bool {
     })
 }
 
-fn render_batch(
-    faults: &[Option<Vec<InputFault>>],
-    decisions: &[RecordedDecision],
-    stop_at: Option<bool>,
-    full: bool,
-) -> String {
+fn render_batch(decisions: &[RecordedDecision], full: bool) -> String {
     let mut text = String::from("{\"evaluations\":[");
-    let mut decisions = decisions.iter();
-    for (nth, fault) in faults.iter().enumerate() {
-        let decision = if fault.is_some() { None } else { decisions.next() };
-        if fault.is_none() && decision.is_none() {
-            break;
-        }
+    for (nth, decision) in decisions.iter().enumerate() {
         if nth > 0 {
             text.push(',');
         }
-        if let Some(faults) = fault {
-            let message = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            let error = json!({"decision": false, "context": {"error": {"status": 400, "message": message}}});
-            let _ = write!(text, "{error}");
-        }
-        if let Some(decision) = decision {
-            render(decision, full, &mut text);
-            if stop_at == Some(decision.decided.verdict.permits()) {
-                break;
-            }
-        }
+        render(decision, full, &mut text);
     }
     text.push_str("]}");
     text
 }
 
-/// One decision; bare, or with its context.
+/// One decision; bare, or with its context. What is wrong with an item that cannot be read is told in any case.
 fn render(decision: &RecordedDecision, full: bool, text: &mut String) {
     let verdict = &decision.decided.verdict;
     let _ = write!(text, "{{\"decision\":{}", verdict.permits());
+    let mut context = String::new();
     if full {
-        let _ = write!(text, ",\"context\":{{\"id\":\"{}\",{}", decision.id.hyphenated(), verdict.members());
+        let _ = write!(context, "\"id\":\"{}\",{}", decision.id.hyphenated(), verdict.members());
         if let Some(index) = decision.index {
-            let _ = write!(text, ",\"audit_index\":{index}");
+            let _ = write!(context, ",\"audit_index\":{index}");
         }
-        text.push('}');
+    }
+    if verdict.reason == Reason::InvalidRequest {
+        let error = json!({"status": 400, "message": verdict.detail});
+        let _ = write!(context, "{}\"error\":{error}", if full { "," } else { "" });
+    }
+    if !context.is_empty() {
+        let _ = write!(text, ",\"context\":{{{context}}}");
     }
     text.push('}');
 }

@@ -24,17 +24,22 @@ pub struct Bounds {
 /// Reads and parses a JSON body.
 pub async fn json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload, bounds: Bounds) -> Result<T, Problem> {
     let body = read(request, payload, bounds).await?;
+    parse_json(request, &body)
+}
+
+/// Parses a JSON body that was read.
+pub fn parse_json<T: DeserializeOwned>(request: &HttpRequest, body: &Bytes) -> Result<T, Problem> {
     if !is_of_type(request, "application/json") {
         return Err(Problem::new(&UNSUPPORTED, "the content type must be `application/json`"));
     }
     if body.is_empty() {
         return Err(Problem::fault("", "the body is empty"));
     }
-    if is_json_too_deep(&body) {
+    if is_json_too_deep(body) {
         let detail = format!("the body nests deeper than {MAX_JSON_NESTING} arrays and objects");
         return Err(Problem::fault("", detail));
     }
-    serde_json::from_slice(&body).map_err(|error| Problem::fault("", format!("the body cannot be read: {error}")))
+    serde_json::from_slice(body).map_err(|error| Problem::fault("", format!("the body cannot be read: {error}")))
 }
 
 /// Reads and parses a form, as OAuth has it (RFC 6749, appendix B). What is wrong with its parameters is for the caller
@@ -53,7 +58,7 @@ pub async fn form<T: DeserializeOwned>(
 }
 
 /// Reads a body that is neither too large nor too slow nor encoded.
-async fn read(request: &HttpRequest, payload: Payload, bounds: Bounds) -> Result<Bytes, Problem> {
+pub async fn read(request: &HttpRequest, payload: Payload, bounds: Bounds) -> Result<Bytes, Problem> {
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if length.is_some_and(|length: u64| length > bounds.bytes as u64) {
         return Err(too_large(bounds));

@@ -34,6 +34,8 @@ pub async fn show(front: Data<Front>) -> HttpResponse {
         "enabled": cache.l1.capacity.is_some(),
         "entries": l1.entries,
         "capacity": l1.capacity,
+        "bytes": l1.bytes,
+        "max_bytes": l1.max_bytes,
         "workers": shared.tiers.workers().len(),
     });
     let l2 = json!({"enabled": status.is_some(), "status": status.flatten()});

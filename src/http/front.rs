@@ -29,12 +29,13 @@ use crate::actors::follower::Following;
 use crate::actors::hasher::Passwords;
 use crate::actors::journal::Journal;
 use crate::actors::key_fetcher::KeyFetcher;
+use crate::actors::large_requests::LargeRequests;
 use crate::actors::lockouts::Lockouts;
 use crate::actors::log_reader::LogReader;
 use crate::actors::pool_keeper::PoolKeeper;
 use crate::actors::recollection::Recollection;
 use crate::actors::registry::{Register, Registry};
-use crate::actors::request_cache::RequestCache;
+use crate::actors::request_cache::{RequestCache, RequestCacheOptions};
 use crate::actors::seals::Seals;
 use crate::actors::searcher::Searcher;
 use crate::actors::service_cache::SharedVerdicts;
@@ -141,6 +142,8 @@ pub struct Front {
     pub hosts: Rc<AcceptedHosts>,
     /// Which web pages may call.
     pub pages: Rc<WebPages>,
+    /// The large requests, of which this worker works on few at once.
+    pub large_requests: LargeRequests,
 }
 
 thread_local! {
@@ -157,7 +160,9 @@ impl Front {
 
     fn start(shared: &Shared) -> Self {
         let cache = &shared.settings.cache;
-        let cache = RequestCache::new(cache.l1.capacity, cache.default_ttl, shared.versions.clone()).start();
+        let options =
+            RequestCacheOptions { capacity: cache.l1.capacity, max_bytes: cache.l1.max_bytes, ttl: cache.default_ttl };
+        let cache = RequestCache::new(options, shared.versions.clone()).start();
         shared.tiers.add(cache.clone());
         let validator = Validator::start(
             shared.in_force.get(),
@@ -182,6 +187,7 @@ impl Front {
             recorded_sets: RecordedSets::default(),
             hosts: Rc::new(AcceptedHosts::of(&shared.settings.http)),
             pages: Rc::new(WebPages::of(&shared.settings.http)),
+            large_requests: LargeRequests::new(shared.settings.http.max_large_requests),
             shared: shared.clone(),
         }
     }

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::actors::audit_queue::AuditError;
 use crate::actors::directory::DirectoryError;
 use crate::actors::hasher::HashError;
+use crate::actors::large_requests::Crowded;
 use crate::actors::pool_keeper::KeeperError;
 use crate::actors::registry::ReloadError;
 use crate::actors::searcher::SearchError;
@@ -199,10 +200,16 @@ impl From<AuditError> for Problem {
     }
 }
 
+impl From<Crowded> for Problem {
+    fn from(error: Crowded) -> Self {
+        Self::overloaded(error.to_string())
+    }
+}
+
 impl From<DecideError> for Problem {
     fn from(error: DecideError) -> Self {
         match error {
-            DecideError::Late | DecideError::Ended | DecideError::Outdated(_) => {
+            DecideError::Late | DecideError::Ended | DecideError::Unsettled | DecideError::Outdated(_) => {
                 Self::new(&UNAVAILABLE, error.to_string())
             }
             DecideError::Lost(_) => Self::new(&LOST, error.to_string()),

@@ -9,10 +9,10 @@ use lru::LruCache;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::questions::Asked;
 use crate::actors::active::Active;
 use crate::actors::validator::Decided;
-use crate::domain::Evaluation;
-use crate::ledger::{Batch, BatchError, DecisionRecord, EntitySet, new_id};
+use crate::ledger::{Batch, BatchError, DecisionRecord, EntitySet, FaultyItemRecord, new_id};
 use crate::settings::RequestRecord;
 
 /// The most bytes that the decisions of one request may have together; so long a request repeats itself.
@@ -22,7 +22,7 @@ const MAX_DECISIONS: usize = 8 << 20;
 const MIN_RECORD: usize = 2 << 10;
 
 /// Entity sets are recorded as long as the request's records have no more bytes than this.
-const MAX_SETS: usize = 12 << 20;
+const MAX_SETS: usize = 24 << 20;
 
 /// How many entity sets a worker remembers as recorded.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::MIN.saturating_add((1 << 14) - 1);
@@ -56,8 +56,7 @@ impl Recording {
     pub fn new(
         caller: &str,
         active: &Active,
-        evaluations: &[Evaluation],
-        decided: &[Decided],
+        decided: &[(Asked<'_>, Decided)],
         form: RequestRecord,
         remembered: &RecordedSets,
     ) -> Result<Self, BatchError> {
@@ -66,12 +65,21 @@ impl Recording {
         let (records, remembered) = (Batch::default(), remembered.clone());
         let mut recording =
             Self { records, decisions: Vec::with_capacity(decided.len()), sets: Vec::new(), remembered };
-        for (evaluation, decided) in evaluations.iter().zip(decided) {
+        for (asked, decided) in decided {
             if let (RequestRecord::Full, Some(set)) = (form, &decided.entities) {
                 recording.push_set(set, at)?;
             }
             let id = new_id(at);
             recording.decisions.push((id, recording.records.count().into()));
+            let evaluation = match asked {
+                Asked::Sound(evaluation) => evaluation,
+                Asked::Faulty(item) => {
+                    let (hash, digest) = (active.constitution.hash(), &active.digest);
+                    let record = FaultyItemRecord { id, at, caller, item, verdict: &decided.verdict, hash, digest };
+                    record.push(&mut recording.records)?;
+                    continue;
+                }
+            };
             let record = DecisionRecord {
                 id,
                 at,

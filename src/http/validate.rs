@@ -7,11 +7,12 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
-use super::body;
-use super::decide::{RecordedDecision, decide};
+use super::decide::RecordedDecision;
+use super::decision_request::DecisionRequest;
 use super::front::Front;
 use super::gate::Who;
 use super::problem::{BAD_REQUEST, INTERNAL, Problem};
+use super::questions::Questions;
 use crate::constitution::Constitution;
 use crate::domain::{ConstitutionalHash, Enforcement, Evaluation, Finding, Object, Reason, Severity, UnknownMembers};
 
@@ -54,10 +55,11 @@ pub async fn validate(
     front: Data<Front>,
 ) -> Result<HttpResponse, Problem> {
     let since = Instant::now();
-    let body: Object = body::json(&request, payload, front.bounds()).await?;
+    let mut asked = DecisionRequest::new(&request, &who, &front);
+    let body: Object = asked.read(payload).await?;
     let evaluation = Evaluation::from_object(&body, UnknownMembers::Refused)
         .map_err(|faults| Problem::faults(&BAD_REQUEST, faults))?;
-    let recorded = decide(&front, &who, request.headers(), vec![evaluation], None).await?;
+    let recorded = asked.decide(Questions::one(evaluation)).await?;
     let decision = recorded.decisions.first().ok_or_else(|| Problem::new(&INTERNAL, "no decision was made"))?;
     Ok(recorded.respond().json(report(&recorded.active.constitution, decision, since)))
 }

@@ -55,7 +55,7 @@ impl DecisionRecord<'_> {
         match form {
             RequestRecord::Full => {
                 text.push(b',');
-                text.extend_from_slice(self.evaluation.canonical().as_bytes());
+                self.evaluation.canonical_parts().iter().for_each(|part| text.extend_from_slice(part.as_bytes()));
             }
             RequestRecord::Digest => self.write_digested(text),
         }
@@ -100,7 +100,7 @@ impl DecisionRecord<'_> {
             (Some(digest), RequestRecord::Full) => {
                 let _ = write!(text, "\"{digest}\"");
             }
-            (Some(digest), RequestRecord::Digest) => write_salted(digest, text),
+            (Some(digest), RequestRecord::Digest) => write_salted(&[digest], text),
             (None, _) => text.extend_from_slice(b"null"),
         }
         let _ = write!(text, ",\"cached\":{}}}", self.cached);
@@ -121,7 +121,7 @@ impl DecisionRecord<'_> {
     fn write_digested(&self, text: &mut Vec<u8>) {
         self.write_names(text);
         text.extend_from_slice(b",\"request\":");
-        write_salted(self.evaluation.canonical(), text);
+        write_salted(&self.evaluation.canonical_parts(), text);
     }
 
     fn write_names(&self, text: &mut Vec<u8>) {
@@ -155,10 +155,11 @@ impl DecisionRecord<'_> {
     }
 }
 
-/// Writes an object with a new salt, and the SHA-256 over the salt's bytes and the text.
-fn write_salted(of: &str, text: &mut Vec<u8>) {
+/// Writes an object with a new salt, and the SHA-256 over the salt's bytes and the text, which comes in pieces.
+fn write_salted(of: &[&str], text: &mut Vec<u8>) {
     let salt: [u8; 16] = rand::random();
-    let digest = Sha256::new().chain_update(salt).chain_update(of).finalize();
+    let salted = Sha256::new().chain_update(salt);
+    let digest = of.iter().fold(salted, Sha256::chain_update).finalize();
     let _ = write!(text, "{{\"salt\":\"{}\",\"sha256\":\"{}\"}}", hex(&salt), hex(&digest));
 }
 

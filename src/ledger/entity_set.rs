@@ -49,6 +49,13 @@ impl EntitySet {
         self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// About how many bytes of memory it takes now.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        size_of::<Self>() + self.digest.len() + text.as_ref().map_or(0, |text| text.len())
+    }
+
     /// Gives the text back: it was not recorded.
     pub fn put_back(&self, text: Arc<str>) {
         *self.text.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);

@@ -13,7 +13,7 @@ use super::record_text::timestamp;
 use super::records::records;
 use super::storage::Storage;
 use super::view::text_of;
-use crate::domain::{EntityUid, Evaluation, Object, UnknownMembers};
+use crate::domain::{EntityUid, Evaluation, Object, Reason, UnknownMembers};
 
 /// How long before now is lately.
 const SPAN: Duration = Duration::from_hours(1);
@@ -42,12 +42,15 @@ pub fn lately<S: Storage>(storage: &S, end: u64) -> Result<Lately, LedgerError> 
         if !is_recent || text_of(&record, "kind") != Some("decision") {
             continue;
         }
+        if text_of(&record, "reason") == Some(Reason::InvalidRequest.as_str()) {
+            continue;
+        }
         let Ok(evaluation) = Evaluation::from_object(&record, UnknownMembers::Ignored) else { continue };
         // Those have the names of a question only.
         if record.get("request").is_none() && record.get("replaced").is_none() {
-            *questions.entry(evaluation.shared_canonical()).or_default() += 1;
+            *questions.entry(evaluation.canonical().into()).or_default() += 1;
         }
-        for uid in [evaluation.subject.uid, evaluation.resource.uid] {
+        for uid in [evaluation.subject.uid.clone(), evaluation.resource.uid.clone()] {
             *entities.entry(uid).or_default() += 1;
         }
     }
@@ -91,6 +94,7 @@ mod tests {
             record(59, "decision", "rare", ""),
             record(50, "decision", "usual", ""),
             record(40, "decision", "usual", ""),
+            record(40, "decision", "faulty", r#","reason":"invalid_request""#),
             record(30, "decision", "digested", r#","request":{"salt":"","sha256":""}"#),
             record(30, "decision", "digested", r#","replaced":{"bytes":70000,"sha256":""}"#),
             record(20, "entity", "event", ""),
@@ -101,7 +105,7 @@ mod tests {
             batch.push(text.as_bytes()).unwrap();
         }
         ledger.append(&batch).unwrap();
-        let found = lately(&storage, 9).unwrap();
+        let found = lately(&storage, 10).unwrap();
         let named = |name: &str| found.questions.iter().position(|question| question.contains(name));
         assert_eq!((found.questions.len(), named("usual"), named("rare")), (2, Some(0), Some(1)), "{found:?}");
         let entities = [("Record", "1"), ("User", "usual"), ("User", "digested"), ("User", "rare")];

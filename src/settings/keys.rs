@@ -84,6 +84,8 @@ section! {
         max_connections_per_address: NonZeroUsize = "http.max_connections_per_address", 4_096, Count(1..=1_000_000);
         /// Requests that are worked on at the same time; one more is refused at once.
         max_in_flight: NonZeroUsize = "http.max_in_flight", 4_096, Count(1..=1_000_000);
+        /// Large requests for decisions that each worker works on at the same time; others wait for their turn.
+        max_large_requests: NonZeroUsize = "http.max_large_requests", 2, Count(1..=1_000);
         /// After this long a request is answered with an error.
         request_timeout: Duration = "http.request_timeout_ms", 1_000, millis(1..=600_000);
         /// How long requests in flight may take to finish after a signal to stop.
@@ -156,6 +158,8 @@ section! {
     RequestTier {
         /// Entries per worker. None (written as 0): the cache is off.
         capacity: Option<NonZeroUsize> = "cache.l1.capacity", 20_000, Count(0..=10_000_000);
+        /// The most memory that they take per worker, in bytes.
+        max_bytes: NonZeroUsize = "cache.l1.max_bytes", 67_108_864, Count(1_048_576..=1_099_511_627_776);
     }
 }
 

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod archive;
+mod failing;
 mod workers;
 
 use std::cell::{Cell, RefCell};

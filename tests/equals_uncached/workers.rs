@@ -3,7 +3,7 @@
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use acgs::actors::Mailbox;
 use acgs::actors::active::Active;
@@ -15,14 +15,16 @@ use acgs::actors::entity_recorder::EntityRecorder;
 use acgs::actors::journal::Journal;
 use acgs::actors::pace::Pace;
 use acgs::actors::registry::{Books, Register, Registry};
-use acgs::actors::request_cache::RequestCache;
-use acgs::actors::validator::{Decide, Decided, Purpose, Validator};
+use acgs::actors::request_cache::{RequestCache, RequestCacheOptions};
+use acgs::actors::validator::{Decide, DecideError, Decided, Purpose, Validator};
 use acgs::constitution::Constitution;
 use acgs::domain::{Consistency, Evaluation};
 use acgs::ledger::{DiskStorage, Ledger, Options, RevisionMark};
 use acgs::settings::{RequestRecord, Settings};
 use acgs::store::{Precondition, Store, StoreError, StoreOptions};
 use actix::{Actor, Addr, Arbiter};
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, SqliteConnection};
 
 use super::archive::{self, Write};
 
@@ -45,7 +47,7 @@ pub struct Workers {
     database: Mailbox<Database>,
     validators: Vec<Addr<Validator>>,
     arbiters: Vec<Arbiter>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Workers {
@@ -97,7 +99,9 @@ impl Workers {
             let (registry, entities, versions) = (registry.clone(), entities.clone(), store.versions().clone());
             let (active, (tell, told)) = (in_force.get(), mpsc::channel());
             arbiter.spawn_fn(move || {
-                let cache = RequestCache::new(NonZeroUsize::new(capacities.requests), PATIENCE, versions).start();
+                let capacity = NonZeroUsize::new(capacities.requests);
+                let options = RequestCacheOptions { capacity, max_bytes: NonZeroUsize::MAX, ttl: PATIENCE };
+                let cache = RequestCache::new(options, versions).start();
                 let validator = Validator::start(active, cache, entities, None, Arc::default());
                 registry.do_send(Register(validator.clone().recipient()));
                 tell.send(validator).unwrap();
@@ -105,7 +109,7 @@ impl Workers {
             told.recv().unwrap()
         };
         let validators = arbiters.iter().map(start).collect();
-        Self { constitution, database, validators, arbiters, _folder: folder }
+        Self { constitution, database, validators, arbiters, folder: folder }
     }
 
     /// Writes, and returns when the write is acknowledged.
@@ -113,8 +117,11 @@ impl Workers {
         match write {
             Write::Put(entities) => match &**entities {
                 [entity] => {
-                    let put =
-                        PutEntity { entity: entity.clone(), precondition: Precondition::Any, caller: "test".into() };
+                    let put = PutEntity {
+                        entity: entity.clone(),
+                        precondition: Precondition::default(),
+                        caller: "test".into(),
+                    };
                     self.database.ask(put).await.unwrap();
                 }
                 _ => drop(
@@ -122,7 +129,8 @@ impl Workers {
                 ),
             },
             Write::Remove(uid) => {
-                let remove = RemoveEntity { uid: uid.clone(), precondition: Precondition::Any, caller: "test".into() };
+                let remove =
+                    RemoveEntity { uid: uid.clone(), precondition: Precondition::default(), caller: "test".into() };
                 match self.database.ask(remove).await {
                     Ok(_) | Err(StoreError::Missing(_)) => {}
                     Err(error) => panic!("{error}"),
@@ -138,8 +146,29 @@ impl Workers {
             stop_at,
             consistency: Consistency::Usual,
             purpose: Purpose::Answer,
+            deadline: Instant::now() + PATIENCE,
         };
         self.validators[worker].send(decide).await.unwrap().unwrap().decided
+    }
+
+    /// Asks one worker for all decisions until a deadline.
+    pub async fn decide(
+        &self,
+        worker: usize,
+        questions: &[Evaluation],
+        consistency: Consistency,
+        deadline: Instant,
+    ) -> Result<Vec<Decided>, DecideError> {
+        let (evaluations, purpose) = (questions.into(), Purpose::Answer);
+        let decide = Decide { evaluations, stop_at: None, consistency, purpose, deadline };
+        self.validators[worker].send(decide).await.unwrap().map(|decisions| decisions.decided)
+    }
+
+    /// From now on no entity can be read from the database.
+    pub fn break_store(&self) {
+        let path = self.folder.path().join("acgs.db");
+        let mut connection = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+        connection.batch_execute("ALTER TABLE entities RENAME TO gone").unwrap();
     }
 }
 

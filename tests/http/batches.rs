@@ -80,10 +80,15 @@ fn what_ends_a_batch_is_also_the_last_that_is_recorded() {
     let exported = setup.run(["audit", "export"]);
     let records = String::from_utf8(exported.stdout).unwrap();
     let records = records.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let decisions = records
-        .filter(|record| record["kind"] == "decision")
-        .map(|record| if record["decision"] == true { 'P' } else { 'D' });
-    assert_eq!(decisions.collect::<String>(), ["PD", "", "P", "DP"].concat());
+    let decisions = records.filter(|record| record["kind"] == "decision").map(|record| {
+        match (record["decision"].as_bool().unwrap(), record["reason"].as_str().unwrap()) {
+            (true, "permitted") => 'P',
+            (false, "invalid_request") => 'F',
+            (false, "forbidden") => 'D',
+            other => panic!("what is this: {other:?}"),
+        }
+    });
+    assert_eq!(decisions.collect::<String>(), ["PD", "F", "FP", "DFP"].concat());
 }
 
 #[test]
@@ -181,4 +186,53 @@ fn items_come_with_their_reasons_where_the_caller_prefers_it() {
         context["audit_index"] = Value::Null;
     }
     assert_eq!(item, alone);
+}
+
+#[test]
+fn a_question_that_repeats_in_a_batch_is_answered_each_time_also_where_it_reads_too_much() {
+    let setup = Setup::new();
+    let daemon = setup.start();
+    let teams: Vec<Value> = (0..4_500).map(|team| json!({"type": "Team", "id": team.to_string()})).collect();
+    let stored = daemon.put("/v1/entities/Agent/everywhere", &json!({"parents": teams}));
+    assert_eq!(stored.status, 201, "{stored}");
+    let asked = json!({"subject": {"type": "Agent", "id": "everywhere"}});
+    let items = json!([{}, asked, asked, {"resource": {"type": "Tool", "id": "launcher"}}, asked, {}]);
+    let request = Request::post(EVALUATIONS).json(&with(permitted(), &json!({"evaluations": items})));
+    for _ in 0..3 {
+        let answer = daemon.ask(&request.clone().header("Prefer", "return=representation"));
+        assert_eq!(answer.status, 200, "{answer}");
+        let items = answer.json()["evaluations"].clone();
+        let reasons: Vec<_> = (0..6).map(|nth| items[nth]["context"]["reason"].as_str().unwrap_or("none")).collect();
+        let expected = ["permitted", "unavailable", "unavailable", "forbidden", "unavailable", "permitted"];
+        assert_eq!(reasons, expected, "{items}");
+    }
+    assert!(daemon.stop().success());
+    let exported = String::from_utf8(setup.run(["audit", "export"]).stdout).unwrap();
+    assert_eq!(exported.lines().filter(|record| record.contains(r#""kind":"decision""#)).count(), 18);
+}
+
+#[test]
+fn large_batches_take_turns_and_single_questions_go_on() {
+    let daemon = Setup::new()
+        .set("http.workers", 1)
+        .set("http.max_large_requests", 1)
+        .set("http.request_timeout_ms", 30_000)
+        .start();
+    // What a batch repeats takes neither memory nor time for each of its items.
+    let defaults = with(permitted(), &json!({"context": {"text": "x".repeat(3_000), "numbers": vec![0; 500]}}));
+    let items: Vec<Value> =
+        (0..900).map(|tool| json!({"resource": {"type": "Tool", "id": tool.to_string()}})).collect();
+    let large = with(defaults, &json!({"evaluations": items}));
+    std::thread::scope(|scope| {
+        let batches: Vec<_> = (0..6).map(|_| scope.spawn(|| daemon.post(EVALUATIONS, &large))).collect();
+        let mut connection = daemon.connect();
+        for _ in 0..200 {
+            let answer = connection.ask(&Request::post(EVALUATION).json(&permitted()));
+            assert_eq!((answer.status, &answer.json()["decision"]), (200, &json!(true)), "{answer}");
+        }
+        for batch in batches {
+            let answer = batch.join().unwrap();
+            assert_eq!((answer.status, answer.json()["evaluations"].as_array().unwrap().len()), (200, 900), "{answer}");
+        }
+    });
 }

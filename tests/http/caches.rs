@@ -62,6 +62,7 @@ fn each_tier_shows_how_full_it_is_and_how_often_it_had_what_was_looked_for() {
         ("/tiers/l1/enabled", json!(true)),
         ("/tiers/l1/entries", json!(1)),
         ("/tiers/l1/capacity", json!(20_000)),
+        ("/tiers/l1/max_bytes", json!(67_108_864)),
         ("/tiers/l1/workers", json!(1)),
         ("/tiers/l3/enabled", json!(true)),
         ("/tiers/l3/entries", json!(missed)),

@@ -123,8 +123,11 @@ fn what_was_decided_under_a_constitution_that_is_not_there_any_more_is_not_decid
     let (archive, exported) = lived();
     let digest = exported.records[2]["digest"].as_str().unwrap();
     let kept = archive.setup.data_dir().join("constitutions").join(digest);
-    // A claim is held against the record alone.
-    let claim = |record: &Value| record["reason"].as_str().unwrap().starts_with("constitution_");
+    // A claim is held against the record alone, and what cannot be read is denied under every constitution.
+    let claim = |record: &Value| {
+        let reason = record["reason"].as_str().unwrap();
+        reason.starts_with("constitution_") || reason == "invalid_request"
+    };
     let needing = those(&exported, |record| !claim(record));
     let check = |expected: &str| {
         let replayed = replay(&archive.setup, &[]);
@@ -154,10 +157,10 @@ fn undecided(exported: &Exported) -> HashMap<u64, &'static str> {
 }
 
 #[test]
-fn a_decision_that_read_more_than_is_recorded_says_so() {
+fn a_decision_that_would_read_more_than_can_be_recorded_is_denied_and_says_so() {
     let archive = Archive::new();
     let daemon = archive.setup.start();
-    // Sixty folders with 230 KB each are more than the 12 MiB that are recorded for one request.
+    // Sixty folders with 230 KB each are more than the 8 MiB that can be recorded for one request.
     let folder = |nth: u32| json!({"type": "Folder", "id": format!("large-{nth}")});
     for nth in 0..60 {
         let entity = json!({"attrs": {"note": "x".repeat(230_000)}});
@@ -170,13 +173,14 @@ fn a_decision_that_read_more_than_is_recorded_says_so() {
             "resource": {"type": "Document", "id": resource}});
         let answer = daemon.ask(&Request::post("/access/v1/evaluation").json(&question));
         assert_eq!(answer.status, 200, "{answer}");
-        answer.json()["context"]["audit_index"].as_u64().unwrap()
+        let context = answer.json()["context"].clone();
+        assert_eq!(context["reason"] == "unavailable", resource == "a", "{answer}");
+        context["audit_index"].as_u64().unwrap()
     };
     let (small, large, again) = (ask("b"), ask("a"), ask("a"));
-    assert!(daemon.stderr().contains("a decision read too much for its entities to be recorded"));
     assert!(daemon.stop().success());
     let replayed = replay(&archive.setup, &[]);
     assert_eq!((replayed.decided, replayed.different.len()), (1, 0), "{small}");
-    let why = "the entities that it read are not recorded".to_owned();
+    let why = "it was denied since something was not available".to_owned();
     assert_eq!(replayed.undecided, HashMap::from([(large, why.clone()), (again, why)]));
 }

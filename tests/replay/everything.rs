@@ -162,7 +162,7 @@ fn check_variety(exported: &Exported) {
     }
     println!("{seen:#?}");
     let reasons = seen.keys().filter(|what| what.starts_with("reason ")).count();
-    assert_eq!(reasons, 10, "reasons");
+    assert_eq!(reasons, 11, "reasons");
     for (what, count) in [("cached ", 2), ("hash ", 2), ("request_properties ", 2), ("hash_enforcement ", 2)] {
         assert_eq!(seen.keys().filter(|seen| seen.starts_with(what)).count(), count, "{what}");
     }

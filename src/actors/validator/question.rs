@@ -1,18 +1,18 @@
 //! What a verdict depends on, and what is told of it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use crate::actors::active::Active;
-use crate::actors::application_cache::Read;
 use crate::actors::request_cache::{Kept, Key};
-use crate::domain::{EntityUid, Evaluation, Verdict};
-use crate::ledger::EntitySet;
+use crate::domain::{Evaluation, Member, Verdict};
 use crate::settings::RequestProperties;
 
 use super::{Decided, Source};
+
+/// A member of a question with a longer text counts by its digest, which the items of a batch that share it compute once.
+const LONG_MEMBER: usize = 256;
 
 /// Everything that the verdict depends on, but for the entities: their versions are checked when it is found.
 pub(super) fn key(active: &Active, evaluation: &Evaluation) -> Key {
@@ -20,26 +20,27 @@ pub(super) fn key(active: &Active, evaluation: &Evaluation) -> Key {
         RequestProperties::Merge => b'm',
         RequestProperties::Ignore => b'i',
     };
-    let hasher = Sha256::new().chain_update(active.constitution.digest().as_bytes()).chain_update([mode]);
-    hasher.chain_update(evaluation.canonical()).finalize().into()
+    let mut hasher = Sha256::new().chain_update(active.constitution.digest().as_bytes()).chain_update([mode]);
+    add_member(&mut hasher, &evaluation.subject);
+    add_member(&mut hasher, &evaluation.action);
+    add_member(&mut hasher, &evaluation.resource);
+    add_member(&mut hasher, &evaluation.context);
+    hasher.finalize().into()
 }
 
-/// The stored entities that were read, in the order of their names.
-pub(super) fn entity_set(reads: &[Read]) -> Option<Arc<EntitySet>> {
-    let stored: BTreeMap<&EntityUid, _> = reads
-        .iter()
-        .filter_map(|read| read.entity.as_ref())
-        .map(|stored| (&stored.entity.uid, &stored.entity))
-        .collect();
-    if stored.is_empty() {
-        return None;
+/// INVARIANT: the lengths before the texts make it unambiguous where each member ends, and no text is as long as the
+/// length that stands before a digest.
+fn add_member<T>(hasher: &mut Sha256, member: &Member<T>) {
+    match u32::try_from(member.text().len()) {
+        Ok(length) if member.text().len() <= LONG_MEMBER => {
+            hasher.update(length.to_be_bytes());
+            hasher.update(member.text());
+        }
+        _ => {
+            hasher.update(u32::MAX.to_be_bytes());
+            hasher.update(member.digest());
+        }
     }
-    let mut text = String::new();
-    for entity in stored.values() {
-        text.push_str(&serde_json::to_string(entity).unwrap_or_default());
-        text.push('\n');
-    }
-    Some(Arc::new(EntitySet::new(text)))
 }
 
 /// A verdict that was made now, without any entity.

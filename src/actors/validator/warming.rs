@@ -1,29 +1,34 @@
 //! Evaluates questions before they are asked again: after a start, and under a new constitution, under which no verdict is
 //! kept yet.
 
-use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::bench::Bench;
+use super::evaluator::Evaluator;
 use super::{Decide, HOTTEST, Purpose};
 use crate::actors::active::Active;
 use crate::domain::{Consistency, Evaluation, Object, Reason, UnknownMembers};
 
+/// A question that takes longer is decided when it is asked.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Evaluates the first of these questions in their canonical form, one at a time: whatever is asked meanwhile comes first.
 /// It ends where another constitution comes into force, or what they need is not available.
-pub(super) async fn warm(bench: &Rc<Bench>, active: &Arc<Active>, questions: impl Iterator<Item = &Arc<str>>) {
+pub(super) async fn warm(evaluator: &Evaluator, active: &Arc<Active>, questions: impl Iterator<Item = &Arc<str>>) {
     for question in questions.take(HOTTEST) {
         tokio::task::yield_now().await;
-        if !Arc::ptr_eq(&bench.active(), active) {
+        if !evaluator.is_in_force(active) {
             return;
         }
         let Some(mut evaluation) = parse(question) else { continue };
         // Callers may have to name the constitution; here it is known which one is meant.
         evaluation.claims.header = Some(active.constitution.hash().as_str().into());
         let evaluations = Arc::from([evaluation]);
-        let decide = Decide { evaluations, stop_at: None, consistency: Consistency::Usual, purpose: Purpose::Warming };
+        let (consistency, purpose) = (Consistency::Usual, Purpose::Warming);
+        let deadline = Instant::now() + TIMEOUT;
+        let decide = Decide { evaluations, stop_at: None, consistency, purpose, deadline };
         // What could not be decided is decided when it is asked.
-        let decided = bench.decide(active, &decide).await.unwrap_or_default();
+        let decided = evaluator.attempt(active, &decide).await.ok().flatten().unwrap_or_default();
         if decided.iter().any(|decided| decided.verdict.reason == Reason::Unavailable) {
             return;
         }

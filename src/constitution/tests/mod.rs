@@ -1,5 +1,6 @@
 //! Tests of whole bundles, and the small bundle that they vary.
 
+mod batches;
 mod bounds;
 mod depth;
 mod digest;

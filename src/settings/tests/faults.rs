@@ -9,7 +9,7 @@ fn unknown_keys_are_faults_with_suggestions() {
     let http = "`http.bind`, `http.public_url`, `http.allowed_hosts`, `http.allowed_origins`, `http.trusted_proxies`, \
                 `http.proxy_protocol`, `http.workers`, `http.max_body_bytes`, `http.max_evaluations`, \
                 `http.max_connections`, `http.max_connections_per_address`, `http.max_in_flight`, \
-                `http.request_timeout_ms`, `http.shutdown_timeout_s`";
+                `http.max_large_requests`, `http.request_timeout_ms`, `http.shutdown_timeout_s`";
     let http = &*format!("  = allowed: {http}");
     for (text, expected) in [
         (

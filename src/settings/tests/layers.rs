@@ -46,7 +46,7 @@ fn later_layers_win_and_each_value_knows_its_origin() {
         ("local.toml", "\nhttp = { workers = 3, max_evaluations = 3 }"),
     ];
     let loaded = load(&files, &[("ACGS_HTTP__WORKERS", "4"), ("ACGS_PROFILE", "site"), ("PATH", "/bin")]);
-    let origins: Vec<String> = loaded.origins[1..15].iter().map(ToString::to_string).collect();
+    let origins: Vec<String> = loaded.origins[1..16].iter().map(ToString::to_string).collect();
     assert_eq!(
         origins,
         [
@@ -62,6 +62,7 @@ fn later_layers_win_and_each_value_knows_its_origin() {
             "http.max_connections = 16384 # default",
             "http.max_connections_per_address = 4096 # default",
             "http.max_in_flight = 2 # site.toml:3",
+            "http.max_large_requests = 2 # default",
             "http.request_timeout_ms = 1000 # default",
             "http.shutdown_timeout_s = 30 # default",
         ]

@@ -1,0 +1,191 @@
+//! How far one question of a request has come, and the judgement on those whose facts are gathered.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::entity_sets::EntitySets;
+use super::question::{fresh, known};
+use super::single_flight::{FlightLeader, Landing};
+use super::timeslice::Timeslice;
+use super::{DecideError, Decided, Source};
+use crate::actors::active::Active;
+use crate::actors::application_cache::{EntityReader, Read};
+use crate::actors::request_cache::{Kept, Key};
+use crate::constitution::{Gathering, MAX_ENTITIES};
+use crate::domain::{EntityUid, Reason, Verdict};
+
+/// How many entities the items of one batch may read together, each counted as often as it is read.
+pub(super) const MAX_BATCH_ENTITIES: usize = 8 * MAX_ENTITIES;
+
+/// How far one question has come.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// It is decided.
+    Done(Decided),
+    /// It is decided here, for every request that asks the same meanwhile.
+    Leads(Box<Led>),
+    /// Another request decides it.
+    Follows(oneshot::Receiver<Landing>),
+    /// The earlier item with this index is the same question.
+    Repeats(usize),
+}
+
+/// A question that is decided here.
+#[derive(Debug)]
+pub(super) struct Led {
+    pub(super) leader: FlightLeader,
+    pub(super) stage: Stage,
+    /// The entities that were read so far.
+    pub(super) reads: Vec<Read>,
+}
+
+/// What is known of a question that is decided here.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Its facts, perhaps not all of them.
+    Gathering(Gathering),
+    /// Its verdict: what was read for it cannot be decided on.
+    Denied(Verdict),
+}
+
+/// A verdict that may be kept.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) key: Key,
+    pub(super) kept: Kept,
+    /// Which question of the request it is.
+    pub(super) index: usize,
+}
+
+/// What was judged, and the verdicts that were made for it.
+pub(super) struct Judged {
+    pub(super) items: Vec<Item>,
+    pub(super) made: Vec<Made>,
+}
+
+impl Item {
+    /// The entities that it needs next.
+    pub(super) fn wanted(&self) -> &[EntityUid] {
+        match self {
+            Self::Leads(led) => led.wanted(),
+            Self::Done(_) | Self::Follows(_) | Self::Repeats(_) => &[],
+        }
+    }
+
+    /// How many entities it asked for so far.
+    pub(super) fn asked(&self) -> usize {
+        match self {
+            Self::Leads(led) => match &led.stage {
+                Stage::Gathering(gathering) => gathering.asked(),
+                Stage::Denied(_) => 0,
+            },
+            Self::Done(_) | Self::Follows(_) | Self::Repeats(_) => 0,
+        }
+    }
+
+    /// An item of a batch that reads too much.
+    pub(super) fn runaway() -> Self {
+        let detail = format!("the batch reads more than {MAX_BATCH_ENTITIES} entities");
+        Self::Done(fresh(Verdict::deny(Reason::Unavailable, detail)))
+    }
+
+    /// Lets nobody join the question any more. Answers whether what was read for it is current.
+    pub(super) fn close(&mut self, entities: &EntityReader) -> bool {
+        let Self::Leads(led) = self else { return true };
+        led.leader.close();
+        entities.is_current(&led.reads)
+    }
+}
+
+impl Led {
+    fn wanted(&self) -> &[EntityUid] {
+        match &self.stage {
+            Stage::Gathering(gathering) => gathering.wanted(),
+            Stage::Denied(_) => &[],
+        }
+    }
+
+    /// Takes those entities that it wants.
+    pub(super) fn supply(&mut self, found: &HashMap<&EntityUid, &Read>) {
+        let Stage::Gathering(gathering) = &mut self.stage else { return };
+        let wanted = gathering.wanted().iter().filter_map(|uid| found.get(uid).copied());
+        let reads: Vec<Read> = wanted.cloned().collect();
+        let entities = reads.iter().map(|read| read.entity.as_ref().map(|stored| &stored.entity));
+        let supplied = gathering.supply(entities);
+        self.reads.extend(reads);
+        if let Err(verdict) = supplied {
+            self.stage = Stage::Denied(*verdict);
+        }
+    }
+
+    /// The verdict, and how it ends the flight.
+    fn judge(self, active: &Active, sets: &mut EntitySets) -> (FlightLeader, Landing, Source) {
+        let is_queried = self.reads.iter().any(|read| read.is_queried);
+        let source = if is_queried { Source::Database } else { Source::Entities };
+        let landing = match (self.stage, sets.of(&self.reads)) {
+            (Stage::Denied(verdict), _) if verdict.reason == Reason::Unavailable => Landing::Denied(Arc::new(verdict)),
+            (_, Err(too_much)) => Landing::Denied(Arc::new(Verdict::deny(Reason::Unavailable, too_much.to_string()))),
+            (stage, Ok(entities)) => {
+                let verdict = match stage {
+                    Stage::Gathering(gathering) => active.constitution.judge(&gathering.finish()),
+                    Stage::Denied(verdict) => verdict,
+                };
+                let stamps = self.reads.iter().map(|read| read.stamp).collect();
+                Landing::Verdict(Kept { verdict: Arc::new(verdict), entities, stamps })
+            }
+        };
+        (self.leader, landing, source)
+    }
+}
+
+/// Judges what has its facts, in order, up to the first decision that ends the batch; behind that only what others wait
+/// for.
+pub(super) async fn judge(
+    active: &Active,
+    items: Vec<Item>,
+    stop_at: Option<bool>,
+    slice: &mut Timeslice,
+) -> Result<Judged, DecideError> {
+    let (mut judged, mut made, mut is_over) = (Vec::with_capacity(items.len()), Vec::new(), false);
+    let is_batch = items.len() > 1;
+    let mut sets = EntitySets::new(is_batch);
+    for (index, item) in items.into_iter().enumerate() {
+        let item = match item {
+            Item::Leads(led) if !is_over || led.leader.has_followers() => {
+                let (leader, landing, source) = led.judge(active, &mut sets);
+                let decided = match &landing {
+                    Landing::Verdict(kept) => {
+                        made.push(Made { key: leader.key(), kept: kept.clone(), index });
+                        Decided { source, ..known(kept) }
+                    }
+                    Landing::Denied(verdict) => Decided { verdict: Arc::clone(verdict), entities: None, source },
+                };
+                leader.land(&landing);
+                if is_batch {
+                    slice.pause().await?;
+                }
+                Item::Done(decided)
+            }
+            other => other,
+        };
+        if is_over {
+            continue;
+        }
+        is_over = matches!(&item, Item::Done(done) if stop_at == Some(done.verdict.permits()));
+        judged.push(item);
+    }
+    Ok(Judged { items: judged, made })
+}
+
+/// Denies what is still gathered where all items together read more than a batch may. That is no matter of those who ask
+/// one of the questions elsewhere: they begin anew.
+pub(super) fn refuse_runaway(items: &mut [Item]) {
+    if items.len() < 2 || items.iter().map(Item::asked).sum::<usize>() <= MAX_BATCH_ENTITIES {
+        return;
+    }
+    for item in items.iter_mut().filter(|item| matches!(item, Item::Leads(_))) {
+        *item = Item::runaway();
+    }
+}

@@ -1,0 +1,166 @@
+//! Lets a worker decide each distinct question once at a time: the first request that asks it leads, and the others wait
+//! for the result.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use crate::actors::request_cache::{Kept, Key};
+use crate::domain::Verdict;
+
+/// The questions of one worker that are being decided. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SingleFlight(Rc<RefCell<HashMap<Key, Followers>>>);
+
+/// Everyone who waits for one question.
+type Followers = Vec<oneshot::Sender<Landing>>;
+
+/// What a flight ends with.
+#[derive(Debug, Clone)]
+pub(super) enum Landing {
+    /// A verdict that may be kept.
+    Verdict(Kept),
+    /// A denial that says nothing about the next time: something that the decision needs is not available.
+    Denied(Arc<Verdict>),
+}
+
+/// How a request takes part in a flight.
+#[derive(Debug)]
+pub(super) enum Flight {
+    /// It has to decide the question.
+    Leads(FlightLeader),
+    /// Another request decides it. An error means that this one gave up: the follower has to begin anew.
+    Follows(oneshot::Receiver<Landing>),
+}
+
+/// The duty to decide a question for everyone who asks it meanwhile. One that is dropped before it [lands](Self::land)
+/// sends its followers back to the beginning.
+#[derive(Debug)]
+pub(super) struct FlightLeader {
+    key: Key,
+    /// None: nobody can join, or nobody can join any more.
+    open: Option<SingleFlight>,
+    /// Those who joined before the flight was closed.
+    followers: Followers,
+}
+
+impl SingleFlight {
+    /// Takes part in the flight of a question, or begins it.
+    pub(super) fn join(&self, key: Key) -> Flight {
+        let mut flights = self.0.borrow_mut();
+        if let Some(followers) = flights.get_mut(&key) {
+            let (sender, receiver) = oneshot::channel();
+            followers.push(sender);
+            return Flight::Follows(receiver);
+        }
+        flights.insert(key, Vec::new());
+        Flight::Leads(FlightLeader { key, open: Some(self.clone()), followers: Vec::new() })
+    }
+}
+
+impl FlightLeader {
+    /// Leads a flight that nobody else can join.
+    pub(super) fn alone(key: Key) -> Self {
+        Self { key, open: None, followers: Vec::new() }
+    }
+
+    pub(super) fn key(&self) -> Key {
+        self.key
+    }
+
+    /// Lets nobody join from now on: a request that asks later begins a flight of its own.
+    pub(super) fn close(&mut self) {
+        if let Some(flights) = self.open.take() {
+            self.followers = flights.0.borrow_mut().remove(&self.key).unwrap_or_default();
+        }
+    }
+
+    /// Whether a closed flight has requests that wait for its end.
+    pub(super) fn has_followers(&self) -> bool {
+        !self.followers.is_empty()
+    }
+
+    /// Ends the flight, and tells everyone who waits.
+    pub(super) fn land(mut self, landing: &Landing) {
+        self.close();
+        for follower in self.followers.drain(..) {
+            // A request that has ended does not listen any more.
+            drop(follower.send(landing.clone()));
+        }
+    }
+}
+
+impl Drop for FlightLeader {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Reason;
+
+    const KEY: Key = [7; 32];
+
+    fn leader(flights: &SingleFlight) -> FlightLeader {
+        match flights.join(KEY) {
+            Flight::Leads(leader) => leader,
+            Flight::Follows(_) => panic!("somebody leads already"),
+        }
+    }
+
+    fn follower(flights: &SingleFlight) -> oneshot::Receiver<Landing> {
+        match flights.join(KEY) {
+            Flight::Follows(follower) => follower,
+            Flight::Leads(_) => panic!("nobody leads"),
+        }
+    }
+
+    fn denied() -> Landing {
+        Landing::Denied(Arc::new(Verdict::deny(Reason::Unavailable, "no")))
+    }
+
+    #[test]
+    fn a_flight_tells_its_end_to_everyone_who_waits_and_a_later_request_begins_another() {
+        let flights = SingleFlight::default();
+        let leads = leader(&flights);
+        let mut followers = [follower(&flights), follower(&flights)];
+        leads.land(&denied());
+        assert!(followers.iter_mut().all(|follower| matches!(follower.try_recv(), Ok(Landing::Denied(_)))));
+        drop(leader(&flights));
+        assert!(flights.0.borrow().is_empty());
+    }
+
+    #[test]
+    fn the_followers_of_a_leader_that_gave_up_learn_of_it() {
+        let flights = SingleFlight::default();
+        let leads = leader(&flights);
+        let mut follows = follower(&flights);
+        drop(leads);
+        assert_eq!(follows.try_recv().unwrap_err(), oneshot::error::TryRecvError::Closed);
+        drop(leader(&flights));
+    }
+
+    #[test]
+    fn a_closed_flight_ends_without_touching_the_one_that_began_after_it() {
+        let flights = SingleFlight::default();
+        let mut first = leader(&flights);
+        let mut early = follower(&flights);
+        first.close();
+        assert!(first.has_followers());
+        let second = leader(&flights);
+        let mut late = follower(&flights);
+        first.land(&denied());
+        assert!(early.try_recv().is_ok());
+        assert_eq!(late.try_recv().unwrap_err(), oneshot::error::TryRecvError::Empty);
+        second.land(&denied());
+        assert!(late.try_recv().is_ok());
+        let mut alone = FlightLeader::alone(KEY);
+        alone.close();
+        assert!(!alone.has_followers() && flights.0.borrow().is_empty());
+    }
+}

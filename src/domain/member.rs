@@ -1,0 +1,118 @@
+//! A member of a question with its canonical text: made once, and shared by all questions that have it.
+
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+use sha2::{Digest, Sha256};
+
+use super::Object;
+use super::evaluation::{Action, Party};
+use super::json::write_json;
+
+/// A value and its canonical JSON text. Cloning is cheap: clones are the same.
+#[derive(Debug)]
+pub struct Member<T>(Arc<Shared<T>>);
+
+#[derive(Debug)]
+struct Shared<T> {
+    value: T,
+    text: Box<str>,
+    digest: OnceLock<[u8; 32]>,
+}
+
+/// A value that has a canonical JSON text: the same text for every value of the same meaning.
+pub trait Canonical {
+    /// Appends the text.
+    fn write(&self, text: &mut Vec<u8>);
+}
+
+impl<T: Canonical> Member<T> {
+    /// A member that is not shared yet.
+    #[must_use]
+    pub fn new(value: T) -> Self {
+        let mut text = Vec::with_capacity(256);
+        value.write(&mut text);
+        // JSON text is UTF-8, so that nothing is lost.
+        let text = String::from_utf8(text).unwrap_or_else(|text| String::from_utf8_lossy(text.as_bytes()).into_owned());
+        Self(Arc::new(Shared { value, text: text.into(), digest: OnceLock::new() }))
+    }
+}
+
+impl<T> Member<T> {
+    /// The canonical JSON text of the value.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    /// SHA-256 of the text, computed once for all clones.
+    #[must_use]
+    pub fn digest(&self) -> &[u8; 32] {
+        self.0.digest.get_or_init(|| Sha256::digest(self.0.text.as_bytes()).into())
+    }
+
+    /// Whether two members are clones of one.
+    #[must_use]
+    pub fn is_shared_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Tells clones of this member, while there are any, from all other members.
+    #[must_use]
+    pub fn identity(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+}
+
+impl<T> Clone for Member<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Deref for Member<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0.value
+    }
+}
+
+impl<T> PartialEq for Member<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_shared_with(other) || self.0.text == other.0.text
+    }
+}
+
+impl Canonical for Object {
+    fn write(&self, text: &mut Vec<u8>) {
+        write_json(text, self);
+    }
+}
+
+impl Canonical for Party {
+    fn write(&self, text: &mut Vec<u8>) {
+        text.extend_from_slice(b"{\"type\":");
+        write_json(text, &self.uid.kind);
+        text.extend_from_slice(b",\"id\":");
+        write_json(text, &self.uid.id);
+        write_properties(text, &self.properties);
+        text.push(b'}');
+    }
+}
+
+impl Canonical for Action {
+    fn write(&self, text: &mut Vec<u8>) {
+        text.extend_from_slice(b"{\"name\":");
+        write_json(text, &self.name);
+        write_properties(text, &self.properties);
+        text.push(b'}');
+    }
+}
+
+fn write_properties(text: &mut Vec<u8>, properties: &Object) {
+    if !properties.is_empty() {
+        text.extend_from_slice(b",\"properties\":");
+        write_json(text, properties);
+    }
+}

@@ -1,0 +1,69 @@
+//! A request for decisions on its way: its body, its turn among the large ones, and its deadline.
+
+use std::time::Instant;
+
+use actix_web::HttpRequest;
+use actix_web::web::Payload;
+use serde::de::DeserializeOwned;
+use smol_str::format_smolstr;
+use tokio::time::timeout_at;
+
+use super::body;
+use super::decide::{Recorded, decide};
+use super::front::Front;
+use super::gate::{Who, address};
+use super::problem::Problem;
+use super::questions::Questions;
+use crate::actors::large_requests::Turn;
+
+/// A request with a body of more bytes, or with more evaluations, is large: few of them are worked on at once.
+const LARGE_BODY: usize = 16 << 10;
+/// See [`LARGE_BODY`].
+pub const LARGE_BATCH: usize = 64;
+
+/// A request for decisions.
+#[derive(Debug)]
+pub struct DecisionRequest<'a> {
+    request: &'a HttpRequest,
+    who: &'a Who,
+    front: &'a Front,
+    /// When it is answered at the latest.
+    pub deadline: Instant,
+    /// The turn of a large request, kept until it is answered.
+    turn: Option<Turn>,
+}
+
+impl<'a> DecisionRequest<'a> {
+    /// A request that came now.
+    #[must_use]
+    pub fn new(request: &'a HttpRequest, who: &'a Who, front: &'a Front) -> Self {
+        Self { request, who, front, deadline: Instant::now() + front.deadline(), turn: None }
+    }
+
+    /// Reads the body, and parses it once it is its turn.
+    pub async fn read<T: DeserializeOwned>(&mut self, payload: Payload) -> Result<T, Problem> {
+        let body = body::read(self.request, payload, self.front.bounds()).await?;
+        if body.len() > LARGE_BODY {
+            self.take_turn().await?;
+        }
+        body::parse_json(self.request, &body)
+    }
+
+    /// Waits, once, until the worker has room for one more large request. Until then nothing is spent on it.
+    pub async fn take_turn(&mut self) -> Result<(), Problem> {
+        if self.turn.is_some() {
+            return Ok(());
+        }
+        // Callers without a name are told apart by their addresses.
+        let by_address = || format_smolstr!("{:?}", address(self.request).bucket());
+        let caller = self.who.caller().map_or_else(by_address, |caller| caller.name.clone());
+        let turn = timeout_at(self.deadline.into(), self.front.large_requests.turn(&caller)).await;
+        self.turn = Some(turn.map_err(|_| Problem::overloaded("other large requests come first"))??);
+        Ok(())
+    }
+
+    /// Decides the questions and records the decisions.
+    pub async fn decide(&self, questions: Questions) -> Result<Recorded, Problem> {
+        decide(self.front, self.who, self.request.headers(), questions, self.deadline).await
+    }
+}

@@ -1,0 +1,92 @@
+//! The record of a batch's item that cannot be read: it is answered with a deny, and so it is a decision.
+//!
+//! It has the members of a decision's record, but of the request only the names that are well-formed. Its `reason` is
+//! `invalid_request`, and `detail` says what is wrong.
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::batch::{Batch, BatchError};
+use super::record_text;
+use crate::domain::{ConstitutionalHash, FaultyItem, Verdict, write_json};
+
+/// Everything that is recorded of an item that cannot be read.
+#[derive(Debug, Clone, Copy)]
+pub struct FaultyItemRecord<'a> {
+    /// The decision's id: a `UUIDv7`.
+    pub id: Uuid,
+    /// When it was made.
+    pub at: OffsetDateTime,
+    /// Who asked: a caller's name, or `anonymous`.
+    pub caller: &'a str,
+    /// What of the item can be read.
+    pub item: &'a FaultyItem,
+    /// The denial.
+    pub verdict: &'a Verdict,
+    /// The hash in force.
+    pub hash: ConstitutionalHash,
+    /// The digest in force, as 64 hex digits.
+    pub digest: &'a str,
+}
+
+impl FaultyItemRecord<'_> {
+    /// Adds the record to a batch.
+    pub fn push(&self, batch: &mut Batch) -> Result<(), BatchError> {
+        let mut text = Vec::with_capacity(768);
+        record_text::begin(&mut text, self.id, self.at, "decision", self.caller);
+        for (member, uid) in [("subject", &self.item.subject), ("resource", &self.item.resource)] {
+            if let Some(uid) = uid {
+                text.extend_from_slice(format!(",\"{member}\":").as_bytes());
+                write_json(&mut text, uid);
+            }
+        }
+        if let Some(name) = &self.item.action {
+            text.extend_from_slice(b",\"action\":{\"name\":");
+            write_json(&mut text, name);
+            text.push(b'}');
+        }
+        let (members, hash, digest) = (self.verdict.members(), self.hash, self.digest);
+        let verdict = format!(",\"decision\":{},{members}", self.verdict.permits());
+        text.extend_from_slice(verdict.as_bytes());
+        text.extend_from_slice(
+            format!(",\"hash\":\"{hash}\",\"digest\":\"{digest}\",\"entities\":null,\"cached\":false}}").as_bytes(),
+        );
+        batch.push(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::domain::{Defaults, Evaluation, Json, Object, Reason};
+
+    #[test]
+    fn the_record_has_the_names_that_can_be_read_and_what_is_wrong() {
+        let batch: Object = serde_json::from_value(json!({"subject": {"type": "Agent", "id": "a\u{0}"}})).unwrap();
+        let item: Json = serde_json::from_value(json!({"action": {"name": "call"}, "resource": 3})).unwrap();
+        let item = Evaluation::from_item(&item, &Defaults::read(&batch)).unwrap_err();
+        let mut batch = Batch::default();
+        FaultyItemRecord {
+            id: Uuid::nil(),
+            at: OffsetDateTime::UNIX_EPOCH,
+            caller: "anonymous",
+            item: &item,
+            verdict: &Verdict::deny(Reason::InvalidRequest, item.to_string()),
+            hash: "cdd01ef066bc6cf2".parse().unwrap(),
+            digest: "d",
+        }
+        .push(&mut batch)
+        .unwrap();
+        let record: Value = serde_json::from_slice(batch.records().next().unwrap()).unwrap();
+        assert_eq!(
+            record,
+            json!({"v": 1, "id": "00000000-0000-0000-0000-000000000000", "ts": "1970-01-01T00:00:00.000000Z",
+                "kind": "decision", "caller": "anonymous", "subject": {"type": "Agent", "id": "a\u{0}"},
+                "action": {"name": "call"}, "decision": false, "reason": "invalid_request", "policies": [],
+                "violations": [], "warnings": [], "detail": "`resource` must be an object, not an integer",
+                "hash": "cdd01ef066bc6cf2", "digest": "d", "entities": null, "cached": false})
+        );
+    }
+}
