@@ -30,8 +30,8 @@ fn killer() -> Option<PathBuf> {
 /// Kills a start at its `step`th change of a file. The daemon, where it was ready before that.
 fn start_until(setup: &Setup, killer: &std::path::Path, step: usize) -> Option<TestDaemon> {
     let within = setup.data_dir();
-    let killed = setup.clone().env("LD_PRELOAD", killer.display()).env("KILL_WITHIN", within.display());
-    match killed.env("KILL_AT", step).try_start() {
+    let doomed = setup.clone().env("LD_PRELOAD", killer.display()).env("KILL_WITHIN", within.display());
+    match doomed.env("KILL_AT", step).try_start() {
         Ok(daemon) => Some(daemon),
         Err(refused) => {
             assert_eq!(refused.status.signal(), Some(9), "step {step}: {refused}");
