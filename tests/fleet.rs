@@ -33,6 +33,8 @@ mod database_outages;
 mod differential;
 #[path = "fleet/history.rs"]
 mod history;
+#[path = "fleet/late_database.rs"]
+mod late_database;
 #[path = "fleet/lost_changes.rs"]
 mod lost_changes;
 #[path = "fleet/nodes.rs"]
@@ -41,6 +43,8 @@ mod nodes;
 mod plan;
 #[path = "fleet/pool.rs"]
 mod pool;
+#[path = "fleet/pooler.rs"]
+mod pooler;
 #[path = "fleet/table_lock.rs"]
 mod table_lock;
 #[path = "fleet/world.rs"]

@@ -71,7 +71,7 @@ impl Backing {
         let data = TempDir::new_in(scratch())?;
         fs::create_dir(data.path().join("data"))?;
         let target = match &self.database {
-            Some(url) => Target::Postgres(url.clone()),
+            Some(url) => Target::from(&**url),
             None => data.path().join("data/acgs.db").into(),
         };
         let store = Store::open(&StoreOptions {

@@ -10,6 +10,7 @@ mod pools;
 mod reload;
 mod rollback;
 mod signals;
+mod waiting;
 
 use std::fs;
 use std::io;
@@ -132,6 +133,7 @@ pub fn run(source: &Source, accepted: &[Rollback], on_objections: OnObjections) 
     }
     let settings = loaded.settings;
     descriptors::raise_limit();
+    waiting::for_database(&settings);
     let parts = Parts::open(settings, accepted, on_objections)?;
     let system = actix_web::rt::System::new();
     system.block_on(parts.serve(source, signals, &level))

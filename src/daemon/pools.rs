@@ -5,9 +5,9 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use actix::Addr;
 
 use crate::actors::pool_keeper::{Care, KeptPool, PoolKeeper};
-use crate::settings::{DatabaseUrl, Settings};
+use crate::settings::{DatabaseUrl, PostgresUrl, Settings};
 use crate::store::audit::beside;
-use crate::store::{Replicas, Store, StoreError, StoreOptions, Target};
+use crate::store::{PoolMode, Replicas, Server, Store, StoreError, StoreOptions, Target};
 
 /// Connections that read the copy of the audit log where it is on a server: as many as threads that search it.
 const SEARCHERS: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
@@ -22,7 +22,7 @@ pub fn store_options(settings: &Settings) -> StoreOptions {
     let (target, pre_ping) = match &settings.database.url {
         // A file does not hang up. What is wrong with it shows in the job as well as in a test before it.
         DatabaseUrl::Sqlite(path) => (Target::Sqlite(path.clone()), false),
-        DatabaseUrl::Postgres(url) => (Target::Postgres(url.as_str().to_owned()), pool.pre_ping),
+        DatabaseUrl::Postgres(url) => (Target::Postgres(server(settings, url)), pool.pre_ping),
     };
     StoreOptions {
         target,
@@ -36,6 +36,15 @@ pub fn store_options(settings: &Settings) -> StoreOptions {
     }
 }
 
+/// A server as the settings say it is to be used.
+fn server(settings: &Settings, url: &PostgresUrl) -> Server {
+    let server = Server::new(url.as_str());
+    if !settings.database.prepared_statements {
+        server.set_pool_mode(PoolMode::Transaction);
+    }
+    server
+}
+
 /// The options of the audit log's copy, which is in a database file of its own, or in the server's database.
 #[must_use]
 pub fn search_options(settings: &Settings) -> StoreOptions {
@@ -46,7 +55,7 @@ pub fn search_options(settings: &Settings) -> StoreOptions {
 
 /// The replicas that the settings name.
 pub(super) fn replicas(settings: &Settings, options: &StoreOptions) -> Result<Replicas, StoreError> {
-    let targets = settings.database.replicas.iter().map(|url| Target::Postgres(url.as_str().to_owned()));
+    let targets = settings.database.replicas.iter().map(|url| Target::Postgres(server(settings, url)));
     Replicas::open(targets.collect(), options, settings.database.max_replica_lag)
 }
 

@@ -106,6 +106,11 @@ section! {
         replicas_file: Option<PathBuf> = "database.replicas_file", "", Text;
         /// A copy that is further behind is not read.
         max_replica_lag: Duration = "database.max_replica_lag_ms", 1_000, millis(1..=600_000);
+        /// Whether statements may be kept prepared, and anything else in a session of PostgreSQL. Not behind a pooler that
+        /// lends sessions for one transaction each, which is also found out without this.
+        prepared_statements: bool = "database.prepared_statements", true, Flag;
+        /// How long a start waits for PostgreSQL to be there. 0: not at all.
+        wait: Duration = "database.wait_s", 60, seconds(0..=86_400);
     }
     sections {
         /// `[database.pool]`

@@ -3,7 +3,7 @@
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
-use super::connection::{Connection, read};
+use super::connection::{Connection, DbSession, read};
 use super::error::StoreError;
 use super::revisions::{self, Commit};
 use super::schema::changes;
@@ -121,8 +121,9 @@ fn finish(conn: &mut Connection, commit: &Commit) -> Result<(), StoreError> {
 ///
 /// The change of the revision itself is read with what came after it: where it is another one, or another incarnation
 /// has begun, the history that the revision belongs to is lost.
-pub(super) fn after(conn: &mut Connection, seen: &Revision) -> Result<Changes, StoreError> {
-    read(conn, |conn| {
+pub(super) fn after(session: &mut DbSession, seen: &Revision) -> Result<Changes, StoreError> {
+    read(session, |session| {
+        let conn = &mut **session;
         let newest = revisions::newest(conn)?;
         if newest == *seen {
             return Ok(Changes::Known(Vec::new()));

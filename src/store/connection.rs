@@ -1,8 +1,13 @@
 //! One connection, whichever the database: queries are written once, and go to the one or the other.
 
-use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager, TransactionManagerStatus};
+use diesel::dsl::sql;
+use diesel::prelude::*;
 use diesel::result::Error as QueryError;
-use diesel::{Connection as _, PgConnection, QueryResult};
+use diesel::sql_types::Bool;
 
 pub use super::any::AnyConnection as Connection;
 use super::error::StoreError;
@@ -15,16 +20,116 @@ type Transactions = <Connection as diesel::Connection>::TransactionManager;
 /// The advisory lock of those who write, in PostgreSQL: "ACGS".
 const WRITER: i64 = 0x4143_4753;
 
+/// A connection on which transactions can be begun: it knows what each of them has to be told.
+pub struct DbSession {
+    conn: Connection,
+    /// What is said at the start of each transaction, where the server's session is lent for it.
+    terms: Option<String>,
+}
+
+impl DbSession {
+    /// With a session of the server that is the connection's own: what it was told once holds until its end.
+    pub(super) fn own(conn: Connection) -> Self {
+        Self { conn, terms: None }
+    }
+
+    /// With a session of the server that a pooler lends for each transaction: nothing holds longer than that.
+    pub(super) fn lent(conn: PgConnection, terms: String) -> Self {
+        Self { conn: Connection::Postgres(conn), terms: Some(terms) }
+    }
+
+    /// Whether a pooler lends the server's session for each transaction. DbSession locks, `LISTEN`, `SET` and prepared
+    /// statements would then be somebody else's at the next one.
+    pub(super) fn is_lent(&self) -> bool {
+        self.terms.is_some()
+    }
+
+    /// Whether the server takes no writes from this session, such as a standby.
+    pub(super) fn is_read_only(&mut self) -> Result<bool, StoreError> {
+        match &mut self.conn {
+            Connection::Sqlite(_) => Ok(false),
+            Connection::Postgres(conn) => {
+                let shown = sql::<Bool>("current_setting('transaction_read_only')::bool");
+                Ok(diesel::select(shown).get_result(conn)?)
+            }
+        }
+    }
+
+    /// Begins a transaction that lasts until the session ends, with no limit on how long it may be idle: a lock that it
+    /// takes is held as a lock of the session would be, whoever the session belongs to.
+    pub(super) fn hold(&mut self, lock: &str) -> Result<(), StoreError> {
+        if let Connection::Postgres(conn) = &mut self.conn {
+            let terms = self.terms.as_deref().unwrap_or_default();
+            let begin = format!("BEGIN; {terms} SET LOCAL idle_in_transaction_session_timeout = 0; SELECT {lock}");
+            AnsiTransactionManager::begin_transaction_sql(conn, &begin)?;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, sqlite: &str, postgres: &str) -> QueryResult<()> {
+        let terms = self.terms.as_deref().unwrap_or_default();
+        match &mut self.conn {
+            Connection::Sqlite(conn) => AnsiTransactionManager::begin_transaction_sql(conn, sqlite),
+            Connection::Postgres(conn) => {
+                AnsiTransactionManager::begin_transaction_sql(conn, &format!("{postgres}; {terms}"))
+            }
+        }
+    }
+
+    fn is_in_transaction(&mut self) -> bool {
+        let depth =
+            |status: &mut TransactionManagerStatus| status.transaction_depth().is_ok_and(|depth| depth.is_some());
+        match &mut self.conn {
+            Connection::Sqlite(conn) => depth(AnsiTransactionManager::transaction_manager_status_mut(conn)),
+            Connection::Postgres(conn) => depth(AnsiTransactionManager::transaction_manager_status_mut(conn)),
+        }
+    }
+
+    fn end<T, E: From<QueryError>>(&mut self, done: Result<T, E>) -> Result<T, E> {
+        match done {
+            Ok(done) => {
+                Transactions::commit_transaction(&mut self.conn)?;
+                Ok(done)
+            }
+            Err(error) => match Transactions::rollback_transaction(&mut self.conn) {
+                // What broke the connection is the error that there was before.
+                Ok(()) | Err(QueryError::BrokenTransactionManager) => Err(error),
+                Err(failed) => Err(failed.into()),
+            },
+        }
+    }
+}
+
+impl Deref for DbSession {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.conn
+    }
+}
+
+impl DerefMut for DbSession {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.conn
+    }
+}
+
+impl fmt::Debug for DbSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DbSession").field("is_lent", &self.is_lent()).finish_non_exhaustive()
+    }
+}
+
 /// Runs a transaction that writes; it is undone where `job` fails.
 ///
 /// It takes the one writer's place at its start and waits for it, up to the connection's time-out. Begun as a reader it
 /// could find later that another wrote meanwhile, and would have to be run again. In PostgreSQL that place is one for
 /// all daemons.
 pub(super) fn write<T, E: From<QueryError>>(
-    conn: &mut Connection,
+    session: &mut DbSession,
     job: impl FnOnce(&mut Connection) -> Result<T, E>,
 ) -> Result<T, E> {
-    run(conn, job, |conn| match conn {
+    run(session, job, |conn| match conn {
         Connection::Sqlite(_) => Ok(()),
         Connection::Postgres(conn) => conn.batch_execute(&format!("SELECT pg_advisory_xact_lock({WRITER})")),
     })
@@ -33,52 +138,31 @@ pub(super) fn write<T, E: From<QueryError>>(
 /// Runs a transaction that writes where writers of other things do not disturb it: in PostgreSQL nobody waits, so that
 /// it has to lock the rows that it reads and writes.
 pub(super) fn write_apart<T, E: From<QueryError>>(
-    conn: &mut Connection,
+    session: &mut DbSession,
     job: impl FnOnce(&mut Connection) -> Result<T, E>,
 ) -> Result<T, E> {
-    run(conn, job, |_| Ok(()))
+    run(session, job, |_| Ok(()))
 }
 
-/// Runs several queries on what is stored at one moment.
+/// Runs several queries on what is stored at one moment; in a transaction that was begun before, they are part of it.
 pub(super) fn read<T>(
-    conn: &mut Connection,
-    job: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
+    session: &mut DbSession,
+    job: impl FnOnce(&mut DbSession) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    conn.transaction(|conn| {
-        if let Connection::Postgres(conn) = conn
-            && is_outermost(conn)
-        {
-            conn.batch_execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-        }
-        job(conn)
-    })
-}
-
-/// Whether the transaction that was just begun is in no other, so that it can be told how to read.
-fn is_outermost(conn: &mut PgConnection) -> bool {
-    let status = <PgConnection as diesel::Connection>::TransactionManager::transaction_manager_status_mut(conn);
-    status.transaction_depth().is_ok_and(|depth| depth.is_some_and(|depth| depth.get() == 1))
+    if session.is_in_transaction() {
+        return job(session);
+    }
+    session.begin("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+    let done = job(session);
+    session.end(done)
 }
 
 fn run<T, E: From<QueryError>>(
-    conn: &mut Connection,
+    session: &mut DbSession,
     job: impl FnOnce(&mut Connection) -> Result<T, E>,
     take_turn: impl FnOnce(&mut Connection) -> QueryResult<()>,
 ) -> Result<T, E> {
-    match conn {
-        Connection::Sqlite(conn) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")?,
-        Connection::Postgres(conn) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN")?,
-    }
-    let done = take_turn(conn).map_err(E::from).and_then(|()| job(conn));
-    match done {
-        Ok(done) => {
-            Transactions::commit_transaction(conn)?;
-            Ok(done)
-        }
-        Err(error) => match Transactions::rollback_transaction(conn) {
-            // What broke the connection is the error that there was before.
-            Ok(()) | Err(QueryError::BrokenTransactionManager) => Err(error),
-            Err(failed) => Err(failed.into()),
-        },
-    }
+    session.begin("BEGIN IMMEDIATE", "BEGIN")?;
+    let done = take_turn(session).map_err(E::from).and_then(|()| job(session));
+    session.end(done)
 }

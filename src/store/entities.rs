@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use smol_str::SmolStr;
 
 use super::changes;
-use super::connection::{Connection, read, write};
+use super::connection::{Connection, DbSession, read, write};
 use super::cursor::Cursor;
 use super::error::StoreError;
 use super::revisions::{Commit, advance};
@@ -84,7 +84,7 @@ pub fn find(conn: &mut Connection, uid: &EntityUid) -> Result<Option<StoredEntit
 }
 
 /// Finds many entities as they are at one moment, and answers in the order asked. The same name may come twice.
-pub fn find_many(conn: &mut Connection, uids: &[EntityUid]) -> Result<Vec<Option<StoredEntity>>, StoreError> {
+pub fn find_many(conn: &mut DbSession, uids: &[EntityUid]) -> Result<Vec<Option<StoredEntity>>, StoreError> {
     let groups = groups(uids.iter().filter(|uid| is_storable(conn, uid)));
     let found = if groups.len() <= TYPES {
         load(conn, &groups)?
@@ -217,7 +217,7 @@ pub fn types(conn: &mut Connection) -> Result<Vec<SmolStr>, StoreError> {
 /// [`StoreError::Stale`] or [`StoreError::Exists`] where the precondition does not hold. `record` comes last before the
 /// commit: where it fails, nothing is stored.
 pub fn put(
-    conn: &mut Connection,
+    conn: &mut DbSession,
     entity: &Entity,
     precondition: Precondition,
     record: impl FnOnce(&Written) -> Result<(), StoreError>,
@@ -249,7 +249,7 @@ pub fn put(
 /// [`StoreError::Twice`] where two of them have one name. `record` comes last before the commit: where it fails, nothing
 /// is stored.
 pub fn put_many(
-    conn: &mut Connection,
+    conn: &mut DbSession,
     batch: &[Entity],
     record: impl FnOnce(&[Written]) -> Result<(), StoreError>,
 ) -> Result<Vec<Written>, StoreError> {
@@ -327,7 +327,7 @@ fn parents_of(conn: &mut Connection, uids: &[EntityUid]) -> Result<Vec<(EntityUi
 /// Removes an entity, and answers the commit of its removal. [`StoreError::Missing`] where there is none, whatever the
 /// precondition. `record` comes last before the commit: where it fails, nothing is removed.
 pub fn remove(
-    conn: &mut Connection,
+    conn: &mut DbSession,
     uid: &EntityUid,
     precondition: Precondition,
     record: impl FnOnce(&Commit) -> Result<(), StoreError>,

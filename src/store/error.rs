@@ -123,6 +123,16 @@ impl StoreError {
         Self::Unavailable { place: None, cause: cause.into() }
     }
 
+    /// The session with the database is of no use any more, and others may be like it.
+    pub(super) fn session_lost(why: &str) -> Self {
+        Self::unavailable(SessionFault::Lost(why.to_owned()))
+    }
+
+    /// What is wrong with the session itself, where that is known: others of the same pool are mostly like it.
+    pub(super) fn session_fault(&self) -> Option<&SessionFault> {
+        if let Self::Unavailable { cause, .. } = self { cause.downcast_ref() } else { None }
+    }
+
     /// What it means that a new row could not be inserted under this name.
     pub(super) fn taken(error: QueryError, name: &str) -> Self {
         match error {
@@ -144,6 +154,20 @@ impl StoreError {
         self
     }
 }
+
+/// Why a session cannot be used any more.
+#[derive(Debug, Error)]
+pub(super) enum SessionFault {
+    /// Its server has ended it, or takes no writes, as one that was replaced.
+    #[error("{0}")]
+    Lost(String),
+    /// It is another one than that in which a statement was prepared: a pooler lends sessions.
+    #[error("{0}")]
+    Lent(String),
+}
+
+/// How statements are called that are kept prepared.
+const PREPARED: &str = "\"__diesel_stmt_";
 
 /// Diesel passes on only the text of errors, not their codes. SQLite's texts are fixed in its source; PostgreSQL's may be
 /// in another language, and what is not known for busy is unavailable then.
@@ -180,6 +204,13 @@ impl From<QueryError> for StoreError {
         match error {
             QueryError::DatabaseError(DatabaseErrorKind::SerializationFailure, information) => {
                 Self::Busy(information.message().to_owned())
+            }
+            QueryError::DatabaseError(
+                DatabaseErrorKind::ReadOnlyTransaction | DatabaseErrorKind::ClosedConnection,
+                information,
+            ) => Self::session_lost(information.message()),
+            QueryError::DatabaseError(_, information) if information.message().contains(PREPARED) => {
+                Self::unavailable(SessionFault::Lent(information.message().to_owned()))
             }
             // PostgreSQL has no text with a zero character in it, so nothing is stored by such a name.
             QueryError::DatabaseError(_, information) if information.message().contains("\"UTF8\": 0x00") => {

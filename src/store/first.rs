@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use diesel::connection::SimpleConnection;
-
-use super::connection::Connection;
+use super::connection::DbSession;
 use super::{Store, StoreError, open};
 
 /// The advisory lock of those who begin, in PostgreSQL: "ACGB".
@@ -15,7 +13,7 @@ const WAIT: Duration = Duration::from_mins(1);
 
 /// The turn to begin on a database; it ends when it is dropped, or with the process.
 pub struct Turn {
-    _conn: Option<Connection>,
+    _session: Option<DbSession>,
 }
 
 impl Store {
@@ -25,15 +23,12 @@ impl Store {
     /// [`StoreError::Busy`] where another has it for more than a minute.
     pub fn turn_to_begin(&self) -> Result<Turn, StoreError> {
         if !self.is_shared() {
-            return Ok(Turn { _conn: None });
+            return Ok(Turn { _session: None });
         }
-        let mut conn = open(&self.target, WAIT)?;
-        if let Connection::Postgres(conn) = &mut conn {
-            let taken = conn.batch_execute(&format!("SELECT pg_advisory_lock({BEGINNER})"));
-            taken.map_err(|error| StoreError::from(error).at(&self.target))?;
-        }
+        let mut session = open(&self.target, WAIT)?;
+        session.hold(&format!("pg_advisory_xact_lock({BEGINNER})")).map_err(|error| error.at(&self.target))?;
         // What others made before may have been of types that were not known when this store was opened.
         self.follow()?;
-        Ok(Turn { _conn: Some(conn) })
+        Ok(Turn { _session: Some(session) })
     }
 }

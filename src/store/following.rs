@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::changes::{self, Change, Changes, Versioned};
+use super::connection::DbSession;
 use super::kind::ENTITIES;
 use super::revisions::{self, Standing};
-use super::{Connection, Store, StoreError, Target, entities, open, sqlite};
+use super::{Store, StoreError, Target, entities, open, sqlite};
 use crate::domain::Revision;
 
 /// How long a connection by itself waits for a lock.
@@ -26,7 +27,7 @@ pub(super) struct Following {
 /// follow.
 pub struct Listener {
     store: Store,
-    conn: Connection,
+    conn: DbSession,
 }
 
 impl Listener {
@@ -36,17 +37,28 @@ impl Listener {
             Target::Sqlite(path) => sqlite::pooled(&ENTITIES, path, WAIT).map_err(|error| error.at(&store.target))?,
             Target::Postgres(_) => open(&store.target, WAIT)?,
         };
-        changes::listen(&mut conn).map_err(|error| error.at(&store.target))?;
+        // A session that is lent hears nothing once it was given back: changes are found by looking for them.
+        if !conn.is_lent() {
+            changes::listen(&mut conn).map_err(|error| error.at(&store.target))?;
+        }
         Ok(Self { store: store.clone(), conn })
     }
 
     /// Whether others said since the last time that they changed something. Waits for nothing.
     pub fn is_told(&mut self) -> Result<bool, StoreError> {
+        if self.conn.is_lent() {
+            return Ok(false);
+        }
         changes::is_told(&mut self.conn).map_err(|error| error.at(&self.store.target))
     }
 
-    /// Follows everything that was changed until now.
+    /// Follows everything that was changed until now. A server that takes no writes any more may have been replaced by
+    /// another one, which has what is to be followed: all connections are opened anew then.
     pub fn follow(&mut self) -> Result<(), StoreError> {
+        if self.conn.is_read_only().map_err(|error| error.at(&self.store.target))? {
+            self.store.pool.renew();
+            return Err(StoreError::session_lost("the server takes no writes").at(&self.store.target));
+        }
         let _turn = self.store.turn();
         self.store.follow_on(&mut self.conn).map_err(|error| error.at(&self.store.target))
     }
@@ -116,7 +128,7 @@ impl Store {
     }
 
     /// Two at a time do no harm: what is bumped twice is read twice, and what is applied was in the slots before.
-    pub(super) fn follow_on(&self, conn: &mut Connection) -> Result<(), StoreError> {
+    pub(super) fn follow_on(&self, conn: &mut DbSession) -> Result<(), StoreError> {
         loop {
             let followed = self.versions.followed();
             match changes::after(conn, &followed)? {
@@ -145,7 +157,7 @@ impl Store {
 
     /// INVARIANT: nothing is current any more before the new incarnation is begun: where that fails, it is done again, and
     /// what is read meanwhile is doubted once more.
-    fn begin_anew_on(&self, conn: &mut Connection, lost: &Revision) -> Result<Revision, StoreError> {
+    fn begin_anew_on(&self, conn: &mut DbSession, lost: &Revision) -> Result<Revision, StoreError> {
         let known = self.versions.known().max(lost.version);
         self.doubt_all(known);
         let begun = revisions::begin_anew(conn, lost, known)?;

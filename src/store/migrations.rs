@@ -9,14 +9,14 @@ use diesel::sql_types::Bool;
 use diesel::sqlite::Sqlite;
 use diesel_migrations::MigrationHarness;
 
-use super::connection::{Connection, write};
+use super::connection::{Connection, DbSession, write};
 use super::error::{Cause, StoreError};
 use super::kind::Kind;
 
 /// Runs the migrations that the database does not have yet: all of them or none. Answers how many there were.
 ///
 /// [`StoreError::Newer`] where it has one that is unknown here; the database is left as it is then.
-pub(super) fn run(kind: &Kind, conn: &mut Connection) -> Result<usize, StoreError> {
+pub(super) fn run(kind: &Kind, conn: &mut DbSession) -> Result<usize, StoreError> {
     // A database that is up to date is opened without waiting for those who write to it.
     if !is_behind(kind, conn)? {
         return Ok(0);

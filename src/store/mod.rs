@@ -46,7 +46,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-pub use connection::Connection;
+pub use connection::{Connection, DbSession};
 pub use cursor::Cursor;
 pub use entities::{Page, Precondition, StoredEntity, VersionSet, Written};
 pub use error::{Cause, StoreError};
@@ -62,7 +62,7 @@ pub use replicas::{ReplicaStatus, Replicas};
 pub use revisions::{Commit, Standing};
 pub use sqlite::check;
 pub use stored_types::StoredTypes;
-pub use target::Target;
+pub use target::{PoolMode, Server, Target};
 pub use versions::{Slot, Stamp, Versions};
 
 use crate::domain::{Entity, EntityUid};
@@ -75,7 +75,7 @@ use pool::Pool;
 ///
 /// The folder of a file must be there; a new file is readable by its owner only. A file that is damaged, another
 /// application's, the audit log's or of a newer version is refused as it is: nothing is written to it.
-pub fn open(target: &Target, wait: Duration) -> Result<Connection, StoreError> {
+pub fn open(target: &Target, wait: Duration) -> Result<DbSession, StoreError> {
     open_kind(&ENTITIES, target, wait)
 }
 
@@ -94,7 +94,7 @@ pub fn visit(target: &Target, wait: Duration, visit: impl FnMut(&[Entity])) -> R
     let read = || {
         let conn = match target {
             Target::Sqlite(path) => sqlite::inspect(&ENTITIES, path, wait)?,
-            Target::Postgres(url) => postgres::inspect(&ENTITIES, url, wait)?,
+            Target::Postgres(server) => postgres::inspect(&ENTITIES, server, wait)?,
         };
         conn.map_or(Ok(()), |mut conn| entities::visit(&mut conn, visit))
     };
@@ -112,10 +112,18 @@ pub fn is_unfinished(target: &Target) -> bool {
     target.path().is_some_and(sqlite::is_unfinished)
 }
 
-fn open_kind(kind: &Kind, target: &Target, wait: Duration) -> Result<Connection, StoreError> {
+/// Looks whether the database is there. A file always is: it is made where it is not.
+pub fn reach(target: &Target) -> Result<(), StoreError> {
+    match target {
+        Target::Sqlite(_) => Ok(()),
+        Target::Postgres(server) => postgres::reach(server).map_err(|error| error.at(target)),
+    }
+}
+
+fn open_kind(kind: &Kind, target: &Target, wait: Duration) -> Result<DbSession, StoreError> {
     let opened = match target {
         Target::Sqlite(path) => sqlite::open(kind, path, wait),
-        Target::Postgres(url) => postgres::open(kind, url, wait),
+        Target::Postgres(server) => postgres::open(kind, server, wait),
     };
     opened.map_err(|error| error.at(target))
 }
@@ -123,7 +131,7 @@ fn open_kind(kind: &Kind, target: &Target, wait: Duration) -> Result<Connection,
 fn migrate_kind(kind: &Kind, target: &Target, wait: Duration) -> Result<usize, StoreError> {
     let migrated = match target {
         Target::Sqlite(path) => sqlite::migrate(kind, path, wait),
-        Target::Postgres(url) => postgres::migrate(kind, url, wait),
+        Target::Postgres(server) => postgres::migrate(kind, server, wait),
     };
     migrated.map_err(|error| error.at(target))
 }
@@ -131,7 +139,7 @@ fn migrate_kind(kind: &Kind, target: &Target, wait: Duration) -> Result<usize, S
 fn inspect_kind(kind: &Kind, target: &Target, wait: Duration) -> Result<(), StoreError> {
     let inspected = match target {
         Target::Sqlite(path) => sqlite::inspect(kind, path, wait),
-        Target::Postgres(url) => postgres::inspect(kind, url, wait),
+        Target::Postgres(server) => postgres::inspect(kind, server, wait),
     };
     inspected.map(drop).map_err(|error| error.at(target))
 }
@@ -213,13 +221,18 @@ impl Store {
     ) -> Result<T, E> {
         // The job's own error goes round the transaction, which knows those of the store only.
         let mut failed = None;
-        let done = self.run(|conn| {
-            connection::write(conn, |conn| {
+        let done = self.run(|session| {
+            let done = connection::write(session, |conn| {
                 job(conn).map_err(|error| {
                     failed = Some(error);
                     StoreError::Undone
                 })
-            })
+            });
+            // The job's error does not tell whether it was the session's fault.
+            if done.is_err() && session.is_read_only()? {
+                return Err(StoreError::session_lost("the server takes no writes"));
+            }
+            done
         });
         done.map_err(|error| failed.unwrap_or_else(|| error.into()))
     }
@@ -232,7 +245,7 @@ impl Store {
 
     /// Runs queries, which write nothing, on what is stored at one moment.
     pub fn query<T>(&self, job: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        self.run(|conn| connection::read(conn, job))
+        self.run(|session| connection::read(session, |session| job(session)))
     }
 
     /// The same store, which reads entities from these where they are new enough.
@@ -326,7 +339,7 @@ impl Store {
         precondition: Precondition,
         record: impl FnOnce(&Written) -> Result<(), StoreError>,
     ) -> Result<Written, StoreError> {
-        let put = |conn: &mut Connection| entities::put(conn, entity, precondition, record);
+        let put = |conn: &mut DbSession| entities::put(conn, entity, precondition, record);
         self.write([&entity.uid], |conn| put(conn).map(|written| (Some(written.commit), written)))
     }
 
@@ -339,7 +352,7 @@ impl Store {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let put = |conn: &mut Connection| entities::put_many(conn, batch, record);
+        let put = |conn: &mut DbSession| entities::put_many(conn, batch, record);
         let commit = |written: &[Written]| written.first().map(|written| written.commit);
         let uids = batch.iter().map(|entity| &entity.uid);
         self.write(uids, |conn| put(conn).map(|written| (commit(&written), written)))
@@ -352,7 +365,7 @@ impl Store {
         precondition: Precondition,
         record: impl FnOnce(&Commit) -> Result<(), StoreError>,
     ) -> Result<Commit, StoreError> {
-        let remove = |conn: &mut Connection| entities::remove(conn, uid, precondition, record);
+        let remove = |conn: &mut DbSession| entities::remove(conn, uid, precondition, record);
         self.write([uid], |conn| remove(conn).map(|commit| (Some(commit), commit)))
     }
 
@@ -360,7 +373,7 @@ impl Store {
     fn write<'a, T>(
         &self,
         uids: impl IntoIterator<Item = &'a EntityUid, IntoIter: Clone>,
-        job: impl FnOnce(&mut Connection) -> Result<(Option<Commit>, T), StoreError>,
+        job: impl FnOnce(&mut DbSession) -> Result<(Option<Commit>, T), StoreError>,
     ) -> Result<T, StoreError> {
         let uids = uids.into_iter();
         self.types.insert(uids.clone().map(|uid| &uid.kind));
@@ -385,7 +398,7 @@ impl Store {
     }
 
     /// Runs a query on a replica that has all that is known here, else on the primary.
-    fn read<T>(&self, job: impl Fn(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn read<T>(&self, job: impl Fn(&mut DbSession) -> Result<T, StoreError>) -> Result<T, StoreError> {
         if !self.replicas.is_empty()
             && let Some(done) = self.replicas.read(Some(&self.versions), &job)
         {
@@ -394,7 +407,7 @@ impl Store {
         self.run(job)
     }
 
-    fn run<T>(&self, job: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn run<T>(&self, job: impl FnOnce(&mut DbSession) -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.pool.run(job).map_err(|error| error.at(&self.target))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use diesel::r2d2::R2D2Connection;
 use thiserror::Error;
 
-use super::connection::Connection;
+use super::connection::DbSession;
 use super::error::StoreError;
 use super::kind::Kind;
 use super::target::Target;
@@ -43,22 +43,22 @@ impl From<StoreError> for OpenError {
 }
 
 impl r2d2::ManageConnection for Opener {
-    type Connection = Connection;
+    type Connection = DbSession;
     type Error = OpenError;
 
-    fn connect(&self) -> Result<Connection, OpenError> {
+    fn connect(&self) -> Result<DbSession, OpenError> {
         let opened = match &self.target {
             Target::Sqlite(path) => sqlite::pooled(self.kind, path, self.wait),
-            Target::Postgres(url) => postgres::pooled(self.kind, url, self.wait),
+            Target::Postgres(server) => postgres::pooled(self.kind, server, self.wait),
         };
         Ok(opened?)
     }
 
-    fn is_valid(&self, conn: &mut Connection) -> Result<(), OpenError> {
+    fn is_valid(&self, conn: &mut DbSession) -> Result<(), OpenError> {
         conn.ping().map_err(|error| StoreError::from(error).into())
     }
 
-    fn has_broken(&self, conn: &mut Connection) -> bool {
+    fn has_broken(&self, conn: &mut DbSession) -> bool {
         conn.is_broken() || std::thread::panicking()
     }
 }

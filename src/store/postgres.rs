@@ -1,68 +1,146 @@
-//! One PostgreSQL server: how connections to it are opened and set up.
+//! One PostgreSQL server: how connections to it are opened and set up, whether it is there itself or behind a pooler.
 
 use std::time::Duration;
 
-use diesel::connection::SimpleConnection;
-use diesel::{Connection as _, PgConnection};
+use diesel::connection::{CacheSize, SimpleConnection};
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::Integer;
+use diesel::{Connection as _, ConnectionResult};
 
-use super::connection::Connection;
+use super::connection::{Connection, DbSession};
 use super::error::StoreError;
 use super::kind::Kind;
 use super::migrations;
+use super::target::{PoolMode, Server};
 
 /// What libpq is told where the URL does not say otherwise: who calls, how long a connection may take to be opened, and
-/// when a server is given up that does not answer any more.
+/// when a server is given up that does not answer any more. A host that vanishes is noticed within some four seconds,
+/// by idle connections too.
 const DEFAULTS: [(&str, &str); 6] = [
     ("application_name", "acgs"),
     ("connect_timeout", "2"),
-    ("keepalives_idle", "10"),
-    ("keepalives_interval", "3"),
-    ("keepalives_count", "3"),
-    ("tcp_user_timeout", "10000"),
+    ("keepalives_idle", "2"),
+    ("keepalives_interval", "1"),
+    ("keepalives_count", "2"),
+    ("tcp_user_timeout", "3000"),
 ];
 
 /// How long a statement of a pooled connection may take.
 const STATEMENT: Duration = Duration::from_secs(30);
 
 /// Opens a connection by itself, and brings the database up to date.
-pub(super) fn open(kind: &Kind, url: &str, lock_timeout: Duration) -> Result<Connection, StoreError> {
-    let mut conn = connect(url, lock_timeout)?;
-    migrations::run(kind, &mut conn)?;
-    Ok(conn)
+pub(super) fn open(kind: &Kind, server: &Server, lock_timeout: Duration) -> Result<DbSession, StoreError> {
+    let mut session = connect(server, &Limits::of_one(lock_timeout))?;
+    migrations::run(kind, &mut session)?;
+    Ok(session)
 }
 
 /// Brings the database up to date as [`open`] does, and answers how many migrations it lacked.
-pub(super) fn migrate(kind: &Kind, url: &str, lock_timeout: Duration) -> Result<usize, StoreError> {
-    migrations::run(kind, &mut connect(url, lock_timeout)?)
+pub(super) fn migrate(kind: &Kind, server: &Server, lock_timeout: Duration) -> Result<usize, StoreError> {
+    migrations::run(kind, &mut connect(server, &Limits::of_one(lock_timeout))?)
 }
 
 /// Looks whether [`open`] would take the database, without changing anything, and answers how to read it, where it is up
 /// to date.
-pub(super) fn inspect(kind: &Kind, url: &str, lock_timeout: Duration) -> Result<Option<Connection>, StoreError> {
-    let mut conn = connect(url, lock_timeout)?;
-    let is_behind = migrations::is_behind(kind, &mut conn)?;
-    Ok((!is_behind).then_some(conn))
+pub(super) fn inspect(kind: &Kind, server: &Server, lock_timeout: Duration) -> Result<Option<DbSession>, StoreError> {
+    let mut session = connect(server, &Limits::of_one(lock_timeout))?;
+    let is_behind = migrations::is_behind(kind, &mut session)?;
+    Ok((!is_behind).then_some(session))
+}
+
+/// Looks whether the server takes connections to the database and answers, whatever is in it.
+pub(super) fn reach(server: &Server) -> Result<(), StoreError> {
+    Ok(establish(server)?.batch_execute("SELECT 1")?)
 }
 
 /// A connection as one of a pool: to a database that is up to date.
-pub(super) fn pooled(kind: &Kind, url: &str, lock_timeout: Duration) -> Result<Connection, StoreError> {
-    let mut conn = connect(url, lock_timeout)?;
-    conn.batch_execute(&format!("SET statement_timeout = {}; {}", STATEMENT.as_millis(), kind.session))?;
-    Ok(conn)
+pub(super) fn pooled(kind: &Kind, server: &Server, lock_timeout: Duration) -> Result<DbSession, StoreError> {
+    let mut session = connect(server, &Limits { lock_timeout, statement_timeout: Some(STATEMENT) })?;
+    if !session.is_lent() {
+        session.batch_execute(kind.session)?;
+    }
+    Ok(session)
 }
 
-/// A write that was answered must outlast a power failure, since it may be what takes a right away: a server that was
-/// told not to wait for its disk waits for ours.
-fn connect(url: &str, lock_timeout: Duration) -> Result<Connection, StoreError> {
-    let mut conn = PgConnection::establish(&with_defaults(url))?;
-    conn.batch_execute(&format!(
-        "SET lock_timeout = {};
-         SET idle_in_transaction_session_timeout = 60000;
-         SET client_min_messages = warning;
-         SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
-        lock_timeout.as_millis().max(1)
-    ))?;
-    Ok(Connection::Postgres(conn))
+/// How long things may take.
+struct Limits {
+    lock_timeout: Duration,
+    /// None: as long as the server lets it.
+    statement_timeout: Option<Duration>,
+}
+
+impl Limits {
+    /// Those of a connection by itself, which may have migrations to run.
+    fn of_one(lock_timeout: Duration) -> Self {
+        Self { lock_timeout, statement_timeout: None }
+    }
+
+    /// The statements that set them, for the session or for one transaction.
+    ///
+    /// A write that was answered must outlast a power failure, since it may be what takes a right away: a server that
+    /// was told not to wait for its disk waits for ours.
+    fn statements(&self, sessions: PoolMode) -> String {
+        let (set, is_local) = match sessions {
+            PoolMode::Session => ("SET", false),
+            PoolMode::Transaction => ("SET LOCAL", true),
+        };
+        let lock = self.lock_timeout.as_millis().max(1);
+        let statement = self.statement_timeout.map(|limit| format!("{set} statement_timeout = {};", limit.as_millis()));
+        format!(
+            "{set} lock_timeout = {lock};
+             {set} idle_in_transaction_session_timeout = 60000;
+             {set} client_min_messages = warning;
+             {}
+             SELECT set_config('synchronous_commit', 'on', {is_local}) WHERE current_setting('synchronous_commit') = 'off';",
+            statement.unwrap_or_default()
+        )
+    }
+}
+
+fn establish(server: &Server) -> ConnectionResult<PgConnection> {
+    PgConnection::establish(&with_defaults(server.url()))
+}
+
+fn connect(server: &Server, limits: &Limits) -> Result<DbSession, StoreError> {
+    let mut conn = establish(server)?;
+    let sessions = match server.pool_mode() {
+        Some(known) => known,
+        None => find_out(server, &mut conn)?,
+    };
+    let statements = limits.statements(sessions);
+    match sessions {
+        PoolMode::Session => {
+            conn.batch_execute(&statements)?;
+            Ok(DbSession::own(Connection::Postgres(conn)))
+        }
+        PoolMode::Transaction => {
+            conn.set_prepared_statement_cache_size(CacheSize::Disabled);
+            Ok(DbSession::lent(conn, statements))
+        }
+    }
+}
+
+/// Finds out whose the server's sessions are, and says so to all clones. A session of one's own has one process, which is
+/// no other connection's. A pooler gives out the process that is free: to the next connection too, or another one
+/// each time.
+fn find_out(server: &Server, conn: &mut PgConnection) -> Result<PoolMode, StoreError> {
+    let mut other = establish(server)?;
+    let own = process(conn)?;
+    let is_lent =
+        process(conn)? != own || process(conn)? != own || process(&mut other)? == own || process(conn)? != own;
+    let sessions = if is_lent { PoolMode::Transaction } else { PoolMode::Session };
+    if is_lent {
+        tracing::info!("a pooler lends the database's sessions for one transaction each: nothing is kept in them");
+    }
+    server.set_pool_mode(sessions);
+    Ok(sessions)
+}
+
+/// The process that the server has for a session.
+fn process(conn: &mut PgConnection) -> Result<i32, StoreError> {
+    // Not prepared: the statement would be another session's too.
+    Ok(diesel::select(sql::<Integer>("pg_backend_pid()")).get_result(conn)?)
 }
 
 fn with_defaults(url: &str) -> String {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::connection::{self, Connection};
+use super::connection::{self, DbSession};
 use super::error::StoreError;
 use super::kind::ENTITIES;
 use super::pool::{Pool, StoreOptions, WatchedPool};
@@ -121,7 +121,7 @@ impl Replicas {
     pub(super) fn read<T>(
         &self,
         known: Option<&Versions>,
-        job: &impl Fn(&mut Connection) -> Result<T, StoreError>,
+        job: &impl Fn(&mut DbSession) -> Result<T, StoreError>,
     ) -> Option<Result<T, StoreError>> {
         let known = known.map(|versions| (versions.known(), versions.applied()));
         let first = self.next.fetch_add(1, Ordering::Relaxed);
@@ -152,7 +152,7 @@ impl Replicas {
 }
 
 /// Whether the database of a connection has all changes up to a version, and the history that a revision is of.
-fn has_all(conn: &mut Connection, floor: i64, applied: &Revision) -> Result<bool, StoreError> {
+fn has_all(conn: &mut DbSession, floor: i64, applied: &Revision) -> Result<bool, StoreError> {
     let newest = revisions::newest(conn)?;
     Ok(newest.version >= floor
         && newest.incarnation == applied.incarnation

@@ -8,7 +8,7 @@
 use diesel::prelude::*;
 
 use super::changes;
-use super::connection::{Connection, write};
+use super::connection::{Connection, DbSession, write};
 use super::error::StoreError;
 use super::schema::{self, entity_versions};
 use crate::domain::Revision;
@@ -96,7 +96,7 @@ pub fn revise(conn: &mut Connection, before: Revision) -> Result<Commit, StoreEr
 /// Begins a new incarnation of a database that does not contain a revision which it once had, and answers what the
 /// database is at then. Versions go on above `known`, so that none that was seen is given again. Where another node has
 /// begun one already, that is taken.
-pub fn begin_anew(conn: &mut Connection, lost: &Revision, known: i64) -> Result<Revision, StoreError> {
+pub fn begin_anew(conn: &mut DbSession, lost: &Revision, known: i64) -> Result<Revision, StoreError> {
     write(conn, |conn| {
         let newest = newest(conn)?;
         let is_begun = newest.incarnation != lost.incarnation || compare(conn, newest, lost)? == Standing::Contains;

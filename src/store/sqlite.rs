@@ -12,7 +12,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryResult, sql_query};
 
-use super::connection::Connection;
+use super::connection::{Connection, DbSession};
 use super::error::StoreError;
 use super::kind::{Kind, Loss};
 use super::migrations;
@@ -25,7 +25,7 @@ const CHECKED_AT_OPEN: u64 = 8 * 1024 * 1024;
 ///
 /// The folder must be there. A new file is readable by its owner only. A file that is damaged, another
 /// application's, another kind's or of a newer version is refused as it is: nothing is written to it.
-pub(super) fn open(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
+pub(super) fn open(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<DbSession, StoreError> {
     make_missing(kind, path, busy_timeout)?;
     let mut conn = connect(kind, path, busy_timeout)?;
     migrations::run(kind, &mut conn)?;
@@ -57,7 +57,7 @@ pub(super) fn migrate(kind: &Kind, path: &Path, busy_timeout: Duration) -> Resul
 
 /// Looks whether [`open`] would take the file, without changing anything, and answers how to read it, where it is up to
 /// date. A file that is not there yet is fine.
-pub(super) fn inspect(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<Option<Connection>, StoreError> {
+pub(super) fn inspect(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<Option<DbSession>, StoreError> {
     if !path.exists() {
         return Ok(None);
     }
@@ -69,10 +69,10 @@ pub(super) fn inspect(kind: &Kind, path: &Path, busy_timeout: Duration) -> Resul
     conn.batch_execute(&format!("PRAGMA busy_timeout = {};", busy_timeout.as_millis()))?;
     verify(kind, &mut conn, size)?;
     let is_behind = migrations::is_behind(kind, &mut conn)?;
-    Ok((!is_behind).then_some(conn))
+    Ok((!is_behind).then_some(DbSession::own(conn)))
 }
 
-fn connect(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
+fn connect(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<DbSession, StoreError> {
     let size = measure(kind, path)?;
     let mut conn = establish(&url(path)?)?;
     conn.batch_execute(&format!("PRAGMA busy_timeout = {};", busy_timeout.as_millis()))?;
@@ -80,14 +80,14 @@ fn connect(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<Connectio
         verify(kind, &mut conn, size)?;
     }
     configure(&mut conn, kind.single, busy_timeout)?;
-    Ok(conn)
+    Ok(DbSession::own(conn))
 }
 
 /// A connection as one of a pool: to a file that is there and up to date.
-pub(super) fn pooled(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
+pub(super) fn pooled(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<DbSession, StoreError> {
     let mut conn = establish(&uri(path, "rw")?)?;
     configure(&mut conn, kind.pooled, busy_timeout)?;
-    Ok(conn)
+    Ok(DbSession::own(conn))
 }
 
 fn establish(url: &str) -> Result<Connection, StoreError> {
@@ -215,6 +215,7 @@ fn make(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<usize, Store
     let migrations = {
         let mut conn = establish(&url(&unfinished)?)?;
         configure(&mut conn, kind.single, busy_timeout)?;
+        let mut conn = DbSession::own(conn);
         let migrations = migrations::run(kind, &mut conn)?;
         checkpoint(&mut conn)?;
         migrations

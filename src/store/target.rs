@@ -2,15 +2,71 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Where a database is.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Target {
     /// In an SQLite file.
     Sqlite(PathBuf),
-    /// On a PostgreSQL server: its URL as libpq takes it. It may have a password, so it is never shown as it is.
-    Postgres(String),
+    /// On a PostgreSQL server.
+    Postgres(Server),
 }
+
+/// A PostgreSQL server, or a pooler before it.
+#[derive(Clone)]
+pub struct Server {
+    url: Arc<str>,
+    /// What is known of its sessions, by all clones: the number of one of [`PoolMode`], or [`UNKNOWN`].
+    mode: Arc<AtomicU8>,
+}
+
+/// Whose a session of the server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolMode {
+    /// Each connection has one of its own until it ends.
+    Session = 1,
+    /// A pooler lends one for each transaction, such as PgBouncer with `pool_mode = transaction`.
+    Transaction = 2,
+}
+
+const UNKNOWN: u8 = 0;
+
+impl Server {
+    /// The server at a URL as libpq takes it; whose its sessions are is found out when it is first connected to.
+    #[must_use]
+    pub fn new(url: &str) -> Self {
+        Self { url: url.into(), mode: Arc::new(AtomicU8::new(UNKNOWN)) }
+    }
+
+    /// The URL. It may have a password, so it is never shown as it is.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Whose the sessions are, once that is known.
+    pub(super) fn pool_mode(&self) -> Option<PoolMode> {
+        match self.mode.load(Ordering::Acquire) {
+            mode if mode == PoolMode::Session as u8 => Some(PoolMode::Session),
+            mode if mode == PoolMode::Transaction as u8 => Some(PoolMode::Transaction),
+            _ => None,
+        }
+    }
+
+    /// Says whose the sessions are, to all clones.
+    pub fn set_pool_mode(&self, mode: PoolMode) {
+        self.mode.store(mode as u8, Ordering::Release);
+    }
+}
+
+impl PartialEq for Server {
+    fn eq(&self, other: &Self) -> bool {
+        self.url == other.url
+    }
+}
+
+impl Eq for Server {}
 
 impl Target {
     /// The file, if it is one.
@@ -28,8 +84,8 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => path.display().fmt(f),
-            Self::Postgres(url) => {
-                let plain = url.split(['?', '#']).next().unwrap_or_default();
+            Self::Postgres(server) => {
+                let plain = server.url().split(['?', '#']).next().unwrap_or_default();
                 let (scheme, rest) = plain.split_once("://").unwrap_or(("postgres", plain));
                 write!(f, "{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, place)| place))
             }
@@ -46,7 +102,7 @@ impl fmt::Debug for Target {
 /// From `sqlite:` with a path, or a URL of PostgreSQL.
 impl From<&str> for Target {
     fn from(url: &str) -> Self {
-        url.strip_prefix("sqlite:").map_or_else(|| Self::Postgres(url.to_owned()), |path| Self::Sqlite(path.into()))
+        url.strip_prefix("sqlite:").map_or_else(|| Self::Postgres(Server::new(url)), |path| Self::Sqlite(path.into()))
     }
 }
 
@@ -77,7 +133,7 @@ mod tests {
             ("postgres:///acgs?host=/run/postgresql", "postgres:///acgs"),
             ("postgres://a:b@c:d@e/f", "postgres://e/f"),
         ] {
-            let target = Target::Postgres(url.to_owned());
+            let target = Target::from(url);
             assert_eq!([target.to_string(), format!("{target:?}")], [shown, shown]);
         }
     }

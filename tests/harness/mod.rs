@@ -23,6 +23,7 @@ pub mod authority;
 mod daemon;
 mod http;
 pub mod issuer;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod redis;
 pub mod server;

@@ -128,6 +128,16 @@ impl Postgres {
         }
     }
 
+    /// A throwaway folder of the user that servers run as.
+    pub fn new_folder() -> TempDir {
+        folder()
+    }
+
+    /// A command that runs as that user.
+    pub fn unprivileged(program: &Path) -> Command {
+        unprivileged(program)
+    }
+
     /// Gives a folder to the user that servers run as.
     pub fn give(folder: &Path) {
         own(folder);

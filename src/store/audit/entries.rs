@@ -14,7 +14,7 @@ use super::schema::{audit_entries, audit_violations};
 use super::statement::storable;
 use super::{logs, spans};
 use crate::domain::EntityUid;
-use crate::store::connection::{Connection, write_apart};
+use crate::store::connection::{Connection, DbSession, write_apart};
 use crate::store::error::StoreError;
 
 /// One record of the log, and what of it can be searched for.
@@ -79,7 +79,7 @@ impl From<diesel::result::Error> for ShipError {
 /// Stores the records of a log from index `first` on, in one transaction, and answers the index of the next one.
 ///
 /// Those that are there already are compared and left as they are.
-pub(super) fn ship(conn: &mut Connection, log: LogId, first: u64, entries: &[AuditEntry]) -> Result<u64, ShipError> {
+pub(super) fn ship(conn: &mut DbSession, log: LogId, first: u64, entries: &[AuditEntry]) -> Result<u64, ShipError> {
     write_apart(conn, |conn| {
         let next = logs::next_alone(conn, log)?;
         if first > next {

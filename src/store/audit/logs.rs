@@ -7,7 +7,7 @@ use diesel::prelude::*;
 
 use super::place::LogId;
 use super::schema::audit_logs;
-use crate::store::connection::{Connection, write};
+use crate::store::connection::{Connection, DbSession, write};
 use crate::store::error::StoreError;
 
 /// A log of which records are stored.
@@ -22,7 +22,7 @@ pub struct ShippedLog {
 }
 
 /// Finds a log by its origin, and makes its row where there is none.
-pub(super) fn find_or_make(conn: &mut Connection, origin: &str) -> Result<ShippedLog, StoreError> {
+pub(super) fn find_or_make(conn: &mut DbSession, origin: &str) -> Result<ShippedLog, StoreError> {
     let find = |conn: &mut Connection| -> Result<Option<ShippedLog>, StoreError> {
         let row = audit_logs::table.filter(audit_logs::origin.eq(origin)).select(Row::as_select());
         row.first(conn).optional()?.map(ShippedLog::try_from).transpose()

@@ -30,7 +30,7 @@ pub use logs::ShippedLog;
 pub use place::LogId;
 pub use search::{Search, SoughtEntity};
 
-use super::connection::Connection;
+use super::connection::DbSession;
 use super::error::StoreError;
 use super::kind::{Kind, Loss, Migrations, postgres_migrations};
 use super::pool::{Pool, StoreOptions};
@@ -109,7 +109,7 @@ pub struct AuditStore {
     target: Arc<Target>,
     wait: Duration,
     /// The one connection that writes; none after it failed, until it is needed again.
-    writer: Arc<Mutex<Option<Connection>>>,
+    writer: Arc<Mutex<Option<DbSession>>>,
     readers: Pool,
     replicas: Replicas,
     /// Which files it is in; nothing on a server.
@@ -159,7 +159,7 @@ impl AuditStore {
 
     /// All logs that are known, in the order in which they came.
     pub fn logs(&self) -> Result<Vec<ShippedLog>, StoreError> {
-        self.read(logs::list)
+        self.read(|session| logs::list(session))
     }
 
     /// Stores the records of a log from index `first` on, all of them or none, and answers the index of the next one
@@ -171,7 +171,12 @@ impl AuditStore {
         let ship = || self.write(|conn| entries::ship(conn, log, first, entries));
         let shipped = self.target.path().map_or_else(ship, |database| trickle::trickling(database, ship));
         shipped.map_err(|error| match error {
-            ShipError::Store(error) => ShipError::Store(error.at(&self.target)),
+            ShipError::Store(error) => {
+                if error.session_fault().is_some() {
+                    self.readers.renew();
+                }
+                ShipError::Store(error.at(&self.target))
+            }
             other => other,
         })
     }
@@ -180,7 +185,7 @@ impl AuditStore {
     ///
     /// [`StoreError::Busy`] where a reader was in the way for too long; nothing is known then.
     pub fn sync(&self) -> Result<(), StoreError> {
-        self.write(sqlite::sync).map_err(|error| error.at(&self.target))
+        self.write(|session| sqlite::sync(session)).map_err(|error| error.at(&self.target))
     }
 
     /// Makes the database file whole by itself, without the log beside it: for the end of the process.
@@ -219,7 +224,7 @@ impl AuditStore {
         })
     }
 
-    fn read<T>(&self, job: impl Fn(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn read<T>(&self, job: impl Fn(&mut DbSession) -> Result<T, StoreError>) -> Result<T, StoreError> {
         // Copies are behind the log anyhow.
         if let Some(done) = self.replicas.read(None, &job) {
             return done;
@@ -229,7 +234,7 @@ impl AuditStore {
 
     /// Runs a job on the connection that writes, one after the other. After a failure it is opened anew: what is wrong
     /// with it may be what failed.
-    fn write<T, E: From<StoreError>>(&self, job: impl FnOnce(&mut Connection) -> Result<T, E>) -> Result<T, E> {
+    fn write<T, E: From<StoreError>>(&self, job: impl FnOnce(&mut DbSession) -> Result<T, E>) -> Result<T, E> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let mut conn = match writer.take() {
             Some(conn) => conn,

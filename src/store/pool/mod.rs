@@ -25,11 +25,11 @@ pub use answers::Answers;
 pub use figures::{PoolFigures, TierFigures};
 pub use waits::{WINDOW, WaitFigures};
 
-use super::connection::Connection;
-use super::error::{self, StoreError};
+use super::connection::DbSession;
+use super::error::{self, SessionFault, StoreError};
 use super::kind::Kind;
 use super::opener::Opener;
-use super::target::Target;
+use super::target::{PoolMode, Target};
 use tiers::{Dimensions, NoConnection, Tiers};
 
 /// Where the database is and how many connections it gets.
@@ -71,6 +71,7 @@ impl StoreOptions {
 pub(super) struct Pool {
     tiers: Arc<Tiers<Opener>>,
     answers: Answers,
+    target: Target,
     acquire_timeout: Duration,
 }
 
@@ -81,17 +82,21 @@ impl Pool {
         let acquire_timeout = dimensions.acquire_timeout;
         let opener = Opener::new(kind, &options.target, acquire_timeout);
         let tiers = Tiers::open(opener, dimensions).map_err(|why| refused(why, acquire_timeout))?;
-        Ok(Self { tiers: Arc::new(tiers), answers: Answers::default(), acquire_timeout })
+        let target = options.target.clone();
+        Ok(Self { tiers: Arc::new(tiers), target, answers: Answers::default(), acquire_timeout })
     }
 
     /// Runs a job on a connection. [`StoreError::Busy`] where none comes free in time, [`StoreError::Unavailable`] where
     /// none can be opened.
-    pub(super) fn run<T>(&self, job: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) fn run<T>(&self, job: impl FnOnce(&mut DbSession) -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.answers.asked();
         let mut lease = self.tiers.acquire().map_err(|why| refused(why, self.acquire_timeout))?;
         let done = job(&mut lease);
         match &done {
-            Err(StoreError::Unavailable { .. }) => lease.distrust(),
+            Err(error @ StoreError::Unavailable { .. }) => {
+                lease.distrust();
+                self.suspect(error);
+            }
             // Others may be in the way, or the database hangs.
             Err(StoreError::Busy(_)) => {}
             _ => self.answers.answered(),
@@ -102,6 +107,25 @@ impl Pool {
     /// Whether it answers anybody.
     pub(super) fn answers(&self) -> Answers {
         self.answers.clone()
+    }
+
+    /// What is wrong with one session is mostly wrong with the others.
+    fn suspect(&self, error: &StoreError) {
+        match (error.session_fault(), &self.target) {
+            (Some(SessionFault::Lent(_)), Target::Postgres(server)) => {
+                tracing::warn!(%error, "a pooler lends the database's sessions: statements are not kept prepared");
+                server.set_pool_mode(PoolMode::Transaction);
+                self.renew();
+            }
+            (Some(_), _) => self.renew(),
+            (None, _) => {}
+        }
+    }
+
+    /// Has no connection used any more that is open by now. Where one lost its session, or its server takes no writes any
+    /// more, the others mostly did too, and each would cost a job to find out.
+    pub(super) fn renew(&self) {
+        self.tiers.renew();
     }
 
     /// What those see of the pool who look after it.

@@ -203,7 +203,27 @@ fn connections_that_a_restart_ended_are_replaced_before_a_job_gets_them() {
     let lease = pool.acquire().unwrap();
     assert_eq!(lease.life, 1);
     let base = pool.figures().base;
-    assert!((1..=3).contains(&base.failed_ping) && base.closed_broken == base.failed_ping, "{base:?}");
+    assert!(base.failed_ping == 1 && (1..=3).contains(&base.closed_broken), "one tells of all: {base:?}");
+}
+
+#[test]
+fn no_connection_is_used_again_that_was_open_when_one_was_found_to_be_of_no_use() {
+    for pre_ping in [true, false] {
+        let server = Server::new();
+        let pool = Tiers::open(server.clone(), Dimensions { min_idle: 3, pre_ping, ..dimensions(3, 2) }).unwrap();
+        let busy = pool.acquire().unwrap();
+        // The server still answers, so that no test finds anything wrong.
+        server.set(|state| state.life += 1);
+        pool.renew();
+        // More often than once a second it does nothing.
+        pool.renew();
+        assert_eq!(pool.acquire().unwrap().conn.conn.life, 1);
+        drop(busy);
+        let leases = [pool.acquire().unwrap(), pool.acquire().unwrap(), pool.acquire().unwrap()];
+        assert_eq!(leases.each_ref().map(|lease| lease.life), [1; 3], "pre_ping = {pre_ping}");
+        drop(leases);
+        assert_eq!(pool.figures().base.closed_broken, 3);
+    }
 }
 
 #[test]
@@ -275,8 +295,9 @@ fn a_connection_that_is_not_trusted_or_broken_is_not_put_back() {
 #[test]
 fn connections_that_are_too_old_are_told_apart_from_broken_and_idle_ones() {
     let (server, watch) = (Arc::new(Server::new()), Arc::new(Watch::default()));
-    let young = Watched { inner: Arc::clone(&server), watch: Arc::clone(&watch), max: 20, lifetime: LONG };
-    let old = Watched { inner: server, watch: Arc::clone(&watch), max: 20, lifetime: Duration::ZERO };
+    let young =
+        Watched { inner: Arc::clone(&server), watch: Arc::clone(&watch), max: 20, lifetime: LONG, pre_ping: true };
+    let old = Watched { inner: server, watch: Arc::clone(&watch), max: 20, lifetime: Duration::ZERO, pre_ping: true };
     let (mut one, mut other) = (young.connect().unwrap(), old.connect().unwrap());
     assert_eq!((young.has_broken(&mut one), old.has_broken(&mut other)), (false, true));
     drop((one, other));
@@ -292,7 +313,8 @@ fn connections_that_are_too_old_are_told_apart_from_broken_and_idle_ones() {
 #[test]
 fn connections_opened_together_do_not_end_together() {
     let server = Arc::new(Server::new());
-    let watched = Watched { inner: server, watch: Arc::default(), max: 20, lifetime: Duration::from_secs(100) };
+    let lifetime = Duration::from_secs(100);
+    let watched = Watched { inner: server, watch: Arc::default(), max: 20, lifetime, pre_ping: true };
     let mut lifetimes: Vec<_> = (0..20).map(|_| watched.connect().unwrap().tag.lifetime()).collect();
     lifetimes.sort_unstable();
     assert!(lifetimes[0] >= Duration::from_secs(90) && lifetimes[19] <= Duration::from_secs(100), "{lifetimes:?}");

@@ -53,12 +53,18 @@ impl<M: ManageConnection> Tier<M> {
         let connections = r2d2::Pool::builder()
             .max_size(max)
             .min_idle(Some(options.min_idle.min(max)))
-            .test_on_check_out(options.pre_ping)
+            .test_on_check_out(true)
             .max_lifetime(Some(lifetime))
             .idle_timeout(options.idle_timeout)
             .connection_timeout(RETRY)
             .error_handler(Box::new(NopErrorHandler))
-            .build_unchecked(Watched { inner: manager, watch: Arc::clone(&watch), max, lifetime });
+            .build_unchecked(Watched {
+                inner: manager,
+                watch: Arc::clone(&watch),
+                max,
+                lifetime,
+                pre_ping: options.pre_ping,
+            });
         Self { connections, watch }
     }
 

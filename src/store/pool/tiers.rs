@@ -141,6 +141,12 @@ impl<M: ManageConnection> Tiers<M> {
         }
     }
 
+    /// Has no connection used any more that is open by now.
+    pub(super) fn renew(&self) {
+        self.base.watch.renew();
+        self.overflow.iter().for_each(|tier| tier.watch.renew());
+    }
+
     /// What the pool is like now.
     pub(super) fn figures(&self) -> PoolFigures {
         let overflow = self.overflow.as_ref().map(|tier| &tier.watch);

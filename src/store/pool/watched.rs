@@ -10,6 +10,9 @@ use r2d2::ManageConnection;
 /// How long a connection may take to be closed.
 const CLOSING: Duration = Duration::from_secs(1);
 
+/// How often all connections may be replaced: where new ones are no better, that must not keep the server busy.
+const RENEWAL: Duration = Duration::from_secs(1);
+
 /// What is known of the connections of one tier; shared by the tier and all of its connections.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
@@ -30,6 +33,8 @@ pub(super) struct Watch {
     /// Connections that were tested and did not answer.
     pub(super) unanswered: AtomicU64,
     is_down: AtomicBool,
+    /// Moves when no connection is to be used that is open by then.
+    generation: AtomicU64,
     server: Mutex<Server>,
     changed: Condvar,
 }
@@ -42,6 +47,7 @@ struct Server {
     /// Why no connection can be opened, while none can.
     down: Option<Arc<str>>,
     last: Option<Arc<str>>,
+    renewed: Option<Instant>,
 }
 
 impl Watch {
@@ -78,6 +84,15 @@ impl Watch {
             tracing::info!("database connections can be opened again");
         }
         self.changed.notify_all();
+    }
+
+    /// Has no connection used any more that is open by now, at most once a second.
+    pub(super) fn renew(&self) {
+        let mut server = self.server();
+        if server.renewed.is_none_or(|renewed| renewed.elapsed() >= RENEWAL) {
+            server.renewed = Some(Instant::now());
+            self.generation.fetch_add(1, Ordering::AcqRel);
+        }
     }
 
     /// A connection does not work.
@@ -127,6 +142,19 @@ pub(super) struct Watched<M> {
     pub(super) max: u32,
     /// The age of which no connection gets much older.
     pub(super) lifetime: Duration,
+    /// Whether a connection is tested before it is used.
+    pub(super) pre_ping: bool,
+}
+
+/// Why a connection is not opened or not used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WatchedError<E: std::error::Error> {
+    /// The database says so.
+    #[error("{0}")]
+    Database(E),
+    /// It was opened before another one was found to be of no use.
+    #[error("it is to be replaced")]
+    Outdated,
 }
 
 /// A connection that is counted.
@@ -143,31 +171,34 @@ pub(super) struct Tag {
     watch: Arc<Watch>,
     born: Instant,
     lifetime: Duration,
+    generation: u64,
     /// It is not to be used again.
     is_broken: bool,
 }
 
 impl<M: ManageConnection> Watched<M> {
     /// Connections that were opened together do not end together: they get nine to ten tenths of the lifetime.
-    fn tag(&self) -> Tag {
+    fn tag(&self, generation: u64) -> Tag {
         let number = self.watch.opened.fetch_add(1, Ordering::Relaxed);
         self.watch.open.fetch_add(1, Ordering::AcqRel);
         // Multiples of the golden ratio are spread evenly.
         let share = u32::try_from(number.wrapping_mul(618) % 1000).unwrap_or_default();
         let lifetime = self.lifetime.saturating_sub(self.lifetime / 10_000 * share);
-        Tag { watch: Arc::clone(&self.watch), born: Instant::now(), lifetime, is_broken: false }
+        Tag { watch: Arc::clone(&self.watch), born: Instant::now(), lifetime, generation, is_broken: false }
     }
 }
 
 impl<M: ManageConnection> ManageConnection for Watched<M> {
     type Connection = Held<M::Connection>;
-    type Error = M::Error;
+    type Error = WatchedError<M::Error>;
 
-    fn connect(&self) -> Result<Self::Connection, M::Error> {
+    fn connect(&self) -> Result<Self::Connection, Self::Error> {
         self.watch.take(self.max);
+        // Before it is opened: what is found out meanwhile may be true of it too.
+        let generation = self.watch.generation.load(Ordering::Acquire);
         match self.inner.connect() {
             Ok(conn) => {
-                let held = Held { conn, tag: self.tag() };
+                let held = Held { conn, tag: self.tag(generation) };
                 self.watch.comes_up();
                 Ok(held)
             }
@@ -175,23 +206,40 @@ impl<M: ManageConnection> ManageConnection for Watched<M> {
                 self.watch.give_back();
                 self.watch.unopened.fetch_add(1, Ordering::Relaxed);
                 self.watch.goes_down(&error);
-                Err(error)
+                Err(WatchedError::Database(error))
             }
         }
     }
 
-    fn is_valid(&self, held: &mut Self::Connection) -> Result<(), M::Error> {
-        self.inner.is_valid(&mut held.conn).inspect_err(|error| held.tag.breaks(error))
+    fn is_valid(&self, held: &mut Self::Connection) -> Result<(), Self::Error> {
+        if held.tag.is_outdated() {
+            held.tag.is_broken = true;
+            return Err(WatchedError::Outdated);
+        }
+        if !self.pre_ping {
+            return Ok(());
+        }
+        self.inner.is_valid(&mut held.conn).map_err(|error| {
+            held.tag.breaks(&error);
+            // Each of the others could take as long to find out.
+            self.watch.renew();
+            WatchedError::Database(error)
+        })
     }
 
     /// Busy connections end here when they are old; idle ones are found by r2d2.
     fn has_broken(&self, held: &mut Self::Connection) -> bool {
-        held.tag.is_broken |= self.inner.has_broken(&mut held.conn);
+        held.tag.is_broken |= held.tag.is_outdated() || self.inner.has_broken(&mut held.conn);
         held.tag.is_broken || held.tag.born.elapsed() >= held.tag.lifetime
     }
 }
 
 impl Tag {
+    /// Whether another one was found to be of no use since it was opened.
+    fn is_outdated(&self) -> bool {
+        self.generation != self.watch.generation.load(Ordering::Acquire)
+    }
+
     /// The connection does not answer; it is closed when it is put back.
     pub(super) fn breaks(&mut self, why: &dyn Display) {
         self.is_broken = true;

@@ -8,6 +8,7 @@ mod logins;
 mod opening;
 mod rollback;
 pub(super) mod server;
+mod switchover;
 mod tokens;
 mod writers;
 
@@ -35,7 +36,7 @@ impl Stored {
     }
 
     /// A connection beside the pool.
-    fn connection(&self) -> Connection {
+    fn connection(&self) -> DbSession {
         open(&self.options.target, self.options.acquire_timeout).unwrap()
     }
 }

@@ -16,7 +16,7 @@ use crate::store::Target;
     clippy::unwrap_used,
     reason = "the part that is needed is used, and a test ends where its harness fails"
 )]
-mod harness {
+pub(super) mod harness {
     pub mod authority;
     pub mod postgres;
     mod server;
@@ -30,7 +30,7 @@ pub fn target(path: &Path) -> Target {
         return Target::from(path);
     }
     let server = harness::postgres::Postgres::shared();
-    Target::Postgres(server.url(&server.create_database()))
+    Target::from(&*server.url(&server.create_database()))
 }
 
 /// Whether the test is about SQLite files only, and others are used now.

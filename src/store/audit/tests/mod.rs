@@ -36,7 +36,7 @@ impl Copied {
     }
 
     /// A connection beside those of the store.
-    fn connection(&self) -> Connection {
+    fn connection(&self) -> DbSession {
         open_kind(&AUDIT, &self.options.target, self.options.acquire_timeout).unwrap()
     }
 

@@ -12,6 +12,7 @@ fn refusal(path: &Path) -> String {
 
 #[test]
 fn neither_database_is_taken_for_the_other_or_for_that_of_another_application() {
+    use crate::store::Connection;
     use diesel::Connection as _;
     let folder = tempfile::tempdir().unwrap();
     let [of_entities, of_audit, of_others] = ["a.db", "b.db", "c.db"].map(|name| folder.path().join(name));

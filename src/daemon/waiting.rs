@@ -1,0 +1,42 @@
+//! A start waits for a database that is not there yet: containers and hosts start in any order.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sd_notify::NotifyState;
+
+use super::pools::store_options;
+use super::signals::notify;
+use crate::settings::Settings;
+use crate::store::{self, StoreError};
+
+/// How long it is after one attempt until the next one.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long the service manager is asked to be patient: beyond an attempt and the time to the next one.
+const EXTENSION: Duration = Duration::from_secs(30);
+
+/// Waits until the database that the settings name answers, as long as they say. One that is not there in time is opened
+/// all the same, which says what is wrong. A signal to stop ends the process meanwhile.
+pub(super) fn for_database(settings: &Settings) {
+    let target = store_options(settings).target;
+    let limit = settings.database.wait;
+    let began = Instant::now();
+    let mut is_told = false;
+    while began.elapsed() < limit {
+        let Err(error @ StoreError::Unavailable { .. }) = store::reach(&target) else { return };
+        if !is_told {
+            tracing::warn!(%error, "the database is not there yet: waiting for it for up to {} s", limit.as_secs());
+            is_told = true;
+        }
+        let status = format!("waiting for the database: {}", one_line(&error));
+        let extension = u32::try_from(EXTENSION.as_micros()).unwrap_or(u32::MAX);
+        notify(&[NotifyState::Status(&status), NotifyState::ExtendTimeoutUsec(extension)]);
+        thread::sleep(RETRY_INTERVAL.min(limit.saturating_sub(began.elapsed())));
+    }
+}
+
+/// libpq writes lines.
+fn one_line(error: &StoreError) -> String {
+    error.to_string().lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,58 @@
+//! A PgBouncer of the tests' own, before a server of theirs.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::postgres::{Postgres, ROLE};
+use super::server::{self, Server};
+
+/// Where Debian has it, which is not in everybody's `PATH`.
+const PROGRAM: &str = "/usr/sbin/pgbouncer";
+
+/// A running pooler. It ends with its value, or with the test process.
+#[derive(Debug)]
+pub struct PgBouncer {
+    server: Server,
+    port: u16,
+    _folder: TempDir,
+}
+
+impl PgBouncer {
+    /// Whether the program is there.
+    pub fn is_installed() -> bool {
+        Path::new(PROGRAM).exists() || server::is_command("pgbouncer")
+    }
+
+    /// Starts one in a mode, such as `transaction`, with so many connections to the server, and waits until it is ready.
+    #[track_caller]
+    pub fn start(postgres: &Postgres, mode: &str, size: u32, more: &str) -> Self {
+        let (folder, port) = (Postgres::new_folder(), server::free_port());
+        let file = folder.path().join("pgbouncer.ini");
+        let settings = format!(
+            "[databases]\n* = host=127.0.0.1 port={} user={ROLE}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+             listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = {mode}\ndefault_pool_size = {size}\n\
+             max_client_conn = 500\n{more}\n",
+            postgres.port()
+        );
+        fs::write(&file, settings).unwrap();
+        Postgres::give(&file);
+        let program = if Path::new(PROGRAM).exists() { PROGRAM } else { "pgbouncer" };
+        let mut command = Postgres::unprivileged(Path::new(program));
+        command.arg(&file);
+        let server = Server::start(&command, folder.path(), "INT");
+        assert!(server.says("process up"), "PgBouncer does not start:\n{}", server.log());
+        Self { server, port, _folder: folder }
+    }
+
+    /// The URL of a database through it.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://{ROLE}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// What it wrote.
+    pub fn log(&self) -> String {
+        self.server.log()
+    }
+}
