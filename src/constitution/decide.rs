@@ -54,7 +54,8 @@ impl Constitution {
         } else {
             candidates.par_iter().filter_map(ask).collect()
         };
-        self.verdict(&outcomes)
+        let verdict = self.verdict(&outcomes, facts.note());
+        if verdict.reason == Reason::NoPermit { verdict.with_nearest(self.nearest(facts)) } else { verdict }
     }
 
     /// The same constitution, evaluating slices of `policies` and more by several threads.
@@ -84,8 +85,8 @@ impl Constitution {
         }
     }
 
-    /// Weighs the policies that hold or failed.
-    fn verdict(&self, outcomes: &[(&Rule, Outcome)]) -> Verdict {
+    /// Weighs the policies that hold or failed. A deny says what of the request may be misspelt.
+    fn verdict(&self, outcomes: &[(&Rule, Outcome)], note: Option<&str>) -> Verdict {
         let mut permits = Vec::new();
         let mut failures = Vec::new();
         let mut forbids: BTreeMap<usize, Vec<&Rule>> = BTreeMap::new();
@@ -122,6 +123,9 @@ impl Constitution {
         } else {
             (Reason::Permitted, permits)
         };
+        if let Some(note) = note.filter(|_| reason != Reason::Permitted) {
+            detail = Some(detail.map_or_else(|| note.to_owned(), |detail: String| format!("{detail}; {note}")));
+        }
         Verdict::of_policies(reason, policies, violations, warnings, score(lost), detail)
     }
 

@@ -71,7 +71,29 @@ fn chain(expr: &Expr, split: impl Fn(&ExprKind) -> Option<(Arc<Expr>, Arc<Expr>)
     operands
 }
 
+/// The parts of a condition that must all hold, left to right, however they are nested: as [`Node::operands`] of the node
+/// that it is compiled to.
+pub fn operands(expr: &Expr) -> Vec<Arc<Expr>> {
+    let mut rest = vec![Arc::new(expr.clone())];
+    let mut operands = Vec::new();
+    while let Some(expr) = rest.pop() {
+        match expr.expr_kind() {
+            ExprKind::And { left, right } => rest.extend([Arc::clone(right), Arc::clone(left)]),
+            _ => operands.push(expr),
+        }
+    }
+    operands
+}
+
 impl Node {
+    /// The nodes that must all hold, left to right.
+    pub fn operands<'a>(&'a self, operands: &mut Vec<&'a Self>) {
+        match self {
+            Self::And(nodes) => nodes.iter().for_each(|node| node.operands(operands)),
+            node => operands.push(node),
+        }
+    }
+
     /// Compiles an expression of a static policy.
     pub fn compile(expr: &Expr) -> Result<Self, CompileError> {
         Self::at_depth(expr, 0)

@@ -38,9 +38,17 @@ pub struct Facts {
     /// What is known of other entities.
     pub(super) others: HashMap<EntityUid, Data>,
     pub(super) actions: Arc<Vocabulary>,
+    /// What of the request may be misspelt.
+    pub(super) note: Option<String>,
 }
 
 impl Facts {
+    /// What of the request may be misspelt, in words.
+    #[must_use]
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
     /// The subject of the request.
     #[must_use]
     pub fn principal(&self) -> &Value {

@@ -10,9 +10,10 @@ use super::access::{Access, AccessTree, CONTEXT, NodeId, PRINCIPAL, RESOURCE};
 use super::batch_values::{self, BatchValues, StoredValues};
 use super::coerce::Misfit;
 use super::facts::{Data, Facts};
+use super::undeclared;
 use super::value::{Record, Value};
 use super::vocabulary::{Action, EntityType, Vocabulary};
-use crate::domain::{Entity, EntityUid, Evaluation, Party, Reason, Verdict};
+use crate::domain::{Entity, EntityUid, Evaluation, Party, Reason, Verdict, suggestion};
 use crate::settings::RequestProperties;
 
 /// How many entities one decision may read; more is a runaway hierarchy.
@@ -35,6 +36,8 @@ pub struct Gathering {
     has_named: bool,
     /// What the questions of a batch share; none for a single question.
     values: Option<BatchValues>,
+    /// What of the request may be misspelt.
+    note: Option<String>,
 }
 
 /// An entity that has been asked for.
@@ -66,8 +69,9 @@ impl Gathering {
         let action = known_action(vocabulary, evaluation)?;
         let subject = known_type(vocabulary, "subject", &evaluation.subject, action, &action.principals)?;
         let resource = known_type(vocabulary, "resource", &evaluation.resource, action, &action.resources)?;
-        let context =
-            batch_values::context(values, vocabulary, action, evaluation).map_err(|misfit| invalid(&misfit))?;
+        let context = batch_values::context(values, vocabulary, action, evaluation);
+        let note = undeclared::note(mode, evaluation, (action, subject, resource));
+        let context = context.map_err(|misfit| invalid_request(&misfit, note.as_deref()))?;
         let mut properties = Vec::new();
         if mode == RequestProperties::Merge {
             for (owner, party, declared) in
@@ -91,6 +95,7 @@ impl Gathering {
             wanted: Vec::new(),
             has_named: false,
             values: values.cloned(),
+            note,
         };
         gathering.want_roots();
         gathering.check_size()?;
@@ -159,6 +164,7 @@ impl Gathering {
             object,
             others,
             actions: self.vocabulary,
+            note: self.note,
         }
     }
 
@@ -322,9 +328,10 @@ fn owned(reached: Vec<(&EntityUid, NodeId)>) -> Vec<(EntityUid, NodeId)> {
 
 fn known_action<'a>(vocabulary: &'a Vocabulary, evaluation: &Evaluation) -> Result<&'a Action, Box<Verdict>> {
     let name = &evaluation.action.name;
-    vocabulary
-        .action(name)
-        .ok_or_else(|| Box::new(Verdict::deny(Reason::UnknownAction, format!("the schema has no action `{name}`"))))
+    vocabulary.action(name).ok_or_else(|| {
+        let near = suggestion(name, vocabulary.action_names());
+        Box::new(Verdict::deny(Reason::UnknownAction, format!("the schema has no action `{name}`{near}")))
+    })
 }
 
 fn known_type<'a>(
@@ -337,7 +344,8 @@ fn known_type<'a>(
     let kind = &party.uid.kind;
     let unknown = |detail| Box::new(Verdict::deny(Reason::UnknownType, detail));
     let Some(declared) = vocabulary.entity_type(kind) else {
-        return Err(unknown(format!("the schema has no type `{kind}`, which the {role} has")));
+        let near = suggestion(kind, vocabulary.type_names());
+        return Err(unknown(format!("the schema has no type `{kind}`, which the {role} has{near}")));
     };
     if !applies_to.contains(kind) {
         let name = &action.uid.id;
@@ -350,4 +358,13 @@ fn known_type<'a>(
 #[expect(clippy::unnecessary_box_returns, reason = "errors of this size are boxed where they are made")]
 fn invalid(misfit: &Misfit) -> Box<Verdict> {
     Box::new(Verdict::deny(Reason::InvalidProperties, misfit.to_string()))
+}
+
+/// The same for what the caller sent, with what may be misspelt there.
+#[expect(clippy::unnecessary_box_returns, reason = "errors of this size are boxed where they are made")]
+fn invalid_request(misfit: &Misfit, note: Option<&str>) -> Box<Verdict> {
+    match note {
+        None => invalid(misfit),
+        Some(note) => Box::new(Verdict::deny(Reason::InvalidProperties, format!("{misfit}; {note}"))),
+    }
 }

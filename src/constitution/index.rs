@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use cedar_policy::Effect;
 use smol_str::SmolStr;
 
 use super::facts::Facts;
@@ -13,11 +14,16 @@ use super::rule::{ActionScope, Rule, Scope};
 use super::value::Value;
 use crate::domain::EntityUid;
 
+/// How many permits of one action are looked at where none of them holds.
+const PERMITS: usize = 64;
+
 /// Positions of rules, by scope.
 #[derive(Debug, Default)]
 pub struct ScopeIndex {
     any_action: Shelf,
     by_action: HashMap<EntityUid, Shelf>,
+    any_action_permits: Vec<u32>,
+    permits: HashMap<EntityUid, Vec<u32>>,
 }
 
 /// The rules of one action, or of all.
@@ -40,6 +46,9 @@ impl ScopeIndex {
     pub fn new<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> Self {
         let mut index = Self::default();
         for (position, rule) in (0..).zip(rules) {
+            if rule.effect == Effect::Permit {
+                index.file_permit(rule, position);
+            }
             match &rule.action {
                 ActionScope::Any => index.any_action.file(rule, position),
                 ActionScope::Only(actions) => {
@@ -50,6 +59,25 @@ impl ScopeIndex {
             }
         }
         index
+    }
+
+    fn file_permit(&mut self, rule: &Rule, position: u32) {
+        let file = |positions: &mut Vec<u32>| {
+            if positions.len() < PERMITS {
+                positions.push(position);
+            }
+        };
+        match &rule.action {
+            ActionScope::Any => file(&mut self.any_action_permits),
+            ActionScope::Only(actions) => {
+                actions.iter().for_each(|action| file(self.permits.entry(action.clone()).or_default()));
+            }
+        }
+    }
+
+    /// The positions of the first rules that permit an action to anybody: those of the action itself, then those of any.
+    pub fn permits(&self, action: &EntityUid) -> impl Iterator<Item = u32> {
+        self.permits.get(action).into_iter().flatten().chain(&self.any_action_permits).take(PERMITS).copied()
     }
 
     /// The positions of all rules that could hold for these facts, ascending, each once.

@@ -21,11 +21,13 @@ mod index;
 mod kept;
 mod manifest;
 mod misfits;
+mod nearest;
 mod pattern;
 mod policies;
 mod rule;
 mod schema;
 mod seed;
+mod undeclared;
 mod value;
 mod vocabulary;
 

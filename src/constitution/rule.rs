@@ -3,15 +3,24 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use cedar_policy_core::ast::{self, ActionConstraint, Effect, EntityReference, PrincipalOrResourceConstraint};
+use cedar_policy_core::ast::{
+    self, ActionConstraint, Effect, EntityReference, Expr, ExprKind, PrincipalOrResourceConstraint, UnaryOp,
+};
+use cedar_policy_core::parser::Loc;
 use smol_str::SmolStr;
 
 use super::evaluate::EvaluationError;
-use super::expression::{CompileError, Node};
+use super::expression::{self, CompileError, Node};
 use super::facts::Facts;
 use super::value::Value;
 use super::vocabulary::Vocabulary;
 use crate::domain::EntityUid;
+
+/// The most parts of a condition that are told apart.
+const MAX_PARTS: usize = 1_000;
+
+/// The most characters of a part that are shown.
+const MAX_TEXT: usize = 200;
 
 /// A compiled policy.
 #[derive(Debug)]
@@ -31,9 +40,27 @@ pub struct Rule {
     /// What it is about.
     pub resource: Scope,
     /// What else must hold.
-    pub condition: Option<Node>,
+    pub condition: Option<Condition>,
     /// Its text.
     pub text: Arc<str>,
+}
+
+/// What must hold beside the scope.
+#[derive(Debug)]
+pub struct Condition {
+    /// The whole of it.
+    node: Node,
+    /// Where the policy's text has each of the parts that must all hold, in the order in which they are evaluated.
+    parts: Vec<Part>,
+}
+
+/// A part of a condition, in the text of its policy.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    start: u32,
+    end: u32,
+    /// It is written the other way round, after `unless`.
+    is_negated: bool,
 }
 
 /// What a policy's scope says of the principal or the resource.
@@ -67,24 +94,102 @@ impl Rule {
         {
             return Ok(false);
         }
-        self.condition.as_ref().map_or(Ok(true), |condition| condition.holds(facts))
+        self.condition.as_ref().map_or(Ok(true), |condition| condition.node.holds(facts))
+    }
+
+    /// What of a policy that does not hold fails, as it is written: the parts of its scope, and the first of its
+    /// conditions. And how much that is: the less, the nearer did it come. None where it is about another type.
+    pub fn shortfall(&self, facts: &Facts) -> Option<(usize, Vec<String>)> {
+        let mut failed = Vec::new();
+        for (scope, name, value) in
+            [(&self.principal, "principal", facts.principal()), (&self.resource, "resource", facts.resource())]
+        {
+            if !scope.fits(value) {
+                return None;
+            }
+            if !scope.holds(value, facts) {
+                failed.push(scope.written(name));
+            }
+        }
+        // A scope that does not hold weighs more than any condition.
+        let mut distance = failed.len() * MAX_PARTS;
+        if let Some(Condition { node, parts }) = &self.condition {
+            let mut operands = Vec::new();
+            node.operands(&mut operands);
+            if let Some(at) = operands.iter().position(|operand| operand.holds(facts) != Ok(true)) {
+                distance += (operands.len() - at).min(MAX_PARTS - 1);
+                failed.push(parts.get(at).map_or_else(|| "its condition".to_owned(), |part| part.written(&self.text)));
+            }
+        }
+        Some((distance, failed))
     }
 
     /// The parts of a static policy that decide: scope and condition.
     pub fn compile(
         policy: &ast::Policy,
         vocabulary: &Vocabulary,
-    ) -> Result<(Scope, ActionScope, Scope, Option<Node>), CompileError> {
+    ) -> Result<(Scope, ActionScope, Scope, Option<Condition>), CompileError> {
+        let condition = match policy.non_scope_constraints() {
+            Some(expr) => {
+                let start = policy.loc().map_or(0, Loc::start);
+                let parts = expression::operands(expr).iter().filter_map(|expr| Part::new(expr, start)).collect();
+                Some(Condition { node: Node::compile(expr)?, parts })
+            }
+            None => None,
+        };
         Ok((
             Scope::new(policy.principal_constraint().as_inner())?,
             ActionScope::new(policy.action_constraint(), vocabulary),
             Scope::new(policy.resource_constraint().as_inner())?,
-            policy.non_scope_constraints().map(Node::compile).transpose()?,
+            condition,
         ))
     }
 }
 
+impl Part {
+    /// Where an expression is in its policy, which starts there in its file.
+    fn new(expr: &Expr, policy: usize) -> Option<Self> {
+        let loc = expr.source_loc()?;
+        let within = |at: usize| u32::try_from(at.checked_sub(policy)?).ok();
+        let is_not = matches!(expr.expr_kind(), ExprKind::UnaryApp { op: UnaryOp::Not, .. });
+        let is_negated = is_not && !loc.snippet()?.trim_start().starts_with('!');
+        Some(Self { start: within(loc.start())?, end: within(loc.end())?, is_negated })
+    }
+
+    fn written(self, policy: &str) -> String {
+        let text = policy.get(self.start as usize..self.end as usize).unwrap_or_default();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut text = if self.is_negated { format!("!({text})") } else { text };
+        if let Some((end, _)) = text.char_indices().nth(MAX_TEXT) {
+            text.truncate(end);
+            text.push('…');
+        }
+        text
+    }
+}
+
 impl Scope {
+    /// Whether an entity is of the type that the scope is about.
+    fn fits(&self, value: &Value) -> bool {
+        let Value::Entity(uid) = value else { return false };
+        match self {
+            Self::Any | Self::In(_, None) => true,
+            Self::Is(kind) | Self::In(_, Some(kind)) => uid.kind == *kind,
+            Self::Eq(entity) => uid.kind == entity.kind,
+        }
+    }
+
+    /// The scope as policies have it.
+    fn written(&self, name: &str) -> String {
+        match self {
+            Self::Any => name.to_owned(),
+            Self::Is(kind) => format!("{name} is {kind}"),
+            Self::Eq(entity) => format!("{name} == {entity}"),
+            Self::In(group, None) => format!("{name} in {group}"),
+            Self::In(group, Some(kind)) => format!("{name} is {kind} in {group}"),
+        }
+    }
+
     fn new(constraint: &PrincipalOrResourceConstraint) -> Result<Self, CompileError> {
         let uid = |reference: &EntityReference| match reference {
             EntityReference::EUID(uid) => Ok(uid.as_ref().into()),

@@ -117,6 +117,16 @@ impl Vocabulary {
         self.actions.get(self.names.get(uid)?)
     }
 
+    /// How requests may name actions.
+    pub fn action_names(&self) -> impl Iterator<Item = &str> {
+        self.actions.keys().map(|name| &**name)
+    }
+
+    /// The names of all entity types.
+    pub fn type_names(&self) -> impl Iterator<Item = &str> {
+        self.types.keys().map(|name| &**name)
+    }
+
     /// Every action.
     pub fn actions(&self) -> impl Iterator<Item = &Action> {
         self.actions.values()
@@ -167,6 +177,12 @@ impl Shape {
             })
         };
         attributes.iter().map(attribute).collect::<Result<_, String>>().map(Self)
+    }
+
+    /// The type of the attribute of that name.
+    #[must_use]
+    pub fn kind(&self, name: &str) -> Option<&Kind> {
+        self.0.iter().find(|attribute| attribute.name == name).map(|attribute| &attribute.kind)
     }
 
     /// All attributes, in the order of their names.

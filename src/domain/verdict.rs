@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::explanation;
+
 /// Why a verdict is what it is: the first that applies, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -91,6 +93,18 @@ pub struct Finding {
     pub advice: Vec<Arc<str>>,
 }
 
+/// A permit that would have held but for what does not hold of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NearMiss {
+    /// The policy's id.
+    pub policy: Arc<str>,
+    /// The parts of its scope and the first of its conditions that do not hold, as they are written.
+    pub failed: Vec<Arc<str>>,
+    /// What the policy advises.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<Arc<str>>,
+}
+
 /// The outcome of one evaluation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
@@ -106,7 +120,10 @@ pub struct Verdict {
     pub score: f64,
     /// What exactly is wrong, where the reason alone does not say it.
     pub detail: Option<String>,
+    /// Where nothing permits: the permits that came nearest, the nearest first.
+    pub nearest: Vec<NearMiss>,
     members: Box<str>,
+    explanation: Box<str>,
 }
 
 impl Verdict {
@@ -121,7 +138,19 @@ impl Verdict {
         detail: Option<String>,
     ) -> Self {
         let members = members(reason, &policies, &violations, &warnings, detail.as_deref());
-        Self { reason, policies, violations, warnings, score, detail, members }
+        let explanation = Box::default();
+        let nearest = Vec::new();
+        Self { reason, policies, violations, warnings, score, detail, nearest, members, explanation }.explained()
+    }
+
+    /// The same verdict, which tells of the permits that came nearest.
+    #[must_use]
+    pub fn with_nearest(self, nearest: Vec<NearMiss>) -> Self {
+        Self { nearest, ..self }.explained()
+    }
+
+    fn explained(self) -> Self {
+        Self { explanation: explanation::members(&self), ..self }
     }
 
     /// A deny that comes before any policy is asked; nothing was found compliant, so the score is 0.
@@ -157,7 +186,14 @@ impl Verdict {
         &self.members
     }
 
-    /// The same without `detail`, which may repeat what the request or an entity says.
+    /// The JSON members that explain a deny to people, each with a comma before it; nothing for a permit. They follow from
+    /// the rest, so that answers carry them and records do not.
+    #[must_use]
+    pub fn explanation(&self) -> &str {
+        &self.explanation
+    }
+
+    /// The same as [`members`](Self::members) without `detail`, which may repeat what the request or an entity says.
     #[must_use]
     pub fn members_without_detail(&self) -> Box<str> {
         members(self.reason, &self.policies, &self.violations, &self.warnings, None)

@@ -17,6 +17,9 @@ use super::questions::Questions;
 use crate::actors::validator::Timeslice;
 use crate::domain::{Defaults, Evaluation, Json, Object, Reason, UnknownMembers};
 
+/// A batch of so many items is answered with their reasons, unless the caller prefers something else.
+pub const SMALL_BATCH: usize = 32;
+
 /// The most bytes that the evaluations of one batch may have together where they are written out with their defaults.
 const MAX_EXPANDED: usize = 4 << 20;
 
@@ -57,11 +60,11 @@ pub async fn evaluations(
     if items.len() > LARGE_BATCH {
         asked.take_turn().await?;
     }
+    let full = prefers_representation(&request).unwrap_or(items.len() <= SMALL_BATCH);
     let questions = parse_items(items, &body, stop_at, asked.deadline).await?;
     // The questions are all that is needed from here on.
     drop(body);
     let recorded = asked.decide(questions).await?;
-    let full = prefers_representation(&request);
     Ok(recorded.respond().insert_header(ContentType::json()).body(render_batch(&recorded.decisions, full)))
 }
 
@@ -131,12 +134,18 @@ fn stop_at(body: &Object) -> Result<Option<bool>, Problem> {
     }
 }
 
-/// `Prefer: return=representation` (RFC 7240, section 4.2): items with their reasons.
-fn prefers_representation(request: &HttpRequest) -> bool {
-    let preferences = request.headers().get_all("Prefer").filter_map(|value| value.to_str().ok());
-    preferences.flat_map(|value| value.split([',', ';'])).any(|token| {
-        token.split_once('=').is_some_and(|(name, value)| {
-            name.trim().eq_ignore_ascii_case("return") && value.trim().trim_matches('"') == "representation"
+/// `Prefer: return=representation` or `return=minimal` (RFC 7240, section 4.2): items with their reasons, or bare. Of two
+/// that contradict each other the first counts.
+fn prefers_representation(request: &HttpRequest) -> Option<bool> {
+    let mut preferences = request.headers().get_all("Prefer").filter_map(|value| value.to_str().ok());
+    preferences.find_map(|value| {
+        value.split([',', ';']).find_map(|token| {
+            let (name, value) = token.split_once('=')?;
+            match (name.trim().eq_ignore_ascii_case("return"), value.trim().trim_matches('"')) {
+                (true, "representation") => Some(true),
+                (true, "minimal") => Some(false),
+                _ => None,
+            }
         })
     })
 }
@@ -159,7 +168,8 @@ fn render(decision: &RecordedDecision, full: bool, text: &mut String) {
     let _ = write!(text, "{{\"decision\":{}", verdict.permits());
     let mut context = String::new();
     if full {
-        let _ = write!(context, "\"id\":\"{}\",{}", decision.id.hyphenated(), verdict.members());
+        let (id, explanation) = (decision.id.hyphenated(), verdict.explanation());
+        let _ = write!(context, "\"id\":\"{id}\",{}{explanation}", verdict.members());
         if let Some(index) = decision.index {
             let _ = write!(context, ",\"audit_index\":{index}");
         }

@@ -14,7 +14,9 @@ use super::gate::Who;
 use super::problem::{BAD_REQUEST, INTERNAL, Problem};
 use super::questions::Questions;
 use crate::constitution::Constitution;
-use crate::domain::{ConstitutionalHash, Enforcement, Evaluation, Finding, Object, Reason, Severity, UnknownMembers};
+use crate::domain::{
+    ConstitutionalHash, Enforcement, Evaluation, Finding, NearMiss, Object, Reason, Severity, UnknownMembers,
+};
 
 /// How the action stands to one principle.
 #[derive(Debug, Serialize)]
@@ -41,6 +43,8 @@ struct Report<'a> {
     principles: Vec<PrincipleReport<'a>>,
     violations: &'a [Finding],
     warnings: &'a [Finding],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    nearest: &'a [NearMiss],
     cached: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     audit_index: Option<u64>,
@@ -93,6 +97,7 @@ fn report<'a>(constitution: &'a Constitution, decision: &'a RecordedDecision, si
         principles: principles.collect(),
         violations: &verdict.violations,
         warnings: &verdict.warnings,
+        nearest: &verdict.nearest,
         cached: decision.decided.is_cached(),
         audit_index: decision.index,
         duration_us: since.elapsed().as_micros(),

@@ -168,13 +168,22 @@ fn items_come_with_their_reasons_where_the_caller_prefers_it() {
         ("return=representation", true),
         ("respond-async, Return=\"representation\"", true),
         ("return=minimal", false),
-        ("representation", false),
+        ("wait=1; RETURN = minimal", false),
+        ("return=minimal, return=representation", false),
+        ("representation", true),
+        ("return=else", true),
     ] {
         let request = Request::post(EVALUATIONS).json(&batch("PD", &json!({}))).header("Prefer", prefer);
         let items = daemon.ask(&request).json();
         let reasons: Vec<_> = (0..2).map(|nth| items["evaluations"][nth]["context"]["reason"].as_str()).collect();
         let expected = if full { [Some("permitted"), Some("forbidden")] } else { [None, None] };
         assert_eq!(reasons, expected, "{prefer}");
+    }
+    // Where nothing is preferred, as many have reasons as a page shows.
+    for (count, full) in [(1, true), (32, true), (33, false)] {
+        let items = daemon.post(EVALUATIONS, &batch(&"PD".repeat(17)[..count], &json!({}))).json();
+        let items = items["evaluations"].as_array().unwrap();
+        assert!(items.len() == count && items.iter().all(|item| item["context"]["reason"].is_string() == full));
     }
     // Each has what it would have alone.
     let request = Request::post(EVALUATIONS).json(&batch("D", &json!({}))).header("Prefer", "return=representation");

@@ -139,3 +139,40 @@ fn the_metadata_name_the_endpoints_under_the_url_that_clients_use() {
         assert_eq!((answer.status, answer.json()), (200, expected));
     }
 }
+
+#[test]
+fn a_deny_is_explained_to_users_and_administrators_where_clients_of_authzen_look() {
+    let daemon = TestDaemon::start();
+    let context = |question: &Value| daemon.post(EVALUATION, question).json()["context"].clone();
+    let forbidden = context(&deployment());
+    for key in ["403", "en"] {
+        let (user, admin) = (&forbidden["reason_user"][key], &forbidden["reason_admin"][key]);
+        assert_eq!(user, "This is not allowed: ask an operator to approve the deployment");
+        assert_eq!(admin, "forbidden by `deploy-needs-approval` for `human-oversight`");
+    }
+    assert_eq!(forbidden["reasons"], json!(["ask an operator to approve the deployment"]));
+
+    // Where nothing permits, it is said what came nearest, and again where the verdict comes from a cache.
+    let mut question = call("unknown-tool");
+    question["resource"]["properties"] = json!({"risk": 5});
+    for _ in 0..2 {
+        let denied = context(&question);
+        assert_eq!(denied["reason"], "no_permit", "{denied}");
+        let nearest = denied["nearest"].as_array().unwrap();
+        assert!((1..=3).contains(&nearest.len()), "{denied}");
+        let first = &nearest[0];
+        let admin = denied["reason_admin"]["en"].as_str().unwrap();
+        assert!(admin.contains(first["policy"].as_str().unwrap()), "{denied}");
+        assert!(admin.contains(first["failed"][0].as_str().unwrap()), "{denied}");
+        assert!(!denied["reason_user"]["en"].as_str().unwrap().contains('`'), "{denied}");
+    }
+    assert!(daemon.post("/v1/validate", &question).json()["nearest"].is_array());
+
+    let misspelt = with(permitted(), &json!({"action": {"name": "call_tol"}}));
+    assert_eq!(context(&misspelt)["detail"], "the schema has no action `call_tol`; did you mean `call_tool`?");
+    assert!(context(&misspelt)["reason_admin"]["403"].as_str().unwrap().contains("did you mean `call_tool`?"));
+    let permit = context(&permitted());
+    for member in ["nearest", "reason_user", "reason_admin", "reasons", "detail"] {
+        assert_eq!(permit.get(member), None, "{permit}");
+    }
+}

@@ -35,7 +35,10 @@ impl Letter {
     pub(super) fn weight(&self) -> usize {
         let more = |content: &Content| {
             let entities = content.entities.as_ref().map_or(0, |text| text.len());
-            content.verdict.members().len() + entities + content.slots.len() * size_of::<u16>()
+            content.verdict.members().len()
+                + content.verdict.explanation().len()
+                + entities
+                + content.slots.len() * size_of::<u16>()
         };
         match self {
             Self::Verdict(_, content) => 512 + more(content),

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 
 use crate::actors::request_cache::Key;
-use crate::domain::{Finding, Reason, Revision, Severity, Verdict};
+use crate::domain::{Finding, NearMiss, Reason, Revision, Severity, Verdict};
 use crate::store::Slot;
 
 /// The first byte of each value.
@@ -177,6 +177,7 @@ impl Writer {
         self.list(&verdict.violations, Self::finding);
         self.list(&verdict.warnings, Self::finding);
         self.perhaps(verdict.detail.as_deref());
+        self.list(&verdict.nearest, Self::near_miss);
         self.perhaps(content.entities.as_deref());
     }
 
@@ -185,6 +186,12 @@ impl Writer {
         self.0.push(number(&SEVERITIES, &finding.severity));
         self.list(&finding.policies, |value, policy| value.text(policy));
         self.list(&finding.advice, |value, advice| value.text(advice));
+    }
+
+    fn near_miss(&mut self, near: &NearMiss) {
+        self.text(&near.policy);
+        self.list(&near.failed, |value, failed| value.text(failed));
+        self.perhaps(near.advice.as_deref());
     }
 
     fn list<T>(&mut self, items: &[T], write: impl Fn(&mut Self, &T)) {
@@ -235,7 +242,11 @@ impl<'v> Reader<'v> {
         let violations = self.list(Self::finding)?;
         let warnings = self.list(Self::finding)?;
         let detail = self.perhaps()?.map(str::to_owned);
-        let verdict = Verdict::of_policies(reason, policies, violations, warnings, score, detail);
+        let mut verdict = Verdict::of_policies(reason, policies, violations, warnings, score, detail);
+        let nearest = self.list(Self::near_miss)?;
+        if !nearest.is_empty() {
+            verdict = verdict.with_nearest(nearest);
+        }
         Some(Content { verdict: Arc::new(verdict), entities: self.perhaps()?.map(Arc::from), slots, as_of, expires })
     }
 
@@ -246,6 +257,12 @@ impl<'v> Reader<'v> {
         let policies = self.list(|reader| reader.text().map(Arc::from))?;
         let advice = self.list(|reader| reader.text().map(Arc::from))?;
         Some(Finding { principle, severity, policies, advice })
+    }
+
+    fn near_miss(&mut self) -> Option<NearMiss> {
+        let policy = self.text()?.into();
+        let failed = self.list(|reader| reader.text().map(Arc::from))?;
+        Some(NearMiss { policy, failed, advice: self.perhaps()?.map(Arc::from) })
     }
 
     fn list<T>(&mut self, read: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {

@@ -4,6 +4,7 @@ mod batches;
 mod bounds;
 mod depth;
 mod digest;
+mod explaining;
 mod faults;
 mod files;
 mod gathering;

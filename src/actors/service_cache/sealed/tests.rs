@@ -35,11 +35,16 @@ fn content() -> Content {
 fn what_is_sealed_is_opened_as_it_was() {
     let deny = |detail: &str| Content { verdict: Arc::new(Verdict::deny(Reason::NoPermit, detail)), ..content() };
     let absent = Content { entities: None, slots: Vec::new(), as_of: at(i64::MAX), ..deny("") };
-    for content in [content(), deny("x"), absent] {
+    let near = NearMiss { policy: "a".into(), failed: vec!["x == 1".into()], advice: Some("ask".into()) };
+    let near = [near.clone(), NearMiss { failed: Vec::new(), advice: None, ..near }].to_vec();
+    let nearly = Arc::new(Verdict::deny(Reason::NoPermit, "").with_nearest(near));
+    let nearly = Content { verdict: nearly, ..content() };
+    for content in [content(), deny("x"), absent, nearly] {
         let value = secret().seal(&KEY, &content).unwrap();
         let opened = secret().open(&KEY, &value, 999).unwrap();
         assert_eq!(opened, content);
         assert_eq!(opened.verdict.members(), content.verdict.members());
+        assert_eq!(opened.verdict.explanation(), content.verdict.explanation());
     }
 }
 

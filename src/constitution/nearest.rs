@@ -1,0 +1,28 @@
+//! Which permits came nearest where none of them holds, and what of them does not.
+
+use std::sync::Arc;
+
+use super::Constitution;
+use super::facts::Facts;
+use super::value::Value;
+use crate::domain::NearMiss;
+
+/// How many are shown.
+const SHOWN: usize = 3;
+
+impl Constitution {
+    /// The permits of the action that lack the least, the nearest first; those that lack as much in the order of the
+    /// bundle. Only some of them are looked at, so that a deny costs little more than a permit.
+    pub(super) fn nearest(&self, facts: &Facts) -> Vec<NearMiss> {
+        let Value::Entity(action) = facts.action() else { return Vec::new() };
+        let rules = self.index.permits(action).filter_map(|position| self.rules.get(position as usize));
+        let mut found: Vec<_> = rules.filter_map(|rule| Some((rule, rule.shortfall(facts)?))).collect();
+        found.sort_by_key(|(_, (distance, _))| *distance);
+        let near = found.into_iter().take(SHOWN).map(|(rule, (_, failed))| NearMiss {
+            policy: Arc::clone(&rule.id),
+            failed: failed.into_iter().map(Arc::from).collect(),
+            advice: rule.advice.clone(),
+        });
+        near.collect()
+    }
+}

@@ -1,0 +1,132 @@
+//! What a deny says: which permits came nearest, and what of the request may be misspelt.
+
+use std::fmt::Write as _;
+
+use super::*;
+use crate::settings::RequestProperties::{Ignore, Merge};
+
+const READ: &str = r#""name":"read""#;
+const DOCUMENT: &str = r#""type":"Document","id":"d""#;
+
+fn deny(policies: &str, evaluation: &Evaluation, stored: &[Entity]) -> Verdict {
+    let verdict =
+        constitution(policies).decide(Merge, evaluation, |uid| stored.iter().find(|entity| entity.uid == *uid));
+    assert!(!verdict.permits(), "{verdict:?}");
+    verdict
+}
+
+/// The permits that came nearest, each with what of it does not hold.
+fn nearest(verdict: &Verdict) -> Vec<String> {
+    let shown = |near: &crate::domain::NearMiss| format!("{}: {}", near.policy, near.failed.join(" & "));
+    verdict.nearest.iter().map(shown).collect()
+}
+
+#[test]
+fn the_permits_that_lack_least_are_named_with_what_does_not_hold_as_it_is_written() {
+    let policies = r#"
+@id("admins") @advice("ask for the group of admins")
+permit (principal in Group::"admins", action == Action::"read", resource);
+@id("large")
+permit (principal, action == Action::"read", resource is Document)
+when { resource has size && resource.size > 3 && resource.owner == principal }
+unless { context has risk };
+@id("users") permit (principal, action == Action::"read", resource is User);
+@id("check") permit (principal, action == Org::Action::"check", resource);
+@id("calm") permit (principal, action, resource) when { principal.name == "u" } unless { context  has
+    risk };
+@id("one") permit (principal == User::"v", action, resource is Document in Folder::"f");
+"#;
+    let stored = [entity("User::\"u\"", r#""attrs":{"name":"u"}"#)];
+    let verdict = deny(policies, &question(r#""id":"u""#, READ, DOCUMENT, r#""risk":1"#), &stored);
+    assert_eq!(verdict.reason.as_str(), "no_permit");
+    assert_eq!(
+        nearest(&verdict),
+        ["calm: !(context has risk)", "large: resource has size", "admins: principal in Group::\"admins\""]
+    );
+    assert_eq!(verdict.nearest[2].advice.as_deref(), Some("ask for the group of admins"));
+    // Where a condition cannot be evaluated, it does not hold either.
+    let verdict = deny(policies, &question(r#""id":"w""#, r#""name":"Org::Action::\"check\"""#, DOCUMENT, ""), &[]);
+    assert!(verdict.detail.is_some() || !verdict.nearest.is_empty(), "{verdict:?}");
+    let all = "@id(\"one\") permit (principal == User::\"v\", action, resource is Document in Folder::\"f\");";
+    let verdict = deny(all, &question(r#""id":"u""#, READ, DOCUMENT, ""), &[]);
+    assert_eq!(
+        nearest(&verdict),
+        ["one: principal == User::\"v\" & resource is Document in Folder::\"f\""],
+        "both parts of the scope"
+    );
+}
+
+#[test]
+fn nothing_is_near_where_nothing_permits_the_action_or_something_else_decides() {
+    let forbids = "@id(\"f\") @principle(\"safety\") forbid (principal, action, resource);";
+    for policies in [forbids, "@id(\"u\") permit (principal, action, resource is User);"] {
+        assert_eq!(nearest(&deny(policies, &question(r#""id":"u""#, READ, DOCUMENT, ""), &[])), [""; 0]);
+    }
+}
+
+#[test]
+fn however_many_permits_there_are_few_are_looked_at_and_fewer_shown() {
+    let mut policies = String::new();
+    for n in 0..200 {
+        let _ = writeln!(policies, "@id(\"p{n}\") permit (principal, action, resource) when {{ context has risk }};");
+    }
+    // It comes nearest of all, and is too far behind to be looked at.
+    policies.push_str("@id(\"q\") permit (principal, action, resource) when { false };");
+    let verdict = deny(&policies, &question(r#""id":"u""#, READ, DOCUMENT, ""), &[]);
+    assert_eq!(nearest(&verdict), ["p0", "p1", "p2"].map(|id| format!("{id}: context has risk")));
+}
+
+#[test]
+fn long_conditions_are_cut_off() {
+    let long = "x".repeat(1_000);
+    let policies = format!("@id(\"a\") permit (principal, action, resource) when {{ principal.name == \"{long}\" }};");
+    let stored = [entity("User::\"u\"", r#""attrs":{"name":"é"}"#)];
+    let verdict = deny(&policies, &question(r#""id":"u""#, READ, DOCUMENT, ""), &stored);
+    assert!(verdict.nearest[0].failed[0].chars().count() <= 201, "{verdict:?}");
+}
+
+#[test]
+fn names_that_are_nearly_declared_are_suggested() {
+    let policies = "@id(\"a\") permit (principal, action, resource) when { context has risk };";
+    let detail = |evaluation: &Evaluation| deny(policies, evaluation, &[]).detail.unwrap_or_default();
+    let user = r#""id":"u""#;
+    for (evaluation, expected) in [
+        (question(user, r#""name":"raed""#, DOCUMENT, ""), "the schema has no action `raed`; did you mean `read`?"),
+        (question(user, r#""name":"Read""#, DOCUMENT, ""), "the schema has no action `Read`; did you mean `read`?"),
+        (
+            question(user, READ, r#""type":"Documnet","id":"d""#, ""),
+            "the schema has no type `Documnet`, which the resource has; did you mean `Document`?",
+        ),
+        (question(user, r#""name":"zzzzzzzz""#, DOCUMENT, ""), "the schema has no action `zzzzzzzz`"),
+        (
+            question(user, READ, DOCUMENT, r#""rsik":1,"other":2"#),
+            "`context.rsik` is not declared and was left out; did you mean `risk`?",
+        ),
+        (
+            question(r#""id":"u","properties":{"nmae":"x","home":{"city":"c","ctiy":"c"}}"#, READ, DOCUMENT, ""),
+            "`subject.properties.nmae` is not declared and was left out; did you mean `name`?",
+        ),
+        (
+            question(user, r#""name":"read","properties":{"cuont":1}"#, DOCUMENT, ""),
+            "`context.action.count` is required; \
+             `context.action.cuont` is not declared and was left out; did you mean `count`?",
+        ),
+        (question(user, READ, DOCUMENT, r#""other":2"#), ""),
+    ] {
+        assert_eq!(detail(&evaluation), expected);
+    }
+    // What is not looked at in any case is not said to be misspelt.
+    let evaluation = question(r#""id":"u","properties":{"nmae":"x"}"#, READ, DOCUMENT, "");
+    assert_eq!(constitution(policies).decide(Ignore, &evaluation, |_| None).detail, None);
+}
+
+#[test]
+fn a_request_of_many_odd_names_costs_little_and_names_few() {
+    let members: Vec<String> = (0..5_000).map(|n| format!("\"rsk{n}\":1")).collect();
+    let verdict = deny(
+        "@id(\"a\") permit (principal, action, resource) when { context has risk };",
+        &question(r#""id":"u""#, READ, DOCUMENT, &members.join(",")),
+        &[],
+    );
+    assert!(verdict.detail.unwrap_or_default().matches("did you mean").count() <= 4);
+}
