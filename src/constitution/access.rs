@@ -77,7 +77,7 @@ impl AccessTree {
                 }
             }
             if let Some(condition) = &rule.condition {
-                builder.visit(condition);
+                builder.visit(&condition.node);
             }
             let entities = std::mem::take(&mut builder.literals);
             if !entities.is_empty() {

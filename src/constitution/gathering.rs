@@ -355,13 +355,11 @@ fn known_type<'a>(
     Ok(declared)
 }
 
-#[expect(clippy::unnecessary_box_returns, reason = "errors of this size are boxed where they are made")]
 fn invalid(misfit: &Misfit) -> Box<Verdict> {
     Box::new(Verdict::deny(Reason::InvalidProperties, misfit.to_string()))
 }
 
 /// The same for what the caller sent, with what may be misspelt there.
-#[expect(clippy::unnecessary_box_returns, reason = "errors of this size are boxed where they are made")]
 fn invalid_request(misfit: &Misfit, note: Option<&str>) -> Box<Verdict> {
     match note {
         None => invalid(misfit),

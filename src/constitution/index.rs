@@ -70,7 +70,9 @@ impl ScopeIndex {
         match &rule.action {
             ActionScope::Any => file(&mut self.any_action_permits),
             ActionScope::Only(actions) => {
-                actions.iter().for_each(|action| file(self.permits.entry(action.clone()).or_default()));
+                for action in actions {
+                    file(self.permits.entry(action.clone()).or_default());
+                }
             }
         }
     }

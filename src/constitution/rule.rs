@@ -49,7 +49,7 @@ pub struct Rule {
 #[derive(Debug)]
 pub struct Condition {
     /// The whole of it.
-    node: Node,
+    pub node: Node,
     /// Where the policy's text has each of the parts that must all hold, in the order in which they are evaluated.
     parts: Vec<Part>,
 }

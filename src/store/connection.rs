@@ -38,7 +38,7 @@ impl DbSession {
         Self { conn: Connection::Postgres(conn), terms: Some(terms) }
     }
 
-    /// Whether a pooler lends the server's session for each transaction. DbSession locks, `LISTEN`, `SET` and prepared
+    /// Whether a pooler lends the server's session for each transaction. Session locks, `LISTEN`, `SET` and prepared
     /// statements would then be somebody else's at the next one.
     pub(super) fn is_lent(&self) -> bool {
         self.terms.is_some()

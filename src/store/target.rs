@@ -27,7 +27,7 @@ pub struct Server {
 pub enum PoolMode {
     /// Each connection has one of its own until it ends.
     Session = 1,
-    /// A pooler lends one for each transaction, such as PgBouncer with `pool_mode = transaction`.
+    /// A pooler lends one for each transaction, such as `PgBouncer` with `pool_mode = transaction`.
     Transaction = 2,
 }
 
