@@ -18,7 +18,7 @@ use crate::domain::{Finding, NearMiss, Reason, Revision, Severity, Verdict};
 use crate::store::Slot;
 
 /// The first byte of each value.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 /// Bytes of the authentication at the end.
 const MAC: usize = 32;
 /// The most bytes of a value.
