@@ -217,7 +217,7 @@ fn no_connection_is_used_again_that_was_open_when_one_was_found_to_be_of_no_use(
         pool.renew();
         // More often than once a second it does nothing.
         pool.renew();
-        assert_eq!(pool.acquire().unwrap().conn.conn.life, 1);
+        assert_eq!(pool.acquire().unwrap().life, 1);
         drop(busy);
         let leases = [pool.acquire().unwrap(), pool.acquire().unwrap(), pool.acquire().unwrap()];
         assert_eq!(leases.each_ref().map(|lease| lease.life), [1; 3], "pre_ping = {pre_ping}");

@@ -50,9 +50,9 @@ fn after_a_switchover_one_write_fails_and_all_others_find_the_new_server() {
     let size = NonZeroU32::new(6).unwrap();
     let options = StoreOptions { target: pair.target(), size, min_idle: 6, ..options(Path::new("/")) };
     let store = Store::open(&options).unwrap();
-    store.put(&user("ann", 1), Precondition::Any, |_| Ok(())).unwrap();
+    store.put(&user("ann", 1), Precondition::default(), |_| Ok(())).unwrap();
     pair.switch_over();
-    let put = |n: i64| store.put(&user("ann", n), Precondition::Any, |_| Ok(()));
+    let put = |n: i64| store.put(&user("ann", n), Precondition::default(), |_| Ok(()));
     let failed = put(2).expect_err("the first job finds out");
     assert!(matches!(failed, StoreError::Unavailable { .. }), "{failed}");
     // At once on all connections there may be, none of which is one to the old server.
