@@ -1,5 +1,10 @@
 //! Which known name was probably meant by an unknown one.
 
+/// The longest name of a request that something near is looked for, in bytes.
+const MAX_SUGGESTED: usize = 64;
+/// How many declared names it is compared with.
+const MAX_CANDIDATES: usize = 256;
+
 /// The candidate that differs from `name` by the fewest typing errors, if they are few.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = name.to_lowercase();
@@ -12,6 +17,15 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
         .min_by_key(|(distance, candidate)| (*distance, *candidate))?;
     // One error for each three letters: in names shorter than that any other name would be near.
     (distance <= length / 3).then_some(found)
+}
+
+/// The same for a name from a request: a caller must not be able to buy much work with it.
+pub(crate) fn suggestion<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    if name.len() > MAX_SUGGESTED {
+        return String::new();
+    }
+    let near = nearest(name, candidates.into_iter().take(MAX_CANDIDATES));
+    near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
 }
 
 /// Letters to insert, remove, replace, or swap with their neighbour, to make `a` into `b`.
@@ -57,6 +71,16 @@ mod tests {
         ] {
             assert_eq!(nearest(name, ["port", "workers", "l1"]), found, "{name}");
         }
+    }
+
+    #[test]
+    fn a_suggestion_is_for_short_names_and_among_so_many_only() {
+        assert_eq!(suggestion("raed", ["write", "read"]), "; did you mean `read`?");
+        assert_eq!(suggestion("delete", ["write", "read"]), "");
+        let long = "x".repeat(MAX_SUGGESTED + 1);
+        assert_eq!(suggestion(&long, [&*long]), "");
+        let many = std::iter::repeat_n("unlike", MAX_CANDIDATES).chain(["read"]);
+        assert_eq!(suggestion("raed", many), "");
     }
 
     #[test]

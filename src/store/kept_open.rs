@@ -6,14 +6,14 @@
 use std::fmt;
 use std::sync::Mutex;
 
-use super::connection::Connection;
+use super::connection::DbSession;
 
 /// A connection that is never used.
-pub(super) struct KeptOpen(#[expect(dead_code, reason = "it is held, never used")] Mutex<Connection>);
+pub(super) struct KeptOpen(#[expect(dead_code, reason = "it is held, never used")] Mutex<DbSession>);
 
 impl KeptOpen {
     /// Holds a connection that has read from the database.
-    pub(super) fn new(conn: Connection) -> Self {
+    pub(super) fn new(conn: DbSession) -> Self {
         Self(Mutex::new(conn))
     }
 }
