@@ -9,7 +9,7 @@ fn group(id: &str, parents: &[&str]) -> Entity {
 }
 
 fn put(store: &Store, id: &str, parents: &[&str]) -> String {
-    match store.put(&group(id, parents), Precondition::Any, |_| Ok(())) {
+    match store.put(&group(id, parents), Precondition::default(), |_| Ok(())) {
         Ok(_) => "stored".to_owned(),
         Err(error) => error.to_string(),
     }
@@ -41,7 +41,7 @@ fn a_cycle_is_refused_whichever_write_would_close_it() {
     assert_eq!(put(store, "b", &["y"]), "stored");
     assert_eq!(put(store, "z", &["a"]), "stored");
     assert!(put(store, "b", &["c"]).contains("would be in itself"));
-    store.remove(&EntityUid::new("Group", "z"), Precondition::Any, || Ok(())).unwrap();
+    store.remove(&EntityUid::new("Group", "z"), Precondition::default(), |_| Ok(())).unwrap();
     assert_eq!(put(store, "b", &["c"]), "stored");
     // And what comes back may close it again.
     assert!(put(store, "z", &["a"]).contains("would be in itself"));
@@ -81,7 +81,7 @@ fn of_writers_who_would_close_a_cycle_together_one_is_refused() {
                 let (id, parent) = (name(nth), name(nth + 1));
                 scope.spawn(move || {
                     let entity = group(&id, &[&parent]);
-                    crate::store::entities::put(&mut conn, &entity, Precondition::Any, |_| Ok(()))
+                    crate::store::entities::put(&mut conn, &entity, Precondition::default(), |_| Ok(()))
                 })
             });
             writers.map(|writer| writer.join().unwrap())
