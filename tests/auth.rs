@@ -13,14 +13,22 @@ mod harness;
 mod api_keys;
 #[path = "auth/clients.rs"]
 mod clients;
+#[path = "auth/clocks.rs"]
+mod clocks;
+#[path = "faults/disk.rs"]
+mod disk;
 #[path = "auth/forger.rs"]
 mod forger;
+#[path = "auth/grants.rs"]
+mod grants;
 #[path = "auth/nginx.rs"]
 mod nginx;
 #[path = "auth/passwords.rs"]
 mod passwords;
 #[path = "auth/proxies.rs"]
 mod proxies;
+#[path = "auth/refreshes.rs"]
+mod refreshes;
 #[path = "auth/routes.rs"]
 mod routes;
 #[path = "auth/sessions.rs"]
@@ -29,6 +37,8 @@ mod sessions;
 mod smuggling;
 #[path = "auth/tokens.rs"]
 mod tokens;
+#[path = "auth/withdrawals.rs"]
+mod withdrawals;
 
 use std::fs;
 

@@ -1,7 +1,12 @@
 //! Issuers whose keys are at a URL.
-#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends where it fails")]
 
 mod harness;
+
+#[path = "issuers/foreign.rs"]
+mod foreign;
+#[path = "issuers/signers.rs"]
+mod signers;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -17,6 +22,11 @@ const ISSUER: &str = "https://id.example";
 
 /// Answers every request with a text, and counts them; it goes on to the end of the test.
 fn serve(status: &'static str, body: String) -> (SocketAddr, Arc<AtomicUsize>) {
+    serve_paths(move |_| (status.to_owned(), body.clone()))
+}
+
+/// Answers each request with what there is at its path, and counts them.
+fn serve_paths(answer: impl Fn(&str) -> (String, String) + Send + 'static) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, asked) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
     let counter = Arc::clone(&asked);
@@ -32,6 +42,8 @@ fn serve(status: &'static str, body: String) -> (SocketAddr, Arc<AtomicUsize>) {
                 head.extend(byte);
             }
             counter.fetch_add(1, Ordering::Relaxed);
+            let head = String::from_utf8_lossy(&head).into_owned();
+            let (status, body) = answer(head.split(' ').nth(1).unwrap_or_default());
             let length = body.len();
             // Whoever asked may be gone.
             let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
@@ -41,8 +53,13 @@ fn serve(status: &'static str, body: String) -> (SocketAddr, Arc<AtomicUsize>) {
 }
 
 fn daemon(keys: SocketAddr) -> TestDaemon {
-    let issuers = format!("[{{ issuer = \"{ISSUER}\", jwks_url = \"http://{keys}/jwks\", role_claim = \"groups\" }}]");
-    Setup::new().set("auth.issuers", issuers).start()
+    with_issuer(keys, "role_claim = \"groups\"").start()
+}
+
+/// With an issuer that has its keys there, and these settings.
+fn with_issuer(keys: SocketAddr, settings: &str) -> Setup {
+    let issuers = format!("[{{ issuer = \"{ISSUER}\", jwks_url = \"http://{keys}/jwks\", {settings} }}]");
+    Setup::new().set("auth.issuers", issuers)
 }
 
 fn token(key: &SigningKey, subject: &str) -> String {

@@ -12,7 +12,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use acgs::auth::jwk::{Jwks, VerifyingKey};
+use acgs::auth::jwk::VerifyingKey;
+use acgs::auth::jwks::Jwks;
 use acgs::auth::jws::Unverified;
 use acgs::domain::Json;
 use serde_json::Value;
@@ -103,7 +104,7 @@ fn of_all_signed_tokens_those_verify_that_are_valid() {
 fn of_all_sets_of_keys_those_are_used_that_are_valid() {
     let counts = run("json_web_key_test.json", |token, set| {
         let (Ok(token), Ok(keys)) = (Unverified::parse(token), Jwks::parse(set)) else { return false };
-        keys.find(token.kid()).is_some_and(|key| token.verify(key).is_ok())
+        keys.candidates(token.kid()).any(|key| token.verify(key).is_ok())
     });
     if let Some(counts) = counts {
         assert!(counts.verified > 0);

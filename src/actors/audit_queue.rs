@@ -55,6 +55,8 @@ pub struct AuditQueue(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     lanes: Mutex<Vec<Arc<Lane>>>,
+    /// The first of the lanes: its records wait for as long as the log cannot be written, and come before all others.
+    first: Arc<Lane>,
     /// Records promised a place and not yet acknowledged.
     waiting: AtomicUsize,
     limit: usize,
@@ -87,6 +89,9 @@ pub enum Listener {
     Worker(Recipient<Durable>),
     /// A thread that waits.
     Thread(mpsc::Sender<Durable>),
+    /// No one: the records have to be written whatever happens. Those that are being written are kept here until they
+    /// are durable.
+    Nobody(Mutex<Batch>),
 }
 
 /// Places in the queue, given back when dropped.
@@ -110,8 +115,10 @@ impl AuditQueue {
     /// A queue of at most `limit` records, for a log that has `durable` ones.
     #[must_use]
     pub fn new(limit: usize, durable: u64) -> Self {
+        let first = Arc::new(Lane { records: Mutex::default(), listener: Listener::Nobody(Mutex::default()) });
         Self(Arc::new(Shared {
-            lanes: Mutex::default(),
+            lanes: Mutex::new(vec![Arc::clone(&first)]),
+            first,
             waiting: AtomicUsize::new(0),
             limit,
             durable: AtomicU64::new(durable),
@@ -195,10 +202,19 @@ impl AuditQueue {
         if self.health() == Health::Ended {
             return Err(AuditError::Ended);
         }
-        let wanted = self.0.wakes_at.load(Ordering::SeqCst);
-        if wanted > 0 && self.has(wanted) {
-            self.wake();
+        self.wake_where_wanted();
+        Ok(())
+    }
+
+    /// Puts in records that have to be written whatever happens: while the log cannot be written they wait, and they are
+    /// the first that are written when it can be again. Waits for nothing.
+    pub fn submit_first(&self, records: &Batch) -> Result<(), AuditError> {
+        {
+            let mut waiting = lock(&self.0.first.records);
+            waiting.extend(records).map_err(|_| AuditError::Full)?;
+            self.0.gathered.fetch_add(records.count(), Ordering::SeqCst);
         }
+        self.wake_where_wanted();
         Ok(())
     }
 
@@ -215,6 +231,13 @@ impl AuditQueue {
     pub fn stop(&self) {
         self.0.stopping.store(true, Ordering::SeqCst);
         self.wake();
+    }
+
+    fn wake_where_wanted(&self) {
+        let wanted = self.0.wakes_at.load(Ordering::SeqCst);
+        if wanted > 0 && self.has(wanted) {
+            self.wake();
+        }
     }
 
     fn wake(&self) {
@@ -298,9 +321,25 @@ impl AuditQueue {
             }
             if frame.extend(&records).is_ok() {
                 parts.push((Arc::clone(lane), records.count()));
+                if let Listener::Nobody(kept) = &lane.listener {
+                    lock(kept).clone_from(&records);
+                }
                 self.0.gathered.fetch_sub(records.count(), Ordering::SeqCst);
                 records.clear();
             }
+        }
+    }
+}
+
+impl AuditQueue {
+    /// Puts back the records that wait whatever happens, where writing them failed.
+    pub(super) fn put_back(&self) {
+        let Listener::Nobody(kept) = &self.0.first.listener else { return };
+        let (mut waiting, mut kept) = (lock(&self.0.first.records), lock(kept));
+        let count = kept.count();
+        if count > 0 && kept.extend(&waiting).is_ok() {
+            *waiting = std::mem::take(&mut *kept);
+            self.0.gathered.fetch_add(count, Ordering::SeqCst);
         }
     }
 }
@@ -311,6 +350,11 @@ impl Lane {
         match &self.listener {
             Listener::Worker(worker) => worker.do_send(durable),
             Listener::Thread(thread) => drop(thread.send(durable)),
+            Listener::Nobody(kept) => {
+                if durable.outcome.is_ok() {
+                    lock(kept).clear();
+                }
+            }
         }
     }
 }

@@ -2,7 +2,11 @@
 
 #[cfg(test)]
 mod figures;
+mod foreign;
 mod known;
+mod refusal_log;
+#[cfg(test)]
+mod rotation;
 
 use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -17,16 +21,19 @@ use smol_str::SmolStr;
 use time::OffsetDateTime;
 
 use super::Mailbox;
-use super::directory::{Directory, DirectoryError, FindApiKey, FoundApiKey, TouchApiKeys};
+use super::denied::Denied;
+use super::directory::{Directory, DirectoryError, FindApiKey, FoundApiKey, Provenance, TouchApiKeys};
 use super::key_fetcher::{FetchKeys, KeyFetcher};
-use super::key_rates::KeyRates;
-use super::trust::{Denied, Trust};
+use super::trust::{ForeignIssuer, Trust};
 use crate::auth::caller::Caller;
 use crate::auth::claims::{self, Claims, Expected, Typ};
+use crate::auth::granter::Bounds;
 use crate::auth::jws::Unverified;
 use crate::auth::scope::{Roles, Scopes};
 use crate::auth::secret::{self, ApiKey};
+use foreign::{Unverifiable, claims_error};
 use known::Known;
+use refusal_log::RefusalLog;
 
 /// How far clocks may differ, in seconds.
 const LEEWAY: u32 = 30;
@@ -75,6 +82,7 @@ pub struct Authenticator {
     known: LruCache<[u8; 32], Known>,
     /// API keys used since their last use was stored, and when.
     used: Vec<(SmolStr, i64)>,
+    refusals: RefusalLog,
 }
 
 impl Authenticator {
@@ -86,7 +94,15 @@ impl Authenticator {
         fetcher: Mailbox<KeyFetcher>,
         capacity: NonZeroUsize,
     ) -> Addr<Self> {
-        Self { trust, directory, fetcher, known: LruCache::new(capacity), used: Vec::new() }.start()
+        Self {
+            trust,
+            directory,
+            fetcher,
+            known: LruCache::new(capacity),
+            used: Vec::new(),
+            refusals: RefusalLog::new(),
+        }
+        .start()
     }
 
     fn remember(
@@ -113,6 +129,18 @@ impl Authenticator {
         });
     }
 
+    /// Whether the keys of a foreign issuer may be other ones by now.
+    fn is_fetchable(&self, issuer: &str) -> bool {
+        self.trust.foreign(issuer).is_some_and(ForeignIssuer::is_fetchable)
+    }
+
+    /// Says in the log why a token is refused.
+    fn refuse(&self, token: &str, error: Unverifiable) -> CredentialError {
+        let error: CredentialError = error.into();
+        self.refusals.tell(token, &error);
+        error
+    }
+
     /// Checks a token that was not seen before.
     fn verify(&self, token: &str, now: i64) -> Result<Known, Unverifiable> {
         let invalid = |cause: &dyn std::fmt::Display| Unverifiable::from(CredentialError::Invalid(cause.to_string()));
@@ -122,7 +150,7 @@ impl Authenticator {
         // The epoch first: what is withdrawn while this is checked is then looked for again.
         let epoch = self.trust.denied().epoch();
         let unknown_key = || CredentialError::Invalid("its key is not known".to_owned());
-        let (claims, caller, kid) = if issuer == &*self.trust.issuer {
+        let (caller, claims, kid) = if issuer == &*self.trust.issuer {
             let own = self.trust.own();
             let key = own.verifying.iter().find(|key| token.kid().is_some() && key.kid() == token.kid());
             let key = key.ok_or_else(unknown_key)?;
@@ -136,30 +164,20 @@ impl Authenticator {
             };
             let claims = claims::check(&token, &expected, now).map_err(claims_error)?;
             let caller = own_caller(&claims);
-            (claims, caller, key.kid().map(Denied::signing_key))
+            (caller, claims, key.kid().map(Denied::signing_key))
         } else if let Some(foreign) = self.trust.foreign(issuer) {
-            let keys = foreign.keys.load();
-            let key = keys.find(token.kid()).ok_or_else(|| Unverifiable::UnknownKey(issuer.into()))?;
-            token.verify(key).map_err(|error| invalid(&error))?;
-            let expected = Expected {
-                issuer: &foreign.issuer,
-                audience: &foreign.audience,
-                typ: Typ::AtJwt,
-                leeway_s: LEEWAY,
-                role_claim: Some(&foreign.role_claim),
-            };
-            let claims = claims::check(&token, &expected, now).map_err(claims_error)?;
-            let caller = foreign_caller(&claims);
+            let claims = foreign::check(&token, foreign, now)?;
             if foreign.is_stale() {
                 self.renew_keys(issuer);
             }
-            (claims, caller, None)
+            (foreign_caller(&claims), claims, None)
         } else {
             return Err(CredentialError::Invalid("its issuer is not trusted".to_owned()).into());
         };
         let jti = claims.token_id.as_deref().map(|id| Denied::token(&claims.issuer, id));
         let sid = claims.session.as_deref().filter(|_| issuer == &*self.trust.issuer).map(Denied::session);
-        let ids: Vec<SmolStr> = [jti, sid, kid].into_iter().flatten().collect();
+        let all = [Denied::holder(&caller.name), Denied::sessions_of(&caller.name)];
+        let ids: Vec<SmolStr> = [jti, sid, kid].into_iter().flatten().chain(all).collect();
         if self.trust.denied().has_any(&ids) {
             return Err(CredentialError::Revoked.into());
         }
@@ -170,39 +188,9 @@ impl Authenticator {
             fresh_until: expires_at,
             ids,
             epoch,
-            networks: None,
-            rate: None,
+            networks: Arc::default(),
+            rates: Vec::new(),
         })
-    }
-}
-
-/// Why a token could not be verified.
-enum Unverifiable {
-    /// Its issuer is trusted, but none of its keys that are known here is the token's.
-    UnknownKey(Box<str>),
-    /// It is not good.
-    Refused(CredentialError),
-}
-
-impl From<CredentialError> for Unverifiable {
-    fn from(error: CredentialError) -> Self {
-        Self::Refused(error)
-    }
-}
-
-impl From<Unverifiable> for CredentialError {
-    fn from(error: Unverifiable) -> Self {
-        match error {
-            Unverifiable::UnknownKey(_) => Self::Invalid("its key is not known".to_owned()),
-            Unverifiable::Refused(error) => error,
-        }
-    }
-}
-
-fn claims_error(error: claims::ClaimsError) -> CredentialError {
-    match error {
-        claims::ClaimsError::Expired => CredentialError::Expired,
-        other => CredentialError::Invalid(other.to_string()),
     }
 }
 
@@ -215,6 +203,7 @@ fn own_caller(claims: &Claims) -> Caller {
         scopes: claims.scopes.unwrap_or(Scopes::EMPTY),
         session: claims.session.as_deref().map(SmolStr::from),
         token_id: claims.token_id.as_deref().map(SmolStr::from),
+        bounds: Bounds::default(),
         name,
     }
 }
@@ -229,13 +218,14 @@ fn foreign_caller(claims: &Claims) -> Caller {
         token_id: claims.token_id.as_deref().map(SmolStr::from),
         client: None,
         user: None,
+        bounds: Bounds::default(),
     }
 }
 
 fn known_api_key(
     found: FoundApiKey,
     key: &ApiKey,
-    rates: &KeyRates,
+    trust: &Trust,
     epoch: u64,
     now: i64,
 ) -> Result<Known, CredentialError> {
@@ -243,17 +233,19 @@ fn known_api_key(
     if !secret::equals(&found.digest, &key.digest()) {
         return Err(invalid());
     }
-    if found.revoked {
+    let Provenance { networks, rates, expires_at, ids, is_revoked, .. } = found.provenance;
+    // Its withdrawal may be in memory only.
+    if is_revoked || trust.denied().has_any(&ids) {
         return Err(CredentialError::Revoked);
     }
     Ok(Known {
         caller: Arc::new(found.caller),
-        expires_at: found.expires_at.unwrap_or(i64::MAX),
+        expires_at: expires_at.unwrap_or(i64::MAX),
         fresh_until: now + API_KEY_MEMORY,
-        ids: vec![Denied::api_key(key.id())],
+        ids,
         epoch,
-        networks: found.networks.map(Arc::new),
-        rate: found.rate_per_s.map(|rate| (rate, rates.of(key.id(), rate))),
+        networks: networks.into(),
+        rates: rates.into_iter().map(|(id, rate)| (rate, trust.rates().of(&id, rate))).collect(),
     })
 }
 
@@ -323,8 +315,8 @@ impl Handler<Authenticate> for Authenticator {
             Credential::Token(token) => {
                 let issuer = match self.verify(&token, now) {
                     Ok(known) => return ActorResponse::reply(self.remember(digest, known, address, now)),
-                    Err(Unverifiable::Refused(error)) => return ActorResponse::reply(Err(error)),
-                    Err(Unverifiable::UnknownKey(issuer)) => issuer,
+                    Err(Unverifiable::Key { issuer, .. }) if self.is_fetchable(&issuer) => issuer,
+                    Err(error) => return ActorResponse::reply(Err(self.refuse(&token, error))),
                 };
                 let fetcher = self.fetcher.clone();
                 let keys = async move { fetcher.ask(FetchKeys(issuer)).await };
@@ -332,7 +324,7 @@ impl Handler<Authenticate> for Authenticator {
                     if let Err(error) = fetched {
                         tracing::warn!(%error, "the keys of an issuer cannot be had; those that are known stay in use");
                     }
-                    let known = this.verify(&token, now)?;
+                    let known = this.verify(&token, now).map_err(|error| this.refuse(&token, error))?;
                     this.remember(digest, known, address, now)
                 });
                 ActorResponse::r#async(admitted)
@@ -350,7 +342,7 @@ impl Handler<Authenticate> for Authenticator {
                         CredentialError::Unchecked
                     })?;
                     let found = found.ok_or_else(|| CredentialError::Invalid("no such API key".to_owned()))?;
-                    let known = known_api_key(found, &key, this.trust.rates(), epoch, now)?;
+                    let known = known_api_key(found, &key, &this.trust, epoch, now)?;
                     let caller = this.remember(digest, known, address, now)?;
                     this.used.push((key.id().into(), now));
                     Ok(caller)

@@ -167,6 +167,9 @@ impl Writer {
             lane.tell(Durable { outcome: outcome.clone().map(|_| index), records: count });
             index += u64::from(count);
         }
+        if outcome.is_err() && !self.queue.is_stopping() {
+            self.queue.put_back();
+        }
     }
 
     /// Nothing of the batch is acknowledged. Nothing more is decided until the disk works again.
@@ -181,7 +184,7 @@ impl Writer {
             let stopping = self.queue.is_stopping();
             // In `async` mode the answers are out already: the batch itself has to be written.
             let retried = self.queue.progress().during(|| match self.rhythm {
-                Rhythm::Durable(_) => self.ledger.repair().map(|()| None),
+                Rhythm::Durable(_) => self.ledger.repair().and_then(|()| self.write_what_waited()),
                 Rhythm::Async(_) => self.ledger.append(&self.frame).map(Some),
             });
             match retried {
@@ -205,6 +208,12 @@ impl Writer {
                 return self.answer(&Err(AuditError::Unwritable));
             }
         }
+    }
+
+    /// Writes what waited whatever happened, before anything new is let in.
+    fn write_what_waited(&mut self) -> Result<Option<u64>, AppendError> {
+        self.gather();
+        if self.frame.is_empty() { Ok(None) } else { self.ledger.append(&self.frame).map(Some) }
     }
 
     /// Refuses the batch, and at once also what came while it failed.

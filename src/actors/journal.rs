@@ -49,14 +49,7 @@ impl Journal {
     ///
     /// [`AuditError::Abandoned`] where this is part of a change that whoever asked for it has given up.
     pub fn record(&self, events: &[Event]) -> Result<u64, AuditError> {
-        let at = OffsetDateTime::now_utc();
-        let mut batch = Batch::default();
-        for event in events {
-            event.push(at, &mut batch).map_err(|error| {
-                tracing::error!(%error, "an event cannot be recorded");
-                AuditError::Full
-            })?;
-        }
+        let batch = batch(events)?;
         if batch.is_empty() {
             return Ok(self.0.queue.durable());
         }
@@ -79,6 +72,25 @@ impl Journal {
             }
         }
     }
+
+    /// Records events that have happened already, first of all when the log can be written again where it cannot be now.
+    /// Waits for nothing.
+    pub fn record_first(&self, events: &[Event]) -> Result<(), AuditError> {
+        self.0.queue.submit_first(&batch(events)?)
+    }
+}
+
+/// The records of events that happen now.
+fn batch(events: &[Event]) -> Result<Batch, AuditError> {
+    let at = OffsetDateTime::now_utc();
+    let mut batch = Batch::default();
+    for event in events {
+        event.push(at, &mut batch).map_err(|error| {
+            tracing::error!(%error, "an event cannot be recorded");
+            AuditError::Full
+        })?;
+    }
+    Ok(batch)
 }
 
 impl Turn {

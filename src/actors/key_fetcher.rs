@@ -1,15 +1,18 @@
 //! Fetches the public keys of foreign issuers, when a token names one that is not known, and not too often.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, Handler, MailboxError, Message, SyncArbiter, SyncContext};
 use ureq::Agent;
+use ureq::http::Uri;
+use ureq::http::uri::Scheme;
 
 use super::trust::{KeySource, Trust};
-use crate::auth::jwk::Jwks;
+use crate::auth::jwks::Jwks;
 
 /// Threads that fetch.
 const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
@@ -22,6 +25,9 @@ const LIFETIME: Duration = Duration::from_mins(10);
 
 /// How long an issuer may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a URL may redirect.
+const MAX_REDIRECTS: usize = 3;
 
 /// The most bytes of a key set.
 const MAX_BYTES: u64 = 256 << 10;
@@ -62,6 +68,8 @@ pub struct Asked {
     turn: Mutex<()>,
     /// Held by nobody for long.
     last: Mutex<Option<Instant>>,
+    /// Whether it is being asked.
+    is_asking: AtomicBool,
 }
 
 impl Asked {
@@ -69,6 +77,18 @@ impl Asked {
     #[must_use]
     pub fn is_long_ago(&self) -> bool {
         self.within(LIFETIME) == Some(false)
+    }
+
+    /// Whether it may be asked again, or is just being asked.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.is_asking.load(Ordering::Acquire) || self.within(INTERVAL) != Some(true)
+    }
+
+    /// As if it was asked at that moment.
+    #[cfg(test)]
+    pub(super) fn at(last: Instant) -> Self {
+        Self { last: Mutex::new(Some(last)), ..Self::default() }
     }
 
     /// Whether that was within such a time; `None` where it never was.
@@ -93,11 +113,64 @@ impl KeyFetcher {
 
     fn fetch(&self, url: &str) -> Result<Jwks, FetchError> {
         let failed = |cause: String| FetchError::Issuer { url: url.to_owned(), cause };
-        let mut answer = self.agent.get(url).call().map_err(|error| failed(error.to_string()))?;
-        let text = answer.body_mut().with_config().limit(MAX_BYTES).read_to_string();
-        let text = text.map_err(|error| failed(error.to_string()))?;
+        let text = self.read(url).map_err(&failed)?;
         Jwks::parse(&text).map_err(|error| failed(error.to_string()))
     }
+
+    /// What is at the URL, or on the same host where that redirects.
+    fn read(&self, url: &str) -> Result<String, String> {
+        let until = Instant::now() + TIMEOUT;
+        let mut at = url.parse::<Uri>().map_err(|error| error.to_string())?;
+        for _ in 0..=MAX_REDIRECTS {
+            let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            let request = self.agent.get(&*at.to_string()).config().timeout_global(Some(left)).build();
+            let mut answer = request.call().map_err(|error| error.to_string())?;
+            if !answer.status().is_redirection() {
+                let text = answer.body_mut().with_config().limit(MAX_BYTES).read_to_string();
+                return text.map_err(|error| error.to_string());
+            }
+            let location = answer.headers().get("location").and_then(|value| value.to_str().ok());
+            let location = location.ok_or_else(|| format!("it answers {} without a location", answer.status()))?;
+            at = redirected(&at, location).ok_or("it redirects elsewhere than to the same host")?;
+        }
+        Err(format!("it redirects more than {MAX_REDIRECTS} times"))
+    }
+}
+
+/// Says which keys of an issuer are not used, and why.
+pub fn tell_skipped(issuer: &str, keys: &Jwks) {
+    for skipped in keys.skipped() {
+        let (place, cause) = (skipped.place, &skipped.cause);
+        tracing::warn!(issuer, place, %cause, "a key of an issuer is not used; its other keys are");
+    }
+}
+
+/// Where a redirect leads, if it stays on the same host and port; it may go from `http` to `https` where neither names
+/// a port, and never back.
+fn redirected(from: &Uri, location: &str) -> Option<Uri> {
+    let location = location.split('#').next().unwrap_or_default();
+    let (scheme, authority) = (from.scheme_str()?, from.authority()?);
+    let text = match location {
+        "" => return None,
+        text if text.starts_with("//") => format!("{scheme}:{text}"),
+        text if text.starts_with('/') => format!("{scheme}://{authority}{text}"),
+        text if text.starts_with('?') => format!("{scheme}://{authority}{}{text}", from.path()),
+        text if text.split(['/', '?']).next().is_some_and(|first| first.contains(':')) => text.to_owned(),
+        text => {
+            let folder = from.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+            format!("{scheme}://{authority}{folder}/{text}")
+        }
+    };
+    let to: Uri = text.parse().ok()?;
+    let is_same_host = from.host()?.eq_ignore_ascii_case(to.host()?) && !to.authority()?.as_str().contains('@');
+    let port = |uri: &Uri| uri.port_u16().or(if uri.scheme() == Some(&Scheme::HTTPS) { Some(443) } else { Some(80) });
+    let is_upgraded = from.scheme() == Some(&Scheme::HTTP) && to.scheme() == Some(&Scheme::HTTPS);
+    let is_near = if is_upgraded {
+        port(from) == Some(80) && port(&to) == Some(443)
+    } else {
+        from.scheme() == to.scheme() && port(from) == port(&to)
+    };
+    (is_same_host && is_near).then_some(to)
 }
 
 impl Actor for KeyFetcher {
@@ -120,8 +193,59 @@ impl Handler<FetchKeys> for KeyFetcher {
         if asked.within(INTERVAL) == Some(true) {
             return Ok(());
         }
+        asked.is_asking.store(true, Ordering::Release);
         *asked.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        foreign.keys.store(Arc::new(self.fetch(url)?));
-        Ok(())
+        let fetched = self.fetch(url).map(|keys| {
+            tell_skipped(&foreign.issuer, &keys);
+            foreign.keys.store(Arc::new(keys));
+        });
+        asked.is_asking.store(false, Ordering::Release);
+        fetched
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_is_followed_on_the_same_host_alone() {
+        for (from, location, expected) in [
+            ("http://id.example/jwks", "/keys", Some("http://id.example/keys")),
+            ("http://id.example/a/jwks?x=1", "keys?y=2#z", Some("http://id.example/a/keys?y=2")),
+            ("http://id.example/a/jwks", "?y", Some("http://id.example/a/jwks?y")),
+            ("http://id.example/jwks", "//id.example/keys", Some("http://id.example/keys")),
+            ("https://id.example/jwks", "https://ID.example:443/keys", Some("https://ID.example:443/keys")),
+            ("http://id.example/jwks", "https://id.example/jwks", Some("https://id.example/jwks")),
+            ("http://127.0.0.1:80/jwks", "http://127.0.0.1/keys", Some("http://127.0.0.1/keys")),
+            ("http://id.example:8080/jwks", "http://id.example:8080/keys", Some("http://id.example:8080/keys")),
+            ("https://id.example/jwks", "http://id.example/jwks", None),
+            ("http://id.example:8080/jwks", "https://id.example/jwks", None),
+            ("http://id.example/jwks", "https://id.example:8443/jwks", None),
+            ("http://id.example:8080/jwks", "http://id.example/jwks", None),
+            ("http://id.example/jwks", "http://evil.example/jwks", None),
+            ("http://id.example/jwks", "//evil.example/jwks", None),
+            ("http://id.example/jwks", "http://id.example@evil.example/jwks", None),
+            ("http://id.example/jwks", "http://evil.example@id.example/jwks", None),
+            ("http://id.example/jwks", "http://id.example.evil.example/jwks", None),
+            ("http://id.example/jwks", "file:///etc/passwd", None),
+            ("http://id.example/jwks", "data:text/plain,x", None),
+            ("http://id.example/jwks", "", None),
+            ("http://id.example/jwks", "#keys", None),
+        ] {
+            let found = redirected(&from.parse().unwrap(), location).map(|uri| uri.to_string());
+            assert_eq!(found.as_deref(), expected, "{from} {location}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_is_asked_at_most_once_a_minute() {
+        let ago = |time: Duration| Asked::at(Instant::now().checked_sub(time).unwrap());
+        assert!(Asked::default().is_due() && !Asked::default().is_long_ago());
+        assert!(!ago(Duration::ZERO).is_due() && !ago(INTERVAL / 2).is_due());
+        assert!(ago(INTERVAL).is_due() && !ago(INTERVAL).is_long_ago());
+        let asking = ago(Duration::ZERO);
+        asking.is_asking.store(true, Ordering::Release);
+        assert!(asking.is_due(), "its keys are on their way");
     }
 }

@@ -1,16 +1,15 @@
 //! What makes a token good: whose signatures count, and what has been withdrawn. Shared by all workers.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
-use smol_str::{SmolStr, format_smolstr};
 
+use super::denied::Denied;
 use super::key_fetcher::Asked;
 use super::key_rates::KeyRates;
-use crate::auth::jwk::{Jwks, VerifyingKey};
+use crate::auth::jwk::{Algorithm, VerifyingKey};
+use crate::auth::jwks::Jwks;
 use crate::auth::signing_key::SigningKey;
 
 /// Everything that a token is checked against; shared by all clones.
@@ -55,8 +54,12 @@ pub struct ForeignIssuer {
     pub issuer: Box<str>,
     /// What its tokens must have as `aud`.
     pub audience: Box<str>,
-    /// The claim that has the caller's roles.
+    /// What its tokens must have as `typ`; any where there is none.
+    pub typ: Option<Box<str>>,
+    /// Where the caller's roles are.
     pub role_claim: Box<str>,
+    /// What its tokens may be signed with.
+    pub algorithms: Box<[Algorithm]>,
     /// Where its keys come from.
     pub source: KeySource,
     /// Its keys, as they were last read.
@@ -64,6 +67,12 @@ pub struct ForeignIssuer {
 }
 
 impl ForeignIssuer {
+    /// Whether its keys can be fetched anew now, or are just being fetched.
+    #[must_use]
+    pub fn is_fetchable(&self) -> bool {
+        matches!(&self.source, KeySource::Url { asked, .. } if asked.is_due())
+    }
+
     /// Whether its keys should be fetched anew.
     #[must_use]
     pub fn is_stale(&self) -> bool {
@@ -83,68 +92,6 @@ pub enum KeySource {
         /// When it was last asked.
         asked: Asked,
     },
-}
-
-/// What ends access before it lapses: ids of tokens, sessions and keys that are no longer good, with when they would
-/// have lapsed by themselves (Unix seconds). Shared by all clones.
-///
-/// INVARIANT: the epoch moves after an id is in and before its withdrawal is answered; who remembers a caller looks at
-/// the epoch first, so nothing that was withdrawn is accepted after that answer.
-#[derive(Debug, Clone, Default)]
-pub struct Denied(Arc<DeniedIds>);
-
-#[derive(Debug, Default)]
-struct DeniedIds {
-    ids: RwLock<HashMap<SmolStr, i64>>,
-    epoch: AtomicU64,
-}
-
-impl Denied {
-    /// Moves with every id that is added.
-    #[must_use]
-    pub fn epoch(&self) -> u64 {
-        self.0.epoch.load(Ordering::Acquire)
-    }
-
-    /// Adds ids; those that have lapsed by `now` are forgotten.
-    pub fn add(&self, ids: impl IntoIterator<Item = (SmolStr, i64)>, now: i64) {
-        let mut known = self.0.ids.write().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, until| *until >= now);
-        known.extend(ids);
-        drop(known);
-        self.0.epoch.fetch_add(1, Ordering::Release);
-    }
-
-    /// Whether one of these is no longer good.
-    #[must_use]
-    pub fn has_any<'i>(&self, ids: impl IntoIterator<Item = &'i SmolStr>) -> bool {
-        let known = self.0.ids.read().unwrap_or_else(PoisonError::into_inner);
-        ids.into_iter().any(|id| known.contains_key(id))
-    }
-
-    /// How a token is named among the denied.
-    #[must_use]
-    pub fn token(issuer: &str, id: &str) -> SmolStr {
-        format_smolstr!("jti:{issuer}:{id}")
-    }
-
-    /// How a session is named.
-    #[must_use]
-    pub fn session(id: &str) -> SmolStr {
-        format_smolstr!("sid:{id}")
-    }
-
-    /// How an API key is named.
-    #[must_use]
-    pub fn api_key(id: &str) -> SmolStr {
-        format_smolstr!("key:{id}")
-    }
-
-    /// How a signing key is named.
-    #[must_use]
-    pub fn signing_key(kid: &str) -> SmolStr {
-        format_smolstr!("kid:{kid}")
-    }
 }
 
 impl Trust {
@@ -180,8 +127,8 @@ impl Trust {
     }
 
     /// Puts other keys in place of the daemon's own.
-    pub fn set_own(&self, keys: OwnKeys) {
-        self.own.store(Arc::new(keys));
+    pub fn set_own(&self, keys: impl Into<Arc<OwnKeys>>) {
+        self.own.store(keys.into());
     }
 
     /// The daemon's public keys (RFC 7517).

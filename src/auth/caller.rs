@@ -2,6 +2,7 @@
 
 use smol_str::{SmolStr, format_smolstr};
 
+use super::granter::{Bounds, Granter};
 use super::scope::{Scope, Scopes};
 
 /// Somebody who has proved who they are.
@@ -19,6 +20,8 @@ pub struct Caller {
     pub client: Option<SmolStr>,
     /// The person's name, unless it is a machine that calls or somebody whom another issuer knows.
     pub user: Option<SmolStr>,
+    /// How the credential is bound beside its scopes.
+    pub bounds: Bounds,
 }
 
 impl Caller {
@@ -48,6 +51,12 @@ impl Caller {
         format_smolstr!("{issuer}#{subject}")
     }
 
+    /// The caller, as one who gives rights to others.
+    #[must_use]
+    pub fn granter(&self) -> Granter {
+        Granter { name: self.name.clone(), scopes: self.scopes, bounds: self.bounds.clone() }
+    }
+
     /// Whether the caller may do this.
     #[must_use]
     pub const fn may(&self, scope: Scope) -> bool {
@@ -68,6 +77,7 @@ mod tests {
             token_id: None,
             client: None,
             user: None,
+            bounds: Bounds::default(),
         };
         assert!(caller.may(Scope::Decide) && !caller.may(Scope::Read));
     }

@@ -80,29 +80,35 @@ pub struct AccessClaims<'a> {
 
 /// What kind of token is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Typ {
+pub enum Typ<'a> {
     /// An access token: it must say so (RFC 9068, section 4).
     AtJwt,
     /// What a client signs to prove who it is (RFC 7523): it may leave it out.
     ClientAssertion,
+    /// What an issuer's settings say: it must be this.
+    Named(&'a str),
+    /// Any, or none: an issuer's settings say so.
+    Any,
 }
 
-impl Typ {
+impl Typ<'_> {
     /// Whether the header says this kind. A media type may leave out `application/`, and its case does not count
     /// (RFC 7515, section 4.1.9).
     fn is(self, typ: Option<&str>) -> bool {
         const PREFIX: &str = "application/";
-        let name = typ.map(|typ| match typ.split_at_checked(PREFIX.len()) {
-            Some((prefix, name)) if prefix.eq_ignore_ascii_case(PREFIX) => name,
-            _ => typ,
-        });
-        let kinds: &[&str] = match self {
-            Self::AtJwt => &[AT_JWT],
-            Self::ClientAssertion => &["jwt", "client-authentication+jwt"],
-        };
-        match name {
-            Some(name) => kinds.iter().any(|kind| name.eq_ignore_ascii_case(kind)),
-            None => self == Self::ClientAssertion,
+        fn short(typ: &str) -> &str {
+            match typ.split_at_checked(PREFIX.len()) {
+                Some((prefix, name)) if prefix.eq_ignore_ascii_case(PREFIX) => name,
+                _ => typ,
+            }
+        }
+        let name = typ.map(short);
+        let is = |kind: &str| name.is_some_and(|name| name.eq_ignore_ascii_case(kind));
+        match self {
+            Self::AtJwt => is(AT_JWT),
+            Self::ClientAssertion => name.is_none() || is("jwt") || is("client-authentication+jwt"),
+            Self::Named(kind) => is(short(kind)),
+            Self::Any => true,
         }
     }
 }
@@ -115,10 +121,11 @@ pub struct Expected<'a> {
     /// One of the `aud`, exactly.
     pub audience: &'a str,
     /// What kind of token.
-    pub typ: Typ,
+    pub typ: Typ<'a>,
     /// How far clocks may be apart, in seconds; more than [`MAX_LEEWAY_S`] is taken for that.
     pub leeway_s: u32,
-    /// The claim that has the roles, if it is not `roles`.
+    /// Where the roles are, if not in the claim `roles`: the name of a claim, a JSON pointer (RFC 6901), or names with dots
+    /// between them.
     pub role_claim: Option<&'a str>,
 }
 
@@ -231,9 +238,22 @@ fn scopes(claims: &Object) -> Result<Option<Scopes>, ClaimsError> {
 }
 
 fn roles(claims: &Object, role_claim: Option<&str>) -> Result<Vec<String>, ClaimsError> {
-    let Some(named) = claims.get(role_claim.unwrap_or("roles")) else { return Ok(Vec::new()) };
+    let Some(named) = claim_at(claims, role_claim.unwrap_or("roles")) else { return Ok(Vec::new()) };
     let named = texts(named).ok_or(ClaimsError::Malformed("roles"))?;
     Ok(named.into_iter().map(str::to_owned).collect())
+}
+
+/// The claim of that name, else the value at that place: a JSON pointer, or names with dots between them.
+fn claim_at<'c>(claims: &'c Object, path: &str) -> Option<&'c Json> {
+    if let Some(claim) = claims.get(path) {
+        return Some(claim);
+    }
+    let names: Vec<String> = match path.strip_prefix('/') {
+        Some(pointer) => pointer.split('/').map(|name| name.replace("~1", "/").replace("~0", "~")).collect(),
+        None => path.split('.').map(str::to_owned).collect(),
+    };
+    let (first, rest) = names.split_first()?;
+    rest.iter().try_fold(claims.get(first)?, |value, name| value.as_object()?.get(name))
 }
 
 /// One text, or a list of nothing but texts.

@@ -1,14 +1,12 @@
-//! Public keys of issuers (RFC 7517), for the three algorithms that are accepted here.
+//! Public keys (RFC 7517), each bound to the algorithms that it may verify.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 
-use super::jws::{JwsError, MAX_KID, object};
+use super::jws::MAX_KID;
 use crate::domain::{Json, Object};
-
-/// The longest set of keys that is read, in bytes.
-pub const MAX_JWKS: usize = 256 * 1024;
+pub use crate::settings::Algorithm;
 
 /// Members that only the owner of a key should know (RFC 7518, section 6; RFC 8037, section 2).
 const SECRET: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
@@ -26,72 +24,59 @@ pub enum JwkError {
     #[error("the key is not public")]
     Private,
     /// The key is of a kind that is not accepted.
-    #[error("the key is neither Ed25519 nor P-256 nor RSA")]
+    #[error("the key is neither Ed25519 nor P-256 nor P-384 nor RSA")]
     Kind,
     /// The key is for something else than verifying signatures.
     #[error("the key is not for verifying signatures")]
     Use,
     /// The key is for another algorithm.
-    #[error("the key is for another algorithm than EdDSA, ES256 or RS256, or does not fit it")]
+    #[error("`alg` of the key is not one of the algorithms that its kind is for and that are accepted here")]
     Algorithm,
     /// The RSA key is too short, too long, or known to be weak.
     #[error("the RSA key is weak, or not of 2048 to 8192 bits")]
     Weak,
 }
 
-/// Why a set of keys is not used.
-#[derive(Debug, thiserror::Error)]
-pub enum JwksError {
-    /// The set is too long.
-    #[error("a set of keys longer than {MAX_JWKS} bytes is not read")]
-    TooLong,
-    /// The text is no JSON object with unique members.
-    #[error("the set of keys cannot be read: {0}")]
-    Json(#[from] JwsError),
-    /// There is no list of keys.
-    #[error("`keys` must be a list")]
-    NoKeys,
-    /// One name stands for two keys.
-    #[error("two keys have the same `kid`")]
-    SameKid,
+/// The kind of a key: which algorithms it can be for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Ed25519,
+    P256,
+    P384,
+    Rsa,
 }
 
-/// An algorithm that signatures are accepted of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Algorithm {
-    /// Ed25519 (RFC 8037).
-    EdDsa,
-    /// ECDSA on P-256 with SHA-256 (RFC 7518, section 3.4).
-    Es256,
-    /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518, section 3.3).
-    Rs256,
-}
-
-impl Algorithm {
-    /// The algorithm as headers name it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
+impl Kind {
+    const fn algorithms(self) -> &'static [Algorithm] {
+        use Algorithm::{EdDsa, Es256, Es384, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
         match self {
-            Self::EdDsa => "EdDSA",
-            Self::Es256 => "ES256",
-            Self::Rs256 => "RS256",
-        }
-    }
-
-    const fn primitive(self) -> jsonwebtoken::Algorithm {
-        match self {
-            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
-            Self::Es256 => jsonwebtoken::Algorithm::ES256,
-            Self::Rs256 => jsonwebtoken::Algorithm::RS256,
+            Self::Ed25519 => &[EdDsa],
+            Self::P256 => &[Es256],
+            Self::P384 => &[Es384],
+            Self::Rsa => &[Rs256, Rs384, Rs512, Ps256, Ps384, Ps512],
         }
     }
 }
 
-/// A public key, bound to the one algorithm that it verifies.
+const fn primitive(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
+    match algorithm {
+        Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+        Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
+        Algorithm::Es384 => jsonwebtoken::Algorithm::ES384,
+        Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
+        Algorithm::Rs384 => jsonwebtoken::Algorithm::RS384,
+        Algorithm::Rs512 => jsonwebtoken::Algorithm::RS512,
+        Algorithm::Ps256 => jsonwebtoken::Algorithm::PS256,
+        Algorithm::Ps384 => jsonwebtoken::Algorithm::PS384,
+        Algorithm::Ps512 => jsonwebtoken::Algorithm::PS512,
+    }
+}
+
+/// A public key, bound to the algorithms that it verifies: the one that it names, else those of its kind.
 #[derive(Debug, Clone)]
 pub struct VerifyingKey {
     kid: Option<Box<str>>,
-    algorithm: Algorithm,
+    algorithms: Box<[Algorithm]>,
     key: DecodingKey,
 }
 
@@ -99,7 +84,8 @@ impl VerifyingKey {
     /// An Ed25519 key of 32 bytes.
     #[must_use]
     pub(super) fn ed25519(kid: &str, public: &[u8]) -> Self {
-        Self { kid: Some(kid.into()), algorithm: Algorithm::EdDsa, key: DecodingKey::from_ed_der(public) }
+        let algorithms = Kind::Ed25519.algorithms().into();
+        Self { kid: Some(kid.into()), algorithms, key: DecodingKey::from_ed_der(public) }
     }
 
     /// Reads one public key.
@@ -115,16 +101,20 @@ impl VerifyingKey {
             return Err(JwkError::Private);
         }
         check_use(jwk)?;
-        let (algorithm, key) = match text(jwk, "kty")? {
-            Some("OKP") => (Algorithm::EdDsa, ed25519(jwk)?),
-            Some("EC") => (Algorithm::Es256, p256(jwk)?),
-            Some("RSA") => (Algorithm::Rs256, rsa(jwk)?),
+        let (kind, key) = match text(jwk, "kty")? {
+            Some("OKP") => (Kind::Ed25519, ed25519(jwk)?),
+            Some("EC") => elliptic(jwk)?,
+            Some("RSA") => (Kind::Rsa, rsa(jwk)?),
             _ => return Err(JwkError::Kind),
         };
-        match text(jwk, "alg")? {
-            Some(named) if named != algorithm.as_str() => Err(JwkError::Algorithm),
-            _ => Ok(Self { kid: kid.map(Into::into), algorithm, key }),
+        let algorithms: Box<[Algorithm]> = match text(jwk, "alg")? {
+            None => kind.algorithms().into(),
+            Some(named) => kind.algorithms().iter().copied().filter(|one| one.as_str() == named).collect(),
+        };
+        if algorithms.is_empty() {
+            return Err(JwkError::Algorithm);
         }
+        Ok(Self { kid: kid.map(Into::into), algorithms, key })
     }
 
     /// The key's name, unless it has none.
@@ -133,69 +123,15 @@ impl VerifyingKey {
         self.kid.as_deref()
     }
 
-    /// The one algorithm that the key is for.
+    /// The algorithms that the key is for.
     #[must_use]
-    pub const fn algorithm(&self) -> Algorithm {
-        self.algorithm
+    pub fn algorithms(&self) -> &[Algorithm] {
+        &self.algorithms
     }
 
     /// Whether the signature (base64url) of those bytes was made with this key's private half.
-    pub(super) fn signed(&self, bytes: &[u8], signature: &str) -> bool {
-        jsonwebtoken::crypto::verify(signature, bytes, &self.key, self.algorithm.primitive()).unwrap_or(false)
-    }
-}
-
-/// The keys of one issuer.
-#[derive(Debug, Clone, Default)]
-pub struct Jwks {
-    keys: Vec<VerifyingKey>,
-    skipped: usize,
-}
-
-impl Jwks {
-    /// Reads a set of keys; those that cannot be used are skipped (RFC 7517, section 5).
-    pub fn parse(text: &str) -> Result<Self, JwksError> {
-        if text.len() > MAX_JWKS {
-            return Err(JwksError::TooLong);
-        }
-        let set = object(text.as_bytes(), "text")?;
-        let Some(Json::Array(listed)) = set.get("keys") else { return Err(JwksError::NoKeys) };
-        let keys: Vec<_> = listed.iter().filter_map(|jwk| VerifyingKey::from_jwk(jwk).ok()).collect();
-        let mut names: Vec<_> = keys.iter().filter_map(VerifyingKey::kid).collect();
-        names.sort_unstable();
-        if !names.is_sorted_by(|a, b| a < b) {
-            return Err(JwksError::SameKid);
-        }
-        Ok(Self { skipped: listed.len() - keys.len(), keys })
-    }
-
-    /// The key that a token with this `kid` must be signed with: the one of that name, or, for a token that names
-    /// none, the only one there is.
-    #[must_use]
-    pub fn find(&self, kid: Option<&str>) -> Option<&VerifyingKey> {
-        match (kid, &*self.keys) {
-            (Some(kid), keys) => keys.iter().find(|key| key.kid() == Some(kid)),
-            (None, [only]) => Some(only),
-            (None, _) => None,
-        }
-    }
-
-    /// The keys that can be used.
-    #[must_use]
-    pub fn keys(&self) -> &[VerifyingKey] {
-        &self.keys
-    }
-
-    /// How many keys could not be used.
-    #[must_use]
-    pub const fn skipped(&self) -> usize {
-        self.skipped
-    }
-}
-
-impl FromIterator<VerifyingKey> for Jwks {
-    fn from_iter<I: IntoIterator<Item = VerifyingKey>>(keys: I) -> Self {
-        Self { keys: keys.into_iter().collect(), skipped: 0 }
+    pub(super) fn signed(&self, algorithm: Algorithm, bytes: &[u8], signature: &str) -> bool {
+        jsonwebtoken::crypto::verify(signature, bytes, &self.key, primitive(algorithm)).unwrap_or(false)
     }
 }
 
@@ -216,16 +152,19 @@ fn ed25519(jwk: &Object) -> Result<DecodingKey, JwkError> {
     if text(jwk, "crv")? != Some("Ed25519") {
         return Err(JwkError::Kind);
     }
-    Ok(DecodingKey::from_ed_der(&coordinate(jwk, "x")?))
+    Ok(DecodingKey::from_ed_der(&coordinate(jwk, "x", 32)?))
 }
 
-fn p256(jwk: &Object) -> Result<DecodingKey, JwkError> {
-    if text(jwk, "crv")? != Some("P-256") {
-        return Err(JwkError::Kind);
-    }
+/// A point on one of the NIST curves.
+fn elliptic(jwk: &Object) -> Result<(Kind, DecodingKey), JwkError> {
+    let (kind, length) = match text(jwk, "crv")? {
+        Some("P-256") => (Kind::P256, 32),
+        Some("P-384") => (Kind::P384, 48),
+        _ => return Err(JwkError::Kind),
+    };
     // An uncompressed point (SEC 1, section 2.3.3).
-    let point = [&[4], &*coordinate(jwk, "x")?, &*coordinate(jwk, "y")?].concat();
-    Ok(DecodingKey::from_ec_der(&point))
+    let point = [&[4], &*coordinate(jwk, "x", length)?, &*coordinate(jwk, "y", length)?].concat();
+    Ok((kind, DecodingKey::from_ec_der(&point)))
 }
 
 fn rsa(jwk: &Object) -> Result<DecodingKey, JwkError> {
@@ -246,9 +185,9 @@ fn rsa(jwk: &Object) -> Result<DecodingKey, JwkError> {
     Ok(DecodingKey::from_rsa_raw_components(&modulus, &exponent))
 }
 
-fn coordinate(jwk: &Object, name: &'static str) -> Result<Vec<u8>, JwkError> {
+fn coordinate(jwk: &Object, name: &'static str, length: usize) -> Result<Vec<u8>, JwkError> {
     let bytes = bytes(jwk, name)?;
-    if bytes.len() == 32 { Ok(bytes) } else { Err(JwkError::Member(name)) }
+    if bytes.len() == length { Ok(bytes) } else { Err(JwkError::Member(name)) }
 }
 
 fn bytes(jwk: &Object, name: &'static str) -> Result<Vec<u8>, JwkError> {
@@ -288,9 +227,10 @@ mod tests {
 
     const X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
+    /// The first algorithm of the key.
     fn read(jwk: &serde_json::Value) -> Result<Algorithm, String> {
         let json: Json = serde_json::from_str(&jwk.to_string()).unwrap();
-        VerifyingKey::from_jwk(&json).map(|key| key.algorithm()).map_err(|error| error.to_string())
+        VerifyingKey::from_jwk(&json).map(|key| key.algorithms()[0]).map_err(|error| error.to_string())
     }
 
     /// An RSA key with so many bits, all of them ones.
@@ -306,7 +246,14 @@ mod tests {
     fn the_algorithm_follows_from_the_kind_of_key() {
         assert_eq!(read(&serde_json::json!({"kty": "OKP", "crv": "Ed25519", "x": X})), Ok(Algorithm::EdDsa));
         assert_eq!(read(&serde_json::json!({"kty": "EC", "crv": "P-256", "x": X, "y": X})), Ok(Algorithm::Es256));
+        let long = URL_SAFE_NO_PAD.encode([7; 48]);
+        assert_eq!(read(&serde_json::json!({"kty": "EC", "crv": "P-384", "x": long, "y": long})), Ok(Algorithm::Es384));
         assert_eq!(read(&rsa_of(2048, &[1, 0, 1])), Ok(Algorithm::Rs256));
+        for algorithm in Kind::Rsa.algorithms() {
+            let mut key = rsa_of(2048, &[1, 0, 1]);
+            key["alg"] = algorithm.as_str().into();
+            assert_eq!(read(&key), Ok(*algorithm));
+        }
     }
 
     #[test]
@@ -345,33 +292,5 @@ mod tests {
         for exponent in [&[][..], &[0], &[1], &[2], &[1, 0], &[0, 3], &[1, 0, 0, 0, 1]] {
             assert_eq!(read(&rsa_of(2048, exponent)), Err(JwkError::Member("e").to_string()), "{exponent:?}");
         }
-    }
-
-    #[test]
-    fn a_set_skips_what_it_cannot_use() {
-        let set = format!(
-            r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","x":"{X}","kid":"a"}},{{"kty":"oct","k":"AA","kid":"a"}},7]}}"#
-        );
-        let set = Jwks::parse(&set).unwrap();
-        assert_eq!((set.keys().len(), set.skipped()), (1, 2));
-        assert!(set.find(Some("a")).is_some() && set.find(None).is_some());
-        assert!(set.find(Some("A")).is_none() && set.find(Some("")).is_none());
-    }
-
-    #[test]
-    fn a_set_that_can_be_read_in_two_ways_is_refused() {
-        let key = format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{X}","kid":"a"}}"#);
-        let check = |set: &str, expected: &str| assert_eq!(Jwks::parse(set).unwrap_err().to_string(), expected);
-        check(&format!(r#"{{"keys":[{key},{key}]}}"#), "two keys have the same `kid`");
-        check(r#"{"keys":{}}"#, "`keys` must be a list");
-        let twice = "the set of keys cannot be read: the text is not a JSON object with unique members";
-        check(r#"{"keys":[],"keys":[]}"#, twice);
-    }
-
-    #[test]
-    fn without_a_name_only_an_only_key_is_found() {
-        let set: Jwks = ["a", "b"].map(|kid| VerifyingKey::ed25519(kid, &[7; 32])).into_iter().collect();
-        assert!(set.find(None).is_none());
-        assert_eq!(set.find(Some("b")).and_then(VerifyingKey::kid), Some("b"));
     }
 }

@@ -6,7 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::jwk::VerifyingKey;
+use super::jwk::{Algorithm, VerifyingKey};
 use crate::domain::{Json, Object};
 
 /// The longest token that is read, in bytes.
@@ -15,6 +15,9 @@ pub const MAX_TOKEN: usize = 8 * 1024;
 pub const MAX_KID: usize = 256;
 /// How deep values may nest in headers, payloads and key sets.
 pub const MAX_DEPTH: usize = 16;
+
+/// The algorithms of our own tokens, and of what clients sign.
+const OWN_ALGORITHMS: [Algorithm; 3] = [Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256];
 
 /// Header members that would let a token choose its key, or what is signed: never accepted.
 ///
@@ -126,15 +129,20 @@ impl<'a> Unverified<'a> {
         object(&self.payload, "payload")
     }
 
-    /// Whether the token was signed with that key.
-    ///
-    /// The algorithm is the key's: a header that names another one is refused, so that a public key is never a
-    /// secret (RFC 8725, section 3.1).
+    /// Whether the token was signed with that key, by one of the algorithms of our own tokens and of clients.
     pub fn verify(&self, key: &VerifyingKey) -> Result<(), JwsError> {
-        if *self.algorithm != *key.algorithm().as_str() {
-            return Err(JwsError::OtherAlgorithm);
-        }
-        if key.signed(self.signed.as_bytes(), self.signature) { Ok(()) } else { Err(JwsError::Signature) }
+        self.verify_by(key, &OWN_ALGORITHMS)
+    }
+
+    /// Whether the token was signed with that key, by one of these algorithms.
+    ///
+    /// The algorithm is also one of the key's: a header that names another one is refused, so that a public key is
+    /// never a secret (RFC 8725, section 3.1).
+    pub fn verify_by(&self, key: &VerifyingKey, accepted: &[Algorithm]) -> Result<(), JwsError> {
+        let named = Algorithm::named(&self.algorithm);
+        let named = named.filter(|named| accepted.contains(named) && key.algorithms().contains(named));
+        let named = named.ok_or(JwsError::OtherAlgorithm)?;
+        if key.signed(named, self.signed.as_bytes(), self.signature) { Ok(()) } else { Err(JwsError::Signature) }
     }
 }
 

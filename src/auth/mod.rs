@@ -3,7 +3,9 @@
 
 pub mod caller;
 pub mod claims;
+pub mod granter;
 pub mod jwk;
+pub mod jwks;
 pub mod jws;
 pub mod lockout;
 pub mod network;

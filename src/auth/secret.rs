@@ -101,6 +101,23 @@ secret! {
     RefreshToken = REFRESH_TOKEN, "a refresh token";
 }
 
+impl RefreshToken {
+    /// The token that follows another one: the same again for the same seed (HMAC-SHA-256). Whoever has not both does not
+    /// know it.
+    #[must_use]
+    pub fn following(token: &str, seed: &[u8; BYTES]) -> Self {
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, seed);
+        let tag = ring::hmac::sign(&key, token.as_bytes());
+        Self(format!("{REFRESH_TOKEN}{}", URL_SAFE_NO_PAD.encode(tag)))
+    }
+}
+
+/// A new seed for [`RefreshToken::following`].
+#[must_use]
+pub fn seed() -> [u8; BYTES] {
+    rand::random()
+}
+
 /// An API key: `acgs_ak_`, an id of 12 letters and digits, `_`, and 32 bytes in base64url.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey {
@@ -183,6 +200,17 @@ mod tests {
         assert_eq!(key.digest(), digest(key.as_str()));
         assert_ne!(client, ClientSecret::generate());
         assert_ne!(key.id(), ApiKey::generate().id());
+    }
+
+    #[test]
+    fn a_token_follows_another_by_its_seed_alone() {
+        let (first, second) = (RefreshToken::generate(), RefreshToken::generate());
+        let next = RefreshToken::following(first.as_str(), &[1; 32]);
+        assert_eq!(RefreshToken::parse(next.as_str()), Ok(next.clone()));
+        assert_eq!(RefreshToken::following(first.as_str(), &[1; 32]), next);
+        assert_ne!(RefreshToken::following(first.as_str(), &[2; 32]), next);
+        assert_ne!(RefreshToken::following(second.as_str(), &[1; 32]), next);
+        assert_ne!(seed(), seed());
     }
 
     #[test]

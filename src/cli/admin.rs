@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{fail, finish, print_line};
+use super::{fail, finish, print_fault, print_line};
 use crate::actors::registry::OnObjections;
 use crate::daemon::{self, DaemonError, Source};
 
 /// How long the daemon may take.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The status of what works but is not recorded yet.
+const ACCEPTED: u16 = 202;
 
 /// What is asked of the daemon.
 #[derive(Debug, Clone)]
@@ -70,6 +73,10 @@ impl Ask {
 
     fn ask_and_show(&self, socket: &Path, show: impl FnOnce(&Value)) -> ExitCode {
         match self.ask(socket) {
+            Ok(answer) if answer.is_delayed() => {
+                print_fault(&answer.refusal());
+                ExitCode::SUCCESS
+            }
             Ok(answer) if answer.is_done() => {
                 show(&serde_json::from_str(&answer.body).unwrap_or(Value::Null));
                 ExitCode::SUCCESS
@@ -96,10 +103,16 @@ impl Answer {
 
     /// Whether it did what was asked. It has not where it tells the outcome later.
     fn is_done(&self) -> bool {
-        self.status < 300 && self.status != 202
+        self.status < 300 && self.status != ACCEPTED
     }
 
-    /// Why the daemon refused, for an administrator.
+    /// Whether it withdrew access that it could not record yet.
+    fn is_delayed(&self) -> bool {
+        let body: Value = serde_json::from_str(&self.body).unwrap_or(Value::Null);
+        self.status == ACCEPTED && body.get("recorded") == Some(&Value::Bool(false))
+    }
+
+    /// Why the daemon refused, or what is still to be done, for an administrator.
     fn refusal(&self) -> String {
         let problem: Value = serde_json::from_str(&self.body).unwrap_or(Value::Null);
         match problem.get("detail").and_then(Value::as_str) {

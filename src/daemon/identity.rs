@@ -2,22 +2,22 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
-use std::num::NonZeroU32;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use super::error::{DaemonError, system};
 use super::evidence::DAEMON;
-use crate::actors::Mailbox;
+use super::upkeep;
 use crate::actors::active::InForce;
 use crate::actors::change_recorder::ChangeRecorder;
-use crate::actors::directory::{Directory, DirectoryError, KeepHouse, Lifetimes, NewUser, RotateSigningKey, open_keys};
-use crate::actors::key_fetcher::Asked;
+use crate::actors::directory::{Directory, DirectoryError, Lifetimes, NewUser, open_keys};
+use crate::actors::key_fetcher::{Asked, tell_skipped};
 use crate::actors::trust::{ForeignIssuer, KeySource, Trust};
-use crate::auth::jwk::Jwks;
+use crate::auth::granter::Granter;
+use crate::auth::jwk::Algorithm;
+use crate::auth::jwks::Jwks;
 use crate::auth::scope::{Role, Roles};
 use crate::auth::{password, secret};
 use crate::settings::{Auth, Bind, Issuer, Settings};
@@ -26,8 +26,8 @@ use crate::store::Store;
 /// The user that the first start makes.
 const ADMIN: &str = "admin";
 
-/// How often what has lapsed is forgotten.
-const HOUSEKEEPING: Duration = Duration::from_hours(1);
+/// How far the wall clock may be behind what it said in the last run: another node's may be before it.
+const CLOCKS_DIFFER_S: i64 = 60;
 
 /// The file with its password.
 const PASSWORD_FILE: &str = "admin-password";
@@ -45,7 +45,11 @@ pub fn issuer(settings: &Settings) -> String {
 /// How long tokens last.
 fn lifetimes(auth: &Auth) -> Lifetimes {
     let seconds = |time: std::time::Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX / 4);
-    Lifetimes { access: seconds(auth.access_token_ttl), refresh: seconds(auth.refresh_token_ttl) }
+    Lifetimes {
+        access: seconds(auth.access_token_ttl),
+        refresh: seconds(auth.refresh_token_ttl),
+        grace: seconds(auth.refresh_grace),
+    }
 }
 
 /// Opens what the daemon knows of callers; the first start makes a signing key and a user `admin`.
@@ -60,6 +64,11 @@ pub(super) fn open(
     let foreign = settings.auth.issuers.iter().map(foreign).collect::<Result<Vec<_>, _>>()?;
     let trust = Trust::new(own, foreign, &issuer(settings), settings.auth.audience.as_str());
     let directory = Directory::new(store.clone(), changes.clone(), trust, lifetimes, in_force);
+    let uptime = directory.store_uptime().map_err(refused)?;
+    let behind_s = uptime.wall - time::OffsetDateTime::now_utc().unix_timestamp();
+    if behind_s > CLOCKS_DIFFER_S {
+        upkeep::tell_of_jump(changes.journal(), "is behind the last run", -behind_s.saturating_mul(1_000));
+    }
     directory.recall_denied().map_err(refused)?;
     if !directory.has_users().map_err(refused)? {
         make_admin(&directory, &settings.data_dir)?;
@@ -75,6 +84,7 @@ fn foreign(issuer: &Issuer) -> Result<ForeignIssuer, DaemonError> {
             let text = fs::read_to_string(path)
                 .map_err(|error| fault(format!("cannot read `{}`: {error}", path.display())))?;
             let keys = Jwks::parse(&text).map_err(|error| fault(format!("`{}`: {error}", path.display())))?;
+            tell_skipped(issuer.issuer.as_str(), &keys);
             (KeySource::File, keys)
         }
         (None, Some(url)) => (KeySource::Url { url: url.as_str().into(), asked: Asked::default() }, Jwks::default()),
@@ -83,7 +93,12 @@ fn foreign(issuer: &Issuer) -> Result<ForeignIssuer, DaemonError> {
     Ok(ForeignIssuer {
         issuer: issuer.issuer.as_str().into(),
         audience: issuer.audience.as_str().into(),
+        typ: issuer.typ.as_ref().map(|typ| typ.as_str().into()),
         role_claim: issuer.role_claim.as_str().into(),
+        algorithms: match issuer.algorithms.as_slice() {
+            [] => Algorithm::ALL.into(),
+            named => named.into(),
+        },
         source,
         keys: ArcSwap::from_pointee(keys),
     })
@@ -108,7 +123,7 @@ fn make_admin(directory: &Directory, data_dir: &Path) -> Result<(), DaemonError>
     let hash = password::hash(&password)
         .map_err(|error| refused(DirectoryError::Failed(format!("the password cannot be hashed: {error}"))))?;
     let new = NewUser { name: ADMIN.to_owned(), password: hash, roles: Roles::of([Role::Admin]) };
-    directory.add_user(new, DAEMON).map_err(refused)?;
+    directory.add_user(new, &Granter::daemon(DAEMON)).map_err(refused)?;
     tracing::info!(file = %path.display(), "the user `admin` was made; its password is in this file");
     Ok(())
 }
@@ -118,26 +133,5 @@ fn refused(error: DirectoryError) -> DaemonError {
         DirectoryError::Store(error) => error.into(),
         DirectoryError::Unrecorded(error) => error.into(),
         other => DaemonError::Identity(Box::new(other)),
-    }
-}
-
-/// Now and again: forgets what has lapsed, and signs with a new key where the old one is too old.
-pub(super) async fn keep_house(directory: Mailbox<Directory>, rotation_days: NonZeroU32) {
-    let key_lifetime = i64::from(rotation_days.get()) * 86_400;
-    let mut hours = tokio::time::interval(HOUSEKEEPING);
-    hours.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        hours.tick().await;
-        let done = match directory.ask(KeepHouse { key_lifetime }).await {
-            Ok(true) => {
-                let rotate = RotateSigningKey { withdraw: false, caller: DAEMON.to_owned() };
-                directory.ask(rotate).await.map(|kid| tracing::info!(kid, "tokens are signed with a new key"))
-            }
-            Ok(false) => Ok(()),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = done {
-            tracing::warn!(%error, "old keys and sessions stay for now");
-        }
     }
 }

@@ -10,6 +10,7 @@ mod pools;
 mod reload;
 mod rollback;
 mod signals;
+mod upkeep;
 mod waiting;
 
 use std::fs;
@@ -29,6 +30,7 @@ use crate::actors::Mailbox;
 use crate::actors::active::Active;
 use crate::actors::application_cache::ApplicationCache;
 use crate::actors::database::Database;
+use crate::actors::directory::OwedWithdrawals;
 use crate::actors::file_monitor::FileMonitor;
 use crate::actors::follower::Follower;
 use crate::actors::hasher::Passwords;
@@ -39,6 +41,7 @@ use crate::actors::recollection::Recollection;
 use crate::actors::registry::{Books, OnObjections, Registry};
 use crate::actors::replica_watch::ReplicaWatch;
 use crate::actors::searcher::Searcher;
+use crate::actors::wall_clock::{Reading, WallClock};
 use crate::actors::watchdog::Watchdog;
 use crate::auth::stranger::Strangers;
 use crate::constitution::{Fault, Faults, Misfits};
@@ -252,6 +255,7 @@ impl Parts {
         let follower = Follower::start(store.clone(), directory.clone(), evidence.changes());
         let follower = follower.map_err(system("follow the database's changes"))?;
         let replica_watch = ReplicaWatch::start(&store).map_err(system("watch the replicas"))?;
+        let owed = directory.owed();
         let directory = Mailbox::new(directory.start(DIRECTORY_THREADS), IDENTITY_DEADLINE);
         let verdicts = fleet::open(&settings, secret, &store, &follower.following());
         let log_reader = LogReader::start(evidence.storage(), evidence.seals(), LOG_READERS);
@@ -306,7 +310,11 @@ impl Parts {
             in_flight: Arc::new(AtomicUsize::new(0)),
             draining: Arc::clone(&draining),
         };
-        actix_web::rt::spawn(identity::keep_house(directory, settings.auth.key_rotation_days));
+        let clock = WallClock::new(Reading::now());
+        actix_web::rt::spawn(upkeep::keep_house(directory.clone(), settings.auth.key_rotation_days, clock.steady()));
+        actix_web::rt::spawn(upkeep::watch_clock(clock, evidence.journal()));
+        actix_web::rt::spawn(upkeep::store_uptime(directory.clone()));
+        actix_web::rt::spawn(upkeep::settle(directory, owed.clone()));
         let connections = descriptors::connection_limits(&settings);
         begin();
         let server = listeners.serve(shared, connections).map_err(system("start the server"))?;
@@ -314,7 +322,7 @@ impl Parts {
         let server = actix_web::rt::spawn(server);
         let registry = registry_mailbox;
         let ends = (files, watchdog, replica_watch, locks);
-        Ok(Running { settings, evidence, store, follower, registry, draining, handle, server, _ends: ends })
+        Ok(Running { settings, evidence, store, follower, registry, owed, draining, handle, server, _ends: ends })
     }
 
     async fn serve(self, source: &Source, mut signals: Signals, level: &LevelSwitch) -> Result<(), DaemonError> {
@@ -372,6 +380,7 @@ struct Running {
     store: Store,
     follower: Follower,
     registry: Mailbox<Registry>,
+    owed: OwedWithdrawals,
     draining: Arc<AtomicBool>,
     handle: ServerHandle,
     server: JoinHandle<io::Result<()>>,
@@ -385,6 +394,12 @@ impl Running {
         self.draining.store(true, Ordering::Relaxed);
         self.handle.stop(true).await;
         self.follower.stop();
+        if self.owed.count() > 0 {
+            tracing::error!(
+                withdrawals = self.owed.count(),
+                "withdrawals worked in memory only and are not stored: ask for them again"
+            );
+        }
         self.evidence.stop(self.store.versions().followed());
         if let Err(error) = self.store.checkpoint() {
             tracing::warn!(%error, "the database's log stays beside it");

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
-use super::body;
 use super::front::Front;
 use super::gate::Who;
 use super::oauth::fresh;
 use super::page::{After, label, listed, time};
-use super::problem::{FORBIDDEN, Problem};
-use super::writes;
+use super::problem::Problem;
+use super::{body, withdrawn, writes};
 use crate::actors::directory::{AddApiKey, ListApiKeys, NewApiKey, RevokeApiKey};
+use crate::auth::granter::Bounds;
 use crate::auth::network::Networks;
 use crate::auth::scope::Scopes;
 use crate::store::api_keys::ApiKey;
@@ -68,16 +68,13 @@ pub async fn add(
     if scopes.is_empty() {
         return Err(Problem::fault("/scopes", "must name at least one scope"));
     }
-    if !who.scopes().contains_all(scopes) {
-        return Err(Problem::new(&FORBIDDEN, "a key cannot permit more than you may"));
-    }
     let networks = match body.networks.as_slice() {
         [] => None,
         networks => Some(bounds(networks)?),
     };
     let (name, expires_at) = (label("/name", body.name)?, expiry(body.expires_at)?);
-    let new = NewApiKey { name, scopes, expires_at, networks, rate_per_s: body.rate_per_s };
-    let made = writes::write(&front, &front.shared.directory, AddApiKey { new, caller: who.name().to_owned() }).await?;
+    let new = NewApiKey { name, scopes, bounds: Bounds { networks, rate_per_s: body.rate_per_s, expires_at } };
+    let made = writes::write(&front, &front.shared.directory, AddApiKey { new, granter: who.granter() }).await?;
     let mut body = shown(&made.stored);
     if let Some(members) = body.as_object_mut() {
         members.insert("key".to_owned(), made.key.into());
@@ -109,6 +106,6 @@ fn expiry(given: Option<String>) -> Result<Option<i64>, Problem> {
 /// `DELETE /v1/api-keys/{id}`
 pub async fn revoke(id: Path<String>, who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
     let revoke = RevokeApiKey { id: id.into_inner(), caller: who.name().to_owned() };
-    writes::write(&front, &front.shared.directory, revoke).await?;
-    Ok(HttpResponse::NoContent().finish())
+    let revoked = writes::write(&front, &front.shared.directory, revoke).await?;
+    Ok(withdrawn::answer(revoked, |()| HttpResponse::NoContent().finish()))
 }

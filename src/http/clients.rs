@@ -5,15 +5,15 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::body;
 use super::front::Front;
 use super::gate::Who;
 use super::oauth::fresh;
 use super::page::{After, label, listed, time};
 use super::problem::Problem;
 use super::users::roles;
-use super::writes;
+use super::{body, withdrawn, writes};
 use crate::actors::directory::{AddClient, ClientMade, ListClients, NewClient, RemoveClient, SetClient};
+use crate::auth::secret::ClientSecret;
 use crate::store::clients::Client;
 
 #[derive(Debug, Deserialize)]
@@ -41,6 +41,7 @@ fn shown(client: &Client) -> Value {
         "roles": client.roles.split_whitespace().collect::<Vec<_>>(),
         "authentication": if client.jwks.is_some() { "private_key_jwt" } else { "client_secret" },
         "disabled": client.disabled_at.is_some(),
+        "made_by": client.made_by,
         "created_at": time(client.created_at),
     })
 }
@@ -74,8 +75,7 @@ pub async fn add(
         roles: roles(&body.roles)?,
         jwks: body.jwks.map(|jwks| jwks.to_string()),
     };
-    let client =
-        writes::write(&front, &front.shared.directory, AddClient { new, caller: who.name().to_owned() }).await?;
+    let client = writes::write(&front, &front.shared.directory, AddClient { new, granter: who.granter() }).await?;
     Ok(fresh(HttpResponse::Created().json(made(&client))))
 }
 
@@ -92,16 +92,16 @@ pub async fn change(
         id: id.into_inner(),
         disabled: body.disabled,
         roles: body.roles.as_deref().map(roles).transpose()?,
-        new_secret: body.new_secret,
-        caller: who.name().to_owned(),
+        secret: body.new_secret.then(ClientSecret::generate),
+        granter: who.granter(),
     };
-    let client = writes::write(&front, &front.shared.directory, set).await?;
-    Ok(fresh(HttpResponse::Ok().json(made(&client))))
+    let set = writes::write(&front, &front.shared.directory, set).await?;
+    Ok(withdrawn::answer(set, |client| fresh(HttpResponse::Ok().json(made(&client)))))
 }
 
 /// `DELETE /v1/clients/{id}`
 pub async fn remove(id: Path<String>, who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
     let remove = RemoveClient { id: id.into_inner(), caller: who.name().to_owned() };
-    writes::write(&front, &front.shared.directory, remove).await?;
-    Ok(HttpResponse::NoContent().finish())
+    let removed = writes::write(&front, &front.shared.directory, remove).await?;
+    Ok(withdrawn::answer(removed, |()| HttpResponse::NoContent().finish()))
 }

@@ -19,6 +19,7 @@ use super::problem::{FORBIDDEN, Problem, UNAUTHENTICATED, UNAVAILABLE};
 use crate::actors::authenticator::{Authenticate, Credential, CredentialError};
 use crate::actors::directory::{RecordEvent, event};
 use crate::auth::caller::Caller;
+use crate::auth::granter::Granter;
 use crate::auth::network::ClientAddress;
 use crate::auth::scope::{Scope, Scopes};
 
@@ -201,6 +202,15 @@ impl Who {
     #[must_use]
     pub fn scopes(&self) -> Scopes {
         self.0.as_ref().map_or(Scopes::EMPTY, |caller| caller.scopes)
+    }
+
+    /// The caller, as one who gives rights to others; one that is not known has none to give.
+    #[must_use]
+    pub fn granter(&self) -> Granter {
+        match &self.0 {
+            Some(caller) => caller.granter(),
+            None => Granter { scopes: Scopes::EMPTY, ..Granter::daemon(ANONYMOUS) },
+        }
     }
 
     /// The caller, where it is known.

@@ -6,6 +6,7 @@ use actix_web::rt::net::UnixStream;
 use smol_str::format_smolstr;
 
 use crate::auth::caller::Caller;
+use crate::auth::granter::Bounds;
 use crate::auth::scope::Scopes;
 
 /// Somebody on the admin socket, as the kernel knows them.
@@ -25,6 +26,7 @@ impl LocalAdmin {
                 token_id: None,
                 client: None,
                 user: None,
+                bounds: Bounds::default(),
             }))
         })
     }

@@ -8,14 +8,13 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::body;
 use super::front::Front;
 use super::gate::{Who, address};
 use super::oauth::{fresh, granted_json};
 use super::problem::{FORBIDDEN, INVALID_PASSWORD, LOGIN_REFUSED, NOT_FOUND, Problem, TOO_MANY};
-use super::writes;
+use super::{body, withdrawn, writes};
 use crate::actors::directory::{
-    Attempt, ChangePassword, DirectoryError, EndAllSessions, EndSession, FindUser, ListSessions, LogIn, Refresh,
+    Attempt, By, ChangePassword, DirectoryError, EndAllSessions, EndSession, FindUser, ListSessions, LogIn, Refresh,
     RefuseLogin,
 };
 use crate::auth::network::ClientAddress;
@@ -59,13 +58,8 @@ pub async fn login(request: HttpRequest, payload: Payload, front: Data<Front>) -
         }
     };
     let is_known = user.is_some();
-    let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-    let user_agent: String = user_agent.unwrap_or_default().chars().take(200).collect();
     let granted = match user.filter(|_| is_right) {
-        Some(user) => {
-            let place = Attempt { address: place.clone(), user_agent };
-            shared.directory.ask(LogIn { user, code: body.code, attempt: place }).await
-        }
+        Some(user) => shared.directory.ask(LogIn { user, code: body.code, attempt: made_from(&request) }).await,
         None => Err(DirectoryError::BadGrant("the name, the password or the code is wrong")),
     };
     match granted {
@@ -106,6 +100,15 @@ fn recorded(front: &Front, name: &str, is_known: bool) -> String {
     if is_known { name.to_owned() } else { front.shared.strangers.describe(name) }
 }
 
+/// Where a request for tokens comes from.
+pub fn made_from(request: &HttpRequest) -> Attempt {
+    let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    Attempt {
+        address: address(request).to_string(),
+        user_agent: user_agent.unwrap_or_default().chars().take(200).collect(),
+    }
+}
+
 /// 429 with when to come again.
 pub fn too_many(detail: &str, wait: Duration) -> Problem {
     let seconds = wait.as_secs().max(1);
@@ -121,7 +124,8 @@ struct RefreshBody {
 /// `POST /v1/auth/refresh`
 pub async fn refresh(request: HttpRequest, payload: Payload, front: Data<Front>) -> Result<HttpResponse, Problem> {
     let body: RefreshBody = body::json(&request, payload, front.bounds()).await?;
-    let granted = front.shared.directory.ask(Refresh { token: body.refresh_token, scopes: None }).await;
+    let refresh = Refresh { token: body.refresh_token, scopes: None, attempt: made_from(&request) };
+    let granted = front.shared.directory.ask(refresh).await;
     match granted {
         Ok(grant) => Ok(fresh(HttpResponse::Ok().json(granted_json(&grant)))),
         Err(DirectoryError::BadGrant(why)) => Err(Problem::new(&LOGIN_REFUSED, why)
@@ -184,8 +188,9 @@ pub async fn logout(who: Who, front: Data<Front>) -> Result<HttpResponse, Proble
 }
 
 async fn end(front: &Front, who: &Who, session: String) -> Result<HttpResponse, Problem> {
-    writes::write(front, &front.shared.directory, EndSession { session, caller: who.name().to_owned() }).await?;
-    Ok(HttpResponse::NoContent().finish())
+    let ended =
+        writes::write(&front, &front.shared.directory, EndSession { session, caller: who.name().to_owned() }).await?;
+    Ok(withdrawn::answer(ended, |()| HttpResponse::NoContent().finish()))
 }
 
 /// `POST /v1/auth/logout-all`
@@ -193,7 +198,7 @@ pub async fn logout_all(who: Who, front: Data<Front>) -> Result<HttpResponse, Pr
     let (user, _) = person(&who)?;
     let all = EndAllSessions { user: user.to_owned(), caller: who.name().to_owned() };
     let ended = writes::write(&front, &front.shared.directory, all).await?;
-    Ok(HttpResponse::Ok().json(json!({"sessions": ended})))
+    Ok(withdrawn::answer(ended, |ended| HttpResponse::Ok().json(json!({"sessions": ended}))))
 }
 
 #[derive(Debug, Deserialize)]
@@ -226,7 +231,7 @@ pub async fn change_password(
         }
     }
     let password = hashed(&front, name, body.new, from).await?;
-    let change = ChangePassword { name: name.to_owned(), password, caller: who.name().to_owned() };
+    let change = ChangePassword { name: name.to_owned(), password, by: By::Itself(None) };
     writes::write(&front, &front.shared.directory, change).await?;
     Ok(HttpResponse::NoContent().finish())
 }

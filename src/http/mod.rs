@@ -44,6 +44,7 @@ mod token_keys;
 mod users;
 mod validate;
 mod web_page;
+mod withdrawn;
 mod writes;
 
 pub use connections::ConnectionLimits;

@@ -7,11 +7,12 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::body;
 use super::front::Front;
 use super::gate::{ANONYMOUS, Who};
+use super::login::made_from;
 use super::oauth_client::{ShownClient, shown};
 use super::problem::Problem;
+use super::{body, withdrawn};
 use crate::actors::authenticator::{Authenticate, Credential};
 use crate::actors::directory::{
     DirectoryError, Grant, GrantClient, HasClient, ProveClient, RecordEvent, Refresh, RevokeToken, event,
@@ -73,7 +74,7 @@ pub async fn token(request: HttpRequest, payload: Payload, front: Data<Front>) -
             if client.is_some_and(|client| client.id != OWN_CLIENT) {
                 return Ok(refusal("invalid_grant", "the refresh token was given to another client"));
             }
-            front.shared.directory.ask(Refresh { token, scopes }).await
+            front.shared.directory.ask(Refresh { token, scopes, attempt: made_from(&request) }).await
         }
         Some(_) => {
             return Ok(refusal("unsupported_grant_type", "the grants are `client_credentials` and `refresh_token`"));
@@ -160,7 +161,7 @@ pub async fn revoke(request: HttpRequest, payload: Payload, front: Data<Front>) 
     let revoked = front.shared.directory.ask(revoke).await;
     record_refused(&front, client.id, &revoked).await?;
     match revoked {
-        Ok(()) => Ok(fresh(HttpResponse::Ok().finish())),
+        Ok(revoked) => Ok(withdrawn::answer(revoked, |()| fresh(HttpResponse::Ok().finish()))),
         Err(error) => answer::<()>(Err(error), |()| Value::Null),
     }
 }

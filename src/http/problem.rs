@@ -49,7 +49,7 @@ kinds! {
     LOGIN_REFUSED = "login-refused", "The login is refused", 401,
         "The name, the password or the code is wrong, the user is disabled, or the refresh token is no longer good. Which of these is not told.";
     FORBIDDEN = "forbidden", "The caller may not do this", 403,
-        "The credential is good, but has not the scope that the route needs. `WWW-Authenticate` names it.";
+        "The credential is good, but has not the scope that the route needs, which `WWW-Authenticate` names; or it was to give somebody more than it has itself, in scopes, networks, rate or time.";
     FOREIGN_ORIGIN = "foreign-origin", "Web pages from elsewhere may not call", 403,
         "The header `Origin` names a web page of another host, and `http.allowed_origins` has it not. Nothing was done.";
     NOT_FOUND = "not-found", "Not found", 404,
@@ -248,6 +248,7 @@ impl From<DirectoryError> for Problem {
             DirectoryError::Unrecorded(error) => error.into(),
             DirectoryError::Missing(_) => Self::new(&NOT_FOUND, error.to_string()),
             DirectoryError::Refused(_) | DirectoryError::BadScope => Self::fault("", error.to_string()),
+            DirectoryError::Exceeds(_) => Self::new(&FORBIDDEN, error.to_string()),
             DirectoryError::BadGrant(_) | DirectoryError::BadClient => Self::new(&LOGIN_REFUSED, error.to_string()),
             DirectoryError::Failed(_) => Self::logged(&UNAVAILABLE, "the Auth service cannot do this now", &error),
             DirectoryError::Late => Self::new(&UNAVAILABLE, error.to_string()),

@@ -12,7 +12,7 @@ use super::login::{person, too_many};
 use super::oauth::fresh;
 use super::problem::Problem;
 use super::writes;
-use crate::actors::directory::{ConfirmEnrolment, DirectoryError, Enrol, RemoveSecondFactor};
+use crate::actors::directory::{By, ConfirmEnrolment, DirectoryError, Enrol, RemoveSecondFactor};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,7 +52,7 @@ pub async fn remove(
     let (user, _) = person(&who)?;
     let from = address(&request);
     let attempt = front.shared.lockouts.begin(user, from).map_err(|wait| too_many("too many wrong codes", wait))?;
-    let remove = RemoveSecondFactor { user: user.to_owned(), code: Some(body.code), caller: who.name().to_owned() };
+    let remove = RemoveSecondFactor { user: user.to_owned(), by: By::Itself(Some(body.code)) };
     let removed = front.shared.directory.ask(remove).await;
     match &removed {
         Err(DirectoryError::Refused(_)) => attempt.fail(),

@@ -5,11 +5,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::body;
 use super::front::Front;
 use super::gate::Who;
 use super::problem::Problem;
-use super::writes;
+use super::{body, withdrawn, writes};
 use crate::actors::directory::RotateSigningKey;
 
 #[derive(Debug, Deserialize)]
@@ -30,6 +29,6 @@ pub async fn rotate(
 ) -> Result<HttpResponse, Problem> {
     let body: RotateBody = body::json(&request, payload, front.bounds()).await?;
     let rotate = RotateSigningKey { withdraw: body.withdraw, caller: who.name().to_owned() };
-    let kid = writes::write(&front, &front.shared.directory, rotate).await?;
-    Ok(HttpResponse::Ok().json(json!({"kid": kid})))
+    let rotated = writes::write(&front, &front.shared.directory, rotate).await?;
+    Ok(withdrawn::answer(rotated, |kid| HttpResponse::Ok().json(json!({"kid": kid}))))
 }

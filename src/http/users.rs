@@ -5,15 +5,14 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::body;
 use super::front::Front;
 use super::gate::{Who, address};
 use super::login::hashed;
 use super::page::{After, listed, time};
 use super::problem::{NOT_FOUND, Problem};
-use super::writes;
+use super::{body, withdrawn, writes};
 use crate::actors::directory::{
-    AddUser, ChangePassword, FindUser, ListUsers, NewUser, RemoveSecondFactor, RemoveUser, SetUser,
+    AddUser, By, ChangePassword, FindUser, ListUsers, NewUser, RemoveSecondFactor, RemoveUser, SetUser,
 };
 use crate::auth::precis;
 use crate::auth::scope::Roles;
@@ -47,6 +46,7 @@ fn shown(user: &User) -> Value {
         "roles": user.roles.split_whitespace().collect::<Vec<_>>(),
         "disabled": user.disabled_at.is_some(),
         "second_factor": user.totp_confirmed,
+        "made_by": user.made_by,
         "created_at": time(user.created_at),
         "password_changed_at": time(user.password_changed_at),
     })
@@ -92,7 +92,7 @@ pub async fn add(
     let roles = roles(&body.roles)?;
     let password = hashed(&front, &name, body.password, address(&request)).await?;
     let new = NewUser { name, password, roles };
-    let user = writes::write(&front, &front.shared.directory, AddUser { new, caller: who.name().to_owned() }).await?;
+    let user = writes::write(&front, &front.shared.directory, AddUser { new, granter: who.granter() }).await?;
     Ok(HttpResponse::Created().json(shown(&user)))
 }
 
@@ -106,27 +106,27 @@ pub async fn change(
 ) -> Result<HttpResponse, Problem> {
     let body: ChangeBody = body::json(&request, payload, front.bounds()).await?;
     let roles = body.roles.as_deref().map(roles).transpose()?;
-    let (name, caller) = (name.into_inner(), who.name().to_owned());
+    let (name, granter) = (name.into_inner(), who.granter());
     if let Some(password) = body.password {
         let password = hashed(&front, &name, password, address(&request)).await?;
-        let change = ChangePassword { name: name.clone(), password, caller: caller.clone() };
+        let change = ChangePassword { name: name.clone(), password, by: By::Granter(granter.clone()) };
         writes::write(&front, &front.shared.directory, change).await?;
     }
     if let Some(wanted) = body.second_factor {
         if wanted {
             return Err(Problem::fault("/second_factor", "only users themselves can add one"));
         }
-        let remove = RemoveSecondFactor { user: name.clone(), code: None, caller: caller.clone() };
+        let remove = RemoveSecondFactor { user: name.clone(), by: By::Granter(granter.clone()) };
         writes::write(&front, &front.shared.directory, remove).await?;
     }
-    let set = SetUser { name, disabled: body.disabled, roles, caller };
-    let user = writes::write(&front, &front.shared.directory, set).await?;
-    Ok(HttpResponse::Ok().json(shown(&user)))
+    let set = SetUser { name, disabled: body.disabled, roles, granter };
+    let set = writes::write(&front, &front.shared.directory, set).await?;
+    Ok(withdrawn::answer(set, |user| HttpResponse::Ok().json(shown(&user))))
 }
 
 /// `DELETE /v1/users/{name}`
 pub async fn remove(name: Path<String>, who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
     let remove = RemoveUser { name: name.into_inner(), caller: who.name().to_owned() };
-    writes::write(&front, &front.shared.directory, remove).await?;
-    Ok(HttpResponse::NoContent().finish())
+    let removed = writes::write(&front, &front.shared.directory, remove).await?;
+    Ok(withdrawn::answer(removed, |()| HttpResponse::NoContent().finish()))
 }

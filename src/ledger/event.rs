@@ -27,6 +27,8 @@ pub enum EventKind {
     Auth,
     /// The database was found to be restored or failed over, or an older one was accepted.
     Database,
+    /// The wall clock jumped.
+    Clock,
     /// Stored entities that decisions behind it read, by the digest that these decisions name.
     Entities,
 }
@@ -44,6 +46,7 @@ impl EventKind {
             Self::Cache => "cache",
             Self::Auth => "auth",
             Self::Database => "database",
+            Self::Clock => "clock",
             Self::Entities => "entities",
         }
     }

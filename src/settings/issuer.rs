@@ -4,8 +4,10 @@ use std::{fmt, path::PathBuf};
 
 use super::{
     address::HttpUrl,
+    algorithm::Algorithm,
     rule::{Named, Rule, Text, Unique, Word},
     section::section,
+    urls::Urls,
 };
 
 /// The most bytes of a name in a token that settings can ask for.
@@ -24,8 +26,12 @@ section! {
         jwks_file: Option<PathBuf> = "auth.issuers.jwks_file", "", Text;
         /// What its tokens have as `aud`, perhaps among others.
         audience: ClaimText = "auth.issuers.audience", "acgs", Text;
-        /// The claim that names roles.
+        /// What its tokens have as `typ`. None: any, or none.
+        typ: Option<ClaimText> = "auth.issuers.typ", "at+jwt", Text;
+        /// Where its tokens name roles: a claim, a JSON pointer, or names with dots between them.
         role_claim: ClaimText = "auth.issuers.role_claim", "roles", Text;
+        /// What its tokens may be signed with. None: every algorithm that is accepted here.
+        algorithms: Vec<Algorithm> = "auth.issuers.algorithms", [], Urls(9);
     }
 }
 

@@ -221,6 +221,8 @@ section! {
         access_token_ttl: Duration = "auth.access_token_ttl_s", 900, seconds(60..=86_400);
         /// How long a refresh token is good for, and so a session that is not used.
         refresh_token_ttl: Duration = "auth.refresh_token_ttl_s", 604_800, seconds(60..=31_536_000);
+        /// For how long after its use a refresh token gets the same successor again.
+        refresh_grace: Duration = "auth.refresh_grace_s", 10, seconds(0..=60);
         /// What access tokens have as `aud`.
         audience: ClaimText = "auth.audience", "acgs", Text;
         /// For how many days a key signs access tokens.

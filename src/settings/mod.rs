@@ -5,6 +5,7 @@
 //! hidden it; then they are merged, and the rules between settings are checked. All faults are reported at once.
 
 mod address;
+mod algorithm;
 mod authority;
 mod choice;
 mod conflict;
@@ -43,6 +44,7 @@ use std::{
 
 pub use self::{
     address::{Bind, DatabaseUrl, HttpUrl},
+    algorithm::Algorithm,
     choice::{DecisionAccess, Durability, HashEnforcement, LogFormat, ProxyProtocol, RequestProperties, RequestRecord},
     fault::{Fault, Faults, Place, Span, Wrong},
     hosts::{HostNames, Origins},

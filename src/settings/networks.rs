@@ -46,6 +46,13 @@ impl Networks {
         self.0.iter().any(|network| network.contains(&address))
     }
 
+    /// Whether every address of the other networks is in one of these.
+    #[must_use]
+    pub fn contains_all(&self, others: &Self) -> bool {
+        let whole = IpNet::aggregate(&self.0);
+        others.0.iter().all(|other| whole.iter().any(|network| network.contains(other)))
+    }
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -139,6 +146,25 @@ mod tests {
         ] {
             let networks: Networks = networks.parse().unwrap();
             assert_eq!(networks.contains(address.parse().unwrap()), expected, "{networks} {address}");
+        }
+    }
+
+    #[test]
+    fn networks_are_in_others_where_all_their_addresses_are() {
+        for (networks, others, expected) in [
+            ("10.0.0.0/8", "10.0.0.0/8", true),
+            ("10.0.0.0/8", "10.1.0.0/16, 10.2.3.4", true),
+            ("10.0.0.0/8", "10.1.0.0/16, 11.2.3.4", false),
+            ("10.0.0.0/8", "10.0.0.0/7", false),
+            ("10.0.0.0/9, 10.128.0.0/9", "10.0.0.0/8", true),
+            ("10.0.0.0/8", "::ffff:10.1.0.0/112", true),
+            ("::/0", "10.0.0.1", false),
+            ("0.0.0.0/0, ::/0", "10.0.0.1, ::1", true),
+            ("10.0.0.1", "10.0.0.1, 10.0.0.1", true),
+            ("", "10.0.0.1", false),
+        ] {
+            let [own, other]: [Networks; 2] = [networks, others].map(|text| text.parse().unwrap());
+            assert_eq!(own.contains_all(&other), expected, "{networks} {others}");
         }
     }
 

@@ -5,22 +5,29 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
 
 use super::connection::Connection;
+use super::ended_tokens::HELD_S;
 use super::error::StoreError;
-use super::schema::assertions;
+
+/// The most seconds of uptime that an id is kept for.
+const LONGEST_HELD_S: i64 = 10 * 365 * 86_400;
 
 /// Takes an assertion of a client by its `jti`: whether it was not taken before.
 ///
-/// `expires_at` is the time in Unix seconds from which on nobody accepts the assertion any more, leeway included; from
-/// then on its id may come again. Of many who come with the same id at once, one is told that it was not taken.
+/// `expires_at` is the time in Unix seconds from which on nobody accepts the assertion any more, leeway included. From
+/// then on its id may come again; it stays here longer, so that a clock that jumps makes no assertion good twice. Of many who come with the same id at once, one is told that it was not taken.
 pub fn use_once(conn: &mut Connection, client: &str, jti: &str, expires_at: i64, now: i64) -> Result<bool, StoreError> {
-    let query = "INSERT INTO assertions (client, jti, expires_at) VALUES ($1, $2, $3)
-                 ON CONFLICT (client, jti) DO UPDATE SET expires_at = excluded.expires_at
-                 WHERE assertions.expires_at <= $4";
+    let query = "INSERT INTO assertions (client, jti, expires_at, due)
+                 VALUES ($1, $2, $3, (SELECT seconds FROM uptime) + $4)
+                 ON CONFLICT (client, jti) DO UPDATE SET expires_at = excluded.expires_at, due = excluded.due
+                 WHERE assertions.expires_at <= $5";
     let query = sql_query(query).bind::<Text, _>(client).bind::<Text, _>(jti);
-    Ok(query.bind::<BigInt, _>(expires_at).bind::<BigInt, _>(now).execute(conn)? > 0)
+    let held = expires_at.saturating_sub(now).clamp(HELD_S, LONGEST_HELD_S);
+    let query = query.bind::<BigInt, _>(expires_at).bind::<BigInt, _>(held);
+    Ok(query.bind::<BigInt, _>(now).execute(conn)? > 0)
 }
 
-/// Removes the ids of assertions that have expired, and answers how many.
+/// Removes the ids of assertions that have expired by the wall clock and by the uptime, and answers how many.
 pub fn purge(conn: &mut Connection, now: i64) -> Result<usize, StoreError> {
-    Ok(diesel::delete(assertions::table.filter(assertions::expires_at.le(now))).execute(conn)?)
+    let query = "DELETE FROM assertions WHERE expires_at <= $1 AND due <= (SELECT seconds FROM uptime)";
+    Ok(sql_query(query).bind::<BigInt, _>(now).execute(conn)?)
 }

@@ -32,6 +32,8 @@ pub struct Client {
     pub created_at: i64,
     /// One more after every update.
     pub version: i64,
+    /// The caller that made the client, as records name it, where that is known.
+    pub made_by: Option<String>,
 }
 
 /// Finds a client by its `client_id`.
@@ -85,6 +87,15 @@ pub fn update(conn: &mut Connection, client: &Client) -> Result<i64, StoreError>
         0 => Err(StoreError::Changed(client.name.clone())),
         _ => Ok(client.version + 1),
     }
+}
+
+/// Shuts out the clients that a caller made and that are not shut out yet, and answers their ids and the sessions of their tokens.
+pub fn disable_made_by(conn: &mut Connection, maker: &str, at: i64) -> Result<Vec<(String, String)>, StoreError> {
+    let made = clients::table.filter(clients::made_by.eq(maker)).filter(clients::disabled_at.is_null());
+    let found: Vec<(String, String)> = made.select((clients::id, clients::session)).load(conn)?;
+    let change = (clients::disabled_at.eq(at), clients::version.eq(clients::version + 1));
+    diesel::update(made).set(change).execute(conn)?;
+    Ok(found)
 }
 
 /// Removes a client, with the sessions that came through it. [`StoreError::Absent`] where there is none.

@@ -37,6 +37,7 @@ mod stored_types;
 mod target;
 #[cfg(test)]
 mod tests;
+pub mod uptime;
 pub mod users;
 mod versions;
 

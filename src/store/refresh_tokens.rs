@@ -21,6 +21,10 @@ pub struct RefreshToken {
     pub used_at: Option<i64>,
     /// From when on it is refused.
     pub expires_at: i64,
+    /// With what its successor is made from it, where it was used.
+    pub seed: Option<Vec<u8>>,
+    /// A digest of who used it, if it was.
+    pub used_by: Option<Vec<u8>>,
 }
 
 /// What came of a token that was shown for a new one.
@@ -76,12 +80,20 @@ pub fn rotate(
                 Some(_) => Rotation::Expired,
             });
         };
-        let token = RefreshToken { digest: new.to_owned(), session, used_at: None, expires_at };
+        let digest = new.to_owned();
+        let token = RefreshToken { digest, session, used_at: None, expires_at, seed: None, used_by: None };
         insert(conn, &token)?;
         let used = sessions::last_used_at.eq(now);
         diesel::update(sessions::table.find(&token.session)).set(used).execute(conn)?;
         Ok(Rotation::Rotated(token.session))
     })
+}
+
+/// Stores with what the successor of a used token was made, and who used it.
+pub fn remember_use(conn: &mut Connection, digest: &[u8], seed: &[u8], used_by: &[u8]) -> Result<(), StoreError> {
+    let used = (refresh_tokens::seed.eq(seed), refresh_tokens::used_by.eq(used_by));
+    diesel::update(refresh_tokens::table.find(digest)).set(used).execute(conn)?;
+    Ok(())
 }
 
 /// Removes the tokens that expired before that time, used or not, and answers how many.

@@ -21,6 +21,7 @@ diesel::table! {
         client -> Text,
         jti -> Text,
         expires_at -> BigInt,
+        due -> BigInt,
     }
 }
 
@@ -53,6 +54,7 @@ diesel::table! {
         disabled_at -> Nullable<BigInt>,
         created_at -> BigInt,
         version -> BigInt,
+        made_by -> Nullable<Text>,
     }
 }
 
@@ -60,6 +62,7 @@ diesel::table! {
     ended_tokens (id) {
         id -> Text,
         until -> BigInt,
+        due -> BigInt,
     }
 }
 
@@ -98,6 +101,8 @@ diesel::table! {
         session -> Text,
         used_at -> Nullable<BigInt>,
         expires_at -> BigInt,
+        seed -> Nullable<Binary>,
+        used_by -> Nullable<Binary>,
     }
 }
 
@@ -127,6 +132,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    uptime (one) {
+        one -> Integer,
+        seconds -> BigInt,
+        wall -> BigInt,
+    }
+}
+
+diesel::table! {
     users (id) {
         id -> Text,
         name -> Text,
@@ -139,6 +152,7 @@ diesel::table! {
         created_at -> BigInt,
         password_changed_at -> BigInt,
         version -> BigInt,
+        made_by -> Nullable<Text>,
     }
 }
 

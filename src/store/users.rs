@@ -36,6 +36,8 @@ pub struct User {
     pub password_changed_at: i64,
     /// One more after every update.
     pub version: i64,
+    /// The caller that made the user, as records name it, where that is known.
+    pub made_by: Option<String>,
 }
 
 /// Finds a user by name; names differ where their bytes do. None has a zero character, which not every database can be
@@ -90,6 +92,15 @@ pub fn update(conn: &mut Connection, user: &User) -> Result<i64, StoreError> {
         0 => Err(StoreError::Changed(user.name.clone())),
         _ => Ok(user.version + 1),
     }
+}
+
+/// Shuts out the users that a caller made and that are not shut out yet, and answers their ids and names.
+pub fn disable_made_by(conn: &mut Connection, maker: &str, at: i64) -> Result<Vec<(String, String)>, StoreError> {
+    let made = users::table.filter(users::made_by.eq(maker)).filter(users::disabled_at.is_null());
+    let found: Vec<(String, String)> = made.select((users::id, users::name)).load(conn)?;
+    let change = (users::disabled_at.eq(at), users::version.eq(users::version + 1));
+    diesel::update(made).set(change).execute(conn)?;
+    Ok(found)
 }
 
 /// Takes a code of the second factor by its step: whether it is later than every step taken before.

@@ -1,4 +1,4 @@
-//! A disk that fails on command.
+//! A disk that fails on command, and a wall clock that is wrong on command.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,6 +52,18 @@ impl Faults {
         let new = self.folder.path().join("new");
         fs::write(&new, fault).unwrap();
         fs::rename(new, self.file()).unwrap();
+    }
+
+    /// With a wall clock that [`Self::set_clock`] sets.
+    pub fn with_clock(&self, setup: Setup) -> Setup {
+        self.within(setup).env("CLOCK", self.folder.path().join("clock").display())
+    }
+
+    /// From now on the wall clock is ahead by so many seconds.
+    pub fn set_clock(&self, ahead_s: i64) {
+        let new = self.folder.path().join("new");
+        fs::write(&new, ahead_s.to_string()).unwrap();
+        fs::rename(new, self.folder.path().join("clock")).unwrap();
     }
 
     /// No faults any more.

@@ -12,7 +12,7 @@ use crate::actors::active::{Active, InForce};
 use crate::actors::directory::Lifetimes;
 use crate::actors::testing;
 use crate::actors::trust::{ForeignIssuer, KeySource, OwnKeys};
-use crate::auth::jwk::Jwks;
+use crate::auth::jwks::Jwks;
 use crate::auth::signing_key::SigningKey;
 use crate::settings::Settings;
 use crate::store::{Store, StoreOptions};
@@ -20,15 +20,16 @@ use crate::store::{Store, StoreOptions};
 const CAPACITY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9_999);
 
 /// An authenticator that trusts one foreign issuer.
-fn start(folder: &std::path::Path, key: &SigningKey) -> Addr<Authenticator> {
+pub(super) fn start(folder: &std::path::Path, keys: Jwks, source: KeySource) -> Addr<Authenticator> {
     let settings = Settings::load(std::path::Path::new("settings"), None, std::iter::empty()).unwrap().settings;
     let (active, _) = Active::load(&settings.constitution).unwrap();
-    let keys = Jwks::parse(&json!({"keys": [key.public_jwk()]}).to_string()).unwrap();
     let foreign = ForeignIssuer {
         issuer: "https://id.example".into(),
         audience: "acgs".into(),
+        typ: Some("at+jwt".into()),
         role_claim: "roles".into(),
-        source: KeySource::File,
+        algorithms: crate::auth::jwk::Algorithm::ALL.into(),
+        source,
         keys: ArcSwap::from_pointee(keys),
     };
     let own = OwnKeys::new(SigningKey::generate().unwrap(), &[]);
@@ -44,7 +45,7 @@ fn start(folder: &std::path::Path, key: &SigningKey) -> Addr<Authenticator> {
         acquire_timeout: Duration::from_secs(1),
     };
     let store = Store::open(&options).unwrap();
-    let lifetimes = Lifetimes { access: 900, refresh: 900 };
+    let lifetimes = Lifetimes { access: 900, refresh: 900, grace: 10 };
     let directory = Directory::new(store, testing::changes(folder), trust.clone(), lifetimes, InForce::new(active));
     let directory = Mailbox::new(directory.start(NonZeroUsize::MIN), Duration::from_secs(1));
     let fetcher = Mailbox::new(KeyFetcher::start(trust.clone()), Duration::from_secs(1));
@@ -57,7 +58,8 @@ async fn how_long_it_takes() {
     const ROUNDS: u32 = 200_000;
     let folder = tempfile::tempdir().unwrap();
     let key = SigningKey::generate().unwrap();
-    let authenticator = start(folder.path(), &key);
+    let keys = Jwks::parse(&json!({"keys": [key.public_jwk()]}).to_string()).unwrap();
+    let authenticator = start(folder.path(), keys, KeySource::File);
     let token = |subject: u32| {
         let exp = OffsetDateTime::now_utc().unix_timestamp() + 3_600;
         let claims = json!({"iss": "https://id.example", "sub": subject.to_string(), "aud": "acgs", "exp": exp,

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::CredentialError;
+use crate::actors::denied::Denied;
 use crate::actors::key_rates::KeyRate;
-use crate::actors::trust::Denied;
 use crate::auth::caller::Caller;
 use crate::auth::network::Networks;
 
@@ -25,10 +25,10 @@ pub(super) struct Known {
     pub(super) ids: Vec<SmolStr>,
     /// The epoch of the denied ids at which none of these was among them.
     pub(super) epoch: u64,
-    /// Where it may be used; anywhere where there are none.
-    pub(super) networks: Option<Arc<Networks>>,
-    /// How often a second it may be used, and how often it was; as often as one likes where there is none.
-    pub(super) rate: Option<(NonZeroU32, KeyRate)>,
+    /// Where it may be used: in one network of each of these; anywhere where there are none.
+    pub(super) networks: Arc<[Networks]>,
+    /// How often a second it, and each key that it comes from, may be used, and how often they were.
+    pub(super) rates: Vec<(NonZeroU32, KeyRate)>,
 }
 
 impl Known {
@@ -49,14 +49,13 @@ impl Known {
             }
             self.epoch = epoch;
         }
-        let is_elsewhere =
-            self.networks.as_ref().is_some_and(|networks| !address.is_some_and(|address| networks.contains(address)));
-        if is_elsewhere {
+        let is_in = |networks: &Networks| address.is_some_and(|address| networks.contains(address));
+        if !self.networks.iter().all(is_in) {
             return Err(CredentialError::Elsewhere);
         }
-        match &self.rate {
-            Some((limit, rate)) if rate.check().is_err() => Err(CredentialError::TooOften(*limit)),
-            _ => Ok(Arc::clone(&self.caller)),
+        match self.rates.iter().find(|(_, rate)| rate.check().is_err()) {
+            Some((limit, _)) => Err(CredentialError::TooOften(*limit)),
+            None => Ok(Arc::clone(&self.caller)),
         }
     }
 }

@@ -1,18 +1,21 @@
 //! Keys that are sent with each request.
 
-use std::num::{NonZeroU16, NonZeroU32};
+use std::num::NonZeroU16;
 
 use actix::{Handler, Message};
-use smol_str::{SmolStr, format_smolstr};
+use smol_str::SmolStr;
 
-use super::{Directory, DirectoryError, event, now};
-use crate::actors::trust::Denied;
+use super::provenance::{Provenance, end_made_by};
+use super::withdrawal::{Applied, Withdrawal, Withdrawn};
+use super::{Directory, DirectoryError, delayed, denied_until, event, now};
+use crate::actors::denied::Denied;
 use crate::auth::caller::Caller;
-use crate::auth::network::Networks;
+use crate::auth::granter::{Bounds, Granter};
 use crate::auth::scope::Scopes;
 use crate::auth::secret;
+use crate::ledger::Event;
 use crate::store::api_keys::{self, ApiKey};
-use crate::store::{Part, ended_tokens};
+use crate::store::{Connection, Part, ended_tokens};
 
 /// An API key that was looked up.
 #[derive(Debug)]
@@ -21,14 +24,8 @@ pub struct FoundApiKey {
     pub caller: Caller,
     /// SHA-256 of the whole key.
     pub digest: Vec<u8>,
-    /// When it expires, in Unix seconds.
-    pub expires_at: Option<i64>,
-    /// Whether it was withdrawn.
-    pub revoked: bool,
-    /// Where it may be used from.
-    pub networks: Option<Networks>,
-    /// How often a second it may be used.
-    pub rate_per_s: Option<NonZeroU32>,
+    /// From whom it has its rights, and what they allow it.
+    pub provenance: Provenance,
 }
 
 /// Looks up an API key by its id.
@@ -40,23 +37,34 @@ impl Handler<FindApiKey> for Directory {
     type Result = Result<Option<FoundApiKey>, DirectoryError>;
 
     fn handle(&mut self, FindApiKey(id): FindApiKey, _: &mut Self::Context) -> Self::Result {
-        let Some(key) = self.store.query(|conn| api_keys::find(conn, &id))? else { return Ok(None) };
-        let damaged = |what: &str| DirectoryError::Failed(format!("the stored {what} of the API key are unreadable"));
-        let networks = match key.networks.as_str() {
-            "" => None,
-            text => Some(text.parse().map_err(|_| damaged("networks"))?),
-        };
+        let found = self.store.query(|conn| {
+            let Some(key) = api_keys::find(conn, &id)? else { return Ok(None) };
+            let digest = key.digest.clone();
+            Ok(Some(Provenance::of(conn, key, &self.trust).map(|provenance| (digest, provenance))))
+        })?;
+        let Some((digest, provenance)) = found.transpose()? else { return Ok(None) };
         let caller = Caller {
-            name: format_smolstr!("key:{}", key.id),
-            scopes: key.scopes.parse().map_err(|_| damaged("scopes"))?,
+            name: Caller::key_name(&id),
+            scopes: provenance.scopes,
             session: None,
             token_id: None,
             client: None,
             user: None,
+            bounds: provenance.bounds.clone(),
         };
-        let (digest, expires_at, revoked) = (key.digest, key.expires_at, key.revoked_at.is_some());
-        let rate_per_s = key.rate_per_s.and_then(|rate| u32::try_from(rate).ok()).and_then(NonZeroU32::new);
-        Ok(Some(FoundApiKey { caller, digest, expires_at, revoked, networks, rate_per_s }))
+        Ok(Some(FoundApiKey { caller, digest, provenance }))
+    }
+}
+
+impl Directory {
+    /// Lets a key give rights for as long as it is good itself: it may have been withdrawn since it was shown.
+    pub(super) fn check_granter(&self, conn: &mut Connection, granter: &Granter) -> Result<(), DirectoryError> {
+        let Some(id) = granter.name.strip_prefix("key:") else { return Ok(()) };
+        let provenance = api_keys::find(conn, id)?.map(|key| Provenance::of(conn, key, &self.trust)).transpose()?;
+        match provenance {
+            Some(provenance) if !provenance.is_revoked => Ok(()),
+            _ => Err(DirectoryError::Missing(format!("API key `{id}` any more"))),
+        }
     }
 }
 
@@ -67,12 +75,8 @@ pub struct NewApiKey {
     pub name: String,
     /// What it permits.
     pub scopes: Scopes,
-    /// When it expires, in Unix seconds.
-    pub expires_at: Option<i64>,
-    /// Where it may be used from.
-    pub networks: Option<Networks>,
-    /// How often a second it may be used.
-    pub rate_per_s: Option<NonZeroU32>,
+    /// When it expires, and where and how often it may be used.
+    pub bounds: Bounds,
 }
 
 /// An API key that was made.
@@ -91,30 +95,33 @@ pub struct AddApiKey {
     /// The key.
     pub new: NewApiKey,
     /// Who makes it, and whose it is.
-    pub caller: String,
+    pub granter: Granter,
 }
 
 impl Handler<AddApiKey> for Directory {
     type Result = Result<ApiKeyMade, DirectoryError>;
 
-    fn handle(&mut self, AddApiKey { new, caller }: AddApiKey, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, AddApiKey { new, granter }: AddApiKey, _: &mut Self::Context) -> Self::Result {
+        granter.check_scopes(new.scopes)?;
+        let bounds = granter.bound(new.bounds)?;
         let key = secret::ApiKey::generate();
         let stored = ApiKey {
             id: key.id().to_owned(),
             name: new.name,
             digest: key.digest().to_vec(),
-            owner: caller.clone(),
+            owner: granter.name.to_string(),
             scopes: new.scopes.to_string(),
-            networks: new.networks.map(|networks| networks.to_string()).unwrap_or_default(),
-            rate_per_s: new.rate_per_s.map(|rate| rate.get().into()),
-            expires_at: new.expires_at,
+            networks: bounds.networks.map(|networks| networks.to_string()).unwrap_or_default(),
+            rate_per_s: bounds.rate_per_s.map(|rate| rate.get().into()),
+            expires_at: bounds.expires_at,
             last_used_at: None,
             revoked_at: None,
             created_at: now(),
         };
         self.change(|conn| {
+            self.check_granter(conn, &granter)?;
             api_keys::insert(conn, &stored)?;
-            let event = event(&caller, "api_key_added")
+            let event = event(&granter.name, "api_key_added")
                 .name("key", &*stored.id)
                 .name("scopes", &*stored.scopes)
                 .detail("name", &*stored.name);
@@ -142,9 +149,9 @@ impl Handler<ListApiKeys> for Directory {
     }
 }
 
-/// Withdraws an API key.
+/// Withdraws an API key, and all that was made with it.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<(), DirectoryError>")]
+#[rtype(result = "Result<Withdrawn<()>, DirectoryError>")]
 pub struct RevokeApiKey {
     /// Its id.
     pub id: String,
@@ -152,20 +159,34 @@ pub struct RevokeApiKey {
     pub caller: String,
 }
 
+impl Withdrawal for RevokeApiKey {
+    type Done = ();
+
+    fn names(&self, _: &Directory) -> Vec<SmolStr> {
+        vec![Denied::api_key(&self.id)]
+    }
+
+    fn delayed(&self) -> Event {
+        delayed(&self.caller, "api_key_revoked").name("key", &*self.id)
+    }
+
+    fn apply(&self, _: &Directory, conn: &mut Connection, now: i64) -> Result<Applied<()>, DirectoryError> {
+        api_keys::revoke(conn, &self.id, now)?;
+        // Workers remember a key for a minute; after that the row says that it is withdrawn.
+        let denied = (Denied::api_key(&self.id), denied_until(now));
+        ended_tokens::deny(conn, &denied.0, denied.1)?;
+        let mut ended = end_made_by(conn, &Caller::key_name(&self.id), now)?;
+        ended.ids.push(denied);
+        let event = event(&self.caller, "api_key_revoked").name("key", &*self.id).detail("ended", ended.callers);
+        Ok(Applied { done: (), ids: ended.ids, events: vec![event] })
+    }
+}
+
 impl Handler<RevokeApiKey> for Directory {
-    type Result = Result<(), DirectoryError>;
+    type Result = Result<Withdrawn<()>, DirectoryError>;
 
     fn handle(&mut self, ask: RevokeApiKey, _: &mut Self::Context) -> Self::Result {
-        let now = now();
-        // Workers remember a key for a minute; after that the row says that it is withdrawn.
-        let denied = (Denied::api_key(&ask.id), now + self.lifetimes.access);
-        self.change(|conn| {
-            api_keys::revoke(conn, &ask.id, now)?;
-            ended_tokens::deny(conn, &denied.0, denied.1)?;
-            Ok(((), vec![event(&ask.caller, "api_key_revoked").name("key", &*ask.id)]))
-        })?;
-        self.trust.denied().add([denied], now);
-        Ok(())
+        self.withdraw(ask)
     }
 }
 

@@ -1,14 +1,20 @@
 //! Services that call by themselves.
 
 use actix::{Handler, Message};
+use smol_str::SmolStr;
 
 use super::grants::deny_stored;
-use super::{Directory, DirectoryError, deny_sessions, end_access, event, new_id, now};
+use super::withdrawal::{Applied, Withdrawal, Withdrawn};
+use super::{Directory, DirectoryError, Ended, delayed, deny_sessions, end_access, event, new_id, now};
+use crate::actors::denied::Denied;
+use crate::auth::caller::Caller;
 use crate::auth::claims::{self, Expected, Typ};
-use crate::auth::jwk::Jwks;
+use crate::auth::granter::Granter;
+use crate::auth::jwks::Jwks;
 use crate::auth::jws::Unverified;
 use crate::auth::scope::Roles;
 use crate::auth::secret::{self, ClientSecret};
+use crate::ledger::Event;
 use crate::store::clients::{self, Client};
 use crate::store::{Connection, Part, assertions};
 
@@ -52,7 +58,7 @@ pub(super) fn prove(conn: &mut Connection, id: &str, proof: &ClientProof, now: i
 fn asserted(conn: &mut Connection, client: &Client, token: &str, audiences: &[String], now: i64) -> Option<bool> {
     let keys = Jwks::parse(client.jwks.as_deref()?).ok()?;
     let token = Unverified::parse(token).ok()?;
-    token.verify(keys.find(token.kid())?).ok()?;
+    keys.candidates(token.kid()).find(|key| token.verify(key).is_ok())?;
     let checked = audiences.iter().find_map(|audience| {
         let expected =
             Expected { issuer: &client.id, audience, typ: Typ::ClientAssertion, leeway_s: LEEWAY, role_claim: None };
@@ -79,7 +85,7 @@ impl Handler<ProveClient> for Directory {
     type Result = Result<Client, DirectoryError>;
 
     fn handle(&mut self, ask: ProveClient, _: &mut Self::Context) -> Self::Result {
-        self.change(|conn| Ok((prove(conn, &ask.client, &ask.proof, now())?, Vec::new())))
+        self.store.transaction(|conn| prove(conn, &ask.client, &ask.proof, now()))
     }
 }
 
@@ -123,15 +129,23 @@ pub struct AddClient {
     /// The client.
     pub new: NewClient,
     /// Who makes it.
-    pub caller: String,
+    pub granter: Granter,
 }
 
 impl Handler<AddClient> for Directory {
     type Result = Result<ClientMade, DirectoryError>;
 
-    fn handle(&mut self, AddClient { new, caller }: AddClient, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, AddClient { new, granter }: AddClient, _: &mut Self::Context) -> Self::Result {
+        granter.check_roles(new.roles)?;
         if let Some(jwks) = &new.jwks {
-            Jwks::parse(jwks).map_err(|error| DirectoryError::Refused(format!("`jwks`: {error}")))?;
+            let refused = |cause: &dyn std::fmt::Display| DirectoryError::Refused(format!("`jwks`: {cause}"));
+            let keys = Jwks::parse(jwks).map_err(|error| refused(&error))?;
+            if let Some(skipped) = keys.skipped().first() {
+                return Err(refused(&format_args!("key {}: {}", skipped.place, skipped.cause)));
+            }
+            if keys.keys().is_empty() {
+                return Err(refused(&"there is no key in it"));
+            }
         }
         let secret = new.jwks.is_none().then(ClientSecret::generate);
         let client = Client {
@@ -144,10 +158,12 @@ impl Handler<AddClient> for Directory {
             disabled_at: None,
             created_at: now(),
             version: 1,
+            made_by: Some(granter.name.to_string()),
         };
         self.change(|conn| {
+            self.check_granter(conn, &granter)?;
             clients::insert(conn, &client)?;
-            let event = event(&caller, "client_added")
+            let event = event(&granter.name, "client_added")
                 .name("client", &*client.id)
                 .name("roles", &*client.roles)
                 .detail("name", &*client.name);
@@ -178,7 +194,7 @@ impl Handler<ListClients> for Directory {
 /// Disables or enables a client, gives it other roles, or a new secret. Its tokens end with any of these, and so do the API
 /// keys that it made, but with a new secret.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<ClientMade, DirectoryError>")]
+#[rtype(result = "Result<Withdrawn<ClientMade>, DirectoryError>")]
 pub struct SetClient {
     /// The client's id.
     pub id: String,
@@ -186,54 +202,87 @@ pub struct SetClient {
     pub disabled: Option<bool>,
     /// What it may do; as before where none.
     pub roles: Option<Roles>,
-    /// Whether it gets a new secret in place of the old one.
-    pub new_secret: bool,
+    /// The secret that it gets in place of the old one.
+    pub secret: Option<ClientSecret>,
     /// Who asks.
-    pub caller: String,
+    pub granter: Granter,
+}
+
+impl SetClient {
+    /// Whether it takes rights away and gives none.
+    fn withdraws(&self, directory: &Directory) -> bool {
+        let has_less = |roles: Roles| {
+            let client = directory.store.query(|conn| clients::find(conn, &self.id)).ok().flatten();
+            let before = client.and_then(|client| client.roles.parse::<Roles>().ok());
+            before.is_some_and(|before| before.scopes().contains_all(roles.scopes()))
+        };
+        self.secret.is_none()
+            && (self.disabled == Some(true) || (self.disabled.is_none() && self.roles.is_some_and(has_less)))
+    }
+}
+
+impl Withdrawal for SetClient {
+    type Done = ClientMade;
+
+    fn names(&self, _: &Directory) -> Vec<SmolStr> {
+        vec![Denied::holder(&Caller::client_name(&self.id))]
+    }
+
+    fn delayed(&self) -> Event {
+        delayed(&self.granter.name, "client_changed")
+            .name("client", &*self.id)
+            .name("disabled", self.disabled)
+            .name("roles", self.roles.map(|roles| roles.to_string()))
+    }
+
+    fn apply(&self, _: &Directory, conn: &mut Connection, now: i64) -> Result<Applied<ClientMade>, DirectoryError> {
+        let mut client =
+            clients::find(conn, &self.id)?.ok_or_else(|| DirectoryError::Missing(format!("client `{}`", self.id)))?;
+        let ended = vec![std::mem::replace(&mut client.session, new_id())];
+        if let Some(disabled) = self.disabled {
+            client.disabled_at = disabled.then(|| client.disabled_at.unwrap_or(now));
+        }
+        if let Some(roles) = self.roles {
+            client.roles = roles.to_string();
+        }
+        if let Some(secret) = &self.secret {
+            client.secret = Some(secret.digest().to_vec());
+        }
+        let gives_roles = self.roles.is_some_and(|roles| !roles.is_empty());
+        if self.secret.is_some() || self.disabled == Some(false) || gives_roles {
+            let roles = client.roles.parse().map_err(|_| DirectoryError::Failed("stored roles are unknown".into()))?;
+            self.granter.check_roles(roles)?;
+        }
+        client.version = clients::update(conn, &client)?;
+        // With a new secret only the tokens end: it is still the same client that made the keys.
+        let ended = if self.disabled == Some(true) || self.roles.is_some() {
+            end_access(conn, ended, &format!("client:{}", client.id), now)?
+        } else {
+            deny_stored(conn, &ended, now)?;
+            Ended { ids: deny_sessions(ended, now), callers: Vec::new() }
+        };
+        let event = event(&self.granter.name, "client_changed")
+            .name("client", &*client.id)
+            .name("roles", &*client.roles)
+            .name("disabled", client.disabled_at.is_some())
+            .name("new_secret", self.secret.is_some())
+            .detail("ended", ended.callers);
+        let secret = self.secret.as_ref().map(|secret| secret.as_str().to_owned());
+        Ok(Applied { done: ClientMade { client, secret }, ids: ended.ids, events: vec![event] })
+    }
 }
 
 impl Handler<SetClient> for Directory {
-    type Result = Result<ClientMade, DirectoryError>;
+    type Result = Result<Withdrawn<ClientMade>, DirectoryError>;
 
     fn handle(&mut self, ask: SetClient, _: &mut Self::Context) -> Self::Result {
-        let now = now();
-        let secret = ask.new_secret.then(ClientSecret::generate);
-        let (made, ended) = self.change(|conn| {
-            let mut client =
-                clients::find(conn, &ask.id)?.ok_or_else(|| DirectoryError::Missing(format!("client `{}`", ask.id)))?;
-            let ended = vec![std::mem::replace(&mut client.session, new_id())];
-            if let Some(disabled) = ask.disabled {
-                client.disabled_at = disabled.then(|| client.disabled_at.unwrap_or(now));
-            }
-            if let Some(roles) = ask.roles {
-                client.roles = roles.to_string();
-            }
-            if let Some(secret) = &secret {
-                client.secret = Some(secret.digest().to_vec());
-            }
-            client.version = clients::update(conn, &client)?;
-            // With a new secret only the tokens end: it is still the same client that made the keys.
-            let ended = if ask.disabled == Some(true) || ask.roles.is_some() {
-                end_access(conn, ended, &format!("client:{}", client.id), now)?
-            } else {
-                deny_stored(conn, &ended, now)?;
-                deny_sessions(ended, now)
-            };
-            let event = event(&ask.caller, "client_changed")
-                .name("client", &*client.id)
-                .name("roles", &*client.roles)
-                .name("disabled", client.disabled_at.is_some())
-                .name("new_secret", secret.is_some());
-            Ok(((client, ended), vec![event]))
-        })?;
-        self.trust.denied().add(ended, now);
-        Ok(ClientMade { client: made, secret: secret.map(|secret| secret.as_str().to_owned()) })
+        if ask.withdraws(self) { self.withdraw(ask) } else { self.grant(&ask).map(Withdrawn::Recorded) }
     }
 }
 
 /// Removes a client, and ends its tokens.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<(), DirectoryError>")]
+#[rtype(result = "Result<Withdrawn<()>, DirectoryError>")]
 pub struct RemoveClient {
     /// The client's id.
     pub id: String,
@@ -241,19 +290,31 @@ pub struct RemoveClient {
     pub caller: String,
 }
 
+impl Withdrawal for RemoveClient {
+    type Done = ();
+
+    fn names(&self, _: &Directory) -> Vec<SmolStr> {
+        vec![Denied::holder(&Caller::client_name(&self.id))]
+    }
+
+    fn delayed(&self) -> Event {
+        delayed(&self.caller, "client_removed").name("client", &*self.id)
+    }
+
+    fn apply(&self, _: &Directory, conn: &mut Connection, now: i64) -> Result<Applied<()>, DirectoryError> {
+        let client =
+            clients::find(conn, &self.id)?.ok_or_else(|| DirectoryError::Missing(format!("client `{}`", self.id)))?;
+        clients::remove(conn, &self.id)?;
+        let ended = end_access(conn, [client.session], &format!("client:{}", self.id), now)?;
+        let event = event(&self.caller, "client_removed").name("client", &*self.id).detail("ended", ended.callers);
+        Ok(Applied { done: (), ids: ended.ids, events: vec![event] })
+    }
+}
+
 impl Handler<RemoveClient> for Directory {
-    type Result = Result<(), DirectoryError>;
+    type Result = Result<Withdrawn<()>, DirectoryError>;
 
     fn handle(&mut self, ask: RemoveClient, _: &mut Self::Context) -> Self::Result {
-        let now = now();
-        let ended = self.change(|conn| {
-            let client =
-                clients::find(conn, &ask.id)?.ok_or_else(|| DirectoryError::Missing(format!("client `{}`", ask.id)))?;
-            clients::remove(conn, &ask.id)?;
-            let ended = end_access(conn, [client.session], &format!("client:{}", ask.id), now)?;
-            Ok((ended, vec![event(&ask.caller, "client_removed").name("client", &*ask.id)]))
-        })?;
-        self.trust.denied().add(ended, now);
-        Ok(())
+        self.withdraw(ask)
     }
 }

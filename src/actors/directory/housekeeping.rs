@@ -1,5 +1,7 @@
 //! What is done now and then: old keys are replaced, and what has lapsed is forgotten.
 
+use std::time::{Duration, Instant};
+
 use actix::{Handler, Message};
 
 use super::{Directory, DirectoryError, now};
@@ -9,12 +11,18 @@ use crate::store::{assertions, ended_tokens, refresh_tokens, sessions, signing_k
 /// has expired, and not that it is unknown.
 const KEPT: i64 = 7 * 86_400;
 
+/// Sessions are forgotten by the wall clock where it has not jumped for so long: a clock that is wrong for a while ends
+/// nobody's session for good.
+const STEADY: Duration = Duration::from_hours(2);
+
 /// Forgets what has lapsed, and says whether the key that signs tokens is older than it should be.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<bool, DirectoryError>")]
 pub struct KeepHouse {
     /// How long a key may sign, in seconds.
     pub key_lifetime: i64,
+    /// For how long the wall clock has not jumped, as far as this process knows.
+    pub steady: Duration,
 }
 
 impl Handler<KeepHouse> for Directory {
@@ -22,11 +30,14 @@ impl Handler<KeepHouse> for Directory {
 
     fn handle(&mut self, ask: KeepHouse, _: &mut Self::Context) -> Self::Result {
         let now = now();
+        self.trust.denied().forget(now, Instant::now());
         self.store.transaction(|conn| {
             ended_tokens::purge(conn, now)?;
             assertions::purge(conn, now)?;
-            refresh_tokens::purge(conn, now - KEPT)?;
-            sessions::purge(conn, now - KEPT)?;
+            if ask.steady >= STEADY {
+                refresh_tokens::purge(conn, now - KEPT)?;
+                sessions::purge(conn, now - KEPT)?;
+            }
             let signing = signing_keys::all(conn)?.into_iter().filter(|key| key.retired_at.is_none());
             let newest = signing.map(|key| key.created_at).max().unwrap_or(now);
             Ok::<_, DirectoryError>(now - newest >= ask.key_lifetime)

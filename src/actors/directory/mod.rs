@@ -7,14 +7,21 @@ mod api_keys;
 mod clients;
 mod grants;
 mod housekeeping;
+mod logins;
 mod people;
+mod provenance;
+mod refreshes;
+mod revocations;
 mod second_factor;
 mod sessions;
 mod signing;
+mod uptime;
+mod withdrawal;
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use actix::{Actor, Addr, Handler, MailboxError, Message, SyncArbiter, SyncContext};
 use smol_str::SmolStr;
@@ -26,20 +33,27 @@ pub use api_keys::{
 pub use clients::{
     AddClient, ClientMade, ClientProof, HasClient, ListClients, NewClient, ProveClient, RemoveClient, SetClient,
 };
-pub use grants::{Grant, GrantClient, Refresh, RevokeToken};
+pub use grants::{Grant, GrantClient};
 pub use housekeeping::KeepHouse;
-pub use people::{
-    AddUser, Attempt, ChangePassword, FindUser, ListUsers, LogIn, NewUser, RefuseLogin, RemoveUser, SetUser,
-};
+pub use logins::{Attempt, LogIn, RefuseLogin};
+pub use people::{AddUser, By, ChangePassword, FindUser, ListUsers, NewUser, RemoveUser, SetUser};
+pub use provenance::Provenance;
+use provenance::{Ended, end_made_by};
+pub use refreshes::Refresh;
+pub use revocations::RevokeToken;
 pub use second_factor::{ConfirmEnrolment, Enrol, Enrolment, RemoveSecondFactor};
 pub use sessions::{EndAllSessions, EndSession, ListSessions};
 pub use signing::{RotateSigningKey, open_keys};
+pub use uptime::StoreUptime;
+pub use withdrawal::{OwedWithdrawals, SettleWithdrawals, Withdrawn};
 
 use super::active::InForce;
 use super::audit_queue::AuditError;
 use super::change_recorder::ChangeRecorder;
-use super::trust::{Denied, Trust};
+use super::denied::Denied;
+use super::trust::Trust;
 use super::write_ticket::Write;
+use crate::auth::granter::Excess;
 use crate::ledger::{Event, EventKind};
 use crate::store::{Connection, Store, StoreError, ended_tokens, revisions, users};
 
@@ -50,11 +64,13 @@ pub struct Lifetimes {
     pub access: i64,
     /// Of a refresh token, and so of a session that nobody uses.
     pub refresh: i64,
+    /// After the use of a refresh token, in which its successor is given again.
+    pub grace: i64,
 }
 
 /// Answers questions about people, clients and keys, several at a time.
 ///
-/// INVARIANT: what is withdrawn is recorded, then committed, then among the denied of [`Trust`], then answered.
+/// INVARIANT: what is withdrawn is among the denied of [`Trust`] at once, then recorded, then committed, then answered.
 #[derive(Debug, Clone)]
 pub struct Directory {
     store: Store,
@@ -63,6 +79,8 @@ pub struct Directory {
     lifetimes: Lifetimes,
     in_force: InForce,
     rotating: Arc<Mutex<()>>,
+    owed: OwedWithdrawals,
+    uptime: uptime::Counted,
 }
 
 /// Why something about people, clients or keys was not done.
@@ -86,6 +104,9 @@ pub enum DirectoryError {
     /// The client is not who it says it is, or may not do this.
     #[error("the client is not known by that credential")]
     BadClient,
+    /// More is to be given than the caller has.
+    #[error(transparent)]
+    Exceeds(#[from] Excess),
     /// More is asked for than the grant has.
     #[error("the scope goes beyond what was granted")]
     BadScope,
@@ -107,7 +128,8 @@ impl Directory {
     /// The directory over a store. Its functions block.
     #[must_use]
     pub fn new(store: Store, changes: ChangeRecorder, trust: Trust, lifetimes: Lifetimes, in_force: InForce) -> Self {
-        Self { store, changes, trust, lifetimes, in_force, rotating: Arc::default() }
+        let (rotating, owed, uptime) = (Arc::default(), OwedWithdrawals::default(), uptime::Counted::default());
+        Self { store, changes, trust, lifetimes, in_force, rotating, owed, uptime }
     }
 
     /// Starts the actor on so many threads.
@@ -136,11 +158,10 @@ impl Directory {
         self.recall_denied()
     }
 
-    /// Denies what was withdrawn before this process began.
+    /// Denies what was withdrawn before this process began: all of it, since the wall clock may be wrong.
     pub fn recall_denied(&self) -> Result<(), DirectoryError> {
-        let now = now();
-        let denied = self.store.query(|conn| ended_tokens::denied(conn, now))?;
-        self.trust.denied().add(denied.into_iter().map(|(id, until)| (id.into(), until)), now);
+        let denied = self.store.query(|conn| ended_tokens::denied(conn, i64::MIN))?;
+        self.trust.denied().add(denied.into_iter().map(|(id, until)| (id.into(), until)), Instant::now());
         Ok(())
     }
 
@@ -155,6 +176,7 @@ impl Directory {
         &self,
         job: impl FnOnce(&mut Connection) -> Result<(T, Event), DirectoryError>,
     ) -> Result<T, DirectoryError> {
+        self.settle()?;
         self.store.transaction(|conn| {
             let (done, event) = job(conn)?;
             self.record(event)?;
@@ -163,8 +185,17 @@ impl Directory {
     }
 
     /// Changes what is stored, together with its record: the record comes last before the commit. A change without a record
-    /// is one that nobody would miss.
+    /// is one that nobody would miss. Withdrawals that are owed come before it.
     fn change<T>(
+        &self,
+        job: impl FnOnce(&mut Connection) -> Result<(T, Vec<Event>), DirectoryError>,
+    ) -> Result<T, DirectoryError> {
+        self.settle()?;
+        self.record_and_commit(job)
+    }
+
+    /// The same, also where withdrawals are owed.
+    fn record_and_commit<T>(
         &self,
         job: impl FnOnce(&mut Connection) -> Result<(T, Vec<Event>), DirectoryError>,
     ) -> Result<T, DirectoryError> {
@@ -197,9 +228,6 @@ fn change<T>(
     }
     Ok(done)
 }
-
-/// The most seconds that `auth.access_token_ttl_s` may say.
-const LONGEST_ACCESS: i64 = 86_400;
 
 /// Seconds that a withdrawn token is denied beyond its lifetime: clocks differ.
 const GRACE: i64 = 120;
@@ -236,20 +264,24 @@ pub fn event(caller: &str, what: &str) -> Event {
     Event::new(EventKind::Auth, caller).name("event", what)
 }
 
-/// Ends sessions, and the API keys that their owner made: the ids to deny once that is committed.
+/// Says that something was withdrawn that is recorded as it should be later, under its own name.
+fn delayed(caller: &str, withdrawal: &str) -> Event {
+    event(caller, "withdrawal_delayed").name("withdrawal", withdrawal)
+}
+
+/// Ends sessions of a user or client, and all that it made and that does not outlast it.
 fn end_access(
     conn: &mut Connection,
     sessions: impl IntoIterator<Item = String>,
     owner: &str,
     now: i64,
-) -> Result<Vec<(SmolStr, i64)>, DirectoryError> {
-    let until = denied_until(now);
-    let keys = crate::store::api_keys::revoke_of(conn, owner, now)?;
-    let keys = keys.into_iter().map(|id| (Denied::api_key(&id), until));
-    let ended: Vec<(SmolStr, i64)> = deny_sessions(sessions, now).into_iter().chain(keys).collect();
-    for (id, until) in &ended {
+) -> Result<Ended, DirectoryError> {
+    let sessions = deny_sessions(sessions, now);
+    for (id, until) in &sessions {
         ended_tokens::deny(conn, id, *until)?;
     }
+    let mut ended = end_made_by(conn, owner, now)?;
+    ended.ids.extend(sessions);
     Ok(ended)
 }
 
@@ -262,7 +294,7 @@ fn deny_sessions(sessions: impl IntoIterator<Item = String>, now: i64) -> Vec<(S
 /// Until when tokens that were made by now are denied, in Unix seconds. The setting may have been greater when they were
 /// made, so it is not asked.
 fn denied_until(now: i64) -> i64 {
-    now + LONGEST_ACCESS + GRACE
+    now + ended_tokens::HELD_S
 }
 
 fn now() -> i64 {

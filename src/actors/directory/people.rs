@@ -1,15 +1,19 @@
-//! Users, and how they log in.
+//! Users: who may log in.
 
 use std::num::NonZeroU16;
 
 use actix::{Handler, Message};
+use smol_str::SmolStr;
 
-use super::grants::Grant;
-use super::{Directory, DirectoryError, end_access, event, new_id, now, second_factor};
+use super::withdrawal::{Applied, Withdrawal, Withdrawn};
+use super::{Directory, DirectoryError, delayed, end_access, event, new_id, now};
+use crate::actors::denied::Denied;
+use crate::auth::caller::Caller;
+use crate::auth::granter::Granter;
 use crate::auth::scope::Roles;
-use crate::store::sessions::{self, Session};
+use crate::ledger::Event;
 use crate::store::users::{self, User};
-use crate::store::{Part, refresh_tokens};
+use crate::store::{Connection, Part, sessions};
 
 /// Finds a user by name.
 #[derive(Debug, Message)]
@@ -42,89 +46,6 @@ impl Handler<ListUsers> for Directory {
     }
 }
 
-/// Where a login comes from.
-#[derive(Debug, Clone, Default)]
-pub struct Attempt {
-    /// The client's address; empty on a Unix socket.
-    pub address: String,
-    /// What the client calls itself.
-    pub user_agent: String,
-}
-
-/// Logs a user in whose password was found right.
-#[derive(Debug, Message)]
-#[rtype(result = "Result<Grant, DirectoryError>")]
-pub struct LogIn {
-    /// As the user was when the password was looked at.
-    pub user: User,
-    /// The second factor: a one-time password, or a recovery code.
-    pub code: Option<String>,
-    /// Where it comes from.
-    pub attempt: Attempt,
-}
-
-/// What everybody is told whose login is refused, whatever the reason.
-const REFUSED: &str = "the name, the password or the code is wrong";
-
-impl Handler<LogIn> for Directory {
-    type Result = Result<Grant, DirectoryError>;
-
-    fn handle(&mut self, ask: LogIn, _: &mut Self::Context) -> Self::Result {
-        let now = now();
-        self.change(|conn| {
-            // The user as it is now: disabled or changed since, the password that was looked at no longer counts.
-            let user = users::find_by_id(conn, &ask.user.id)?.filter(|user| user.password == ask.user.password);
-            let user = user.filter(|user| user.disabled_at.is_none()).ok_or(DirectoryError::BadGrant(REFUSED))?;
-            if user.totp_confirmed && !second_factor::check(conn, &user, ask.code.as_deref(), now)? {
-                return Err(DirectoryError::BadGrant(REFUSED));
-            }
-            let session = Session {
-                id: new_id(),
-                user_id: user.id.clone(),
-                created_at: now,
-                last_used_at: now,
-                expires_at: now + self.lifetimes.refresh,
-                ended_at: None,
-                end_reason: None,
-                address: ask.attempt.address.clone(),
-                client_id: None,
-                user_agent: ask.attempt.user_agent.clone(),
-            };
-            sessions::insert(conn, &session)?;
-            let (grant, fresh, token_id) = self.grant_session(&user, &session, None, now)?;
-            refresh_tokens::insert(conn, &fresh)?;
-            let event = event(&format!("user:{}", user.name), "login")
-                .name("session", session.id)
-                .name("token", token_id)
-                .name("address", ask.attempt.address);
-            Ok((grant, vec![event]))
-        })
-    }
-}
-
-/// Records that a login was refused.
-#[derive(Debug, Message)]
-#[rtype(result = "Result<(), DirectoryError>")]
-pub struct RefuseLogin {
-    /// The name that was given.
-    pub name: String,
-    /// Why: `wrong_credentials` or `locked`.
-    pub why: &'static str,
-    /// The client's address.
-    pub address: String,
-}
-
-impl Handler<RefuseLogin> for Directory {
-    type Result = Result<(), DirectoryError>;
-
-    fn handle(&mut self, ask: RefuseLogin, _: &mut Self::Context) -> Self::Result {
-        let name: String = ask.name.chars().take(100).collect();
-        self.record(
-            event("anonymous", "login_refused").name("user", name).name("why", ask.why).name("address", ask.address),
-        )
-    }
-}
-
 /// A user to be made.
 #[derive(Debug, Clone)]
 pub struct NewUser {
@@ -143,13 +64,14 @@ pub struct AddUser {
     /// The user.
     pub new: NewUser,
     /// Who makes it.
-    pub caller: String,
+    pub granter: Granter,
 }
 
 impl Directory {
     /// Makes a user.
-    pub fn add_user(&self, new: NewUser, caller: &str) -> Result<User, DirectoryError> {
+    pub fn add_user(&self, new: NewUser, granter: &Granter) -> Result<User, DirectoryError> {
         let now = now();
+        granter.check_roles(new.roles)?;
         let user = User {
             id: new_id(),
             name: new.name,
@@ -162,10 +84,12 @@ impl Directory {
             created_at: now,
             password_changed_at: now,
             version: 1,
+            made_by: Some(granter.name.to_string()),
         };
         self.change(|conn| {
+            self.check_granter(conn, granter)?;
             users::insert(conn, &user)?;
-            let event = event(caller, "user_added").name("user", &*user.name).name("roles", &*user.roles);
+            let event = event(&granter.name, "user_added").name("user", &*user.name).name("roles", &*user.roles);
             Ok((user, vec![event]))
         })
     }
@@ -174,14 +98,14 @@ impl Directory {
 impl Handler<AddUser> for Directory {
     type Result = Result<User, DirectoryError>;
 
-    fn handle(&mut self, AddUser { new, caller }: AddUser, _: &mut Self::Context) -> Self::Result {
-        self.add_user(new, &caller)
+    fn handle(&mut self, AddUser { new, granter }: AddUser, _: &mut Self::Context) -> Self::Result {
+        self.add_user(new, &granter)
     }
 }
 
 /// Disables or enables a user, or gives it other roles; its sessions end with either, and the API keys that it made.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<User, DirectoryError>")]
+#[rtype(result = "Result<Withdrawn<User>, DirectoryError>")]
 pub struct SetUser {
     /// The user's name.
     pub name: String,
@@ -190,22 +114,89 @@ pub struct SetUser {
     /// What it may do; as before where none.
     pub roles: Option<Roles>,
     /// Who asks.
-    pub caller: String,
+    pub granter: Granter,
+}
+
+impl SetUser {
+    /// Whether it takes rights away and gives none.
+    fn withdraws(&self, directory: &Directory) -> bool {
+        let has_less = |roles: Roles| {
+            let user = directory.store.query(|conn| users::find_by_name(conn, &self.name)).ok().flatten();
+            let before = user.and_then(|user| user.roles.parse::<Roles>().ok());
+            before.is_some_and(|before| before.scopes().contains_all(roles.scopes()))
+        };
+        self.disabled == Some(true) || (self.disabled.is_none() && self.roles.is_some_and(has_less))
+    }
+}
+
+impl Withdrawal for SetUser {
+    type Done = User;
+
+    fn names(&self, _: &Directory) -> Vec<SmolStr> {
+        vec![Denied::holder(&Caller::user_name(&self.name))]
+    }
+
+    fn delayed(&self) -> Event {
+        delayed(&self.granter.name, "user_changed")
+            .name("user", &*self.name)
+            .name("disabled", self.disabled)
+            .name("roles", self.roles.map(|roles| roles.to_string()))
+    }
+
+    fn apply(&self, _: &Directory, conn: &mut Connection, now: i64) -> Result<Applied<User>, DirectoryError> {
+        change(conn, &self.name, &self.granter.name, ("user_changed", "changed"), now, |user| {
+            if let Some(disabled) = self.disabled {
+                user.disabled_at = disabled.then(|| user.disabled_at.unwrap_or(now));
+            }
+            if let Some(roles) = self.roles {
+                user.roles = roles.to_string();
+            }
+            if self.disabled == Some(false) || self.roles.is_some_and(|roles| !roles.is_empty()) {
+                self.granter.check_roles(user_roles(user)?)?;
+            }
+            Ok(())
+        })
+    }
 }
 
 impl Handler<SetUser> for Directory {
-    type Result = Result<User, DirectoryError>;
+    type Result = Result<Withdrawn<User>, DirectoryError>;
 
     fn handle(&mut self, ask: SetUser, _: &mut Self::Context) -> Self::Result {
-        self.set(&ask.name, &ask.caller, "user_changed", "changed", |user, now| {
-            if let Some(disabled) = ask.disabled {
-                user.disabled_at = disabled.then(|| user.disabled_at.unwrap_or(now));
-            }
-            if let Some(roles) = ask.roles {
-                user.roles = roles.to_string();
-            }
-        })
+        if ask.withdraws(self) { self.withdraw(ask) } else { self.grant(&ask).map(Withdrawn::Recorded) }
     }
+}
+
+/// Who changes what a user logs in with.
+#[derive(Debug, Clone)]
+pub enum By {
+    /// The user, who showed the password that it has; with a last code of the second factor, where that is to go.
+    Itself(Option<String>),
+    /// Somebody who manages users.
+    Granter(Granter),
+}
+
+impl By {
+    /// The name in records.
+    pub(super) fn name(&self, user: &str) -> SmolStr {
+        match self {
+            Self::Itself(_) => Caller::user_name(user),
+            Self::Granter(granter) => granter.name.clone(),
+        }
+    }
+
+    /// Lets through who may log in as the user, or has as many rights.
+    pub(super) fn check(&self, user: &User) -> Result<(), DirectoryError> {
+        match self {
+            Self::Itself(_) => Ok(()),
+            Self::Granter(granter) => Ok(granter.check_roles(user_roles(user)?)?),
+        }
+    }
+}
+
+/// The stored roles of a user.
+pub(super) fn user_roles(user: &User) -> Result<Roles, DirectoryError> {
+    user.roles.parse().map_err(|_| DirectoryError::Failed("stored roles are unknown".to_owned()))
 }
 
 /// Gives a user another password; its sessions end, and the API keys that it made: whoever had the old one may have made
@@ -218,52 +209,64 @@ pub struct ChangePassword {
     /// The hash of the new one.
     pub password: String,
     /// Who asks.
-    pub caller: String,
+    pub by: By,
+}
+
+impl Withdrawal for ChangePassword {
+    type Done = User;
+
+    fn names(&self, _: &Directory) -> Vec<SmolStr> {
+        vec![Denied::holder(&Caller::user_name(&self.name))]
+    }
+
+    fn delayed(&self) -> Event {
+        delayed(&self.by.name(&self.name), "password_changed").name("user", &*self.name)
+    }
+
+    fn apply(&self, _: &Directory, conn: &mut Connection, now: i64) -> Result<Applied<User>, DirectoryError> {
+        let caller = self.by.name(&self.name);
+        change(conn, &self.name, &caller, ("password_changed", "password_changed"), now, |user| {
+            self.by.check(user)?;
+            user.password.clone_from(&self.password);
+            user.password_changed_at = now;
+            Ok(())
+        })
+    }
 }
 
 impl Handler<ChangePassword> for Directory {
     type Result = Result<User, DirectoryError>;
 
     fn handle(&mut self, ask: ChangePassword, _: &mut Self::Context) -> Self::Result {
-        self.set(&ask.name, &ask.caller, "password_changed", "password_changed", |user, now| {
-            user.password = ask.password;
-            user.password_changed_at = now;
-        })
+        self.grant(&ask)
     }
 }
 
-impl Directory {
-    /// Changes a user, and ends its sessions and its API keys.
-    fn set(
-        &self,
-        name: &str,
-        caller: &str,
-        what: &str,
-        reason: &str,
-        change: impl FnOnce(&mut User, i64),
-    ) -> Result<User, DirectoryError> {
-        let now = now();
-        let (user, ended) = self.change(|conn| {
-            let mut user =
-                users::find_by_name(conn, name)?.ok_or_else(|| DirectoryError::Missing(format!("user `{name}`")))?;
-            change(&mut user, now);
-            user.version = users::update(conn, &user)?;
-            let ended = sessions::end_all(conn, &user.id, reason, now)?;
-            let ended = end_access(conn, ended, &format!("user:{}", user.name), now)?;
-            let event = event(caller, what)
-                .name("user", &*user.name)
-                .name("roles", &*user.roles)
-                .name("disabled", user.disabled_at.is_some());
-            Ok(((user, ended), vec![event]))
-        })?;
-        self.trust.denied().add(ended, now);
-        Ok(user)
-    }
+/// Changes a user, and ends its sessions and its API keys. `what` is the event, and why the sessions ended.
+fn change(
+    conn: &mut Connection,
+    name: &str,
+    caller: &str,
+    (what, reason): (&str, &str),
+    now: i64,
+    change: impl FnOnce(&mut User) -> Result<(), DirectoryError>,
+) -> Result<Applied<User>, DirectoryError> {
+    let mut user = users::find_by_name(conn, name)?.ok_or_else(|| DirectoryError::Missing(format!("user `{name}`")))?;
+    change(&mut user)?;
+    user.version = users::update(conn, &user)?;
+    let ended = sessions::end_all(conn, &user.id, reason, now)?;
+    let ended = end_access(conn, ended, &format!("user:{}", user.name), now)?;
+    let event = event(caller, what)
+        .name("user", &*user.name)
+        .name("roles", &*user.roles)
+        .name("disabled", user.disabled_at.is_some())
+        .detail("ended", ended.callers);
+    Ok(Applied { done: user, ids: ended.ids, events: vec![event] })
 }
 
 /// Removes a user, and ends its sessions.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<(), DirectoryError>")]
+#[rtype(result = "Result<Withdrawn<()>, DirectoryError>")]
 pub struct RemoveUser {
     /// The user's name.
     pub name: String,
@@ -271,20 +274,32 @@ pub struct RemoveUser {
     pub caller: String,
 }
 
+impl Withdrawal for RemoveUser {
+    type Done = ();
+
+    fn names(&self, _: &Directory) -> Vec<SmolStr> {
+        vec![Denied::holder(&Caller::user_name(&self.name))]
+    }
+
+    fn delayed(&self) -> Event {
+        delayed(&self.caller, "user_removed").name("user", &*self.name)
+    }
+
+    fn apply(&self, _: &Directory, conn: &mut Connection, now: i64) -> Result<Applied<()>, DirectoryError> {
+        let user = users::find_by_name(conn, &self.name)?
+            .ok_or_else(|| DirectoryError::Missing(format!("user `{}`", self.name)))?;
+        let ended = sessions::end_all(conn, &user.id, "removed", now)?;
+        let ended = end_access(conn, ended, &format!("user:{}", user.name), now)?;
+        users::remove(conn, &user.id)?;
+        let event = event(&self.caller, "user_removed").name("user", user.name).detail("ended", ended.callers);
+        Ok(Applied { done: (), ids: ended.ids, events: vec![event] })
+    }
+}
+
 impl Handler<RemoveUser> for Directory {
-    type Result = Result<(), DirectoryError>;
+    type Result = Result<Withdrawn<()>, DirectoryError>;
 
     fn handle(&mut self, ask: RemoveUser, _: &mut Self::Context) -> Self::Result {
-        let now = now();
-        let ended = self.change(|conn| {
-            let user = users::find_by_name(conn, &ask.name)?
-                .ok_or_else(|| DirectoryError::Missing(format!("user `{}`", ask.name)))?;
-            let ended = sessions::end_all(conn, &user.id, "removed", now)?;
-            let ended = end_access(conn, ended, &format!("user:{}", user.name), now)?;
-            users::remove(conn, &user.id)?;
-            Ok((ended, vec![event(&ask.caller, "user_removed").name("user", user.name)]))
-        })?;
-        self.trust.denied().add(ended, now);
-        Ok(())
+        self.withdraw(ask)
     }
 }

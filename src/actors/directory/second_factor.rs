@@ -2,7 +2,8 @@
 
 use actix::{Handler, Message};
 
-use super::{Directory, DirectoryError, event, now};
+use super::{By, Directory, DirectoryError, event, now};
+use crate::auth::caller::Caller;
 use crate::auth::totp::{RecoveryCode, TotpSecret};
 use crate::store::Connection;
 use crate::store::users::{self, User, recovery_codes};
@@ -109,10 +110,8 @@ impl Handler<ConfirmEnrolment> for Directory {
 pub struct RemoveSecondFactor {
     /// The user's name.
     pub user: String,
-    /// A last code of it, where the user itself asks; an administrator needs none.
-    pub code: Option<String>,
     /// Who asks.
-    pub caller: String,
+    pub by: By,
 }
 
 impl Handler<RemoveSecondFactor> for Directory {
@@ -122,15 +121,22 @@ impl Handler<RemoveSecondFactor> for Directory {
         let now = now();
         self.change(|conn| {
             let mut user = find(conn, &ask.user)?;
-            let is_own = ask.caller == format!("user:{}", user.name);
-            if is_own && user.totp_confirmed && !check(conn, &user, ask.code.as_deref(), now)? {
+            let caller = ask.by.name(&user.name);
+            ask.by.check(&user)?;
+            let code = match &ask.by {
+                By::Itself(code) => code.as_deref(),
+                By::Granter(_) => None,
+            };
+            // Whoever manages users needs a code for its own all the same.
+            let is_own = caller == Caller::user_name(&user.name);
+            if is_own && user.totp_confirmed && !check(conn, &user, code, now)? {
                 return Err(DirectoryError::Refused("the code is wrong".to_owned()));
             }
             user.totp_secret = None;
             user.totp_confirmed = false;
             users::update(conn, &user)?;
             recovery_codes::replace(conn, &user.id, &[])?;
-            Ok(((), vec![event(&ask.caller, "second_factor_removed").name("user", user.name)]))
+            Ok(((), vec![event(&caller, "second_factor_removed").name("user", user.name)]))
         })
     }
 }

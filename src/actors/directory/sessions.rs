@@ -1,11 +1,16 @@
 //! Where people are logged in.
 
 use actix::{Handler, Message};
+use smol_str::SmolStr;
 
 use super::grants::deny_stored;
-use super::{Directory, DirectoryError, deny_sessions, event, now};
+use super::withdrawal::{Applied, Withdrawal, Withdrawn};
+use super::{Directory, DirectoryError, delayed, deny_sessions, event, now};
+use crate::actors::denied::Denied;
+use crate::auth::caller::Caller;
+use crate::ledger::Event;
 use crate::store::sessions::{self, Session};
-use crate::store::users;
+use crate::store::{Connection, users};
 
 /// Lists the sessions of a user that have not ended.
 #[derive(Debug, Message)]
@@ -30,7 +35,7 @@ impl Handler<ListSessions> for Directory {
 
 /// Ends one session, with all its tokens.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<(), DirectoryError>")]
+#[rtype(result = "Result<Withdrawn<()>, DirectoryError>")]
 pub struct EndSession {
     /// The session's id.
     pub session: String,
@@ -38,25 +43,37 @@ pub struct EndSession {
     pub caller: String,
 }
 
+impl Withdrawal for EndSession {
+    type Done = ();
+
+    fn names(&self, _: &Directory) -> Vec<SmolStr> {
+        vec![Denied::session(&self.session)]
+    }
+
+    fn delayed(&self) -> Event {
+        delayed(&self.caller, "logout").name("session", &*self.session)
+    }
+
+    fn apply(&self, _: &Directory, conn: &mut Connection, now: i64) -> Result<Applied<()>, DirectoryError> {
+        let ended = [self.session.clone()];
+        sessions::end(conn, &self.session, "logout", now)?;
+        deny_stored(conn, &ended, now)?;
+        let events = vec![event(&self.caller, "logout").name("session", &*self.session)];
+        Ok(Applied { done: (), ids: deny_sessions(ended, now), events })
+    }
+}
+
 impl Handler<EndSession> for Directory {
-    type Result = Result<(), DirectoryError>;
+    type Result = Result<Withdrawn<()>, DirectoryError>;
 
     fn handle(&mut self, ask: EndSession, _: &mut Self::Context) -> Self::Result {
-        let (now, ended) = (now(), [ask.session]);
-        let [session] = &ended;
-        self.change(|conn| {
-            sessions::end(conn, session, "logout", now)?;
-            deny_stored(conn, &ended, now)?;
-            Ok(((), vec![event(&ask.caller, "logout").name("session", session.as_str())]))
-        })?;
-        self.trust.denied().add(deny_sessions(ended, now), now);
-        Ok(())
+        self.withdraw(ask)
     }
 }
 
 /// Ends all sessions of a user.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<usize, DirectoryError>")]
+#[rtype(result = "Result<Withdrawn<usize>, DirectoryError>")]
 pub struct EndAllSessions {
     /// The user's name.
     pub user: String,
@@ -64,21 +81,32 @@ pub struct EndAllSessions {
     pub caller: String,
 }
 
+impl Withdrawal for EndAllSessions {
+    /// How many ended.
+    type Done = usize;
+
+    fn names(&self, _: &Directory) -> Vec<SmolStr> {
+        vec![Denied::sessions_of(&Caller::user_name(&self.user))]
+    }
+
+    fn delayed(&self) -> Event {
+        delayed(&self.caller, "logout_all").name("user", &*self.user)
+    }
+
+    fn apply(&self, _: &Directory, conn: &mut Connection, now: i64) -> Result<Applied<usize>, DirectoryError> {
+        let user = users::find_by_name(conn, &self.user)?
+            .ok_or_else(|| DirectoryError::Missing(format!("user `{}`", self.user)))?;
+        let ended = sessions::end_all(conn, &user.id, "logout", now)?;
+        deny_stored(conn, &ended, now)?;
+        let event = event(&self.caller, "logout_all").name("user", user.name).name("sessions", ended.len());
+        Ok(Applied { done: ended.len(), ids: deny_sessions(ended, now), events: vec![event] })
+    }
+}
+
 impl Handler<EndAllSessions> for Directory {
-    type Result = Result<usize, DirectoryError>;
+    type Result = Result<Withdrawn<usize>, DirectoryError>;
 
     fn handle(&mut self, ask: EndAllSessions, _: &mut Self::Context) -> Self::Result {
-        let now = now();
-        let ended = self.change(|conn| {
-            let user = users::find_by_name(conn, &ask.user)?
-                .ok_or_else(|| DirectoryError::Missing(format!("user `{}`", ask.user)))?;
-            let ended = sessions::end_all(conn, &user.id, "logout", now)?;
-            deny_stored(conn, &ended, now)?;
-            let event = event(&ask.caller, "logout_all").name("user", user.name).name("sessions", ended.len());
-            Ok((ended, vec![event]))
-        })?;
-        let count = ended.len();
-        self.trust.denied().add(deny_sessions(ended, now), now);
-        Ok(count)
+        self.withdraw(ask)
     }
 }

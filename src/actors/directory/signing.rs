@@ -1,12 +1,16 @@
 //! The daemon's own signing keys: made on the first start, replaced when they are old, or by an administrator.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use actix::{Handler, Message};
+use smol_str::SmolStr;
 
-use super::{Directory, DirectoryError, GRACE, change, denied_until, event, now};
+use super::withdrawal::{Applied, Withdrawal, Withdrawn};
+use super::{Directory, DirectoryError, GRACE, change, delayed, denied_until, event, now};
 use crate::actors::change_recorder::ChangeRecorder;
-use crate::actors::trust::{Denied, OwnKeys};
+use crate::actors::denied::Denied;
+use crate::actors::trust::OwnKeys;
+use crate::auth::jwk::VerifyingKey;
 use crate::auth::signing_key::SigningKey;
 use crate::ledger::Event;
 use crate::store::signing_keys::{self, SigningKeyRow};
@@ -64,7 +68,7 @@ pub fn open_keys(
 
 /// Makes a new signing key. The one before verifies until its tokens have lapsed, or no more at all.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<String, DirectoryError>")]
+#[rtype(result = "Result<Withdrawn<String>, DirectoryError>")]
 pub struct RotateSigningKey {
     /// Whether the keys before are withdrawn at once, with all their tokens.
     pub withdraw: bool,
@@ -72,35 +76,57 @@ pub struct RotateSigningKey {
     pub caller: String,
 }
 
+impl Withdrawal for RotateSigningKey {
+    type Done = Arc<OwnKeys>;
+
+    fn names(&self, directory: &Directory) -> Vec<SmolStr> {
+        let own = directory.trust.own();
+        own.verifying.iter().filter_map(VerifyingKey::kid).map(Denied::signing_key).collect()
+    }
+
+    fn delayed(&self) -> Event {
+        delayed(&self.caller, "signing_key_rotated").name("withdrawn", self.withdraw)
+    }
+
+    fn apply(
+        &self,
+        directory: &Directory,
+        conn: &mut Connection,
+        now: i64,
+    ) -> Result<Applied<Self::Done>, DirectoryError> {
+        let mut ids = Vec::new();
+        for old in signing_keys::all(conn)?.into_iter().filter(|row| row.withdrawn_at.is_none()) {
+            if old.retired_at.is_none() {
+                signing_keys::retire(conn, &old.kid, now)?;
+            }
+            if self.withdraw {
+                signing_keys::withdraw(conn, &old.kid, now)?;
+                let name = Denied::signing_key(&old.kid);
+                ended_tokens::deny(conn, &name, denied_until(now))?;
+                ids.push((name, denied_until(now)));
+            }
+        }
+        let event = make(conn, &self.caller, "signing_key_rotated", now)?.name("withdrawn", self.withdraw);
+        let keys = read(signing_keys::all(conn)?, directory.lifetimes.access + GRACE, now)?;
+        let keys = keys.ok_or_else(|| DirectoryError::Failed("the new signing key was not stored".to_owned()))?;
+        Ok(Applied { done: Arc::new(keys), ids, events: vec![event] })
+    }
+
+    /// Others who rotate come after, or the keys of the first could be put in place of those of the second.
+    fn turn<'d>(&self, directory: &'d Directory) -> Option<MutexGuard<'d, ()>> {
+        Some(directory.rotating.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn committed(&self, directory: &Directory, keys: &Arc<OwnKeys>) {
+        directory.trust.set_own(Arc::clone(keys));
+    }
+}
+
 impl Handler<RotateSigningKey> for Directory {
-    type Result = Result<String, DirectoryError>;
+    type Result = Result<Withdrawn<String>, DirectoryError>;
 
     fn handle(&mut self, ask: RotateSigningKey, _: &mut Self::Context) -> Self::Result {
-        let now = now();
-        let overlap = self.lifetimes.access + GRACE;
-        // Others who rotate come after, or the keys of the first could be put in place of those of the second.
-        let _turn = self.rotating.lock().unwrap_or_else(PoisonError::into_inner);
-        let (keys, denied) = self.change(|conn| {
-            let mut denied = Vec::new();
-            for old in signing_keys::all(conn)?.into_iter().filter(|row| row.withdrawn_at.is_none()) {
-                if old.retired_at.is_none() {
-                    signing_keys::retire(conn, &old.kid, now)?;
-                }
-                if ask.withdraw {
-                    signing_keys::withdraw(conn, &old.kid, now)?;
-                    let name = Denied::signing_key(&old.kid);
-                    ended_tokens::deny(conn, &name, denied_until(now))?;
-                    denied.push((name, denied_until(now)));
-                }
-            }
-            let event = make(conn, &ask.caller, "signing_key_rotated", now)?.name("withdrawn", ask.withdraw);
-            let keys = read(signing_keys::all(conn)?, overlap, now)?;
-            let keys = keys.ok_or_else(|| DirectoryError::Failed("the new signing key was not stored".to_owned()))?;
-            Ok(((keys, denied), vec![event]))
-        })?;
-        let kid = keys.current.kid().to_owned();
-        self.trust.set_own(keys);
-        self.trust.denied().add(denied, now);
-        Ok(kid)
+        let rotated = if ask.withdraw { self.withdraw(ask)? } else { Withdrawn::Recorded(self.grant(&ask)?) };
+        Ok(rotated.map(|keys| keys.current.kid().to_owned()))
     }
 }

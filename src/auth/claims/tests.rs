@@ -180,3 +180,50 @@ fn roles_come_from_the_claim_that_the_issuer_has_them_in() {
     assert_eq!(read(AT_JWT, &claims, &EXPECTED).unwrap().roles, ["admin"]);
     refused("roles", [json!(["admin", 1]), json!({"admin": true})], "the claim `roles` is malformed");
 }
+
+#[test]
+fn roles_are_found_by_name_by_pointer_and_by_dots() {
+    let nested = json!({"realm_access": {"roles": ["auditor"]}, "https://a.example/roles": ["agent"], "a.b": ["admin"],
+        "a": {"b": ["ratifier"], "c/d": {"e~f": "operator"}, "list": [["x"]]}, "": {"": ["agent"]}});
+    for (path, expected) in [
+        ("realm_access.roles", Ok(vec!["auditor"])),
+        ("/realm_access/roles", Ok(vec!["auditor"])),
+        ("https://a.example/roles", Ok(vec!["agent"])),
+        // A claim that has the name itself comes first.
+        ("a.b", Ok(vec!["admin"])),
+        ("/a/b", Ok(vec!["ratifier"])),
+        ("/a/c~1d/e~0f", Ok(vec!["operator"])),
+        ("//", Ok(vec!["agent"])),
+        ("realm_access", Err("the claim `roles` is malformed")),
+        ("a.list", Err("the claim `roles` is malformed")),
+        ("realm_access.roles.0", Ok(vec![])),
+        ("realm_access.groups", Ok(vec![])),
+        ("/nothing/at/all", Ok(vec![])),
+        ("nothing.at.all", Ok(vec![])),
+        ("/", Err("the claim `roles` is malformed")),
+    ] {
+        let mut claims = good();
+        claims.as_object_mut().unwrap().extend(nested.as_object().unwrap().clone());
+        let expected_claims = Expected { role_claim: Some(path), ..EXPECTED };
+        let found = read(AT_JWT, &claims, &expected_claims).map(|claims| claims.roles);
+        let expected = expected.map(|roles| roles.into_iter().map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(found, expected.map_err(str::to_owned), "{path}");
+    }
+}
+
+#[test]
+fn an_issuer_may_have_another_typ_or_none() {
+    for (wanted, typ, expected) in [
+        (Typ::Named("JWT"), Some("JWT"), true),
+        (Typ::Named("JWT"), Some("jwt"), true),
+        (Typ::Named("JWT"), Some("application/jwt"), true),
+        (Typ::Named("application/jwt"), Some("JWT"), true),
+        (Typ::Named("JWT"), Some("at+jwt"), false),
+        (Typ::Named("JWT"), None, false),
+        (Typ::Named("at+jwt"), Some("JWT"), false),
+        (Typ::Any, Some("whatever"), true),
+        (Typ::Any, None, true),
+    ] {
+        assert_eq!(wanted.is(typ), expected, "{wanted:?} {typ:?}");
+    }
+}

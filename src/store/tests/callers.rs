@@ -19,6 +19,7 @@ pub(super) fn person(name: &str) -> User {
         created_at: 100,
         password_changed_at: 100,
         version: 1,
+        made_by: None,
     }
 }
 
@@ -34,6 +35,7 @@ pub(super) fn program(name: &str) -> Client {
         disabled_at: None,
         created_at: 100,
         version: 1,
+        made_by: None,
     }
 }
 

@@ -23,7 +23,8 @@ fn session(id: &str, name: &str) -> Session {
 }
 
 fn token(digest: u8, session: &str) -> RefreshToken {
-    RefreshToken { digest: vec![digest; 32], session: session.to_owned(), used_at: None, expires_at: 500 }
+    let (digest, session) = (vec![digest; 32], session.to_owned());
+    RefreshToken { digest, session, used_at: None, expires_at: 500, seed: None, used_by: None }
 }
 
 /// Ann is logged in twice and Bob once; each session has a token.
@@ -73,6 +74,9 @@ fn a_refresh_token_is_good_once() {
     assert_eq!(sessions::find(conn, "s1").unwrap().unwrap().last_used_at, 200);
     let new = RefreshToken { expires_at: 700, ..token(11, "s1") };
     assert_eq!(refresh_tokens::find(conn, &[11; 32]).unwrap(), Some(new));
+    refresh_tokens::remember_use(conn, &[1; 32], &[7; 32], &[8; 32]).unwrap();
+    let old = refresh_tokens::find(conn, &[1; 32]).unwrap().unwrap();
+    assert_eq!((old.seed, old.used_by), (Some(vec![7; 32]), Some(vec![8; 32])));
 
     let reused = Rotation::Reused("s1".to_owned());
     assert_eq!(refresh_tokens::rotate(conn, &[1; 32], &[12; 32], 700, 201).unwrap(), reused);

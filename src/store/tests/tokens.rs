@@ -1,7 +1,7 @@
 //! What was denied, which assertions were used, and the keys that sign.
 
 use super::super::signing_keys::SigningKeyRow;
-use super::super::{assertions, ended_tokens, signing_keys};
+use super::super::{assertions, ended_tokens, signing_keys, uptime};
 use super::*;
 
 #[test]
@@ -13,8 +13,23 @@ fn an_id_is_denied_until_the_latest_time_it_was_denied_for() {
     let both = [("jti:acgs:1".to_owned(), 300), ("sid:a".to_owned(), 200)];
     assert_eq!(ended_tokens::denied(conn, 199).unwrap(), both);
     assert_eq!(ended_tokens::denied(conn, 200).unwrap(), both[..1]);
+    // A wall clock that is ahead removes nothing.
+    assert_eq!(ended_tokens::purge(conn, i64::MAX).unwrap(), 0);
+    uptime::advance(conn, ended_tokens::HELD_S - 1, i64::MAX).unwrap();
+    assert_eq!(ended_tokens::purge(conn, i64::MAX).unwrap(), 0);
+    uptime::advance(conn, ended_tokens::HELD_S, 1).unwrap();
     assert_eq!([ended_tokens::purge(conn, 199).unwrap(), ended_tokens::purge(conn, 200).unwrap()], [0, 1]);
-    assert_eq!(ended_tokens::denied(conn, 0).unwrap(), both[..1]);
+    assert_eq!(ended_tokens::denied(conn, i64::MIN).unwrap(), both[..1]);
+}
+
+#[test]
+fn the_uptime_never_goes_back() {
+    let conn = &mut Stored::new().connection();
+    assert_eq!(uptime::read(conn).unwrap(), uptime::Uptime { seconds: 0, wall: 0 });
+    for (seconds, wall, expected) in [(60, 1_000, 60), (30, 500, 60), (61, 2_000, 61)] {
+        uptime::advance(conn, seconds, wall).unwrap();
+        assert_eq!(uptime::read(conn).unwrap(), uptime::Uptime { seconds: expected, wall });
+    }
 }
 
 #[test]
@@ -34,6 +49,8 @@ fn an_assertion_is_good_once_until_it_expires() {
     assert!(assertions::use_once(conn, "bat", "1", 100, 50).unwrap());
     assert!(assertions::use_once(conn, "bot", "1", 200, 100).unwrap());
     assert!(!assertions::use_once(conn, "bot", "1", 200, 199).unwrap());
+    assert_eq!(assertions::purge(conn, i64::MAX).unwrap(), 0, "a wall clock that is ahead removes nothing");
+    uptime::advance(conn, ended_tokens::HELD_S, 0).unwrap();
     assert_eq!([assertions::purge(conn, 99).unwrap(), assertions::purge(conn, 100).unwrap()], [0, 1]);
     assert!(!assertions::use_once(conn, "bot", "1", 200, 199).unwrap());
 }

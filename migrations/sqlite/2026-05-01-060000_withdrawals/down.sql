@@ -1,0 +1,3 @@
+ALTER TABLE assertions DROP COLUMN due;
+ALTER TABLE ended_tokens DROP COLUMN due;
+DROP TABLE uptime;

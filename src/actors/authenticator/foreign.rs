@@ -1,0 +1,79 @@
+//! Tokens of foreign issuers.
+
+use super::{CredentialError, LEEWAY};
+use crate::actors::trust::ForeignIssuer;
+use crate::auth::claims::{self, Claims, Expected, Typ};
+use crate::auth::jws::{JwsError, Unverified};
+
+/// Why a token could not be verified.
+#[derive(Debug)]
+pub(super) enum Unverifiable {
+    /// Its issuer is trusted, but none of its keys that are known here signed the token: they may be other ones by now.
+    Key {
+        /// The issuer.
+        issuer: Box<str>,
+        /// What was tried.
+        why: String,
+    },
+    /// It is not good.
+    Refused(CredentialError),
+}
+
+impl From<CredentialError> for Unverifiable {
+    fn from(error: CredentialError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<Unverifiable> for CredentialError {
+    fn from(error: Unverifiable) -> Self {
+        match error {
+            Unverifiable::Key { why, .. } => Self::Invalid(why),
+            Unverifiable::Refused(error) => error,
+        }
+    }
+}
+
+pub(super) fn claims_error(error: claims::ClaimsError) -> CredentialError {
+    match error {
+        claims::ClaimsError::Expired => CredentialError::Expired,
+        other => CredentialError::Invalid(other.to_string()),
+    }
+}
+
+/// What a token of a foreign issuer says, where one of its keys signed it.
+pub(super) fn check(token: &Unverified<'_>, foreign: &ForeignIssuer, now: i64) -> Result<Claims, Unverifiable> {
+    if !foreign.algorithms.iter().any(|algorithm| algorithm.as_str() == token.algorithm()) {
+        let why = "its algorithm is not one that is accepted of its issuer";
+        return Err(CredentialError::Invalid(why.to_owned()).into());
+    }
+    let keys = foreign.keys.load();
+    let (mut tried, mut is_signed) = (0, false);
+    for key in keys.candidates(token.kid()) {
+        match token.verify_by(key, &foreign.algorithms) {
+            Ok(()) => is_signed = true,
+            Err(JwsError::Signature) => tried += 1,
+            // The key is for another algorithm.
+            Err(_) => {}
+        }
+        if is_signed {
+            break;
+        }
+    }
+    if !is_signed {
+        let why = match tried {
+            0 => "its key is not known".to_owned(),
+            1 => "its signature does not fit the key of its issuer".to_owned(),
+            tried => format!("its signature does not fit any of {tried} keys of its issuer"),
+        };
+        return Err(Unverifiable::Key { issuer: foreign.issuer.clone(), why });
+    }
+    let expected = Expected {
+        issuer: &foreign.issuer,
+        audience: &foreign.audience,
+        typ: foreign.typ.as_deref().map_or(Typ::Any, Typ::Named),
+        leeway_s: LEEWAY,
+        role_claim: Some(&foreign.role_claim),
+    };
+    Ok(claims::check(token, &expected, now).map_err(claims_error)?)
+}

@@ -1,0 +1,55 @@
+//! Says in the log of messages why tokens are refused: not of every one where there are very many.
+
+use std::cell::Cell;
+use std::num::NonZeroU32;
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+use super::CredentialError;
+use crate::auth::jws::Unverified;
+
+/// Lines a second, in the long run.
+const RATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
+
+/// Lines at once.
+const BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
+
+/// The most characters of what a stranger wrote.
+const SHOWN: usize = 100;
+
+/// The refusals of one worker.
+#[derive(Debug)]
+pub(super) struct RefusalLog {
+    limiter: DefaultDirectRateLimiter,
+    left_out: Cell<u64>,
+}
+
+impl RefusalLog {
+    pub(super) fn new() -> Self {
+        let limiter = RateLimiter::direct(Quota::per_second(RATE).allow_burst(BURST));
+        Self { limiter, left_out: Cell::new(0) }
+    }
+
+    /// Says why a token is refused, and what it says of its issuer, key and kind, none of which is secret.
+    pub(super) fn tell(&self, token: &str, error: &CredentialError) {
+        if self.limiter.check().is_err() {
+            self.left_out.set(self.left_out.get() + 1);
+            return;
+        }
+        let left_out = self.left_out.replace(0);
+        let Ok(token) = Unverified::parse(token) else {
+            tracing::warn!(%error, left_out, "a token is refused");
+            return;
+        };
+        let claims = token.claims().ok();
+        let issuer = claims.as_ref().and_then(|claims| claims.get("iss")?.as_str());
+        let [issuer, kid, typ] = [issuer, token.kid(), token.typ()].map(shown);
+        let algorithm = shown(Some(token.algorithm()));
+        tracing::warn!(%error, issuer, kid, algorithm, typ, left_out, "a token is refused");
+    }
+}
+
+/// The beginning of a text, escaped.
+fn shown(text: Option<&str>) -> Option<String> {
+    Some(text?.chars().take(SHOWN).flat_map(char::escape_debug).collect())
+}

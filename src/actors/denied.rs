@@ -1,0 +1,210 @@
+//! What ends access before it lapses: ids of tokens, sessions, keys and callers that are no longer good.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use smol_str::{SmolStr, format_smolstr};
+
+use crate::store::ended_tokens::HELD_S;
+
+/// How long an id is denied at least, measured from its own commit by a clock that cannot jump.
+const HELD: Duration = Duration::from_secs(HELD_S.unsigned_abs());
+
+/// The ids that are no longer good; shared by all clones.
+///
+/// INVARIANT: the epoch moves after an id is in and before its withdrawal is answered; an authenticator that remembers a
+/// caller looks at the epoch first, so nothing that was withdrawn is accepted after that answer.
+///
+/// INVARIANT: an id is forgotten only [`HELD`] after its commit by the monotonic clock *and* when the wall clock says that
+/// it has lapsed: a wall clock that jumps forgets nothing. One that is not committed is not forgotten at all.
+#[derive(Debug, Clone, Default)]
+pub struct Denied(Arc<DeniedIds>);
+
+#[derive(Debug, Default)]
+struct DeniedIds {
+    ids: RwLock<HashMap<SmolStr, Denial>>,
+    epoch: AtomicU64,
+}
+
+/// For how long an id is denied.
+#[derive(Debug, Clone, Copy)]
+struct Denial {
+    /// When everything with the id has lapsed, in Unix seconds.
+    until: i64,
+    /// When it was committed, or read from the database; none while it is in memory only.
+    since: Option<Instant>,
+}
+
+impl Denial {
+    fn is_over(&self, wall: i64, at: Instant) -> bool {
+        self.until < wall && self.since.is_some_and(|since| at.saturating_duration_since(since) >= HELD)
+    }
+}
+
+impl Denied {
+    /// Moves with every id that is added or lifted.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.0.epoch.load(Ordering::Acquire)
+    }
+
+    /// Adds ids whose withdrawal is committed, each with when it lapses by itself (Unix seconds).
+    pub fn add(&self, ids: impl IntoIterator<Item = (SmolStr, i64)>, at: Instant) {
+        self.change(|known| {
+            for (id, until) in ids {
+                let denial = known.entry(id).or_insert(Denial { until, since: None });
+                denial.until = if denial.since.is_some() { denial.until.max(until) } else { until };
+                denial.since.get_or_insert(at);
+            }
+        });
+    }
+
+    /// Denies ids whose withdrawal is not committed yet, for as long as it is not. Answers those that were not denied
+    /// before: [`Self::lift`] takes these back.
+    pub fn hold(&self, ids: impl IntoIterator<Item = SmolStr>) -> Vec<SmolStr> {
+        let mut held = Vec::new();
+        self.change(|known| {
+            for id in ids {
+                known.entry(id).or_insert_with_key(|id| {
+                    held.push(id.clone());
+                    Denial { until: i64::MAX, since: None }
+                });
+            }
+        });
+        held
+    }
+
+    /// Takes back what was held and is not committed.
+    pub fn lift(&self, held: &[SmolStr]) {
+        self.change(|known| {
+            for id in held {
+                if known.get(id).is_some_and(|denial| denial.since.is_none()) {
+                    known.remove(id);
+                }
+            }
+        });
+    }
+
+    /// Forgets what has lapsed.
+    pub fn forget(&self, wall: i64, at: Instant) {
+        let mut known = self.0.ids.write().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, denial| !denial.is_over(wall, at));
+    }
+
+    /// Whether one of these is no longer good.
+    #[must_use]
+    pub fn has_any<'i>(&self, ids: impl IntoIterator<Item = &'i SmolStr>) -> bool {
+        let known = self.0.ids.read().unwrap_or_else(PoisonError::into_inner);
+        ids.into_iter().any(|id| known.contains_key(id))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut HashMap<SmolStr, Denial>)) {
+        change(&mut self.0.ids.write().unwrap_or_else(PoisonError::into_inner));
+        self.0.epoch.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// How things are named among the denied.
+impl Denied {
+    /// One token.
+    #[must_use]
+    pub fn token(issuer: &str, id: &str) -> SmolStr {
+        format_smolstr!("jti:{issuer}:{id}")
+    }
+
+    /// All tokens of a session.
+    #[must_use]
+    pub fn session(id: &str) -> SmolStr {
+        format_smolstr!("sid:{id}")
+    }
+
+    /// An API key, and all that were made with it.
+    #[must_use]
+    pub fn api_key(id: &str) -> SmolStr {
+        format_smolstr!("key:{id}")
+    }
+
+    /// All tokens that a signing key signed.
+    #[must_use]
+    pub fn signing_key(kid: &str) -> SmolStr {
+        format_smolstr!("kid:{kid}")
+    }
+
+    /// Everything that a user or client has, by its name in records: its tokens, and the API keys that come from it.
+    #[must_use]
+    pub fn holder(name: &str) -> SmolStr {
+        format_smolstr!("all:{name}")
+    }
+
+    /// The tokens of a user or client, by its name in records.
+    #[must_use]
+    pub fn sessions_of(name: &str) -> SmolStr {
+        format_smolstr!("sessions:{name}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn id() -> SmolStr {
+        Denied::session("a")
+    }
+
+    #[test]
+    fn a_wall_clock_that_jumps_forgets_nothing() {
+        let (denied, start) = (Denied::default(), Instant::now());
+        denied.add([(id(), 1_000)], start);
+        for (wall, elapsed, is_denied) in [
+            (i64::MAX, Duration::ZERO, true),
+            (i64::MIN, HELD * 2, true),
+            (1_000, HELD * 2, true),
+            (i64::MAX, HELD.checked_sub(Duration::from_secs(1)).unwrap(), true),
+            // Another withdrawal while the clock is ahead, or behind.
+            (500_000, HOUR, true),
+            (1_001, HELD, false),
+        ] {
+            denied.add([(Denied::session("b"), wall)], start + elapsed);
+            denied.forget(wall, start + elapsed);
+            assert_eq!(denied.has_any([&id()]), is_denied, "{wall} {elapsed:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_again_is_not_held_longer_and_what_is_committed_later_is_held_from_then() {
+        let (denied, start) = (Denied::default(), Instant::now());
+        denied.add([(id(), 0)], start);
+        denied.add([(id(), 0)], start + HELD - HOUR);
+        denied.forget(1, start + HELD);
+        assert!(!denied.has_any([&id()]));
+
+        assert_eq!(denied.hold([id()]), [id()]);
+        denied.forget(i64::MAX, start + HELD * 100);
+        assert!(denied.has_any([&id()]), "it is not committed");
+        denied.add([(id(), 0)], start + HELD * 100);
+        denied.forget(1, start + HELD * 101 - HOUR);
+        assert!(denied.has_any([&id()]), "it was committed an hour less ago");
+        denied.forget(1, start + HELD * 101);
+        assert!(!denied.has_any([&id()]));
+    }
+
+    #[test]
+    fn what_is_held_can_be_lifted_and_what_is_committed_cannot() {
+        let (denied, start) = (Denied::default(), Instant::now());
+        denied.add([(id(), 0)], start);
+        let other = Denied::session("b");
+        let before = denied.epoch();
+        assert_eq!(denied.hold([id(), other.clone()]), std::slice::from_ref(&other));
+        assert!(denied.has_any([&other]) && denied.epoch() > before);
+        denied.lift(&[id(), other.clone()]);
+        assert_eq!([denied.has_any([&other]), denied.has_any([&id()])], [false, true]);
+        denied.hold([other.clone()]);
+        denied.add([(other.clone(), 0)], start);
+        denied.lift(std::slice::from_ref(&other));
+        assert!(denied.has_any([&other]), "it was committed meanwhile");
+    }
+}

@@ -1,0 +1,94 @@
+//! How users log in.
+
+use actix::{Handler, Message};
+
+use super::grants::Grant;
+use super::{Directory, DirectoryError, event, new_id, now, second_factor};
+use crate::auth::secret;
+use crate::store::refresh_tokens;
+use crate::store::sessions::{self, Session};
+use crate::store::users::{self, User};
+
+/// Where a login comes from.
+#[derive(Debug, Clone, Default)]
+pub struct Attempt {
+    /// The client's address; empty on a Unix socket.
+    pub address: String,
+    /// What the client calls itself.
+    pub user_agent: String,
+}
+
+/// Logs a user in whose password was found right.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Grant, DirectoryError>")]
+pub struct LogIn {
+    /// As the user was when the password was looked at.
+    pub user: User,
+    /// The second factor: a one-time password, or a recovery code.
+    pub code: Option<String>,
+    /// Where it comes from.
+    pub attempt: Attempt,
+}
+
+/// What everybody is told whose login is refused, whatever the reason.
+const REFUSED: &str = "the name, the password or the code is wrong";
+
+impl Handler<LogIn> for Directory {
+    type Result = Result<Grant, DirectoryError>;
+
+    fn handle(&mut self, ask: LogIn, _: &mut Self::Context) -> Self::Result {
+        let now = now();
+        self.change(|conn| {
+            // The user as it is now: disabled or changed since, the password that was looked at no longer counts.
+            let user = users::find_by_id(conn, &ask.user.id)?.filter(|user| user.password == ask.user.password);
+            let user = user.filter(|user| user.disabled_at.is_none()).ok_or(DirectoryError::BadGrant(REFUSED))?;
+            if user.totp_confirmed && !second_factor::check(conn, &user, ask.code.as_deref(), now)? {
+                return Err(DirectoryError::BadGrant(REFUSED));
+            }
+            let session = Session {
+                id: new_id(),
+                user_id: user.id.clone(),
+                created_at: now,
+                last_used_at: now,
+                expires_at: now + self.lifetimes.refresh,
+                ended_at: None,
+                end_reason: None,
+                address: ask.attempt.address.clone(),
+                client_id: None,
+                user_agent: ask.attempt.user_agent.clone(),
+            };
+            sessions::insert(conn, &session)?;
+            let (grant, fresh, token_id) =
+                self.grant_session(&user, &session, secret::RefreshToken::generate(), None, now)?;
+            refresh_tokens::insert(conn, &fresh)?;
+            let event = event(&format!("user:{}", user.name), "login")
+                .name("session", session.id)
+                .name("token", token_id)
+                .name("address", ask.attempt.address);
+            Ok((grant, vec![event]))
+        })
+    }
+}
+
+/// Records that a login was refused.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), DirectoryError>")]
+pub struct RefuseLogin {
+    /// The name that was given.
+    pub name: String,
+    /// Why: `wrong_credentials` or `locked`.
+    pub why: &'static str,
+    /// The client's address.
+    pub address: String,
+}
+
+impl Handler<RefuseLogin> for Directory {
+    type Result = Result<(), DirectoryError>;
+
+    fn handle(&mut self, ask: RefuseLogin, _: &mut Self::Context) -> Self::Result {
+        let name: String = ask.name.chars().take(100).collect();
+        self.record(
+            event("anonymous", "login_refused").name("user", name).name("why", ask.why).name("address", ask.address),
+        )
+    }
+}

@@ -1,0 +1,238 @@
+//! What takes access away: it works at once, also where it cannot be recorded or stored yet.
+//!
+//! A withdrawal is denied in memory first, then recorded and committed. Where the log or the database cannot be written
+//! it stays denied in memory, the fact is recorded first of all when the log can be written again, and the withdrawal
+//! itself is made before any other change of callers. Other nodes know of it once it is committed.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use actix::{Handler, Message};
+use smol_str::SmolStr;
+
+use super::{Directory, DirectoryError, now};
+use crate::actors::audit_queue::AuditError;
+use crate::ledger::Event;
+use crate::store::{Connection, StoreError};
+
+/// How many withdrawals may be owed. With more, one is refused, though it works in memory.
+const MOST_OWED: usize = 1024;
+
+/// How far a withdrawal has come when it is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Withdrawn<T> {
+    /// It is recorded and committed.
+    Recorded(T),
+    /// It works on this node, in memory; it is recorded and committed as soon as that is possible.
+    Owed,
+}
+
+impl<T> Withdrawn<T> {
+    /// With something else in place of what was done.
+    pub fn map<U>(self, other: impl FnOnce(T) -> U) -> Withdrawn<U> {
+        match self {
+            Self::Recorded(done) => Withdrawn::Recorded(other(done)),
+            Self::Owed => Withdrawn::Owed,
+        }
+    }
+}
+
+/// Something that takes access away.
+pub(super) trait Withdrawal: Send + 'static {
+    /// What comes of it.
+    type Done;
+
+    /// The names among the denied under which it works before it is committed.
+    fn names(&self, directory: &Directory) -> Vec<SmolStr>;
+
+    /// Says in the log what works already and is not recorded as it should be.
+    fn delayed(&self) -> Event;
+
+    /// Makes the change in the database.
+    fn apply(
+        &self,
+        directory: &Directory,
+        conn: &mut Connection,
+        now: i64,
+    ) -> Result<Applied<Self::Done>, DirectoryError>;
+
+    /// Held while the change is made.
+    fn turn<'d>(&self, _: &'d Directory) -> Option<MutexGuard<'d, ()>> {
+        None
+    }
+
+    /// What else follows from the commit.
+    fn committed(&self, _: &Directory, _: &Self::Done) {}
+}
+
+/// A change of the database, before it is committed.
+pub(super) struct Applied<T> {
+    pub(super) done: T,
+    /// What is no longer good, and when it lapses by itself.
+    pub(super) ids: Vec<(SmolStr, i64)>,
+    pub(super) events: Vec<Event>,
+}
+
+/// The withdrawals that work and are not committed yet, the oldest first; shared by all clones.
+#[derive(Debug, Clone, Default)]
+pub struct OwedWithdrawals(Arc<Owed>);
+
+#[derive(Default)]
+struct Owed {
+    waiting: Mutex<VecDeque<OwedWithdrawal>>,
+    count: AtomicUsize,
+}
+
+struct OwedWithdrawal {
+    names: Vec<SmolStr>,
+    commit: Box<dyn Fn(&Directory) -> Result<(), DirectoryError> + Send>,
+}
+
+impl OwedWithdrawals {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.count.load(Ordering::Acquire)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<OwedWithdrawal>> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, withdrawal: OwedWithdrawal) -> bool {
+        let mut waiting = self.lock();
+        let has_room = waiting.len() < MOST_OWED;
+        if has_room {
+            waiting.push_back(withdrawal);
+            self.0.count.store(waiting.len(), Ordering::Release);
+        }
+        has_room
+    }
+}
+
+impl fmt::Debug for Owed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owed").field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
+impl DirectoryError {
+    /// Whether the same change may succeed later.
+    fn is_passing(&self) -> bool {
+        match self {
+            // Whoever asked for it was told that it is not done.
+            Self::Unrecorded(AuditError::Abandoned) => false,
+            Self::Unrecorded(_) | Self::Late => true,
+            Self::Store(error) => matches!(
+                error,
+                StoreError::Busy(_)
+                    | StoreError::Late
+                    | StoreError::Undone
+                    | StoreError::Unavailable { .. }
+                    | StoreError::Unrecorded(_)
+            ),
+            Self::Missing(_)
+            | Self::Refused(_)
+            | Self::BadGrant(_)
+            | Self::BadClient
+            | Self::BadScope
+            | Self::Exceeds(_)
+            | Self::Failed(_) => false,
+        }
+    }
+}
+
+impl Directory {
+    /// Takes access away, at once.
+    pub(super) fn withdraw<W: Withdrawal>(&self, withdrawal: W) -> Result<Withdrawn<W::Done>, DirectoryError> {
+        let denied = self.trust.denied();
+        let names = withdrawal.names(self);
+        let held = denied.hold(names.iter().cloned());
+        let error = match self.commit(&withdrawal) {
+            Ok(done) => {
+                denied.lift(&held);
+                return Ok(Withdrawn::Recorded(done));
+            }
+            Err(error) => error,
+        };
+        if !error.is_passing() {
+            denied.lift(&held);
+            return Err(error);
+        }
+        // Another withdrawal of the same names may have lifted them meanwhile.
+        denied.hold(names.iter().cloned());
+        let delayed = withdrawal.delayed();
+        let commit = move |directory: &Self| directory.commit(&withdrawal).map(drop);
+        if !self.owed.push(OwedWithdrawal { names, commit: Box::new(commit) }) {
+            return Err(error);
+        }
+        tracing::warn!(
+            %error,
+            "access was withdrawn in memory only: the withdrawal is recorded and stored as soon as that is possible"
+        );
+        if let Err(error) = self.changes.journal().record_first(&[delayed]) {
+            tracing::error!(%error, "a withdrawal that works already cannot be recorded");
+        }
+        Ok(Withdrawn::Owed)
+    }
+
+    /// Makes a change that ends access and gives some besides: it is not owed where it fails.
+    pub(super) fn grant<W: Withdrawal>(&self, change: &W) -> Result<W::Done, DirectoryError> {
+        self.settle()?;
+        self.commit(change)
+    }
+
+    fn commit<W: Withdrawal>(&self, withdrawal: &W) -> Result<W::Done, DirectoryError> {
+        let now = now();
+        let _turn = withdrawal.turn(self);
+        let (done, ids) = self.record_and_commit(|conn| {
+            let Applied { done, ids, events } = withdrawal.apply(self, conn, now)?;
+            Ok(((done, ids), events))
+        })?;
+        self.trust.denied().add(ids, Instant::now());
+        withdrawal.committed(self, &done);
+        Ok(done)
+    }
+
+    /// Makes the withdrawals that are owed, in their order; an error says that one cannot be made yet.
+    pub fn settle(&self) -> Result<(), DirectoryError> {
+        if self.owed.count() == 0 {
+            return Ok(());
+        }
+        let mut waiting = self.owed.lock();
+        while let Some(next) = waiting.front() {
+            match (next.commit)(self) {
+                Ok(()) => tracing::info!("a withdrawal that worked in memory only is recorded and stored"),
+                Err(error) if error.is_passing() => return Err(error),
+                Err(error) => tracing::warn!(%error, "there is nothing left to withdraw"),
+            }
+            let settled = waiting.pop_front().map(|settled| settled.names).unwrap_or_default();
+            let lifted = settled.into_iter().filter(|name| !waiting.iter().any(|other| other.names.contains(name)));
+            self.trust.denied().lift(&lifted.collect::<Vec<_>>());
+            self.owed.0.count.store(waiting.len(), Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// The withdrawals that are owed.
+    #[must_use]
+    pub fn owed(&self) -> OwedWithdrawals {
+        self.owed.clone()
+    }
+}
+
+/// Makes the withdrawals that are owed.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), DirectoryError>")]
+pub struct SettleWithdrawals;
+
+impl Handler<SettleWithdrawals> for Directory {
+    type Result = Result<(), DirectoryError>;
+
+    fn handle(&mut self, SettleWithdrawals: SettleWithdrawals, _: &mut Self::Context) -> Self::Result {
+        self.settle()
+    }
+}

@@ -1,0 +1,138 @@
+//! Notices when the wall clock jumps, by a clock that does not.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// From how many milliseconds on a difference is a jump.
+const JUMP_MS: i64 = 2_000;
+
+/// By how many milliseconds a second the wall clock may be slewed (NTP slews by half of that).
+const SLEW_MS_PER_S: i64 = 1;
+
+/// What both clocks say, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// Since 1970, by the clock that is set by people and by NTP.
+    pub wall: i64,
+    /// Since the machine was started, suspended or not.
+    pub boot: i64,
+}
+
+impl Reading {
+    /// What they say now.
+    #[must_use]
+    pub fn now() -> Self {
+        let wall = match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since) => millis(since),
+            Err(before) => -millis(before.duration()),
+        };
+        let boot = clock_gettime(ClockId::Boottime);
+        Self { wall, boot: boot.tv_sec.saturating_mul(1_000).saturating_add(boot.tv_nsec / 1_000_000) }
+    }
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Compares the wall clock with the time since the machine was started.
+#[derive(Debug)]
+pub struct WallClock {
+    /// How far the wall clock is before the other, when it was last right; it follows slewing.
+    expected: i64,
+    /// When it was last looked at.
+    boot: i64,
+    steady: Steady,
+}
+
+impl WallClock {
+    /// A wall clock that is right now.
+    #[must_use]
+    pub fn new(now: Reading) -> Self {
+        Self { expected: now.wall - now.boot, boot: now.boot, steady: Steady::default() }
+    }
+
+    /// Since when it has not jumped.
+    #[must_use]
+    pub fn steady(&self) -> Steady {
+        self.steady.clone()
+    }
+
+    /// How many milliseconds it has jumped since it was last looked at, forwards or back; many small jumps add up to one.
+    pub fn look(&mut self, now: Reading) -> Option<i64> {
+        let difference = (now.wall - now.boot).saturating_sub(self.expected);
+        let slew = (now.boot - self.boot).max(0).saturating_mul(SLEW_MS_PER_S) / 1_000;
+        self.boot = now.boot - (now.boot - self.boot).max(0) % 1_000;
+        if difference.abs() >= JUMP_MS {
+            self.expected = now.wall - now.boot;
+            self.steady.restart();
+            return Some(difference);
+        }
+        self.expected += difference.clamp(-slew, slew);
+        None
+    }
+}
+
+/// Since when the wall clock has not jumped; shared by all clones.
+#[derive(Debug, Clone)]
+pub struct Steady(Arc<Mutex<Instant>>);
+
+impl Steady {
+    /// For how long it has not.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    fn restart(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+}
+
+impl Default for Steady {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3_600_000;
+
+    /// A clock after each second of which the wall clock has passed so many milliseconds.
+    fn jumps(seconds: impl IntoIterator<Item = i64>) -> Vec<Option<i64>> {
+        let mut now = Reading { wall: 1_700_000_000_000, boot: 1_000 };
+        let mut clock = WallClock::new(now);
+        let look = |passed| {
+            now = Reading { wall: now.wall + passed, boot: now.boot + 1_000 };
+            clock.look(now)
+        };
+        seconds.into_iter().map(look).collect()
+    }
+
+    #[test]
+    fn a_jump_is_noticed_once_in_either_direction() {
+        assert_eq!(jumps([1_000, HOUR + 1_000, 1_000]), [None, Some(HOUR), None]);
+        assert_eq!(jumps([1_000, 1_000 - HOUR, 1_000]), [None, Some(-HOUR), None]);
+        assert_eq!(jumps([3_000]), [Some(2_000)]);
+    }
+
+    #[test]
+    fn a_clock_that_is_slewed_does_not_jump_and_many_small_jumps_are_one() {
+        assert!(jumps([1_000, 1_001, 999].into_iter().cycle().take(20_000)).iter().all(Option::is_none));
+        assert!(jumps(std::iter::repeat_n(1_001, 20_000)).iter().all(Option::is_none));
+        let noticed = jumps(std::iter::repeat_n(1_500, 8));
+        assert_eq!(noticed.iter().flatten().count(), 1, "{noticed:?}");
+    }
+
+    #[test]
+    fn both_clocks_run() {
+        let (first, second) = (Reading::now(), Reading::now());
+        assert!(first.boot > 0 && second.boot >= first.boot && first.wall > 1_700_000_000_000);
+        assert_eq!(WallClock::new(first).look(second), None);
+    }
+}

@@ -1,0 +1,161 @@
+//! What may be granted: never more than the granter has itself, in scopes, networks, rate and time.
+
+use std::num::NonZeroU32;
+
+use smol_str::SmolStr;
+
+use super::network::Networks;
+use super::scope::{Roles, Scopes};
+
+/// The bounds of a credential beside its scopes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// The networks that it may be used from; any where there are none.
+    pub networks: Option<Networks>,
+    /// How often a second it may be used; as often as one likes where there is none.
+    pub rate_per_s: Option<NonZeroU32>,
+    /// When it expires, in Unix seconds; never by itself where there is none.
+    pub expires_at: Option<i64>,
+}
+
+impl Bounds {
+    /// Whether there are none.
+    #[must_use]
+    pub const fn are_none(&self) -> bool {
+        self.networks.is_none() && self.rate_per_s.is_none() && self.expires_at.is_none()
+    }
+
+    /// These, and where one of them is missing, that of others.
+    #[must_use]
+    pub fn or(self, others: &Self) -> Self {
+        Self {
+            networks: self.networks.or_else(|| others.networks.clone()),
+            rate_per_s: self.rate_per_s.or(others.rate_per_s),
+            expires_at: self.expires_at.or(others.expires_at),
+        }
+    }
+}
+
+/// In what a grant goes beyond its granter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Excess {
+    /// In these scopes.
+    #[error("the scopes `{0}` are more than the caller may grant: it does not have them itself")]
+    Scopes(Scopes),
+    /// In its networks.
+    #[error("the networks are more than those that the caller's own key is bound to")]
+    Networks,
+    /// In how often it may be used.
+    #[error("the rate is more than the {0} requests a second that the caller's own key is bound to")]
+    Rate(NonZeroU32),
+    /// In time.
+    #[error("it would expire later than the caller's own key")]
+    Time,
+    /// It has no bounds, and the granter has.
+    #[error("a key that is bound to networks, a rate or a time cannot let in users or clients, which are not")]
+    Unbounded,
+}
+
+/// Somebody who gives rights to others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granter {
+    /// Its name in records.
+    pub name: SmolStr,
+    /// What it may do itself.
+    pub scopes: Scopes,
+    /// How its own credential is bound.
+    pub bounds: Bounds,
+}
+
+impl Granter {
+    /// The daemon itself, which may grant everything.
+    #[must_use]
+    pub fn daemon(name: &str) -> Self {
+        Self { name: name.into(), scopes: Scopes::ALL, bounds: Bounds::default() }
+    }
+
+    /// Lets the scopes through where the granter has them.
+    pub fn check_scopes(&self, scopes: Scopes) -> Result<(), Excess> {
+        let beyond: Scopes = scopes.iter().filter(|scope| !self.scopes.contains(*scope)).collect();
+        if beyond.is_empty() { Ok(()) } else { Err(Excess::Scopes(beyond)) }
+    }
+
+    /// Lets the roles of a user or client through, which has no bounds.
+    pub fn check_roles(&self, roles: Roles) -> Result<(), Excess> {
+        self.check_scopes(roles.scopes())?;
+        if self.bounds.are_none() { Ok(()) } else { Err(Excess::Unbounded) }
+    }
+
+    /// The bounds of a key: as they are wanted, where they keep within those of the granter; what is not said is as with
+    /// the granter.
+    pub fn bound(&self, wanted: Bounds) -> Result<Bounds, Excess> {
+        if let (Some(wanted), Some(own)) = (&wanted.networks, &self.bounds.networks)
+            && !own.contains_all(wanted)
+        {
+            return Err(Excess::Networks);
+        }
+        if let (Some(wanted), Some(own)) = (wanted.rate_per_s, self.bounds.rate_per_s)
+            && wanted > own
+        {
+            return Err(Excess::Rate(own));
+        }
+        if let (Some(wanted), Some(own)) = (wanted.expires_at, self.bounds.expires_at)
+            && wanted > own
+        {
+            return Err(Excess::Time);
+        }
+        Ok(wanted.or(&self.bounds))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::scope::{Role, Scope};
+
+    fn bounds(networks: &str, rate: u32, expires_at: i64) -> Bounds {
+        Bounds {
+            networks: (!networks.is_empty()).then(|| networks.parse().unwrap()),
+            rate_per_s: NonZeroU32::new(rate),
+            expires_at: (expires_at > 0).then_some(expires_at),
+        }
+    }
+
+    #[test]
+    fn a_key_is_bound_as_its_granter_or_more() {
+        let granter = |own| Granter { bounds: own, ..Granter::daemon("ann") };
+        let own = bounds("10.0.0.0/8, 2001:db8::/32", 5, 1_000);
+        for (own, wanted, expected) in [
+            (bounds("", 0, 0), own.clone(), Ok(own.clone())),
+            (bounds("", 0, 0), bounds("", 0, 0), Ok(bounds("", 0, 0))),
+            (own.clone(), bounds("", 0, 0), Ok(own.clone())),
+            (own.clone(), bounds("10.1.0.0/16", 1, 10), Ok(bounds("10.1.0.0/16", 1, 10))),
+            (own.clone(), bounds("10.1.0.0/16", 0, 0), Ok(bounds("10.1.0.0/16", 5, 1_000))),
+            (own.clone(), own.clone(), Ok(own.clone())),
+            (own.clone(), bounds("10.0.0.0/7", 0, 0), Err(Excess::Networks)),
+            (own.clone(), bounds("10.1.0.0/16, 127.0.0.1", 0, 0), Err(Excess::Networks)),
+            (own.clone(), bounds("0.0.0.0/0", 0, 0), Err(Excess::Networks)),
+            (own.clone(), bounds("::/0", 0, 0), Err(Excess::Networks)),
+            (own.clone(), bounds("", 6, 0), Err(Excess::Rate(NonZeroU32::new(5).unwrap()))),
+            (own.clone(), bounds("", 0, 1_001), Err(Excess::Time)),
+        ] {
+            assert_eq!(granter(own).bound(wanted.clone()), expected, "{wanted:?}");
+        }
+    }
+
+    #[test]
+    fn who_may_only_manage_makes_no_administrator() {
+        let granter = Granter { scopes: Scopes::of([Scope::AuthWrite, Scope::Read]), ..Granter::daemon("key:k") };
+        assert_eq!(granter.check_scopes(Scopes::of([Scope::Read])), Ok(()));
+        for role in Role::ALL {
+            assert!(granter.check_roles(Roles::of([role])).is_err(), "{role}");
+        }
+        assert_eq!(granter.check_roles(Roles::EMPTY), Ok(()));
+        let beyond = Scopes::of([Scope::Decide]);
+        assert_eq!(granter.check_roles(Roles::of([Role::Agent])), Err(Excess::Scopes(beyond)));
+        let all = Granter::daemon("local:0");
+        assert!(Role::ALL.into_iter().all(|role| all.check_roles(Roles::of([role])).is_ok()));
+        let bound = Granter { bounds: bounds("", 0, 1), ..all };
+        assert_eq!(bound.check_roles(Roles::EMPTY), Err(Excess::Unbounded));
+    }
+}

@@ -1,0 +1,104 @@
+//! What is done now and again: lapsed credentials are forgotten, keys rotated, owed withdrawals made, the clock watched.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::evidence::DAEMON;
+use crate::actors::Mailbox;
+use crate::actors::directory::{
+    Directory, DirectoryError, KeepHouse, OwedWithdrawals, RotateSigningKey, SettleWithdrawals, StoreUptime, Withdrawn,
+};
+use crate::actors::journal::Journal;
+use crate::actors::wall_clock::{Reading, Steady, WallClock};
+use crate::ledger::{Event, EventKind};
+
+/// How often what has lapsed is forgotten.
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_hours(1);
+
+/// How often it is stored for how long daemons have run.
+const UPTIME_INTERVAL: Duration = Duration::from_mins(5);
+
+/// How often withdrawals that are owed are tried again, and how often the clock is looked at.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Forgets what has lapsed, and signs with a new key where the old one is too old.
+pub(super) async fn keep_house(directory: Mailbox<Directory>, rotation_days: NonZeroU32, steady: Steady) {
+    let key_lifetime = i64::from(rotation_days.get()) * 86_400;
+    let mut hours = interval(HOUSEKEEPING_INTERVAL);
+    hours.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        hours.tick().await;
+        if let Err(error) = forget_and_rotate(&directory, key_lifetime, &steady).await {
+            tracing::warn!(%error, "forgetting lapsed credentials or rotating the signing key failed; retrying in 1 h");
+        }
+    }
+}
+
+async fn forget_and_rotate(
+    directory: &Mailbox<Directory>,
+    key_lifetime: i64,
+    steady: &Steady,
+) -> Result<(), DirectoryError> {
+    if directory.ask(KeepHouse { key_lifetime, steady: steady.elapsed() }).await? {
+        let rotate = RotateSigningKey { withdraw: false, caller: DAEMON.to_owned() };
+        if let Withdrawn::Recorded(kid) = directory.ask(rotate).await? {
+            tracing::info!(kid, "tokens are signed with a new key");
+        }
+    }
+    Ok(())
+}
+
+/// Stores for how long daemons have run.
+pub(super) async fn store_uptime(directory: Mailbox<Directory>) {
+    let mut ticks = interval(UPTIME_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first is at once, and the start has stored it already.
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        if let Err(error) = directory.ask(StoreUptime).await {
+            tracing::debug!(%error, "the uptime was not stored; withdrawals are kept longer");
+        }
+    }
+}
+
+/// Makes withdrawals that work in memory only, as soon as that is possible.
+pub(super) async fn settle(directory: Mailbox<Directory>, owed: OwedWithdrawals) {
+    let mut ticks = interval(WATCH_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if owed.count() > 0
+            && let Err(error) = directory.ask(SettleWithdrawals).await
+        {
+            tracing::debug!(%error, "withdrawals that work in memory only still cannot be recorded and stored");
+        }
+    }
+}
+
+/// Says when the wall clock jumps, in the messages and in the audit log.
+pub(super) async fn watch_clock(mut clock: WallClock, journal: Journal) {
+    let mut ticks = interval(WATCH_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Some(jump_ms) = clock.look(Reading::now()) {
+            tell_of_jump(&journal, "jumped", jump_ms);
+        }
+    }
+}
+
+/// Says that the wall clock is other than it was by so many milliseconds.
+pub(super) fn tell_of_jump(journal: &Journal, event: &str, jump_ms: i64) {
+    tracing::warn!(
+        jump_ms,
+        "the wall clock {event}: withdrawals stay in force; where it was wrong before, tokens that were signed meanwhile \
+         have wrong times, and `acgs key rotate token --withdraw` ends them all"
+    );
+    let recorded = Event::new(EventKind::Clock, DAEMON).name("event", event).name("jump_ms", jump_ms);
+    if let Err(error) = journal.record_first(&[recorded]) {
+        tracing::error!(%error, "that the wall clock {event} is not in the audit log");
+    }
+}

@@ -1,0 +1,19 @@
+//! The answer to what takes access away.
+
+use actix_web::HttpResponse;
+use serde_json::json;
+
+use super::oauth::fresh;
+use crate::actors::directory::Withdrawn;
+
+/// What was done; or 202, where it works but is not recorded yet.
+pub fn answer<T>(withdrawn: Withdrawn<T>, done: impl FnOnce(T) -> HttpResponse) -> HttpResponse {
+    match withdrawn {
+        Withdrawn::Recorded(value) => done(value),
+        Withdrawn::Owed => fresh(HttpResponse::Accepted().json(json!({
+            "recorded": false,
+            "detail": "the withdrawal is in force on this node, but it cannot be recorded and stored now; that is done \
+                       as soon as it is possible, and must be asked for again if the daemon ends before",
+        }))),
+    }
+}

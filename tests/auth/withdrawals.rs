@@ -1,0 +1,195 @@
+//! What is withdrawn while it cannot be recorded or stored: it is out at once, and stays out.
+
+use serde_json::{Value, json};
+
+use crate::audit::Exported;
+use crate::disk::{EIO, ENOSPC, Faults};
+use crate::harness::{Request, Setup, SmallDisk, TestDaemon, until};
+use crate::{PASSWORD, Tokens, add_user, events, form, is_refused, me, setup};
+
+/// Everything that can be withdrawn, with what it lets in.
+struct Stage {
+    setup: Setup,
+    daemon: TestDaemon,
+    client: (String, String),
+    cases: Vec<Case>,
+    /// What stays good.
+    kept: Vec<Request>,
+}
+
+/// A withdrawal, the event that records it, and the requests that are refused from then on.
+struct Case {
+    name: &'static str,
+    event: &'static str,
+    withdraw: Request,
+    refused: Vec<Request>,
+}
+
+impl Stage {
+    fn new(setup: Setup) -> Self {
+        let daemon = setup.start();
+        for name in ["revoked", "loggedout", "everywhere", "disabled", "demoted", "removed", "kept"] {
+            add_user(&daemon, name, "admin");
+        }
+        let log_in = |name: &str| Tokens::log_in(&daemon, name, PASSWORD);
+        let key_of = |tokens: &Tokens| {
+            let made = Request::post("/v1/api-keys").json(&json!({"name": "k", "scopes": ["read"]}));
+            let made = daemon.ask(&made.token(&tokens.access)).json();
+            let key = made["key"].as_str().unwrap();
+            (made["id"].as_str().unwrap().to_owned(), Request::get("/v1/auth/me").header("X-API-Key", key).anonymous())
+        };
+        let made = daemon.post("/v1/clients", &json!({"name": "service", "roles": ["agent"]})).json();
+        let [id, secret] = ["client_id", "client_secret"].map(|member| made[member].as_str().unwrap().to_owned());
+        let client = (id, secret);
+        let tokens = [(); 2].map(|()| client_token(&daemon, &client));
+        let path = |name: &str| format!("/v1/users/{name}");
+        let mut cases = Vec::new();
+        let mut case = |name, event, withdraw, refused| cases.push(Case { name, event, withdraw, refused });
+
+        let revoked = log_in("revoked");
+        let revoke = |token: &str, id: &str, secret: &str| {
+            form("/oauth2/revoke", &[("token", token), ("client_id", id), ("client_secret", secret)])
+        };
+        case("an access token", "revoked", revoke(&tokens[0], &client.0, &client.1), vec![me(&tokens[0])]);
+        let by_refresh = form("/oauth2/revoke", &[("token", &revoked.refresh), ("client_id", "acgs")]);
+        case("a refresh token", "revoked", by_refresh, vec![me(&revoked.access)]);
+        let out = log_in("loggedout");
+        let logout = Request::post("/v1/auth/logout").token(&out.access);
+        case("a session", "logout", logout, vec![me(&out.access)]);
+        let everywhere = [log_in("everywhere"), log_in("everywhere")];
+        let logout = Request::post("/v1/auth/logout-all").token(&everywhere[0].access);
+        let both = everywhere.iter().map(|tokens| me(&tokens.access)).collect();
+        case("all sessions of a user", "logout_all", logout, both);
+        for (name, event, withdraw) in [
+            ("disabled", "user_changed", Request::new("PATCH", &path("disabled")).json(&json!({"disabled": true}))),
+            ("demoted", "user_changed", Request::new("PATCH", &path("demoted")).json(&json!({"roles": ["auditor"]}))),
+            ("removed", "user_removed", Request::delete(&path("removed"))),
+        ] {
+            let tokens = log_in(name);
+            let (_, key) = key_of(&tokens);
+            case(name, event, withdraw, vec![me(&tokens.access), key]);
+        }
+        let kept = log_in("kept");
+        let ((key, shown), (_, other)) = (key_of(&kept), key_of(&kept));
+        case("an API key", "api_key_revoked", Request::delete(&format!("/v1/api-keys/{key}")), vec![shown]);
+        let change = Request::new("PATCH", &format!("/v1/clients/{}", client.0)).json(&json!({"disabled": true}));
+        case("a client", "client_changed", change, vec![me(&tokens[1])]);
+        Self { setup, daemon, client, cases, kept: vec![me(&kept.access), other] }
+    }
+
+    /// Everything that is withdrawn is out, on connections that knew it too; all else is not.
+    #[track_caller]
+    fn is_out(&self, case: &Case) {
+        let mut connections: Vec<_> = (0..4).map(|_| self.daemon.connect()).collect();
+        for connection in &mut connections {
+            for request in &case.refused {
+                is_refused(&connection.ask(request), case.name);
+            }
+            for request in &self.kept {
+                assert_eq!(connection.ask(request).status, 200, "{}", case.name);
+            }
+        }
+    }
+}
+
+#[track_caller]
+fn client_token(daemon: &TestDaemon, (id, secret): &(String, String)) -> String {
+    let fields = [("grant_type", "client_credentials"), ("client_id", id), ("client_secret", secret)];
+    let answer = daemon.ask(&form("/oauth2/token", &fields));
+    assert_eq!(answer.status, 200, "{answer}");
+    answer.json()["access_token"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_is_withdrawn_while_the_log_cannot_be_written_is_out_at_once_and_is_recorded_first() {
+    let Some(faults) = Faults::new() else { return };
+    let stage = Stage::new(faults.within(setup()));
+    let from = Exported::from(&stage.setup, 0).records.len();
+    for request in stage.cases.iter().flat_map(|case| &case.refused) {
+        assert_eq!(stage.daemon.ask(request).status, 200);
+    }
+    faults.set(&format!("write error {ENOSPC} audit"));
+    for case in &stage.cases {
+        let answer = stage.daemon.ask(&case.withdraw);
+        assert_eq!((answer.status, &answer.json()["recorded"]), (202, &json!(false)), "{}: {answer}", case.name);
+        stage.is_out(case);
+    }
+    // What gives rights is refused, and does not take effect later.
+    let enable = Request::new("PATCH", "/v1/users/disabled").json(&json!({"disabled": false}));
+    assert_eq!(stage.daemon.ask(&enable).status, 503);
+    assert_eq!(stage.daemon.ask(&crate::login("disabled", PASSWORD)).status, 503);
+
+    faults.clear();
+    let names: Vec<_> = stage.cases.iter().map(|case| case.event).collect();
+    let recorded = || {
+        let records = Exported::from(&stage.setup, from as u64).records;
+        records.into_iter().filter(|record| record["kind"] == "auth").collect::<Vec<_>>()
+    };
+    let is_settled =
+        |records: &Vec<Value>| names.iter().all(|name| records.iter().any(|record| record["event"] == **name));
+    until("recorded", || is_settled(&recorded()));
+    let records = recorded();
+    let first: Vec<_> = records.iter().take(names.len()).map(|record| record["withdrawal"].clone()).collect();
+    assert_eq!(first, names.iter().map(|name| json!(name)).collect::<Vec<_>>());
+    for case in &stage.cases {
+        stage.is_out(case);
+    }
+    assert_eq!(stage.daemon.ask(&crate::login("disabled", PASSWORD)).status, 401);
+    assert_eq!(stage.daemon.ask(&crate::login("loggedout", PASSWORD)).status, 200, "the user itself is as before");
+    let Stage { setup, daemon, cases, kept, client } = stage;
+    assert!(daemon.stop().success());
+    let stage = Stage { daemon: setup.start(), setup, cases, kept, client };
+    for case in &stage.cases {
+        stage.is_out(case);
+    }
+}
+
+#[test]
+fn what_is_withdrawn_first_of_all_when_writing_begins_to_fail_is_out_too() {
+    let Some(faults) = Faults::new() else { return };
+    let stage = Stage::new(faults.within(setup()));
+    for (nth, case) in stage.cases.iter().enumerate() {
+        faults.set(&format!("write error {} audit", if nth % 2 == 0 { EIO } else { ENOSPC }));
+        let answer = stage.daemon.ask(&case.withdraw);
+        assert_eq!(answer.status, 202, "{}: {answer}", case.name);
+        stage.is_out(case);
+        faults.clear();
+        until("ready again", || stage.daemon.get("/readyz").status == 200);
+        until(case.event, || !events(&stage.setup, case.event).is_empty());
+        stage.is_out(case);
+    }
+    assert!(!stage.client.0.is_empty());
+}
+
+#[test]
+fn what_is_withdrawn_on_a_full_disk_is_out_at_once_and_stays_out() {
+    let setup = setup().in_files();
+    let Some(disk) = SmallDisk::mount(&setup.data_dir(), 160) else { return };
+    let stage = Stage::new(setup);
+    fill(&stage.setup);
+    for case in &stage.cases {
+        let answer = stage.daemon.ask(&case.withdraw);
+        assert!(answer.status < 300, "{}: {answer}", case.name);
+        stage.is_out(case);
+    }
+    disk.grow(400);
+    for case in &stage.cases {
+        until(case.event, || !events(&stage.setup, case.event).is_empty());
+        stage.is_out(case);
+    }
+    let Stage { setup, daemon, cases, kept, client } = stage;
+    assert!(daemon.stop().success());
+    let stage = Stage { daemon: setup.start(), setup, cases, kept, client };
+    for case in &stage.cases {
+        stage.is_out(case);
+    }
+}
+
+/// Takes all the room that is left on the disk.
+fn fill(setup: &Setup) {
+    use std::io::Write as _;
+    let mut file = std::fs::File::create(setup.data_dir().join("filler")).unwrap();
+    for size in [1 << 20, 1 << 12, 1] {
+        while file.write_all(&vec![1; size]).is_ok() {}
+    }
+}
