@@ -183,7 +183,8 @@ impl Writer {
             thread::park_timeout(RETRY);
             let stopping = self.queue.is_stopping();
             // In `async` mode the answers are out already: the batch itself has to be written.
-            let retried = self.queue.progress().during(|| match self.rhythm {
+            let queue = self.queue.clone();
+            let retried = queue.progress().during(|| match self.rhythm {
                 Rhythm::Durable(_) => self.ledger.repair().and_then(|()| self.write_what_waited()),
                 Rhythm::Async(_) => self.ledger.append(&self.frame).map(Some),
             });

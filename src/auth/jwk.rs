@@ -101,15 +101,15 @@ impl VerifyingKey {
             return Err(JwkError::Private);
         }
         check_use(jwk)?;
-        let (kind, key) = match text(jwk, "kty")? {
+        let (family, key) = match text(jwk, "kty")? {
             Some("OKP") => (Kind::Ed25519, ed25519(jwk)?),
             Some("EC") => elliptic(jwk)?,
             Some("RSA") => (Kind::Rsa, rsa(jwk)?),
             _ => return Err(JwkError::Kind),
         };
         let algorithms: Box<[Algorithm]> = match text(jwk, "alg")? {
-            None => kind.algorithms().into(),
-            Some(named) => kind.algorithms().iter().copied().filter(|one| one.as_str() == named).collect(),
+            None => family.algorithms().into(),
+            Some(named) => family.algorithms().iter().copied().filter(|one| one.as_str() == named).collect(),
         };
         if algorithms.is_empty() {
             return Err(JwkError::Algorithm);

@@ -189,7 +189,7 @@ pub async fn logout(who: Who, front: Data<Front>) -> Result<HttpResponse, Proble
 
 async fn end(front: &Front, who: &Who, session: String) -> Result<HttpResponse, Problem> {
     let ended =
-        writes::write(&front, &front.shared.directory, EndSession { session, caller: who.name().to_owned() }).await?;
+        writes::write(front, &front.shared.directory, EndSession { session, caller: who.name().to_owned() }).await?;
     Ok(withdrawn::answer(ended, |()| HttpResponse::NoContent().finish()))
 }
 

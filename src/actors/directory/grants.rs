@@ -63,7 +63,7 @@ impl Directory {
         &self,
         user: &User,
         session: &Session,
-        fresh: secret::RefreshToken,
+        fresh: &secret::RefreshToken,
         narrowed: Option<Scopes>,
         now: i64,
     ) -> Result<(Grant, RefreshToken, String), DirectoryError> {

@@ -59,7 +59,7 @@ impl Handler<LogIn> for Directory {
             };
             sessions::insert(conn, &session)?;
             let (grant, fresh, token_id) =
-                self.grant_session(&user, &session, secret::RefreshToken::generate(), None, now)?;
+                self.grant_session(&user, &session, &secret::RefreshToken::generate(), None, now)?;
             refresh_tokens::insert(conn, &fresh)?;
             let event = event(&format!("user:{}", user.name), "login")
                 .name("session", session.id)

@@ -89,7 +89,7 @@ impl Directory {
     ) -> Result<Refreshed, DirectoryError> {
         let (old, seed) = (secret::digest(&ask.token), secret::seed());
         let successor = secret::RefreshToken::following(&ask.token, &seed);
-        let (grant, fresh, token_id) = self.grant_session(user, session, successor, ask.scopes, now)?;
+        let (grant, fresh, token_id) = self.grant_session(user, session, &successor, ask.scopes, now)?;
         match refresh_tokens::rotate(conn, &old, &fresh.digest, fresh.expires_at, now)? {
             Rotation::Rotated(_) => refresh_tokens::remember_use(conn, &old, &seed, &ask.attempt.digest())?,
             Rotation::Reused(_) | Rotation::Expired | Rotation::Unknown => {
@@ -126,7 +126,7 @@ impl Directory {
         user: &User,
         now: i64,
     ) -> Result<Refreshed, DirectoryError> {
-        let (grant, _, token_id) = self.grant_session(user, session, successor, ask.scopes, now)?;
+        let (grant, _, token_id) = self.grant_session(user, session, &successor, ask.scopes, now)?;
         let event = event(&format!("user:{}", user.name), "refresh_repeated")
             .name("session", &*session.id)
             .name("token", token_id)

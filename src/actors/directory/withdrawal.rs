@@ -86,9 +86,12 @@ struct Owed {
     count: AtomicUsize,
 }
 
+/// Makes the withdrawal in the database.
+type Commit = Box<dyn Fn(&Directory) -> Result<(), DirectoryError> + Send>;
+
 struct OwedWithdrawal {
     names: Vec<SmolStr>,
-    commit: Box<dyn Fn(&Directory) -> Result<(), DirectoryError> + Send>,
+    commit: Commit,
 }
 
 impl OwedWithdrawals {
@@ -123,9 +126,9 @@ impl DirectoryError {
     /// Whether the same change may succeed later.
     fn is_passing(&self) -> bool {
         match self {
-            // Whoever asked for it was told that it is not done.
-            Self::Unrecorded(AuditError::Abandoned) => false,
-            Self::Unrecorded(_) | Self::Late => true,
+            // The caller of an abandoned change was told that it is not done.
+            Self::Unrecorded(error) => *error != AuditError::Abandoned,
+            Self::Late => true,
             Self::Store(error) => matches!(
                 error,
                 StoreError::Busy(_)
