@@ -36,6 +36,15 @@ fn every_single_decision_is_as_expected() {
     }
 }
 
+/// An answer without the contexts, which the standard leaves to implementations.
+fn bare(answer: &Value) -> Value {
+    let mut answer = answer.clone();
+    for item in answer["evaluations"].as_array_mut().unwrap() {
+        item.as_object_mut().unwrap().remove("context");
+    }
+    answer
+}
+
 #[test]
 fn every_batch_of_decisions_is_as_expected() {
     let Some(vectors) = vectors() else { return };
@@ -44,8 +53,11 @@ fn every_batch_of_decisions_is_as_expected() {
     let daemon = todo_application();
     for vector in vectors {
         let answer = daemon.post("/access/v1/evaluations", &vector["request"]);
-        // The whole answer: bare items, and nothing beside them.
-        assert_eq!((answer.status, answer.json()), (200, json!({"evaluations": vector["expected"]})), "for {vector}");
+        assert_eq!(
+            (answer.status, bare(&answer.json())),
+            (200, json!({"evaluations": vector["expected"]})),
+            "for {vector}"
+        );
     }
 }
 
@@ -56,5 +68,5 @@ fn all_single_decisions_at_once_are_as_one_by_one() {
     let requests: Vec<&Value> = vectors.iter().map(|vector| &vector["request"]).collect();
     let expected: Value = vectors.iter().map(|vector| json!({"decision": vector["expected"]})).collect();
     let answer = todo_application().post("/access/v1/evaluations", &json!({"evaluations": requests}));
-    assert_eq!((answer.status, answer.json()), (200, json!({"evaluations": expected})));
+    assert_eq!((answer.status, bare(&answer.json())), (200, json!({"evaluations": expected})));
 }

@@ -159,7 +159,9 @@ impl Part {
     fn written(self, policy: &str) -> String {
         let text = policy.get(self.start as usize..self.end as usize).unwrap_or_default();
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let mut text = if self.is_negated { format!("!({text})") } else { text };
+        let clause = text.strip_prefix("unless").map(str::trim_start).and_then(|rest| rest.strip_prefix('{'));
+        let clause = clause.and_then(|rest| rest.strip_suffix('}')).map_or(&*text, str::trim);
+        let mut text = if self.is_negated { format!("!({clause})") } else { text };
         if let Some((end, _)) = text.char_indices().nth(MAX_TEXT) {
             text.truncate(end);
             text.push('…');

@@ -57,7 +57,7 @@ pub(super) fn reach(server: &Server) -> Result<(), StoreError> {
 /// A connection as one of a pool: to a database that is up to date.
 pub(super) fn pooled(kind: &Kind, server: &Server, lock_timeout: Duration) -> Result<DbSession, StoreError> {
     let mut session = connect(server, &Limits { lock_timeout, statement_timeout: Some(STATEMENT) })?;
-    if !session.is_lent() {
+    if !session.is_lent() && !kind.session.is_empty() {
         session.batch_execute(kind.session)?;
     }
     Ok(session)

@@ -44,6 +44,7 @@ impl Pooled {
             .set("database.url", self.bouncer.url(&self.database))
             .set("database.pool.size", 8)
             .set("database.pool.max_overflow", 8)
+            .set("database.pool.min_idle", 2)
             .set("cache.l2.url", self.redis.url())
             .set("cache.l2.timeout_ms", 100)
     }
