@@ -1,7 +1,7 @@
 //! Decides recorded questions again: from the record, the constitution of then, and the entities that were read.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 
 use crate::constitution::{Constitution, deny_claim, kept};
 use crate::domain::{
-    ConstitutionDigest, ConstitutionalHash, Entity, EntityUid, Evaluation, Json, Object, Reason, UnknownMembers,
-    Verdict,
+    ConstitutionDigest, ConstitutionalHash, Entity, EntityUid, Evaluation, Json, MemberPath, Object, Reason,
+    UnknownMembers, Verdict,
 };
 use crate::ledger::{hex, text_of};
 use crate::settings::{HashEnforcement, RequestProperties};
@@ -24,14 +24,7 @@ pub enum Outcome {
     /// The decision is the same again: its reason, its policies, its violations and its warnings.
     Same,
     /// It is another one.
-    Different {
-        /// The decision's id.
-        id: String,
-        /// What was decided then.
-        recorded: String,
-        /// What is decided now.
-        now: String,
-    },
+    Different(Box<Difference>),
     /// It cannot be decided again.
     Undecided {
         /// The decision's id.
@@ -39,6 +32,61 @@ pub enum Outcome {
         /// Why not.
         why: String,
     },
+}
+
+/// A decision that is another one now.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The decision's id.
+    pub id: String,
+    /// Who wanted to do what, and to what.
+    pub question: String,
+    /// Whether it was permitted then, and whether it is now.
+    pub permits: (bool, bool),
+    /// What was decided then.
+    pub recorded: String,
+    /// What is decided now.
+    pub now: String,
+    /// The policies that spoke then or now, and not both times; where there are none, all that spoke.
+    pub policies: BTreeSet<String>,
+}
+
+impl Difference {
+    /// What became of the verdict.
+    #[must_use]
+    pub const fn change(&self) -> &'static str {
+        match self.permits {
+            (true, true) => "permit→permit",
+            (true, false) => "permit→deny",
+            (false, true) => "deny→permit",
+            (false, false) => "deny→deny",
+        }
+    }
+}
+
+/// How many decisions differ, and in what.
+#[derive(Debug, Default)]
+pub struct Differences {
+    /// By what became of the verdict.
+    pub by_change: BTreeMap<&'static str, u64>,
+    /// By policy: each counts for every policy that it concerns.
+    pub by_policy: BTreeMap<String, u64>,
+}
+
+impl Differences {
+    /// Counts one.
+    pub fn add(&mut self, difference: &Difference) {
+        *self.by_change.entry(difference.change()).or_default() += 1;
+        for policy in &difference.policies {
+            *self.by_policy.entry(policy.clone()).or_default() += 1;
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.by_change.values().sum()
+    }
 }
 
 /// Goes through records in their order.
@@ -66,6 +114,8 @@ struct Recorded<'r> {
     enforcement: HashEnforcement,
     properties: RequestProperties,
     entities: Option<&'r str>,
+    /// What the record has only digests of.
+    omitted: Vec<MemberPath>,
 }
 
 /// Why something is not decided again.
@@ -78,14 +128,14 @@ impl Replay {
         Self { folder, constitutions: HashMap::new(), other, sets: HashMap::new(), parts: HashMap::new() }
     }
 
-    /// Takes a record in that is not to be decided again, but may have what others need.
+    /// Takes a record in, as it is as a whole, that is not to be decided again, but may have what others need.
     pub fn learn(&mut self, record: &[u8]) {
         if let Ok(record) = serde_json::from_slice::<Object>(record) {
             self.learn_entities(&record);
         }
     }
 
-    /// Decides a record's question again.
+    /// Decides the question of a record again, given the record as a whole.
     pub fn decide(&mut self, record: &[u8]) -> Outcome {
         let Ok(record) = serde_json::from_slice::<Object>(record) else {
             return Outcome::Undecided { id: String::new(), why: "the record is not an object".to_owned() };
@@ -101,7 +151,7 @@ impl Replay {
         match self.verdict(&record) {
             Err(why) => Outcome::Undecided { id, why },
             Ok(verdict) if is_same(&record, &verdict) => Outcome::Same,
-            Ok(verdict) => Outcome::Different { id, recorded: summary(&record), now: summary(&members(&verdict)) },
+            Ok(verdict) => Outcome::Different(Box::new(difference(id, &record, &verdict))),
         }
     }
 
@@ -149,16 +199,17 @@ impl Replay {
         let then = self.constitution(recorded.digest);
         let asked = RefCell::new(HashSet::new());
         let decide = |constitution: &Constitution| {
-            constitution.decide(recorded.properties, &recorded.evaluation, |uid| {
+            recorded.check_omitted(constitution)?;
+            Ok(constitution.decide(recorded.properties, &recorded.evaluation, |uid| {
                 asked.borrow_mut().insert(uid.clone());
                 stored.get(uid)
-            })
+            }))
         };
-        let Some(other) = &self.other else { return then.map(|then| decide(&then)) };
+        let Some(other) = &self.other else { return decide(&*then?) };
         // What the constitution of then did not ask for is not known to be absent.
-        drop(decide(&*then?));
+        decide(&*then?)?;
         let known: HashSet<EntityUid> = asked.take();
-        let verdict = decide(other);
+        let verdict = decide(other)?;
         let is_unknown = |uid: &&EntityUid| !known.contains(*uid) && !stored.contains_key(*uid);
         match asked.borrow().iter().find(is_unknown) {
             Some(uid) => Err(format!("it needs `{uid}`, which was not read then")),
@@ -223,8 +274,25 @@ impl<'r> Recorded<'r> {
                 _ => RequestProperties::Merge,
             },
             entities: text_of(record, "entities"),
+            omitted: omitted(record)?,
         })
     }
+
+    /// Whether a constitution reads nothing of which the log has only a digest.
+    fn check_omitted(&self, constitution: &Constitution) -> Result<(), Why> {
+        let needed = self.omitted.iter().find(|path| constitution.declares(self.properties, &self.evaluation, path));
+        needed.map_or(Ok(()), |path| Err(format!("it needs `{path}`, of which the log has only a digest")))
+    }
+}
+
+fn omitted(record: &Object) -> Result<Vec<MemberPath>, Why> {
+    let path = |item: &Json| item.as_object().and_then(|item| text_of(item, "member")?.parse().ok());
+    match record.get("omitted") {
+        None => Some(Vec::new()),
+        Some(Json::Array(items)) => items.iter().map(path).collect(),
+        Some(_) => None,
+    }
+    .ok_or_else(|| "what the record leaves out cannot be read".to_owned())
 }
 
 /// An item that cannot be read is denied under every constitution.
@@ -232,8 +300,8 @@ fn faulty(record: &Object, id: String) -> Outcome {
     if record.get("decision") == Some(&Json::Bool(false)) {
         return Outcome::Same;
     }
-    let now = Reason::InvalidRequest.as_str().to_owned();
-    Outcome::Different { id, recorded: "a permit of what cannot be read".to_owned(), now }
+    let denied = Verdict::deny(Reason::InvalidRequest, "");
+    Outcome::Different(Box::new(difference(id, record, &denied)))
 }
 
 /// Verdicts are the same where these members are; `detail` explains them in words that may change.
@@ -247,6 +315,50 @@ fn is_same(record: &Object, verdict: &Verdict) -> bool {
 
 fn members(verdict: &Verdict) -> Object {
     serde_json::from_str(&format!("{{{}}}", verdict.members())).unwrap_or_default()
+}
+
+fn difference(id: String, record: &Object, verdict: &Verdict) -> Difference {
+    let now = members(verdict);
+    let (policies_then, policies_now) = (policies(record), policies(&now));
+    let mut concerned: BTreeSet<String> = policies_then.symmetric_difference(&policies_now).cloned().collect();
+    if concerned.is_empty() {
+        concerned = policies_now;
+    }
+    Difference {
+        id,
+        question: question(record),
+        permits: (record.get("decision") == Some(&Json::Bool(true)), verdict.permits()),
+        recorded: summary(record),
+        now: summary(&now),
+        policies: concerned,
+    }
+}
+
+/// Who wanted to do what, and to what.
+fn question(record: &Object) -> String {
+    let named = |member: &str, name: &str| {
+        let party = record.get(member).and_then(Json::as_object)?;
+        Some(text_of(party, name)?.to_owned())
+    };
+    let party = |member: &str| {
+        let uid = named(member, "type").zip(named(member, "id")).map(|(kind, id)| EntityUid::new(&*kind, &*id));
+        uid.map_or_else(String::new, |uid| uid.to_string())
+    };
+    format!("{} {} {}", party("subject"), named("action", "name").unwrap_or_default(), party("resource"))
+}
+
+/// All policies that a verdict names: those that made it, and those of its findings.
+fn policies(record: &Object) -> BTreeSet<String> {
+    let names = |value: Option<&Json>| match value {
+        Some(Json::Array(items)) => items.iter().filter_map(Json::as_str).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    };
+    let mut found: BTreeSet<String> = names(record.get("policies")).into_iter().collect();
+    for member in ["violations", "warnings"] {
+        let Some(Json::Array(findings)) = record.get(member) else { continue };
+        found.extend(findings.iter().filter_map(Json::as_object).flat_map(|finding| names(finding.get("policies"))));
+    }
+    found
 }
 
 /// A verdict in a few words: its reason, its policies and what it violates.

@@ -17,8 +17,12 @@ mod digested;
 mod disk;
 #[path = "replay/everything.rs"]
 mod everything;
+#[path = "replay/large.rs"]
+mod large;
 #[path = "replay/outages.rs"]
 mod outages;
+#[path = "replay/summary.rs"]
+mod summary;
 #[path = "replay/tampered.rs"]
 mod tampered;
 #[path = "replay/world.rs"]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use acgs::constitution::{Bundle, Constitution};
 use acgs::domain::{Evaluation, Object, UnknownMembers};
-use acgs::ledger::{Batch, DecisionRecord, DiskStorage, Ledger, Options, new_id};
+use acgs::ledger::{Batch, CheckpointFile, DecisionRecord, DiskStorage, Ledger, Options, new_id};
 use acgs::settings::{HashEnforcement, RequestProperties, RequestRecord};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -72,7 +72,8 @@ fn write(folder: &Path, records: u64, constitution: &Path) -> Outcome {
     let constitution = Constitution::from_bundle(&Bundle::read(constitution)?)?;
     let digest = constitution.digest().to_string();
     let storage = DiskStorage::create(folder)?;
-    let (mut ledger, _) = Ledger::open(storage, Options::default())?;
+    let (mut ledger, _) = Ledger::open(storage.clone(), Options::default())?;
+    CheckpointFile::open(&storage)?;
     let mut batch = Batch::default();
     for number in 0..records {
         let (subject, resource) = (spread(number) % SUBJECTS, spread(number ^ 0x5555) % RESOURCES);
@@ -89,7 +90,9 @@ fn write(folder: &Path, records: u64, constitution: &Path) -> Outcome {
             id: new_id(at),
             at,
             caller: "anonymous",
+            request_id: "",
             evaluation: &evaluation,
+            shortened: None,
             verdict: &constitution.decide(RequestProperties::Merge, &evaluation, |_| None),
             hash: constitution.hash(),
             digest: &digest,
@@ -98,7 +101,7 @@ fn write(folder: &Path, records: u64, constitution: &Path) -> Outcome {
             entities: None,
             cached: false,
         };
-        record.push(RequestRecord::Full, Batch::MAX_RECORD, &mut batch)?;
+        record.push(RequestRecord::Full, &mut batch)?;
         if u64::from(batch.count()) == FRAME || number + 1 == records {
             ledger.append(&batch)?;
             batch.clear();

@@ -9,12 +9,37 @@ use actix::dev::{MessageResponse, OneshotSender};
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 
 use super::audit_queue::{AuditError, AuditQueue, Durable, Lane, Listener, Reservation};
-use crate::ledger::Batch;
+use crate::ledger::Batches;
 use crate::settings::Durability;
 
-/// The index of the first of some records that follow each other in the log; `None` in `async` mode, where the
-/// answer does not wait for one.
-pub type FirstIndex = Option<u64>;
+/// Where some records are in the log; `None` in `async` mode, where the answer does not wait for that.
+pub type Recorded = Option<Indices>;
+
+/// The indices of the records of one request, which follow each other as far as they are in one frame.
+#[derive(Debug, Clone, Default)]
+pub struct Indices {
+    first: u64,
+    /// From record number … of the request on, the index is … and so on. Empty where one frame has them all.
+    jumps: Vec<(u32, u64)>,
+}
+
+impl Indices {
+    /// The index of the record with that number, from 0.
+    #[must_use]
+    pub fn of(&self, number: u32) -> u64 {
+        let (from, first) = self.jumps.iter().rfind(|(from, _)| *from <= number).copied().unwrap_or((0, self.first));
+        first + u64::from(number - from)
+    }
+
+    /// From that number on, records have indices from `first` on.
+    fn go_on(&mut self, number: u32, first: u64) {
+        if number == 0 {
+            self.first = first;
+        } else {
+            self.jumps.push((number, first));
+        }
+    }
+}
 
 /// Holds back the answers of one HTTP worker.
 #[derive(Debug)]
@@ -26,13 +51,17 @@ pub struct AuditLogger {
 }
 
 /// Who waits, in the order of their records in the lane.
-type Waiting = Rc<RefCell<VecDeque<Waiter>>>;
+pub type Waiting = Rc<RefCell<VecDeque<Waiter>>>;
 
+/// Somebody who waits for records.
 #[derive(Debug)]
-struct Waiter {
+pub struct Waiter {
     records: u32,
+    /// How many of them have an index already, and which.
+    written: u32,
+    indices: Indices,
     /// Who is to be told; nobody in `async` mode, where the answer is out.
-    answer: Option<OneshotSender<Result<FirstIndex, AuditError>>>,
+    answer: Option<OneshotSender<Result<Recorded, AuditError>>>,
     /// INVARIANT: the place in the queue is kept until the records are durable, whether or not anybody still waits.
     _place: Reservation,
 }
@@ -58,50 +87,62 @@ impl Actor for AuditLogger {
 
 /// Records decisions; answered once they are durable.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<FirstIndex, AuditError>")]
+#[rtype(result = "Result<Recorded, AuditError>")]
 pub struct Record {
     /// The records.
-    pub records: Batch,
+    pub records: Batches,
     /// Their place in the queue, taken before anything was decided.
     pub place: Reservation,
 }
 
 impl Handler<Record> for AuditLogger {
-    type Result = Recorded;
+    type Result = Answer;
 
-    fn handle(&mut self, Record { records, place }: Record, _: &mut Self::Context) -> Recorded {
-        if let Err(error) = self.queue.submit(&self.lane, &records) {
-            return Recorded(Answer::Now(Err(error)));
+    fn handle(&mut self, Record { records, place }: Record, _: &mut Self::Context) -> Answer {
+        let mut submitted = 0;
+        for batch in records.batches() {
+            if let Err(error) = self.queue.submit(&self.lane, batch) {
+                // What is in the lane already becomes durable, and nobody is told of it.
+                if submitted > 0 {
+                    self.waiting.borrow_mut().push_back(Waiter::new(submitted, place));
+                }
+                return Answer::Now(Err(error));
+            }
+            submitted += batch.count();
         }
-        let waiter = Waiter { records: records.count(), answer: None, _place: place };
+        let waiter = Waiter::new(submitted, place);
         match self.durability {
-            Durability::Durable => Recorded(Answer::Later(Rc::clone(&self.waiting), waiter)),
+            Durability::Durable => Answer::Later(Rc::clone(&self.waiting), waiter),
             Durability::Async => {
                 self.waiting.borrow_mut().push_back(waiter);
-                Recorded(Answer::Now(Ok(None)))
+                Answer::Now(Ok(None))
             }
         }
     }
 }
 
+impl Waiter {
+    /// Somebody who waits for so many records, and is not known yet.
+    fn new(records: u32, place: Reservation) -> Self {
+        Self { records, written: 0, indices: Indices::default(), answer: None, _place: place }
+    }
+}
+
 /// The answer to [`Record`], which waits in line without a task of its own.
 #[derive(Debug)]
-pub struct Recorded(Answer);
-
-#[derive(Debug)]
-enum Answer {
+pub enum Answer {
     /// Known already.
-    Now(Result<FirstIndex, AuditError>),
+    Now(Result<Recorded, AuditError>),
     /// When the records are durable.
     Later(Waiting, Waiter),
 }
 
-impl MessageResponse<AuditLogger, Record> for Recorded {
-    fn handle(self, _: &mut Context<AuditLogger>, answer: Option<OneshotSender<Result<FirstIndex, AuditError>>>) {
-        match self.0 {
-            Answer::Later(waiting, waiter) => waiting.borrow_mut().push_back(Waiter { answer, ..waiter }),
+impl MessageResponse<AuditLogger, Record> for Answer {
+    fn handle(self, _: &mut Context<AuditLogger>, answer: Option<OneshotSender<Result<Recorded, AuditError>>>) {
+        match self {
+            Self::Later(waiting, waiter) => waiting.borrow_mut().push_back(Waiter { answer, ..waiter }),
             // Who asked may be gone; then nobody waits.
-            Answer::Now(outcome) => {
+            Self::Now(outcome) => {
                 let _ = answer.map(|answer| answer.send(outcome));
             }
         }
@@ -111,17 +152,42 @@ impl MessageResponse<AuditLogger, Record> for Recorded {
 impl Handler<Durable> for AuditLogger {
     type Result = ();
 
-    fn handle(&mut self, durable: Durable, _: &mut Self::Context) {
+    fn handle(&mut self, Durable { outcome, records }: Durable, _: &mut Self::Context) {
         let mut waiting = self.waiting.borrow_mut();
-        let mut answered = 0;
-        while answered < durable.records {
-            let Some(waiter) = waiting.pop_front() else {
-                return;
-            };
-            let outcome = durable.outcome.clone().map(|first| Some(first + u64::from(answered)));
-            answered += waiter.records;
-            // Who asked may have given up; the record stands all the same.
-            let _ = waiter.answer.map(|answer| answer.send(outcome));
+        let mut told = 0;
+        while told < records {
+            let Some(waiter) = waiting.front_mut() else { return };
+            let now = (waiter.records - waiter.written).min(records - told);
+            match &outcome {
+                Ok(first) => waiter.indices.go_on(waiter.written, first + u64::from(told)),
+                // One frame that fails is enough, whatever becomes of the others.
+                Err(error) => {
+                    let _ = waiter.answer.take().map(|answer| answer.send(Err(error.clone())));
+                }
+            }
+            told += now;
+            waiter.written += now;
+            if waiter.written == waiter.records
+                && let Some(Waiter { answer, indices, .. }) = waiting.pop_front()
+            {
+                // Who asked may have given up; the record stands all the same.
+                let _ = answer.map(|answer| answer.send(Ok(Some(indices))));
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_in_several_frames_have_indices_of_their_own() {
+        let mut indices = Indices::default();
+        indices.go_on(0, 100);
+        assert_eq!([indices.of(0), indices.of(7)], [100, 107]);
+        indices.go_on(8, 500);
+        indices.go_on(10, 501);
+        assert_eq!([0, 7, 8, 9, 10, 12].map(|number| indices.of(number)), [100, 107, 500, 501, 501, 503]);
     }
 }

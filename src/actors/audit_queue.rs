@@ -1,11 +1,14 @@
 //! Where records wait for the thread that writes them: a lane for each worker, a bound over all of them.
 
+mod lane;
+
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
-use actix::{MailboxError, Message, Recipient};
+use actix::MailboxError;
+pub use lane::{Durable, Lane, Listener};
 
 use super::file_monitor::OpenSegment;
 pub use super::log_health::Health;
@@ -48,6 +51,9 @@ impl From<MailboxError> for AuditError {
     }
 }
 
+/// So many bytes of questions take one more place.
+const PLACE: usize = 8 << 10;
+
 /// What the door must know of the log, and the way to its thread; shared by all clones.
 #[derive(Debug, Clone)]
 pub struct AuditQueue(Arc<Shared>);
@@ -55,7 +61,7 @@ pub struct AuditQueue(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     lanes: Mutex<Vec<Arc<Lane>>>,
-    /// The first of the lanes: its records wait for as long as the log cannot be written, and come before all others.
+    /// The lane before all others: its records wait for as long as the log cannot be written.
     first: Arc<Lane>,
     /// Records promised a place and not yet acknowledged.
     waiting: AtomicUsize,
@@ -75,25 +81,6 @@ struct Shared {
     thread: Mutex<Option<Thread>>,
 }
 
-/// The records of one worker or thread that are to be written next.
-#[derive(Debug)]
-pub struct Lane {
-    records: Mutex<Batch>,
-    listener: Listener,
-}
-
-/// Who is told when records of a lane are durable.
-#[derive(Debug)]
-pub enum Listener {
-    /// The logger of an HTTP worker.
-    Worker(Recipient<Durable>),
-    /// A thread that waits.
-    Thread(mpsc::Sender<Durable>),
-    /// No one: the records have to be written whatever happens. Those that are being written are kept here until they
-    /// are durable.
-    Nobody(Mutex<Batch>),
-}
-
 /// Places in the queue, given back when dropped.
 #[derive(Debug)]
 pub struct Reservation {
@@ -101,24 +88,13 @@ pub struct Reservation {
     places: usize,
 }
 
-/// From the committer, once a batch: what became of this worker's oldest records.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Durable {
-    /// The index of the first of them.
-    pub outcome: Result<u64, AuditError>,
-    /// How many they are.
-    pub records: u32,
-}
-
 impl AuditQueue {
     /// A queue of at most `limit` records, for a log that has `durable` ones.
     #[must_use]
     pub fn new(limit: usize, durable: u64) -> Self {
-        let first = Arc::new(Lane { records: Mutex::default(), listener: Listener::Nobody(Mutex::default()) });
         Self(Arc::new(Shared {
-            lanes: Mutex::new(vec![Arc::clone(&first)]),
-            first,
+            lanes: Mutex::default(),
+            first: Arc::new(Lane::new(Listener::Nobody(Mutex::default()))),
             waiting: AtomicUsize::new(0),
             limit,
             durable: AtomicU64::new(durable),
@@ -135,27 +111,35 @@ impl AuditQueue {
     /// A lane, whose listener is told when its records are durable.
     #[must_use]
     pub fn lane(&self, listener: Listener) -> Arc<Lane> {
-        let lane = Arc::new(Lane { records: Mutex::default(), listener });
+        let lane = Arc::new(Lane::new(listener));
         lock(&self.0.lanes).push(Arc::clone(&lane));
         lane
     }
 
-    /// Takes places in the queue *before* anything is decided, so that no decision is made that cannot be recorded.
-    pub fn reserve(&self, places: usize) -> Result<Reservation, AuditError> {
+    /// Takes places in the queue for so many records *before* anything is decided, so that no decision is made that cannot
+    /// be recorded. Records of many bytes take more than one place, so that what waits is bounded in bytes too.
+    pub fn reserve(&self, records: usize, bytes: usize) -> Result<Reservation, AuditError> {
+        let places = self.places(records, bytes);
         self.check()?;
         let reservation = Reservation { shared: Arc::clone(&self.0), places };
         let before = self.0.waiting.fetch_add(places, Ordering::Relaxed);
         if before.saturating_add(places) > self.0.limit { Err(AuditError::Full) } else { Ok(reservation) }
     }
 
+    /// How many places records take that have so many bytes.
+    fn places(&self, records: usize, bytes: usize) -> usize {
+        records.max(records.saturating_add(bytes / PLACE).min(self.0.limit))
+    }
+
     /// The same for the decisions of a batch. Batches leave a quarter of the queue to single decisions, as far as the
     /// batch has room in the rest.
-    pub fn reserve_batch(&self, places: usize) -> Result<Reservation, AuditError> {
+    pub fn reserve_batch(&self, records: usize, bytes: usize) -> Result<Reservation, AuditError> {
+        let places = self.places(records, bytes);
         let room = (self.0.limit - self.0.limit / 4).max(places);
         if self.0.waiting.load(Ordering::Relaxed).saturating_add(places) > room {
             return Err(AuditError::Full);
         }
-        self.reserve(places)
+        self.reserve(records, bytes)
     }
 
     /// Whether records become durable now.
@@ -187,15 +171,14 @@ impl AuditQueue {
         self.0.durable.load(Ordering::Acquire)
     }
 
-    /// Puts records into a lane and sees to it that they are written.
+    /// Puts records into a lane and sees to it that they are written: those of one batch in one frame.
     pub fn submit(&self, lane: &Lane, records: &Batch) -> Result<(), AuditError> {
         // Decided while writing failed: the answer need not wait for the disk to be tried again.
         self.check()?;
-        {
-            let mut waiting = lock(&lane.records);
-            waiting.extend(records).map_err(|_| AuditError::Full)?;
-            // Within the lock: whoever takes them finds them counted.
-            self.0.gathered.fetch_add(records.count(), Ordering::SeqCst);
+        let count = || self.count(records);
+        if let Err(error) = lane.put(records, count) {
+            tracing::error!(%error, "records cannot be written to the audit log");
+            return Err(AuditError::Unwritable);
         }
         // The thread may have ended after the reservation. It sets its health before it looks at the lanes for the
         // last time, so either it finds these records or this sees that it ended.
@@ -209,20 +192,14 @@ impl AuditQueue {
     /// Puts in records that have to be written whatever happens: while the log cannot be written they wait, and they are
     /// the first that are written when it can be again. Waits for nothing.
     pub fn submit_first(&self, records: &Batch) -> Result<(), AuditError> {
-        {
-            let mut waiting = lock(&self.0.first.records);
-            waiting.extend(records).map_err(|_| AuditError::Full)?;
-            self.0.gathered.fetch_add(records.count(), Ordering::SeqCst);
-        }
+        self.0.first.put(records, || self.count(records)).map_err(|_| AuditError::Full)?;
         self.wake_where_wanted();
         Ok(())
     }
 
     /// Takes all records of a lane back. Whether the thread has not come to them yet: they are never written then.
     pub(super) fn withdraw(&self, lane: &Lane) -> bool {
-        let mut records = lock(&lane.records);
-        let count = records.count();
-        records.clear();
+        let count = lane.clear();
         self.0.gathered.fetch_sub(count, Ordering::SeqCst);
         count > 0
     }
@@ -231,6 +208,10 @@ impl AuditQueue {
     pub fn stop(&self) {
         self.0.stopping.store(true, Ordering::SeqCst);
         self.wake();
+    }
+
+    fn count(&self, records: &Batch) {
+        self.0.gathered.fetch_add(records.count(), Ordering::SeqCst);
     }
 
     fn wake_where_wanted(&self) {
@@ -314,48 +295,39 @@ impl AuditQueue {
     /// Moves what waits into `frame`, as far as `capacity` bytes hold it: each worker's records in one run, which
     /// `parts` names in order.
     pub(super) fn take(&self, capacity: usize, frame: &mut Batch, parts: &mut Vec<(Arc<Lane>, u32)>) {
-        for lane in lock(&self.0.lanes).iter() {
-            let mut records = lock(&lane.records);
-            if records.is_empty() || frame.bytes().len() + records.bytes().len() > capacity {
-                continue;
-            }
-            if frame.extend(&records).is_ok() {
-                parts.push((Arc::clone(lane), records.count()));
-                if let Listener::Nobody(kept) = &lane.listener {
-                    lock(kept).clone_from(&records);
-                }
-                self.0.gathered.fetch_sub(records.count(), Ordering::SeqCst);
-                records.clear();
+        self.take_from(&self.0.first, capacity, frame, parts);
+        let mut lanes = lock(&self.0.lanes);
+        let mut passed_over = None;
+        for (nth, lane) in lanes.iter().enumerate() {
+            if self.take_from(lane, capacity, frame, parts) {
+                passed_over.get_or_insert(nth);
             }
         }
+        // Its turn comes first the next time, so that many small batches never keep a large one waiting.
+        if let Some(first) = passed_over {
+            lanes.rotate_left(first);
+        }
     }
-}
 
-impl AuditQueue {
+    /// The same for one lane. Whether it had more than the frame had room for.
+    fn take_from(
+        &self,
+        lane: &Arc<Lane>,
+        capacity: usize,
+        frame: &mut Batch,
+        parts: &mut Vec<(Arc<Lane>, u32)>,
+    ) -> bool {
+        let taken = lane.take(capacity, frame);
+        if taken.records > 0 {
+            parts.push((Arc::clone(lane), taken.records));
+            self.0.gathered.fetch_sub(taken.records, Ordering::SeqCst);
+        }
+        taken.left
+    }
+
     /// Puts back the records that wait whatever happens, where writing them failed.
     pub(super) fn put_back(&self) {
-        let Listener::Nobody(kept) = &self.0.first.listener else { return };
-        let (mut waiting, mut kept) = (lock(&self.0.first.records), lock(kept));
-        let count = kept.count();
-        if count > 0 && kept.extend(&waiting).is_ok() {
-            *waiting = std::mem::take(&mut *kept);
-            self.0.gathered.fetch_add(count, Ordering::SeqCst);
-        }
-    }
-}
-
-impl Lane {
-    /// Tells the listener what became of its oldest records. One that is gone has nobody waiting.
-    pub(super) fn tell(&self, durable: Durable) {
-        match &self.listener {
-            Listener::Worker(worker) => worker.do_send(durable),
-            Listener::Thread(thread) => drop(thread.send(durable)),
-            Listener::Nobody(kept) => {
-                if durable.outcome.is_ok() {
-                    lock(kept).clear();
-                }
-            }
-        }
+        self.0.gathered.fetch_add(self.0.first.put_back(), Ordering::SeqCst);
     }
 }
 

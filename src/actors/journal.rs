@@ -54,7 +54,7 @@ impl Journal {
             return Ok(self.0.queue.durable());
         }
         let mut turn = self.0.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let _place = self.0.queue.reserve(events.len().min(self.0.queue.limit()))?;
+        let _place = self.0.queue.reserve(events.len().min(self.0.queue.limit()), 0)?;
         if !write_ticket::begin() {
             return Err(AuditError::Abandoned);
         }

@@ -4,10 +4,12 @@ use std::num::NonZeroUsize;
 use std::thread;
 
 use actix::prelude::*;
+use uuid::Uuid;
 
 use super::seals::{Sealed, Seals};
 use crate::ledger::{
-    DiskStorage, Hash, InclusionProof, LedgerError, Nodes as _, TileKind, TileName, TileReader, WIDTH, record, records,
+    DiskStorage, Hash, InclusionProof, LedgerError, Nodes as _, Thoroughness, TileKind, TileName, TileReader, WIDTH,
+    find_id, record, records, whole,
 };
 
 /// Why something cannot be read from the log.
@@ -118,6 +120,37 @@ impl Handler<ReadRecord> for LogReader {
     }
 }
 
+/// Finds a durable record by its id, and reads all of it.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Option<FoundRecord>, ReadError>")]
+pub struct FindRecord {
+    /// The id.
+    pub id: Uuid,
+    /// How many records are durable.
+    pub size: u64,
+}
+
+/// A record that was found.
+#[derive(Debug)]
+pub struct FoundRecord {
+    /// Its index.
+    pub index: u64,
+    /// The whole of it.
+    pub record: Vec<u8>,
+}
+
+impl Handler<FindRecord> for LogReader {
+    type Result = Result<Option<FoundRecord>, ReadError>;
+
+    fn handle(&mut self, FindRecord { id, size }: FindRecord, _: &mut Self::Context) -> Self::Result {
+        // An id that nobody was given must not have the whole log read.
+        let Some(index) = find_id(&self.storage, &id, size, Thoroughness::ByTime)? else { return Ok(None) };
+        let entry = record(&self.storage, index)?.ok_or(LedgerError::Gone(index))?;
+        let record = whole(&self.storage, index, &entry)?.into_owned();
+        Ok(Some(FoundRecord { index, record }))
+    }
+}
+
 /// Proves that a record is in the log, under the newest checkpoint.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<InclusionProof, ReadError>")]
@@ -130,7 +163,7 @@ impl Handler<ProveInclusion> for LogReader {
         let newest = self.newest(index.saturating_add(1))?;
         let size = newest.checkpoint.size;
         let path = TileReader::new(&self.storage, size).prove_inclusion(index, size)?;
-        Ok(InclusionProof { index, path, note: newest.note.clone() })
+        Ok(InclusionProof { entries: None, index, path, note: newest.note.clone() })
     }
 }
 

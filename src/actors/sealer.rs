@@ -10,15 +10,18 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
-use super::audit_queue::{AuditError, AuditQueue};
+use super::audit_queue::AuditQueue;
 use super::committer::EXIT_IO;
 use super::file_monitor;
 use super::journal::Journal;
 use super::log_health::Obstacle;
+use super::log_rollback::{self, LogRollback, OnRollback};
+pub use super::seal_error::SealError;
+use super::seal_error::{signed, trusted};
 use super::seals::{Sealed, Seals};
 use crate::ledger::{
-    self, Checkpoint, CheckpointFile, DiskStorage, Event, EventKind, Hash, KeyError, Keyring, LedgerError, Note,
-    NoteError, TileWriter, Tree, VerifierKey, public_keys, records,
+    self, Checkpoint, CheckpointFile, DiskStorage, Event, EventKind, Hash, KeptCheckpoint, Keyring, LedgerError,
+    Nodes as _, Note, TileReader, TileWriter, Tree, VerifierKey, has_checkpoint_file, public_keys, records,
 };
 
 /// Checkpoints that are asked for follow each other no sooner than this.
@@ -31,36 +34,11 @@ const EAGER: u64 = 1 << 17;
 /// to the disk may else wait for this one for up to a tick.
 const TURN: u64 = 128;
 
+/// How often a checkpoint is kept apart from the log.
+const KEEP: Duration = Duration::from_mins(1);
+
 /// How many leaves are pushed before they are written.
 const STEP: u64 = 1 << 16;
-
-/// Why checkpoints cannot be signed.
-#[derive(Debug, thiserror::Error)]
-pub enum SealError {
-    /// The keys cannot be used.
-    #[error("{0}")]
-    Key(#[from] KeyError),
-    /// The log, its tiles or the stored checkpoint cannot be used.
-    #[error("{0}")]
-    Ledger(#[from] LedgerError),
-    /// The stored checkpoint is not one of this log.
-    #[error("the stored checkpoint cannot be trusted: {0}")]
-    Checkpoint(#[from] NoteError),
-    /// The log has fewer records than were signed.
-    #[error("the audit log has `{found}` records, but its last checkpoint covers `{signed}`: records are missing")]
-    RolledBack {
-        /// The checkpoint's size.
-        signed: u64,
-        /// The log's size.
-        found: u64,
-    },
-    /// The log has other records than were signed.
-    #[error("the first `{0}` records of the audit log are not those that were signed: it was changed since")]
-    Rewritten(u64),
-    /// A change of keys cannot be recorded.
-    #[error("{0}")]
-    Unrecorded(#[from] AuditError),
-}
 
 /// What is needed to go on signing, opened before anything is served.
 #[derive(Debug)]
@@ -73,36 +51,59 @@ pub struct Sealing {
     tiles: TileWriter<DiskStorage>,
     /// The log as it was opened, which the tiles have to reach.
     opened: Tree,
+    kept: KeptCheckpoint,
+    /// What would have been refused.
+    accepted: Vec<LogRollback>,
+}
+
+/// What a log is held against when it is opened.
+#[derive(Debug)]
+pub struct SealingParts<'a> {
+    /// The log's folder.
+    pub folder: &'a Path,
+    /// The name that the settings want.
+    pub origin: Option<&'a str>,
+    /// The name of the first key where they want none.
+    pub default_origin: &'a str,
+    /// The log as it was opened.
+    pub opened: Tree,
+    /// A checkpoint that is not in the log's folder.
+    pub kept: KeptCheckpoint,
+    /// What is done where the log is behind.
+    pub on_rollback: OnRollback,
 }
 
 impl Sealing {
     /// Opens keys, checkpoint and tiles of the log in a folder, and holds them against the log as it was opened.
     ///
-    /// Makes the first key, named `origin`, or else `default`. Where tiles are missing they are made again, later, by the
-    /// thread.
-    pub fn open(folder: &Path, origin: Option<&str>, default: &str, opened: Tree) -> Result<Self, SealError> {
+    /// Makes the first key. Where tiles are missing they are made again, later, by the thread.
+    pub fn open(parts: SealingParts<'_>) -> Result<Self, SealError> {
+        let SealingParts { folder, origin, default_origin, opened, kept, on_rollback } = parts;
+        let mut accepted = Vec::new();
         let storage = DiskStorage::at(folder);
+        if opened.size() > 0 && !has_checkpoint_file(&storage)? {
+            on_rollback.meet(LogRollback::NoCheckpoint, &mut accepted)?;
+        }
         let (file, note) = CheckpointFile::open(&storage)?;
         let is_new = note.is_none() && opened.size() == 0;
         let open_keys = if is_new { Keyring::begin } else { Keyring::open };
-        let keys = open_keys(folder, origin, default)?;
-        let last = note.map(|note| trusted(note, folder, keys.origin())).transpose()?;
+        let keys = open_keys(folder, origin, default_origin)?;
+        let mut last = note.map(|note| trusted(note, folder, keys.origin())).transpose()?;
         let (size, root) = signed(last.as_ref());
-        if size > opened.size() {
-            return Err(SealError::RolledBack { signed: size, found: opened.size() });
+        let is_behind = size > opened.size();
+        if is_behind || (size == opened.size() && root != opened.root()) {
+            let found = if is_behind { LogRollback::Checkpoint { signed: size } } else { LogRollback::Rewritten(size) };
+            on_rollback.meet(found, &mut accepted)?;
+            last = None;
         }
-        if size == opened.size() && root != opened.root() {
-            return Err(SealError::Rewritten(size));
-        }
-        if last.is_none() && opened.size() > 0 {
-            tracing::warn!("no checkpoint of the audit log is stored: nothing says whether its end is whole");
-        }
+        let (size, root) = signed(last.as_ref());
         let (tiles, found) = match TileWriter::open(storage.clone(), size, root)? {
             Some(tiles) => (tiles, size),
             None => (TileWriter::create(storage.clone())?, 0),
         };
         let behind = opened.size() - found;
-        let mut sealing = Self { folder: folder.to_owned(), storage, keys, file, last, tiles, opened };
+        let folder = folder.to_owned();
+        let mut sealing = Self { folder, storage, keys, file, last, tiles, opened, kept, accepted };
         if found < size {
             tracing::warn!(records = behind, "the audit log's tiles are missing or damaged: they are made again");
         }
@@ -114,10 +115,35 @@ impl Sealing {
             match error {
                 // It is tried again, and says so until it works.
                 SealError::Ledger(LedgerError::Disk { .. }) => sealing.go_back()?,
+                SealError::RolledBack(found) => {
+                    on_rollback.meet(found, &mut sealing.accepted)?;
+                    sealing.last = None;
+                    sealing.tiles = TileWriter::create(sealing.storage.clone())?;
+                    sealing.follow(sealing.opened.size())?;
+                }
                 error => return Err(error),
             }
         }
+        if let Some(found) = sealing.contradiction() {
+            on_rollback.meet(found, &mut sealing.accepted)?;
+        }
         Ok(sealing)
+    }
+
+    /// A kept checkpoint that the log does not continue.
+    fn contradiction(&self) -> Option<LogRollback> {
+        let size = self.tiles.tree().size();
+        let root = |of: u64| TileReader::new(&self.storage, size).root(of).ok();
+        log_rollback::contradiction(&self.kept, self.keys.origin(), self.opened.size(), |kept| {
+            // What the tiles do not reach yet is compared with the stored checkpoint when they do.
+            kept.size > size || root(kept.size) == Some(kept.root)
+        })
+    }
+
+    /// What would have been refused, and was accepted.
+    #[must_use]
+    pub fn accepted(&self) -> &[LogRollback] {
+        &self.accepted
     }
 
     /// The log's origin.
@@ -156,11 +182,11 @@ impl Sealing {
             let rewritten = signed.is_some_and(|last| last.checkpoint.root != tiles.tree().root())
                 || (reached == opened.size() && tiles.tree() != opened);
             if rewritten {
-                return Err(SealError::Rewritten(reached));
+                return Err(LogRollback::Rewritten(reached).into());
             }
         }
         if tiles.tree().size() < size {
-            return Err(SealError::RolledBack { signed: size, found: tiles.tree().size() });
+            return Err(LogRollback::Checkpoint { signed: size }.into());
         }
         tiles.flush()?;
         Ok(tiles.sync()?)
@@ -178,22 +204,6 @@ impl Sealing {
     }
 }
 
-/// Size and root of a checkpoint; without one, those of the empty tree.
-fn signed(last: Option<&Sealed>) -> (u64, Hash) {
-    last.map_or((0, Hash::of(&[])), |last| (last.checkpoint.size, last.checkpoint.root))
-}
-
-/// A stored checkpoint that one of the log's own keys signed.
-fn trusted(note: Note, folder: &Path, origin: &str) -> Result<Sealed, SealError> {
-    note.verify(&public_keys(folder)?)?;
-    let checkpoint: Checkpoint = note.text().parse()?;
-    if checkpoint.origin == origin {
-        Ok(Sealed { checkpoint, note })
-    } else {
-        Err(NoteError::Form("it is of another log").into())
-    }
-}
-
 /// The running thread.
 #[derive(Debug)]
 pub struct Sealer {
@@ -203,12 +213,18 @@ pub struct Sealer {
 
 impl Sealer {
     /// Starts the thread. It signs every `interval` where the log has grown.
-    pub fn start(sealing: Sealing, queue: AuditQueue, journal: Journal, interval: Duration) -> io::Result<Self> {
-        let seals = Seals::default();
+    pub fn start(
+        sealing: Sealing,
+        queue: AuditQueue,
+        journal: Journal,
+        interval: Duration,
+        seals: Seals,
+    ) -> io::Result<Self> {
         if let Some(last) = sealing.last.clone() {
             seals.publish(last);
         }
-        let thread = Thread { sealing, queue, journal, seals: seals.clone(), must_go_back: false, key_file: None };
+        let thread =
+            Thread { sealing, queue, journal, seals: seals.clone(), must_go_back: false, key_file: None, kept: None };
         let handle = thread::Builder::new().name("audit-seal".to_owned()).spawn(move || thread.run(interval))?;
         seals.attach(handle.thread().clone());
         Ok(Self { handle, seals })
@@ -238,6 +254,8 @@ struct Thread {
     must_go_back: bool,
     /// What tells that the key file is another one: its modification time and inode.
     key_file: Option<(i64, i64, u64)>,
+    /// When a checkpoint was kept apart from the log.
+    kept: Option<Instant>,
 }
 
 impl Thread {
@@ -250,8 +268,8 @@ impl Thread {
             let displaced = self.queue.has_obstacle(Obstacle::Displaced);
             match if displaced { Ok(()) } else { self.go_back().and_then(|()| self.seal(stopping)) } {
                 Ok(()) => {}
-                Err(error @ (SealError::Rewritten(_) | SealError::RolledBack { .. })) if !self.is_displaced() => {
-                    tracing::error!(%error, "the process ends");
+                Err(SealError::RolledBack(found)) if !self.is_displaced() => {
+                    tracing::error!(%found, "the audit log is not what was signed: the process ends");
                     std::process::exit(EXIT_IO);
                 }
                 Err(error) => {
@@ -260,6 +278,7 @@ impl Thread {
                     self.must_go_back = true;
                 }
             }
+            self.keep(stopping);
             if stopping {
                 return;
             }
@@ -283,6 +302,19 @@ impl Thread {
             self.must_go_back = false;
         }
         Ok(())
+    }
+
+    /// Keeps the newest checkpoint apart from the log, now and then and at the end.
+    fn keep(&mut self, stopping: bool) {
+        let Some(last) = &self.sealing.last else { return };
+        if !stopping && self.kept.is_some_and(|since| since.elapsed() < KEEP) {
+            return;
+        }
+        self.kept = Some(Instant::now());
+        if let Err(error) = self.sealing.kept.write(&last.note) {
+            let path = self.sealing.kept.path().display();
+            tracing::warn!(%error, %path, "no checkpoint can be kept apart from the audit log; decisions go on");
+        }
     }
 
     /// Sleeps until the next checkpoint is due or asked for.

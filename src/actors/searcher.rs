@@ -5,11 +5,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use uuid::Uuid;
 
 use super::shipping::Shipping;
-use crate::ledger::{self, DiskStorage, LedgerError};
+use crate::ledger::{self, DiskStorage, LedgerError, millis_of};
 use crate::store::StoreError;
 use crate::store::audit::{EntryCursor, EntryPage, FoundEntry, Search};
+
+/// How many entries of one moment are read at a time.
+const PAGE: NonZeroU16 = NonZeroU16::MIN.saturating_add(999);
+
+/// Where a record's id ends in its text.
+const ID_END: usize = "{\"v\":1,\"id\":\"\"".len() + 36;
 
 /// Why there is no answer to a search.
 #[derive(Debug, thiserror::Error)]
@@ -73,15 +80,61 @@ impl Handler<SearchEntries> for Searcher {
     type Result = Result<EntryPage, SearchError>;
 
     fn handle(&mut self, ask: SearchEntries, _: &mut Self::Context) -> Self::Result {
-        let store = self.shipping.store()?;
+        self.search(&ask.search, ask.after.as_ref(), ask.limit, Instant::now() + self.patience)
+    }
+}
+
+/// Finds an entry by its id, in whatever log.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Option<FoundEntry>, SearchError>")]
+pub struct FindEntry(pub Uuid);
+
+impl Handler<FindEntry> for Searcher {
+    type Result = Result<Option<FoundEntry>, SearchError>;
+
+    /// An id has the time of its record, and only some records have the same.
+    fn handle(&mut self, FindEntry(id): FindEntry, _: &mut Self::Context) -> Self::Result {
+        let Some(from) = millis_of(&id).and_then(|millis| i64::try_from(millis).ok()?.checked_mul(1000)) else {
+            return Ok(None);
+        };
+        let search = Search { from: Some(from), to: Some(from.saturating_add(1000)), ..Search::default() };
         let deadline = Instant::now() + self.patience;
-        let mut page = store.search(None, &ask.search, ask.after.as_ref(), ask.limit, deadline)?;
+        let begin = format!("\"id\":\"{}\"", id.hyphenated());
+        let mut after = None;
+        loop {
+            let page = self.search(&search, after.as_ref(), PAGE, deadline)?;
+            let is_sought = |found: &FoundEntry| {
+                let start = found.record.as_deref().and_then(|record| record.get(..ID_END));
+                start.is_some_and(|start| start.ends_with(&begin))
+            };
+            if let Some(found) = page.items.into_iter().find(is_sought) {
+                return Ok(Some(found));
+            }
+            after = page.next;
+            if after.is_none() || Instant::now() >= deadline {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+impl Searcher {
+    fn search(
+        &self,
+        search: &Search,
+        after: Option<&EntryCursor>,
+        limit: NonZeroU16,
+        deadline: Instant,
+    ) -> Result<EntryPage, SearchError> {
+        let store = self.shipping.store()?;
+        let mut page = store.search(None, search, after, limit, deadline)?;
         let own = self.shipping.origin();
         let is_in_log =
             |found: &FoundEntry| *found.origin == *own && (found.record.is_none() || !store.needs_records());
         for found in page.items.iter_mut().filter(|found| is_in_log(found)) {
-            let record = ledger::record(&self.storage, found.index)?;
-            found.record = record.and_then(|record| String::from_utf8(record).ok());
+            let entry = ledger::record(&self.storage, found.index)?;
+            let record = entry.as_deref().map(|entry| ledger::whole(&self.storage, found.index, entry)).transpose()?;
+            found.record = record.and_then(|record| String::from_utf8(record.into_owned()).ok());
         }
         Ok(page)
     }

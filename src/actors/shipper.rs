@@ -9,12 +9,15 @@ use std::{io, num::NonZeroU32};
 
 use super::audit_queue::AuditQueue;
 use super::background::{give_way, let_give_way};
+use super::committer::EXIT_IO;
 use super::log_health::Obstacle;
+use super::log_rollback::{LogRollback, OnRollback};
 use super::retention::{self, RetentionError};
 use super::seals::Seals;
+use super::shipped_entry::entry;
 use super::shipping::{NOT_OPEN, Shipping};
-use crate::ledger::{DiskStorage, Hash, LedgerError, RecordView, records};
-use crate::store::audit::{AuditEntry, AuditStore, ShipError, ShippedLog};
+use crate::ledger::{self, DiskStorage, Hash, LedgerError, records, whole};
+use crate::store::audit::{AuditStore, ShipError, ShippedLog};
 use crate::store::{Replicas, StoreError, StoreOptions};
 
 /// How often the log is looked at while it hardly grows.
@@ -50,13 +53,19 @@ pub enum ShippingError {
     #[error("{0}")]
     Store(#[from] StoreError),
     /// The database has records that the log does not have.
-    #[error("the database has `{shipped}` records of this log, which has only `{found}`: records are missing")]
-    Ahead {
-        /// The database's next index.
-        shipped: u64,
-        /// The log's size.
-        found: u64,
-    },
+    #[error("the audit log is not the one that was copied: {0}")]
+    RolledBack(#[from] LogRollback),
+}
+
+/// Why the thread is not started.
+#[derive(Debug, thiserror::Error)]
+pub enum ShipperError {
+    /// The log is older than its copy.
+    #[error("{0}")]
+    RolledBack(#[from] LogRollback),
+    /// There is no thread for it.
+    #[error("{0}")]
+    System(#[from] io::Error),
 }
 
 /// What the thread needs.
@@ -72,6 +81,10 @@ pub struct ShipperParts {
     pub origin: String,
     /// How far the log is durable.
     pub queue: AuditQueue,
+    /// How many records it had when it was opened.
+    pub opened: u64,
+    /// What is done where it is behind its copy.
+    pub on_rollback: OnRollback,
     /// How far it is signed, and when to stop.
     pub seals: Seals,
     /// After how many days segments may go; none: never.
@@ -86,8 +99,9 @@ pub struct Shipper {
 }
 
 impl Shipper {
-    /// Starts the thread. A database that cannot be opened is tried again and again; everything else goes on.
-    pub fn start(parts: ShipperParts) -> io::Result<Self> {
+    /// Starts the thread. A database that cannot be opened is tried again and again; everything else goes on. Answers also
+    /// what would have been refused and was accepted.
+    pub fn start(parts: ShipperParts) -> Result<(Self, Vec<LogRollback>), ShipperError> {
         let shipping = Shipping::new(parts.origin.clone());
         let seen = parts.queue.durable();
         let mut thread = Thread {
@@ -95,23 +109,37 @@ impl Shipper {
             shipping: shipping.clone(),
             log: None,
             compared: false,
+            accepted: Vec::new(),
             seen,
             retired: None,
             last_batches: LAST_BATCHES,
         };
-        let (opening, opened) = mpsc::channel::<()>();
+        let (opening, opened) = mpsc::channel();
         let run = move || {
-            // What fails here fails once more in the first round, which tells.
-            drop(thread.open());
-            drop(opening);
-            thread.run();
+            let found = match thread.open() {
+                Err(ShippingError::RolledBack(found)) => Err(found),
+                // Any other fault is met once more in the first round, which tells.
+                Ok(_) | Err(_) => Ok(std::mem::take(&mut thread.accepted)),
+            };
+            let is_refused = found.is_err();
+            // Where nobody waits any more, the first round meets it.
+            let is_heard = opening.send(found).is_ok();
+            if !(is_refused && is_heard) {
+                thread.run();
+            }
         };
         let handle = thread::Builder::new().name("audit-ship".to_owned()).spawn(run)?;
-        if opened.recv_timeout(OPENING) == Err(RecvTimeoutError::Timeout) {
-            tracing::warn!("{NOT_OPEN}; the start goes on without it");
-            let_give_way(handle.as_pthread_t());
-        }
-        Ok(Self { handle, shipping })
+        let accepted = match opened.recv_timeout(OPENING) {
+            Ok(found) => found?,
+            Err(RecvTimeoutError::Disconnected) => Vec::new(),
+            Err(RecvTimeoutError::Timeout) => {
+                tracing::warn!("{NOT_OPEN}; the start goes on without it");
+                let_give_way(handle.as_pthread_t());
+                Vec::new()
+            }
+        };
+        drop(opened);
+        Ok((Self { handle, shipping }, accepted))
     }
 
     /// How far the copy is.
@@ -137,6 +165,8 @@ struct Thread {
     log: Option<(AuditStore, ShippedLog)>,
     /// Whether the last record that was copied by an earlier process is the one that the log has.
     compared: bool,
+    /// What would have been refused.
+    accepted: Vec<LogRollback>,
     /// The log's size when it was last looked at.
     seen: u64,
     /// When it was last looked whether segments may go.
@@ -155,6 +185,10 @@ impl Thread {
                     self.shipping.set_fault(None);
                     self.retire();
                     PAUSE
+                }
+                Err(ShippingError::RolledBack(found)) => {
+                    tracing::error!(%found, "the audit log was rolled back or exchanged: the process ends");
+                    std::process::exit(EXIT_IO);
                 }
                 Err(error) => {
                     if self.shipping.set_fault(Some(error.to_string())).is_none() {
@@ -184,15 +218,12 @@ impl Thread {
         let (store, log) = self.open()?;
         let size = self.parts.queue.durable();
         let mut next = self.shipping.next().unwrap_or(log.next);
-        if next > size {
-            return Err(ShippingError::Ahead { shipped: next, found: size });
-        }
         let is_busy = size - self.seen > CALM;
         self.seen = size;
         if is_busy && size - next < HELD && !self.parts.seals.is_stopping() {
             return Ok(());
         }
-        // A log that was shortened and has grown again would else go on in the database behind records of another one.
+        // A copy that differs from the log is an alarm.
         if !self.compared {
             next = next.saturating_sub(1);
         }
@@ -205,9 +236,9 @@ impl Thread {
             let (began, size) = (Instant::now(), self.parts.queue.durable());
             let mut entries = Vec::new();
             while entries.len() < BATCH
-                && let Some((_, record)) = found.advance()?
+                && let Some((index, record)) = found.advance()?
             {
-                entries.push(entry(record, &store));
+                entries.push(entry(record, &whole(&self.parts.storage, index, record)?, &store));
             }
             if entries.is_empty() {
                 break;
@@ -228,9 +259,40 @@ impl Thread {
         }
         let store = AuditStore::open(&self.parts.options)?.with_replicas(self.parts.replicas.clone());
         let log = store.log(&self.parts.origin)?;
+        let log = self.compare(&store, log)?;
         self.shipping.set_next(log.next);
         self.shipping.set_store(Some(store.clone()));
         Ok(self.log.insert((store, log)).clone())
+    }
+
+    /// Whether the log has as many records as were copied of it by an earlier process. Where it has not, and that is
+    /// accepted, the copy is made to fit.
+    fn compare(&mut self, store: &AuditStore, log: ShippedLog) -> Result<ShippedLog, ShippingError> {
+        let parts = &self.parts;
+        let size = parts.queue.durable();
+        let found =
+            |copied, origin: &str| LogRollback::Copy { database: store.place(), copied, origin: origin.to_owned() };
+        if parts.opened == 0 && !store.needs_records() {
+            // A file is one daemon's own, so a new log beside the copy of another one is not the first.
+            for other in store.logs()?.iter().filter(|other| other.id != log.id && other.next > 0) {
+                parts.on_rollback.meet(found(other.next, &other.origin), &mut self.accepted)?;
+            }
+        }
+        let is_same = |next: u64| -> Result<bool, ShippingError> {
+            let Some(last) = next.checked_sub(1) else { return Ok(true) };
+            let Some(copied) = store.leaf(log.id, last)? else { return Ok(true) };
+            let record = ledger::record(&parts.storage, last)?;
+            Ok(record.is_some_and(|record| *Hash::leaf(&record).as_bytes() == copied))
+        };
+        let is_accepted = parts.on_rollback == OnRollback::Accept;
+        if log.next <= size && (!is_accepted || is_same(log.next)?) {
+            return Ok(log);
+        }
+        parts.on_rollback.meet(found(log.next, &log.origin), &mut self.accepted)?;
+        let shared = log.next.min(parts.opened);
+        let kept = if is_same(shared)? { shared } else { 0 };
+        store.forget(log.id, kept)?;
+        Ok(store.log(&parts.origin)?)
     }
 
     /// Somebody deleted the database, or put another one in its place: it is opened or made anew.
@@ -261,37 +323,6 @@ impl Thread {
                 tracing::error!(%error, "old segments of the audit log stay");
             }
         }
-    }
-}
-
-/// A record as the database keeps it: without its text where the log is at hand, which has it. One that cannot be read is
-/// kept all the same, to be found by its index.
-fn entry(record: &[u8], store: &AuditStore) -> AuditEntry {
-    let nothing = AuditEntry {
-        leaf: *Hash::leaf(record).as_bytes(),
-        at: 0,
-        kind: "".into(),
-        caller: None,
-        subject: None,
-        action: None,
-        resource: None,
-        decision: None,
-        reason: None,
-        principles: Vec::new(),
-        record: store.needs_records().then(|| String::from_utf8_lossy(record).into_owned()),
-    };
-    let Ok(view) = RecordView::parse(record) else { return nothing };
-    AuditEntry {
-        at: view.micros(),
-        principles: view.principles().map(Into::into).collect(),
-        kind: view.kind.into(),
-        caller: Some(view.caller.into()),
-        subject: view.subject.map(|party| party.uid()),
-        action: view.action.map(|action| action.name).or(view.event).map(Into::into),
-        resource: view.resource.map(|party| party.uid()),
-        decision: view.decision,
-        reason: view.reason.map(Into::into),
-        ..nothing
     }
 }
 
@@ -331,10 +362,12 @@ mod tests {
             replicas: Replicas::default(),
             origin: "acgs.example/log".to_owned(),
             queue: AuditQueue::new(1, RECORDS),
+            opened: RECORDS,
+            on_rollback: OnRollback::Refuse,
             seals: seals.clone(),
             retention_days: None,
         });
-        let shipper = shipper.unwrap();
+        let (shipper, _) = shipper.unwrap();
         let shipping = shipper.shipping();
         while shipping.next() == Some(0) {
             thread::yield_now();

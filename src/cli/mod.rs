@@ -192,6 +192,7 @@ fn finish(outcome: Result<(), DaemonError>) -> ExitCode {
         }
         Err(
             error @ (DaemonError::Ledger { .. }
+            | DaemonError::LogRolledBack { .. }
             | DaemonError::Seal { .. }
             | DaemonError::DatabaseRolledBack { .. }
             | DaemonError::Unrecorded(_)

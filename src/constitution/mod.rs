@@ -12,6 +12,7 @@ mod cases;
 mod claims;
 mod coerce;
 mod decide;
+mod declared;
 mod evaluate;
 mod expression;
 mod facts;

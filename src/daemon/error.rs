@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::actors::audit_queue::AuditError;
 use crate::actors::directory::DirectoryError;
+use crate::actors::log_rollback::LogRollback;
 use crate::actors::sealer::SealError;
 use crate::constitution::Faults as ConstitutionFaults;
 use crate::domain::Revision;
@@ -69,6 +70,21 @@ pub enum DaemonError {
         seen: Revision,
         /// The revision that the database has.
         found: Revision,
+    },
+    /// The audit log is older than what is known of it.
+    #[error(
+        "the audit log in `{}` has `{size}` records, but {found}. It was rolled back, removed or exchanged: put the newest \
+         log back. Only if that is lost for good, start once with `acgs serve --accept-rollback log`, which goes on from \
+         what is left and records that",
+        .folder.display()
+    )]
+    LogRolledBack {
+        /// Its folder.
+        folder: PathBuf,
+        /// How many records it has.
+        size: u64,
+        /// What shows that it is older.
+        found: Box<LogRollback>,
     },
     /// The start cannot be recorded.
     #[error("the start cannot be recorded: {0}")]

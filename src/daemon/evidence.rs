@@ -1,5 +1,7 @@
 //! The audit log and everything that follows it, in the order in which it starts and stops.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use super::audit_folder;
@@ -9,17 +11,19 @@ use crate::actors::change_recorder::ChangeRecorder;
 use crate::actors::committer::{Committer, Rhythm};
 use crate::actors::entity_recorder::EntityRecorder;
 use crate::actors::journal::Journal;
+use crate::actors::log_rollback::{LogRollback, OnRollback};
 use crate::actors::pace::Pace;
 use crate::actors::registry::recorded;
-use crate::actors::sealer::{Sealer, Sealing};
+use crate::actors::sealer::{SealError, Sealer, Sealing, SealingParts};
 use crate::actors::seals::Seals;
-use crate::actors::shipper::{Shipper, ShipperParts};
+use crate::actors::shipper::{Shipper, ShipperError, ShipperParts};
 use crate::actors::shipping::Shipping;
 use crate::actors::witnesses::{Witness, Witnesses, WitnessesError};
 use crate::constitution::{Constitution, Fault};
 use crate::domain::Revision;
 use crate::ledger::{
-    DiskStorage, Event, EventKind, Ledger, LedgerError, Options, Recovery, RevisionMark, SeenRevision, seen_revision,
+    DiskStorage, Event, EventKind, KeptCheckpoint, Ledger, LedgerError, Options, Recovery, RevisionMark, SeenRevision,
+    is_new, seen_revision,
 };
 use crate::settings::{Durability, LogOrigin, RequestRecord, Settings};
 use crate::store::Replicas;
@@ -28,7 +32,10 @@ use crate::store::Replicas;
 pub const DAEMON: &str = "acgs";
 
 /// How long a start waits for a checkpoint, where there was none before.
-const FIRST_CHECKPOINT: Duration = Duration::from_secs(1);
+const FIRST_CHECKPOINT: Duration = Duration::from_secs(5);
+
+/// The checkpoint that is kept apart from the log, in the data folder.
+const KEPT_CHECKPOINT: &str = "audit-checkpoint";
 
 /// The name of the file, in the data folder, that names the newest change of the database which was committed.
 const REVISION_MARK: &str = "database-revision";
@@ -48,12 +55,19 @@ pub(super) struct Evidence {
     key: String,
     /// The size of the checkpoint that was found.
     signed: Option<u64>,
+    /// What shows that the log is older than it was, where that was accepted.
+    accepted: Vec<LogRollback>,
 }
 
 impl Evidence {
-    /// Opens the log, and refuses one that is not what was signed.
-    pub(super) fn open(settings: &Settings, replicas: Replicas) -> Result<Self, DaemonError> {
+    /// Opens the log, and refuses one that is not what was signed, or is older than what is known of it.
+    pub(super) fn open(settings: &Settings, replicas: Replicas, on_rollback: OnRollback) -> Result<Self, DaemonError> {
         let folder = audit_folder(&settings.data_dir);
+        let kept = KeptCheckpoint::at(settings.data_dir.join(KEPT_CHECKPOINT));
+        if on_rollback == OnRollback::Refuse {
+            refuse_removed(&folder, &kept)?;
+        }
+        let was_empty = fs::read_dir(&folder).map_or(true, |mut files| files.next().is_none());
         let storage = DiskStorage::create(&folder).map_err(system(&format!("make `{}`", folder.display())))?;
         let (ledger, recovery) = Ledger::open(storage.clone(), Options::default())
             .map_err(|source| DaemonError::Ledger { folder: folder.clone(), source: Box::new(source) })?;
@@ -68,9 +82,28 @@ impl Evidence {
         }
         let audit = &settings.audit;
         let origin = audit.origin.as_ref().map(LogOrigin::as_str);
-        let sealing = Sealing::open(&folder, origin, &default_origin(), ledger.tree().clone());
-        let sealing =
-            sealing.map_err(|source| DaemonError::Seal { folder: folder.clone(), source: Box::new(source) })?;
+        let (opened, default_origin) = (ledger.tree().clone(), default_origin());
+        let size = opened.size();
+        let rolled_back = |found| {
+            // What this start has made would be in the way of the log that is to be put back.
+            if was_empty && let Err(error) = fs::remove_dir_all(&folder) {
+                tracing::warn!(%error, folder = %folder.display(), "remove this folder before the log is put back");
+            }
+            DaemonError::LogRolledBack { folder: folder.clone(), size, found: Box::new(found) }
+        };
+        let sealing = Sealing::open(SealingParts {
+            folder: &folder,
+            origin,
+            default_origin: &default_origin,
+            opened,
+            kept,
+            on_rollback,
+        });
+        let sealing = sealing.map_err(|source| match source {
+            SealError::RolledBack(found) => rolled_back(found),
+            source => DaemonError::Seal { folder: folder.clone(), source: Box::new(source) },
+        })?;
+        let mut accepted = sealing.accepted().to_vec();
         let (key, origin, signed) = (sealing.key(), sealing.origin().to_owned(), sealing.signed());
         let rhythm = match audit.durability {
             Durability::Durable => Rhythm::Durable(Pace::new(audit.sync_interval)),
@@ -84,7 +117,28 @@ impl Evidence {
         let mark_writer =
             RevisionMark::open(&mark_file).map_err(system(&format!("write `{}`", mark_file.display())))?;
         let changes = ChangeRecorder::new(journal.clone(), mark_writer);
-        let sealer = Sealer::start(sealing, committer.queue(), journal, audit.checkpoint_interval);
+        let seals = Seals::default();
+        // Before anything is signed or recorded: the copy may know more of the log than the log itself.
+        let shipper = Shipper::start(ShipperParts {
+            storage: storage.clone(),
+            options: super::search_options(settings),
+            replicas,
+            origin,
+            queue: committer.queue(),
+            opened: size,
+            on_rollback,
+            seals: seals.clone(),
+            retention_days: audit.retention_days,
+        });
+        let (shipper, found) = shipper.map_err(|error| match error {
+            ShipperError::RolledBack(found) => rolled_back(found),
+            ShipperError::System(source) => {
+                system("start the thread that copies the audit log into the database")(source)
+            }
+        })?;
+        accepted.extend(found);
+        let interval = audit.checkpoint_interval;
+        let sealer = Sealer::start(sealing, committer.queue(), journal, interval, seals);
         let sealer = sealer.map_err(system("start the thread that signs checkpoints"))?;
         let witnesses = audit.witness.iter().map(|witness| {
             let key = witness.key.to_string();
@@ -95,17 +149,7 @@ impl Evidence {
             WitnessesError::Ledger(source) => DaemonError::Ledger { folder, source: Box::new(source) },
             WitnessesError::System(source) => system("start the threads that ask witnesses")(source),
         })?;
-        let shipper = Shipper::start(ShipperParts {
-            storage: storage.clone(),
-            options: super::search_options(settings),
-            replicas,
-            origin,
-            queue: committer.queue(),
-            seals: sealer.seals(),
-            retention_days: audit.retention_days,
-        });
-        let shipper = shipper.map_err(system("start the thread that copies the audit log into the database"))?;
-        Ok(Self { storage, committer, changes, mark, sealer, witnesses, shipper, recovery, key, signed })
+        Ok(Self { storage, committer, changes, mark, sealer, witnesses, shipper, recovery, key, signed, accepted })
     }
 
     /// Whether nothing was ever recorded.
@@ -145,7 +189,15 @@ impl Evidence {
         if !overridden.is_empty() {
             activated = activated.name("forced", true).detail("objections", recorded(overridden));
         }
-        self.changes.record_found(&[start, in_force, activated], revision)?;
+        let accepted = (!self.accepted.is_empty()).then(|| {
+            let evidence: Vec<String> = self.accepted.iter().map(ToString::to_string).collect();
+            tracing::warn!(?evidence, "an audit log that was rolled back is accepted, as `--accept-rollback log` says");
+            let event = Event::new(EventKind::Log, DAEMON).name("event", "rollback_accepted");
+            event.name("found", self.recovery.size).detail("evidence", evidence)
+        });
+        let events: Vec<Event> =
+            [Some(start), accepted, Some(in_force), Some(activated)].into_iter().flatten().collect();
+        self.changes.record_found(&events, revision)?;
         // So there is a checkpoint from the first moment on.
         self.sealer.seals().wait_for_any(FIRST_CHECKPOINT);
         Ok(())
@@ -198,6 +250,22 @@ impl Evidence {
         self.sealer.stop();
         self.shipper.stop();
         self.witnesses.stop();
+    }
+}
+
+/// Whether there was a log where none is any more. Nothing is made then: it would be in the way of the log that is to be put
+/// back.
+fn refuse_removed(folder: &Path, kept: &KeptCheckpoint) -> Result<(), DaemonError> {
+    let is_gone = !folder.exists()
+        || is_new(&DiskStorage::at(folder))
+            .map_err(|source| DaemonError::Ledger { folder: folder.to_owned(), source: Box::new(source) })?;
+    match kept.read() {
+        Ok(Some(checkpoint)) if is_gone => {
+            let path = kept.path().to_owned();
+            let found = LogRollback::Kept { path, size: checkpoint.size, origin: checkpoint.origin };
+            Err(DaemonError::LogRolledBack { folder: folder.to_owned(), size: 0, found: Box::new(found) })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -189,7 +189,7 @@ impl Parts {
         bundle.keep(&kept).map_err(system(&format!("keep the constitution in `{}`", kept.display())))?;
         let options = store_options(&settings);
         let replicas = pools::replicas(&settings, &options)?;
-        let evidence = Evidence::open(&settings, replicas.clone())?;
+        let evidence = Evidence::open(&settings, replicas.clone(), rollback::on_log(accepted))?;
         let mut database = options.target.path().map(Lock::take).transpose()?;
         if evidence.is_new() {
             store::discard_unfinished(&options.target)?;

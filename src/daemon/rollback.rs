@@ -3,6 +3,7 @@
 use super::audit_folder;
 use super::error::DaemonError;
 use super::evidence::{DAEMON, Evidence};
+use crate::actors::log_rollback::OnRollback;
 use crate::ledger::{Event, EventKind};
 use crate::settings::Settings;
 use crate::store::{Standing, Store};
@@ -14,6 +15,11 @@ pub enum Rollback {
     Database,
     /// The audit log lacks records that others have.
     Log,
+}
+
+/// What is done about an audit log that is behind.
+pub(super) fn on_log(accepted: &[Rollback]) -> OnRollback {
+    if accepted.contains(&Rollback::Log) { OnRollback::Accept } else { OnRollback::Refuse }
 }
 
 /// Refuses a database that does not contain what the log knows to have been committed, unless that is accepted: then it

@@ -182,7 +182,12 @@ impl Evaluation {
         }
     }
 
-    fn of(subject: Member<Party>, action: Member<Action>, resource: Member<Party>, context: Context) -> Self {
+    pub(super) fn of(
+        subject: Member<Party>,
+        action: Member<Action>,
+        resource: Member<Party>,
+        context: Context,
+    ) -> Self {
         let (context, claim) = context;
         Self { subject, action, resource, context, claims: Claims { header: None, context: claim } }
     }

@@ -124,6 +124,12 @@ impl Object {
         self.0.get(at).map(|(_, value)| value)
     }
 
+    /// The member of that name, to be changed.
+    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut Json> {
+        let at = self.0.binary_search_by(|(k, _)| (**k).cmp(key)).ok()?;
+        self.0.get_mut(at).map(|(_, value)| value)
+    }
+
     /// Takes the member of that name out.
     pub fn remove(&mut self, key: &str) -> Option<Json> {
         let at = self.0.binary_search_by(|(k, _)| (**k).cmp(key)).ok()?;

@@ -2,20 +2,23 @@
 
 use std::fmt::Write as _;
 
-use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;
-use actix_web::web::{Data, Query};
+use actix_web::web::{Data, Path, Query};
+use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
 
 use super::front::Front;
 use super::page::Limit;
-use super::problem::{BAD_REQUEST, Problem};
-use crate::actors::searcher::SearchEntries;
+use super::problem::{BAD_REQUEST, NOT_FOUND, Problem};
+use crate::actors::log_reader::{FindRecord, FoundRecord};
+use crate::actors::searcher::{FindEntry, SearchEntries};
 use crate::domain::InputFault;
-use crate::store::audit::{EntryCursor, Search, SoughtEntity};
+use crate::ledger::RecordView;
+use crate::store::audit::{EntryCursor, EntryPage, FoundEntry, Search, SoughtEntity};
 
 /// What is sought: entries that have all of it.
 #[derive(Debug, Deserialize)]
@@ -37,6 +40,10 @@ pub struct SearchQuery {
     principle: Option<String>,
     kind: Option<String>,
     caller: Option<String>,
+    /// The id of the request that asked for it.
+    request_id: Option<String>,
+    /// The id of the entry; goes alone.
+    id: Option<String>,
     #[serde(default)]
     limit: Limit,
     cursor: Option<String>,
@@ -44,12 +51,54 @@ pub struct SearchQuery {
 
 /// Answers the newest entries first. A page may have fewer than `limit`, or none, and yet a `next_cursor`: then the
 /// search has not come to the end in the time it has.
-pub async fn search(front: Data<Front>, query: Query<SearchQuery>) -> Result<HttpResponse, Problem> {
+pub async fn search(
+    request: HttpRequest,
+    front: Data<Front>,
+    query: Query<SearchQuery>,
+) -> Result<HttpResponse, Problem> {
     let query = query.into_inner();
+    if let Some(id) = &query.id {
+        let is_alone =
+            request.query_string().split('&').all(|pair| pair.starts_with("id=") || pair.starts_with("limit="));
+        let id = Uuid::parse_str(id).ok().filter(|_| is_alone);
+        let id = id.ok_or_else(|| Problem::fault("/id", "must be the id of an entry, a UUID, and goes alone"))?;
+        let found = find(&front, id).await?;
+        return Ok(page(&EntryPage { items: found.into_iter().collect(), next: None }));
+    }
     let limit = query.limit.get();
     let after = query.cursor.as_ref().map(|cursor| cursor.parse::<EntryCursor>()).transpose()?;
     let ask = SearchEntries { search: read(query)?, after, limit };
-    let page = front.shared.searcher.ask(ask).await?;
+    Ok(page(&front.shared.searcher.ask(ask).await?))
+}
+
+/// The entry with an id: in this log, however new it is, or in another one that is copied into the same database.
+pub async fn find(front: &Front, id: Uuid) -> Result<Option<FoundEntry>, Problem> {
+    let size = front.shared.audit_queue.durable();
+    if let Some(FoundRecord { index, record }) = front.shared.log_reader.ask(FindRecord { id, size }).await? {
+        let (origin, record) = (front.shared.shipping.origin().into(), String::from_utf8(record).ok());
+        return Ok(Some(FoundEntry { origin, index, record }));
+    }
+    Ok(front.shared.searcher.ask(FindEntry(id)).await?)
+}
+
+/// `GET /v1/decisions/{id}`: a decision as it is recorded, and where.
+pub async fn decision(front: Data<Front>, id: Path<String>) -> Result<HttpResponse, Problem> {
+    let nothing = || Problem::new(&NOT_FOUND, format!("there is no decision `{id}`"));
+    let uuid = Uuid::parse_str(&id).map_err(|_| nothing())?;
+    let found = find(&front, uuid).await?.ok_or_else(nothing)?;
+    let record = found.record.as_deref().unwrap_or("null");
+    let is_decision = RecordView::parse(record.as_bytes()).is_ok_and(|view| view.kind == "decision");
+    if !is_decision {
+        return Err(nothing());
+    }
+    let (origin, index) = (json!(found.origin), found.index);
+    let own = *found.origin == *front.shared.shipping.origin();
+    let proof = json!(own.then(|| format!("/v1/audit/entries/{index}/proof")));
+    let text = format!("{{\"origin\":{origin},\"index\":{index},\"proof\":{proof},\"record\":{record}}}");
+    Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(text))
+}
+
+fn page(page: &EntryPage) -> HttpResponse {
     let mut text = String::from("{\"items\":[");
     for (nth, found) in page.items.iter().enumerate() {
         let comma = if nth > 0 { "," } else { "" };
@@ -60,7 +109,7 @@ pub async fn search(front: Data<Front>, query: Query<SearchQuery>) -> Result<Htt
     }
     let next = json!(page.next.map(|cursor| cursor.to_string()));
     let _ = write!(text, "],\"next_cursor\":{next}}}");
-    Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(text))
+    HttpResponse::Ok().insert_header(ContentType::json()).body(text)
 }
 
 /// Reads the parameters; the error is every fault they have.
@@ -101,6 +150,7 @@ fn read(query: SearchQuery) -> Result<Search, Problem> {
         principle: query.principle.map(Into::into),
         kind: query.kind.map(Into::into),
         caller: query.caller.map(Into::into),
+        request_id: query.request_id.map(Into::into),
     })
 }
 

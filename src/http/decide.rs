@@ -8,17 +8,20 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use uuid::Uuid;
 
 use super::consistency;
-use super::door::{CONSTITUTIONAL_HASH, claimed_hash, hash_value};
+use super::door::{CONSTITUTIONAL_HASH, REQUEST_ID, claimed_hash, hash_value};
 use super::front::Front;
 use super::gate::Who;
-use super::problem::{Problem, UNAVAILABLE};
+use super::problem::{Problem, TOO_LARGE, UNAVAILABLE};
 use super::questions::Questions;
-use super::recording::Recording;
+use super::recording::{AskedBy, Recording};
 use crate::actors::active::Active;
-use crate::actors::audit_logger::{FirstIndex, Record};
+use crate::actors::audit_logger::{self, Record};
 use crate::actors::audit_queue::AuditError;
 use crate::actors::validator::{Decide, DecideError, Decided, Decisions, Purpose};
 use crate::domain::{Consistency, Evaluation};
+
+/// The most bytes that the questions of one request may have: their records always have room in one frame of the log.
+const MAX_QUESTIONS: usize = 8 << 20;
 
 /// Decisions that are in the audit log; only these are answered.
 #[derive(Debug)]
@@ -63,7 +66,9 @@ pub async fn decide(
             evaluation.claims.header = Some(Arc::clone(&claim));
         }
     }
-    let job = decide_and_record(front, who, consistency::demanded(headers)?, questions, deadline);
+    let request_id = headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let asked_by = AskedBy { caller: who.name(), request_id };
+    let job = decide_and_record(front, asked_by, consistency::demanded(headers)?, questions, deadline);
     match tokio::time::timeout_at(deadline.into(), job).await {
         Ok(recorded) => recorded,
         Err(_) => Err(Problem::new(&UNAVAILABLE, "no decision was recorded in time")),
@@ -72,16 +77,22 @@ pub async fn decide(
 
 async fn decide_and_record(
     front: &Front,
-    who: &Who,
+    asked_by: AskedBy<'_>,
     consistency: Consistency,
     mut questions: Questions,
     deadline: Instant,
 ) -> Result<Recorded, Problem> {
     // INVARIANT: the place is taken before anything is decided, so that no decision is made that cannot be recorded.
     let queue = &front.shared.audit_queue;
+    let bytes = questions.sound.iter().map(Evaluation::written_bytes).sum();
+    if bytes > MAX_QUESTIONS {
+        let detail =
+            format!("the questions of one request are recorded up to {MAX_QUESTIONS} bytes; these have {bytes}");
+        return Err(Problem::new(&TOO_LARGE, detail));
+    }
     let place = match questions.count() {
-        1 => queue.reserve(1)?,
-        count => queue.reserve_batch(count)?,
+        1 => queue.reserve(1, bytes)?,
+        count => queue.reserve_batch(count, bytes)?,
     };
     let evaluations: Arc<[Evaluation]> = std::mem::take(&mut questions.sound).into();
     let Decisions { active, decided } = if evaluations.is_empty() {
@@ -93,15 +104,16 @@ async fn decide_and_record(
     };
     let decided = questions.merge(&evaluations, decided);
     let form = front.shared.settings.audit.request;
-    let recording = Recording::new(who.name(), &active, &decided, form, &front.recorded_sets);
+    let recording = Recording::new(asked_by, &active, &decided, form, &front.recorded_sets);
     let mut recording = recording.map_err(|error| {
-        tracing::error!(%error, "a decision cannot be recorded");
-        Problem::new(&UNAVAILABLE, "the decision cannot be recorded")
+        tracing::error!(%error, "a decision cannot be recorded: it is not answered");
+        Problem::new(&UNAVAILABLE, format!("the decision cannot be recorded: {error}"))
     })?;
     let records = std::mem::take(&mut recording.records);
-    let first: FirstIndex = front.audit.send(Record { records, place }).await.map_err(AuditError::from)??;
-    let decisions = decided.into_iter().zip(recording.done()).map(|((_, decided), (id, before))| {
-        let index = first.map(|first| first + before);
+    let recorded: audit_logger::Recorded =
+        front.audit.send(Record { records, place }).await.map_err(AuditError::from)??;
+    let decisions = decided.into_iter().zip(recording.done()).map(|((_, decided), (id, number))| {
+        let index = recorded.as_ref().map(|indices| indices.of(number));
         RecordedDecision { decided, id, index }
     });
     Ok(Recorded { active, decisions: decisions.collect() })

@@ -10,12 +10,14 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::{HttpResponse, ResponseError};
+use time::OffsetDateTime;
 
 use super::connection::Peer;
 use super::front::Front;
 use super::problem::{BAD_REQUEST, CONFLICT, INTERNAL, NOT_FOUND, Problem};
 use super::web_page::{allow, preflight};
 use crate::domain::ConstitutionalHash;
+use crate::ledger::new_id;
 use crate::settings::HashEnforcement;
 
 /// Names a request in answers and logs.
@@ -55,9 +57,14 @@ pub struct Visit {
 impl Visit {
     /// Takes a request in; where there is an answer already, it goes no further.
     #[must_use]
-    pub fn enter(front: &Rc<Front>, request: &ServiceRequest) -> (Self, Option<HttpResponse>) {
+    pub fn enter(front: &Rc<Front>, request: &mut ServiceRequest) -> (Self, Option<HttpResponse>) {
         let place = Place(Arc::clone(&front.shared.in_flight));
         let before = place.0.fetch_add(1, Ordering::Relaxed);
+        let id = request_id(request.headers());
+        // Whoever records the request finds its id where a caller would have put it.
+        if request.headers().get(&REQUEST_ID) != Some(&id) {
+            request.headers_mut().insert(REQUEST_ID, id.clone());
+        }
         let headers = request.headers();
         let peer = request.request().conn_data::<Peer>().cloned();
         if let Some(peer) = &peer {
@@ -67,7 +74,7 @@ impl Visit {
             front: Rc::clone(front),
             peer,
             page: None,
-            id: request_id(headers),
+            id,
             trace: headers.get(&TRACEPARENT).and_then(|parent| continue_trace(parent.to_str().ok()?)),
             plain: routed_path(request).starts_with("/access/"),
             _place: place,
@@ -228,7 +235,7 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
         .get(&REQUEST_ID)
         .filter(|id| (1..=MAX_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic));
     given.cloned().unwrap_or_else(|| {
-        let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
+        let id = new_id(OffsetDateTime::now_utc());
         let mut text = uuid::Uuid::encode_buffer();
         HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)).unwrap_or_else(|_| HeaderValue::from_static("-"))
     })

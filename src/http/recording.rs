@@ -12,17 +12,16 @@ use uuid::Uuid;
 use super::questions::Asked;
 use crate::actors::active::Active;
 use crate::actors::validator::Decided;
-use crate::ledger::{Batch, BatchError, DecisionRecord, EntitySet, FaultyItemRecord, new_id};
+use crate::domain::Evaluation;
+use crate::ledger::{BatchError, Batches, DecisionRecord, EntitySet, FaultyItemRecord, Shortened, new_id};
 use crate::settings::RequestRecord;
 
-/// The most bytes that the decisions of one request may have together; so long a request repeats itself.
-const MAX_DECISIONS: usize = 8 << 20;
+/// Of a question of more bytes than this, undeclared members of at least so many are recorded by their digests.
+const LARGE_QUESTION: usize = 16 << 10;
+const LARGE_MEMBER: usize = 1 << 10;
 
-/// A record of so many bytes is kept whole however many a batch has.
-const MIN_RECORD: usize = 2 << 10;
-
-/// Entity sets are recorded as long as the request's records have no more bytes than this.
-const MAX_SETS: usize = 24 << 20;
+/// The most bytes that the records of one request may have, with the entities that its decisions read.
+const MAX_RECORDS: usize = 64 << 20;
 
 /// How many entity sets a worker remembers as recorded.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::MIN.saturating_add((1 << 14) - 1);
@@ -39,13 +38,33 @@ impl Default for RecordedSets {
     }
 }
 
+/// By whom, and in which request, decisions are asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct AskedBy<'a> {
+    /// The caller's name, or `anonymous`.
+    pub caller: &'a str,
+    /// The request's id, as answers name it.
+    pub request_id: &'a str,
+}
+
+/// Why the decisions of a request cannot be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordingError {
+    /// A record that no frame has room for.
+    #[error("{0}")]
+    Batch(#[from] BatchError),
+    /// Together they are too large.
+    #[error("the records of one request, with the entities that its decisions read, may have `{MAX_RECORDS}` bytes")]
+    TooLarge,
+}
+
 /// What is handed to the audit log for one request. It is dropped where the records do not become durable.
 #[derive(Debug)]
 pub struct Recording {
     /// The records.
-    pub records: Batch,
-    /// Of each decision its id, and how many records come before it.
-    decisions: Vec<(Uuid, u64)>,
+    pub records: Batches,
+    /// Of each decision its id, and how many records come before its own.
+    decisions: Vec<(Uuid, u32)>,
     /// Sets whose texts are in the records.
     sets: Vec<(Arc<EntitySet>, Arc<str>)>,
     remembered: RecordedSets,
@@ -54,15 +73,14 @@ pub struct Recording {
 impl Recording {
     /// Writes the records of decisions under one constitution, that a caller asked for.
     pub fn new(
-        caller: &str,
+        asked_by: AskedBy<'_>,
         active: &Active,
         decided: &[(Asked<'_>, Decided)],
         form: RequestRecord,
         remembered: &RecordedSets,
-    ) -> Result<Self, BatchError> {
+    ) -> Result<Self, RecordingError> {
         let at = OffsetDateTime::now_utc();
-        let limit = (MAX_DECISIONS / decided.len().max(1)).max(MIN_RECORD);
-        let (records, remembered) = (Batch::default(), remembered.clone());
+        let (records, remembered) = (Batches::default(), remembered.clone());
         let mut recording =
             Self { records, decisions: Vec::with_capacity(decided.len()), sets: Vec::new(), remembered };
         for (asked, decided) in decided {
@@ -70,55 +88,81 @@ impl Recording {
                 recording.push_set(set, at)?;
             }
             let id = new_id(at);
-            recording.decisions.push((id, recording.records.count().into()));
-            let evaluation = match asked {
-                Asked::Sound(evaluation) => evaluation,
+            let AskedBy { caller, request_id } = asked_by;
+            match asked {
                 Asked::Faulty(item) => {
                     let (hash, digest) = (active.constitution.hash(), &active.digest);
-                    let record = FaultyItemRecord { id, at, caller, item, verdict: &decided.verdict, hash, digest };
-                    record.push(&mut recording.records)?;
-                    continue;
+                    let verdict = &decided.verdict;
+                    let record = FaultyItemRecord { id, at, caller, request_id, item, verdict, hash, digest };
+                    recording.records.add(|batch| record.push(batch))?;
                 }
-            };
-            let record = DecisionRecord {
-                id,
-                at,
-                caller,
-                evaluation,
-                verdict: &decided.verdict,
-                hash: active.constitution.hash(),
-                digest: &active.digest,
-                hash_enforcement: active.hash_enforcement,
-                request_properties: active.request_properties,
-                entities: decided.entities.as_deref().map(EntitySet::digest),
-                cached: decided.is_cached(),
-            };
-            record.push(form, limit, &mut recording.records)?;
+                Asked::Sound(evaluation) => {
+                    let shortened = match form {
+                        RequestRecord::Full => shortened(active, evaluation),
+                        RequestRecord::Digest => None,
+                    };
+                    let record = DecisionRecord {
+                        id,
+                        at,
+                        caller,
+                        request_id,
+                        evaluation,
+                        shortened: shortened.as_ref(),
+                        verdict: &decided.verdict,
+                        hash: active.constitution.hash(),
+                        digest: &active.digest,
+                        hash_enforcement: active.hash_enforcement,
+                        request_properties: active.request_properties,
+                        entities: decided.entities.as_deref().map(EntitySet::digest),
+                        cached: decided.is_cached(),
+                    };
+                    recording.records.add(|batch| record.push(form, batch))?;
+                }
+            }
+            // The last of its records is the one that its parts belong to.
+            recording.decisions.push((id, recording.records.count().saturating_sub(1)));
+            recording.check_size(0)?;
         }
         Ok(recording)
     }
 
-    fn push_set(&mut self, set: &Arc<EntitySet>, at: OffsetDateTime) -> Result<(), BatchError> {
+    fn check_size(&self, more: usize) -> Result<(), RecordingError> {
+        let total = self.records.bytes().saturating_add(more);
+        if total > MAX_RECORDS { Err(RecordingError::TooLarge) } else { Ok(()) }
+    }
+
+    fn push_set(&mut self, set: &Arc<EntitySet>, at: OffsetDateTime) -> Result<(), RecordingError> {
         let Some(text) = set.take() else { return Ok(()) };
         let mut remembered = self.remembered.0.borrow_mut();
         if remembered.get(set.digest()).is_some() {
             return Ok(());
         }
-        if self.records.bytes().len() + text.len() > MAX_SETS {
-            tracing::warn!(digest = set.digest(), "a decision read too much for its entities to be recorded");
-            return Ok(());
+        let pushed = self
+            .check_size(text.len())
+            .and_then(|()| self.records.add(|batch| set.push(&text, at, batch)).map_err(RecordingError::from));
+        if let Err(error) = pushed {
+            set.put_back(text);
+            return Err(error);
         }
-        set.push(&text, at, &mut self.records)?;
         remembered.put(set.digest().into(), ());
         self.sets.push((Arc::clone(set), text));
         Ok(())
     }
 
-    /// The records are durable: of each decision its id, and how many records come before it.
-    pub fn done(mut self) -> Vec<(Uuid, u64)> {
+    /// The records are durable: of each decision its id, and how many records come before its own.
+    pub fn done(mut self) -> Vec<(Uuid, u32)> {
         self.sets.clear();
         std::mem::take(&mut self.decisions)
     }
+}
+
+/// A large question without what the constitution cannot read of it, if it has any of that.
+fn shortened(active: &Active, evaluation: &Evaluation) -> Option<Shortened> {
+    if evaluation.written_bytes() <= LARGE_QUESTION {
+        return None;
+    }
+    let undeclared = active.constitution.undeclared(active.request_properties, evaluation, LARGE_MEMBER);
+    (!undeclared.is_empty()).then(|| Shortened::new(evaluation, &undeclared))
 }
 
 /// Where the records did not become durable, or nobody knows, the sets are recorded once more.

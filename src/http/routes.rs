@@ -60,6 +60,10 @@ pub(super) fn routes(config: &mut ServiceConfig, decisions: DecisionAccess, path
         .service(at("/v1/audit", [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::status))]))
         .service(at("/v1/audit/entries", [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit_search::search))]))
         .service(at(
+            "/v1/decisions/{id}",
+            [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit_search::decision))],
+        ))
+        .service(at(
             "/v1/audit/log/checkpoint",
             [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::checkpoint))],
         ))

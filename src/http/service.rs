@@ -106,7 +106,7 @@ fn app(
         if request.method() == Method::HEAD {
             request.head_mut().method = Method::GET;
         }
-        let (visit, answered) = Visit::enter(&at_door, &request);
+        let (visit, answered) = Visit::enter(&at_door, &mut request);
         let answer = match answered {
             Some(answer) => Either::Left(ready(Ok(request.into_response(answer)))),
             None => Either::Right(next.call(request)),

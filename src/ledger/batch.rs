@@ -60,6 +60,17 @@ impl Batch {
         Ok(())
     }
 
+    /// Where it ends, to go [back](Self::back_to) to.
+    pub(super) const fn mark(&self) -> Mark {
+        Mark { bytes: self.bytes.len(), count: self.count }
+    }
+
+    /// Takes everything out again that was added since.
+    pub(super) fn back_to(&mut self, mark: Mark) {
+        self.bytes.truncate(mark.bytes);
+        self.count = mark.count;
+    }
+
     /// Takes all records out.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -96,6 +107,56 @@ impl Batch {
             _ => Ok(()),
         }
     }
+}
+
+/// Records in order, in as many batches as they need.
+#[derive(Debug, Default)]
+pub struct Batches {
+    full: Vec<Batch>,
+    last: Batch,
+}
+
+impl Batches {
+    /// A batch of more bytes than this gets no more records.
+    const ENOUGH: usize = 4 << 20;
+
+    /// Adds what `write` pushes, all of it to one batch. `write` leaves the batch as it was where it fails.
+    pub fn add(&mut self, write: impl Fn(&mut Batch) -> Result<(), BatchError>) -> Result<(), BatchError> {
+        if self.last.bytes.len() > Self::ENOUGH {
+            self.full.push(std::mem::take(&mut self.last));
+        }
+        match write(&mut self.last) {
+            Err(BatchError::Full(_)) if !self.last.is_empty() => {
+                self.full.push(std::mem::take(&mut self.last));
+                write(&mut self.last)
+            }
+            done => done,
+        }
+    }
+
+    /// How many records there are.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.batches().map(Batch::count).sum()
+    }
+
+    /// How many bytes they have.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.batches().map(|batch| batch.bytes.len()).sum()
+    }
+
+    /// The batches, in order.
+    pub fn batches(&self) -> impl Iterator<Item = &Batch> {
+        self.full.iter().chain(Some(&self.last).filter(|last| !last.is_empty()))
+    }
+}
+
+/// The end of a batch at some moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    bytes: usize,
+    count: u32,
 }
 
 /// The bytes at hand are no records in payload form.
@@ -163,6 +224,27 @@ mod tests {
         let other = batch.clone();
         assert_eq!(batch.extend(&other), Err(BatchError::Full(2 * 512 * 65_536)));
         assert_eq!((batch.count(), batch.bytes().len()), (512, 512 * 65_536));
+    }
+
+    #[test]
+    fn records_that_no_batch_has_room_for_go_into_another_in_their_order() {
+        let mut batches = Batches::default();
+        let record = |nth: u8| vec![b'a' + nth; 60_000];
+        // Each of these needs one batch for itself.
+        for nth in 0..3 {
+            batches.add(|batch| (0..300).try_for_each(|_| batch.push(&record(nth)))).unwrap();
+        }
+        batches.add(|batch| batch.push(&record(3))).unwrap();
+        assert_eq!((batches.batches().count(), batches.count()), (4, 901));
+        let all: Vec<u8> = batches.batches().flat_map(|batch| batch.records().map(|record| record[0])).collect();
+        assert!(all.is_sorted());
+        let too_large = batches.add(|batch| {
+            let mark = batch.mark();
+            let pushed = (0..600).try_for_each(|_| batch.push(&record(4)));
+            pushed.inspect_err(|_| batch.back_to(mark))
+        });
+        assert!(matches!(too_large, Err(BatchError::Full(_))));
+        assert_eq!(batches.count(), 901);
     }
 
     #[test]

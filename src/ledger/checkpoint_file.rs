@@ -69,6 +69,14 @@ impl<F: StorageFile> CheckpointFile<F> {
     }
 }
 
+/// Whether a folder has the file, be it that nothing was stored in it yet. It is made before the first record.
+pub fn has_checkpoint_file<S: Storage>(storage: &S) -> Result<bool, LedgerError> {
+    match storage.open_to_read(NAME) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        opened => opened.map(|_| true).map_err(LedgerError::disk("open", NAME)),
+    }
+}
+
 /// The newest checkpoint that was stored in this folder, if any was.
 pub fn last_checkpoint<S: Storage>(storage: &S) -> Result<Option<Note>, LedgerError> {
     match storage.open_to_read(NAME) {

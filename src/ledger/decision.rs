@@ -1,4 +1,8 @@
 //! The record of a decision, as it stands in the log: compact JSON, members in a fixed order.
+//!
+//! All that bears on the decision is in it, however much that is: see `parts.rs` for records that no entry has room for,
+//! and `omission.rs` for large members that nothing can depend on. Logs of earlier versions have decisions with a member
+//! `replaced` in place of a large question, with the length and the SHA-256 of the record that was not kept.
 
 use std::io::Write as _;
 
@@ -7,6 +11,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::batch::{Batch, BatchError};
+use super::omission::Shortened;
+use super::parts;
 use super::record_text::{self, hex};
 use crate::domain::{Claims, ConstitutionalHash, Evaluation, Reason, Verdict, write_json};
 use crate::settings::{HashEnforcement, RequestProperties, RequestRecord};
@@ -20,8 +26,12 @@ pub struct DecisionRecord<'a> {
     pub at: OffsetDateTime,
     /// Who asked: a caller's name, or `anonymous`.
     pub caller: &'a str,
+    /// The id of the request that asked, printable ASCII; it is not recorded where it is empty.
+    pub request_id: &'a str,
     /// What was asked.
     pub evaluation: &'a Evaluation,
+    /// What is recorded of it, where that is not all.
+    pub shortened: Option<&'a Shortened>,
     /// What was decided.
     pub verdict: &'a Verdict,
     /// The hash in force.
@@ -39,15 +49,11 @@ pub struct DecisionRecord<'a> {
 }
 
 impl DecisionRecord<'_> {
-    /// Adds the record to a batch. One of more than `limit` bytes is replaced by its SHA-256.
-    pub fn push(&self, form: RequestRecord, limit: usize, batch: &mut Batch) -> Result<(), BatchError> {
+    /// Adds the record to a batch: one entry, or all its parts and its head. On an error the batch is as it was.
+    pub fn push(&self, form: RequestRecord, batch: &mut Batch) -> Result<(), BatchError> {
         let mut text = Vec::with_capacity(768);
         self.write(form, &mut text);
-        let limit = limit.min(Batch::MAX_RECORD);
-        if text.len() > limit {
-            text = self.replaced(form, &text);
-        }
-        batch.push(&text)
+        parts::push(&text, self.at, |head| self.write_continued_head(head), batch)
     }
 
     fn write(&self, form: RequestRecord, text: &mut Vec<u8>) {
@@ -55,7 +61,16 @@ impl DecisionRecord<'_> {
         match form {
             RequestRecord::Full => {
                 text.push(b',');
-                self.evaluation.canonical_parts().iter().for_each(|part| text.extend_from_slice(part.as_bytes()));
+                match self.shortened {
+                    None => {
+                        for part in self.evaluation.canonical_parts() {
+                            text.extend_from_slice(part.as_bytes());
+                        }
+                    }
+                    Some(shortened) => {
+                        let _ = write!(text, "{},\"omitted\":{}", shortened.canonical, shortened.omissions);
+                    }
+                }
             }
             RequestRecord::Digest => self.write_digested(text),
         }
@@ -70,6 +85,14 @@ impl DecisionRecord<'_> {
 
     fn write_head(&self, text: &mut Vec<u8>) {
         record_text::begin(text, self.id, self.at, "decision", self.caller);
+        self.write_request_id(text);
+    }
+
+    fn write_request_id(&self, text: &mut Vec<u8>) {
+        if !self.request_id.is_empty() {
+            text.extend_from_slice(b",\"request_id\":");
+            write_json(text, self.request_id);
+        }
     }
 
     /// A claim that is no hash may be anything: of a digested record it is `null`.
@@ -138,20 +161,14 @@ impl DecisionRecord<'_> {
         text.push(b'}');
     }
 
-    /// What stands in for a record that is too large: who, what and on what, and the digest of it all. Names have a
-    /// bound, so that this always fits.
-    fn replaced(&self, form: RequestRecord, whole: &[u8]) -> Vec<u8> {
-        let mut text = Vec::with_capacity(1024);
-        self.write_head(&mut text);
-        self.write_names(&mut text);
+    /// What is known of a record in parts without them: who, what and on what, and what was decided. Names have a bound,
+    /// so that this always fits.
+    fn write_continued_head(&self, text: &mut Vec<u8>) {
+        record_text::begin_continued(text, self.id, self.at, "decision", self.caller);
+        self.write_request_id(text);
+        self.write_names(text);
         let (permits, reason) = (self.verdict.permits(), self.verdict.reason.as_str());
-        let (bytes, digest) = (whole.len(), hex(&Sha256::digest(whole)));
-        let _ = write!(
-            text,
-            ",\"decision\":{permits},\"reason\":\"{reason}\",\"replaced\":{{\"bytes\":{bytes},\"sha256\":\"{digest}\"}}"
-        );
-        self.write_tail(form, &mut text);
-        text
+        let _ = write!(text, ",\"decision\":{permits},\"reason\":\"{reason}\"");
     }
 }
 
@@ -168,21 +185,25 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::domain::{Object, UnknownMembers};
+    use crate::domain::{MemberPath, Object, UnknownMembers};
 
-    /// The record of a denied question whose context has that many bytes of padding.
-    fn record(form: RequestRecord, limit: usize, padding: usize) -> Value {
+    /// The entries for a denied question whose context has that many bytes of padding.
+    fn entries(form: RequestRecord, padding: usize, omitted: &[&str]) -> Vec<Value> {
         let question = json!({"subject": {"type": "Agent", "id": "a\u{0}\"b", "properties": {"secret": "s3cret"}},
             "action": {"name": "call_tool"}, "resource": {"type": "Tool", "id": "t"},
             "context": {"constitutional_hash": "cdd01ef066bc6cf2", "padding": "x".repeat(padding)}});
         let question: Object = serde_json::from_value(question).unwrap();
         let evaluation = Evaluation::from_object(&question, UnknownMembers::Refused).unwrap();
+        let paths: Vec<MemberPath> = omitted.iter().map(|path| path.parse().unwrap()).collect();
+        let shortened = (!paths.is_empty()).then(|| Shortened::new(&evaluation, &paths));
         let mut batch = Batch::default();
         DecisionRecord {
             id: Uuid::nil(),
             at: OffsetDateTime::from_unix_timestamp_nanos(1_700_000_000_123_456_789).unwrap(),
             caller: "anonymous",
+            request_id: "r-1",
             evaluation: &evaluation,
+            shortened: shortened.as_ref(),
             verdict: &Verdict::deny(Reason::UnknownType, "what"),
             hash: "cdd01ef066bc6cf2".parse().unwrap(),
             digest: "d",
@@ -191,17 +212,24 @@ mod tests {
             entities: None,
             cached: false,
         }
-        .push(form, limit, &mut batch)
+        .push(form, &mut batch)
         .unwrap();
-        serde_json::from_slice(batch.records().next().unwrap()).unwrap()
+        batch.records().map(|entry| serde_json::from_slice(entry).unwrap()).collect()
+    }
+
+    /// The record of a question that one entry has room for.
+    fn record(form: RequestRecord, padding: usize) -> Value {
+        let mut entries = entries(form, padding, &[]);
+        assert_eq!(entries.len(), 1);
+        entries.remove(0)
     }
 
     #[test]
     fn a_record_has_what_was_asked_what_was_decided_and_under_what() {
         assert_eq!(
-            record(RequestRecord::Full, Batch::MAX_RECORD, 1),
+            record(RequestRecord::Full, 1),
             json!({"v": 1, "id": "00000000-0000-0000-0000-000000000000", "ts": "2023-11-14T22:13:20.123456Z",
-                "kind": "decision", "caller": "anonymous",
+                "kind": "decision", "caller": "anonymous", "request_id": "r-1",
                 "subject": {"type": "Agent", "id": "a\u{0}\"b", "properties": {"secret": "s3cret"}},
                 "action": {"name": "call_tool"}, "resource": {"type": "Tool", "id": "t"}, "context": {"padding": "x"},
                 "claimed_in_context": "cdd01ef066bc6cf2", "decision": false, "reason": "unknown_type", "policies": [],
@@ -212,23 +240,33 @@ mod tests {
 
     #[test]
     fn a_digested_record_names_who_and_what_and_nothing_else_of_the_request() {
-        let digested = record(RequestRecord::Digest, Batch::MAX_RECORD, 1);
+        let digested = record(RequestRecord::Digest, 1);
         assert_eq!(digested["subject"], json!({"type": "Agent", "id": "a\u{0}\"b"}));
         assert_eq!(digested["action"], json!({"name": "call_tool"}));
         assert!(!digested.to_string().contains("s3cret") && digested.get("context").is_none());
         assert_eq!((digested.get("detail"), &digested["claimed_in_context"]), (None, &json!("cdd01ef066bc6cf2")));
-        let again = record(RequestRecord::Digest, Batch::MAX_RECORD, 1);
+        let again = record(RequestRecord::Digest, 1);
         assert_ne!(digested["request"], again["request"], "the salt is new each time");
     }
 
     #[test]
-    fn padding_a_request_does_not_hide_who_asked_for_what() {
-        let replaced = record(RequestRecord::Full, Batch::MAX_RECORD, 70_000);
-        assert_eq!(replaced["subject"], json!({"type": "Agent", "id": "a\u{0}\"b"}));
-        assert_eq!((&replaced["caller"], &replaced["decision"]), (&json!("anonymous"), &json!(false)));
-        assert!(replaced["replaced"]["bytes"].as_u64().unwrap() > 70_000);
-        let of_a_batch = record(RequestRecord::Full, 300, 1_000);
-        assert_eq!(of_a_batch["resource"], json!({"type": "Tool", "id": "t"}));
-        assert_eq!(of_a_batch["replaced"]["sha256"].as_str().unwrap().len(), 64);
+    fn padding_a_question_hides_nothing_of_it() {
+        let entries = entries(RequestRecord::Full, 70_000, &[]);
+        let head = entries.last().unwrap();
+        assert_eq!(head["subject"], json!({"type": "Agent", "id": "a\u{0}\"b"}));
+        assert_eq!((&head["v"], &head["caller"], &head["decision"]), (&json!(2), &json!("anonymous"), &json!(false)));
+        let whole: String = entries.iter().filter_map(|part| part["text"].as_str()).collect();
+        let whole: Value = serde_json::from_str(&whole).unwrap();
+        assert_eq!((&whole["v"], &whole["id"], &whole["ts"]), (&json!(1), &head["id"], &head["ts"]));
+        assert_eq!(whole["context"]["padding"], "x".repeat(70_000));
+        assert_eq!((&whole["policies"], &whole["digest"]), (&json!([]), &json!("d")));
+    }
+
+    #[test]
+    fn a_member_that_is_left_out_is_named_with_its_length_and_its_digest() {
+        let entries = entries(RequestRecord::Full, 70_000, &["/context/padding", "/context/nothing"]);
+        assert_eq!((entries.len(), &entries[0]["v"], &entries[0]["context"]), (1, &json!(1), &json!({})));
+        let digest = hex(&Sha256::digest(format!("\"{}\"", "x".repeat(70_000))));
+        assert_eq!(entries[0]["omitted"], json!([{"member": "/context/padding", "bytes": 70_002, "sha256": digest}]));
     }
 }

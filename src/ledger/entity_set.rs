@@ -61,8 +61,13 @@ impl EntitySet {
         *self.text.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
     }
 
-    /// Adds the records of the set to a batch.
+    /// Adds the records of the set to a batch. On an error the batch is as it was.
     pub fn push(&self, text: &str, at: OffsetDateTime, batch: &mut Batch) -> Result<(), BatchError> {
+        let mark = batch.mark();
+        self.push_parts(text, at, batch).inspect_err(|_| batch.back_to(mark))
+    }
+
+    fn push_parts(&self, text: &str, at: OffsetDateTime, batch: &mut Batch) -> Result<(), BatchError> {
         let parts = parts(text);
         for (number, part) in parts.iter().enumerate() {
             let event = Event::new(EventKind::Entities, "acgs").name("digest", self.digest());

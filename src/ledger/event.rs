@@ -1,11 +1,13 @@
 //! The record of what happened beside decisions, as it stands in the log: compact JSON, members in a fixed order.
+//!
+//! Logs of earlier versions have events with a member `replaced` in place of details that were too long, with their length
+//! and their SHA-256.
 
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::batch::{Batch, BatchError};
-use super::record_text::{self, hex};
+use super::{parts, record_text};
 use crate::domain::write_json;
 
 /// What an event is about.
@@ -21,6 +23,8 @@ pub enum EventKind {
     Constitution,
     /// An entity was written or deleted.
     Entity,
+    /// An older log was accepted.
+    Log,
     /// Caches were emptied.
     Cache,
     /// Who may do what: keys, logins, refusals.
@@ -43,6 +47,7 @@ impl EventKind {
             Self::Settings => "settings",
             Self::Constitution => "constitution",
             Self::Entity => "entity",
+            Self::Log => "log",
             Self::Cache => "cache",
             Self::Auth => "auth",
             Self::Database => "database",
@@ -68,35 +73,33 @@ impl Event {
         Self { kind, caller: caller.into(), names: Map::new(), details: Map::new() }
     }
 
-    /// With a member that is recorded in any case. All of these together must be short.
+    /// With a member by which the event is known even without its parts. All of these together must be short.
     #[must_use]
     pub fn name(mut self, member: &str, value: impl Into<Value>) -> Self {
         self.names.insert(member.to_owned(), value.into());
         self
     }
 
-    /// With a member that is replaced by its digest where the record would become too long.
+    /// With a member of any length.
     #[must_use]
     pub fn detail(mut self, member: &str, value: impl Into<Value>) -> Self {
         self.details.insert(member.to_owned(), value.into());
         self
     }
 
-    /// Adds the record to a batch. Details that do not fit are replaced by their SHA-256.
+    /// Adds the record to a batch: one entry, or all its parts and its head. On an error the batch is as it was.
     pub fn push(&self, at: OffsetDateTime, batch: &mut Batch) -> Result<(), BatchError> {
+        let id = record_text::new_id(at);
         let mut text = Vec::with_capacity(256);
-        record_text::begin(&mut text, record_text::new_id(at), at, self.kind.as_str(), &self.caller);
+        record_text::begin(&mut text, id, at, self.kind.as_str(), &self.caller);
         members(&mut text, &self.names);
-        let names = text.len();
         members(&mut text, &self.details);
-        if text.len() >= Batch::MAX_RECORD {
-            let details = text.split_off(names);
-            let (bytes, digest) = (details.len(), hex(&Sha256::digest(details)));
-            let replaced = serde_json::json!({"bytes": bytes, "sha256": digest});
-            members(&mut text, &Map::from_iter([("replaced".to_owned(), replaced)]));
-        }
         text.push(b'}');
-        batch.push(&text)
+        let head = |head: &mut Vec<u8>| {
+            record_text::begin_continued(head, id, at, self.kind.as_str(), &self.caller);
+            members(head, &self.names);
+        };
+        parts::push(&text, at, head, batch)
     }
 }
 
@@ -114,6 +117,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::ledger::Assembly;
 
     fn recorded(event: &Event) -> Value {
         let mut batch = Batch::default();
@@ -135,10 +139,16 @@ mod tests {
     }
 
     #[test]
-    fn details_that_do_not_fit_are_replaced_by_their_digest() {
-        let event = Event::new(EventKind::Entity, "ann").name("event", "written").detail("entity", "x".repeat(70_000));
-        let record = recorded(&event);
-        assert_eq!((&record["event"], record.get("entity")), (&json!("written"), None));
-        assert_eq!(record["replaced"]["bytes"], 70_000 + ",\"entity\":\"\"".len());
+    fn details_of_any_length_are_recorded() {
+        let entity = "x".repeat(70_000);
+        let event = Event::new(EventKind::Entity, "ann").name("event", "written").detail("entity", entity.as_str());
+        let mut batch = Batch::default();
+        event.push(OffsetDateTime::UNIX_EPOCH, &mut batch).unwrap();
+        let mut assembly = Assembly::default();
+        let whole = batch.records().map(|entry| assembly.take(entry).unwrap()).last().unwrap();
+        let (whole, head): (Value, Value) =
+            (serde_json::from_slice(&whole).unwrap(), serde_json::from_slice(batch.records().last().unwrap()).unwrap());
+        assert_eq!((&whole["event"], &whole["entity"], &whole["id"]), (&json!("written"), &json!(entity), &head["id"]));
+        assert_eq!((&head["event"], head.get("entity")), (&json!("written"), None));
     }
 }

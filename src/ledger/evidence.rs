@@ -23,9 +23,9 @@ pub enum EvidenceError {
     /// The stored checkpoint is none of this log.
     #[error("the stored checkpoint is not one of this log: {0}")]
     Stored(NoteError),
-    /// Nothing is signed by the keys that are trusted.
-    #[error("no checkpoint is stored, so nothing says that the log is that of the given key")]
-    Unsigned,
+    /// There are records, and nothing that is signed.
+    #[error("no checkpoint is stored beside its `{0}` records, so nothing says whether they are all there were")]
+    Unsigned(u64),
     /// A checkpoint that somebody kept is none of this log.
     #[error("the given checkpoint is not one of this log: {0}")]
     Foreign(NoteError),
@@ -38,7 +38,7 @@ impl EvidenceError {
         match self {
             Self::Ledger(LedgerError::Corrupt(_) | LedgerError::NoCheckpoint(_) | LedgerError::Gone(_))
             | Self::Stored(_)
-            | Self::Unsigned
+            | Self::Unsigned(_)
             | Self::Foreign(_) => true,
             Self::Ledger(_) | Self::Keys(_) => false,
         }
@@ -74,9 +74,7 @@ pub fn audit(folder: &Path, kept: &[Note], trusted: &[VerifierKey]) -> Result<Au
     let storage = DiskStorage::at(folder);
     let keys = public_keys(folder)?;
     let stored = last_checkpoint(&storage)?;
-    if stored.is_none() && kept.is_empty() && !trusted.is_empty() {
-        return Err(EvidenceError::Unsigned);
-    }
+    let trusted_keys_given = trusted;
     let trusted = if trusted.is_empty() { &keys } else { trusted };
     let stored = stored.map(|note| open_checkpoint(&note, trusted).map_err(EvidenceError::Stored)).transpose()?;
     let mut checkpoints = Vec::new();
@@ -90,6 +88,10 @@ pub fn audit(folder: &Path, kept: &[Note], trusted: &[VerifierKey]) -> Result<Au
     checkpoints.extend(stored.clone());
     let tiled = stored.as_ref().map_or(0, |stored| stored.size);
     let summary = verify_against(&storage, &checkpoints, tiled)?;
+    // What is wrong with the records comes first.
+    if stored.is_none() && (summary.size > 0 || !trusted_keys_given.is_empty()) {
+        return Err(EvidenceError::Unsigned(summary.size));
+    }
     Ok(Audited { summary, checkpoint: stored })
 }
 

@@ -83,6 +83,9 @@ pub enum Problem {
     /// A tile is not that of the records.
     #[error("the tile `{0}` is not that of the records")]
     Tile(String),
+    /// A record's parts are not those that it names.
+    #[error("the record's parts are missing, or are not those that it names by their digest")]
+    Parts,
     /// An incomplete frame in a segment that is not the last one.
     #[error("the frame is incomplete, but a later segment exists")]
     Torn,

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::batch::{Batch, BatchError};
-use super::record_text;
+use super::{parts, record_text};
 use crate::domain::{ConstitutionalHash, FaultyItem, Verdict, write_json};
 
 /// Everything that is recorded of an item that cannot be read.
@@ -19,6 +19,8 @@ pub struct FaultyItemRecord<'a> {
     pub at: OffsetDateTime,
     /// Who asked: a caller's name, or `anonymous`.
     pub caller: &'a str,
+    /// The id of the request that asked, printable ASCII; it is not recorded where it is empty.
+    pub request_id: &'a str,
     /// What of the item can be read.
     pub item: &'a FaultyItem,
     /// The denial.
@@ -30,28 +32,42 @@ pub struct FaultyItemRecord<'a> {
 }
 
 impl FaultyItemRecord<'_> {
-    /// Adds the record to a batch.
+    /// Adds the record to a batch: one entry, or all its parts and its head. On an error the batch is as it was.
     pub fn push(&self, batch: &mut Batch) -> Result<(), BatchError> {
         let mut text = Vec::with_capacity(768);
         record_text::begin(&mut text, self.id, self.at, "decision", self.caller);
-        for (member, uid) in [("subject", &self.item.subject), ("resource", &self.item.resource)] {
-            if let Some(uid) = uid {
-                text.extend_from_slice(format!(",\"{member}\":").as_bytes());
-                write_json(&mut text, uid);
-            }
-        }
-        if let Some(name) = &self.item.action {
-            text.extend_from_slice(b",\"action\":{\"name\":");
-            write_json(&mut text, name);
-            text.push(b'}');
-        }
+        self.write_names(&mut text);
         let (members, hash, digest) = (self.verdict.members(), self.hash, self.digest);
         let verdict = format!(",\"decision\":{},{members}", self.verdict.permits());
         text.extend_from_slice(verdict.as_bytes());
         text.extend_from_slice(
             format!(",\"hash\":\"{hash}\",\"digest\":\"{digest}\",\"entities\":null,\"cached\":false}}").as_bytes(),
         );
-        batch.push(&text)
+        let head = |head: &mut Vec<u8>| {
+            record_text::begin_continued(head, self.id, self.at, "decision", self.caller);
+            self.write_names(head);
+            let (permits, reason) = (self.verdict.permits(), self.verdict.reason.as_str());
+            head.extend_from_slice(format!(",\"decision\":{permits},\"reason\":\"{reason}\"").as_bytes());
+        };
+        parts::push(&text, self.at, head, batch)
+    }
+
+    fn write_names(&self, text: &mut Vec<u8>) {
+        if !self.request_id.is_empty() {
+            text.extend_from_slice(b",\"request_id\":");
+            write_json(text, self.request_id);
+        }
+        for (member, uid) in [("subject", &self.item.subject), ("resource", &self.item.resource)] {
+            if let Some(uid) = uid {
+                text.extend_from_slice(format!(",\"{member}\":").as_bytes());
+                write_json(text, uid);
+            }
+        }
+        if let Some(name) = &self.item.action {
+            text.extend_from_slice(b",\"action\":{\"name\":");
+            write_json(text, name);
+            text.push(b'}');
+        }
     }
 }
 
@@ -72,6 +88,7 @@ mod tests {
             id: Uuid::nil(),
             at: OffsetDateTime::UNIX_EPOCH,
             caller: "anonymous",
+            request_id: "r",
             item: &item,
             verdict: &Verdict::deny(Reason::InvalidRequest, item.to_string()),
             hash: "cdd01ef066bc6cf2".parse().unwrap(),
@@ -83,7 +100,7 @@ mod tests {
         assert_eq!(
             record,
             json!({"v": 1, "id": "00000000-0000-0000-0000-000000000000", "ts": "1970-01-01T00:00:00.000000Z",
-                "kind": "decision", "caller": "anonymous", "subject": {"type": "Agent", "id": "a\u{0}"},
+                "kind": "decision", "caller": "anonymous", "request_id": "r", "subject": {"type": "Agent", "id": "a\u{0}"},
                 "action": {"name": "call"}, "decision": false, "reason": "invalid_request", "policies": [],
                 "violations": [], "warnings": [], "detail": "`resource` must be an object, not an integer",
                 "hash": "cdd01ef066bc6cf2", "digest": "d", "entities": null, "cached": false})

@@ -9,6 +9,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::fault::LedgerError;
+use super::parts::whole;
 use super::record_text::timestamp;
 use super::records::records;
 use super::storage::Storage;
@@ -36,8 +37,10 @@ pub fn lately<S: Storage>(storage: &S, end: u64) -> Result<Lately, LedgerError> 
     timestamp(OffsetDateTime::now_utc() - SPAN, &mut earliest);
     let (mut questions, mut entities) = (HashMap::<Arc<str>, u32>::new(), HashMap::<EntityUid, u32>::new());
     let mut found = records(storage, end.saturating_sub(RECORDS)..end);
-    while let Some((_, record)) = found.advance()? {
-        let Ok(record) = serde_json::from_slice::<Object>(record) else { continue };
+    while let Some((index, entry)) = found.advance()? {
+        // What is damaged is told where the log is verified.
+        let Ok(record) = whole(storage, index, entry) else { continue };
+        let Ok(record) = serde_json::from_slice::<Object>(&record) else { continue };
         let is_recent = text_of(&record, "ts").is_some_and(|at| at.as_bytes() >= earliest.as_slice());
         if !is_recent || text_of(&record, "kind") != Some("decision") {
             continue;
@@ -46,8 +49,8 @@ pub fn lately<S: Storage>(storage: &S, end: u64) -> Result<Lately, LedgerError> 
             continue;
         }
         let Ok(evaluation) = Evaluation::from_object(&record, UnknownMembers::Ignored) else { continue };
-        // Those have the names of a question only.
-        if record.get("request").is_none() && record.get("replaced").is_none() {
+        // Those have the names of a question only, or not all of it.
+        if !["request", "replaced", "omitted"].iter().any(|member| record.get(member).is_some()) {
             *questions.entry(evaluation.canonical().into()).or_default() += 1;
         }
         for uid in [evaluation.subject.uid.clone(), evaluation.resource.uid.clone()] {
@@ -97,6 +100,7 @@ mod tests {
             record(40, "decision", "faulty", r#","reason":"invalid_request""#),
             record(30, "decision", "digested", r#","request":{"salt":"","sha256":""}"#),
             record(30, "decision", "digested", r#","replaced":{"bytes":70000,"sha256":""}"#),
+            record(30, "decision", "rare", r#","omitted":[]"#),
             record(20, "entity", "event", ""),
             record(10, "decision", "usual", ""),
             r#"{"kind":"start"}"#.to_owned(),

@@ -22,6 +22,10 @@
 //! | `checkpoint`, `checkpoint.witnessed` | the newest checkpoint, and the newest one with a cosignature | `checkpoint_file.rs` |
 //! | `key`, `key.previous`, `keys` | private keys, and the public keys of all there ever were | `keyring.rs` |
 //!
+//! The file `checkpoint` is made before the first record. Where it is gone and there are records, somebody removed it.
+//! Beside the log's folder, `audit-checkpoint` keeps a checkpoint that does not go back with the log: see
+//! `kept_checkpoint.rs`.
+//!
 //! ## Segment
 //! A segment has a fixed size, a multiple of 4096 bytes; sizes may differ from segment to segment. It is filled with
 //! zeros, begun and synced under a temporary name and then renamed, so whatever has a segment's name is whole. Frames
@@ -64,6 +68,13 @@
 //! The *hash of a frame* is that of its header ‖ peaks. The records need not be hashed a second time for it: the peaks
 //! commit to them.
 //!
+//! ## Record
+//! A record is an object of JSON without spaces between its tokens, UTF-8, in which no key comes twice. Its first members
+//! are `v`, `id` (a `UUIDv7`), `ts` (RFC 3339, UTC, microseconds; the milliseconds are those of the id), `kind` and
+//! `caller`. What follows is described where it is written: decisions in `decision.rs`, what was left out of them in
+//! `omission.rs`, events in `event.rs`, the entities that decisions read in `entity_set.rs`. `"v":1` says that the record
+//! is one entry, `"v":2` that the entry is a part of a larger record, or stands for one: see `parts.rs`.
+//!
 //! ## Tree
 //! RFC 6962: a leaf is `SHA-256(0x00 ‖ record)`, a node `SHA-256(0x01 ‖ left ‖ right)`, the empty tree `SHA-256("")`.
 //! The *peaks* are the roots of the perfect subtrees that the tree consists of, one for each bit set in its size, the
@@ -91,8 +102,8 @@
 //!
 //! ## What nobody can tell from this folder alone
 //! Whether everything was rewritten, keys and checkpoint too: for that one needs an earlier checkpoint, or the public key,
-//! from elsewhere. Whoever cannot sign cannot change, drop or add a record that the stored checkpoint covers; and where
-//! the checkpoint itself is removed, only what is behind a kept one can have been changed.
+//! from elsewhere. Whoever cannot sign cannot change, drop or add a record that the stored checkpoint covers; and a log
+//! with records and without a checkpoint is not taken for sound.
 
 mod archive;
 mod batch;
@@ -104,11 +115,15 @@ mod event;
 mod evidence;
 mod fault;
 mod faulty_item;
+mod find;
 mod frame;
+mod kept_checkpoint;
 mod keyring;
 mod lately;
 mod log;
 mod note;
+mod omission;
+mod parts;
 mod proof;
 mod recompute;
 mod record_text;
@@ -131,23 +146,27 @@ mod corruption;
 mod simulation;
 
 pub use archive::{archived, oldest_segment_end, retire};
-pub use batch::{Batch, BatchError, NoRecord, Payload};
+pub use batch::{Batch, BatchError, Batches, NoRecord, Payload};
 pub use checkpoint::Checkpoint;
-pub use checkpoint_file::{CHECKPOINT_FILES, CheckpointFile, WITNESSED, last_checkpoint};
+pub use checkpoint_file::{CHECKPOINT_FILES, CheckpointFile, WITNESSED, has_checkpoint_file, last_checkpoint};
 pub use decision::DecisionRecord;
 pub use entity_set::EntitySet;
 pub use event::{Event, EventKind};
 pub use evidence::{Audited, EvidenceError, audit, is_unrecorded, open_checkpoint};
 pub use fault::{AppendError, Fault, LedgerError, Problem};
 pub use faulty_item::FaultyItemRecord;
+pub use find::{Thoroughness, find_id, millis_of, size};
+pub use kept_checkpoint::KeptCheckpoint;
 pub use keyring::{KEY_FILE, KeyError, Keyring, PUBLIC_KEYS_FILE, claim_keys, public_keys};
 pub use lately::{Lately, lately};
 pub use log::{Ledger, Options};
 pub use note::{Note, NoteError, Signature, SigningKey, Signs, VerifierKey};
+pub use omission::Shortened;
+pub use parts::{Assembly, first_part, is_continued, whole};
 pub use proof::{MAX_PROOF, Nodes, is_consistent, is_included};
 pub use recompute::{Recomputed, TileSource};
 pub use record_text::{hex, new_id};
-pub use records::{Records, record, records};
+pub use records::{Records, is_new, record, records};
 pub use recovery::Recovery;
 pub use scan::Torn;
 pub use seen_revision::{RevisionMark, SeenRevision, seen_revision};

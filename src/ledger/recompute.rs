@@ -2,6 +2,7 @@
 
 use super::checkpoint::Checkpoint;
 use super::fault::{Fault, LedgerError, Problem};
+use super::parts::Assembly;
 use super::storage::Storage;
 use super::tile::{HEIGHT, LEVELS, TileKind, TileName, WIDTH};
 use super::tiles::TileReader;
@@ -23,6 +24,8 @@ impl<S: Storage> TileSource for TileReader<'_, S> {
 #[derive(Debug)]
 pub struct Recomputed<T> {
     tree: Tree,
+    /// The parts of a record that is not whole yet.
+    assembly: Assembly,
     /// In the order of their sizes, from the first one not reached.
     checkpoints: Vec<Checkpoint>,
     tiles: T,
@@ -40,6 +43,7 @@ struct Row {
 /// The state before a frame.
 pub(super) struct Mark {
     tree: Tree,
+    assembly: Assembly,
     levels: [Row; LEVELS as usize],
 }
 
@@ -48,7 +52,8 @@ impl<T: TileSource> Recomputed<T> {
     pub fn new(checkpoints: &[Checkpoint], tiles: T, covered: u64) -> Self {
         let mut checkpoints = checkpoints.to_vec();
         checkpoints.sort_by_key(|checkpoint| checkpoint.size);
-        Self { tree: Tree::default(), checkpoints, tiles, covered, levels: Default::default() }
+        let (tree, assembly) = (Tree::default(), Assembly::default());
+        Self { tree, assembly, checkpoints, tiles, covered, levels: Default::default() }
     }
 
     /// The tree of the records so far.
@@ -57,17 +62,20 @@ impl<T: TileSource> Recomputed<T> {
     }
 
     pub(super) fn mark(&self) -> Mark {
-        // Tiles that were complete before a frame are checked by then, so the rows are short.
-        Mark { tree: self.tree.clone(), levels: self.levels.clone() }
+        // Tiles that were complete before a frame are checked by then, so the rows are short; and all parts of a record
+        // are in one frame.
+        Mark { tree: self.tree.clone(), assembly: self.assembly.clone(), levels: self.levels.clone() }
     }
 
     pub(super) fn back_to(&mut self, mark: Mark) {
         self.tree = mark.tree;
+        self.assembly = mark.assembly;
         self.levels = mark.levels;
     }
 
     /// Takes the next record; an error is a claim that does not hold.
     pub fn push(&mut self, record: &[u8]) -> Result<(), Problem> {
+        self.assembly.take(record)?;
         let mut rows = std::mem::take(&mut self.levels);
         self.tree.grow(Hash::leaf(record), |height, hash| {
             if let Some(row) = rows.get_mut((height / HEIGHT) as usize).filter(|_| height.is_multiple_of(HEIGHT)) {

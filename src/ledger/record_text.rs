@@ -8,8 +8,10 @@ use uuid::Uuid;
 
 use crate::domain::write_json;
 
-/// The version of the record's form.
-const VERSION: u8 = 1;
+/// The version of a record that is one entry.
+const WHOLE: u8 = 1;
+/// The version of an entry that is a part of a record, or stands for one that is in parts.
+const CONTINUED: u8 = 2;
 
 /// An id for something that happens now: a `UUIDv7`, which is the time in milliseconds and random bits.
 #[must_use]
@@ -20,7 +22,16 @@ pub fn new_id(at: OffsetDateTime) -> Uuid {
 
 /// Writes the members `v`, `id`, `ts`, `kind` and `caller`, and leaves the object open.
 pub(super) fn begin(text: &mut Vec<u8>, id: Uuid, at: OffsetDateTime, kind: &str, caller: &str) {
-    let _ = write!(text, "{{\"v\":{VERSION},\"id\":\"{}\",\"ts\":\"", id.hyphenated());
+    begin_version(text, WHOLE, id, at, kind, caller);
+}
+
+/// The same for an entry that is not a whole record.
+pub(super) fn begin_continued(text: &mut Vec<u8>, id: Uuid, at: OffsetDateTime, kind: &str, caller: &str) {
+    begin_version(text, CONTINUED, id, at, kind, caller);
+}
+
+fn begin_version(text: &mut Vec<u8>, version: u8, id: Uuid, at: OffsetDateTime, kind: &str, caller: &str) {
+    let _ = write!(text, "{{\"v\":{version},\"id\":\"{}\",\"ts\":\"", id.hyphenated());
     timestamp(at, text);
     let _ = write!(text, "\",\"kind\":\"{kind}\",\"caller\":");
     write_json(text, caller);

@@ -21,6 +21,11 @@ pub fn records<S: Storage>(storage: &S, indices: Range<u64>) -> Records<'_, S> {
     Records { storage, indices, reading: None, looked_again: false, window, payload, position: 0, next: 0 }
 }
 
+/// Whether a folder has no log yet, or none any more.
+pub fn is_new<S: Storage>(storage: &S) -> Result<bool, LedgerError> {
+    Ok(segment::list(storage)?.is_empty())
+}
+
 /// The record with that index; `None` where the log does not have it yet.
 pub fn record<S: Storage>(storage: &S, index: u64) -> Result<Option<Vec<u8>>, LedgerError> {
     let found = records(storage, index..index.saturating_add(1)).next().transpose()?;

@@ -15,8 +15,13 @@ use super::tree::Hash;
 const FIRST_LINE: &str = "c2sp.org/tlog-proof@v1";
 
 /// The proof that a record is in a log.
+///
+/// Its `extra` line, which the specification leaves to applications, has the record itself, as an entry bundle: the entries
+/// of its parts, if it has any, and last the entry that the proof is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InclusionProof {
+    /// What the `extra` line has.
+    pub entries: Option<Vec<u8>>,
     /// The record's index.
     pub index: u64,
     /// The path from the record's sibling up to the root's child.
@@ -40,7 +45,11 @@ impl InclusionProof {
 
 impl fmt::Display for InclusionProof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{FIRST_LINE}\nindex {}", self.index)?;
+        writeln!(f, "{FIRST_LINE}")?;
+        if let Some(entries) = &self.entries {
+            writeln!(f, "extra {}", STANDARD.encode(entries))?;
+        }
+        writeln!(f, "index {}", self.index)?;
         self.path.iter().try_for_each(|hash| writeln!(f, "{}", STANDARD.encode(hash.as_bytes())))?;
         write!(f, "\n{}", self.note)
     }
@@ -56,14 +65,17 @@ impl FromStr for InclusionProof {
         if lines.next() != Some(FIRST_LINE) {
             return Err(wrong);
         }
-        // Nothing vouches for extra data, and nothing here needs it.
-        lines.next_if(|line| line.starts_with("extra "));
+        // Nothing vouches for extra data but what it proves of itself.
+        let extra = lines.next_if(|line| line.starts_with("extra ")).and_then(|line| line.strip_prefix("extra "));
+        let entries = extra.map(|text| STANDARD.decode(text).map_err(|_| wrong.clone())).transpose()?;
         let digits = lines.next().and_then(|line| line.strip_prefix("index "));
         let index = digits.and_then(|digits| digits.parse::<u64>().ok().filter(|index| index.to_string() == digits));
         let hash = |line| STANDARD.decode(line).ok().and_then(|hash| <[u8; 32]>::try_from(hash).ok()).map(Hash::from);
         let path: Option<Vec<Hash>> = lines.map(hash).collect();
         match (index, path) {
-            (Some(index), Some(path)) if path.len() <= MAX_PROOF => Ok(Self { index, path, note: note.parse()? }),
+            (Some(index), Some(path)) if path.len() <= MAX_PROOF => {
+                Ok(Self { entries, index, path, note: note.parse()? })
+            }
             _ => Err(wrong),
         }
     }
@@ -82,7 +94,7 @@ mod tests {
         let key = SigningKey::generate("log").unwrap();
         let checkpoint = Checkpoint { origin: origin.to_owned(), size: 2, root: tree.root() };
         let note = Note::sign(checkpoint.to_string(), [&key]);
-        (InclusionProof { index: 1, path: vec![left], note }, key.verifier().clone())
+        (InclusionProof { entries: None, index: 1, path: vec![left], note }, key.verifier().clone())
     }
 
     #[test]
@@ -90,7 +102,9 @@ mod tests {
         let (proof, key) = signed("log");
         let text = proof.to_string();
         assert_eq!(text.parse(), Ok(proof.clone()));
-        assert_eq!(text.replacen("index", "extra AAAA\nindex", 1).parse(), Ok(proof.clone()));
+        let with_record = InclusionProof { entries: Some(b"\0\x05right".to_vec()), ..proof.clone() };
+        assert_eq!(with_record.to_string().parse(), Ok(with_record.clone()));
+        assert!(text.replacen("index", "extra ?\nindex", 1).parse::<InclusionProof>().is_err());
         let keys = [key];
         assert_eq!(proof.verify(b"right", &keys).unwrap().size, 2);
         assert!(proof.verify(b"left", &keys).is_err());

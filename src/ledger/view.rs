@@ -17,6 +17,9 @@ pub struct RecordView {
     pub kind: String,
     /// Who caused it.
     pub caller: String,
+    /// The id of the request that caused it.
+    #[serde(default)]
+    pub request_id: Option<String>,
     /// Of an event: what happened.
     #[serde(default)]
     pub event: Option<String>,

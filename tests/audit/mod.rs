@@ -215,9 +215,7 @@ impl Exported {
             assert_eq!(place, one.index, "{one:?}");
             let record = &self.records[usize::try_from(place.unwrap() - from).unwrap()];
             assert_eq!(record["decision"], one.decision["decision"], "{record}");
-            if !record["replaced"].is_object() {
-                assert_eq!(record["policies"], one.decision["context"]["policies"], "{record}");
-            }
+            assert_eq!(record["policies"], one.decision["context"]["policies"], "{record}");
         }
     }
 }

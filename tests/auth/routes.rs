@@ -6,7 +6,7 @@ use crate::harness::{Request, TestDaemon, issuer, repository};
 use crate::setup;
 
 /// Every route that is not open, with the scope it needs; none where it is enough to be known.
-const GUARDED: [(&str, &str, Option<&str>); 49] = [
+const GUARDED: [(&str, &str, Option<&str>); 50] = [
     ("POST", "/access/v1/evaluation", Some("decide")),
     ("POST", "/access/v1/evaluations", Some("decide")),
     ("POST", "/v1/validate", Some("decide")),
@@ -21,6 +21,7 @@ const GUARDED: [(&str, &str, Option<&str>); 49] = [
     ("DELETE", "/v1/entities/User/ann", Some("entities:write")),
     ("GET", "/v1/audit", Some("audit:read")),
     ("GET", "/v1/audit/entries", Some("audit:read")),
+    ("GET", "/v1/decisions/0197a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b", Some("audit:read")),
     ("GET", "/v1/audit/log/checkpoint", Some("audit:read")),
     ("GET", "/v1/audit/log/checkpoint/witnessed", Some("audit:read")),
     ("GET", "/v1/audit/log/tile/0/000", Some("audit:read")),

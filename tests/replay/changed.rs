@@ -157,6 +157,28 @@ fn undecided(exported: &Exported) -> HashMap<u64, &'static str> {
 }
 
 #[test]
+fn a_decision_that_read_many_large_entities_is_decided_again() {
+    let archive = Archive::new();
+    let daemon = archive.setup.start();
+    let folder = |nth: u32| json!({"type": "Folder", "id": format!("large-{nth}")});
+    for nth in 0..30 {
+        let entity = json!({"attrs": {"note": "x".repeat(230_000)}});
+        assert_eq!(daemon.put(&format!("/v1/entities/Folder/large-{nth}"), &entity).status, 201);
+    }
+    let parents: Vec<Value> = (0..30).map(folder).collect();
+    assert_eq!(daemon.put("/v1/entities/Document/a", &json!({"parents": parents})).status, 201);
+    for resource in ["b", "a", "a"] {
+        let question = json!({"subject": {"type": "User", "id": "ann"}, "action": {"name": "read"},
+            "resource": {"type": "Document", "id": resource}});
+        let answer = daemon.ask(&Request::post("/access/v1/evaluation").json(&question));
+        assert_eq!(answer.status, 200, "{answer}");
+    }
+    assert!(daemon.stop().success());
+    let replayed = replay(&archive.setup, &[]);
+    assert_eq!((replayed.decided, replayed.code), (3, Some(0)), "{:?}", replayed.undecided);
+}
+
+#[test]
 fn a_decision_that_would_read_more_than_can_be_recorded_is_denied_and_says_so() {
     let archive = Archive::new();
     let daemon = archive.setup.start();

@@ -119,7 +119,7 @@ pub fn has(record: &Value, sought: &Sought) -> bool {
         "principle" => ["violations", "warnings"].iter().any(|member| {
             record[*member].as_array().is_some_and(|found| found.iter().any(|one| one["principle"] == **value))
         }),
-        "reason" | "kind" | "caller" => record[*name] == **value,
+        "reason" | "kind" | "caller" | "request_id" => record[*name] == **value,
         other => panic!("no parameter `{other}`"),
     })
 }

@@ -184,3 +184,76 @@ fn a_found_record_is_the_one_that_its_index_names() {
         assert_eq!(daemon.get(&format!("/v1/audit/entries/{path}")).status, status, "{path}");
     }
 }
+
+#[test]
+fn a_decision_is_found_by_its_id_and_by_the_id_of_its_request() {
+    let (setup, daemon) = with_decisions(30);
+    let asked = question(1).header("X-Request-ID", "ticket-4711/");
+    let mut answers = Vec::new();
+    for request in [asked.clone(), asked, question(2), question(3)] {
+        let answer = daemon.ask(&request);
+        let request_id = answer.header("x-request-id").unwrap().to_owned();
+        let context = answer.json()["context"].clone();
+        answers.push((context["id"].as_str().unwrap().to_owned(), context["audit_index"].clone(), request_id));
+    }
+    let origin = copied(&daemon)["origin"].clone();
+    let is_found = |(id, index, request_id): &(String, Value, String)| {
+        // At once, whether or not it is copied.
+        let found = entries(&daemon, &format!("?id={id}")).json();
+        assert_eq!(found["items"].as_array().unwrap().len(), 1, "{found}");
+        let item = &found["items"][0];
+        assert_eq!((&item["index"], &item["origin"]), (index, &origin));
+        assert_eq!((&item["record"]["id"], &item["record"]["request_id"]), (&json!(id), &json!(request_id)));
+        let decision = daemon.get(&format!("/v1/decisions/{id}"));
+        assert_eq!(decision.status, 200, "{decision}");
+        let decision = decision.json();
+        assert_eq!((&decision["index"], &decision["record"]), (index, &item["record"]));
+        assert_eq!(daemon.get(decision["proof"].as_str().unwrap()).status, 200);
+        for (command, start) in [("show", "{\"v\":1,\"id\":\""), ("prove", "c2sp.org/tlog-proof@v1\n")] {
+            let output = setup.run(["audit", command, id]);
+            assert!(output.status.success() && output.stdout.starts_with(start.as_bytes()), "{command}: {output:?}");
+        }
+    };
+    answers.iter().for_each(is_found);
+    let of = |request_id: &str| entries(&daemon, &format!("?request_id={request_id}")).json()["items"].clone();
+    let ids = |items: Value| {
+        items
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["record"]["id"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ids(of("ticket-4711/")), [answers[1].0.clone(), answers[0].0.clone()]);
+    for (id, _, request_id) in &answers[2..] {
+        assert_eq!(ids(of(request_id)), [id.clone()]);
+    }
+    assert_eq!(of("ticket"), json!([]));
+    // An event has an id too, and is no decision.
+    let start = entries(&daemon, "?kind=start").json()["items"][0]["record"]["id"].as_str().unwrap().to_owned();
+    assert_eq!(entries(&daemon, &format!("?id={start}")).json()["items"][0]["index"], 0);
+    for unknown in [start.as_str(), "0197a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b", "00000000-0000-0000-0000-000000000000", "x"]
+    {
+        assert_eq!(daemon.get(&format!("/v1/decisions/{unknown}")).status, 404, "{unknown}");
+    }
+    assert_eq!(entries(&daemon, "?id=0197a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b").json()["items"], json!([]));
+    for wrong in ["?id=x", "?id=", &format!("?id={start}&kind=start")] {
+        assert!(refused(&daemon, wrong).contains("/id"), "{wrong}");
+    }
+}
+
+#[test]
+fn every_decision_of_a_batch_is_found_by_its_id_and_all_by_that_of_their_request() {
+    let (_setup, daemon) = with_decisions(700);
+    let answer = daemon.ask(&question(8).header("X-Request-ID", "batch-1"));
+    let decided = audit::decisions(&answer, (0, 0));
+    assert_eq!(decided.len(), 8);
+    copied(&daemon);
+    for one in &decided {
+        assert_eq!(daemon.get(&format!("/v1/decisions/{}", one.id)).json()["index"], json!(one.index));
+    }
+    let found = entries(&daemon, "?request_id=batch-1").json();
+    let indices: Vec<u64> =
+        found["items"].as_array().unwrap().iter().map(|item| item["index"].as_u64().unwrap()).collect();
+    assert_eq!(indices, decided.iter().rev().map(|one| one.index.unwrap()).collect::<Vec<_>>());
+}

@@ -176,6 +176,8 @@ fn archive_and_segments_that_were_written_anew_do_not_fit_the_checkpoint() {
     case.sign();
     case.verify().is_sound("signed anew");
     case.verify_from(std::slice::from_ref(&archived.kept), &[]).is_false("signed anew", "do not have the root");
+    case.is_refused_at_once("signed anew", "which this log does not continue");
+    case.forget_kept();
     case.goes_on("signed anew");
 }
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 use acgs::ledger::{
     self, Batch, Checkpoint, CheckpointFile, DiskStorage, Keyring, Ledger, Note, Options, SegmentSize, TileWriter,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::format::{Log, Tree};
@@ -210,6 +210,31 @@ impl Case {
         let Err(refused) = self.setup.try_start() else { panic!("{what}: started") };
         assert_eq!(refused.status.code(), Some(74), "{what}: {refused}");
         assert!(refused.stderr.contains(why), "{what}: {refused}");
+    }
+
+    /// A start that is told to accept an older log goes on from what is there, and says so in the log.
+    #[track_caller]
+    pub fn accepts(&self, what: &str) -> TestDaemon {
+        let started = self.setup.try_start_with(&["--accept-rollback", "log"]);
+        let daemon = started.unwrap_or_else(|refused| panic!("{what}: {refused}"));
+        assert_eq!(daemon.ask(&question(1)).status, 200, "{what}");
+        let accepted = self.acceptances().pop().unwrap();
+        assert_eq!(accepted["event"], "rollback_accepted", "{what}");
+        assert!(!accepted["evidence"].as_array().unwrap().is_empty(), "{what}: {accepted}");
+        daemon
+    }
+
+    /// The records of rollbacks that were accepted.
+    pub fn acceptances(&self) -> Vec<Value> {
+        let storage = self.storage();
+        let records = ledger::records(&storage, 0..u64::MAX);
+        let records = records.map(|record| serde_json::from_slice::<Value>(&record.unwrap().1).unwrap());
+        records.filter(|record| record["kind"] == "log").collect()
+    }
+
+    /// Takes the checkpoint away that is kept apart from the log.
+    pub fn forget_kept(&self) {
+        fs::remove_file(self.setup.data_dir().join("audit-checkpoint")).unwrap();
     }
 
     /// A start goes on from what is there, decides, and stops as it should; answers what it wrote to standard error.

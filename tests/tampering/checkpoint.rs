@@ -118,18 +118,21 @@ fn a_checkpoint_of_another_log_is_not_taken_for_one_of_this() {
 }
 
 #[test]
-fn without_its_checkpoint_only_a_kept_one_tells_how_long_the_log_was() {
+fn a_log_without_its_checkpoint_is_neither_verified_nor_started_on() {
     let (case, original) = (Case::new(), Original::get());
     fs::remove_file(case.file("checkpoint")).unwrap();
-    let found = case.verify_from(&original.kept, &[]);
-    found.is_sound("gone");
-    assert!(found.text.contains("nothing says whether the end of the log is whole"), "{}", found.text);
+    case.verify().is_false("gone", "no checkpoint is stored");
+    case.verify_from(&original.kept, &[]).is_false("gone", "no checkpoint is stored");
+    case.is_refused_at_once("gone", "it has no checkpoint beside it");
     let mut log = original.log();
     log.0[2].frames.truncate(10);
     case.put_log(&log);
-    case.verify().is_sound("gone, and the log cut");
+    case.verify().is_false("gone, and the log cut", "no checkpoint is stored");
     case.verify_from(&original.kept, &[]).is_false_from("gone, and the log cut", log.size());
-    case.goes_on("gone, and the log cut");
+    case.is_refused_at_once("gone, and the log cut", "it has no checkpoint beside it");
+    assert!(!case.file("checkpoint").exists(), "a refused start makes none");
+    let daemon = case.accepts("gone, and the log cut");
+    assert!(daemon.stop().success());
     case.verify().is_sound("signed again");
     case.verify_from(&original.kept, &[]).is_false("signed again", "record `");
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use acgs::ledger::{Batch, DiskStorage, InclusionProof, Ledger, Options, SegmentSize};
+use acgs::ledger::{Batch, CheckpointFile, DiskStorage, InclusionProof, Ledger, Options, SegmentSize};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -18,7 +18,9 @@ fn long_log(setup: &Setup) {
     fs::create_dir_all(setup.data_dir()).unwrap();
     let storage = DiskStorage::create(setup.data_dir().join("audit")).unwrap();
     let options = Options { segment_size: SegmentSize::new(2 << 20).unwrap() };
-    let (mut ledger, _) = Ledger::open(storage, options).unwrap();
+    let (mut ledger, _) = Ledger::open(storage.clone(), options).unwrap();
+    // As a first start makes it.
+    CheckpointFile::open(&storage).unwrap();
     let mut batch = Batch::default();
     for index in 0..RECORDS {
         batch.push(format!(r#"{{"v":1,"id":"{index}","kind":"x","caller":"y"}}"#).as_bytes()).unwrap();

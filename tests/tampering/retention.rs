@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use acgs::ledger::{Batch, DiskStorage, Event, EventKind, Keyring, Ledger, Options, SegmentSize};
+use acgs::ledger::{Batch, CheckpointFile, DiskStorage, Event, EventKind, Keyring, Ledger, Options, SegmentSize};
 use time::{Duration, OffsetDateTime};
 
 use super::case::{Case, Files, Kept, ask_until, files, segments, sign};
@@ -20,7 +20,9 @@ fn log_from(setup: &Setup, count: u64, begun: OffsetDateTime) {
     fs::create_dir_all(setup.data_dir()).unwrap();
     let storage = DiskStorage::create(setup.data_dir().join("audit")).unwrap();
     let options = Options { segment_size: SegmentSize::new(64 << 10).unwrap() };
-    let (mut ledger, _) = Ledger::open(storage, options).unwrap();
+    let (mut ledger, _) = Ledger::open(storage.clone(), options).unwrap();
+    // As a first start makes it.
+    CheckpointFile::open(&storage).unwrap();
     let mut batch = Batch::default();
     for index in 0..count {
         let event = Event::new(EventKind::Entity, "ann").name("event", "written").name("number", index);

@@ -1,8 +1,9 @@
 //! A log that is shorter than it was, and one that was written anew from its first record.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 
-use super::case::{Case, Kept, Original, files};
+use super::case::{Case, Kept, Original, files, segments};
 use super::copy;
 use super::format::Log;
 use crate::audit::{self, question};
@@ -75,9 +76,16 @@ fn a_log_that_was_rolled_back_with_its_checkpoint_only_a_later_one_can_tell() {
             }
             case.verify_from(std::slice::from_ref(older), &["--vkey", &original.vkey]).is_sound(&what);
             case.verify_from(std::slice::from_ref(newest), &[]).is_false_from(&what, log.size());
-            let errors = case.goes_on(&what);
-            // What was copied before is still there, unless root thinks of that too.
-            assert_eq!(errors.contains("records are missing"), database == "left", "{what}: {errors}");
+            // What was kept, and what was copied, is still there, unless root thinks of that too.
+            let kept = format!("is of `{}` records", newest.checkpoint.size);
+            case.is_refused_at_once(&what, &kept);
+            case.is_refused_at_once(&what, "serve --accept-rollback log");
+            case.forget_kept();
+            if database == "left" {
+                case.is_refused_at_once(&what, "the copy of the log in");
+            } else {
+                case.goes_on(&what);
+            }
             case.verify_from(std::slice::from_ref(older), &[]).is_sound(&what);
             case.verify_from(std::slice::from_ref(newest), &[]).is_false(&what, "it has a checkpoint of");
             case.put(&original.files);
@@ -86,22 +94,106 @@ fn a_log_that_was_rolled_back_with_its_checkpoint_only_a_later_one_can_tell() {
 }
 
 #[test]
+fn a_log_that_was_rolled_back_goes_on_where_that_is_accepted_and_says_so() {
+    let (case, original) = (Case::new(), Original::get());
+    let older = &original.kept[0];
+    case.put_log(&rolled_back(older.checkpoint.size));
+    case.put_checkpoint(&older.note);
+    case.is_refused_at_once("not accepted", "is of `");
+    let daemon = case.accepts("accepted");
+    assert!(daemon.stop().success());
+    case.verify_from(std::slice::from_ref(older), &["--vkey", &original.vkey]).is_sound("older");
+    case.verify_from(std::slice::from_ref(original.kept.last().unwrap()), &[]).is_false("newest", "checkpoint");
+    copy::is_whole(&case.setup);
+    // From then on it is a log like any other.
+    case.goes_on("accepted before");
+    copy::is_whole(&case.setup);
+    // Nothing that is newer than the log is left, but its own checkpoint.
+    case.put(&original.files);
+    case.put_log(&rolled_back(older.checkpoint.size));
+    case.is_refused_at_once("its own checkpoint is newer", "records are missing");
+    let daemon = case.accepts("its own checkpoint is newer");
+    assert!(daemon.stop().success());
+    case.goes_on("accepted before");
+    case.verify_from(std::slice::from_ref(older), &[]).is_sound("older");
+}
+
+#[test]
 fn a_log_that_was_rolled_back_and_has_grown_again_is_another_one() {
     let (case, original) = (Case::new(), Original::get());
     let (older, newest) = (&original.kept[0], original.kept.last().unwrap());
     case.put_log(&rolled_back(older.checkpoint.size));
     case.put_checkpoint(&older.note);
+    let (kept, copy) = (case.setup.data_dir().join("audit-checkpoint"), case.setup.data_dir().join("acgs-audit.db"));
+    let before = [&kept, &copy].map(|file| (file.clone(), fs::read(file).unwrap()));
+    case.forget_kept();
+    copy::remove(&case.setup);
     let daemon = case.setup.start();
     let grow = newest.checkpoint.size - older.checkpoint.size;
     (0..grow).for_each(|nth| assert_eq!(daemon.ask(&question(nth | 1)).status, 200));
-    let (status, errors) = daemon.stop_and_tell();
-    assert!(status.success());
-    assert!(errors.contains("the audit log is not copied into the database"), "{errors}");
+    assert!(daemon.stop().success());
     case.verify_from(std::slice::from_ref(older), &["--vkey", &original.vkey]).is_sound("older");
     case.verify_from(std::slice::from_ref(newest), &[]).is_false("newest", "do not have the root");
-    // The database still has what was there before, and the next start says so too.
-    let errors = case.goes_on("it has grown again");
+    let [(kept, checkpoint), (copy, rows)] = before;
+    fs::write(&copy, rows).unwrap();
+    let errors = case.goes_on("the copy of then differs");
     assert!(errors.contains("is stored with leaf"), "{errors}");
+    fs::write(&kept, checkpoint).unwrap();
+    case.is_refused_at_once("the checkpoint of then is of another log", "which this log does not continue");
+}
+
+#[test]
+fn a_log_that_is_gone_is_not_begun_anew() {
+    let (case, original) = (Case::new(), Original::get());
+    let size = original.kept.last().unwrap().checkpoint.size;
+    for what in ["the folder is gone", "the folder is empty", "the segments are gone"] {
+        if what == "the segments are gone" {
+            let names = segments(&original.files).into_keys();
+            names.for_each(|name| fs::remove_file(case.file(&name)).unwrap());
+        } else {
+            fs::remove_dir_all(case.file("")).unwrap();
+        }
+        if what == "the folder is empty" {
+            fs::create_dir(case.file("")).unwrap();
+        }
+        let before = files(&case.setup.data_dir());
+        case.is_refused_at_once(what, &format!("is of `{size}` records"));
+        assert_eq!(
+            before.keys().collect::<Vec<_>>(),
+            files(&case.setup.data_dir()).keys().collect::<Vec<_>>(),
+            "{what}"
+        );
+        // The log comes back, and nothing is in its way.
+        for (path, bytes) in original.files.iter().filter(|(path, _)| path.starts_with("audit")) {
+            fs::create_dir_all(case.file("")).unwrap();
+            let path = case.setup.data_dir().join(path);
+            fs::write(&path, bytes).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        }
+        case.goes_on(what);
+        case.put(&original.files);
+        // Where the kept checkpoint is gone too, the copy tells.
+        fs::remove_dir_all(case.file("")).unwrap();
+        case.forget_kept();
+        case.is_refused_at_once(what, &format!("has `{size}` records"));
+        case.put(&original.files);
+    }
+    fs::remove_dir_all(case.file("")).unwrap();
+    let daemon = case.accepts("gone for good");
+    assert!(daemon.stop().success());
+    case.goes_on("begun anew");
+    copy::is_whole(&case.setup);
+    case.verify().is_sound("begun anew");
+}
+
+#[test]
+fn nothing_is_accepted_where_nothing_is_behind() {
+    let case = Case::new();
+    let started = case.setup.try_start_with(&["--accept-rollback", "log"]).unwrap();
+    assert!(started.stop().success());
+    assert!(case.acceptances().is_empty());
+    let refused = case.setup.run(["serve", "--accept-rollback", "everything"]);
+    assert_eq!(refused.status.code(), Some(2));
 }
 
 /// A log of other records, by other keys, with a checkpoint of its own.
@@ -137,7 +229,7 @@ fn a_log_that_was_written_anew_by_new_keys_only_a_kept_checkpoint_or_the_key_can
         }
         // Nothing signed is no better than what others signed.
         fs::remove_file(case.file("checkpoint")).unwrap();
-        case.verify().is_sound(&what);
+        case.verify().is_false(&what, "no checkpoint is stored");
         case.verify_from(&[], &["--vkey", &original.vkey]).is_false(&what, "no checkpoint is stored");
     }
 }

@@ -2,14 +2,18 @@
 
 use std::thread;
 
-use crate::harness::Setup;
+use acgs::ledger::hex;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::harness::{Setup, TestDaemon};
 use crate::verifier::Verifier;
-use crate::{Shelf, checkpoint_over, decide, decide_many, first_vkey, patient, printed, refused, vkey};
+use crate::{Shelf, checkpoint_over, decide, decide_many, first_vkey, host, patient, printed, refused, site, vkey};
 
 /// A record and its proof as files, by `acgs audit`.
 fn exported(setup: &Setup, shelf: &Shelf, index: u64) -> (String, String) {
     let index = index.to_string();
-    let record = shelf.put(&format!("{index}.json"), printed(setup, ["audit", "show", &index]));
+    let record = shelf.put(&format!("{index}.json"), printed(setup, ["audit", "show", "--raw", &index]));
     let proof = shelf.put(&format!("{index}.proof"), printed(setup, ["audit", "prove", &index]));
     (record, proof)
 }
@@ -118,6 +122,81 @@ fn every_record_of_a_batch_is_proven_by_the_index_in_its_answer() {
         let proof = daemon.get(&format!("/v1/audit/entries/{index}/proof")).body;
         verifier.accepts(&["proof", &vkey, &shelf.put("record", record.body), &shelf.put("proof", proof)]);
     }
+}
+
+#[test]
+fn a_record_in_parts_is_proven_by_its_head_and_a_log_with_one_is_verified() {
+    let Some(verifier) = Verifier::get() else { return };
+    let (setup, shelf) = (patient(), Shelf::new());
+    let daemon = setup.start();
+    let vkey = vkey(&setup);
+    let large = json!({"subject": {"type": "Agent", "id": "a"}, "action": {"name": "call_tool"},
+        "resource": {"type": "Tool", "id": "t"}, "context": {"risk": "x".repeat(150_000)}});
+    let answer = daemon.post("/access/v1/evaluation", &large);
+    let index = answer.json()["context"]["audit_index"].as_u64().unwrap();
+    let (record, proof) = exported(&setup, &shelf, checkpoint_covers(&daemon, index));
+    let said = verifier.accepts(&["proof", &vkey, &record, &proof]);
+    assert!(said.starts_with(&format!("ok index={index} ")), "{said}");
+    let head: Value = serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();
+    let whole = printed(&setup, ["audit", "show", &index.to_string()]);
+    assert_eq!(head["whole"]["sha256"], hex(&Sha256::digest(&whole)));
+    assert_eq!(head["whole"]["bytes"], whole.len());
+    let whole: Value = serde_json::from_slice(&whole).unwrap();
+    assert_eq!(whole["context"], large["context"]);
+    verifier.accepts(&["log", &vkey, &site(&daemon)]);
+    printed(&setup, ["audit", "verify"]);
+    printed(&setup, ["audit", "verify", "--url", &host(&daemon), "--vkey", &vkey]);
+}
+
+/// Waits until a checkpoint covers a record; its index.
+fn checkpoint_covers(daemon: &TestDaemon, index: u64) -> u64 {
+    checkpoint_over(daemon, index);
+    index
+}
+
+#[test]
+fn a_proof_that_was_printed_is_checked_with_nothing_but_a_key() {
+    let (setup, auditor, shelf) = (patient(), Setup::new(), Shelf::new());
+    let daemon = setup.start();
+    let (vkey, foreign) = (vkey(&setup), first_vkey(&patient()));
+    let large = json!({"subject": {"type": "Agent", "id": "a"}, "action": {"name": "call_tool"},
+        "resource": {"type": "Tool", "id": "t"}, "context": {"risk": "x".repeat(150_000)}});
+    let large = daemon.post("/access/v1/evaluation", &large).json()["context"]["audit_index"].as_u64().unwrap();
+    for index in [0, large, decide(&daemon)] {
+        let (record, proof) = exported(&setup, &shelf, checkpoint_covers(&daemon, index));
+        let said = printed(&auditor, ["audit", "check-proof", &proof, "--vkey", &vkey]);
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.starts_with(&format!("ok: record {index} of ")), "{said}");
+        printed(&setup, ["audit", "check-proof", &proof]);
+        printed(&auditor, ["audit", "check-proof", &proof, "--record", &record, "--vkey", &vkey]);
+        refused(&auditor, ["audit", "check-proof", &proof, "--vkey", &foreign], 1);
+        let text = std::fs::read_to_string(&proof).unwrap();
+        let extra = text.lines().nth(1).unwrap();
+        // The proof of the daemon has no record in it.
+        let bare = shelf.put("bare", daemon.get(&format!("/v1/audit/entries/{index}/proof")).body);
+        assert!(refused(&auditor, ["audit", "check-proof", &bare, "--vkey", &vkey], 1).contains("--record"));
+        printed(&auditor, ["audit", "check-proof", &bare, "--record", &record, "--vkey", &vkey]);
+        let last = extra.len() - 8;
+        let other = format!("{}{}", &extra[..last], &extra[last..].chars().rev().collect::<String>());
+        let changed = [
+            text.replace(extra, &other),
+            text.replace(extra, "extra AAF7"),
+            text.replace(extra, "extra AAU="),
+            text.replace(&format!("index {index}\n"), &format!("index {}\n", index + 1)),
+            text.replace("tlog-proof@v1", "tlog-proof@v2"),
+            text.lines().take(4).collect::<Vec<_>>().join("\n"),
+            String::new(),
+        ];
+        for (nth, changed) in changed.into_iter().enumerate() {
+            assert_ne!(changed, text, "{nth}");
+            let changed = shelf.put("changed", changed);
+            refused(&auditor, ["audit", "check-proof", &changed, "--vkey", &vkey], 1);
+        }
+        let another = exported(&setup, &shelf, 1).0;
+        refused(&auditor, ["audit", "check-proof", &proof, "--record", &another, "--vkey", &vkey], 1);
+    }
+    refused(&auditor, ["audit", "check-proof", "/nowhere", "--vkey", &vkey], 74);
+    refused(&auditor, ["audit", "check-proof"], 2);
 }
 
 #[test]

@@ -1,14 +1,20 @@
 //! `acgs audit …`: reads the log of a stopped or running daemon, without a token.
 
+mod check_proof;
+mod position;
 mod remote;
 mod replay;
 mod verify;
 
+use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+
+use position::RecordName;
 
 use super::{EXIT_CONFIG, EXIT_IO, fail, print_fault, print_line, unwritten};
 use crate::daemon::{self, Source};
@@ -25,7 +31,7 @@ pub struct Command {
 enum Action {
     /// Recompute the whole log: frames, tree, tiles, checkpoints; exit 1 and name the first bad index otherwise.
     Verify(verify::Arguments),
-    /// Print records as JSON lines, each with its `index`.
+    /// Print records as JSON lines, each with its `index`; a record in parts comes whole, behind its parts.
     Export {
         #[command(flatten)]
         data: Data,
@@ -35,21 +41,29 @@ enum Action {
         /// The index behind the last record [default: all there are].
         #[arg(long, value_name = "INDEX")]
         to: Option<u64>,
+        /// Print every entry as it is in the log.
+        #[arg(long)]
+        raw: bool,
     },
-    /// Print one record, exactly as it is in the log.
+    /// Print one record; one in parts as a whole.
     Show {
         #[command(flatten)]
         data: Data,
-        /// The record's index.
-        index: u64,
+        /// The record's index, or its id.
+        record: RecordName,
+        /// Print the entry as it is in the log: these bytes are what a proof is about.
+        #[arg(long)]
+        raw: bool,
     },
-    /// Print the proof that a record is in the log (C2SP tlog-proof), under the newest checkpoint.
+    /// Print the proof that a record is in the log (C2SP tlog-proof), under the newest checkpoint, with the record in it.
     Prove {
         #[command(flatten)]
         data: Data,
-        /// The record's index.
-        index: u64,
+        /// The record's index, or its id.
+        record: RecordName,
     },
+    /// Check a proof that `prove` printed; exit 1 where it proves nothing.
+    CheckProof(check_proof::Arguments),
     /// Print the newest checkpoint (C2SP tlog-checkpoint): keep it elsewhere, for `verify --from`.
     Checkpoint {
         #[command(flatten)]
@@ -97,9 +111,12 @@ impl Data {
 pub fn run(command: &Command, source: &Source) -> ExitCode {
     let done = match &command.action {
         Action::Verify(arguments) => arguments.run(source),
-        Action::Export { data, from, to } => data.log(source).map(|log| export(&log, *from, to.unwrap_or(u64::MAX))),
-        Action::Show { data, index } => data.log(source).map(|log| show(&log, *index)),
-        Action::Prove { data, index } => data.log(source).map(|log| prove(&log, *index)),
+        Action::Export { data, from, to, raw } => {
+            data.log(source).map(|log| export(&log, *from..to.unwrap_or(u64::MAX), Form::of(*raw)))
+        }
+        Action::Show { data, record, raw } => data.log(source).map(|log| show(&log, record, Form::of(*raw))),
+        Action::Prove { data, record } => data.log(source).map(|log| prove(&log, record)),
+        Action::CheckProof(arguments) => arguments.run(source),
         Action::Checkpoint { data } => data.log(source).map(|log| checkpoint(&log)),
         Action::Vkey { data, all } => data.log(source).map(|log| vkey(&log, *all)),
         Action::Replay(arguments) => arguments.run(source),
@@ -118,10 +135,39 @@ fn failed(error: &LedgerError, log: &Path) -> ExitCode {
     }
 }
 
-fn export(log: &Path, from: u64, to: u64) -> ExitCode {
+/// How records are printed.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    /// Put together from their parts.
+    Whole,
+    /// Entry by entry.
+    Raw,
+}
+
+impl Form {
+    const fn of(raw: bool) -> Self {
+        if raw { Self::Raw } else { Self::Whole }
+    }
+
+    /// What is printed of an entry.
+    fn text<'r>(self, storage: &DiskStorage, index: u64, entry: &'r [u8]) -> Result<Cow<'r, [u8]>, LedgerError> {
+        match self {
+            Self::Whole => ledger::whole(storage, index, entry),
+            Self::Raw => Ok(entry.into()),
+        }
+    }
+}
+
+fn export(log: &Path, indices: Range<u64>, form: Form) -> ExitCode {
     let storage = DiskStorage::at(log);
     let mut out = BufWriter::new(io::stdout().lock());
-    for record in ledger::records(&storage, from..to) {
+    let mut found = ledger::records(&storage, indices);
+    loop {
+        let record = match found.advance() {
+            Ok(None) => break,
+            Ok(Some((index, entry))) => form.text(&storage, index, entry).map(|text| (index, text)),
+            Err(error) => Err(error),
+        };
         let (index, record) = match record {
             Ok(record) => record,
             Err(error) => {
@@ -141,36 +187,75 @@ fn export(log: &Path, from: u64, to: u64) -> ExitCode {
     out.flush().map_or_else(|error| ExitCode::from(unwritten(&error)), |()| ExitCode::SUCCESS)
 }
 
-fn show(log: &Path, index: u64) -> ExitCode {
-    match ledger::record(&DiskStorage::at(log), index) {
+/// The index of a record that is named.
+fn find(storage: &DiskStorage, log: &Path, name: &RecordName) -> Result<u64, ExitCode> {
+    match name.find(storage) {
+        Ok(Some(index)) => Ok(index),
+        Ok(None) => Err(missing(log, name)),
+        Err(error) => Err(failed(&error, log)),
+    }
+}
+
+fn missing(log: &Path, name: &RecordName) -> ExitCode {
+    fail(&format!("the audit log in `{}` has no record `{name}`", log.display()), 1)
+}
+
+fn show(log: &Path, name: &RecordName, form: Form) -> ExitCode {
+    let storage = DiskStorage::at(log);
+    let index = match find(&storage, log, name) {
+        Ok(index) => index,
+        Err(code) => return code,
+    };
+    let entry = ledger::record(&storage, index);
+    let record =
+        entry.and_then(|entry| entry.map(|entry| form.text(&storage, index, &entry).map(Cow::into_owned)).transpose());
+    match record {
         Ok(Some(record)) => {
-            // Without a newline: these bytes are what the leaf hash is over.
+            // Without a newline: the bytes of an entry are what the leaf hash is over.
             let mut out = io::stdout().lock();
             let written = out.write_all(&record).and_then(|()| out.flush());
             written.map_or_else(|error| ExitCode::from(unwritten(&error)), |()| ExitCode::SUCCESS)
         }
-        Ok(None) => fail(&format!("the audit log in `{}` has no record `{index}`", log.display()), 1),
+        Ok(None) => missing(log, name),
         Err(error) => failed(&error, log),
     }
 }
 
-fn prove(log: &Path, index: u64) -> ExitCode {
-    let storage = DiskStorage::at(log);
-    let note = match newest(&storage, log) {
-        Ok(note) => note,
-        Err(code) => return code,
-    };
-    let size = note.text().parse().map_or(0, |checkpoint: ledger::Checkpoint| checkpoint.size);
-    if index >= size {
-        return fail(&format!("the newest checkpoint covers `{size}` records, and so not record `{index}`"), 1);
-    }
-    match TileReader::new(&storage, size).prove_inclusion(index, size) {
-        Ok(path) => {
-            print_line(InclusionProof { index, path, note }.to_string().trim_end());
+fn prove(log: &Path, name: &RecordName) -> ExitCode {
+    match proof(log, name) {
+        Ok(proof) => {
+            print_line(proof.to_string().trim_end());
             ExitCode::SUCCESS
         }
-        Err(error) => failed(&error, log),
+        Err(code) => code,
     }
+}
+
+fn proof(log: &Path, name: &RecordName) -> Result<InclusionProof, ExitCode> {
+    let storage = DiskStorage::at(log);
+    let note = newest(&storage, log)?;
+    let index = find(&storage, log, name)?;
+    let size = note.text().parse().map_or(0, |checkpoint: ledger::Checkpoint| checkpoint.size);
+    if index >= size {
+        return Err(fail(&format!("the newest checkpoint covers `{size}` records, and so not record `{name}`"), 1));
+    }
+    let path = TileReader::new(&storage, size).prove_inclusion(index, size).map_err(|error| failed(&error, log))?;
+    let entries = entries(&storage, index).map_err(|error| failed(&error, log))?;
+    Ok(InclusionProof { entries: Some(entries), index, path, note })
+}
+
+/// The entries of a record as a bundle: its parts, and last its own.
+fn entries(storage: &DiskStorage, index: u64) -> Result<Vec<u8>, LedgerError> {
+    let entry = ledger::record(storage, index)?.ok_or(LedgerError::Gone(index))?;
+    let first = ledger::first_part(index, &entry)?.unwrap_or(index);
+    let mut bundle = Vec::new();
+    let mut found = ledger::records(storage, first..index.saturating_add(1));
+    while let Some((_, entry)) = found.advance()? {
+        // Records are at most 65,535 bytes.
+        bundle.extend_from_slice(&u16::try_from(entry.len()).unwrap_or(u16::MAX).to_be_bytes());
+        bundle.extend_from_slice(entry);
+    }
+    Ok(bundle)
 }
 
 fn checkpoint(log: &Path) -> ExitCode {

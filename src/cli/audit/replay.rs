@@ -1,35 +1,44 @@
 //! `acgs audit replay`: decides recorded questions again, offline, under the constitution of then or under another one.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::super::{EXIT_CONFIG, fail, print_line};
-use super::{Data, failed};
+use super::position::{Position, RecordName};
+use super::{Data, failed, missing};
 use crate::constitution::Constitution;
 use crate::daemon::{self, Source};
-use crate::ledger::{self, DiskStorage};
-use crate::replay::{Outcome, Replay};
+use crate::domain::Object;
+use crate::ledger::{self, DiskStorage, text_of};
+use crate::replay::{Difference, Differences, Outcome, Replay};
 
 /// What to decide again.
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(flatten)]
     data: Data,
-    /// The index of the first record.
-    #[arg(long, value_name = "INDEX", default_value_t = 0)]
-    from: u64,
-    /// The index behind the last record [default: all there are].
-    #[arg(long, value_name = "INDEX")]
-    to: Option<u64>,
+    /// Only this decision, by its index or its id.
+    #[arg(conflicts_with_all = ["from", "to"])]
+    record: Option<RecordName>,
+    /// The first record: its index, its id, or the earliest time (RFC 3339, or a date) [default: the first there is].
+    #[arg(long, value_name = "POSITION")]
+    from: Option<Position>,
+    /// The record behind the last one: its index, its id, or the time before which they were made [default: all there are].
+    #[arg(long, value_name = "POSITION")]
+    to: Option<Position>,
     /// Another constitution: shows what would have been decided under it.
     #[arg(long, value_name = "DIR")]
     constitution: Option<PathBuf>,
 }
 
 impl Arguments {
-    /// 0 where nothing differs, 1 where something does. What could not be decided again is listed with its reason.
+    /// 0 where every decision is the same again, 1 where one differs or cannot be decided again. Both are listed.
     pub(super) fn run(&self, source: &Source) -> Result<ExitCode, ExitCode> {
         let folder = self.data.folder(source)?;
         let log = daemon::audit_folder(&folder);
@@ -37,29 +46,108 @@ impl Arguments {
         let other = other.map_err(|faults| fail(&faults, EXIT_CONFIG))?;
         let mut replay = Replay::new(daemon::constitutions_folder(&folder), other);
         let storage = DiskStorage::at(&log);
-        let (mut same, mut differences, mut undecided) = (0_u64, 0_u64, 0_u64);
+        let wanted = self.wanted(&storage, &log)?;
+        let mut told = Told::default();
         // From the first record on: entities that decisions read are recorded once, before the first of these.
-        for record in ledger::records(&storage, 0..self.to.unwrap_or(u64::MAX)) {
-            let (index, record) = record.map_err(|error| failed(&error, &log))?;
-            if index < self.from {
+        for record in ledger::records(&storage, 0..wanted.end) {
+            let (index, entry) = record.map_err(|error| failed(&error, &log))?;
+            let record = ledger::whole(&storage, index, &entry).map_err(|error| failed(&error, &log))?;
+            if index < wanted.start || !wanted.has_time_of(&record) {
                 replay.learn(&record);
-                continue;
-            }
-            match replay.decide(&record) {
-                Outcome::NoDecision => {}
-                Outcome::Same => same += 1,
-                Outcome::Different { id, recorded, now } => {
-                    differences += 1;
-                    print_line(&format!("{index} {id}: recorded {recorded}, now {now}"));
-                }
-                Outcome::Undecided { id, why } => {
-                    undecided += 1;
-                    print_line(&format!("{index} {id}: not decided again: {why}"));
-                }
+            } else {
+                told.take(index, replay.decide(&record));
             }
         }
-        let decided = same + differences;
-        print_line(&format!("{decided} decided again: {differences} differences; {undecided} could not be"));
-        Ok(if differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(told.finish())
     }
+
+    fn wanted(&self, storage: &DiskStorage, log: &Path) -> Result<Wanted, ExitCode> {
+        let mut wanted = Wanted { start: 0, end: u64::MAX, earliest: None, before: None };
+        let find = |name: &RecordName| super::find(storage, log, name);
+        if let Some(name) = &self.record {
+            wanted.start = find(name)?;
+            wanted.end = wanted.start.saturating_add(1);
+            let exists = ledger::record(storage, wanted.start).map_err(|error| failed(&error, log))?.is_some();
+            return if exists { Ok(wanted) } else { Err(missing(log, name)) };
+        }
+        match &self.from {
+            Some(Position::Record(name)) => wanted.start = find(name)?,
+            Some(Position::Time(at)) => wanted.earliest = Some(*at),
+            None => {}
+        }
+        match &self.to {
+            Some(Position::Record(name)) => wanted.end = find(name)?,
+            Some(Position::Time(at)) => wanted.before = Some(*at),
+            None => {}
+        }
+        Ok(wanted)
+    }
+}
+
+/// Which records are decided again.
+struct Wanted {
+    start: u64,
+    end: u64,
+    earliest: Option<OffsetDateTime>,
+    before: Option<OffsetDateTime>,
+}
+
+impl Wanted {
+    /// Whether a record was made within the times that are wanted. Clocks may be set, so each record is asked.
+    fn has_time_of(&self, record: &[u8]) -> bool {
+        if self.earliest.is_none() && self.before.is_none() {
+            return true;
+        }
+        let Ok(record) = serde_json::from_slice::<Object>(record) else { return true };
+        let Some(at) = text_of(&record, "ts").and_then(|at| OffsetDateTime::parse(at, &Rfc3339).ok()) else {
+            return true;
+        };
+        self.earliest.is_none_or(|earliest| at >= earliest) && self.before.is_none_or(|before| at < before)
+    }
+}
+
+/// What was found, as it is printed.
+#[derive(Default)]
+struct Told {
+    same: u64,
+    undecided: u64,
+    differences: Differences,
+}
+
+impl Told {
+    fn take(&mut self, index: u64, outcome: Outcome) {
+        match outcome {
+            Outcome::NoDecision => {}
+            Outcome::Same => self.same += 1,
+            Outcome::Different(difference) => {
+                self.differences.add(&difference);
+                let Difference { id, question, recorded, now, .. } = &*difference;
+                let change = difference.change();
+                print_line(&format!("{index} {id}: {change} of {question}: recorded {recorded}, now {now}"));
+            }
+            Outcome::Undecided { id, why } => {
+                self.undecided += 1;
+                print_line(&format!("{index} {id}: not decided again: {why}"));
+            }
+        }
+    }
+
+    fn finish(self) -> ExitCode {
+        let differences = self.differences.count();
+        if differences > 0 {
+            print_line(&format!("by verdict: {}", counted(&self.differences.by_change)));
+            print_line(&format!("by policy: {}", counted(&self.differences.by_policy)));
+        }
+        let decided = self.same + differences;
+        print_line(&format!("{decided} decided again: {differences} differences; {} could not be", self.undecided));
+        if differences == 0 && self.undecided == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+/// The most frequent first: `owner 7, dear 2`; `none` where there is nothing.
+fn counted<K: Display>(counts: &BTreeMap<K, u64>) -> String {
+    let mut counts: Vec<_> = counts.iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let counts: Vec<_> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
 }

@@ -2,6 +2,7 @@
 
 mod batches;
 mod bounds;
+mod declared;
 mod depth;
 mod digest;
 mod explaining;

@@ -28,6 +28,8 @@ pub struct AuditEntry {
     pub kind: SmolStr,
     /// Who asked.
     pub caller: Option<SmolStr>,
+    /// The id of the request that asked.
+    pub request_id: Option<SmolStr>,
     /// Who wanted to act.
     pub subject: Option<EntityUid>,
     /// What it wanted to do.
@@ -104,6 +106,25 @@ pub(super) fn ship(conn: &mut DbSession, log: LogId, first: u64, entries: &[Audi
     })
 }
 
+/// The leaf of a record that is stored.
+pub(super) fn leaf(conn: &mut Connection, log: LogId, index: u64) -> Result<Option<[u8; 32]>, StoreError> {
+    let places = log.range(index, 1)?;
+    Ok(leaves(conn, &places)?.remove(&places.start))
+}
+
+/// Forgets the records of a log from index `first` on.
+pub(super) fn forget(conn: &mut DbSession, log: LogId, first: u64) -> Result<(), StoreError> {
+    write_apart(conn, |conn| {
+        let next = logs::next_alone(conn, log)?;
+        let places = log.range(first, 0)?.start..log.places().end;
+        let violations = audit_violations::place.ge(places.start).and(audit_violations::place.lt(places.end));
+        diesel::delete(audit_violations::table.filter(violations)).execute(conn)?;
+        let entries = audit_entries::place.ge(places.start).and(audit_entries::place.lt(places.end));
+        diesel::delete(audit_entries::table.filter(entries)).execute(conn)?;
+        logs::advance(conn, log, next.min(first))
+    })
+}
+
 /// The leaves of what is stored there.
 fn leaves(conn: &mut Connection, places: &Range<i64>) -> Result<HashMap<i64, [u8; 32]>, StoreError> {
     let rows = audit_entries::table
@@ -161,6 +182,7 @@ struct NewRow<'a> {
     at: i64,
     kind: Cow<'a, str>,
     caller: Option<Cow<'a, str>>,
+    request_id: Option<Cow<'a, str>>,
     subject_type: Option<Cow<'a, str>>,
     subject_id: Option<Cow<'a, str>>,
     action: Option<Cow<'a, str>>,
@@ -180,6 +202,7 @@ impl<'a> NewRow<'a> {
             at: entry.at,
             kind: entry.kind.as_str().into(),
             caller: entry.caller.as_deref().map(Cow::from),
+            request_id: entry.request_id.as_deref().map(Cow::from),
             subject_type: subject.map(|uid| uid.kind.as_str().into()),
             subject_id: subject.map(|uid| uid.id.as_str().into()),
             action: entry.action.as_deref().map(Cow::from),
@@ -196,6 +219,7 @@ impl<'a> NewRow<'a> {
         Self {
             kind: storable(self.kind),
             caller: self.caller.map(storable),
+            request_id: self.request_id.map(storable),
             subject_type: self.subject_type.map(storable),
             subject_id: self.subject_id.map(storable),
             action: self.action.map(storable),

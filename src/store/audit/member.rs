@@ -162,6 +162,7 @@ pub(super) fn members<'a>(
         (BY_ACTION, "e.action = ?", search.action.as_deref().map(text)),
         (BY_REASON, "e.reason = ?", search.reason.as_deref().map(text)),
         (BY_CALLER, "e.caller = ?", search.caller.as_deref().map(text)),
+        (BY_REQUEST, "e.request_id = ?", search.request_id.as_deref().map(text)),
         (BY_DECISION, "e.decision = ?", search.decision.map(Value::Flag)),
     ] {
         members.extend(value.map(|value| Member::of(index, condition, value)));
@@ -178,6 +179,7 @@ const TYPES: usize = 16;
 const BY_ACTION: &str = "audit_entries AS e INDEXED BY audit_entries_action";
 const BY_REASON: &str = "audit_entries AS e INDEXED BY audit_entries_reason";
 const BY_CALLER: &str = "audit_entries AS e INDEXED BY audit_entries_caller";
+const BY_REQUEST: &str = "audit_entries AS e INDEXED BY audit_entries_request";
 const BY_DECISION: &str = "audit_entries AS e INDEXED BY audit_entries_decision";
 const BY_KIND: &str = "audit_entries AS e INDEXED BY audit_entries_kind";
 

@@ -15,6 +15,7 @@ diesel::table! {
         decision -> Nullable<Bool>,
         reason -> Nullable<Text>,
         record -> Nullable<Text>,
+        request_id -> Nullable<Text>,
     }
 }
 

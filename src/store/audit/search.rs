@@ -41,6 +41,8 @@ pub struct Search {
     pub kind: Option<SmolStr>,
     /// Who asked.
     pub caller: Option<SmolStr>,
+    /// The id of the request that asked.
+    pub request_id: Option<SmolStr>,
 }
 
 /// An entity that is sought by its id, and by its type where one is given.

@@ -80,6 +80,7 @@ func verifyLog(vkeys, base string, oldFiles []string, out io.Writer) error {
 // entries hashes all entries, and compares with the leaves in the tiles and with the signed root.
 func (c *logCheck) entries() (int64, error) {
 	size := c.signed.tree.N
+	var whole assembly
 	for start := int64(0); start < size; start += tileWidth {
 		width := tileWidth
 		if size-start < tileWidth {
@@ -105,6 +106,9 @@ func (c *logCheck) entries() (int64, error) {
 			}
 			if err := c.own.grow(index, leaf); err != nil {
 				return 0, err
+			}
+			if _, err := whole.take(entry); err != nil {
+				return 0, fmt.Errorf("entry %d: %w", index, err)
 			}
 		}
 	}

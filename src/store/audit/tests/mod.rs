@@ -91,6 +91,7 @@ fn entry(n: u64) -> AuditEntry {
         at: 1_700_000_000_000_000 + i64::try_from(n).unwrap() * 1_000_000,
         kind: "decision".into(),
         caller: Some("anonymous".into()),
+        request_id: None,
         subject: Some(EntityUid::new("acgs::Agent", format_smolstr!("agent-{n}"))),
         action: Some("call_tool".into()),
         resource: Some(EntityUid::new("acgs::Tool", "search")),

@@ -52,6 +52,7 @@ fn a_search_by_one_member_reads_its_part_of_an_index_in_order() {
         (Search { action: name("a"), ..any.clone() }, "action (action=?"),
         (Search { reason: name("r"), ..any.clone() }, "reason (reason=?"),
         (Search { caller: name("c"), ..any.clone() }, "caller (caller=?"),
+        (Search { request_id: name("r"), ..any.clone() }, "request (request_id=?"),
         (Search { decision: Some(false), ..any.clone() }, "decision (decision=?"),
         (Search { kind: name("auth"), ..any.clone() }, "kind (kind=?"),
     ] {
@@ -119,6 +120,7 @@ fn what_else_is_sought_changes_nothing_in_which_index_is_read() {
         principle: name("p"),
         kind: name("auth"),
         caller: name("c"),
+        request_id: name("r"),
         ..Search::default()
     };
     let members = members(&mut conn, &search, Some(Region::of(0))).unwrap();

@@ -60,6 +60,7 @@ fn random(n: u64, seed: &mut u64) -> AuditEntry {
         at,
         kind: kind.into(),
         caller: (draw(seed, 30) > 0).then(|| one(&NAMES, seed).into()),
+        request_id: (draw(seed, 3) > 0).then(|| one(&NAMES, seed).into()),
         subject: is_decision.then(|| uid(seed)),
         action: is_decision.then(|| one(&NAMES, seed).into()),
         resource: is_decision.then(|| uid(seed)),
@@ -90,6 +91,7 @@ fn holds(search: &Search, entry: &AuditEntry) -> bool {
         && search.principle.as_ref().is_none_or(|principle| entry.principles.contains(principle))
         && same(search.kind.as_ref(), Some(&entry.kind))
         && same(search.caller.as_ref(), entry.caller.as_ref())
+        && same(search.request_id.as_ref(), entry.request_id.as_ref())
 }
 
 fn check(search: &Search, log: Option<LogId>, limit: u16) {
@@ -119,11 +121,11 @@ fn sought_entity() -> impl Strategy<Value = Option<SoughtEntity>> {
 
 fn searches() -> impl Strategy<Value = Search> {
     let times = (proptest::option::weighted(0.3, 0..10_000_i64), proptest::option::weighted(0.3, 0..10_000_i64));
-    let names = (name_of(&NAMES), name_of(&NAMES), name_of(&NAMES), name_of(&NAMES));
+    let names = (name_of(&NAMES), name_of(&NAMES), name_of(&NAMES), name_of(&NAMES), name_of(&NAMES));
     let kind = name_of(&["decision", "auth", "start", "none"]);
     let decision = proptest::option::weighted(0.3, any::<bool>());
     (times, sought_entity(), sought_entity(), names, kind, decision).prop_map(
-        |((from, to), subject, resource, (action, reason, principle, caller), kind, decision)| Search {
+        |((from, to), subject, resource, (action, reason, principle, caller, request_id), kind, decision)| Search {
             from,
             to,
             subject,
@@ -134,6 +136,7 @@ fn searches() -> impl Strategy<Value = Search> {
             principle,
             kind,
             caller,
+            request_id,
         },
     )
 }
@@ -161,6 +164,7 @@ fn a_search_by_one_member_finds_what_a_filter_of_everything_would() {
             Search { action: name("rare"), ..any.clone() },
             Search { reason: name("rare"), ..any.clone() },
             Search { caller: name("rare"), ..any.clone() },
+            Search { request_id: name("rare"), ..any.clone() },
             Search { principle: name("one"), ..any.clone() },
             Search { decision: Some(false), ..any.clone() },
             Search { kind: name("auth"), ..any.clone() },

@@ -1,0 +1,44 @@
+//! Why checkpoints cannot be signed, and which stored checkpoint is believed.
+
+use std::path::Path;
+
+use super::audit_queue::AuditError;
+use super::log_rollback::LogRollback;
+use super::seals::Sealed;
+use crate::ledger::{Checkpoint, Hash, KeyError, LedgerError, Note, NoteError, public_keys};
+
+/// Why checkpoints cannot be signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// The keys cannot be used.
+    #[error("{0}")]
+    Key(#[from] KeyError),
+    /// The log, its tiles or the stored checkpoint cannot be used.
+    #[error("{0}")]
+    Ledger(#[from] LedgerError),
+    /// The stored checkpoint is not one of this log.
+    #[error("the stored checkpoint cannot be trusted: {0}")]
+    Checkpoint(#[from] NoteError),
+    /// The log is older than it was, or another one.
+    #[error("{0}")]
+    RolledBack(#[from] LogRollback),
+    /// A change of keys cannot be recorded.
+    #[error("{0}")]
+    Unrecorded(#[from] AuditError),
+}
+
+/// Size and root of a checkpoint; without one, those of the empty tree.
+pub(super) fn signed(last: Option<&Sealed>) -> (u64, Hash) {
+    last.map_or((0, Hash::of(&[])), |last| (last.checkpoint.size, last.checkpoint.root))
+}
+
+/// A stored checkpoint that one of the log's own keys signed.
+pub(super) fn trusted(note: Note, folder: &Path, origin: &str) -> Result<Sealed, SealError> {
+    note.verify(&public_keys(folder)?)?;
+    let checkpoint: Checkpoint = note.text().parse()?;
+    if checkpoint.origin == origin {
+        Ok(Sealed { checkpoint, note })
+    } else {
+        Err(NoteError::Form("it is of another log").into())
+    }
+}

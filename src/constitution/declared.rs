@@ -1,0 +1,86 @@
+//! Which members of a question the schema declares: only these can bear on the decision.
+
+use super::Constitution;
+use super::vocabulary::{Kind, Shape};
+use crate::domain::{Evaluation, Json, MemberPath, Object};
+use crate::settings::RequestProperties;
+
+/// The place of the action's properties in the context, where policies read them.
+const ACTION: &str = "action";
+
+impl Constitution {
+    /// The members of a question that the schema does not declare and that take at least so many bytes. A decision under
+    /// this constitution is the same without them.
+    #[must_use]
+    pub fn undeclared(&self, mode: RequestProperties, evaluation: &Evaluation, bytes: usize) -> Vec<MemberPath> {
+        let mut found = Vec::new();
+        for (owner, properties) in objects(evaluation) {
+            let shape = self.shape(mode, evaluation, &owner);
+            undeclared(&owner, properties, shape, bytes, &mut found);
+        }
+        found
+    }
+
+    /// Whether a decision under this constitution may depend on a member of the question.
+    #[must_use]
+    pub fn declares(&self, mode: RequestProperties, evaluation: &Evaluation, path: &MemberPath) -> bool {
+        objects(evaluation).iter().any(|(owner, _)| {
+            let mut names = path.names();
+            let is_within = owner.names().all(|name| names.next() == Some(name));
+            is_within && self.shape(mode, evaluation, owner).is_some_and(|shape| reads(shape, names))
+        })
+    }
+
+    /// What the schema declares of one of the question's objects; nothing where it knows no such action or type, or where
+    /// properties count for nothing.
+    fn shape(&self, mode: RequestProperties, evaluation: &Evaluation, owner: &MemberPath) -> Option<&Shape> {
+        let action = self.vocabulary.action(&evaluation.action.name);
+        let of_type = |kind: &str| {
+            let declared = self.vocabulary.entity_type(kind).filter(|_| mode == RequestProperties::Merge);
+            declared.map(|declared| &declared.attrs)
+        };
+        match owner.names().next() {
+            Some("context") => action.map(|action| &action.context),
+            Some("action") => match action?.context.kind(ACTION)? {
+                Kind::Record(shape) => Some(shape),
+                _ => None,
+            },
+            Some("subject") => of_type(&evaluation.subject.uid.kind),
+            Some("resource") => of_type(&evaluation.resource.uid.kind),
+            _ => None,
+        }
+    }
+}
+
+/// The question's objects that callers fill as they like, and where they are.
+fn objects(evaluation: &Evaluation) -> [(MemberPath, &Object); 4] {
+    let properties = |owner| MemberPath::new([owner, "properties"]);
+    [
+        (MemberPath::new(["context"]), &*evaluation.context),
+        (properties("action"), &evaluation.action.properties),
+        (properties("subject"), &evaluation.subject.properties),
+        (properties("resource"), &evaluation.resource.properties),
+    ]
+}
+
+fn undeclared(owner: &MemberPath, object: &Object, shape: Option<&Shape>, bytes: usize, found: &mut Vec<MemberPath>) {
+    for (name, value) in object.iter() {
+        match (shape.and_then(|shape| shape.kind(name)), value) {
+            (None, value) if value.bytes() >= bytes => found.push(owner.member(name)),
+            (Some(Kind::Record(shape)), Json::Object(object)) => {
+                undeclared(&owner.member(name), object, Some(shape), bytes, found);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether a declared attribute is on the way to a member, or the member itself.
+fn reads<'n>(shape: &Shape, mut names: impl Iterator<Item = &'n str>) -> bool {
+    let Some(name) = names.next() else { return true };
+    match shape.kind(name) {
+        None => false,
+        Some(Kind::Record(shape)) => reads(shape, names),
+        Some(_) => true,
+    }
+}

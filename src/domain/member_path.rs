@@ -1,0 +1,120 @@
+//! Which member of a question: the names on the way to it, written as a JSON pointer (RFC 6901).
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::fault::step;
+use super::member::Member;
+use super::{Evaluation, Json, Object};
+
+/// The names on the way from the question to a member of one of its objects, such as `context` and `approver`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberPath(Vec<Box<str>>);
+
+impl MemberPath {
+    /// The path with these names.
+    pub fn new<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+        Self(names.into_iter().map(Into::into).collect())
+    }
+
+    /// The names, from the question's own member on.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|name| &**name)
+    }
+
+    /// The path of a member of what is here.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Self {
+        Self(self.0.iter().map(|name| &**name).chain([name]).map(Into::into).collect())
+    }
+
+    /// Takes the member out of the question's object that the first `skipped` names lead to.
+    pub(super) fn take_from(&self, object: &mut Object, skipped: usize) -> Option<Json> {
+        let (last, way) = self.0.get(skipped..)?.split_last()?;
+        let mut object = object;
+        for name in way {
+            object = match object.get_mut(name)? {
+                Json::Object(object) => object,
+                _ => return None,
+            };
+        }
+        object.remove(last)
+    }
+}
+
+impl Evaluation {
+    /// The canonical form of the question without some of its members, and the values of those that it had.
+    #[must_use]
+    pub fn without<'p>(&self, paths: &'p [MemberPath]) -> (String, Vec<(&'p MemberPath, Json)>) {
+        let (mut subject, mut action) = ((*self.subject).clone(), (*self.action).clone());
+        let (mut resource, mut context) = ((*self.resource).clone(), (*self.context).clone());
+        let mut removed = Vec::new();
+        for path in paths {
+            let mut names = path.names();
+            let value = match (names.next(), names.next()) {
+                (Some("context"), _) => path.take_from(&mut context, 1),
+                (Some("subject"), Some("properties")) => path.take_from(&mut subject.properties, 2),
+                (Some("action"), Some("properties")) => path.take_from(&mut action.properties, 2),
+                (Some("resource"), Some("properties")) => path.take_from(&mut resource.properties, 2),
+                _ => None,
+            };
+            removed.extend(value.map(|value| (path, value)));
+        }
+        let context = (Member::new(context), None);
+        let rest = Self::of(Member::new(subject), Member::new(action), Member::new(resource), context);
+        (rest.canonical(), removed)
+    }
+}
+
+impl fmt::Display for MemberPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.iter().fold(String::new(), |pointer, name| step(&pointer, name)))
+    }
+}
+
+/// A text that is no JSON pointer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no JSON pointer")]
+pub struct NoPath(String);
+
+impl FromStr for MemberPath {
+    type Err = NoPath;
+
+    fn from_str(text: &str) -> Result<Self, NoPath> {
+        let names = text.strip_prefix('/').ok_or_else(|| NoPath(text.to_owned()))?;
+        Ok(Self(names.split('/').map(|name| name.replace("~1", "/").replace("~0", "~").into()).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::UnknownMembers;
+
+    #[test]
+    fn a_path_reads_back_whatever_the_names_are() {
+        for names in [&["context", "a"][..], &["context", "", "~", "/", "~1", "a/b~c"], &["subject", "properties", "é"]]
+        {
+            let path = MemberPath::new(names.iter().copied());
+            assert_eq!(path.to_string().parse(), Ok(path.clone()), "{path}");
+            assert_eq!(path.names().collect::<Vec<_>>(), names);
+        }
+        assert!("context".parse::<MemberPath>().is_err());
+    }
+
+    #[test]
+    fn a_question_without_some_members_has_all_the_others() {
+        let question = r#"{"subject":{"type":"User","id":"ann"},"action":{"name":"read"},
+            "resource":{"type":"Document","id":"d","properties":{"b":1,"a":2}},"context":{"n":1}}"#;
+        let question: Object = serde_json::from_str(question).unwrap();
+        let evaluation = Evaluation::from_object(&question, UnknownMembers::Refused).unwrap();
+        let paths = ["/context/n", "/resource/properties/a", "/subject/properties/x", "/context", "/context/n/deep"];
+        let paths = paths.map(|path| path.parse::<MemberPath>().unwrap());
+        let (canonical, removed) = evaluation.without(&paths);
+        assert_eq!(
+            &*canonical,
+            r#""subject":{"type":"User","id":"ann"},"action":{"name":"read"},"resource":{"type":"Document","id":"d","properties":{"b":1}},"context":{}"#
+        );
+        assert_eq!(removed, [(&paths[0], Json::Int(1)), (&paths[1], Json::Int(2))]);
+    }
+}
