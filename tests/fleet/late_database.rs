@@ -89,7 +89,8 @@ fn a_start_waits_for_its_database_and_says_so() {
 fn a_database_that_is_made_after_its_server_is_waited_for_too() {
     let Some((server, setup)) = down() else { return };
     server.start_again();
-    let mut daemon = Starting::new(&setup.set("database.url", server.url("later")));
+    let setup = setup.set("database.url", server.url("later"));
+    let mut daemon = Starting::new(&setup);
     assert!(daemon.tells("STATUS=waiting").contains("\"later\" does not exist"));
     server.sql("postgres", "CREATE DATABASE later OWNER acgs");
     daemon.tells("READY=1");

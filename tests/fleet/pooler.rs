@@ -37,8 +37,10 @@ impl Pooled {
         Some(Self { redis: Redis::options().start(), postgres, bouncer, database, constitution })
     }
 
-    fn setup(&self) -> Setup {
+    fn setup(&self, name: &str) -> Setup {
         Setup::new()
+            .set("audit.origin", format_args!("{name}.example"))
+            .set("http.public_url", "http://fleet.example")
             .in_files()
             .constitution(self.constitution.path())
             .set("database.url", self.bouncer.url(&self.database))
@@ -98,7 +100,7 @@ fn daemons_behind_a_pooler_of_transactions_work_as_with_sessions_of_their_own() 
         ("session", "", None),
     ] {
         let Some(pooled) = Pooled::start(mode, more) else { return };
-        let setups = [pooled.setup(), pooled.setup()];
+        let setups = ["one", "other"].map(|name| pooled.setup(name));
         let setups =
             setups.map(|setup| told.map_or(setup.clone(), |told| setup.set("database.prepared_statements", told)));
         let daemons = setups.each_ref().map(Setup::start);
