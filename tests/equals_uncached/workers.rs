@@ -14,7 +14,7 @@ use acgs::actors::database::{Database, PutEntities, PutEntity, RemoveEntity};
 use acgs::actors::entity_recorder::EntityRecorder;
 use acgs::actors::journal::Journal;
 use acgs::actors::pace::Pace;
-use acgs::actors::registry::{Books, Register, Registry};
+use acgs::actors::registry::{Books, Register, Registry, SettingsReader};
 use acgs::actors::request_cache::{RequestCache, RequestCacheOptions};
 use acgs::actors::validator::{Decide, DecideError, Decided, Purpose, Validator};
 use acgs::constitution::Constitution;
@@ -90,8 +90,10 @@ impl Workers {
             store.types().clone(),
         );
         let constitution = Arc::clone(&active.constitution);
-        let books = Books { kept: folder.path().join("constitutions"), journal };
-        let registry = Registry::new(settings.constitution, active, books);
+        let constitution_settings = settings.constitution;
+        let settings = SettingsReader::new(move |_| Ok(constitution_settings.clone()));
+        let books = Books { kept: folder.path().join("constitutions"), journal, store: store.clone(), settings };
+        let registry = Registry::new(active, books);
         let in_force = registry.in_force();
         let registry = registry.start();
         let arbiters: Vec<Arbiter> = (0..count).map(|_| Arbiter::new()).collect();
