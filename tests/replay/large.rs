@@ -24,7 +24,7 @@ fn question(subject: &Value, action: &str, context: &Value) -> Value {
 fn large() -> Vec<(&'static str, Value)> {
     let (nothing, long) = (json!({}), "x".repeat(100_000));
     let many: HashMap<String, u32> = (0..9_000).map(|nth| (format!("member-{nth}"), nth)).collect();
-    let nested = (0..100).fold(json!(1), |inner, _| json!({"a": inner}));
+    let nested = (0..40).fold(json!(1), |inner, _| json!({"a": inner}));
     vec![
         ("a declared text", question(&user(&nothing), "read", &json!({"note": long}))),
         (

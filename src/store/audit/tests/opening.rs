@@ -127,7 +127,7 @@ fn migrations_run_once_and_can_be_undone() {
     let second = Duration::from_secs(1);
     assert_eq!(
         [migrate(&Target::from(&*path), second).unwrap(), migrate(&Target::from(&*path), second).unwrap()],
-        [2, 0]
+        [3, 0]
     );
     open_kind(&AUDIT, &Target::from(&*path), second).unwrap().revert_all_migrations(SQLITE).unwrap();
     assert_eq!(migrate(&Target::from(&*path), second).unwrap(), 2);

@@ -124,7 +124,7 @@ fn what_else_is_sought_changes_nothing_in_which_index_is_read() {
         ..Search::default()
     };
     let members = members(&mut conn, &search, Some(Region::of(0))).unwrap();
-    assert_eq!(members.len(), 8);
+    assert_eq!(members.len(), 9);
     let filters = members.iter().flat_map(|member| member.filter.iter().cloned()).collect::<Vec<_>>();
     let everything = Branch::everything();
     for branch in members.iter().flat_map(|member| member.branches.iter().flatten()).chain([&everything]) {
