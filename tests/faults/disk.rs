@@ -54,6 +54,19 @@ impl Faults {
         fs::rename(new, self.file()).unwrap();
     }
 
+    /// No faults any more.
+    pub fn clear(&self) {
+        self.set("");
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("faults")
+    }
+}
+
+/// The wall clock.
+#[allow(dead_code, reason = "not all tests that share this file set the clock")]
+impl Faults {
     /// With a wall clock that [`Self::set_clock`] sets.
     pub fn with_clock(&self, setup: Setup) -> Setup {
         self.within(setup).env("CLOCK", self.folder.path().join("clock").display())
@@ -64,14 +77,5 @@ impl Faults {
         let new = self.folder.path().join("new");
         fs::write(&new, ahead_s.to_string()).unwrap();
         fs::rename(new, self.folder.path().join("clock")).unwrap();
-    }
-
-    /// No faults any more.
-    pub fn clear(&self) {
-        self.set("");
-    }
-
-    fn file(&self) -> PathBuf {
-        self.folder.path().join("faults")
     }
 }
