@@ -5,18 +5,20 @@ mod error;
 mod evidence;
 mod files;
 mod fleet;
+mod folders;
 mod identity;
 mod pools;
 mod reload;
 mod rollback;
 mod signals;
+mod source;
 mod upkeep;
 mod waiting;
 
 use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -48,7 +50,7 @@ use crate::constitution::{Fault, Faults, Misfits};
 use crate::http::{self, Shared};
 use crate::ledger::{self, KEY_FILE, KeyError, Keyring, public_keys};
 use crate::logging::{self, LevelSwitch};
-use crate::settings::{self, Bind, LogOrigin, Settings};
+use crate::settings::{Bind, LogOrigin, Settings};
 use crate::store::{self, Lock, Store, Turn};
 pub use error::DaemonError;
 use error::system;
@@ -56,9 +58,11 @@ use evidence::{DAEMON, Evidence};
 pub use files::create_data_dir;
 use files::{Locks, claim_data_dir};
 pub use fleet::check_redis;
+pub use folders::{admin_socket, audit_folder, constitutions_folder};
 pub use pools::{search_options, store_options};
 pub use rollback::Rollback;
 use signals::{Asked, Signals, notify};
+pub use source::Source;
 
 /// How long a new constitution may take to be in force everywhere.
 const RELOAD_DEADLINE: Duration = Duration::from_mins(1);
@@ -71,45 +75,6 @@ const DIRECTORY_THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
 
 /// How long such a question may take: a record that has to become durable is behind it.
 const IDENTITY_DEADLINE: Duration = Duration::from_secs(10);
-
-/// Where the settings came from, to read them again.
-#[derive(Debug, Clone)]
-pub struct Source {
-    /// The settings folder.
-    pub folder: PathBuf,
-    /// The profile.
-    pub profile: Option<String>,
-}
-
-impl Source {
-    /// Reads the settings.
-    pub fn load(&self) -> Result<settings::Loaded, settings::Faults> {
-        Settings::load(&self.folder, self.profile.as_deref(), settings::environment())
-    }
-
-    /// Reads the settings where nothing will be connected to: secrets may be missing.
-    pub fn load_offline(&self) -> Result<settings::Loaded, settings::Faults> {
-        Settings::load_offline(&self.folder, self.profile.as_deref(), settings::environment())
-    }
-}
-
-/// The folder of the audit log.
-#[must_use]
-pub fn audit_folder(data_dir: &Path) -> PathBuf {
-    data_dir.join("audit")
-}
-
-/// The folder of every constitution that was ever in force, by digest.
-#[must_use]
-pub fn constitutions_folder(data_dir: &Path) -> PathBuf {
-    data_dir.join("constitutions")
-}
-
-/// The socket of this host's administrator.
-#[must_use]
-pub fn admin_socket(data_dir: &Path) -> PathBuf {
-    data_dir.join("admin.sock")
-}
 
 /// Whether nothing was ever recorded, as before the first start and after one that was killed early.
 #[must_use]

@@ -3,6 +3,8 @@
 //! Every write gives its entity a new version, greater than every version given before in the whole store: an entity
 //! that is removed and made anew never has an old version again. The file of `changes` says in which order.
 
+mod cycles;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::num::NonZeroU16;
 
@@ -16,9 +18,11 @@ use super::changes;
 use super::connection::{Connection, DbSession, read, write};
 use super::cursor::Cursor;
 use super::error::StoreError;
+use super::precondition::Precondition;
 use super::revisions::{Commit, advance};
 use super::schema::entities;
-use crate::domain::{Entity, EntityUid, find_cycle_of};
+use crate::domain::{Entity, EntityUid};
+use cycles::refuse_cycle;
 
 /// An entity and its version.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,24 +31,6 @@ pub struct StoredEntity {
     pub entity: Entity,
     /// Its version: greater after every write, 1 or more.
     pub version: i64,
-}
-
-/// What must hold of an entity for something to be done with it (RFC 9110, section 13.2.2); by default nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Precondition {
-    /// It is stored, at one of these versions.
-    pub if_match: Option<VersionSet>,
-    /// It is not stored at any of these versions.
-    pub if_none_match: Option<VersionSet>,
-}
-
-/// Versions of an entity.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum VersionSet {
-    /// Whichever is stored.
-    Any,
-    /// These.
-    Of(Vec<i64>),
 }
 
 /// What a write did.
@@ -286,44 +272,6 @@ pub fn put_many(
     })
 }
 
-/// [`StoreError::Cycle`] where an entity that was just written is in itself, by what is stored now. Writers go one after
-/// the other, so that nothing else changes meanwhile.
-fn refuse_cycle(conn: &mut Connection, written: &[Entity]) -> Result<(), StoreError> {
-    let mut parents: HashMap<EntityUid, Vec<EntityUid>> = HashMap::new();
-    for entity in written.iter().filter(|entity| !entity.parents.is_empty()) {
-        parents.insert(entity.uid.clone(), entity.parents.clone());
-    }
-    let of_batch = written.iter().map(|entity| &entity.uid).collect::<HashSet<_>>();
-    let mut wanted: HashSet<EntityUid> = parents.values().flatten().cloned().collect();
-    while !wanted.is_empty() {
-        let unknown = wanted.iter().filter(|uid| !parents.contains_key(*uid) && !of_batch.contains(uid));
-        let unknown = unknown.filter(|uid| is_storable(conn, uid)).cloned().collect::<Vec<_>>();
-        // An entity that is not stored has no parents either.
-        parents.extend(unknown.iter().map(|uid| (uid.clone(), Vec::new())));
-        wanted.clear();
-        for (uid, above) in parents_of(conn, &unknown)? {
-            wanted.extend(above.iter().cloned());
-            parents.insert(uid, above);
-        }
-    }
-    let edges = parents.iter().map(|(uid, above)| (uid, above.as_slice())).collect();
-    find_cycle_of(&edges, of_batch).map_or(Ok(()), |cycle| Err(StoreError::Cycle(cycle)))
-}
-
-/// The parents of those of some entities that are stored.
-fn parents_of(conn: &mut Connection, uids: &[EntityUid]) -> Result<Vec<(EntityUid, Vec<EntityUid>)>, StoreError> {
-    let mut found = Vec::new();
-    for (kind, ids) in groups(uids) {
-        let of_type = entities::table.filter(entities::type_.eq(kind)).filter(entities::id.eq_any(&ids));
-        for (id, parents) in of_type.select((entities::id, entities::parents)).load::<(String, String)>(conn)? {
-            let uid = EntityUid::new(kind, id);
-            let parents = from_json(&uid, "parents", &parents)?;
-            found.push((uid, parents));
-        }
-    }
-    Ok(found)
-}
-
 /// Removes an entity, and answers the commit of its removal. [`StoreError::Missing`] where there is none, whatever the
 /// precondition. `record` comes last before the commit: where it fails, nothing is removed.
 pub fn remove(
@@ -372,42 +320,6 @@ fn version(conn: &mut Connection, uid: &EntityUid) -> Result<Option<i64>, StoreE
 
 fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(StoreError::unavailable)
-}
-
-impl Precondition {
-    /// That the entity is stored, at this version.
-    #[must_use]
-    pub fn at(version: i64) -> Self {
-        Self { if_match: Some(VersionSet::Of(vec![version])), ..Self::default() }
-    }
-
-    /// That the entity is not stored.
-    #[must_use]
-    pub fn absent() -> Self {
-        Self { if_none_match: Some(VersionSet::Any), ..Self::default() }
-    }
-
-    /// [`StoreError::Stale`] where the entity is not at a version that is wanted, [`StoreError::Exists`] where it is at one
-    /// that is not.
-    pub fn check(self, uid: &EntityUid, stored: Option<i64>) -> Result<(), StoreError> {
-        if self.if_match.is_some_and(|wanted| !wanted.has(stored)) {
-            return Err(StoreError::Stale { uid: uid.clone(), stored });
-        }
-        if self.if_none_match.is_some_and(|unwanted| unwanted.has(stored)) {
-            return Err(StoreError::Exists(uid.clone()));
-        }
-        Ok(())
-    }
-}
-
-impl VersionSet {
-    /// Whether the stored version is among them; never where none is stored.
-    fn has(&self, stored: Option<i64>) -> bool {
-        stored.is_some_and(|stored| match self {
-            Self::Any => true,
-            Self::Of(versions) => versions.contains(&stored),
-        })
-    }
 }
 
 #[derive(Queryable, Selectable)]

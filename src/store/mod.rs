@@ -26,6 +26,8 @@ mod opener;
 mod part;
 mod pool;
 mod postgres;
+mod precondition;
+mod prepare;
 pub mod refresh_tokens;
 mod replicas;
 pub mod revisions;
@@ -45,11 +47,10 @@ use std::fmt;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 pub use connection::{Connection, DbSession};
 pub use cursor::Cursor;
-pub use entities::{Page, Precondition, StoredEntity, VersionSet, Written};
+pub use entities::{Page, StoredEntity, Written};
 pub use error::{Cause, StoreError};
 pub use first::Turn;
 pub use following::Listener;
@@ -59,6 +60,8 @@ pub use pool::{
     Alert, AlertChange, Answers, PoolFigures, PoolLoad, Pulse, StoreOptions, TierFigures, WINDOW, WaitFigures,
     Watchable, WatchedPool,
 };
+pub use precondition::{Precondition, VersionSet};
+pub use prepare::{discard_unfinished, inspect, is_unfinished, migrate, open, reach, visit};
 pub use replicas::{ReplicaStatus, Replicas};
 pub use revisions::{Commit, Standing};
 pub use sqlite::check;
@@ -69,81 +72,8 @@ pub use versions::{Slot, Stamp, Versions};
 use crate::domain::{Entity, EntityUid};
 use following::Following;
 use kept_open::KeptOpen;
-use kind::{ENTITIES, Kind};
+use kind::ENTITIES;
 use pool::Pool;
-
-/// Opens the database of the entities, makes it where there is none, and brings it up to date.
-///
-/// The folder of a file must be there; a new file is readable by its owner only. A file that is damaged, another
-/// application's, the audit log's or of a newer version is refused as it is: nothing is written to it.
-pub fn open(target: &Target, wait: Duration) -> Result<DbSession, StoreError> {
-    open_kind(&ENTITIES, target, wait)
-}
-
-/// Brings the database up to date as [`open`] does, and answers how many migrations it lacked.
-pub fn migrate(target: &Target, wait: Duration) -> Result<usize, StoreError> {
-    migrate_kind(&ENTITIES, target, wait)
-}
-
-/// Looks whether [`open`] would take the database, without changing anything. A file that is not there yet is fine.
-pub fn inspect(target: &Target, wait: Duration) -> Result<(), StoreError> {
-    inspect_kind(&ENTITIES, target, wait)
-}
-
-/// Shows every stored entity of a database that is up to date, without changing anything; none of any other.
-pub fn visit(target: &Target, wait: Duration, visit: impl FnMut(&[Entity])) -> Result<(), StoreError> {
-    let read = || {
-        let conn = match target {
-            Target::Sqlite(path) => sqlite::inspect(&ENTITIES, path, wait)?,
-            Target::Postgres(server) => postgres::inspect(&ENTITIES, server, wait)?,
-        };
-        conn.map_or(Ok(()), |mut conn| entities::visit(&mut conn, visit))
-    };
-    read().map_err(|error| error.at(target))
-}
-
-/// Removes what a first start left of a file before anything was in it. Only where nothing was ever recorded.
-pub fn discard_unfinished(target: &Target) -> Result<(), StoreError> {
-    target.path().map_or(Ok(()), sqlite::discard_unfinished).map_err(|error| error.at(target))
-}
-
-/// Whether a database file is what [`discard_unfinished`] removes.
-#[must_use]
-pub fn is_unfinished(target: &Target) -> bool {
-    target.path().is_some_and(sqlite::is_unfinished)
-}
-
-/// Looks whether the database is there. A file always is: it is made where it is not.
-pub fn reach(target: &Target) -> Result<(), StoreError> {
-    match target {
-        Target::Sqlite(_) => Ok(()),
-        Target::Postgres(server) => postgres::reach(server).map_err(|error| error.at(target)),
-    }
-}
-
-fn open_kind(kind: &Kind, target: &Target, wait: Duration) -> Result<DbSession, StoreError> {
-    let opened = match target {
-        Target::Sqlite(path) => sqlite::open(kind, path, wait),
-        Target::Postgres(server) => postgres::open(kind, server, wait),
-    };
-    opened.map_err(|error| error.at(target))
-}
-
-fn migrate_kind(kind: &Kind, target: &Target, wait: Duration) -> Result<usize, StoreError> {
-    let migrated = match target {
-        Target::Sqlite(path) => sqlite::migrate(kind, path, wait),
-        Target::Postgres(server) => postgres::migrate(kind, server, wait),
-    };
-    migrated.map_err(|error| error.at(target))
-}
-
-fn inspect_kind(kind: &Kind, target: &Target, wait: Duration) -> Result<(), StoreError> {
-    let inspected = match target {
-        Target::Sqlite(path) => sqlite::inspect(kind, path, wait),
-        Target::Postgres(server) => postgres::inspect(kind, server, wait),
-    };
-    inspected.map(drop).map_err(|error| error.at(target))
-}
 
 /// The open store; shared by all clones. Its functions block, so they are called from threads that may.
 ///

@@ -34,9 +34,10 @@ use super::connection::DbSession;
 use super::error::StoreError;
 use super::kind::{Kind, Loss, Migrations, postgres_migrations};
 use super::pool::{Pool, StoreOptions};
+use super::prepare::{inspect_kind, migrate_kind, open_kind};
 use super::replicas::Replicas;
+use super::sqlite;
 use super::target::Target;
-use super::{inspect_kind, migrate_kind, open_kind, sqlite};
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite_audit");
 

@@ -1,0 +1,21 @@
+//! Where the daemon keeps what in its data folder.
+
+use std::path::{Path, PathBuf};
+
+/// The folder of the audit log.
+#[must_use]
+pub fn audit_folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("audit")
+}
+
+/// The folder of every constitution that was ever in force, by digest.
+#[must_use]
+pub fn constitutions_folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("constitutions")
+}
+
+/// The socket of this host's administrator.
+#[must_use]
+pub fn admin_socket(data_dir: &Path) -> PathBuf {
+    data_dir.join("admin.sock")
+}
