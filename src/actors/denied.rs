@@ -178,7 +178,7 @@ mod tests {
     fn what_is_read_again_is_not_held_longer_and_what_is_committed_later_is_held_from_then() {
         let (denied, start) = (Denied::default(), Instant::now());
         denied.add([(id(), 0)], start);
-        denied.add([(id(), 0)], start + HELD - HOUR);
+        denied.add([(id(), 0)], start + HELD.saturating_sub(HOUR));
         denied.forget(1, start + HELD);
         assert!(!denied.has_any([&id()]));
 
@@ -186,7 +186,7 @@ mod tests {
         denied.forget(i64::MAX, start + HELD * 100);
         assert!(denied.has_any([&id()]), "it is not committed");
         denied.add([(id(), 0)], start + HELD * 100);
-        denied.forget(1, start + HELD * 101 - HOUR);
+        denied.forget(1, start + (HELD * 101).saturating_sub(HOUR));
         assert!(denied.has_any([&id()]), "it was committed an hour less ago");
         denied.forget(1, start + HELD * 101);
         assert!(!denied.has_any([&id()]));

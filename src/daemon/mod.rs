@@ -32,7 +32,6 @@ use crate::actors::Mailbox;
 use crate::actors::active::Active;
 use crate::actors::application_cache::ApplicationCache;
 use crate::actors::database::Database;
-use crate::actors::directory::OwedWithdrawals;
 use crate::actors::file_monitor::FileMonitor;
 use crate::actors::follower::Follower;
 use crate::actors::hasher::Passwords;
@@ -43,7 +42,6 @@ use crate::actors::recollection::Recollection;
 use crate::actors::registry::{Books, OnObjections, Registry};
 use crate::actors::replica_watch::ReplicaWatch;
 use crate::actors::searcher::Searcher;
-use crate::actors::wall_clock::{Reading, WallClock};
 use crate::actors::watchdog::Watchdog;
 use crate::auth::stranger::Strangers;
 use crate::constitution::{Fault, Faults, Misfits};
@@ -63,6 +61,7 @@ pub use pools::{search_options, store_options};
 pub use rollback::Rollback;
 use signals::{Asked, Signals, notify};
 pub use source::Source;
+use upkeep::Upkeep;
 
 /// How long a new constitution may take to be in force everywhere.
 const RELOAD_DEADLINE: Duration = Duration::from_mins(1);
@@ -275,11 +274,7 @@ impl Parts {
             in_flight: Arc::new(AtomicUsize::new(0)),
             draining: Arc::clone(&draining),
         };
-        let clock = WallClock::new(Reading::now());
-        actix_web::rt::spawn(upkeep::keep_house(directory.clone(), settings.auth.key_rotation_days, clock.steady()));
-        actix_web::rt::spawn(upkeep::watch_clock(clock, evidence.journal()));
-        actix_web::rt::spawn(upkeep::store_uptime(directory.clone()));
-        actix_web::rt::spawn(upkeep::settle(directory, owed.clone()));
+        let upkeep = Upkeep::start(directory, owed, settings.auth.key_rotation_days, evidence.journal());
         let connections = descriptors::connection_limits(&settings);
         begin();
         let server = listeners.serve(shared, connections).map_err(system("start the server"))?;
@@ -287,7 +282,7 @@ impl Parts {
         let server = actix_web::rt::spawn(server);
         let registry = registry_mailbox;
         let ends = (files, watchdog, replica_watch, locks);
-        Ok(Running { settings, evidence, store, follower, registry, owed, draining, handle, server, _ends: ends })
+        Ok(Running { settings, evidence, store, follower, registry, upkeep, draining, handle, server, _ends: ends })
     }
 
     async fn serve(self, source: &Source, mut signals: Signals, level: &LevelSwitch) -> Result<(), DaemonError> {
@@ -345,7 +340,7 @@ struct Running {
     store: Store,
     follower: Follower,
     registry: Mailbox<Registry>,
-    owed: OwedWithdrawals,
+    upkeep: Upkeep,
     draining: Arc<AtomicBool>,
     handle: ServerHandle,
     server: JoinHandle<io::Result<()>>,
@@ -359,12 +354,7 @@ impl Running {
         self.draining.store(true, Ordering::Relaxed);
         self.handle.stop(true).await;
         self.follower.stop();
-        if self.owed.count() > 0 {
-            tracing::error!(
-                withdrawals = self.owed.count(),
-                "withdrawals worked in memory only and are not stored: ask for them again"
-            );
-        }
+        self.upkeep.stop().await;
         self.evidence.stop(self.store.versions().followed());
         if let Err(error) = self.store.checkpoint() {
             tracing::warn!(%error, "the database's log stays beside it");

@@ -23,8 +23,44 @@ const UPTIME_INTERVAL: Duration = Duration::from_mins(5);
 /// How often withdrawals that are owed are tried again, and how often the clock is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The tasks of upkeep.
+pub(super) struct Upkeep {
+    directory: Mailbox<Directory>,
+    owed: OwedWithdrawals,
+}
+
+impl Upkeep {
+    /// Starts the tasks; they end with the actix system.
+    pub(super) fn start(
+        directory: Mailbox<Directory>,
+        owed: OwedWithdrawals,
+        rotation_days: NonZeroU32,
+        journal: Journal,
+    ) -> Self {
+        let clock = WallClock::new(Reading::now());
+        actix_web::rt::spawn(keep_house(directory.clone(), rotation_days, clock.steady()));
+        actix_web::rt::spawn(watch_clock(clock, journal));
+        actix_web::rt::spawn(store_uptime(directory.clone()));
+        actix_web::rt::spawn(settle(directory.clone(), owed.clone()));
+        Self { directory, owed }
+    }
+
+    /// Makes withdrawals that work in memory only before the process ends, or says that they are lost.
+    pub(super) async fn stop(self) {
+        if self.owed.count() > 0
+            && let Err(error) = self.directory.ask(SettleWithdrawals).await
+        {
+            tracing::error!(
+                withdrawals = self.owed.count(),
+                %error,
+                "withdrawals worked in memory only and cannot be stored: they are lost; ask for them again"
+            );
+        }
+    }
+}
+
 /// Forgets what has lapsed, and signs with a new key where the old one is too old.
-pub(super) async fn keep_house(directory: Mailbox<Directory>, rotation_days: NonZeroU32, steady: Steady) {
+async fn keep_house(directory: Mailbox<Directory>, rotation_days: NonZeroU32, steady: Steady) {
     let key_lifetime = i64::from(rotation_days.get()) * 86_400;
     let mut hours = interval(HOUSEKEEPING_INTERVAL);
     hours.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -51,7 +87,7 @@ async fn forget_and_rotate(
 }
 
 /// Stores for how long daemons have run.
-pub(super) async fn store_uptime(directory: Mailbox<Directory>) {
+async fn store_uptime(directory: Mailbox<Directory>) {
     let mut ticks = interval(UPTIME_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first is at once, and the start has stored it already.
@@ -65,7 +101,7 @@ pub(super) async fn store_uptime(directory: Mailbox<Directory>) {
 }
 
 /// Makes withdrawals that work in memory only, as soon as that is possible.
-pub(super) async fn settle(directory: Mailbox<Directory>, owed: OwedWithdrawals) {
+async fn settle(directory: Mailbox<Directory>, owed: OwedWithdrawals) {
     let mut ticks = interval(WATCH_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -79,7 +115,7 @@ pub(super) async fn settle(directory: Mailbox<Directory>, owed: OwedWithdrawals)
 }
 
 /// Says when the wall clock jumps, in the messages and in the audit log.
-pub(super) async fn watch_clock(mut clock: WallClock, journal: Journal) {
+async fn watch_clock(mut clock: WallClock, journal: Journal) {
     let mut ticks = interval(WATCH_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

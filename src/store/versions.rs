@@ -74,6 +74,7 @@ impl Versions {
 
     /// As if this were the newest version of a database.
     #[cfg(test)]
+    #[must_use]
     pub fn at_version(version: i64) -> Self {
         Self::new(Revision { version, ..Revision::default() })
     }

@@ -35,6 +35,7 @@ const GUARDED: [(&str, &str, Option<&str>); 50] = [
     ("POST", "/v1/auth/logout-all", None),
     ("POST", "/v1/auth/password", None),
     ("GET", "/v1/auth/me", None),
+    ("GET", "/v1/writes/0197a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b", None),
     ("GET", "/v1/auth/sessions", None),
     ("DELETE", "/v1/auth/sessions/x", None),
     ("POST", "/v1/auth/totp", None),

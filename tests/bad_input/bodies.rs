@@ -11,7 +11,7 @@ fn a_body_that_cannot_be_read_is_refused_with_the_reason_and_the_place() {
         let (before, after) = PERMITTED.split_once(at).expect("it is there");
         [before.as_bytes(), b"\xff\xfe", after.as_bytes()].concat()
     };
-    let cannot_be_read: [(&str, Vec<u8>, &str); 23] = [
+    let cannot_be_read: [(&str, Vec<u8>, &str); 20] = [
         ("cut off", b"{".into(), "EOF while parsing an object at line 1 column 1"),
         ("only space", b" \n".into(), "EOF while parsing a value at line 2 column 0"),
         ("something behind it", format!("{PERMITTED}x").into(), "trailing characters at line 1 column 118"),
@@ -21,9 +21,6 @@ fn a_body_that_cannot_be_read_is_refused_with_the_reason_and_the_place() {
         ("an array", b"[]".into(), "must be an object, not an array"),
         ("a number", b"5".into(), "must be an object, not an integer"),
         ("text", b"\"x\"".into(), "must be an object, not a string"),
-        ("100,000 arrays", vec![b'['; 100_000], "recursion limit exceeded at line 1 column 128"),
-        ("5,000 objects", "{\"a\":".repeat(5000).into(), "recursion limit exceeded at line 1 column 636"),
-        ("deep context", with_context(&"[".repeat(200)).into(), "recursion limit exceeded at line 1 column 254"),
         ("a key twice", with("\"action\"", "\"subject\"").into(), "duplicate key `subject` at line 1 column 118"),
         (
             "a key twice within",
@@ -52,9 +49,19 @@ fn a_body_that_cannot_be_read_is_refused_with_the_reason_and_the_place() {
             "control character (\\u0000-\\u001F) found while parsing a string at line 1 column 34",
         ),
     ];
+    let nest_too_deep: [(&str, Vec<u8>); 3] = [
+        ("100,000 arrays", vec![b'['; 100_000]),
+        ("5,000 objects", "{\"a\":".repeat(5000).into()),
+        ("deep context", with_context(&"[".repeat(200)).into()),
+    ];
     let daemon = TestDaemon::start();
-    for (name, body, reason) in cannot_be_read {
-        let expected = format!("the body cannot be read: {reason}");
+    let cannot_be_read = cannot_be_read
+        .into_iter()
+        .map(|(name, body, reason)| (name, body, format!("the body cannot be read: {reason}")))
+        .chain(
+            nest_too_deep.map(|(name, body)| (name, body, "the body nests deeper than 64 arrays and objects".into())),
+        );
+    for (name, body, expected) in cannot_be_read {
         for path in [EVALUATION, "/access/v1/evaluations", "/v1/validate"] {
             check(&daemon, name, &post(path, body.clone()), 400, &expected);
         }

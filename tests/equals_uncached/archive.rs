@@ -126,7 +126,10 @@ impl Chance {
         if let Some(members) = attrs.as_object_mut() {
             members.retain(|_, _| self.in_ten(6));
         }
-        let parents: Vec<Value> = (0..self.below(3)).map(|_| self.name(parent)).collect();
+        // No entity is in itself: one of the same type is in later ones only.
+        let is_above = |name: &Value| name["type"] != *uid.kind || name["id"].as_str() > Some(&*uid.id);
+        let mut parents: Vec<Value> = (0..self.below(3)).map(|_| self.name(parent)).collect();
+        parents.retain(is_above);
         serde_json::from_value(json!({"uid": uid, "attrs": attrs, "parents": parents})).unwrap()
     }
 

@@ -142,6 +142,7 @@ fn a_history_that_went_on_from_a_backup_is_refused_though_its_numbers_are_greate
     setup.restore(&backup);
     // Somebody else's daemon goes on with the backup.
     let other = setup.clone().set("data_dir", setup.data_dir().with_file_name("other").display());
+    let other = other.set("audit.origin", "acgs.example/other");
     let other = if Tiers::current() == Tiers::Sqlite {
         other.set("database.url", format_args!("sqlite:{}", setup.data_dir().join("acgs.db").display()))
     } else {

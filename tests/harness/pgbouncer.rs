@@ -1,4 +1,4 @@
-//! A PgBouncer of the tests' own, before a server of theirs.
+//! A `PgBouncer` of the tests' own, before a server of theirs.
 
 use std::fs;
 use std::path::Path;
@@ -27,7 +27,7 @@ impl PgBouncer {
 
     /// Starts one in a mode, such as `transaction`, with so many connections to the server, and waits until it is ready.
     #[track_caller]
-    pub fn start(postgres: &Postgres, mode: &str, size: u32, more: &str) -> Self {
+    pub fn start(postgres: &Postgres, mode: &str, size: u32, settings: &str) -> Self {
         let (folder, port) = (Postgres::new_folder(), server::free_port());
         let file = folder.path().join("pgbouncer.ini");
         let settings = format!(

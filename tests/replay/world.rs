@@ -115,7 +115,10 @@ impl Chance {
             }
         };
         attrs.as_object_mut().unwrap().retain(|_, _| self.percent(60));
-        let parents: Vec<Value> = (0..self.below(3)).map(|_| self.name(parent)).collect();
+        // No entity is in itself: one of the same type is in later ones only.
+        let is_above = |name: &Value| name["type"] != *kind || name["id"].as_str() > Some(&*id);
+        let mut parents: Vec<Value> = (0..self.below(3)).map(|_| self.name(parent)).collect();
+        parents.retain(is_above);
         let mut entity = json!({"uid": {"type": kind, "id": id}, "attrs": attrs, "parents": parents});
         if kind == "User" && self.percent(50) {
             entity["tags"] = json!({"role": self.pick(&["clerk", "clerk-2", "guest"]), "é": "x"});

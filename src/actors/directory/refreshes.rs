@@ -73,7 +73,7 @@ impl Directory {
             return self.rotate(conn, ask, &session, &user, now);
         }
         match self.successor(conn, ask, &token, now)? {
-            Some(successor) => self.repeat(ask, successor, &session, &user, now),
+            Some(successor) => self.repeat(ask, &successor, &session, &user, now),
             None => end_family(conn, ask, session, &user, now),
         }
     }
@@ -121,12 +121,12 @@ impl Directory {
     fn repeat(
         &self,
         ask: &Refresh,
-        successor: secret::RefreshToken,
+        successor: &secret::RefreshToken,
         session: &Session,
         user: &User,
         now: i64,
     ) -> Result<Refreshed, DirectoryError> {
-        let (grant, _, token_id) = self.grant_session(user, session, &successor, ask.scopes, now)?;
+        let (grant, _, token_id) = self.grant_session(user, session, successor, ask.scopes, now)?;
         let event = event(&format!("user:{}", user.name), "refresh_repeated")
             .name("session", &*session.id)
             .name("token", token_id)

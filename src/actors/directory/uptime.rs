@@ -71,7 +71,7 @@ mod tests {
         counted.set(100, start);
         let at = |seconds| counted.at(start + Duration::from_secs(seconds));
         assert_eq!([at(0), at(59), at(60)], [Some(100), Some(159), Some(160)]);
-        counted.set(500, start + Duration::from_secs(60));
+        counted.set(500, start + Duration::from_mins(1));
         assert_eq!([at(60), at(70)], [Some(500), Some(510)]);
     }
 }

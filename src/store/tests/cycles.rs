@@ -37,7 +37,7 @@ fn a_cycle_is_refused_whichever_write_would_close_it() {
     assert_eq!(put(store, "c", &["z", "y"]), "stored");
     assert_eq!(store.find(&EntityUid::new("Group", "c")).unwrap().unwrap().entity, group("c", &["z", "y"]));
     // A replacement and a removal open what would have been closed.
-    assert_eq!(put(store, "z", &["a"]).split(':').next(), Some(r#"entity `Group"#));
+    assert_eq!(put(store, "z", &["a"]).split(':').next(), Some(r"entity `Group"));
     assert_eq!(put(store, "b", &["y"]), "stored");
     assert_eq!(put(store, "z", &["a"]), "stored");
     assert!(put(store, "b", &["c"]).contains("would be in itself"));
