@@ -39,7 +39,7 @@ fn every_single_decision_is_as_expected() {
 /// An answer without the contexts, which the standard leaves to implementations.
 fn bare(answer: &Value) -> Value {
     let mut answer = answer.clone();
-    for item in answer["evaluations"].as_array_mut().unwrap() {
+    for item in answer.get_mut("evaluations").and_then(Value::as_array_mut).unwrap() {
         item.as_object_mut().unwrap().remove("context");
     }
     answer

@@ -6,7 +6,7 @@ use crate::harness::{Request, TestDaemon, issuer, repository};
 use crate::setup;
 
 /// Every route that is not open, with the scope it needs; none where it is enough to be known.
-const GUARDED: [(&str, &str, Option<&str>); 50] = [
+const GUARDED: [(&str, &str, Option<&str>); 51] = [
     ("POST", "/access/v1/evaluation", Some("decide")),
     ("POST", "/access/v1/evaluations", Some("decide")),
     ("POST", "/v1/validate", Some("decide")),

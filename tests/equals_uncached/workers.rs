@@ -111,7 +111,7 @@ impl Workers {
             told.recv().unwrap()
         };
         let validators = arbiters.iter().map(start).collect();
-        Self { constitution, database, validators, arbiters, folder: folder }
+        Self { constitution, database, validators, arbiters, folder }
     }
 
     /// Writes, and returns when the write is acknowledged.

@@ -19,8 +19,10 @@ fn done(answer: &Answer) {
     assert!(answer.status < 300, "{answer}");
 }
 
+type Change = fn(&TestDaemon);
+
 /// Each is the only change after the backup.
-const CHANGES: [(&str, fn(&TestDaemon)); 6] = [
+const CHANGES: [(&str, Change); 6] = [
     ("an entity is changed", |daemon| done(&daemon.put("/v1/entities/Tool/saw", &tool(9)))),
     ("an entity is deleted", |daemon| done(&daemon.delete("/v1/entities/Tool/saw"))),
     ("entities are stored in a batch", |daemon| {
@@ -73,9 +75,9 @@ fn a_database_that_lacks_any_recorded_change_is_refused_whichever_the_change_was
         let daemon = setup.start();
         change(&daemon);
         if nth % 2 == 0 {
-            daemon.kill()
+            daemon.kill();
         } else {
-            assert!(daemon.stop().success())
+            assert!(daemon.stop().success());
         }
         let newer = setup.back_up();
         let newer_mark = fs::read(&mark).unwrap();
@@ -179,7 +181,7 @@ fn daemons_that_are_killed_while_they_write_start_again() {
         let killer = std::thread::scope(|scope| {
             let writer = scope.spawn(move || {
                 let put = |risk: u64| Request::put("/v1/entities/Tool/saw").json(&tool(risk));
-                (0..).take_while(|n| connection.try_ask(&put(*n)).is_ok()).count()
+                (0..u64::MAX).take_while(|n| connection.try_ask(&put(*n)).is_ok()).count()
             });
             // At some moment while it writes.
             (0..round * 3).for_each(|_| drop(daemon.get("/healthz")));

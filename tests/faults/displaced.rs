@@ -60,7 +60,7 @@ const COPY: &str = "cp -a \"$1\" \"$1.copy\" && rm -r \"$1\" && mv \"$1.copy\" \
 fn segment(data: &Path) -> String {
     let names =
         fs::read_dir(data.join("audit")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name.starts_with("segment-") && name.ends_with(".log")).max().unwrap()
+    names.filter(|name| name.starts_with("segment-") && name.strip_suffix(".log").is_some()).max().unwrap()
 }
 
 /// Everything that has to stay where it is, the outermost first.
@@ -136,7 +136,7 @@ fn keys_that_are_not_the_logs_are_noticed_and_a_rotation_is_none() {
         (other, files)
     };
     let own = ["key", "keys"].map(|name| fs::read(audit.join(name)).unwrap());
-    let first = String::from_utf8_lossy(&own[1]).lines().skip(1).map(|line| format!("{line}\n")).collect::<String>();
+    let first = String::from_utf8_lossy(&own[1]).split_inclusive('\n').skip(1).collect::<String>();
     let cases: [(&str, &str, Vec<u8>); 4] = [
         ("a foreign key", "key", foreign[0].clone()),
         ("a foreign list", "keys", foreign[1].clone()),

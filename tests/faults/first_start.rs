@@ -45,7 +45,7 @@ fn start_until(setup: &Setup, killer: &std::path::Path, step: usize) -> Option<T
 fn starts(setup: &Setup, step: &str) {
     let checked = setup.run(["check"]);
     assert!(checked.status.success(), "step {step}: {}", String::from_utf8_lossy(&checked.stderr));
-    let daemon = setup.try_start().unwrap_or_else(|refused| panic!("killed at step {step}: {refused}"));
+    let daemon = setup.try_start().map_err(|refused| format!("killed at step {step}: {refused}")).unwrap();
     assert_eq!(daemon.get("/readyz").status, 200, "step {step}");
     assert!(daemon.stop().success(), "step {step}");
     verify(setup);
@@ -97,7 +97,8 @@ fn starts_that_are_killed_one_after_the_other_leave_nothing_either() {
 /// What starts of earlier versions left.
 #[test]
 fn what_an_earlier_version_left_of_a_killed_first_start_is_begun_anew() {
-    let cases: [(&str, fn(&std::path::Path)); 4] = [
+    type Damage = fn(&std::path::Path);
+    let cases: [(&str, Damage); 4] = [
         ("an empty database", |data| fs::write(data.join("acgs.db"), "").unwrap()),
         ("an empty database and its log", |data| {
             for name in ["acgs.db", "acgs.db-wal", "acgs.db-journal"] {

@@ -10,10 +10,7 @@ use crate::harness::{Setup, TestDaemon, Tiers};
 /// A second daemon that must not start: it would use files that the first one has.
 #[track_caller]
 fn is_refused(name: &str, second: &Setup) {
-    let refused = match second.try_start() {
-        Err(refused) => refused,
-        Ok(_) => panic!("{name}: two daemons run on the same files"),
-    };
+    let refused = second.try_start().map(|_| format!("{name}: two daemons run on the same files")).unwrap_err();
     assert!(refused.stderr.contains("another "), "{name}: {refused}");
     assert_eq!(refused.status.code(), Some(74), "{name}: {refused}");
 }

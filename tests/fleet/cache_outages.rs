@@ -130,7 +130,7 @@ fn nothing_lost_comes_back(world: &mut World, asker: usize) {
     (1..=versions).for_each(|number| {
         let written = world.fleet.ask(1, &put(CELLS, number));
         assert!(written.status < 300, "{written}");
-        world.newest = written.header("x-consistency-token").unwrap().to_owned();
+        written.header("x-consistency-token").unwrap().clone_into(&mut world.newest);
     });
     let found = || world.fleet.redis.info("keyspace_hits").parse::<usize>().unwrap();
     let before = found();

@@ -140,28 +140,25 @@ impl Cell {
         }
         let mut lost = Vec::new();
         for write in history.writes.iter().filter(|write| write.cell == cell) {
-            let place = match write.acknowledged {
-                Some(answer) => {
-                    let found = stored.binary_search_by_key(&answer.version, |stored| stored.version).ok();
-                    let found = found.filter(|place| {
-                        let stored = &stored[*place];
-                        (stored.value, stored.nonce) == (write.value, answer.nonce)
-                    });
-                    match (found, history.lost_until(write)) {
-                        (None, Some(until)) => lost.push((*write, until)),
-                        (None, None) => outcome.breaks(Rule::AcknowledgedIsStored, || format!("{write:?}")),
-                        (Some(_), _) => {}
-                    }
-                    found
+            let place = if let Some(answer) = write.acknowledged {
+                let found = stored.binary_search_by_key(&answer.version, |stored| stored.version).ok();
+                let found = found.filter(|place| {
+                    let stored = &stored[*place];
+                    (stored.value, stored.nonce) == (write.value, answer.nonce)
+                });
+                match (found, history.lost_until(write)) {
+                    (None, Some(until)) => lost.push((*write, until)),
+                    (None, None) => outcome.breaks(Rule::AcknowledgedIsStored, || format!("{write:?}")),
+                    (Some(_), _) => {}
                 }
+                found
+            } else {
                 // Removals look all the same.
-                None => {
-                    let found = write.value.and_then(|_| places.get(&write.value)?.first().copied());
-                    if let (None, Some(until)) = (found, history.lost_until(write)) {
-                        lost.push((*write, until));
-                    }
-                    found
+                let found = write.value.and_then(|_| places.get(&write.value)?.first().copied());
+                if let (None, Some(until)) = (found, history.lost_until(write)) {
+                    lost.push((*write, until));
                 }
+                found
             };
             if let Some(place) = place {
                 writers[place] = Some(*write);
@@ -407,7 +404,7 @@ mod tests {
         right(look(0, at_least(14), Some(2), 1_400));
         lost(look(0, at_least(14), Some(4), 1_401), Rule::LostTokenIsRefused);
         let mut early = with_a_loss(look(1, Demand::Usual, Some(4), 700));
-        early.losses = vec![301..400];
+        early.losses = Vec::from([301..400_u64; 1]);
         assert!(broken(&early).contains(&Rule::AcknowledgedIsStored), "it was there when the copy was made");
     }
 }

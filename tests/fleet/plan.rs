@@ -179,7 +179,7 @@ pub fn run(
     for (nth, episode) in (1..).zip(episodes) {
         progress.wait_for(nth * each);
         let node = chance.random_range(0..fleet.count());
-        let begun = now();
+        let before = now();
         let loses = episode.begin(fleet, node, &now);
         let began = now();
         // Nothing goes fast while the database is away.
@@ -189,9 +189,9 @@ pub fn run(
         episode.end(fleet, node);
         let ended = now();
         if episode.is_outage() {
-            outages.away.push(begun..ended);
+            outages.away.push(before..ended);
         } else if episode == Episode::DatabaseFailedOver {
-            outages.away.extend([begun..began, ending..ended]);
+            outages.away.extend([before..began, ending..ended]);
         }
         outages.losses.extend(loses.map(|since| since..ended));
     }

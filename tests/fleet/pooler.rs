@@ -1,4 +1,4 @@
-//! Daemons behind a PgBouncer that lends each transaction another session of the server: nothing that they rely on is kept
+//! Daemons behind a `PgBouncer` that lends each transaction another session of the server: nothing that they rely on is kept
 //! in a session, and nothing of theirs is left there for others.
 
 use std::thread;
@@ -24,13 +24,13 @@ struct Pooled {
 }
 
 impl Pooled {
-    fn start(mode: &str, more: &str) -> Option<Self> {
+    fn start(mode: &str, settings: &str) -> Option<Self> {
         if !(Postgres::is_installed() && Redis::is_installed() && PgBouncer::is_installed()) {
             println!("skipped: there is no PostgreSQL, no Redis or no PgBouncer");
             return None;
         }
         let postgres = Postgres::options().hasty().start();
-        let bouncer = PgBouncer::start(&postgres, mode, 30, more);
+        let bouncer = PgBouncer::start(&postgres, mode, 30, settings);
         let database = postgres.create_database();
         let constitution = tempfile::tempdir().unwrap();
         cells::constitution(constitution.path());

@@ -45,7 +45,7 @@ impl World {
         let answer = self.fleet.ask(node, &put(cell, number));
         if answer.status < 300 {
             self.numbers.insert(cell, number);
-            self.newest = answer.header("x-consistency-token").unwrap().to_owned();
+            answer.header("x-consistency-token").unwrap().clone_into(&mut self.newest);
         }
         answer
     }

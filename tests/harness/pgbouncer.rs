@@ -30,13 +30,13 @@ impl PgBouncer {
     pub fn start(postgres: &Postgres, mode: &str, size: u32, settings: &str) -> Self {
         let (folder, port) = (Postgres::new_folder(), server::free_port());
         let file = folder.path().join("pgbouncer.ini");
-        let settings = format!(
+        let text = format!(
             "[databases]\n* = host=127.0.0.1 port={} user={ROLE}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
              listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = {mode}\ndefault_pool_size = {size}\n\
-             max_client_conn = 500\n{more}\n",
+             max_client_conn = 500\n{settings}\n",
             postgres.port()
         );
-        fs::write(&file, settings).unwrap();
+        fs::write(&file, text).unwrap();
         Postgres::give(&file);
         let program = if Path::new(PROGRAM).exists() { PROGRAM } else { "pgbouncer" };
         let mut command = Postgres::unprivileged(Path::new(program));
