@@ -226,7 +226,7 @@ fn a_decision_is_found_by_its_id_and_by_the_id_of_its_request() {
     };
     assert_eq!(ids(of("ticket-4711/")), [answers[1].0.clone(), answers[0].0.clone()]);
     for (id, _, request_id) in &answers[2..] {
-        assert!(ids(of(request_id)).iter().eq([&id]), "{request_id}");
+        assert!(ids(of(request_id)).iter().eq([id]), "{request_id}");
     }
     assert_eq!(of("ticket"), json!([]));
     // An event has an id too, and is no decision.
