@@ -147,6 +147,10 @@ fn a_history_that_went_on_from_a_backup_is_refused_though_its_numbers_are_greate
     let other = setup.clone().set("data_dir", setup.data_dir().with_file_name("other").display());
     let other = other.set("audit.origin", "acgs.example/other");
     let other = if Tiers::current() == Tiers::Sqlite {
+        // Nor does it have the copy of the first one's log.
+        for file in ["acgs-audit.db", "acgs-audit.db-wal", "acgs-audit.db-shm"] {
+            drop(fs::remove_file(setup.data_dir().join(file)));
+        }
         other.set("database.url", format_args!("sqlite:{}", setup.data_dir().join("acgs.db").display()))
     } else {
         other
