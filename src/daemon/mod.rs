@@ -153,8 +153,9 @@ impl Parts {
         bundle.keep(&kept).map_err(system(&format!("keep the constitution in `{}`", kept.display())))?;
         let options = store_options(&settings);
         let replicas = pools::replicas(&settings, &options)?;
-        let evidence = Evidence::open(&settings, replicas.clone(), rollback::on_log(accepted))?;
+        // Before the log is compared with what the database knows of it: that may be another daemon's.
         let mut database = options.target.path().map(Lock::take).transpose()?;
+        let evidence = Evidence::open(&settings, replicas.clone(), rollback::on_log(accepted))?;
         if evidence.is_new() {
             store::discard_unfinished(&options.target)?;
         }
