@@ -17,7 +17,7 @@ const HELD: Duration = Duration::from_secs(HELD_S.unsigned_abs());
 /// INVARIANT: the epoch moves after an id is in and before its withdrawal is answered; an authenticator that remembers a
 /// caller looks at the epoch first, so nothing that was withdrawn is accepted after that answer.
 ///
-/// INVARIANT: an id is forgotten only [`HELD`] after its commit by the monotonic clock *and* when the wall clock says that
+/// INVARIANT: an id is forgotten only `HELD` after its commit by the monotonic clock *and* when the wall clock says that
 /// it has lapsed: a wall clock that jumps forgets nothing. One that is not committed is not forgotten at all.
 #[derive(Debug, Clone, Default)]
 pub struct Denied(Arc<DeniedIds>);

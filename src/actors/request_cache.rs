@@ -151,7 +151,7 @@ impl Handler<Fetch> for RequestCache {
 pub struct Answered {
     /// By which it is found.
     pub key: Key,
-    /// The question in its canonical form; none where it is longer than [`MAX_QUESTION`].
+    /// The question in its canonical form; none where it is longer than `MAX_QUESTION`.
     pub question: Option<Arc<str>>,
     /// The verdict.
     pub kept: Kept,
