@@ -124,13 +124,12 @@ fn migrations_run_once_and_can_be_undone() {
     use diesel_migrations::MigrationHarness as _;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("acgs-audit.db");
-    let second = Duration::from_secs(1);
-    assert_eq!(
-        [migrate(&Target::from(&*path), second).unwrap(), migrate(&Target::from(&*path), second).unwrap()],
-        [3, 0]
-    );
-    open_kind(&AUDIT, &Target::from(&*path), second).unwrap().revert_all_migrations(SQLITE).unwrap();
-    assert_eq!(migrate(&Target::from(&*path), second).unwrap(), 2);
+    let migrated = || migrate(&Target::from(&*path), Duration::from_secs(1)).unwrap();
+    let all = migrated();
+    assert!(all > 0);
+    assert_eq!(migrated(), 0);
+    open_kind(&AUDIT, &Target::from(&*path), Duration::from_secs(1)).unwrap().revert_all_migrations(SQLITE).unwrap();
+    assert_eq!(migrated(), all);
 }
 
 #[test]
