@@ -258,6 +258,7 @@ impl Parts {
             key_fetcher: Mailbox::new(KeyFetcher::start(trust.clone()), IDENTITY_DEADLINE),
             trust,
             directory: directory.clone(),
+            owed_withdrawals: owed.clone(),
             passwords: Passwords::start(),
             lockouts: Lockouts::new(settings.auth.lockout_attempts, settings.auth.lockout),
             limits: http::Limits::new(),

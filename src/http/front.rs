@@ -23,7 +23,7 @@ use crate::actors::audit_logger::AuditLogger;
 use crate::actors::audit_queue::AuditQueue;
 use crate::actors::authenticator::Authenticator;
 use crate::actors::database::Database;
-use crate::actors::directory::Directory;
+use crate::actors::directory::{Directory, OwedWithdrawals};
 use crate::actors::file_monitor::FileStatus;
 use crate::actors::follower::Following;
 use crate::actors::hasher::Passwords;
@@ -105,6 +105,8 @@ pub struct Shared {
     pub trust: Trust,
     /// People, clients and keys.
     pub directory: Mailbox<Directory>,
+    /// Withdrawals of access that are not stored yet.
+    pub owed_withdrawals: OwedWithdrawals,
     /// Who fetches the keys of foreign issuers.
     pub key_fetcher: Mailbox<KeyFetcher>,
     /// Who hashes passwords.

@@ -67,6 +67,10 @@ async fn checks(front: &Front) -> Vec<Check> {
         let at = at.format(&Rfc3339).unwrap_or_default();
         format!("a reload was refused at {at}, the one before stays in force: {why}")
     });
+    let pending = match shared.owed_withdrawals.count() {
+        0 => None,
+        count => Some(format!("{count} withdrawals of access work on this node only, until they can be stored")),
+    };
     let following =
         shared.is_database_shared.then(|| Check { name: "following", fault: shared.following.fault(), needed: false });
     let redis = shared.verdicts.as_ref().map(|verdicts| Check {
@@ -81,6 +85,7 @@ async fn checks(front: &Front) -> Vec<Check> {
         Check { name: "checkpoint", fault: front.shared.seals.fault(), needed: false },
         Check { name: "search", fault: front.shared.shipping.fault(), needed: false },
         Check { name: "constitution", fault: refusal, needed: false },
+        Check { name: "withdrawals", fault: pending, needed: false },
         Check { name: "running", fault: draining, needed: true },
     ];
     let running = checks.len() - 1;

@@ -114,6 +114,9 @@ fn what_is_withdrawn_while_the_log_cannot_be_written_is_out_at_once_and_is_recor
         assert_eq!((answer.status, &answer.json()["recorded"]), (202, &json!(false)), "{}: {answer}", case.name);
         stage.is_out(case);
     }
+    let pending = format!("{} withdrawals of access work on this node only", stage.cases.len());
+    let readiness = stage.daemon.get("/readyz?verbose");
+    assert!(readiness.text().contains(&format!("[-]withdrawals degraded: {pending}")), "{readiness}");
     // What gives rights is refused, and does not take effect later.
     let enable = Request::new("PATCH", "/v1/users/disabled").json(&json!({"disabled": false}));
     assert_eq!(stage.daemon.ask(&enable).status, 503);
@@ -128,6 +131,7 @@ fn what_is_withdrawn_while_the_log_cannot_be_written_is_out_at_once_and_is_recor
     let is_settled =
         |records: &Vec<Value>| names.iter().all(|name| records.iter().any(|record| record["event"] == **name));
     until("recorded", || is_settled(&recorded()));
+    until("stored", || stage.daemon.get("/readyz?verbose").text().contains("[+]withdrawals ok"));
     let records = recorded();
     let first: Vec<_> = records.iter().take(names.len()).map(|record| record["withdrawal"].clone()).collect();
     assert_eq!(first, names.iter().map(|name| json!(name)).collect::<Vec<_>>());

@@ -1,12 +1,11 @@
 //! A disk that fails on command, and a wall clock that is wrong on command.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use crate::harness::{Setup, repository};
+use crate::harness::{Setup, preload};
 
 /// Errno of a broken disk.
 pub const EIO: i32 = 5;
@@ -14,37 +13,23 @@ pub const EIO: i32 = 5;
 /// Errno of a full disk.
 pub const ENOSPC: i32 = 28;
 
-/// Compiles what is preloaded into the daemon; whether there is a C compiler.
-pub fn compile(source: &str, to: &Path) -> bool {
-    let mut compiler = Command::new("cc");
-    compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(to);
-    let Ok(status) = compiler.arg(repository().join("tests/faults").join(source)).arg("-ldl").status() else {
-        println!("skipped: there is no C compiler `cc`");
-        return false;
-    };
-    assert!(status.success());
-    true
-}
-
 /// Faults in the daemon's calls to its audit log.
 pub struct Faults {
     folder: TempDir,
+    library: PathBuf,
 }
 
 impl Faults {
-    /// Compiles the shim; nothing where there is no C compiler.
+    /// Compiles the library; none where there is no C compiler.
     pub fn new() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        if !compile("shim.c", &folder.path().join("shim.so")) {
-            return None;
-        }
-        Some(Self { folder })
+        let library = preload::compile(&["shim.c", "clock.c"], folder.path())?;
+        Some(Self { folder, library })
     }
 
     /// With these faults in the daemon's reach.
     pub fn within(&self, setup: Setup) -> Setup {
-        let shim = self.folder.path().join("shim.so");
-        setup.env("LD_PRELOAD", shim.display()).env("FAULTS", self.file().display())
+        setup.env("LD_PRELOAD", self.library.display()).env("FAULTS", self.file().display())
     }
 
     /// From now on: a call, what becomes of it, a number, and a part of the path; see `shim.c`.

@@ -10,8 +10,7 @@ use std::{fs, thread};
 use tempfile::TempDir;
 
 use crate::audit::verify;
-use crate::disk::compile;
-use crate::harness::{Setup, TestDaemon};
+use crate::harness::{Setup, TestDaemon, preload};
 
 /// Starts at a time.
 const THREADS: usize = 4;
@@ -21,10 +20,10 @@ fn killer() -> Option<PathBuf> {
     static KILLER: OnceLock<Option<(TempDir, PathBuf)>> = OnceLock::new();
     let killer = KILLER.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
-        let shim = folder.path().join("killer.so");
-        compile("killer.c", &shim).then_some((folder, shim))
+        let library = preload::compile(&["killer.c"], folder.path())?;
+        Some((folder, library))
     });
-    killer.as_ref().map(|(_, shim)| shim.clone())
+    killer.as_ref().map(|(_, library)| library.clone())
 }
 
 /// Kills a start at its `step`th change of a file. The daemon, where it was ready before that.

@@ -1,10 +1,9 @@
-/* Preloaded into the daemon: makes writes and syncs of its files fail on command, sets its wall clock, and nothing else.
+/* Preloaded into the daemon: makes writes and syncs of its files fail on command, and nothing else.
  *
  * The file that FAULTS names is read at every such call. Each line: the call ("write" or "sync"), what becomes of it
  * ("error" with an errno, "short" with the most bytes to write or 0 for half of them, "delay" with milliseconds, or "hang"
  * with any number: it goes on when the line is gone), and a part of the path that the fault is meant for. It is meant for
- * files of the audit log only, unless that part begins with a slash. The file that CLOCK names has the seconds by which the
- * wall clock is ahead.
+ * files of the audit log only, unless that part begins with a slash.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -109,23 +108,4 @@ int fdatasync(int fd)
 int fsync(int fd)
 {
     return faulty_sync("fsync", fd);
-}
-
-int clock_gettime(clockid_t clock, struct timespec *time)
-{
-    static int (*real)(clockid_t, struct timespec *);
-    if (real == NULL)
-        real = dlsym(RTLD_NEXT, "clock_gettime");
-    int result = real(clock, time);
-    const char *name = getenv("CLOCK");
-    if (clock != CLOCK_REALTIME || result != 0 || name == NULL)
-        return result;
-    FILE *file = fopen(name, "re");
-    if (file == NULL)
-        return result;
-    long ahead = 0;
-    if (fscanf(file, "%ld", &ahead) == 1)
-        time->tv_sec += ahead;
-    fclose(file);
-    return result;
 }

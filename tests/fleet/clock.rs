@@ -2,43 +2,38 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::harness::{Setup, repository};
+use crate::harness::{Setup, preload};
 
 /// The clocks of all daemons of a fleet.
-pub struct Clocks(TempDir);
+pub struct Clocks {
+    folder: TempDir,
+    library: PathBuf,
+}
 
 impl Clocks {
-    /// Compiles what is preloaded; nothing where there is no C compiler.
+    /// Compiles the library that is preloaded; none where there is no C compiler.
     pub fn new() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(folder.path().join("clock.so"));
-        let Ok(status) = compiler.arg(repository().join("tests/faults/clock.c")).arg("-ldl").status() else {
-            println!("there is no C compiler `cc`: clocks do not step");
-            return None;
-        };
-        assert!(status.success());
-        Some(Self(folder))
+        let library = preload::compile(&["clock.c"], folder.path())?;
+        Some(Self { folder, library })
     }
 
     /// The setup of a daemon whose clock is set here.
     pub fn within(&self, node: usize, setup: Setup) -> Setup {
-        let library = self.0.path().join("clock.so");
-        setup.env("LD_PRELOAD", library.display()).env("CLOCK", self.file(node).display())
+        setup.env("LD_PRELOAD", self.library.display()).env("CLOCK", self.file(node).display())
     }
 
     /// Sets the clock of a daemon so many seconds ahead.
     pub fn step(&self, node: usize, ahead_s: i64) {
-        let new = self.0.path().join("new");
+        let new = self.folder.path().join("new");
         fs::write(&new, ahead_s.to_string()).unwrap();
         fs::rename(new, self.file(node)).unwrap();
     }
 
     fn file(&self, node: usize) -> PathBuf {
-        self.0.path().join(format!("node-{node}"))
+        self.folder.path().join(format!("node-{node}"))
     }
 }

@@ -25,6 +25,7 @@ mod http;
 pub mod issuer;
 pub mod pgbouncer;
 pub mod postgres;
+pub mod preload;
 pub mod redis;
 pub mod server;
 mod setup;

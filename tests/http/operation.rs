@@ -14,7 +14,7 @@ fn health_is_plain_text_and_says_more_when_asked() {
         Tiers::Postgresql => "[+]following ok\n",
         Tiers::PostgresqlRedis => "[+]following ok\n[+]redis ok\n",
     };
-    let first = "[+]audit ok\n[+]files ok\n[+]database ok\n[+]checkpoint ok\n[+]search ok\n[+]constitution ok\n";
+    let first = "[+]audit ok\n[+]files ok\n[+]database ok\n[+]checkpoint ok\n[+]search ok\n[+]constitution ok\n[+]withdrawals ok\n";
     let checks = format!("{first}{more}[+]running ok\nok\n");
     for (path, expected) in
         [("/livez", "ok"), ("/readyz", "ok"), ("/readyz?verbose", &*checks), ("/readyz?verbose=1", &*checks)]
