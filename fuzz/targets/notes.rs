@@ -13,7 +13,7 @@ use libfuzzer_sys::fuzz_target;
 
 /// A key of which no signature is in the corpus.
 static KEYS: LazyLock<[VerifierKey; 1]> =
-    LazyLock::new(|| [SigningKey::generate("acgs.example/log").expect("there is chance").verifier()]);
+    LazyLock::new(|| [SigningKey::generate("acgs.example/log").expect("there is chance").verifier().clone()]);
 
 /// What is read is written as a text that is read as the same.
 fn read<T: FromStr + Display + PartialEq + std::fmt::Debug>(text: &str) -> Option<T> {

@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 use acgs::auth::claims::{Expected, Typ, check};
-use acgs::auth::jwk::Jwks;
+use acgs::auth::jwks::Jwks;
 use acgs::auth::jws::Unverified;
 use acgs::auth::secret::ApiKey;
 use libfuzzer_sys::fuzz_target;

@@ -39,7 +39,7 @@ pub(super) fn program(name: &str) -> Client {
     }
 }
 
-fn key(id: &str, owner: &str) -> ApiKey {
+pub(super) fn key(id: &str, owner: &str) -> ApiKey {
     ApiKey {
         id: id.to_owned(),
         name: "ci".to_owned(),

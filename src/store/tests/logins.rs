@@ -7,7 +7,7 @@ use super::super::users::{self, recovery_codes};
 use super::callers::{person, program};
 use super::*;
 
-fn session(id: &str, name: &str) -> Session {
+pub(super) fn session(id: &str, name: &str) -> Session {
     Session {
         id: id.to_owned(),
         user_id: person(name).id,
@@ -22,7 +22,7 @@ fn session(id: &str, name: &str) -> Session {
     }
 }
 
-fn token(digest: u8, session: &str) -> RefreshToken {
+pub(super) fn token(digest: u8, session: &str) -> RefreshToken {
     let (digest, session) = (vec![digest; 32], session.to_owned());
     RefreshToken { digest, session, used_at: None, expires_at: 500, seed: None, used_by: None }
 }

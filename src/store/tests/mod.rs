@@ -10,6 +10,7 @@ mod rollback;
 pub(super) mod server;
 mod switchover;
 mod tokens;
+mod upgrade;
 mod writers;
 
 use std::num::NonZeroU32;
