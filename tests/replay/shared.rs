@@ -11,7 +11,7 @@ use crate::harness::{Request, Setup, TestDaemon};
 const MEMBERS: [&str; 4] = ["subject", "action", "resource", "context"];
 
 /// A batch with its items. `context` has about 7 KB.
-fn batch(items: Vec<Value>) -> Value {
+fn batch(items: &[Value]) -> Value {
     json!({
         "subject": {"type": "User", "id": "ann", "properties": {"level": 9}},
         "action": {"name": "read"},
@@ -75,11 +75,11 @@ fn a_batch_records_its_members_once_and_they_are_in_every_record() {
     many[9] = json!({"resource": {"type": "Document", "id": "b", "properties": {"score": 7}}});
     let faulty = vec![json!({}), json!({"resource": 3}), json!(7), json!({}), json!({"context": []}), json!({})];
     let (level, long) = (json!({"level": 9, "email": "m".repeat(3_000)}), "n".repeat(1_000));
-    let few = || batch(vec![json!({}), json!({"resource": {"type": "Document", "id": "b"}}), json!({})]);
+    let few = || batch(&[json!({}), json!({"resource": {"type": "Document", "id": "b"}}), json!({})]);
     let large_item = json!({"subject": {"type": "User", "id": "ann", "properties": {"email": "m".repeat(90_000)}}});
     let batches = [
-        batch(many),
-        batch(faulty),
+        batch(&many),
+        batch(&faulty),
         // Each of the four, and the claim in the context.
         with(few(), "subject", json!({"type": "User", "id": "ann", "properties": level})),
         with(few(), "subject", json!({"type": "User", "id": long})),
@@ -88,10 +88,10 @@ fn a_batch_records_its_members_once_and_they_are_in_every_record() {
         with(few(), "context", json!({"constitutional_hash": long, "n": 1})),
         // Members and items that no entry has room for, and members that the schema does not declare.
         with(few(), "context", json!({"note": "é\"".repeat(40_000), "n": 1})),
-        with(batch(vec![json!({}), large_item.clone(), large_item]), "context", json!({"note": "z".repeat(80_000)})),
+        with(batch(&[json!({}), large_item.clone(), large_item]), "context", json!({"note": "z".repeat(80_000)})),
         with(few(), "context", json!({"note": "kept", "padding": "p".repeat(30_000)})),
         // One item shares nothing.
-        batch(vec![json!({})]),
+        batch(&[json!({})]),
     ];
     let mut places = Vec::new();
     for batch in &batches {
@@ -125,11 +125,9 @@ fn a_batch_records_its_members_once_and_they_are_in_every_record() {
         let shares = nth + 1 < batches.len();
         assert_eq!(of_kind("shared") > 0, shares, "batch {nth}");
         let mut answered = answered.iter();
-        for (item, record) in items.iter().zip(
-            exported.records[usize::try_from(*from).unwrap()..usize::try_from(*to).unwrap()]
-                .iter()
-                .filter(|record| record["kind"] == "decision"),
-        ) {
+        let (from, to) = (usize::try_from(*from).unwrap(), usize::try_from(*to).unwrap());
+        let records = exported.records[from..to].iter().filter(|record| record["kind"] == "decision");
+        for (item, record) in items.iter().zip(records) {
             assert_eq!(record["v"], 1, "batch {nth}");
             if record["reason"] == "invalid_request" {
                 continue;
@@ -166,7 +164,7 @@ fn a_batch_records_its_members_once_and_they_are_in_every_record() {
 fn a_batch_that_ends_early_and_one_that_is_recorded_by_digests_are_recorded_as_they_are() {
     let archive = Archive::new();
     let daemon = archive.setup.start();
-    let ending = with(batch(vec![json!({}); 5]), "options", json!({"evaluations_semantic": "deny_on_first_deny"}));
+    let ending = with(batch(&vec![json!({}); 5]), "options", json!({"evaluations_semantic": "deny_on_first_deny"}));
     let denied = with(ending, "action", json!({"name": "burn"}));
     assert_eq!(ask(&daemon, &denied).len(), 1);
     assert!(daemon.stop().success());
@@ -177,7 +175,7 @@ fn a_batch_that_ends_early_and_one_that_is_recorded_by_digests_are_recorded_as_t
 
     let digested = archive.setup.clone().set("audit.request", "digest").start();
     let before = size(&digested);
-    ask(&digested, &batch(vec![json!({}); 5]));
+    ask(&digested, &batch(&vec![json!({}); 5]));
     let after = size(&digested);
     assert!(digested.stop().success());
     let (_, raw) = entries(&archive.setup, before, after);

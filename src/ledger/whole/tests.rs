@@ -3,8 +3,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::super::{
-    BatchError, Batches, DecisionRecord, DiskStorage, Ledger, Options, Payload, SharedMembers, Shortened, new_id,
-    verify,
+    BatchError, Batches, DecisionRecord, DiskStorage, Ledger, Options, Payload, SegmentSize, SharedMembers, Shortened,
+    archived, new_id, retire, verify,
 };
 use super::*;
 use crate::domain::{Defaults, Evaluation, Json, Object, Reason, Verdict};
@@ -31,8 +31,18 @@ fn large_defaults() -> Value {
     })
 }
 
-/// Adds the record of a question to a batch.
+/// Adds the record of a question to a batch, in full.
 fn push(evaluation: &Evaluation, id: Uuid, shared: &SharedMembers<'_>, batch: &mut Batch) -> Result<(), BatchError> {
+    push_in(RequestRecord::Full, evaluation, id, shared, batch)
+}
+
+fn push_in(
+    form: RequestRecord,
+    evaluation: &Evaluation,
+    id: Uuid,
+    shared: &SharedMembers<'_>,
+    batch: &mut Batch,
+) -> Result<(), BatchError> {
     DecisionRecord {
         id,
         at: OffsetDateTime::UNIX_EPOCH,
@@ -49,7 +59,7 @@ fn push(evaluation: &Evaluation, id: Uuid, shared: &SharedMembers<'_>, batch: &m
         entities: None,
         cached: false,
     }
-    .push(RequestRecord::Full, batch)
+    .push(form, batch)
 }
 
 /// The records of questions of one request, and the same records as they are where each has everything itself.
@@ -125,16 +135,14 @@ fn a_batch_records_its_defaults_once_and_every_record_is_whole() {
 fn what_is_small_or_has_one_question_alone_is_in_its_record() {
     let small = json!({"subject": {"type": "Agent", "id": "a", "properties": {"team": "x".repeat(200)}},
         "action": {"name": "n".repeat(200)}, "resource": {"type": "Tool", "id": "t"}, "context": {"n": 1}});
+    let own = |n: u32| {
+        json!({"context": {"n": n, "own": "x".repeat(900)}, "subject": {"type": "A", "id": "a"},
+            "action": {"name": "a"}, "resource": {"type": "A", "id": "a"}})
+    };
     for (defaults, items) in [
         (small, vec![json!({}); 5]),
         (large_defaults(), vec![json!({})]),
-        (
-            large_defaults(),
-            Vec::from_iter((0..5).map(|n| {
-                json!({"context": {"n": n, "own": "x".repeat(900)},
-            "subject": {"type": "A", "id": "a"}, "action": {"name": "a"}, "resource": {"type": "A", "id": "a"}})
-            })),
-        ),
+        (large_defaults(), (0..5).map(own).collect()),
     ] {
         let (batch, apart) = recorded(&questions(&defaults, &items));
         assert_eq!(batch.records().collect::<Vec<_>>(), apart);
@@ -142,29 +150,10 @@ fn what_is_small_or_has_one_question_alone_is_in_its_record() {
     // The digest of a request is of one record alone.
     let evaluations = questions(&large_defaults(), &[json!({}), json!({})]);
     let shared = SharedMembers::of(&evaluations);
-    let record = |context: &Evaluation, batch: &mut Batch| {
-        let verdict = Verdict::deny(Reason::UnknownType, "what");
-        DecisionRecord {
-            id: Uuid::nil(),
-            at: OffsetDateTime::UNIX_EPOCH,
-            caller: "anonymous",
-            request_id: "",
-            evaluation: context,
-            shortened: None,
-            shared: &shared,
-            verdict: &verdict,
-            hash: "cdd01ef066bc6cf2".parse().unwrap(),
-            digest: "d",
-            hash_enforcement: HashEnforcement::WhenPresent,
-            request_properties: RequestProperties::Ignore,
-            entities: None,
-            cached: false,
-        }
-        .push(RequestRecord::Digest, batch)
-        .unwrap();
-    };
     let mut batch = Batch::default();
-    evaluations.iter().for_each(|evaluation| record(evaluation, &mut batch));
+    for evaluation in &evaluations {
+        push_in(RequestRecord::Digest, evaluation, Uuid::nil(), &shared, &mut batch).unwrap();
+    }
     assert_eq!((batch.count(), shared_entries(&batch)), (2, 0));
     assert!(batch.records().all(|entry| parsed(entry)["v"] == 1));
 }
@@ -232,12 +221,44 @@ fn records_in_parts_share_members_in_parts() {
 }
 
 #[test]
+fn records_in_the_archive_are_read_with_what_they_share() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = DiskStorage::create(folder.path()).unwrap();
+    let options = Options { segment_size: SegmentSize::new(64 << 10).unwrap() };
+    let (mut ledger, _) = Ledger::open(storage.clone(), options).unwrap();
+    let mut expected = Vec::new();
+    for _ in 0..60 {
+        let (batch, _) = recorded(&questions(&large_defaults(), &vec![json!({}); 10]));
+        expected.extend(texts(&batch));
+        ledger.append(&batch).unwrap();
+    }
+    let size = ledger.size();
+    let read = |from: u64| {
+        let (mut found, mut read) = (whole_records(&storage, from..size), Vec::new());
+        while let Some(record) = found.advance().unwrap() {
+            read.push(record.text.unwrap().into_owned());
+        }
+        read
+    };
+    while retire(&storage, size).unwrap().is_some() {
+        for from in [0, 100, size - 300] {
+            assert_eq!(read(from), expected[usize::try_from(from).unwrap()..], "from {from}");
+        }
+        verify(&storage).unwrap();
+    }
+    assert!(archived(&storage).unwrap() > 256);
+    let entry = record(&storage, 14).unwrap().unwrap();
+    assert_eq!(*whole(&storage, 14, &entry).unwrap(), *expected[14]);
+}
+
+#[test]
 fn another_batch_has_the_shared_members_again() {
     let mut defaults = large_defaults();
     defaults["context"]["note"] = "x".repeat(900_000).into();
     let own =
         |n: u8| json!({"resource": {"type": "Tool", "id": "own", "properties": {"n": n, "s": "z".repeat(900_000)}}});
-    let evaluations = questions(&defaults, &Vec::from_iter((0..12).map(own)));
+    let items: Vec<Value> = (0..12).map(own).collect();
+    let evaluations = questions(&defaults, &items);
     let shared = SharedMembers::of(&evaluations);
     let mut batches = Batches::default();
     for evaluation in &evaluations {
@@ -307,7 +328,9 @@ fn a_reference_to_anything_else_is_a_fault() {
         let taken = entries.iter().try_for_each(|entry| assembly.take(entry).map(drop));
         assert_eq!(taken, Err(Problem::Shared), "{what}");
         let mut batch = Batch::default();
-        entries.iter().for_each(|entry| batch.push(entry).unwrap());
+        for entry in &entries {
+            batch.push(entry).unwrap();
+        }
         let (_folder, storage) = stored(&[&batch]);
         let is_found =
             |error: &LedgerError| matches!(error, LedgerError::Corrupt(fault) if fault.problem == Problem::Shared);
@@ -317,14 +340,18 @@ fn a_reference_to_anything_else_is_a_fault() {
     }
     // A record with the right number, in the next frame.
     let (mut first, mut second) = (Batch::default(), Batch::default());
-    entries[..place].iter().for_each(|entry| first.push(entry).unwrap());
+    for entry in &entries[..place] {
+        first.push(entry).unwrap();
+    }
     second.push(&entries[place]).unwrap();
     assert!(verify(&stored(&[&first, &second]).1).is_err_and(
         |error| matches!(error, LedgerError::Corrupt(fault) if fault.problem == Problem::Shared && fault.index == 6)
     ));
     // One that is further away than a frame is long.
     let mut assembly = Assembly::default();
-    entries[..place].iter().for_each(|entry| drop(assembly.take(entry).unwrap()));
+    for entry in &entries[..place] {
+        assembly.take(entry).unwrap();
+    }
     assembly.bytes += Batch::MAX_BYTES;
     assert_eq!(assembly.take(&entries[place]).map(drop), Err(Problem::Shared));
 }
