@@ -69,10 +69,8 @@ impl DecisionRecord<'_> {
             member.push(self.at, batch)?;
         }
         let mut text = Vec::with_capacity(768);
-        match &*shared {
-            [] => record_text::begin(&mut text, self.id, self.at, "decision", self.caller),
-            _ => record_text::begin_continued(&mut text, self.id, self.at, "decision", self.caller),
-        }
+        let begin = if shared.is_empty() { record_text::begin } else { record_text::begin_continued };
+        begin(&mut text, self.id, self.at, "decision", self.caller);
         self.write_request_id(&mut text);
         self.write(form, &mut text);
         shared::write_references(&shared, batch, &mut text);

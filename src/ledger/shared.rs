@@ -1,23 +1,26 @@
 //! Members that the records of one request share: each is recorded once, and the records refer to it.
 //!
-//! The items of a batch take the members that they lack from the batch. Such a member can be large, and there can be
-//! thousands of items, so its text is not written into the record of every item. Records that would have the same large
-//! member are in one frame with an entry that has the member's value, and that comes before all of them. Entries of both
-//! kinds begin with `{"v":2,`, as those of `parts.rs` do.
+//! The items of a batch take the members that they lack from the batch. Such a member can be large, and a batch can have
+//! thousands of items, so the member is not written into the record of every item. It has an entry of its own, in the same
+//! frame as the records that share it and before them. That entry and these records begin with `{"v":2,`, as the entries
+//! of `parts.rs` do.
 //!
-//! - A *shared member* has `v`, `id`, `ts`, `kind` (`shared`), `caller` (`acgs`), `member`, its name, and last `value`: any
-//!   JSON value, as compact JSON with sorted keys.
+//! - A *shared member* has `v`, `id`, `ts`, `kind` (`shared`), `caller` (`acgs`), `member`, which is its name, and last
+//!   `value`, which is any JSON value as compact JSON.
 //! - A *referring record* has the members of any other record of its kind, but its `v` is 2, and its last member is
 //!   `"shared":{NAME:{"back":…,"sha256":…},…}` with the names of the members that it shares. `back` is how many entries
-//!   before the first entry of the record the shared member's entry is; where that one is in parts, its head counts.
-//!   `sha256` is the digest of the text of the value, in hex. In the place of the shared member itself the record has
-//!   `null` or, of a subject, an action or a resource, an object of its names alone.
+//!   the shared member's entry comes before the first entry of the record; of a shared member in parts, the head counts.
+//!   `sha256` is the digest of the text of the value, in hex. In the place of the member itself the record has `null` or,
+//!   of a subject, an action or a resource, an object with its names, which are the first members of the value.
 //!
-//! The *whole* record has the values in their places, `"v":1`, and no member `shared`: it is, byte for byte, the record
-//! that would have been written if it shared nothing. A proof of a referring record proves the whole one, since it has the
-//! digests of what it shares. Subjects, actions, resources, contexts and claims are shared, each if that leaves at least
-//! 256 bytes out of a record, and if several items of the request have it. Names that are longer than 256 bytes are left
-//! out too. Only the records of decisions refer to shared members, and only where they are recorded in full.
+//! The *whole* record has the values in their places, `"v":1`, and no member `shared`: byte for byte it is the record that
+//! would have been written if it shared nothing. A proof of a referring record proves the whole one, since the record has
+//! the digests of what it shares.
+//!
+//! A decision that is recorded in full shares its subject, action, resource, context and claims with others of its
+//! request: those that at least two questions have from their batch, and that would add at least 256 bytes to each record.
+//! Names of more than 256 bytes are not repeated. An item that cannot be read shares its names where they are as long. The
+//! records of other events, and those of decisions that are recorded by digests, share nothing.
 //!
 //! This file writes them; `whole.rs` reads them.
 
@@ -54,7 +57,7 @@ pub struct SharedMembers<'e> {
 /// One of these members.
 #[derive(Debug)]
 pub(super) struct SharedText<'e> {
-    name: &'static str,
+    pub(super) name: &'static str,
     /// What a record has in its place.
     pub(super) names: String,
     text: Cow<'e, str>,
@@ -170,8 +173,18 @@ impl<'e> SharedText<'e> {
             "subject" | "action" | "resource" | "context" => Cow::Borrowed(text),
             _ => Cow::Owned(serde_json::to_string(text).unwrap_or_default()),
         };
-        let digest = hex(&Sha256::digest(text.as_bytes()));
-        (text.len() >= names.len() + MIN_SAVED).then_some(Self { name, names, text, digest })
+        Self::new(name, names, text)
+    }
+
+    /// The names of a subject, an action or a resource, as JSON, where no more than these is recorded of it; `None` where
+    /// they are short.
+    pub(super) fn of_names(name: &'static str, names: &'e str) -> Option<Self> {
+        Self::new(name, NO_NAMES.to_owned(), names.into())
+    }
+
+    fn new(name: &'static str, names: String, text: Cow<'e, str>) -> Option<Self> {
+        let is_worthwhile = text.len() >= names.len() + MIN_SAVED;
+        is_worthwhile.then(|| Self { name, names, digest: hex(&Sha256::digest(text.as_bytes())), text })
     }
 
     /// Records the member where the batch does not have it yet. On an error the batch is as it was.
