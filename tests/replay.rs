@@ -21,6 +21,8 @@ mod everything;
 mod large;
 #[path = "replay/outages.rs"]
 mod outages;
+#[path = "replay/shared.rs"]
+mod shared;
 #[path = "replay/summary.rs"]
 mod summary;
 #[path = "replay/tampered.rs"]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use acgs::constitution::{Bundle, Constitution};
 use acgs::domain::{Evaluation, Object, UnknownMembers};
-use acgs::ledger::{Batch, CheckpointFile, DecisionRecord, DiskStorage, Ledger, Options, new_id};
+use acgs::ledger::{Batch, CheckpointFile, DecisionRecord, DiskStorage, Ledger, Options, SharedMembers, new_id};
 use acgs::settings::{HashEnforcement, RequestProperties, RequestRecord};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -93,6 +93,7 @@ fn write(folder: &Path, records: u64, constitution: &Path) -> Outcome {
             request_id: "",
             evaluation: &evaluation,
             shortened: None,
+            shared: &SharedMembers::default(),
             verdict: &constitution.decide(RequestProperties::Merge, &evaluation, |_| None),
             hash: constitution.hash(),
             digest: &digest,

@@ -16,7 +16,7 @@ use super::retention::{self, RetentionError};
 use super::seals::Seals;
 use super::shipped_entry::entry;
 use super::shipping::{NOT_OPEN, Shipping};
-use crate::ledger::{self, DiskStorage, Hash, LedgerError, records, whole};
+use crate::ledger::{self, DiskStorage, Hash, LedgerError, whole_records};
 use crate::store::audit::{AuditStore, ShipError, ShippedLog};
 use crate::store::{Replicas, StoreError, StoreOptions};
 
@@ -227,7 +227,7 @@ impl Thread {
         if !self.compared {
             next = next.saturating_sub(1);
         }
-        let mut found = records(&self.parts.storage, next..size);
+        let mut found = whole_records(&self.parts.storage, next..size);
         while !store.is_displaced() {
             if self.parts.seals.is_stopping() {
                 let Some(left) = self.last_batches.checked_sub(1) else { break };
@@ -236,9 +236,9 @@ impl Thread {
             let (began, size) = (Instant::now(), self.parts.queue.durable());
             let mut entries = Vec::new();
             while entries.len() < BATCH
-                && let Some((index, record)) = found.advance()?
+                && let Some(record) = found.advance()?
             {
-                entries.push(entry(record, &whole(&self.parts.storage, index, record)?, &store));
+                entries.push(entry(record.entry, &record.text?, &store));
             }
             if entries.is_empty() {
                 break;

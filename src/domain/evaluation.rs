@@ -182,12 +182,7 @@ impl Evaluation {
         }
     }
 
-    pub(super) fn of(
-        subject: Member<Party>,
-        action: Member<Action>,
-        resource: Member<Party>,
-        context: Context,
-    ) -> Self {
+    fn of(subject: Member<Party>, action: Member<Action>, resource: Member<Party>, context: Context) -> Self {
         let (context, claim) = context;
         Self { subject, action, resource, context, claims: Claims { header: None, context: claim } }
     }

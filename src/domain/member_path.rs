@@ -43,27 +43,48 @@ impl MemberPath {
 }
 
 impl Evaluation {
-    /// The canonical form of the question without some of its members, and the values of those that it had.
+    /// The question without some of its members, and the values of those that it had. What loses none stays shared.
     #[must_use]
-    pub fn without<'p>(&self, paths: &'p [MemberPath]) -> (String, Vec<(&'p MemberPath, Json)>) {
-        let (mut subject, mut action) = ((*self.subject).clone(), (*self.action).clone());
-        let (mut resource, mut context) = ((*self.resource).clone(), (*self.context).clone());
+    pub fn without<'p>(&self, paths: &'p [MemberPath]) -> (Self, Vec<(&'p MemberPath, Json)>) {
+        let (mut subject, mut action, mut resource, mut context) = (None, None, None, None);
         let mut removed = Vec::new();
         for path in paths {
             let mut names = path.names();
             let value = match (names.next(), names.next()) {
-                (Some("context"), _) => path.take_from(&mut context, 1),
-                (Some("subject"), Some("properties")) => path.take_from(&mut subject.properties, 2),
-                (Some("action"), Some("properties")) => path.take_from(&mut action.properties, 2),
-                (Some("resource"), Some("properties")) => path.take_from(&mut resource.properties, 2),
+                (Some("context"), _) => path.take_from(changed(&mut context, &self.context), 1),
+                (Some("subject"), Some("properties")) => {
+                    path.take_from(&mut changed(&mut subject, &self.subject).properties, 2)
+                }
+                (Some("action"), Some("properties")) => {
+                    path.take_from(&mut changed(&mut action, &self.action).properties, 2)
+                }
+                (Some("resource"), Some("properties")) => {
+                    path.take_from(&mut changed(&mut resource, &self.resource).properties, 2)
+                }
                 _ => None,
             };
             removed.extend(value.map(|value| (path, value)));
         }
-        let context = (Member::new(context), None);
-        let rest = Self::of(Member::new(subject), Member::new(action), Member::new(resource), context);
-        (rest.canonical(), removed)
+        let mut rest = self.clone();
+        if let Some(subject) = subject {
+            rest.subject = Member::new(subject);
+        }
+        if let Some(action) = action {
+            rest.action = Member::new(action);
+        }
+        if let Some(resource) = resource {
+            rest.resource = Member::new(resource);
+        }
+        if let Some(context) = context {
+            rest.context = Member::new(context);
+        }
+        (rest, removed)
     }
+}
+
+/// The copy of a member that is changed, made for the first change.
+fn changed<'c, T: Clone>(copy: &'c mut Option<T>, member: &Member<T>) -> &'c mut T {
+    copy.get_or_insert_with(|| (**member).clone())
 }
 
 impl fmt::Display for MemberPath {
@@ -110,9 +131,10 @@ mod tests {
         let evaluation = Evaluation::from_object(&question, UnknownMembers::Refused).unwrap();
         let paths = ["/context/n", "/resource/properties/a", "/subject/properties/x", "/context", "/context/n/deep"];
         let paths = paths.map(|path| path.parse::<MemberPath>().unwrap());
-        let (canonical, removed) = evaluation.without(&paths);
+        let (rest, removed) = evaluation.without(&paths);
+        assert!(rest.action.is_shared_with(&evaluation.action));
         assert_eq!(
-            &*canonical,
+            rest.canonical(),
             r#""subject":{"type":"User","id":"ann"},"action":{"name":"read"},"resource":{"type":"Document","id":"d","properties":{"b":1}},"context":{}"#
         );
         assert_eq!(removed, [(&paths[0], Json::Int(1)), (&paths[1], Json::Int(2))]);

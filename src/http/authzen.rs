@@ -91,8 +91,8 @@ async fn single(asked: DecisionRequest<'_>, body: Object) -> Result<HttpResponse
     Ok(recorded.respond().insert_header(ContentType::json()).body(text))
 }
 
-/// Reads the items of a batch. A small body can make large questions by repeating its defaults, so that their size
-/// together has a bound of its own.
+/// Reads the items of a batch. Defaults are read and recorded once, but auditors read every record with them, so that the
+/// size of all questions together has a bound of its own.
 async fn parse_items(
     items: &[Json],
     batch: &Object,

@@ -19,6 +19,7 @@ use crate::actors::audit_logger::{self, Record};
 use crate::actors::audit_queue::AuditError;
 use crate::actors::validator::{Decide, DecideError, Decided, Decisions, Purpose};
 use crate::domain::{Consistency, Evaluation};
+use crate::ledger::SharedMembers;
 
 /// The most bytes that the questions of one request may have: their records always have room in one frame of the log.
 const MAX_QUESTIONS: usize = 8 << 20;
@@ -84,7 +85,10 @@ async fn decide_and_record(
 ) -> Result<Recorded, Problem> {
     // INVARIANT: the place is taken before anything is decided, so that no decision is made that cannot be recorded.
     let queue = &front.shared.audit_queue;
-    let bytes = questions.sound.iter().map(Evaluation::written_bytes).sum();
+    let evaluations: Arc<[Evaluation]> = std::mem::take(&mut questions.sound).into();
+    // What items have from their batch is recorded once, so it counts once.
+    let shared = SharedMembers::of(&evaluations);
+    let bytes = shared.recorded_bytes(&evaluations);
     if bytes > MAX_QUESTIONS {
         let detail =
             format!("the questions of one request are recorded up to {MAX_QUESTIONS} bytes; these have {bytes}");
@@ -94,7 +98,6 @@ async fn decide_and_record(
         1 => queue.reserve(1, bytes)?,
         count => queue.reserve_batch(count, bytes)?,
     };
-    let evaluations: Arc<[Evaluation]> = std::mem::take(&mut questions.sound).into();
     let Decisions { active, decided } = if evaluations.is_empty() {
         Decisions { active: front.shared.in_force.get(), decided: Vec::new() }
     } else {
@@ -104,7 +107,7 @@ async fn decide_and_record(
     };
     let decided = questions.merge(&evaluations, decided);
     let form = front.shared.settings.audit.request;
-    let recording = Recording::new(asked_by, &active, &decided, form, &front.recorded_sets);
+    let recording = Recording::new(asked_by, &active, &decided, &shared, form, &front.recorded_sets);
     let mut recording = recording.map_err(|error| {
         tracing::error!(%error, "a decision cannot be recorded: it is not answered");
         Problem::new(&UNAVAILABLE, format!("the decision cannot be recorded: {error}"))

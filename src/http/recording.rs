@@ -13,7 +13,9 @@ use super::questions::Asked;
 use crate::actors::active::Active;
 use crate::actors::validator::Decided;
 use crate::domain::Evaluation;
-use crate::ledger::{BatchError, Batches, DecisionRecord, EntitySet, FaultyItemRecord, Shortened, new_id};
+use crate::ledger::{
+    BatchError, Batches, DecisionRecord, EntitySet, FaultyItemRecord, SharedMembers, Shortened, new_id,
+};
 use crate::settings::RequestRecord;
 
 /// Of a question of more bytes than this, undeclared members of at least so many are recorded by their digests.
@@ -71,11 +73,12 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Writes the records of decisions under one constitution, that a caller asked for.
+    /// Writes the records of decisions under one constitution, that a caller asked for, and what these records share.
     pub fn new(
         asked_by: AskedBy<'_>,
         active: &Active,
         decided: &[(Asked<'_>, Decided)],
+        shared: &SharedMembers<'_>,
         form: RequestRecord,
         remembered: &RecordedSets,
     ) -> Result<Self, RecordingError> {
@@ -98,7 +101,7 @@ impl Recording {
                 }
                 Asked::Sound(evaluation) => {
                     let shortened = match form {
-                        RequestRecord::Full => shortened(active, evaluation),
+                        RequestRecord::Full => shortened(active, evaluation, shared),
                         RequestRecord::Digest => None,
                     };
                     let record = DecisionRecord {
@@ -108,6 +111,7 @@ impl Recording {
                         request_id,
                         evaluation,
                         shortened: shortened.as_ref(),
+                        shared,
                         verdict: &decided.verdict,
                         hash: active.constitution.hash(),
                         digest: &active.digest,
@@ -156,12 +160,14 @@ impl Recording {
     }
 }
 
-/// A large question without what the constitution cannot read of it, if it has any of that.
-fn shortened(active: &Active, evaluation: &Evaluation) -> Option<Shortened> {
-    if evaluation.written_bytes() <= LARGE_QUESTION {
+/// A question whose own record is large, without what the constitution cannot read of it, if it has any of that. What it
+/// shares with other questions is recorded once, and stays as it is.
+fn shortened(active: &Active, evaluation: &Evaluation, shared: &SharedMembers<'_>) -> Option<Shortened> {
+    if shared.own_bytes(evaluation) <= LARGE_QUESTION {
         return None;
     }
-    let undeclared = active.constitution.undeclared(active.request_properties, evaluation, LARGE_MEMBER);
+    let mut undeclared = active.constitution.undeclared(active.request_properties, evaluation, LARGE_MEMBER);
+    undeclared.retain(|path| !shared.has(evaluation, path));
     (!undeclared.is_empty()).then(|| Shortened::new(evaluation, &undeclared))
 }
 

@@ -27,6 +27,18 @@ pub struct Batch {
     // INVARIANT: what `records` reads back: no record is empty, none has a NUL byte, and there are `count` of them.
     bytes: Vec<u8>,
     count: u32,
+    /// The shared members that it has, which its next records may refer to.
+    shared: Vec<SharedAt>,
+}
+
+/// Where in a batch a shared member is.
+#[derive(Clone, Debug)]
+struct SharedAt {
+    name: &'static str,
+    /// SHA-256 of its text, in hex.
+    digest: Box<str>,
+    /// How many records come before it.
+    at: u32,
 }
 
 impl Batch {
@@ -52,7 +64,8 @@ impl Batch {
         Ok(())
     }
 
-    /// Adds all records of another batch behind its own; on an error the batch is as it was.
+    /// Adds all records of another batch behind its own; on an error the batch is as it was. Only records of the other
+    /// batch refer to its shared members.
     pub fn extend(&mut self, other: &Self) -> Result<(), BatchError> {
         self.make_room(other.bytes.len())?;
         self.bytes.extend_from_slice(&other.bytes);
@@ -62,19 +75,32 @@ impl Batch {
 
     /// Where it ends, to go [back](Self::back_to) to.
     pub(super) const fn mark(&self) -> Mark {
-        Mark { bytes: self.bytes.len(), count: self.count }
+        Mark { bytes: self.bytes.len(), count: self.count, shared: self.shared.len() }
     }
 
     /// Takes everything out again that was added since.
     pub(super) fn back_to(&mut self, mark: Mark) {
         self.bytes.truncate(mark.bytes);
         self.count = mark.count;
+        self.shared.truncate(mark.shared);
+    }
+
+    /// Notes that the last record is a shared member, with the SHA-256 of its text in hex.
+    pub(super) fn note_shared(&mut self, name: &'static str, digest: &str) {
+        self.shared.push(SharedAt { name, digest: digest.into(), at: self.count.saturating_sub(1) });
+    }
+
+    /// How many records come before a shared member; `None` where the batch does not have it.
+    pub(super) fn shared_at(&self, name: &str, digest: &str) -> Option<u32> {
+        let found = self.shared.iter().find(|shared| shared.name == name && *shared.digest == *digest);
+        found.map(|shared| shared.at)
     }
 
     /// Takes all records out.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.count = 0;
+        self.shared.clear();
     }
 
     /// How many records there are.
@@ -157,6 +183,7 @@ impl Batches {
 pub(super) struct Mark {
     bytes: usize,
     count: u32,
+    shared: usize,
 }
 
 /// The bytes at hand are no records in payload form.

@@ -1,8 +1,9 @@
 //! The record of a decision, as it stands in the log: compact JSON, members in a fixed order.
 //!
 //! All that bears on the decision is in it, however much that is: see `parts.rs` for records that no entry has room for,
-//! and `omission.rs` for large members that nothing can depend on. Logs of earlier versions have decisions with a member
-//! `replaced` in place of a large question, with the length and the SHA-256 of the record that was not kept.
+//! `shared.rs` for large members that the records of a batch share, and `omission.rs` for large members that nothing can
+//! depend on. Logs of earlier versions have decisions with a member `replaced` in place of a large question, with the
+//! length and the SHA-256 of the record that was not kept.
 
 use std::io::Write as _;
 
@@ -14,6 +15,7 @@ use super::batch::{Batch, BatchError};
 use super::omission::Shortened;
 use super::parts;
 use super::record_text::{self, hex};
+use super::shared::{self, SharedMembers, claim_identity};
 use crate::domain::{Claims, ConstitutionalHash, Evaluation, Reason, Verdict, write_json};
 use crate::settings::{HashEnforcement, RequestProperties, RequestRecord};
 
@@ -32,6 +34,8 @@ pub struct DecisionRecord<'a> {
     pub evaluation: &'a Evaluation,
     /// What is recorded of it, where that is not all.
     pub shortened: Option<&'a Shortened>,
+    /// What its record shares with those of other questions in the same request, where it is recorded in full.
+    pub shared: &'a SharedMembers<'a>,
     /// What was decided.
     pub verdict: &'a Verdict,
     /// The hash in force.
@@ -49,29 +53,34 @@ pub struct DecisionRecord<'a> {
 }
 
 impl DecisionRecord<'_> {
-    /// Adds the record to a batch: one entry, or all its parts and its head. On an error the batch is as it was.
+    /// Adds the record to a batch: one entry, or all its parts and its head, and before them what it shares and the batch
+    /// does not have yet. On an error the batch is as it was.
     pub fn push(&self, form: RequestRecord, batch: &mut Batch) -> Result<(), BatchError> {
+        let mark = batch.mark();
+        self.push_with_shared(form, batch).inspect_err(|_| batch.back_to(mark))
+    }
+
+    fn push_with_shared(&self, form: RequestRecord, batch: &mut Batch) -> Result<(), BatchError> {
+        let shared = match form {
+            RequestRecord::Full => self.shared.referred(self.evaluation),
+            RequestRecord::Digest => Vec::new(),
+        };
+        for member in &shared {
+            member.push(self.at, batch)?;
+        }
         let mut text = Vec::with_capacity(768);
+        let begin = if shared.is_empty() { record_text::begin } else { record_text::begin_continued };
+        begin(&mut text, self.id, self.at, "decision", self.caller);
+        self.write_request_id(&mut text);
         self.write(form, &mut text);
+        shared::write_references(&shared, batch, &mut text);
+        text.push(b'}');
         parts::push(&text, self.at, |head| self.write_continued_head(head), batch)
     }
 
     fn write(&self, form: RequestRecord, text: &mut Vec<u8>) {
-        self.write_head(text);
         match form {
-            RequestRecord::Full => {
-                text.push(b',');
-                match self.shortened {
-                    None => {
-                        for part in self.evaluation.canonical_parts() {
-                            text.extend_from_slice(part.as_bytes());
-                        }
-                    }
-                    Some(shortened) => {
-                        let _ = write!(text, "{},\"omitted\":{}", shortened.canonical, shortened.omissions);
-                    }
-                }
-            }
+            RequestRecord::Full => self.write_question(text),
             RequestRecord::Digest => self.write_digested(text),
         }
         self.write_claims(form, text);
@@ -83,9 +92,22 @@ impl DecisionRecord<'_> {
         self.write_tail(form, text);
     }
 
-    fn write_head(&self, text: &mut Vec<u8>) {
-        record_text::begin(text, self.id, self.at, "decision", self.caller);
-        self.write_request_id(text);
+    fn write_question(&self, text: &mut Vec<u8>) {
+        let question = self.shortened.map_or(self.evaluation, |shortened| &shortened.rest);
+        let (subject, action) = (&question.subject, &question.action);
+        let (resource, context) = (&question.resource, &question.context);
+        for (member, identity, own) in [
+            ("subject", subject.identity(), subject.text()),
+            ("action", action.identity(), action.text()),
+            ("resource", resource.identity(), resource.text()),
+            ("context", context.identity(), context.text()),
+        ] {
+            let own = self.shared.get(identity).map_or(own, |shared| shared.names.as_str());
+            let _ = write!(text, ",\"{member}\":{own}");
+        }
+        if let Some(shortened) = self.shortened {
+            let _ = write!(text, ",\"omitted\":{}", shortened.omissions);
+        }
     }
 
     fn write_request_id(&self, text: &mut Vec<u8>) {
@@ -95,12 +117,15 @@ impl DecisionRecord<'_> {
         }
     }
 
-    /// A claim that is no hash may be anything: of a digested record it is `null`.
+    /// A claim that is no hash may be anything: of a digested record it is `null`, as it is in the place of a shared one.
     fn write_claims(&self, form: RequestRecord, text: &mut Vec<u8>) {
         let claims: &Claims = &self.evaluation.claims;
         for (member, claim) in [("claimed_in_header", &claims.header), ("claimed_in_context", &claims.context)] {
             if let Some(claim) = claim {
-                let shown = form == RequestRecord::Full || claim.parse::<ConstitutionalHash>().is_ok();
+                let shown = match form {
+                    RequestRecord::Full => self.shared.get(claim_identity(claim)).is_none(),
+                    RequestRecord::Digest => claim.parse::<ConstitutionalHash>().is_ok(),
+                };
                 let _ = write!(text, ",\"{member}\":");
                 write_json(text, &shown.then_some(claim));
             }
@@ -126,7 +151,7 @@ impl DecisionRecord<'_> {
             (Some(digest), RequestRecord::Digest) => write_salted(&[digest], text),
             (None, _) => text.extend_from_slice(b"null"),
         }
-        let _ = write!(text, ",\"cached\":{}}}", self.cached);
+        let _ = write!(text, ",\"cached\":{}", self.cached);
     }
 
     /// The hash that the caller named, where it is one that was in force before and was accepted still.
@@ -204,6 +229,7 @@ mod tests {
             request_id: "r-1",
             evaluation: &evaluation,
             shortened: shortened.as_ref(),
+            shared: &SharedMembers::default(),
             verdict: &Verdict::deny(Reason::UnknownType, "what"),
             hash: "cdd01ef066bc6cf2".parse().unwrap(),
             digest: "d",

@@ -86,6 +86,9 @@ pub enum Problem {
     /// A record's parts are not those that it names.
     #[error("the record's parts are missing, or are not those that it names by their digest")]
     Parts,
+    /// A record refers to a shared member that is not in its frame, or is another one.
+    #[error("a member that the record shares is missing, or is not the one that it names by its digest")]
+    Shared,
     /// An incomplete frame in a segment that is not the last one.
     #[error("the frame is incomplete, but a later segment exists")]
     Torn,

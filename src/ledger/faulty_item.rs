@@ -1,14 +1,18 @@
 //! The record of a batch's item that cannot be read: it is answered with a deny, and so it is a decision.
 //!
 //! It has the members of a decision's record, but of the request only the names that are well-formed. Its `reason` is
-//! `invalid_request`, and `detail` says what is wrong.
+//! `invalid_request`, and `detail` says what is wrong. Items may have long names from their batch, which are recorded once
+//! (`shared.rs`).
+
+use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::batch::{Batch, BatchError};
+use super::shared::{self, SharedText};
 use super::{parts, record_text};
-use crate::domain::{ConstitutionalHash, FaultyItem, Verdict, write_json};
+use crate::domain::{ConstitutionalHash, EntityUid, FaultyItem, Verdict, write_json};
 
 /// Everything that is recorded of an item that cannot be read.
 #[derive(Debug, Clone, Copy)]
@@ -32,41 +36,60 @@ pub struct FaultyItemRecord<'a> {
 }
 
 impl FaultyItemRecord<'_> {
-    /// Adds the record to a batch: one entry, or all its parts and its head. On an error the batch is as it was.
+    /// Adds the record to a batch: one entry, or all its parts and its head, and before them long names that the batch does
+    /// not have yet. On an error the batch is as it was.
     pub fn push(&self, batch: &mut Batch) -> Result<(), BatchError> {
+        let mark = batch.mark();
+        self.push_with_shared(batch).inspect_err(|_| batch.back_to(mark))
+    }
+
+    fn push_with_shared(&self, batch: &mut Batch) -> Result<(), BatchError> {
+        let names = self.names();
+        let shared: Vec<_> = names.iter().filter_map(|(member, names)| SharedText::of_names(member, names)).collect();
+        let shared: Vec<_> = shared.iter().collect();
+        for names in &shared {
+            names.push(self.at, batch)?;
+        }
         let mut text = Vec::with_capacity(768);
-        record_text::begin(&mut text, self.id, self.at, "decision", self.caller);
-        self.write_names(&mut text);
+        let begin = if shared.is_empty() { record_text::begin } else { record_text::begin_continued };
+        begin(&mut text, self.id, self.at, "decision", self.caller);
+        self.write_names(&names, &shared, &mut text);
         let (members, hash, digest) = (self.verdict.members(), self.hash, self.digest);
         let verdict = format!(",\"decision\":{},{members}", self.verdict.permits());
         text.extend_from_slice(verdict.as_bytes());
         text.extend_from_slice(
-            format!(",\"hash\":\"{hash}\",\"digest\":\"{digest}\",\"entities\":null,\"cached\":false}}").as_bytes(),
+            format!(",\"hash\":\"{hash}\",\"digest\":\"{digest}\",\"entities\":null,\"cached\":false").as_bytes(),
         );
+        shared::write_references(&shared, batch, &mut text);
+        text.push(b'}');
         let head = |head: &mut Vec<u8>| {
             record_text::begin_continued(head, self.id, self.at, "decision", self.caller);
-            self.write_names(head);
+            self.write_names(&names, &[], head);
             let (permits, reason) = (self.verdict.permits(), self.verdict.reason.as_str());
             head.extend_from_slice(format!(",\"decision\":{permits},\"reason\":\"{reason}\"").as_bytes());
         };
         parts::push(&text, self.at, head, batch)
     }
 
-    fn write_names(&self, text: &mut Vec<u8>) {
+    /// The members that can be read, as JSON of their names.
+    fn names(&self) -> Vec<(&'static str, String)> {
+        let item = self.item;
+        let uid = |uid: &Option<EntityUid>| serde_json::to_string(uid.as_ref()?).ok();
+        let action =
+            item.action.as_ref().and_then(|name| serde_json::to_string(&BTreeMap::from([("name", name)])).ok());
+        let members = [("subject", uid(&item.subject)), ("resource", uid(&item.resource)), ("action", action)];
+        members.into_iter().filter_map(|(member, names)| Some((member, names?))).collect()
+    }
+
+    fn write_names(&self, names: &[(&'static str, String)], shared: &[&SharedText<'_>], text: &mut Vec<u8>) {
         if !self.request_id.is_empty() {
             text.extend_from_slice(b",\"request_id\":");
             write_json(text, self.request_id);
         }
-        for (member, uid) in [("subject", &self.item.subject), ("resource", &self.item.resource)] {
-            if let Some(uid) = uid {
-                text.extend_from_slice(format!(",\"{member}\":").as_bytes());
-                write_json(text, uid);
-            }
-        }
-        if let Some(name) = &self.item.action {
-            text.extend_from_slice(b",\"action\":{\"name\":");
-            write_json(text, name);
-            text.push(b'}');
+        for (member, own) in names {
+            let shared = shared.iter().find(|shared| shared.name == *member);
+            let names = shared.map_or(own.as_str(), |shared| shared.names.as_str());
+            text.extend_from_slice(format!(",\"{member}\":{names}").as_bytes());
         }
     }
 }
@@ -75,15 +98,15 @@ impl FaultyItemRecord<'_> {
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::Assembly;
     use super::*;
     use crate::domain::{Defaults, Evaluation, Json, Object, Reason};
 
-    #[test]
-    fn the_record_has_the_names_that_can_be_read_and_what_is_wrong() {
-        let batch: Object = serde_json::from_value(json!({"subject": {"type": "Agent", "id": "a\u{0}"}})).unwrap();
-        let item: Json = serde_json::from_value(json!({"action": {"name": "call"}, "resource": 3})).unwrap();
-        let item = Evaluation::from_item(&item, &Defaults::read(&batch)).unwrap_err();
-        let mut batch = Batch::default();
+    /// Adds the record of an item that takes subject and action from its batch, and has no readable resource.
+    fn push(subject: &Value, action: &Value, batch: &mut Batch) {
+        let defaults: Object = serde_json::from_value(json!({"subject": subject, "action": action})).unwrap();
+        let item: Json = serde_json::from_value(json!({"resource": 3})).unwrap();
+        let item = Evaluation::from_item(&item, &Defaults::read(&defaults)).unwrap_err();
         FaultyItemRecord {
             id: Uuid::nil(),
             at: OffsetDateTime::UNIX_EPOCH,
@@ -94,16 +117,42 @@ mod tests {
             hash: "cdd01ef066bc6cf2".parse().unwrap(),
             digest: "d",
         }
-        .push(&mut batch)
+        .push(batch)
         .unwrap();
-        let record: Value = serde_json::from_slice(batch.records().next().unwrap()).unwrap();
-        assert_eq!(
-            record,
-            json!({"v": 1, "id": "00000000-0000-0000-0000-000000000000", "ts": "1970-01-01T00:00:00.000000Z",
-                "kind": "decision", "caller": "anonymous", "request_id": "r", "subject": {"type": "Agent", "id": "a\u{0}"},
-                "action": {"name": "call"}, "decision": false, "reason": "invalid_request", "policies": [],
-                "violations": [], "warnings": [], "detail": "`resource` must be an object, not an integer",
-                "hash": "cdd01ef066bc6cf2", "digest": "d", "entities": null, "cached": false})
-        );
+    }
+
+    /// The record as it is to be.
+    fn record(subject: &Value, action: &Value) -> Value {
+        json!({"v": 1, "id": "00000000-0000-0000-0000-000000000000", "ts": "1970-01-01T00:00:00.000000Z",
+            "kind": "decision", "caller": "anonymous", "request_id": "r", "subject": subject, "action": action,
+            "decision": false, "reason": "invalid_request", "policies": [], "violations": [], "warnings": [],
+            "detail": "`resource` must be an object, not an integer", "hash": "cdd01ef066bc6cf2", "digest": "d",
+            "entities": null, "cached": false})
+    }
+
+    #[test]
+    fn the_record_has_the_names_that_can_be_read_and_what_is_wrong() {
+        let (subject, action) = (json!({"type": "Agent", "id": "a\u{0}"}), json!({"name": "call"}));
+        let mut batch = Batch::default();
+        push(&subject, &action, &mut batch);
+        let found: Value = serde_json::from_slice(batch.records().next().unwrap()).unwrap();
+        assert_eq!((batch.count(), found), (1, record(&subject, &action)));
+    }
+
+    #[test]
+    fn long_names_of_faulty_items_are_recorded_once() {
+        let (subject, action) = (json!({"type": "t".repeat(1_000), "id": "a"}), json!({"name": "\"".repeat(1_000)}));
+        let mut batch = Batch::default();
+        for _ in 0..100 {
+            push(&subject, &action, &mut batch);
+        }
+        assert_eq!(batch.count(), 102);
+        assert!(batch.bytes().len() < 5_000 + 100 * 700, "{}", batch.bytes().len());
+        let mut assembly = Assembly::default();
+        let texts: Vec<_> = batch.records().map(|entry| assembly.take(entry).unwrap().into_owned()).collect();
+        for text in &texts[2..] {
+            let found: Value = serde_json::from_slice(text).unwrap();
+            assert_eq!(found, record(&subject, &action));
+        }
     }
 }

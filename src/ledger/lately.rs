@@ -9,11 +9,10 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::fault::LedgerError;
-use super::parts::whole;
 use super::record_text::timestamp;
-use super::records::records;
 use super::storage::Storage;
 use super::view::text_of;
+use super::whole::whole_records;
 use crate::domain::{EntityUid, Evaluation, Object, Reason, UnknownMembers};
 
 /// How long before now is lately.
@@ -36,10 +35,10 @@ pub fn lately<S: Storage>(storage: &S, end: u64) -> Result<Lately, LedgerError> 
     let mut earliest = Vec::new();
     timestamp(OffsetDateTime::now_utc() - SPAN, &mut earliest);
     let (mut questions, mut entities) = (HashMap::<Arc<str>, u32>::new(), HashMap::<EntityUid, u32>::new());
-    let mut found = records(storage, end.saturating_sub(RECORDS)..end);
-    while let Some((index, entry)) = found.advance()? {
+    let mut found = whole_records(storage, end.saturating_sub(RECORDS)..end);
+    while let Some(record) = found.advance()? {
         // What is damaged is told where the log is verified.
-        let Ok(record) = whole(storage, index, entry) else { continue };
+        let Ok(record) = record.text else { continue };
         let Ok(record) = serde_json::from_slice::<Object>(&record) else { continue };
         let is_recent = text_of(&record, "ts").is_some_and(|at| at.as_bytes() >= earliest.as_slice());
         if !is_recent || text_of(&record, "kind") != Some("decision") {

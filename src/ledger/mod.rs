@@ -72,8 +72,10 @@
 //! A record is an object of JSON without spaces between its tokens, UTF-8, in which no key comes twice. Its first members
 //! are `v`, `id` (a `UUIDv7`), `ts` (RFC 3339, UTC, microseconds; the milliseconds are those of the id), `kind` and
 //! `caller`. What follows is described where it is written: decisions in `decision.rs`, what was left out of them in
-//! `omission.rs`, events in `event.rs`, the entities that decisions read in `entity_set.rs`. `"v":1` says that the record
-//! is one entry, `"v":2` that the entry is a part of a larger record, or stands for one: see `parts.rs`.
+//! `omission.rs`, events in `event.rs`, the entities that decisions read in `entity_set.rs`. `"v":1` says that the entry is
+//! a whole record. `"v":2` says that it is not: it is a part of a record that is larger than an entry, or stands for one
+//! (`parts.rs`), or it is a member that several records share, or a record that refers to such members (`shared.rs`). What
+//! a record is made of is in one frame. `whole.rs` puts it together.
 //!
 //! ## Tree
 //! RFC 6962: a leaf is `SHA-256(0x00 ‖ record)`, a node `SHA-256(0x01 ‖ left ‖ right)`, the empty tree `SHA-256("")`.
@@ -132,6 +134,7 @@ mod recovery;
 mod scan;
 mod seen_revision;
 mod segment;
+mod shared;
 mod storage;
 mod tile;
 mod tiles;
@@ -139,6 +142,7 @@ mod tlog_proof;
 mod tree;
 mod verify;
 mod view;
+mod whole;
 
 #[cfg(test)]
 mod corruption;
@@ -162,7 +166,6 @@ pub use lately::{Lately, lately};
 pub use log::{Ledger, Options};
 pub use note::{Note, NoteError, Signature, SigningKey, Signs, VerifierKey};
 pub use omission::Shortened;
-pub use parts::{Assembly, first_part, is_continued, whole};
 pub use proof::{MAX_PROOF, Nodes, is_consistent, is_included};
 pub use recompute::{Recomputed, TileSource};
 pub use record_text::{hex, new_id};
@@ -171,6 +174,7 @@ pub use recovery::Recovery;
 pub use scan::Torn;
 pub use seen_revision::{RevisionMark, SeenRevision, seen_revision};
 pub use segment::{FilledSegment, NextSegment, SegmentSize};
+pub use shared::SharedMembers;
 pub use storage::{DiskStorage, LOCK_FILE, Storage, StorageFile};
 pub use tile::{NoTile, TileKind, TileName, WIDTH};
 pub use tiles::{TileReader, TileWriter, tile_files};
@@ -178,3 +182,4 @@ pub use tlog_proof::InclusionProof;
 pub use tree::{Hash, Tree};
 pub use verify::{Summary, verify, verify_against};
 pub use view::{RecordView, text_of};
+pub use whole::{Assembly, WholeRecord, WholeRecords, entries_of, whole, whole_records};

@@ -2,7 +2,8 @@
 //!
 //! No policy can read such a member, so the decision does not depend on it. Its name, its length and its digest stay: the
 //! record has a member `omitted`, a list of `{"member":…,"bytes":…,"sha256":…}`. `member` is a JSON pointer into the
-//! record, to where the member would be; the other two are of its value as compact JSON with sorted keys.
+//! record, to where the member would be; the other two are of its value as compact JSON with sorted keys. Nothing is left
+//! out of a member that several records share (`shared.rs`), since it is recorded only once.
 
 use std::fmt::Write as _;
 
@@ -14,8 +15,8 @@ use crate::domain::{Evaluation, MemberPath};
 /// A question that is recorded without some of its members.
 #[derive(Debug, Clone)]
 pub struct Shortened {
-    /// The rest of the question in its canonical form.
-    pub(super) canonical: Box<str>,
+    /// The rest of the question.
+    pub(super) rest: Evaluation,
     /// What `omitted` says.
     pub(super) omissions: Box<str>,
 }
@@ -24,7 +25,7 @@ impl Shortened {
     /// The question without these members.
     #[must_use]
     pub fn new(evaluation: &Evaluation, paths: &[MemberPath]) -> Self {
-        let (canonical, removed) = evaluation.without(paths);
+        let (rest, removed) = evaluation.without(paths);
         let mut omissions = String::from("[");
         for (path, value) in removed {
             let value = serde_json::to_vec(&value).unwrap_or_default();
@@ -34,6 +35,6 @@ impl Shortened {
             let _ = write!(omissions, "{comma}{{\"member\":{member},\"bytes\":{bytes},\"sha256\":\"{digest}\"}}");
         }
         omissions.push(']');
-        Self { canonical: canonical.into(), omissions: omissions.into() }
+        Self { rest, omissions: omissions.into() }
     }
 }

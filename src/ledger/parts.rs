@@ -1,17 +1,17 @@
 //! Records that are larger than one entry of the log may be: their text continues in *parts*.
 //!
-//! A record whose text fits one entry is that entry, with `"v":1`. The text of a larger one is cut into pieces, each in
-//! an entry of its own; behind them, in the same frame and without a gap, comes an entry that stands for the whole.
-//! Entries of both kinds begin with `{"v":2,`, and no other entry does.
+//! A record whose text fits one entry is that entry. The text of a larger one is cut into pieces, each in an entry of its
+//! own; behind them, in the same frame and without a gap, comes an entry that stands for the whole. Entries of both kinds
+//! begin with `{"v":2,`, as those of `shared.rs` do and no others.
 //!
 //! - A *part* is an object with the members `v`, `id`, `ts`, `kind` (`part`), `caller` (`acgs`), `digest`, `part` (from
-//!   0), `parts` and `text`. The texts of all parts, joined in their order, are the record's whole text, an object with
-//!   `"v":1` like any other record; `digest` is the SHA-256 of it, in hex.
+//!   0), `parts` and `text`. The texts of all parts, joined in their order, are the record's text, which is what its entry
+//!   would be if one had room for it; `digest` is the SHA-256 of it, in hex.
 //! - The *head* has `v`, `id`, `ts`, `kind` and `caller` of the record and a few other members that say what it is about,
-//!   and as its last member `"whole":{"bytes":…,"parts":…,"sha256":…}`. `bytes` is the length of the whole text,
+//!   and as its last member `"whole":{"bytes":…,"parts":…,"sha256":…}`. `bytes` is the length of the record's text,
 //!   `sha256` its digest, and the `parts` entries right before the head are its parts, in order.
 //!
-//! The record's index is that of its head. A proof of the head proves the whole text, since the head has its digest.
+//! The record's index is that of its head. A proof of the head proves the record's text, since the head has its digest.
 
 use std::borrow::Cow;
 
@@ -26,8 +26,11 @@ use super::records::records;
 use super::storage::Storage;
 use crate::domain::write_json;
 
-/// What parts and heads begin with.
+/// What entries begin with that are not whole records by themselves.
 const MARK: &[u8] = b"{\"v\":2,";
+
+/// The kind of a part.
+pub(super) const PART_KIND: &str = "part";
 
 /// The most bytes of text in one part. The text is JSON, so escaping it once more at most doubles it.
 const PART: usize = 32_000;
@@ -64,7 +67,7 @@ fn push_parts(
     let mut text = Vec::with_capacity(PART + 1024);
     for (number, piece) in pieces.into_iter().enumerate() {
         text.clear();
-        record_text::begin_continued(&mut text, record_text::new_id(at), at, "part", "acgs");
+        record_text::begin_continued(&mut text, record_text::new_id(at), at, PART_KIND, "acgs");
         text.extend_from_slice(
             format!(",\"digest\":\"{digest}\",\"part\":{number},\"parts\":{count},\"text\":").as_bytes(),
         );
@@ -93,7 +96,7 @@ fn pieces(text: &str) -> Vec<&str> {
     pieces
 }
 
-/// A part or a head; of any other entry nothing is read.
+/// A part, or another entry that begins with the mark.
 #[derive(Deserialize)]
 struct Continued<'r> {
     #[serde(borrow)]
@@ -113,38 +116,45 @@ struct Whole {
     sha256: String,
 }
 
-/// Whether an entry is a part or a head: all others are whole records by themselves.
-#[must_use]
-pub fn is_continued(entry: &[u8]) -> bool {
+/// Whether an entry or a text is not a whole record by itself: a part, a head, or one of those in `shared.rs`.
+pub(super) fn is_continued(entry: &[u8]) -> bool {
     entry.starts_with(MARK)
 }
 
-/// Puts records together whose parts come one after the other, as they do in the log.
+/// The parts since the last head.
 #[derive(Debug, Clone, Default)]
-pub struct Assembly {
-    /// The parts since the last head.
+pub(super) struct Parts {
     texts: Vec<String>,
     digest: String,
 }
 
-impl Assembly {
-    /// Takes the next entry of the log. Answers the whole text where it is a head; what is no head is its own text.
-    pub fn take<'r>(&mut self, entry: &'r [u8]) -> Result<Cow<'r, [u8]>, Problem> {
+/// What the next entry of the log is, as far as parts are concerned.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Joined<'r> {
+    /// A part of a record whose head is still to come.
+    Part,
+    /// The text of a record, and how many parts come right before this entry.
+    Text(Cow<'r, [u8]>, usize),
+}
+
+impl Parts {
+    /// Takes the next entry. [`Problem::Parts`] where a part is not the next one, or a head has other parts.
+    pub(super) fn take<'r>(&mut self, entry: &'r [u8]) -> Result<Joined<'r>, Problem> {
         if !is_continued(entry) {
             self.texts.clear();
-            return Ok(entry.into());
+            return Ok(Joined::Text(entry.into(), 0));
         }
         let continued: Continued = serde_json::from_slice(entry).map_err(|_| Problem::Parts)?;
-        if continued.kind == "part" {
+        if continued.kind == PART_KIND {
             self.part(continued)?;
-            return Ok(entry.into());
+            return Ok(Joined::Part);
         }
         let texts = std::mem::take(&mut self.texts);
-        let whole = continued.whole.ok_or(Problem::Parts)?;
+        let Some(whole) = continued.whole else { return Ok(Joined::Text(entry.into(), 0)) };
         let text = texts.concat();
         let is_whole = texts.len() == whole.parts && text.len() == whole.bytes && self.digest == whole.sha256;
         if is_whole && hex(&Sha256::digest(&text)) == whole.sha256 {
-            Ok(text.into_bytes().into())
+            Ok(Joined::Text(text.into_bytes().into(), whole.parts))
         } else {
             Err(Problem::Parts)
         }
@@ -167,25 +177,34 @@ impl Assembly {
     }
 }
 
-/// The whole text of a record, given the entry at its index: the entry itself, or what its parts are.
-pub fn whole<'r, S: Storage>(storage: &S, index: u64, entry: &'r [u8]) -> Result<Cow<'r, [u8]>, LedgerError> {
-    let Some(first) = first_part(index, entry)? else { return Ok(entry.into()) };
-    let mut assembly = Assembly::default();
+/// The text of the record whose entry has that index, and the index of the first entry that it takes. A part is its own
+/// text.
+pub(super) fn joined<'r, S: Storage>(
+    storage: &S,
+    index: u64,
+    entry: &'r [u8],
+) -> Result<(Cow<'r, [u8]>, u64), LedgerError> {
+    let wrong = |problem| LedgerError::at(index, "parts", problem);
+    let Some(first) = first_part(index, entry)? else { return Ok((entry.into(), index)) };
+    let mut parts = Parts::default();
     let mut found = records(storage, first..index);
     while let Some((_, part)) = found.advance()? {
-        assembly.take(part).map_err(|problem| LedgerError::at(index, "parts", problem))?;
+        parts.take(part).map_err(wrong)?;
     }
-    assembly.take(entry).map_err(|problem| LedgerError::at(index, "parts", problem))
+    match parts.take(entry).map_err(wrong)? {
+        Joined::Text(text, _) => Ok((text, first)),
+        Joined::Part => Err(wrong(Problem::Parts)),
+    }
 }
 
 /// The index of a head's first part; `None` for an entry that has no parts.
-pub fn first_part(index: u64, entry: &[u8]) -> Result<Option<u64>, LedgerError> {
+pub(super) fn first_part(index: u64, entry: &[u8]) -> Result<Option<u64>, LedgerError> {
     if !is_continued(entry) {
         return Ok(None);
     }
     let wrong = || LedgerError::at(index, "parts", Problem::Parts);
     let continued: Continued = serde_json::from_slice(entry).map_err(|_| wrong())?;
-    let Some(whole) = continued.whole.filter(|_| continued.kind != "part") else { return Ok(None) };
+    let Some(whole) = continued.whole.filter(|_| continued.kind != PART_KIND) else { return Ok(None) };
     if whole.parts > MAX_PARTS {
         return Err(wrong());
     }
@@ -196,7 +215,7 @@ pub fn first_part(index: u64, entry: &[u8]) -> Result<Option<u64>, LedgerError> 
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::{DiskStorage, Ledger, Options, record};
+    use super::super::{Assembly, DiskStorage, Ledger, Options, record, whole};
     use super::*;
 
     fn head(text: &mut Vec<u8>) {

@@ -2,11 +2,11 @@
 
 use super::checkpoint::Checkpoint;
 use super::fault::{Fault, LedgerError, Problem};
-use super::parts::Assembly;
 use super::storage::Storage;
 use super::tile::{HEIGHT, LEVELS, TileKind, TileName, WIDTH};
 use super::tiles::TileReader;
 use super::tree::{Hash, Tree};
+use super::whole::Assembly;
 
 /// Where tiles are that have to be those of the records.
 pub trait TileSource {
@@ -24,7 +24,7 @@ impl<S: Storage> TileSource for TileReader<'_, S> {
 #[derive(Debug)]
 pub struct Recomputed<T> {
     tree: Tree,
-    /// The parts of a record that is not whole yet.
+    /// Parts and shared members that the next records may need.
     assembly: Assembly,
     /// In the order of their sizes, from the first one not reached.
     checkpoints: Vec<Checkpoint>,
@@ -61,9 +61,10 @@ impl<T: TileSource> Recomputed<T> {
         &self.tree
     }
 
-    pub(super) fn mark(&self) -> Mark {
-        // Tiles that were complete before a frame are checked by then, so the rows are short; and all parts of a record
-        // are in one frame.
+    /// Begins the next frame: no record has parts, nor shared members, in another frame.
+    pub(super) fn begin_frame(&mut self) -> Mark {
+        self.assembly = Assembly::default();
+        // Tiles that were complete before a frame are checked by then, so the rows are short.
         Mark { tree: self.tree.clone(), assembly: self.assembly.clone(), levels: self.levels.clone() }
     }
 

@@ -113,7 +113,7 @@ fn read<S: Storage>(
 
 /// Whether the records of a frame, behind those before, have the tree that the frame says.
 fn check<S: Storage>(frame: &Frame<'_>, log: &mut Log<'_, S>) -> Result<(), Problem> {
-    let before = log.mark();
+    let before = log.begin_frame();
     let mut pushed = Payload(frame.payload).try_for_each(|record| log.push(record.map_err(|_| Problem::Payload)?));
     if pushed.is_ok() && *log.tree() != frame.tip.tree {
         pushed = Err(Problem::Tree);

@@ -257,3 +257,32 @@ fn every_decision_of_a_batch_is_found_by_its_id_and_all_by_that_of_their_request
         found["items"].as_array().unwrap().iter().map(|item| item["index"].as_u64().unwrap()).collect();
     assert_eq!(indices, decided.iter().rev().map(|one| one.index.unwrap()).collect::<Vec<_>>());
 }
+
+#[test]
+fn what_is_found_of_a_batch_has_what_the_items_have_from_it() {
+    let setup = patient(audit::setup());
+    let daemon = setup.start();
+    let context = json!({"risk": 1, "note": "x".repeat(7_000)});
+    let subject = json!({"type": "Agent", "id": "z".repeat(900), "properties": {"team": "y".repeat(500)}});
+    let mut items = vec![json!({}); 40];
+    items[7] = json!({"subject": {"type": "Agent", "id": "other"}});
+    let body = json!({"subject": subject, "action": {"name": "call_tool"}, "resource": {"type": "Tool", "id": "t"},
+        "context": context, "evaluations": items});
+    assert_eq!(daemon.post("/access/v1/evaluations", &body).status, 200);
+    let origin = copied(&daemon)["origin"].as_str().unwrap().to_owned();
+    let all = newest_first(&setup);
+    let mut connection = daemon.connect();
+    for (sought, count) in [
+        (vec![("subject", "z".repeat(900))], 39),
+        (vec![("subject", "other".to_owned())], 1),
+        (vec![("action", "call_tool".to_owned())], 40),
+        (vec![("kind", "decision".to_owned())], 40),
+    ] {
+        let found = find(&mut connection, &origin, &sought, || 1_000);
+        check(&found, &all, &sought);
+        assert_eq!(found.len(), count, "{sought:?}");
+        assert!(found.iter().all(|record| record["context"] == context), "{sought:?}");
+    }
+    let shared = find(&mut connection, &origin, &vec![("kind", "shared".to_owned())], || 1_000);
+    assert_eq!(shared.len(), 2);
+}

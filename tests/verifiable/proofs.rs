@@ -3,10 +3,12 @@
 use std::thread;
 
 use acgs::ledger::hex;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::harness::{Setup, TestDaemon};
+use crate::harness::{Request, Setup, TestDaemon};
 use crate::verifier::Verifier;
 use crate::{Shelf, checkpoint_over, decide, decide_many, first_vkey, host, patient, printed, refused, site, vkey};
 
@@ -146,6 +148,55 @@ fn a_record_in_parts_is_proven_by_its_head_and_a_log_with_one_is_verified() {
     verifier.accepts(&["log", &vkey, &site(&daemon)]);
     printed(&setup, ["audit", "verify"]);
     printed(&setup, ["audit", "verify", "--url", &host(&daemon), "--vkey", &vkey]);
+}
+
+#[test]
+fn a_record_that_shares_members_is_proven_with_them() {
+    let (setup, auditor, shelf) = (patient(), Setup::new(), Shelf::new());
+    let daemon = setup.start();
+    let vkey = vkey(&setup);
+    // One of the members is in one entry, the other one in parts; so is one of the records.
+    let large = json!({"type": "Tool", "id": "t", "properties": {"risk": "x".repeat(90_000)}});
+    let mut items = vec![json!({}); 40];
+    items[20] = json!({"resource": large});
+    let batch = json!({"subject": {"type": "Agent", "id": "a", "properties": {"team": "y".repeat(80_000)}},
+        "action": {"name": "call_tool"}, "resource": {"type": "Tool", "id": "t"},
+        "context": {"risk": "z".repeat(7_000)}, "evaluations": items});
+    let request = Request::post("/access/v1/evaluations").header("Prefer", "return=representation").json(&batch);
+    let answer = daemon.ask(&request);
+    assert_eq!(answer.status, 200, "{answer}");
+    let decisions = crate::audit::decisions(&answer, (0, 0));
+    assert_eq!(decisions.len(), 40);
+    for nth in [0, 20, 21, 39] {
+        let index = checkpoint_covers(&daemon, decisions[nth].index.unwrap());
+        let (record, proof) = exported(&setup, &shelf, index);
+        printed(&auditor, ["audit", "check-proof", &proof, "--vkey", &vkey]);
+        let whole = printed(&setup, ["audit", "show", &decisions[nth].id]);
+        let whole: Value = serde_json::from_slice(&whole).unwrap();
+        assert_eq!((&whole["subject"], &whole["context"]), (&batch["subject"], &batch["context"]), "item {nth}");
+        // Another text of what it shares proves nothing, and neither do its own entries alone.
+        let text = std::fs::read_to_string(&proof).unwrap();
+        let extra = text.lines().nth(1).unwrap();
+        let bundle = STANDARD.decode(extra.strip_prefix("extra ").unwrap()).unwrap();
+        let at = bundle.windows(4).position(|four| four == b"zzzz").unwrap();
+        let mut other = bundle.clone();
+        other[at] = b'x';
+        let own = std::fs::read(&record).unwrap();
+        let own = [&u16::try_from(own.len()).unwrap().to_be_bytes()[..], &own].concat();
+        for changed in [other, own] {
+            let changed = text.replace(extra, &format!("extra {}", STANDARD.encode(changed)));
+            let changed = shelf.put("changed", changed);
+            refused(&auditor, ["audit", "check-proof", &changed, "--vkey", &vkey], 1);
+        }
+        if let Some(verifier) = Verifier::get() {
+            verifier.accepts(&["proof", &vkey, &record, &proof]);
+        }
+    }
+    printed(&setup, ["audit", "verify"]);
+    printed(&setup, ["audit", "verify", "--url", &host(&daemon), "--vkey", &vkey]);
+    if let Some(verifier) = Verifier::get() {
+        verifier.accepts(&["log", &vkey, &site(&daemon)]);
+    }
 }
 
 /// Waits until a checkpoint covers a record; its index.

@@ -45,7 +45,7 @@ impl Arguments {
                 .map_err(|_| not(&"the entries in its `extra` line are malformed"))?,
             None => Vec::new(),
         };
-        // The parts come first, as in the log.
+        // What the record shares comes first, then its parts, as in the log.
         let entry = match (record.as_deref(), attached.last().copied()) {
             (Some(record), Some(attached)) if record != attached => return Err(not(&"it has another record in it")),
             (Some(record), _) => record,
@@ -53,7 +53,7 @@ impl Arguments {
             (None, None) => return Err(not(&"it has no record in it; give the record by `--record`")),
         };
         let checkpoint = proof.verify(entry, &keys).map_err(|error| not(&error))?;
-        let mut assembly = Assembly::default();
+        let mut assembly = Assembly::of_proof();
         for entry in attached {
             assembly.take(entry).map_err(|problem| not(&problem))?;
         }

@@ -18,7 +18,7 @@ use position::RecordName;
 
 use super::{EXIT_CONFIG, EXIT_IO, fail, print_fault, print_line, unwritten};
 use crate::daemon::{self, Source};
-use crate::ledger::{self, DiskStorage, InclusionProof, LedgerError, Nodes as _, Note, TileReader};
+use crate::ledger::{self, DiskStorage, InclusionProof, LedgerError, Nodes as _, Note, TileReader, WholeRecord};
 
 /// What to do with the audit log.
 #[derive(Debug, Args)]
@@ -31,7 +31,8 @@ pub struct Command {
 enum Action {
     /// Recompute the whole log: frames, tree, tiles, checkpoints; exit 1 and name the first bad index otherwise.
     Verify(verify::Arguments),
-    /// Print records as JSON lines, each with its `index`; a record in parts comes whole, behind its parts.
+    /// Print records as JSON lines, each with its `index`; a record in parts, or one that shares members with others,
+    /// comes whole, behind these.
     Export {
         #[command(flatten)]
         data: Data,
@@ -45,7 +46,7 @@ enum Action {
         #[arg(long)]
         raw: bool,
     },
-    /// Print one record; one in parts as a whole.
+    /// Print one record as a whole, also where it is in parts or shares members with others.
     Show {
         #[command(flatten)]
         data: Data,
@@ -138,7 +139,7 @@ fn failed(error: &LedgerError, log: &Path) -> ExitCode {
 /// How records are printed.
 #[derive(Debug, Clone, Copy)]
 enum Form {
-    /// Put together from their parts.
+    /// Put together from their parts, and with what they share.
     Whole,
     /// Entry by entry.
     Raw,
@@ -161,11 +162,14 @@ impl Form {
 fn export(log: &Path, indices: Range<u64>, form: Form) -> ExitCode {
     let storage = DiskStorage::at(log);
     let mut out = BufWriter::new(io::stdout().lock());
-    let mut found = ledger::records(&storage, indices);
+    let mut found = ledger::whole_records(&storage, indices);
     loop {
         let record = match found.advance() {
             Ok(None) => break,
-            Ok(Some((index, entry))) => form.text(&storage, index, entry).map(|text| (index, text)),
+            Ok(Some(WholeRecord { index, entry, text })) => match form {
+                Form::Whole => text.map(|text| (index, text)),
+                Form::Raw => Ok((index, entry.into())),
+            },
             Err(error) => Err(error),
         };
         let (index, record) = match record {
@@ -240,22 +244,8 @@ fn proof(log: &Path, name: &RecordName) -> Result<InclusionProof, ExitCode> {
         return Err(fail(&format!("the newest checkpoint covers `{size}` records, and so not record `{name}`"), 1));
     }
     let path = TileReader::new(&storage, size).prove_inclusion(index, size).map_err(|error| failed(&error, log))?;
-    let entries = entries(&storage, index).map_err(|error| failed(&error, log))?;
+    let entries = ledger::entries_of(&storage, index).map_err(|error| failed(&error, log))?;
     Ok(InclusionProof { entries: Some(entries), index, path, note })
-}
-
-/// The entries of a record as a bundle: its parts, and last its own.
-fn entries(storage: &DiskStorage, index: u64) -> Result<Vec<u8>, LedgerError> {
-    let entry = ledger::record(storage, index)?.ok_or(LedgerError::Gone(index))?;
-    let first = ledger::first_part(index, &entry)?.unwrap_or(index);
-    let mut bundle = Vec::new();
-    let mut found = ledger::records(storage, first..index.saturating_add(1));
-    while let Some((_, entry)) = found.advance()? {
-        // Records are at most 65,535 bytes.
-        bundle.extend_from_slice(&u16::try_from(entry.len()).unwrap_or(u16::MAX).to_be_bytes());
-        bundle.extend_from_slice(entry);
-    }
-    Ok(bundle)
 }
 
 fn checkpoint(log: &Path) -> ExitCode {

@@ -15,7 +15,7 @@ use super::{Data, failed, missing};
 use crate::constitution::Constitution;
 use crate::daemon::{self, Source};
 use crate::domain::Object;
-use crate::ledger::{self, DiskStorage, text_of};
+use crate::ledger::{self, DiskStorage, WholeRecord, text_of};
 use crate::replay::{Difference, Differences, Outcome, Replay};
 
 /// What to decide again.
@@ -49,9 +49,9 @@ impl Arguments {
         let wanted = self.wanted(&storage, &log)?;
         let mut told = Told::default();
         // From the first record on: entities that decisions read are recorded once, before the first of these.
-        for record in ledger::records(&storage, 0..wanted.end) {
-            let (index, entry) = record.map_err(|error| failed(&error, &log))?;
-            let record = ledger::whole(&storage, index, &entry).map_err(|error| failed(&error, &log))?;
+        let mut found = ledger::whole_records(&storage, 0..wanted.end);
+        while let Some(WholeRecord { index, text, .. }) = found.advance().map_err(|error| failed(&error, &log))? {
+            let record = text.map_err(|error| failed(&error, &log))?;
             if index < wanted.start || !wanted.has_time_of(&record) {
                 replay.learn(&record);
             } else {
