@@ -23,11 +23,11 @@ pub struct Active {
     pub request_properties: RequestProperties,
     /// Since when it is in force.
     pub activated_at: OffsetDateTime,
-    /// Cases of its own that it fails.
+    /// Test cases of the bundle that fail under this constitution.
     pub objections: Vec<Fault>,
-    /// How long its hash is accepted once another one is in force.
+    /// How long this constitution's hash is accepted after another one has replaced it.
     grace: Duration,
-    /// Hashes that were in force before, each until when it is accepted still.
+    /// Hashes of earlier constitutions, each with the time until which it is accepted.
     former: Vec<(ConstitutionalHash, Instant)>,
 }
 
@@ -48,7 +48,8 @@ impl Active {
         Ok((active, bundle))
     }
 
-    /// The same in place of another one, whose hash is accepted for a while: callers cannot all change at one moment.
+    /// This constitution as the successor of `old`, whose hash is accepted for its grace period: callers cannot all
+    /// change at the same moment.
     #[must_use]
     pub fn in_place_of(mut self, old: &Self) -> Self {
         let now = Instant::now();
@@ -59,7 +60,7 @@ impl Active {
         self
     }
 
-    /// Whether a hash is accepted: that of the constitution in force, or one that was replaced just now.
+    /// Whether a caller's hash is accepted: that of the constitution in force, or a replaced one in its grace period.
     #[must_use]
     pub fn accepts(&self, claim: &str) -> bool {
         claim == self.constitution.hash().as_str() || self.is_former(claim)
@@ -90,12 +91,12 @@ pub struct InForce {
     refusal: Arc<Mutex<Option<Refusal>>>,
 }
 
-/// The last attempt to bring another constitution into force, where it was refused.
+/// The last refused attempt to bring another constitution into force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// When it was.
+    /// When the attempt was refused.
     pub at: OffsetDateTime,
-    /// Why, in one line.
+    /// The reason, in one line.
     pub why: String,
 }
 
@@ -106,13 +107,13 @@ impl InForce {
         Self { active: Arc::new(ArcSwap::from_pointee(active)), refusal: Arc::default() }
     }
 
-    /// The last attempt to replace it, where it was refused.
+    /// The last attempt to replace this constitution, if it was refused.
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {
         self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Notes that another constitution was refused.
+    /// Stores that an attempt to replace this constitution was refused, with the reason.
     pub fn refuse(&self, why: String) {
         let refusal = Refusal { at: OffsetDateTime::now_utc(), why };
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);

@@ -138,12 +138,12 @@ impl EntityReader {
         self.database.ask(Follow::Now).await
     }
 
-    /// Learns of everything that others changed up to this revision.
+    /// Applies every change that other nodes committed up to this revision.
     pub async fn follow_to(&self, revision: &Revision) -> Result<(), StoreError> {
         if self.versions.contains(revision) { Ok(()) } else { self.database.ask(Follow::To(*revision)).await }
     }
 
-    /// All changes up to this revision are known.
+    /// The revision up to which all changes have been applied.
     #[must_use]
     pub fn applied(&self) -> Revision {
         self.versions.applied()

@@ -25,7 +25,7 @@ pub enum AuditError {
     /// The disk does not take records.
     #[error("the audit log cannot be written")]
     Unwritable,
-    /// The disk does not answer.
+    /// A write or sync of the log has not returned for a second.
     #[error("the disk of the audit log does not answer")]
     Stalled,
     /// A file that the daemon has open was removed or replaced.
@@ -34,7 +34,7 @@ pub enum AuditError {
     /// The log has ended.
     #[error("the audit log has ended")]
     Ended,
-    /// Who asked for a change stopped waiting before it was recorded. It is not made.
+    /// The caller gave the change up before it was recorded, so it is not made.
     #[error("nobody waits for the change any more")]
     Abandoned,
     /// The logger did not answer in time.
@@ -51,7 +51,7 @@ impl From<MailboxError> for AuditError {
     }
 }
 
-/// So many bytes of questions take one more place.
+/// Bytes of questions for which one additional place is reserved.
 const PLACE: usize = 8 << 10;
 
 /// What the door must know of the log, and the way to its thread; shared by all clones.
@@ -61,7 +61,7 @@ pub struct AuditQueue(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     lanes: Mutex<Vec<Arc<Lane>>>,
-    /// The lane before all others: its records wait for as long as the log cannot be written.
+    /// The priority lane, written before all others. Its records are kept while the log cannot be written.
     first: Arc<Lane>,
     /// Records promised a place and not yet acknowledged.
     waiting: AtomicUsize,
@@ -69,9 +69,9 @@ struct Shared {
     /// How many records of the log are durable.
     durable: AtomicU64,
     health: LogHealth,
-    /// What the thread asks of the disk.
+    /// The committer's disk operation in progress, if any.
     progress: Progress,
-    /// The segment that the thread appends to.
+    /// The segment to which the committer appends.
     segment: Mutex<Option<OpenSegment>>,
     /// Records in the lanes.
     gathered: AtomicU32,
@@ -116,8 +116,9 @@ impl AuditQueue {
         lane
     }
 
-    /// Takes places in the queue for so many records *before* anything is decided, so that no decision is made that cannot
-    /// be recorded. Records of many bytes take more than one place, so that what waits is bounded in bytes too.
+    /// Reserves places in the queue for `records` records of `bytes` bytes together *before* anything is decided, so
+    /// that no decision is made that cannot be recorded. Large records take additional places, which bounds the queue
+    /// in bytes too.
     pub fn reserve(&self, records: usize, bytes: usize) -> Result<Reservation, AuditError> {
         let places = self.places(records, bytes);
         self.check()?;
@@ -126,13 +127,13 @@ impl AuditQueue {
         if before.saturating_add(places) > self.0.limit { Err(AuditError::Full) } else { Ok(reservation) }
     }
 
-    /// How many places records take that have so many bytes.
+    /// The number of places that `records` records of `bytes` bytes together take.
     fn places(&self, records: usize, bytes: usize) -> usize {
         records.max(records.saturating_add(bytes / PLACE).min(self.0.limit))
     }
 
-    /// The same for the decisions of a batch. Batches leave a quarter of the queue to single decisions, as far as the
-    /// batch has room in the rest.
+    /// Like [`Self::reserve`], for the decisions of a batch. Batches leave a quarter of the queue to single decisions,
+    /// unless a batch needs more than the other three quarters.
     pub fn reserve_batch(&self, records: usize, bytes: usize) -> Result<Reservation, AuditError> {
         let places = self.places(records, bytes);
         let room = (self.0.limit - self.0.limit / 4).max(places);
@@ -148,7 +149,7 @@ impl AuditQueue {
         self.0.health.get()
     }
 
-    /// Fails where nothing can be recorded now.
+    /// Fails if no record can be written at the moment.
     fn check(&self) -> Result<(), AuditError> {
         match self.health() {
             Health::Writing => Ok(()),
@@ -171,7 +172,7 @@ impl AuditQueue {
         self.0.durable.load(Ordering::Acquire)
     }
 
-    /// Puts records into a lane and sees to it that they are written: those of one batch in one frame.
+    /// Adds records to a lane and wakes the committer. The records of one batch are written in one frame.
     pub fn submit(&self, lane: &Lane, records: &Batch) -> Result<(), AuditError> {
         // Decided while writing failed: the answer need not wait for the disk to be tried again.
         self.check()?;
@@ -189,15 +190,16 @@ impl AuditQueue {
         Ok(())
     }
 
-    /// Puts in records that have to be written whatever happens: while the log cannot be written they wait, and they are
-    /// the first that are written when it can be again. Waits for nothing.
+    /// Adds records to the priority lane without blocking. While the log cannot be written they are kept, and they are
+    /// written first once it can be.
     pub fn submit_first(&self, records: &Batch) -> Result<(), AuditError> {
         self.0.first.put(records, || self.count(records)).map_err(|_| AuditError::Full)?;
         self.wake_where_wanted();
         Ok(())
     }
 
-    /// Takes all records of a lane back. Whether the thread has not come to them yet: they are never written then.
+    /// Removes all records of a lane that the committer has not taken yet; these are never written. False if there were
+    /// none.
     pub(super) fn withdraw(&self, lane: &Lane) -> bool {
         let count = lane.clear();
         self.0.gathered.fetch_sub(count, Ordering::SeqCst);
@@ -230,7 +232,7 @@ impl AuditQueue {
     }
 }
 
-/// What only the threads do that write the log, or look whether it can be written.
+/// For the committer and the monitors of files and disk only.
 impl AuditQueue {
     pub(super) fn raise(&self, obstacle: Obstacle) {
         self.0.health.raise(obstacle);
@@ -244,7 +246,7 @@ impl AuditQueue {
         self.0.health.has(obstacle)
     }
 
-    /// The segment that is appended to.
+    /// The segment to which the committer appends.
     pub(super) fn segment(&self) -> Option<OpenSegment> {
         lock(&self.0.segment).clone()
     }
@@ -262,7 +264,7 @@ impl AuditQueue {
         *lock(&self.0.segment) = Some(segment);
     }
 
-    /// What the thread asks of the disk.
+    /// The committer's disk operation in progress, if any.
     pub(super) fn progress(&self) -> &Progress {
         &self.0.progress
     }
@@ -303,13 +305,13 @@ impl AuditQueue {
                 passed_over.get_or_insert(nth);
             }
         }
-        // Its turn comes first the next time, so that many small batches never keep a large one waiting.
+        // The lane that was cut short comes first in the next frame: many small batches must not starve a large one.
         if let Some(first) = passed_over {
             lanes.rotate_left(first);
         }
     }
 
-    /// The same for one lane. Whether it had more than the frame had room for.
+    /// Takes from one lane. True if the frame had no room for all of its records.
     fn take_from(
         &self,
         lane: &Arc<Lane>,
@@ -325,7 +327,7 @@ impl AuditQueue {
         taken.left
     }
 
-    /// Puts back the records that wait whatever happens, where writing them failed.
+    /// Returns the priority lane's records to it after a failed write.
     pub(super) fn put_back(&self) {
         self.0.gathered.fetch_add(self.0.first.put_back(), Ordering::SeqCst);
     }

@@ -129,12 +129,12 @@ impl Authenticator {
         });
     }
 
-    /// Whether the keys of a foreign issuer may be other ones by now.
+    /// Whether a foreign issuer's keys may have changed, and can be fetched now.
     fn is_fetchable(&self, issuer: &str) -> bool {
         self.trust.foreign(issuer).is_some_and(ForeignIssuer::is_fetchable)
     }
 
-    /// Says in the log why a token is refused.
+    /// Logs why a token is refused.
     fn refuse(&self, token: &str, error: Unverifiable) -> CredentialError {
         let error: CredentialError = error.into();
         self.refusals.tell(token, &error);
@@ -234,7 +234,7 @@ fn known_api_key(
         return Err(invalid());
     }
     let Provenance { networks, rates, expires_at, ids, is_revoked, .. } = found.provenance;
-    // Its withdrawal may be in memory only.
+    // The withdrawal may not be in the database yet, only in memory.
     if is_revoked || trust.denied().has_any(&ids) {
         return Err(CredentialError::Revoked);
     }

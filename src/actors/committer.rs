@@ -80,7 +80,7 @@ type Filled = Option<FilledSegment<File>>;
 /// What the thread owns.
 struct Writer {
     ledger: Ledger<DiskStorage>,
-    /// The name of the segment that was shown last.
+    /// The name of the segment that was last published to the queue.
     shown: String,
     storage: DiskStorage,
     queue: AuditQueue,
@@ -148,7 +148,7 @@ impl Writer {
         }
     }
 
-    /// Says which segment is appended to, where it is another one than before.
+    /// Publishes the current segment for the file monitor, if it has changed.
     fn show_segment(&mut self) {
         let (name, file) = self.ledger.segment();
         if self.shown == name {
@@ -211,7 +211,7 @@ impl Writer {
         }
     }
 
-    /// Writes what waited whatever happened, before anything new is let in.
+    /// Writes the records that queued up while the log could not be written, before new records are accepted.
     fn write_what_waited(&mut self) -> Result<Option<u64>, AppendError> {
         self.gather();
         if self.frame.is_empty() { Ok(None) } else { self.ledger.append(&self.frame).map(Some) }

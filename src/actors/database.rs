@@ -43,7 +43,7 @@ impl Actor for Database {
     type Context = SyncContext<Self>;
 }
 
-/// A change that may be given up until its record is handed in.
+/// Makes a change, unless its caller gave it up before its record was handed in.
 impl Handler<Write<Self>> for Database {
     type Result = ();
 
@@ -118,14 +118,14 @@ impl Handler<NameEntities> for Database {
     }
 }
 
-/// Learns of everything that others changed: by now, or at least up to a revision.
+/// Applies what other nodes committed: everything up to now, or at least up to a revision.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Result<(), StoreError>")]
 pub enum Follow {
     /// Everything that was committed by now.
     Now,
-    /// Everything up to that revision; [`StoreError::Ahead`] where the database has not come so far, [`StoreError::Lost`]
-    /// where it has another history.
+    /// Everything up to that revision. [`StoreError::Ahead`] if the database has not reached it, [`StoreError::Lost`]
+    /// if the database has another history.
     To(Revision),
 }
 
@@ -198,7 +198,7 @@ impl Handler<PutEntities> for Database {
     }
 }
 
-/// Removes an entity, and answers the commit of its removal.
+/// Removes an entity, and answers the commit of the removal.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Commit, StoreError>")]
 pub struct RemoveEntity {

@@ -1,8 +1,8 @@
-//! The thread that follows what others change in the database: their writes reach the caches of this daemon, and a
-//! database that was restored or failed over does too.
+//! The thread that polls the database for changes of other nodes and applies them to this daemon's caches. It also
+//! detects a database that was restored or failed over.
 //!
-//! Messages only say when to look; what was changed is read from the database, in its order. So no message that was lost
-//! leaves a cache with something old for longer than the time between two looks.
+//! Notifications only trigger a poll; the changes themselves are read from the table, in order. So a lost notification
+//! delays a change by one polling interval at most.
 
 use std::fmt;
 use std::io;
@@ -20,7 +20,7 @@ use crate::store::{Listener, Store, StoreError};
 const PAUSE: Duration = Duration::from_millis(10);
 /// How often it is looked for changes that nobody told of.
 const LOOK: Duration = Duration::from_millis(250);
-/// The name in records of what the daemon does by itself.
+/// The daemon's own name as the caller in records.
 const DAEMON: &str = "acgs";
 /// How long it waits before it connects again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -39,9 +39,9 @@ struct State {
     secret: OnceLock<Box<dyn SharedSecret>>,
 }
 
-/// What authenticates values that daemons share outside of the database.
+/// A secret that authenticates values which daemons share outside of the database.
 pub trait SharedSecret: Send + Sync {
-    /// The database has another incarnation, and the secret is that of it from now on.
+    /// Replaces the secret by that of the database's new incarnation.
     fn renew(&self) -> Result<(), StoreError>;
 }
 
@@ -65,7 +65,8 @@ impl Following {
         }
     }
 
-    /// Keeps a secret up to date, the first that comes. What fails is done again.
+    /// Registers the secret to be renewed with each new incarnation; only the first registration counts. A failed
+    /// renewal is retried.
     pub fn share(&self, secret: impl SharedSecret + 'static) {
         drop(self.0.secret.set(Box::new(secret)));
     }
@@ -101,7 +102,8 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Starts the thread. A database that only this daemon writes to may be restored too while it runs.
+    /// Starts the thread, also for a database that only this daemon writes to, since that may be restored while it
+    /// runs.
     pub fn start(store: Store, directory: Directory, changes: ChangeRecorder) -> io::Result<Self> {
         let following = Following::new();
         let callers = store.callers_epoch();
@@ -136,7 +138,7 @@ struct Work {
     following: Following,
     /// What was changed about callers up to here is known to whoever asks for callers.
     callers: u64,
-    /// The revision at the last look. Of its incarnation it is known to everybody who has to know.
+    /// The revision at the last poll. All users of its incarnation have been informed.
     known: Revision,
     listener: Option<Listener>,
 }

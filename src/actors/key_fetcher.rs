@@ -26,7 +26,7 @@ const LIFETIME: Duration = Duration::from_mins(10);
 /// How long an issuer may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often a URL may redirect.
+/// The most redirects that are followed.
 const MAX_REDIRECTS: usize = 3;
 
 /// The most bytes of a key set.
@@ -68,7 +68,7 @@ pub struct Asked {
     turn: Mutex<()>,
     /// Held by nobody for long.
     last: Mutex<Option<Instant>>,
-    /// Whether it is being asked.
+    /// Whether a request is in progress.
     is_asking: AtomicBool,
 }
 
@@ -79,13 +79,13 @@ impl Asked {
         self.within(LIFETIME) == Some(false)
     }
 
-    /// Whether it may be asked again, or is just being asked.
+    /// Whether the keys may be fetched again now, or are being fetched.
     #[must_use]
     pub fn is_due(&self) -> bool {
         self.is_asking.load(Ordering::Acquire) || self.within(INTERVAL) != Some(true)
     }
 
-    /// As if it was asked at that moment.
+    /// With the last request at that moment.
     #[cfg(test)]
     pub(super) fn at(last: Instant) -> Self {
         Self { last: Mutex::new(Some(last)), ..Self::default() }
@@ -117,7 +117,7 @@ impl KeyFetcher {
         Jwks::parse(&text).map_err(|error| failed(error.to_string()))
     }
 
-    /// What is at the URL, or on the same host where that redirects.
+    /// Fetches the text at a URL, following redirects on the same host.
     fn read(&self, url: &str) -> Result<String, String> {
         let until = Instant::now() + TIMEOUT;
         let mut at = url.parse::<Uri>().map_err(|error| error.to_string())?;
@@ -137,7 +137,7 @@ impl KeyFetcher {
     }
 }
 
-/// Says which keys of an issuer are not used, and why.
+/// Logs which keys of an issuer are skipped, and why.
 pub fn tell_skipped(issuer: &str, keys: &Jwks) {
     for skipped in keys.skipped() {
         let (place, cause) = (skipped.place, &skipped.cause);
@@ -145,8 +145,8 @@ pub fn tell_skipped(issuer: &str, keys: &Jwks) {
     }
 }
 
-/// Where a redirect leads, if it stays on the same host and port; it may go from `http` to `https` where neither names
-/// a port, and never back.
+/// The target of a redirect, if it is on the same host and port. A redirect from `http` to `https` is followed if
+/// neither URL names a port; one from `https` to `http` never.
 fn redirected(from: &Uri, location: &str) -> Option<Uri> {
     let location = location.split('#').next().unwrap_or_default();
     let (scheme, authority) = (from.scheme_str()?, from.authority()?);

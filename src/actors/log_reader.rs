@@ -120,22 +120,22 @@ impl Handler<ReadRecord> for LogReader {
     }
 }
 
-/// Finds a durable record by its id, and reads all of it.
+/// Finds a durable record by its id, and reads it with all of its parts.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Option<FoundRecord>, ReadError>")]
 pub struct FindRecord {
     /// The id.
     pub id: Uuid,
-    /// How many records are durable.
+    /// The number of durable records.
     pub size: u64,
 }
 
-/// A record that was found.
+/// A record found by its id.
 #[derive(Debug)]
 pub struct FoundRecord {
     /// Its index.
     pub index: u64,
-    /// The whole of it.
+    /// The whole record, joined from its parts.
     pub record: Vec<u8>,
 }
 
@@ -143,7 +143,7 @@ impl Handler<FindRecord> for LogReader {
     type Result = Result<Option<FoundRecord>, ReadError>;
 
     fn handle(&mut self, FindRecord { id, size }: FindRecord, _: &mut Self::Context) -> Self::Result {
-        // An id that nobody was given must not have the whole log read.
+        // Not the whole log: callers may ask for ids that do not exist, and a full scan is expensive.
         let Some(index) = find_id(&self.storage, &id, size, Thoroughness::ByTime)? else { return Ok(None) };
         let entry = record(&self.storage, index)?.ok_or(LedgerError::Gone(index))?;
         let record = whole(&self.storage, index, &entry)?.into_owned();

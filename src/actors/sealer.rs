@@ -34,7 +34,7 @@ const EAGER: u64 = 1 << 17;
 /// to the disk may else wait for this one for up to a tick.
 const TURN: u64 = 128;
 
-/// How often a checkpoint is kept apart from the log.
+/// The interval at which a checkpoint is copied outside of the log.
 const KEEP: Duration = Duration::from_mins(1);
 
 /// How many leaves are pushed before they are written.
@@ -52,31 +52,31 @@ pub struct Sealing {
     /// The log as it was opened, which the tiles have to reach.
     opened: Tree,
     kept: KeptCheckpoint,
-    /// What would have been refused.
+    /// Evidence of a rollback that was accepted.
     accepted: Vec<LogRollback>,
 }
 
-/// What a log is held against when it is opened.
+/// What is needed to open a log for signing.
 #[derive(Debug)]
 pub struct SealingParts<'a> {
     /// The log's folder.
     pub folder: &'a Path,
-    /// The name that the settings want.
+    /// The log's name (C2SP origin), if the settings have one.
     pub origin: Option<&'a str>,
-    /// The name of the first key where they want none.
+    /// The origin of the first key otherwise.
     pub default_origin: &'a str,
     /// The log as it was opened.
     pub opened: Tree,
-    /// A checkpoint that is not in the log's folder.
+    /// The checkpoint kept outside of the log's folder.
     pub kept: KeptCheckpoint,
-    /// What is done where the log is behind.
+    /// What happens if the log was rolled back.
     pub on_rollback: OnRollback,
 }
 
 impl Sealing {
-    /// Opens keys, checkpoint and tiles of the log in a folder, and holds them against the log as it was opened.
+    /// Opens keys, checkpoint and tiles of the log in a folder, and compares them with the log as it was opened.
     ///
-    /// Makes the first key. Where tiles are missing they are made again, later, by the thread.
+    /// Creates the first key. Missing tiles are made again later, by the thread.
     pub fn open(parts: SealingParts<'_>) -> Result<Self, SealError> {
         let SealingParts { folder, origin, default_origin, opened, kept, on_rollback } = parts;
         let mut accepted = Vec::new();
@@ -130,17 +130,17 @@ impl Sealing {
         Ok(sealing)
     }
 
-    /// A kept checkpoint that the log does not continue.
+    /// Compares the log with the checkpoint kept outside of it.
     fn contradiction(&self) -> Option<LogRollback> {
         let size = self.tiles.tree().size();
         let root = |of: u64| TileReader::new(&self.storage, size).root(of).ok();
         log_rollback::contradiction(&self.kept, self.keys.origin(), self.opened.size(), |kept| {
-            // What the tiles do not reach yet is compared with the stored checkpoint when they do.
+            // Beyond the tiles, the stored checkpoint is compared once they reach it.
             kept.size > size || root(kept.size) == Some(kept.root)
         })
     }
 
-    /// What would have been refused, and was accepted.
+    /// Evidence of a rollback that was accepted.
     #[must_use]
     pub fn accepted(&self) -> &[LogRollback] {
         &self.accepted
@@ -250,11 +250,11 @@ struct Thread {
     queue: AuditQueue,
     journal: Journal,
     seals: Seals,
-    /// Whether the tiles are not known to be what was written.
+    /// Whether a write of the tiles failed, so that their contents are unknown.
     must_go_back: bool,
     /// What tells that the key file is another one: its modification time and inode.
     key_file: Option<(i64, i64, u64)>,
-    /// When a checkpoint was kept apart from the log.
+    /// When a checkpoint was last copied outside of the log.
     kept: Option<Instant>,
 }
 
@@ -264,7 +264,7 @@ impl Thread {
         loop {
             let since = Instant::now();
             let stopping = self.seals.is_stopping();
-            // Files of that name are others: they may be a log that somebody is putting back.
+            // The files at those paths are not the daemon's: an administrator may be restoring a log.
             let displaced = self.queue.has_obstacle(Obstacle::Displaced);
             match if displaced { Ok(()) } else { self.go_back().and_then(|()| self.seal(stopping)) } {
                 Ok(()) => {}
@@ -286,7 +286,7 @@ impl Thread {
         }
     }
 
-    /// Whether the log that was found is another one than the daemon has open: the monitor of files has looked by then.
+    /// Whether the log's files were replaced. Waits until the file monitor has checked them.
     fn is_displaced(&self) -> bool {
         let since = Instant::now();
         while since.elapsed() < 3 * file_monitor::INTERVAL && !self.queue.has_obstacle(Obstacle::Displaced) {
@@ -295,7 +295,7 @@ impl Thread {
         self.queue.has_obstacle(Obstacle::Displaced)
     }
 
-    /// After a failure the tiles are written again from the newest checkpoint on.
+    /// After a failure, rewrites the tiles from the newest checkpoint on.
     fn go_back(&mut self) -> Result<(), SealError> {
         if self.must_go_back {
             self.sealing.go_back()?;
@@ -304,7 +304,7 @@ impl Thread {
         Ok(())
     }
 
-    /// Keeps the newest checkpoint apart from the log, now and then and at the end.
+    /// Copies the newest checkpoint outside of the log, once a minute and at the end.
     fn keep(&mut self, stopping: bool) {
         let Some(last) = &self.sealing.last else { return };
         if !stopping && self.kept.is_some_and(|since| since.elapsed() < KEEP) {

@@ -12,10 +12,10 @@ use crate::ledger::{self, DiskStorage, LedgerError, millis_of};
 use crate::store::StoreError;
 use crate::store::audit::{EntryCursor, EntryPage, FoundEntry, Search};
 
-/// How many entries of one moment are read at a time.
+/// Entries with the same millisecond that are read at a time.
 const PAGE: NonZeroU16 = NonZeroU16::MIN.saturating_add(999);
 
-/// Where a record's id ends in its text.
+/// The offset at which a record's id ends.
 const ID_END: usize = "{\"v\":1,\"id\":\"\"".len() + 36;
 
 /// Why there is no answer to a search.
@@ -84,7 +84,7 @@ impl Handler<SearchEntries> for Searcher {
     }
 }
 
-/// Finds an entry by its id, in whatever log.
+/// Finds an entry by its id, in any log in the database.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Option<FoundEntry>, SearchError>")]
 pub struct FindEntry(pub Uuid);
@@ -92,7 +92,7 @@ pub struct FindEntry(pub Uuid);
 impl Handler<FindEntry> for Searcher {
     type Result = Result<Option<FoundEntry>, SearchError>;
 
-    /// An id has the time of its record, and only some records have the same.
+    /// A UUIDv7 contains the time of its record, so only the entries of that millisecond are searched.
     fn handle(&mut self, FindEntry(id): FindEntry, _: &mut Self::Context) -> Self::Result {
         let Some(from) = millis_of(&id).and_then(|millis| i64::try_from(millis).ok()?.checked_mul(1000)) else {
             return Ok(None);

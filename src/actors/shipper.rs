@@ -57,13 +57,13 @@ pub enum ShippingError {
     RolledBack(#[from] LogRollback),
 }
 
-/// Why the thread is not started.
+/// Why the thread was not started.
 #[derive(Debug, thiserror::Error)]
 pub enum ShipperError {
-    /// The log is older than its copy.
+    /// The log has fewer records than its search index, or other ones.
     #[error("{0}")]
     RolledBack(#[from] LogRollback),
-    /// There is no thread for it.
+    /// The system gives no thread.
     #[error("{0}")]
     System(#[from] io::Error),
 }
@@ -81,9 +81,9 @@ pub struct ShipperParts {
     pub origin: String,
     /// How far the log is durable.
     pub queue: AuditQueue,
-    /// How many records it had when it was opened.
+    /// The number of records in the log when it was opened.
     pub opened: u64,
-    /// What is done where it is behind its copy.
+    /// What happens if the log is behind its search index.
     pub on_rollback: OnRollback,
     /// How far it is signed, and when to stop.
     pub seals: Seals,
@@ -99,8 +99,8 @@ pub struct Shipper {
 }
 
 impl Shipper {
-    /// Starts the thread. A database that cannot be opened is tried again and again; everything else goes on. Answers also
-    /// what would have been refused and was accepted.
+    /// Starts the thread. Opening the database is retried until it succeeds, while the daemon works without it. Also
+    /// returns evidence of a rollback that was accepted.
     pub fn start(parts: ShipperParts) -> Result<(Self, Vec<LogRollback>), ShipperError> {
         let shipping = Shipping::new(parts.origin.clone());
         let seen = parts.queue.durable();
@@ -118,11 +118,11 @@ impl Shipper {
         let run = move || {
             let found = match thread.open() {
                 Err(ShippingError::RolledBack(found)) => Err(found),
-                // Any other fault is met once more in the first round, which tells.
+                // Any other error recurs in the first round, which reports it.
                 Ok(_) | Err(_) => Ok(std::mem::take(&mut thread.accepted)),
             };
             let is_refused = found.is_err();
-            // Where nobody waits any more, the first round meets it.
+            // If the start has stopped waiting, the first round reports the refusal.
             let is_heard = opening.send(found).is_ok();
             if !(is_refused && is_heard) {
                 thread.run();
@@ -165,7 +165,7 @@ struct Thread {
     log: Option<(AuditStore, ShippedLog)>,
     /// Whether the last record that was copied by an earlier process is the one that the log has.
     compared: bool,
-    /// What would have been refused.
+    /// Evidence of a rollback that was accepted.
     accepted: Vec<LogRollback>,
     /// The log's size when it was last looked at.
     seen: u64,
@@ -223,7 +223,7 @@ impl Thread {
         if is_busy && size - next < HELD && !self.parts.seals.is_stopping() {
             return Ok(());
         }
-        // A copy that differs from the log is an alarm.
+        // The last record copied by an earlier process is copied again: if it differs from the log, that is an error.
         if !self.compared {
             next = next.saturating_sub(1);
         }
@@ -265,15 +265,16 @@ impl Thread {
         Ok(self.log.insert((store, log)).clone())
     }
 
-    /// Whether the log has as many records as were copied of it by an earlier process. Where it has not, and that is
-    /// accepted, the copy is made to fit.
+    /// Checks that the log has at least the records that an earlier process copied. If it has not, and that is
+    /// accepted, the index is truncated to fit.
     fn compare(&mut self, store: &AuditStore, log: ShippedLog) -> Result<ShippedLog, ShippingError> {
         let parts = &self.parts;
         let size = parts.queue.durable();
         let found =
             |copied, origin: &str| LogRollback::Copy { database: store.place(), copied, origin: origin.to_owned() };
         if parts.opened == 0 && !store.needs_records() {
-            // A file is one daemon's own, so a new log beside the copy of another one is not the first.
+            // A database file belongs to one daemon, so a new log beside another log's index means that the log was
+            // replaced.
             for other in store.logs()?.iter().filter(|other| other.id != log.id && other.next > 0) {
                 parts.on_rollback.meet(found(other.next, &other.origin), &mut self.accepted)?;
             }

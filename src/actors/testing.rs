@@ -17,7 +17,7 @@ pub(super) fn journal(folder: &Path) -> Journal {
     Journal::new(committer.queue())
 }
 
-/// The same, for changes of the database.
+/// The same as a recorder of changes of the database.
 pub(super) fn changes(folder: &Path) -> ChangeRecorder {
     ChangeRecorder::new(journal(folder), RevisionMark::open(&folder.join("database-mark")).unwrap())
 }

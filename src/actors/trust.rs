@@ -54,11 +54,11 @@ pub struct ForeignIssuer {
     pub issuer: Box<str>,
     /// What its tokens must have as `aud`.
     pub audience: Box<str>,
-    /// What its tokens must have as `typ`; any where there is none.
+    /// The required `typ` header of its tokens; `None`: any value, or none.
     pub typ: Option<Box<str>>,
-    /// Where the caller's roles are.
+    /// The claim, JSON pointer or dotted path with the caller's roles.
     pub role_claim: Box<str>,
-    /// What its tokens may be signed with.
+    /// The accepted signature algorithms.
     pub algorithms: Box<[Algorithm]>,
     /// Where its keys come from.
     pub source: KeySource,
@@ -67,7 +67,7 @@ pub struct ForeignIssuer {
 }
 
 impl ForeignIssuer {
-    /// Whether its keys can be fetched anew now, or are just being fetched.
+    /// Whether its keys can be fetched now, or are being fetched.
     #[must_use]
     pub fn is_fetchable(&self) -> bool {
         matches!(&self.source, KeySource::Url { asked, .. } if asked.is_due())

@@ -63,7 +63,7 @@ impl Decided {
         self.source == Source::Verdicts
     }
 
-    /// The same decision on the same question, later in its batch.
+    /// The same decision for an equal question later in the batch.
     fn repeated(&self) -> Self {
         let is_kept = self.verdict.reason != Reason::Unavailable;
         Self { source: if is_kept { Source::Verdicts } else { self.source }, ..self.clone() }
@@ -82,19 +82,19 @@ pub struct Decisions {
 /// Why there is no decision.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecideError {
-    /// The deadline of the questions was reached.
+    /// The deadline of the questions has passed.
     #[error("no decision was reached in time")]
     Late,
     /// The validator has ended.
     #[error("the validator has ended")]
     Ended,
-    /// What a decision was based on changed each time before the decision was made.
+    /// The constitution or the entities changed during each attempt.
     #[error("the constitution or the entities kept changing while the question was being decided")]
     Unsettled,
     /// It is not known here what others changed, as far as the caller demands.
     #[error("what is known here is not as new as is demanded: {0}")]
     Outdated(String),
-    /// The caller demands what the database has lost.
+    /// The caller demands a revision that the database has lost.
     #[error("{0}")]
     Lost(String),
 }
@@ -172,7 +172,7 @@ pub struct Decide {
     pub consistency: Consistency,
     /// What they are decided for.
     pub purpose: Purpose,
-    /// When work on them ends, whether or not anyone still waits for the answer.
+    /// When work on the questions ends, whether or not a caller still waits.
     pub deadline: Instant,
 }
 

@@ -25,9 +25,9 @@ pub(super) struct Known {
     pub(super) ids: Vec<SmolStr>,
     /// The epoch of the denied ids at which none of these was among them.
     pub(super) epoch: u64,
-    /// Where it may be used: in one network of each of these; anywhere where there are none.
+    /// Sets of networks, each of which must contain the client's address. Empty: any address.
     pub(super) networks: Arc<[Networks]>,
-    /// How often a second it, and each key that it comes from, may be used, and how often they were.
+    /// The rate limit of this key and of each key in its provenance, in requests per second, with its counter.
     pub(super) rates: Vec<(NonZeroU32, KeyRate)>,
 }
 

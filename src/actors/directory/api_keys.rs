@@ -24,7 +24,7 @@ pub struct FoundApiKey {
     pub caller: Caller,
     /// SHA-256 of the whole key.
     pub digest: Vec<u8>,
-    /// From whom it has its rights, and what they allow it.
+    /// The makers of the key up to the first, and the rights that they leave to it.
     pub provenance: Provenance,
 }
 
@@ -57,7 +57,7 @@ impl Handler<FindApiKey> for Directory {
 }
 
 impl Directory {
-    /// Lets a key give rights for as long as it is good itself: it may have been withdrawn since it was shown.
+    /// Refuses a granter whose own API key was withdrawn after it was authenticated.
     pub(super) fn check_granter(&self, conn: &mut Connection, granter: &Granter) -> Result<(), DirectoryError> {
         let Some(id) = granter.name.strip_prefix("key:") else { return Ok(()) };
         let provenance = api_keys::find(conn, id)?.map(|key| Provenance::of(conn, key, &self.trust)).transpose()?;
@@ -75,7 +75,7 @@ pub struct NewApiKey {
     pub name: String,
     /// What it permits.
     pub scopes: Scopes,
-    /// When it expires, and where and how often it may be used.
+    /// The expiry, networks and rate of the key.
     pub bounds: Bounds,
 }
 
@@ -149,7 +149,7 @@ impl Handler<ListApiKeys> for Directory {
     }
 }
 
-/// Withdraws an API key, and all that was made with it.
+/// Withdraws an API key, and everything that was made with it.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Withdrawn<()>, DirectoryError>")]
 pub struct RevokeApiKey {
@@ -172,7 +172,7 @@ impl Withdrawal for RevokeApiKey {
 
     fn apply(&self, _: &Directory, conn: &mut Connection, now: i64) -> Result<Applied<()>, DirectoryError> {
         api_keys::revoke(conn, &self.id, now)?;
-        // Workers remember a key for a minute; after that the row says that it is withdrawn.
+        // Workers cache a key for a minute; after that the row says that it is withdrawn.
         let denied = (Denied::api_key(&self.id), denied_until(now));
         ended_tokens::deny(conn, &denied.0, denied.1)?;
         let mut ended = end_made_by(conn, &Caller::key_name(&self.id), now)?;

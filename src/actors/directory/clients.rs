@@ -89,7 +89,7 @@ impl Handler<ProveClient> for Directory {
     }
 }
 
-/// Whether there is a client with this id.
+/// Asks whether a client with this id exists.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<bool, DirectoryError>")]
 pub struct HasClient(pub String);
@@ -202,14 +202,14 @@ pub struct SetClient {
     pub disabled: Option<bool>,
     /// What it may do; as before where none.
     pub roles: Option<Roles>,
-    /// The secret that it gets in place of the old one.
+    /// The new secret, which replaces the old one.
     pub secret: Option<ClientSecret>,
     /// Who asks.
     pub granter: Granter,
 }
 
 impl SetClient {
-    /// Whether it takes rights away and gives none.
+    /// Whether the change only takes rights away.
     fn withdraws(&self, directory: &Directory) -> bool {
         let has_less = |roles: Roles| {
             let client = directory.store.query(|conn| clients::find(conn, &self.id)).ok().flatten();
@@ -254,7 +254,7 @@ impl Withdrawal for SetClient {
             self.granter.check_roles(roles)?;
         }
         client.version = clients::update(conn, &client)?;
-        // With a new secret only the tokens end: it is still the same client that made the keys.
+        // A new secret ends the client's tokens only. The keys that it made are still those of the same client.
         let ended = if self.disabled == Some(true) || self.roles.is_some() {
             end_access(conn, ended, &format!("client:{}", client.id), now)?
         } else {

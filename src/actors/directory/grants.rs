@@ -58,7 +58,7 @@ impl Directory {
         Ok((token.map_err(|error| DirectoryError::Failed(error.to_string()))?, id))
     }
 
-    /// Makes the tokens of a person's session; `fresh` is the refresh token, which is stored by the caller.
+    /// Makes the tokens of a user's session. `fresh` is the refresh token, which the caller stores.
     pub(super) fn grant_session(
         &self,
         user: &User,

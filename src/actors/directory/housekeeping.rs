@@ -11,8 +11,8 @@ use crate::store::{assertions, ended_tokens, refresh_tokens, sessions, signing_k
 /// has expired, and not that it is unknown.
 const KEPT: i64 = 7 * 86_400;
 
-/// Sessions are forgotten by the wall clock where it has not jumped for so long: a clock that is wrong for a while ends
-/// nobody's session for good.
+/// Expired sessions are purged by the wall clock only if it has not jumped for this long: a clock that is wrong for a
+/// while must not end sessions for good.
 const STEADY: Duration = Duration::from_hours(2);
 
 /// Forgets what has lapsed, and says whether the key that signs tokens is older than it should be.
@@ -21,7 +21,7 @@ const STEADY: Duration = Duration::from_hours(2);
 pub struct KeepHouse {
     /// How long a key may sign, in seconds.
     pub key_lifetime: i64,
-    /// For how long the wall clock has not jumped, as far as this process knows.
+    /// Time since the wall clock last jumped, or since the start of this process.
     pub steady: Duration,
 }
 

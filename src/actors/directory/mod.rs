@@ -64,13 +64,13 @@ pub struct Lifetimes {
     pub access: i64,
     /// Of a refresh token, and so of a session that nobody uses.
     pub refresh: i64,
-    /// After the use of a refresh token, in which its successor is given again.
+    /// Seconds after the first use of a refresh token in which the same successor is given again.
     pub grace: i64,
 }
 
-/// Answers questions about people, clients and keys, several at a time.
+/// Manages users, clients, keys and sessions, on several threads.
 ///
-/// INVARIANT: what is withdrawn is among the denied of [`Trust`] at once, then recorded, then committed, then answered.
+/// INVARIANT: a withdrawal is denied in [`Trust`] first, then recorded, then committed, then answered.
 #[derive(Debug, Clone)]
 pub struct Directory {
     store: Store,
@@ -104,7 +104,7 @@ pub enum DirectoryError {
     /// The client is not who it says it is, or may not do this.
     #[error("the client is not known by that credential")]
     BadClient,
-    /// More is to be given than the caller has.
+    /// The grant exceeds the caller's own rights.
     #[error(transparent)]
     Exceeds(#[from] Excess),
     /// More is asked for than the grant has.
@@ -158,7 +158,7 @@ impl Directory {
         self.recall_denied()
     }
 
-    /// Denies what was withdrawn before this process began: all of it, since the wall clock may be wrong.
+    /// Loads all committed withdrawals into the denied ids, expired ones too, since the wall clock may be wrong.
     pub fn recall_denied(&self) -> Result<(), DirectoryError> {
         let denied = self.store.query(|conn| ended_tokens::denied(conn, i64::MIN))?;
         self.trust.denied().add(denied.into_iter().map(|(id, until)| (id.into(), until)), Instant::now());
@@ -170,8 +170,8 @@ impl Directory {
         Ok(!self.store.query(|conn| users::list(conn, None, std::num::NonZeroU16::MIN))?.items.is_empty())
     }
 
-    /// Records what needs nothing of the database, or what nobody would miss in an older one, such as that an assertion was
-    /// used: it gets no revision.
+    /// Records an event without a revision: one that changes nothing in the database, or a change that may be lost with
+    /// an older database without harm, such as the use of an assertion.
     fn record_use<T>(
         &self,
         job: impl FnOnce(&mut Connection) -> Result<(T, Event), DirectoryError>,
@@ -184,8 +184,8 @@ impl Directory {
         })
     }
 
-    /// Changes what is stored, together with its record: the record comes last before the commit. A change without a record
-    /// is one that nobody would miss. Withdrawals that are owed come before it.
+    /// Makes a change and records it, as the last step before the commit. A change without events is not recorded, and
+    /// may be lost with an older database without harm. Owed withdrawals are made first.
     fn change<T>(
         &self,
         job: impl FnOnce(&mut Connection) -> Result<(T, Vec<Event>), DirectoryError>,
@@ -194,7 +194,7 @@ impl Directory {
         self.record_and_commit(job)
     }
 
-    /// The same, also where withdrawals are owed.
+    /// Like [`Self::change`], without making owed withdrawals first.
     fn record_and_commit<T>(
         &self,
         job: impl FnOnce(&mut Connection) -> Result<(T, Vec<Event>), DirectoryError>,
@@ -232,7 +232,7 @@ fn change<T>(
 /// Seconds that a withdrawn token is denied beyond its lifetime: clocks differ.
 const GRACE: i64 = 120;
 
-/// A change that may be given up until its record is handed in.
+/// Makes a change, unless its caller gave it up before its record was handed in.
 impl Handler<Write<Self>> for Directory {
     type Result = ();
 
@@ -264,12 +264,12 @@ pub fn event(caller: &str, what: &str) -> Event {
     Event::new(EventKind::Auth, caller).name("event", what)
 }
 
-/// Says that something was withdrawn that is recorded as it should be later, under its own name.
+/// The event that a withdrawal is in force but cannot be recorded yet; it is recorded under its own name later.
 fn delayed(caller: &str, withdrawal: &str) -> Event {
     event(caller, "withdrawal_delayed").name("withdrawal", withdrawal)
 }
 
-/// Ends sessions of a user or client, and all that it made and that does not outlast it.
+/// Ends sessions of a user or client, and everything that it made and that ends with it.
 fn end_access(
     conn: &mut Connection,
     sessions: impl IntoIterator<Item = String>,

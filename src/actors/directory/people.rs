@@ -118,7 +118,7 @@ pub struct SetUser {
 }
 
 impl SetUser {
-    /// Whether it takes rights away and gives none.
+    /// Whether the change only takes rights away.
     fn withdraws(&self, directory: &Directory) -> bool {
         let has_less = |roles: Roles| {
             let user = directory.store.query(|conn| users::find_by_name(conn, &self.name)).ok().flatten();
@@ -167,17 +167,17 @@ impl Handler<SetUser> for Directory {
     }
 }
 
-/// Who changes what a user logs in with.
+/// The caller who changes a user's password or second factor.
 #[derive(Debug, Clone)]
 pub enum By {
-    /// The user, who showed the password that it has; with a last code of the second factor, where that is to go.
+    /// The user itself, after its password was verified; with a code of the second factor if that is to be removed.
     Itself(Option<String>),
-    /// Somebody who manages users.
+    /// A caller who manages users.
     Granter(Granter),
 }
 
 impl By {
-    /// The name in records.
+    /// The caller's name in records.
     pub(super) fn name(&self, user: &str) -> SmolStr {
         match self {
             Self::Itself(_) => Caller::user_name(user),
@@ -185,7 +185,7 @@ impl By {
         }
     }
 
-    /// Lets through who may log in as the user, or has as many rights.
+    /// Allows a caller who is the user itself, or has at least the user's rights.
     pub(super) fn check(&self, user: &User) -> Result<(), DirectoryError> {
         match self {
             Self::Itself(_) => Ok(()),
@@ -194,7 +194,7 @@ impl By {
     }
 }
 
-/// The stored roles of a user.
+/// The roles of a user, parsed from its row.
 pub(super) fn user_roles(user: &User) -> Result<Roles, DirectoryError> {
     user.roles.parse().map_err(|_| DirectoryError::Failed("stored roles are unknown".to_owned()))
 }
@@ -242,7 +242,8 @@ impl Handler<ChangePassword> for Directory {
     }
 }
 
-/// Changes a user, and ends its sessions and its API keys. `what` is the event, and why the sessions ended.
+/// Changes a user, and ends its sessions and API keys. `what` names the event, and the reason for which the sessions
+/// ended.
 fn change(
     conn: &mut Connection,
     name: &str,

@@ -127,7 +127,7 @@ impl Handler<RemoveSecondFactor> for Directory {
                 By::Itself(code) => code.as_deref(),
                 By::Granter(_) => None,
             };
-            // Whoever manages users needs a code for its own all the same.
+            // A caller who manages users needs a code for its own second factor all the same.
             let is_own = caller == Caller::user_name(&user.name);
             if is_own && user.totp_confirmed && !check(conn, &user, code, now)? {
                 return Err(DirectoryError::Refused("the code is wrong".to_owned()));

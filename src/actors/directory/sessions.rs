@@ -82,7 +82,7 @@ pub struct EndAllSessions {
 }
 
 impl Withdrawal for EndAllSessions {
-    /// How many ended.
+    /// The number of sessions that ended.
     type Done = usize;
 
     fn names(&self, _: &Directory) -> Vec<SmolStr> {

@@ -112,7 +112,7 @@ impl Withdrawal for RotateSigningKey {
         Ok(Applied { done: Arc::new(keys), ids, events: vec![event] })
     }
 
-    /// Others who rotate come after, or the keys of the first could be put in place of those of the second.
+    /// Serializes rotations: otherwise the key list of an earlier one could replace that of a later one.
     fn turn<'d>(&self, directory: &'d Directory) -> Option<MutexGuard<'d, ()>> {
         Some(directory.rotating.lock().unwrap_or_else(PoisonError::into_inner))
     }

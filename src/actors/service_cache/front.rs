@@ -49,7 +49,7 @@ impl Front {
         self.usable.load(Ordering::Relaxed)
     }
 
-    /// What is to be written of a verdict that is as of a revision; none where somebody took the text of its entities.
+    /// The value to be written for a verdict as of a revision; `None` if the text of its entities has been taken.
     pub(super) fn content(&self, kept: &Kept, as_of: Revision) -> Option<Content> {
         let entities = match &kept.entities {
             Some(set) => Some(set.text()?),
@@ -83,9 +83,9 @@ impl Front {
         }
     }
 
-    /// INVARIANT: a verdict whose entities changed since it was made, as far as this node knows, is not given out. The
-    /// stamps are taken before that is looked at, so what changes afterwards is seen by who looks at them. Nor is one
-    /// that is as of a revision which this node does not know of: it may be one that was lost.
+    /// INVARIANT: a verdict is not returned if its entities have changed since it was made, as far as this node knows.
+    /// The stamps are taken before that check, so a later change is seen by whoever compares them. Nor is a verdict
+    /// returned as of a revision that this node does not know: that may be one that was lost.
     fn current(&self, content: Content) -> Option<Kept> {
         let stamps = content.slots.iter().map(|slot| self.versions.stamp_of(*slot)).collect();
         let holds = self.versions.contains(&content.as_of)

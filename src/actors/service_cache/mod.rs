@@ -85,7 +85,7 @@ pub struct ServiceCache {
 impl ServiceCache {
     /// Starts the actor on a thread of its own. It does not wait for the server.
     ///
-    /// Values are authenticated with the secret of the fleet. The function `changed` is called when another node may have changed
+    /// Values are authenticated with the fleet's secret. `changed` is called when another node may have changed
     /// something, and must not block.
     ///
     /// # Panics

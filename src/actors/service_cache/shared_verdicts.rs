@@ -61,8 +61,8 @@ impl SharedVerdicts {
 
     /// Writes verdicts, after this returns. Their loss costs an evaluation each, and nothing else.
     ///
-    /// All changes up to the revision `as_of` have to be in them: take it before it is checked for the last time whether
-    /// what was read for them is current.
+    /// All changes up to the revision `as_of` must be in them: read it before the last check that the entities are
+    /// current.
     pub fn put(&self, verdicts: &[(Key, Kept)], as_of: Revision) {
         let figures = &self.front.figures;
         if !self.is_usable() {

@@ -49,7 +49,7 @@ impl Fleet {
         }
     }
 
-    /// Gives verdicts that were made here, as of a revision and in so much time, where a hit would be cheaper.
+    /// Writes new verdicts to the shared cache, as of a revision, if a hit would be cheaper than evaluating for `took`.
     pub(super) fn tell(&self, made: &[(Key, Kept)], as_of: Revision, took: Duration) {
         let gives = {
             let mut worth = self.worth.borrow_mut();

@@ -9,7 +9,7 @@ use super::{Decide, HOTTEST, Purpose};
 use crate::actors::active::Active;
 use crate::domain::{Consistency, Evaluation, Object, Reason, UnknownMembers};
 
-/// A question that takes longer is decided when it is asked.
+/// A question that takes longer is left to be decided when it is asked.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Evaluates the first of these questions in their canonical form, one at a time: whatever is asked meanwhile comes first.
