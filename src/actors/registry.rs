@@ -201,7 +201,7 @@ impl ReloadError {
     }
 }
 
-/// The faults to be recorded, at most [`MAX_RECORDED_FAULTS`].
+/// The faults to be recorded, at most 20.
 #[must_use]
 pub fn recorded(faults: &[Fault]) -> Vec<String> {
     faults.iter().take(MAX_RECORDED_FAULTS).map(ToString::to_string).collect()

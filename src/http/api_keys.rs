@@ -92,7 +92,8 @@ fn bounds(given: &[String]) -> Result<Networks, Problem> {
 /// A time to come (RFC 3339), in Unix seconds.
 fn expiry(given: Option<String>) -> Result<Option<i64>, Problem> {
     let Some(given) = given else { return Ok(None) };
-    // With an offset, the end of the year 9999 lies beyond the last moment that can be written.
+    // RFC 3339 allows an offset; with one, the end of the year 9999 may be in the year 10000 in UTC, which cannot be
+    // written.
     let at = OffsetDateTime::parse(&given, &Rfc3339).ok().and_then(|at| at.checked_to_offset(UtcOffset::UTC));
     match at {
         Some(at) if at > OffsetDateTime::now_utc() => Ok(Some(at.unix_timestamp())),

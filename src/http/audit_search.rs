@@ -40,9 +40,9 @@ pub struct SearchQuery {
     principle: Option<String>,
     kind: Option<String>,
     caller: Option<String>,
-    /// The id of the request that asked for it.
+    /// The id of the request that caused the entry.
     request_id: Option<String>,
-    /// The id of the entry; goes alone.
+    /// The id of the entry; excludes all other parameters.
     id: Option<String>,
     #[serde(default)]
     limit: Limit,
@@ -71,7 +71,8 @@ pub async fn search(
     Ok(page(&front.shared.searcher.ask(ask).await?))
 }
 
-/// The entry with an id: in this log, however new it is, or in another one that is copied into the same database.
+/// Finds an entry by its id: in this log, however new it is, or in another log whose search index is in the same
+/// database.
 pub async fn find(front: &Front, id: Uuid) -> Result<Option<FoundEntry>, Problem> {
     let size = front.shared.audit_queue.durable();
     if let Some(FoundRecord { index, record }) = front.shared.log_reader.ask(FindRecord { id, size }).await? {
@@ -81,7 +82,7 @@ pub async fn find(front: &Front, id: Uuid) -> Result<Option<FoundEntry>, Problem
     Ok(front.shared.searcher.ask(FindEntry(id)).await?)
 }
 
-/// `GET /v1/decisions/{id}`: a decision as it is recorded, and where.
+/// `GET /v1/decisions/{id}`: the record of a decision, with its place in the log.
 pub async fn decision(front: Data<Front>, id: Path<String>) -> Result<HttpResponse, Problem> {
     let nothing = || Problem::new(&NOT_FOUND, format!("there is no decision `{id}`"));
     let uuid = Uuid::parse_str(&id).map_err(|_| nothing())?;

@@ -27,7 +27,7 @@ pub async fn json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload, 
     parse_json(request, &body)
 }
 
-/// Parses a JSON body that was read.
+/// Parses a request's JSON body.
 pub fn parse_json<T: DeserializeOwned>(request: &HttpRequest, body: &Bytes) -> Result<T, Problem> {
     if !is_of_type(request, "application/json") {
         return Err(Problem::new(&UNSUPPORTED, "the content type must be `application/json`"));

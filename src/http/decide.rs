@@ -20,7 +20,7 @@ use crate::actors::audit_queue::AuditError;
 use crate::actors::validator::{Decide, DecideError, Decided, Decisions, Purpose};
 use crate::domain::{Consistency, Evaluation};
 
-/// The most bytes that the questions of one request may have: their records always have room in one frame of the log.
+/// The most bytes in the questions of one request: their records always fit one frame of the log.
 const MAX_QUESTIONS: usize = 8 << 20;
 
 /// Decisions that are in the audit log; only these are answered.
@@ -52,7 +52,7 @@ pub struct RecordedDecision {
     pub index: Option<u64>,
 }
 
-/// Decides questions and records the decisions until a deadline; all of them, or up to the first that ends the request.
+/// Decides questions until a deadline and records the decisions: all of them, or up to the first that ends the request.
 pub async fn decide(
     front: &Front,
     who: &Who,

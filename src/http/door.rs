@@ -47,7 +47,7 @@ pub struct Visit {
     peer: Option<Peer>,
     id: HeaderValue,
     trace: Option<HeaderValue>,
-    /// The web page from elsewhere that may read the answer.
+    /// The foreign origin that may read the answer (CORS).
     page: Option<HeaderValue>,
     /// `AuthZEN` wants errors as plain text.
     plain: bool,
@@ -55,13 +55,13 @@ pub struct Visit {
 }
 
 impl Visit {
-    /// Takes a request in; where there is an answer already, it goes no further.
+    /// Begins the handling of a request. An immediate answer, such as a refusal, ends it.
     #[must_use]
     pub fn enter(front: &Rc<Front>, request: &mut ServiceRequest) -> (Self, Option<HttpResponse>) {
         let place = Place(Arc::clone(&front.shared.in_flight));
         let before = place.0.fetch_add(1, Ordering::Relaxed);
         let id = request_id(request.headers());
-        // Whoever records the request finds its id where a caller would have put it.
+        // Recorders read the request id from the headers, where a caller may also have set it.
         if request.headers().get(&REQUEST_ID) != Some(&id) {
             request.headers_mut().insert(REQUEST_ID, id.clone());
         }
@@ -88,7 +88,7 @@ impl Visit {
         (visit, answer)
     }
 
-    /// Whether the request is for this daemon, and from no web page that may not call.
+    /// Checks that the request's host is this daemon, and that its origin may call.
     fn check_web(&mut self, request: &ServiceRequest) -> Result<(), Problem> {
         self.front.hosts.check(request.head())?;
         self.page = self.front.pages.check(request.headers())?;
@@ -130,7 +130,7 @@ fn routed_path(request: &ServiceRequest) -> &str {
 fn refuse(front: &Front, peer: Option<&Peer>, request: &ServiceRequest, before: usize) -> Option<Problem> {
     let path = routed_path(request);
     let limit = front.shared.settings.http.max_in_flight.get();
-    // The administrator is let in always: there are only few connections on the admin socket.
+    // The administrator is always served: the admin socket has few connections.
     let has_place = before < limit || matches!(path, "/livez" | "/readyz") || peer.is_some_and(Peer::is_admin);
     if !has_place {
         return Some(Problem::overloaded(format!("{limit} requests are in progress")));
@@ -144,7 +144,7 @@ fn refuse(front: &Front, peer: Option<&Peer>, request: &ServiceRequest, before: 
     }
     let active = front.shared.in_force.get();
     let hash = active.constitution.hash();
-    // Who reads or logs in changes nothing that a constitution governs, and may not know one yet.
+    // Reads and logins change nothing that a constitution governs, and their callers may not know its hash yet.
     let is_demanded = active.hash_enforcement == HashEnforcement::Required
         && !request.method().is_safe()
         && !path.starts_with("/v1/auth/");

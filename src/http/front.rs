@@ -59,9 +59,9 @@ pub struct Shared {
     pub public_url: Arc<str>,
     /// The entity store.
     pub database: Mailbox<Database>,
-    /// Whether it answers anybody.
+    /// Whether the database answers its callers.
     pub answers: Answers,
-    /// The files that have to stay where they are.
+    /// The findings of the file monitor.
     pub files: FileStatus,
     /// How many threads the entity store has.
     pub database_threads: NonZeroUsize,
@@ -117,9 +117,9 @@ pub struct Shared {
     pub limits: Limits,
     /// How many refusals are recorded.
     pub refusals: Refusals,
-    /// How names that nobody has are recorded.
+    /// The form in which unknown names are recorded.
     pub strangers: Strangers,
-    /// Changes whose outcome is told later.
+    /// Changes whose callers got 202, with their outcomes.
     pub writes: Writes,
     /// Requests in progress.
     pub in_flight: Arc<AtomicUsize>,
@@ -140,11 +140,11 @@ pub struct Front {
     pub audit: Addr<AuditLogger>,
     /// Which entities are recorded already.
     pub recorded_sets: RecordedSets,
-    /// Which hosts requests may be for.
+    /// The hosts that requests may name.
     pub hosts: Rc<AcceptedHosts>,
-    /// Which web pages may call.
+    /// The origins of web pages that may call.
     pub pages: Rc<WebPages>,
-    /// The large requests, of which this worker works on few at once.
+    /// The slots for large requests of this worker.
     pub large_requests: LargeRequests,
 }
 

@@ -108,7 +108,7 @@ async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc
 /// and the next record says how many.
 fn record(front: &Front, caller: &str, what: &str, request: &ServiceRequest, why: &str) {
     let Some(left_out) = front.shared.refusals.take() else { return };
-    // What a stranger writes into a path may be a secret, so that only the route's own is recorded.
+    // The path of an anonymous request may contain a secret by mistake, so only the route's pattern is recorded.
     let path = if caller == ANONYMOUS { request.match_pattern() } else { Some(request.path().to_owned()) };
     let path: String = path.unwrap_or_default().chars().take(200).collect();
     let address = Some(address(request.request()).to_string()).filter(|address| !address.is_empty());
@@ -204,7 +204,7 @@ impl Who {
         self.0.as_ref().map_or(Scopes::EMPTY, |caller| caller.scopes)
     }
 
-    /// The caller, as one who gives rights to others; one that is not known has none to give.
+    /// The caller as a granter of rights; an anonymous caller has none to grant.
     #[must_use]
     pub fn granter(&self) -> Granter {
         match &self.0 {

@@ -14,10 +14,10 @@ use crate::actors::audit_queue::Health;
 use crate::actors::database::Probe;
 use crate::store::StoreError;
 
-/// How long the database may take to answer a look at an entity.
+/// The timeout of a probe of the database.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// A database hangs that has answered nobody for so long.
+/// A database that has answered no caller for this long counts as hanging.
 const HANGING: Duration = Duration::from_millis(900);
 
 /// Whether to list each check.
@@ -93,7 +93,8 @@ async fn checks(front: &Front) -> Vec<Check> {
     checks
 }
 
-/// A database that refuses is done without as far as caches go; one that hangs keeps whoever needs it waiting.
+/// A database that refuses only degrades the service, since caches still answer; one that hangs blocks its callers, so
+/// the daemon is not ready.
 async fn database(front: &Front) -> Check {
     let check = |fault: Option<&str>, needed| Check { name: "database", fault: fault.map(str::to_owned), needed };
     let asked = tokio::time::timeout(ANSWER, front.shared.database.ask(Probe)).await;
@@ -101,7 +102,7 @@ async fn database(front: &Front) -> Check {
     tracing::warn!(%error, "the database cannot be asked");
     let may_hang = match &error {
         StoreError::Late | StoreError::Busy(_) => true,
-        // That a new connection could not be had in time.
+        // A new connection was not opened in time.
         StoreError::Unavailable { cause, .. } => cause.to_string().contains("timeout expired"),
         _ => false,
     };

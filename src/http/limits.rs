@@ -44,7 +44,7 @@ pub struct Limits(Arc<Counts>);
 
 #[derive(Debug)]
 struct Counts {
-    /// By what counts as one.
+    /// Keyed by [`ClientAddress::bucket`].
     addresses: DefaultKeyedRateLimiter<ClientAddress>,
     callers: DefaultKeyedRateLimiter<SmolStr>,
 }

@@ -81,10 +81,10 @@ pub fn bind_admin(path: &Path) -> io::Result<UnixListener> {
     }
 }
 
-/// How many connections of this host's administrator are open at most; they are not counted among the others.
+/// The limits for connections on the admin socket, which do not count among the others.
 const ADMIN: ConnectionLimits = ConnectionLimits { total: 32, per_address: 32 };
 
-/// How many connections each worker may have that are only there to be refused.
+/// Additional connections of each worker, accepted only to be refused.
 const TO_BE_REFUSED: usize = 32;
 
 impl Listeners {
@@ -94,7 +94,8 @@ impl Listeners {
         let workers = http.workers.or_else(|| available_parallelism().ok()).map_or(1, std::num::NonZeroUsize::get);
         let server = Server::build()
             .workers(workers)
-            // Entrances refuse those that are too many. This bounds how many wait for that, and with them the descriptors.
+            // The entrances refuse connections beyond their limits. This bounds the connections that wait for that, and
+            // with them the open file descriptors.
             .max_concurrent_connections((limits.total + ADMIN.total).div_ceil(workers) + TO_BE_REFUSED)
             .shutdown_timeout(http.shutdown_timeout.as_secs())
             .disable_signals();

@@ -14,7 +14,7 @@ use crate::auth::scope::Scopes;
 pub struct LocalAdmin(Arc<Caller>);
 
 impl LocalAdmin {
-    /// The administrator at the other end of a connection to the admin socket.
+    /// The administrator at the other end of a connection to the admin socket; `None` if the peer is another user.
     pub fn at(stream: &UnixStream) -> Option<Self> {
         let user = stream.peer_cred().ok()?.uid();
         let is_admin = user == 0 || user == rustix::process::geteuid().as_raw();

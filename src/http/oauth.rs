@@ -197,9 +197,9 @@ pub async fn metadata(front: Data<Front>) -> HttpResponse {
     }))
 }
 
-/// Records that a client is not who it says it is, before it is told so; not every one where there are very many.
+/// Records a refused client authentication before the refusal is answered, at a limited rate.
 ///
-/// An id that no client has may be a secret in the wrong field.
+/// An unknown client id may be a secret in the wrong field, so it is recorded as a digest.
 async fn record_refused<T>(front: &Front, client: String, asked: &Result<T, DirectoryError>) -> Result<(), Problem> {
     if let (Err(DirectoryError::BadClient), Some(left_out)) = (asked, front.shared.refusals.take()) {
         let is_known = front.shared.directory.ask(HasClient(client.clone())).await?;

@@ -16,11 +16,12 @@ use crate::domain::Evaluation;
 use crate::ledger::{BatchError, Batches, DecisionRecord, EntitySet, FaultyItemRecord, Shortened, new_id};
 use crate::settings::RequestRecord;
 
-/// Of a question of more bytes than this, undeclared members of at least so many are recorded by their digests.
+/// If a question has more bytes than this, undeclared members of at least [`LARGE_MEMBER`] bytes are recorded by digest
+/// only.
 const LARGE_QUESTION: usize = 16 << 10;
 const LARGE_MEMBER: usize = 1 << 10;
 
-/// The most bytes that the records of one request may have, with the entities that its decisions read.
+/// The most bytes that the records of one request may have, including the entities that its decisions read.
 const MAX_RECORDS: usize = 64 << 20;
 
 /// How many entity sets a worker remembers as recorded.
@@ -38,22 +39,22 @@ impl Default for RecordedSets {
     }
 }
 
-/// By whom, and in which request, decisions are asked for.
+/// The caller and the request for which decisions are recorded.
 #[derive(Debug, Clone, Copy)]
 pub struct AskedBy<'a> {
     /// The caller's name, or `anonymous`.
     pub caller: &'a str,
-    /// The request's id, as answers name it.
+    /// The request id, as in the `X-Request-ID` of the answer.
     pub request_id: &'a str,
 }
 
 /// Why the decisions of a request cannot be recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
-    /// A record that no frame has room for.
+    /// A record does not fit into a frame.
     #[error("{0}")]
     Batch(#[from] BatchError),
-    /// Together they are too large.
+    /// The records together exceed 64 MiB.
     #[error("the records of one request, with the entities that its decisions read, may have `{MAX_RECORDS}` bytes")]
     TooLarge,
 }
@@ -63,7 +64,7 @@ pub enum RecordingError {
 pub struct Recording {
     /// The records.
     pub records: Batches,
-    /// Of each decision its id, and how many records come before its own.
+    /// Each decision's id, and the number of records before its own.
     decisions: Vec<(Uuid, u32)>,
     /// Sets whose texts are in the records.
     sets: Vec<(Arc<EntitySet>, Arc<str>)>,
@@ -119,7 +120,7 @@ impl Recording {
                     recording.records.add(|batch| record.push(form, batch))?;
                 }
             }
-            // The last of its records is the one that its parts belong to.
+            // A decision's own record is the last one written for it, after its parts.
             recording.decisions.push((id, recording.records.count().saturating_sub(1)));
             recording.check_size(0)?;
         }
@@ -149,14 +150,15 @@ impl Recording {
         Ok(())
     }
 
-    /// The records are durable: of each decision its id, and how many records come before its own.
+    /// Ends the recording after the records are durable. Returns each decision's id and the number of records before
+    /// its own.
     pub fn done(mut self) -> Vec<(Uuid, u32)> {
         self.sets.clear();
         std::mem::take(&mut self.decisions)
     }
 }
 
-/// A large question without what the constitution cannot read of it, if it has any of that.
+/// A large question without the members that the constitution does not declare, if there are any.
 fn shortened(active: &Active, evaluation: &Evaluation) -> Option<Shortened> {
     if evaluation.written_bytes() <= LARGE_QUESTION {
         return None;

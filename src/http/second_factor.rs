@@ -56,7 +56,7 @@ pub async fn remove(
     let removed = front.shared.directory.ask(remove).await;
     match &removed {
         Err(DirectoryError::Refused(_)) => attempt.fail(),
-        // A right code says nothing of passwords.
+        // A right code says nothing about passwords, so failures of passwords still count.
         Ok(()) | Err(_) => attempt.withdraw(),
     }
     removed?;

@@ -1,4 +1,4 @@
-//! The answer to what takes access away.
+//! The answer to a withdrawal of access.
 
 use actix_web::HttpResponse;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use super::oauth::fresh;
 use crate::actors::directory::Withdrawn;
 
-/// What was done; or 202, where it works but is not recorded yet.
+/// The answer of a recorded withdrawal, or 202 for one that is in force but not recorded yet.
 pub fn answer<T>(withdrawn: Withdrawn<T>, done: impl FnOnce(T) -> HttpResponse) -> HttpResponse {
     match withdrawn {
         Withdrawn::Recorded(value) => done(value),
