@@ -38,11 +38,11 @@ choice! {
         Token = "token",
     }
 
-    /// Whether connections begin with a header that says where the client is.
+    /// Whether connections begin with a PROXY protocol header, which contains the client's address.
     ProxyProtocol {
-        /// They begin with HTTP.
+        /// Connections begin with HTTP.
         Off = "off",
-        /// Each begins with a header of the PROXY protocol, version 2, and only trusted proxies may connect.
+        /// Each connection begins with a header of the PROXY protocol, version 2, and only trusted proxies may connect.
         V2 = "v2",
     }
 

@@ -102,7 +102,8 @@ pub(super) fn check(settings: &Settings, merged: &Merged, known: &[Fault]) -> Ve
     faults
 }
 
-/// A data folder whose path is not UTF-8, by the working directory or by `$STATE_DIRECTORY`: SQLite would be told another.
+/// A data folder, from the working directory or `$STATE_DIRECTORY`, whose path is not UTF-8: SQLite would open another
+/// one.
 fn unreadable_folder(settings: &Settings, merged: &Merged) -> Option<Fault> {
     let folder = &settings.data_dir;
     let is_text = folder.to_str().is_some_and(|path| !path.contains(char::REPLACEMENT_CHARACTER));
@@ -143,7 +144,7 @@ fn open_to_others(settings: &Settings, merged: &Merged) -> Option<Fault> {
     is_open.then(|| conflict("http.bind", "auth.decisions", merged, allowed.to_owned()))
 }
 
-/// A protocol that only trusted proxies may speak, where none could connect.
+/// The PROXY protocol, which only trusted proxies may speak, on a listener to which no trusted proxy can connect.
 fn protocol_of_nobody(settings: &Settings, merged: &Merged) -> Option<Fault> {
     let http = &settings.http;
     let is_for_nobody = match http.bind {

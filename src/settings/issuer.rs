@@ -26,11 +26,11 @@ section! {
         jwks_file: Option<PathBuf> = "auth.issuers.jwks_file", "", Text;
         /// What its tokens have as `aud`, perhaps among others.
         audience: ClaimText = "auth.issuers.audience", "acgs", Text;
-        /// What its tokens have as `typ`. None: any, or none.
+        /// The required `typ` header of its tokens. `None`: any value, or none.
         typ: Option<ClaimText> = "auth.issuers.typ", "at+jwt", Text;
-        /// Where its tokens name roles: a claim, a JSON pointer, or names with dots between them.
+        /// Where its tokens name roles: a claim, a JSON pointer, or a dotted path.
         role_claim: ClaimText = "auth.issuers.role_claim", "roles", Text;
-        /// What its tokens may be signed with. None: every algorithm that is accepted here.
+        /// The accepted signature algorithms. Empty: all that this daemon supports.
         algorithms: Vec<Algorithm> = "auth.issuers.algorithms", [], Urls(9);
     }
 }

@@ -64,13 +64,13 @@ section! {
         bind: Bind = "http.bind", "127.0.0.1:8080", Text;
         /// The address that clients use. None: derived from `bind`.
         public_url: Option<HttpUrl> = "http.public_url", "", Text;
-        /// Hosts beside those of loopback and `public_url` that requests to a loopback address may be for.
+        /// Hosts that requests to a loopback address may name, in addition to those of loopback and `public_url`.
         allowed_hosts: HostNames = "http.allowed_hosts", "", Text;
-        /// Web pages from elsewhere that may call, by their origins.
+        /// Origins of other hosts whose web pages may call.
         allowed_origins: Origins = "http.allowed_origins", "", Text;
         /// The proxies whose word on a client's address is taken.
         trusted_proxies: TrustedProxies = "http.trusted_proxies", "", Text;
-        /// Whether proxies begin each connection with a header that says where the client is.
+        /// Whether proxies begin each connection with a PROXY protocol header.
         proxy_protocol: ProxyProtocol = "http.proxy_protocol", "off", Text;
         /// Threads that serve requests. None (written as 0): one per core.
         workers: Option<NonZeroUsize> = "http.workers", 0, Count(0..=1024);
@@ -78,13 +78,13 @@ section! {
         max_body_bytes: NonZeroUsize = "http.max_body_bytes", 262_144, Count(1_024..=67_108_864);
         /// The largest number of evaluations in one request.
         max_evaluations: NonZeroUsize = "http.max_evaluations", 1_000, Count(1..=100_000);
-        /// Connections that are open at the same time; for one more an idle one is closed.
+        /// Connections open at the same time; for one more, an idle one is closed.
         max_connections: NonZeroUsize = "http.max_connections", 16_384, Count(16..=1_000_000);
-        /// The same for those from one address, unless it is that of a trusted proxy. At most `max_connections`.
+        /// The same for each client address, except those of trusted proxies. At most `max_connections`.
         max_connections_per_address: NonZeroUsize = "http.max_connections_per_address", 4_096, Count(1..=1_000_000);
         /// Requests that are worked on at the same time; one more is refused at once.
         max_in_flight: NonZeroUsize = "http.max_in_flight", 4_096, Count(1..=1_000_000);
-        /// Large requests for decisions that each worker works on at the same time; others wait for their turn.
+        /// Large decision requests that each worker handles at the same time; others are queued.
         max_large_requests: NonZeroUsize = "http.max_large_requests", 2, Count(1..=1_000);
         /// After this long a request is answered with an error.
         request_timeout: Duration = "http.request_timeout_ms", 1_000, millis(1..=600_000);
@@ -106,10 +106,10 @@ section! {
         replicas_file: Option<PathBuf> = "database.replicas_file", "", Text;
         /// A copy that is further behind is not read.
         max_replica_lag: Duration = "database.max_replica_lag_ms", 1_000, millis(1..=600_000);
-        /// Whether statements may be kept prepared, and anything else in a session of PostgreSQL. Not behind a pooler that
-        /// lends sessions for one transaction each, which is also found out without this.
+        /// Whether the daemon may keep state in a PostgreSQL session, such as prepared statements. False behind a
+        /// pooler that assigns sessions to transactions, which is also detected at the start.
         prepared_statements: bool = "database.prepared_statements", true, Flag;
-        /// How long a start waits for PostgreSQL to be there. 0: not at all.
+        /// How long a start waits for PostgreSQL to accept connections. 0: not at all.
         wait: Duration = "database.wait_s", 60, seconds(0..=86_400);
     }
     sections {
@@ -163,7 +163,7 @@ section! {
     RequestTier {
         /// Entries per worker. None (written as 0): the cache is off.
         capacity: Option<NonZeroUsize> = "cache.l1.capacity", 20_000, Count(0..=10_000_000);
-        /// The most memory that they take per worker, in bytes.
+        /// The most memory for entries per worker, in bytes.
         max_bytes: NonZeroUsize = "cache.l1.max_bytes", 67_108_864, Count(1_048_576..=1_099_511_627_776);
     }
 }
@@ -205,7 +205,7 @@ section! {
         pinned_digest: Option<ConstitutionDigest> = "constitution.pinned_digest", "", Text;
         /// Whether callers must name the hash they believe in.
         hash_enforcement: HashEnforcement = "constitution.hash_enforcement", "when_present", Text;
-        /// How long the hash that was in force before is accepted after a swap.
+        /// How long the previous constitution's hash is accepted after a swap.
         grace: Duration = "constitution.grace_s", 60, seconds(0..=86_400);
         /// What becomes of the properties that a request brings along.
         request_properties: RequestProperties = "constitution.request_properties", "merge", Text;
@@ -221,7 +221,7 @@ section! {
         access_token_ttl: Duration = "auth.access_token_ttl_s", 900, seconds(60..=86_400);
         /// How long a refresh token is good for, and so a session that is not used.
         refresh_token_ttl: Duration = "auth.refresh_token_ttl_s", 604_800, seconds(60..=31_536_000);
-        /// For how long after its use a refresh token gets the same successor again.
+        /// How long after its first use a refresh token gets the same successor again.
         refresh_grace: Duration = "auth.refresh_grace_s", 10, seconds(0..=60);
         /// What access tokens have as `aud`.
         audience: ClaimText = "auth.audience", "acgs", Text;

@@ -81,12 +81,12 @@ pub struct Loaded {
     pub settings: Settings,
     /// Every key, in order.
     pub origins: Vec<Origin>,
-    /// The variables that Kubernetes sets for a service of the daemon's name; they set nothing.
+    /// Environment variables that Kubernetes sets for a service with the daemon's name. They set nothing.
     pub service_links: Vec<String>,
 }
 
 impl Loaded {
-    /// The one line that says which variables are ignored, if any are.
+    /// A one-line notice about ignored environment variables, if there are any.
     #[must_use]
     pub fn notice(&self) -> Option<String> {
         let first = self.service_links.first()?;

@@ -131,7 +131,7 @@ impl Word for PathBuf {
 
     fn read(text: &str) -> Result<Self, &'static str> {
         if text.contains(char::REPLACEMENT_CHARACTER) {
-            // Bytes of the environment that are no UTF-8 come as this. They would name another file.
+            // Bytes of an environment variable that are not UTF-8 arrive as U+FFFD; the path would name another file.
             Err("not a path in UTF-8")
         } else if text.is_empty() || text.contains('\0') {
             Err("not a path")

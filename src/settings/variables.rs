@@ -67,7 +67,7 @@ pub(super) fn read(keys: &[Key], env: &[(String, String)], faults: &mut Vec<Faul
     layer
 }
 
-/// The variables with the prefix that are no keys, but Kubernetes' own, in order.
+/// The names of the service links among the variables with the daemon's prefix, sorted.
 pub(super) fn service_links(keys: &[Key], env: &[(String, String)]) -> Vec<String> {
     let is_key = |name: &String| keys.iter().any(|key| key.variable() == *name);
     let ignored = ours(env).filter(|(name, value)| is_service_link(name, value) && !is_key(name));

@@ -28,7 +28,7 @@ pub fn newest(conn: &mut Connection) -> Result<Option<CacheKey>, StoreError> {
     row.map(key).transpose()
 }
 
-/// Stores the first one.
+/// Stores the first key.
 pub fn insert(conn: &mut Connection, secret: &[u8; 32]) -> Result<CacheKey, StoreError> {
     let row = (cache_keys::id.eq(1), cache_keys::secret.eq(secret.as_slice()));
     diesel::insert_into(cache_keys::table).values(row).execute(conn)?;

@@ -32,7 +32,7 @@ pub struct Client {
     pub created_at: i64,
     /// One more after every update.
     pub version: i64,
-    /// The caller that made the client, as records name it, where that is known.
+    /// The caller that made the client, by its name in records, if known.
     pub made_by: Option<String>,
 }
 
@@ -89,7 +89,8 @@ pub fn update(conn: &mut Connection, client: &Client) -> Result<i64, StoreError>
     }
 }
 
-/// Shuts out the clients that a caller made and that are not shut out yet, and answers their ids and the sessions of their tokens.
+/// Disables the clients that a caller made, and returns their ids and the session ids of their tokens. Clients that
+/// were disabled before are left out.
 pub fn disable_made_by(conn: &mut Connection, maker: &str, at: i64) -> Result<Vec<(String, String)>, StoreError> {
     let made = clients::table.filter(clients::made_by.eq(maker)).filter(clients::disabled_at.is_null());
     let found: Vec<(String, String)> = made.select((clients::id, clients::session)).load(conn)?;

@@ -40,7 +40,7 @@ pub struct Written {
     pub version: i64,
     /// Whether the entity was not stored before.
     pub created: bool,
-    /// The transaction of the write.
+    /// The commit of the write.
     pub commit: Commit,
 }
 
@@ -132,8 +132,8 @@ pub fn list(conn: &mut Connection, kind: &str, after: Option<&Cursor>, limit: No
     Ok(Page { items, next })
 }
 
-/// Shows every stored entity, some at a time, in the order of the bytes of their types and ids. A row that cannot be
-/// read as an entity is left out: a decision that needs it says so.
+/// Calls `visit` with every stored entity, in pages, ordered by the bytes of type and id. A row that is no valid entity
+/// is skipped; a decision that needs it reports the fault.
 pub fn visit(conn: &mut Connection, mut visit: impl FnMut(&[Entity])) -> Result<(), StoreError> {
     let limit = NonZeroU16::MIN.saturating_add(999);
     let mut after: Option<EntityUid> = None;
@@ -272,8 +272,8 @@ pub fn put_many(
     })
 }
 
-/// Removes an entity, and answers the commit of its removal. [`StoreError::Missing`] where there is none, whatever the
-/// precondition. `record` comes last before the commit: where it fails, nothing is removed.
+/// Removes an entity, and returns the commit. [`StoreError::Missing`] if there is none, whatever the precondition.
+/// `record` is called last before the commit: if it fails, nothing is removed.
 pub fn remove(
     conn: &mut DbSession,
     uid: &EntityUid,

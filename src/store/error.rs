@@ -26,7 +26,7 @@ pub enum StoreError {
     /// The entity was to be created and is there already.
     #[error("`{0}` is stored already")]
     Exists(EntityUid),
-    /// An entity would be in itself, by its parents and theirs.
+    /// The write would make an entity its own ancestor.
     #[error("{0}")]
     Cycle(Cycle),
     /// One batch has two entities of one name, and it cannot be told which is meant.
@@ -52,15 +52,15 @@ pub enum StoreError {
         /// The newest one.
         newest: i64,
     },
-    /// The database does not have the changes up to a revision that somebody who asks has seen: it was restored, or failed
-    /// over without them.
+    /// The database does not contain a revision that a caller has seen: it was restored, or failed over without its
+    /// newest changes.
     #[error(
         "revision `{revision}` is asked for, which the database does not contain: it is at `{newest}`, and changes were lost"
     )]
     Lost {
-        /// The revision that is asked for.
+        /// The revision that was asked for.
         revision: Revision,
-        /// The newest one.
+        /// The newest revision of the database.
         newest: Revision,
     },
     /// The database cannot store the name.
@@ -123,12 +123,12 @@ impl StoreError {
         Self::Unavailable { place: None, cause: cause.into() }
     }
 
-    /// The session with the database is of no use any more, and others may be like it.
+    /// The session is unusable, and other sessions of the pool may be, too.
     pub(super) fn session_lost(why: &str) -> Self {
         Self::unavailable(SessionFault::Lost(why.to_owned()))
     }
 
-    /// What is wrong with the session itself, where that is known: others of the same pool are mostly like it.
+    /// The fault of the session itself, if known: other sessions of the same pool mostly share it.
     pub(super) fn session_fault(&self) -> Option<&SessionFault> {
         if let Self::Unavailable { cause, .. } = self { cause.downcast_ref() } else { None }
     }
@@ -155,18 +155,18 @@ impl StoreError {
     }
 }
 
-/// Why a session cannot be used any more.
+/// Why a session is unusable.
 #[derive(Debug, Error)]
 pub(super) enum SessionFault {
-    /// Its server has ended it, or takes no writes, as one that was replaced.
+    /// The server ended it, or accepts no writes, like a primary that was replaced.
     #[error("{0}")]
     Lost(String),
-    /// It is another one than that in which a statement was prepared: a pooler lends sessions.
+    /// It lacks a prepared statement: a pooler has assigned another session.
     #[error("{0}")]
     Lent(String),
 }
 
-/// How statements are called that are kept prepared.
+/// The prefix of the names of cached prepared statements.
 const PREPARED: &str = "\"__diesel_stmt_";
 
 /// Diesel passes on only the text of errors, not their codes. SQLite's texts are fixed in its source; PostgreSQL's may be

@@ -31,13 +31,13 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Opens the connection. A database file that is gone is not made anew.
+    /// Opens the connection. A missing database file is not created.
     pub fn open(store: &Store) -> Result<Self, StoreError> {
         let mut conn = match &*store.target {
             Target::Sqlite(path) => sqlite::pooled(&ENTITIES, path, WAIT).map_err(|error| error.at(&store.target))?,
             Target::Postgres(_) => open(&store.target, WAIT)?,
         };
-        // A session that is lent hears nothing once it was given back: changes are found by looking for them.
+        // A pooled session receives no notifications, so changes are found by polling.
         if !conn.is_lent() {
             changes::listen(&mut conn).map_err(|error| error.at(&store.target))?;
         }
@@ -52,8 +52,8 @@ impl Listener {
         changes::is_told(&mut self.conn).map_err(|error| error.at(&self.store.target))
     }
 
-    /// Follows everything that was changed until now. A server that takes no writes any more may have been replaced by
-    /// another one, which has what is to be followed: all connections are opened anew then.
+    /// Applies all changes up to now. A server that accepts no writes may have been replaced as primary; then all
+    /// connections are reopened, to find the new one.
     pub fn follow(&mut self) -> Result<(), StoreError> {
         if self.conn.is_read_only().map_err(|error| error.at(&self.store.target))? {
             self.store.pool.renew();
@@ -72,10 +72,10 @@ impl Store {
         self.run(|conn| self.follow_on(conn))
     }
 
-    /// The same, where it is not known here that the database contains that revision.
+    /// Like [`follow`](Self::follow), up to a revision that another node may have committed.
     ///
-    /// [`StoreError::Ahead`] where there is no such version yet; [`StoreError::Lost`] where the database has another history,
-    /// in which the revision does not occur.
+    /// [`StoreError::Ahead`] if the database has not reached that version; [`StoreError::Lost`] if the revision is not
+    /// in the database's history.
     pub fn follow_to(&self, revision: &Revision) -> Result<(), StoreError> {
         if self.versions.contains(revision) {
             return Ok(());
@@ -99,13 +99,13 @@ impl Store {
         }
     }
 
-    /// How the database stands to a revision that it once had.
+    /// Compares the database with a revision that it once had.
     pub fn standing(&self, revision: &Revision) -> Result<Standing, StoreError> {
         self.query(|conn| revisions::standing(conn, revision))
     }
 
-    /// Begins a new incarnation of a database that does not contain a revision any more, as it did once: nothing that was
-    /// read before is current then. What the database is at after that.
+    /// Begins a new incarnation of a database that has lost `lost`, and invalidates everything that was read before.
+    /// Returns the revision of the database after that.
     pub fn begin_anew(&self, lost: &Revision) -> Result<Revision, StoreError> {
         let _turn = self.turn();
         self.run(|conn| self.begin_anew_on(conn, lost))
@@ -127,7 +127,8 @@ impl Store {
         self.following.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Two at a time do no harm: what is bumped twice is read twice, and what is applied was in the slots before.
+    /// Concurrent calls are harmless: a slot that is bumped twice costs a second read, and `applied` never runs ahead
+    /// of the slots.
     pub(super) fn follow_on(&self, conn: &mut DbSession) -> Result<(), StoreError> {
         loop {
             let followed = self.versions.followed();
@@ -155,8 +156,8 @@ impl Store {
         }
     }
 
-    /// INVARIANT: nothing is current any more before the new incarnation is begun: where that fails, it is done again, and
-    /// what is read meanwhile is doubted once more.
+    /// INVARIANT: everything is invalidated before the new incarnation begins. If that fails, it is repeated, and
+    /// entities read meanwhile are invalidated again.
     fn begin_anew_on(&self, conn: &mut DbSession, lost: &Revision) -> Result<Revision, StoreError> {
         let known = self.versions.known().max(lost.version);
         self.doubt_all(known);
@@ -185,7 +186,7 @@ impl Store {
         self.versions.follow(followed, changes);
     }
 
-    /// Nothing that was read is current any more.
+    /// Invalidates every cache.
     fn doubt_all(&self, version: i64) {
         self.versions.bump_all(version);
         self.following.callers.fetch_add(1, Ordering::AcqRel);

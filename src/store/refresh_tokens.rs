@@ -21,9 +21,9 @@ pub struct RefreshToken {
     pub used_at: Option<i64>,
     /// From when on it is refused.
     pub expires_at: i64,
-    /// With what its successor is made from it, where it was used.
+    /// The seed from which the successor was made, if the token was used.
     pub seed: Option<Vec<u8>>,
-    /// A digest of who used it, if it was.
+    /// A digest of the client that used the token, if one did.
     pub used_by: Option<Vec<u8>>,
 }
 
@@ -89,7 +89,7 @@ pub fn rotate(
     })
 }
 
-/// Stores with what the successor of a used token was made, and who used it.
+/// Stores the seed of a used token's successor, and the digest of the client that used it.
 pub fn remember_use(conn: &mut Connection, digest: &[u8], seed: &[u8], used_by: &[u8]) -> Result<(), StoreError> {
     let used = (refresh_tokens::seed.eq(seed), refresh_tokens::used_by.eq(used_by));
     diesel::update(refresh_tokens::table.find(digest)).set(used).execute(conn)?;

@@ -116,8 +116,8 @@ impl Replicas {
         self.all.iter().map(status).collect()
     }
 
-    /// Runs queries on one of them, on what is stored at one moment that has all that is known here, if that is given; none
-    /// where no replica can do that. One that follows a primary with another history cannot, whatever its version.
+    /// Runs queries on one snapshot of a replica; with `known`, only if the snapshot has every change that this process
+    /// knows. `None` if no replica can. A replica of a primary with another history cannot, whatever its version.
     pub(super) fn read<T>(
         &self,
         known: Option<&Versions>,
@@ -151,7 +151,8 @@ impl Replicas {
     }
 }
 
-/// Whether the database of a connection has all changes up to a version, and the history that a revision is of.
+/// Whether a connection's database has all changes up to the version `floor`, and the history of the revision
+/// `applied`.
 fn has_all(conn: &mut DbSession, floor: i64, applied: &Revision) -> Result<bool, StoreError> {
     let newest = revisions::newest(conn)?;
     Ok(newest.version >= floor

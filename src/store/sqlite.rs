@@ -32,15 +32,15 @@ pub(super) fn open(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<D
     Ok(conn)
 }
 
-/// Whether it is what a first start leaves that is killed before it writes to the file it made.
+/// Whether the file is an empty one, as left by a first start that was killed before it wrote to it.
 pub(super) fn is_unfinished(path: &Path) -> bool {
     let is_empty = |file: &Path| fs::metadata(file).is_ok_and(|found| found.is_file() && found.len() == 0);
     let log = with_suffix(path, "-wal");
     is_empty(path) && (!log.exists() || is_empty(&log))
 }
 
-/// Removes a database file that a first start made and was killed before it wrote to it. To be called only where nothing
-/// was ever recorded: an empty file may else be what is left of a database.
+/// Removes the empty file of an interrupted first start. To be called only if nothing was ever recorded: otherwise an
+/// empty file may be the remains of a database.
 pub(super) fn discard_unfinished(path: &Path) -> Result<(), StoreError> {
     if !is_unfinished(path) {
         return Ok(());
@@ -55,8 +55,8 @@ pub(super) fn migrate(kind: &Kind, path: &Path, busy_timeout: Duration) -> Resul
     Ok(made + migrations::run(kind, &mut connect(kind, path, busy_timeout)?)?)
 }
 
-/// Looks whether [`open`] would take the file, without changing anything, and answers how to read it, where it is up to
-/// date. A file that is not there yet is fine.
+/// Checks without any change whether [`open`] would accept the file. Returns a connection if its schema is up to date.
+/// A missing file is accepted.
 pub(super) fn inspect(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<Option<DbSession>, StoreError> {
     if !path.exists() {
         return Ok(None);
@@ -168,12 +168,12 @@ pub fn check(conn: &mut Connection) -> Result<(), StoreError> {
     }
 }
 
-/// Makes the database where there is none, and answers how many migrations that took.
+/// Creates the database if there is none, and returns the number of migrations that this took.
 fn make_missing(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<usize, StoreError> {
     if is_to_be_made(kind, path)? { make(kind, path, busy_timeout) } else { Ok(0) }
 }
 
-/// Whether there is no database; an empty file is none where it may be begun anew.
+/// Whether there is no database. An empty file counts as none if its kind may be recreated.
 fn is_to_be_made(kind: &Kind, path: &Path) -> Result<bool, StoreError> {
     let log = with_suffix(path, "-wal");
     match fs::exists(path) {
@@ -199,8 +199,8 @@ fn measure(kind: &Kind, path: &Path) -> Result<u64, StoreError> {
     }
 }
 
-/// Makes a database under another name, with all its tables, and gives it its own when it is durable: a start that is
-/// killed leaves none, or a whole one.
+/// Creates a database with all its tables under a temporary name, and renames it once it is durable: an interrupted
+/// start leaves no database or a complete one.
 fn make(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<usize, StoreError> {
     let missing = |error: std::io::Error| match path.parent() {
         Some(folder) if error.kind() == ErrorKind::NotFound => {
@@ -222,7 +222,7 @@ fn make(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<usize, Store
     };
     let publish = || {
         fs::File::open(&unfinished)?.sync_all()?;
-        // SQLite would take what is left of a database that is gone for the new one's.
+        // SQLite would apply the remains of an earlier database's journal to the new one.
         remove_files(&path, &["-journal", "-wal", "-shm"])?;
         fs::rename(&unfinished, &path)?;
         path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
@@ -231,7 +231,7 @@ fn make(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<usize, Store
     Ok(migrations)
 }
 
-/// Removes the files of a database that have these suffixes, where they are there.
+/// Removes a database's files with these suffixes, if they exist.
 fn remove_files(path: &Path, suffixes: &[&str]) -> std::io::Result<()> {
     for suffix in suffixes {
         match fs::remove_file(with_suffix(path, suffix)) {
@@ -242,9 +242,9 @@ fn remove_files(path: &Path, suffixes: &[&str]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The path without symbolic links, also of a file that is not there yet: SQLite keeps its other files beside that one.
+/// The path with symbolic links resolved, also for a missing file: SQLite creates its other files beside the target.
 pub(super) fn canonical(path: &Path) -> std::io::Result<PathBuf> {
-    /// As many as Linux follows.
+    /// The most links that Linux follows.
     const LINKS: usize = 40;
     let mut path = std::path::absolute(path)?;
     for _ in 0..LINKS {
@@ -261,7 +261,7 @@ pub(super) fn canonical(path: &Path) -> std::io::Result<PathBuf> {
     Err(std::io::Error::other("it is behind too many symbolic links"))
 }
 
-/// The files of an open database, as SQLite opens them.
+/// The files of an open database, under the names with which SQLite opens them.
 pub(super) fn files(path: &Path) -> Vec<PathBuf> {
     let path = canonical(path).unwrap_or_else(|_| path.to_owned());
     ["", "-wal", "-shm"].map(|suffix| with_suffix(&path, suffix)).into()

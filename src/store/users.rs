@@ -36,7 +36,7 @@ pub struct User {
     pub password_changed_at: i64,
     /// One more after every update.
     pub version: i64,
-    /// The caller that made the user, as records name it, where that is known.
+    /// The caller that made the user, by its name in records, if known.
     pub made_by: Option<String>,
 }
 
@@ -94,7 +94,8 @@ pub fn update(conn: &mut Connection, user: &User) -> Result<i64, StoreError> {
     }
 }
 
-/// Shuts out the users that a caller made and that are not shut out yet, and answers their ids and names.
+/// Disables the users that a caller made, and returns their ids and names. Users that were disabled before are left
+/// out.
 pub fn disable_made_by(conn: &mut Connection, maker: &str, at: i64) -> Result<Vec<(String, String)>, StoreError> {
     let made = users::table.filter(users::made_by.eq(maker)).filter(users::disabled_at.is_null());
     let found: Vec<(String, String)> = made.select((users::id, users::name)).load(conn)?;

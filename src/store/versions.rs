@@ -19,8 +19,8 @@ use crate::domain::{EntityUid, Revision};
 /// answered. What was read between commit and bump looks old and is read again. An entity that is not stored has a
 /// stamp too: its creation bumps it.
 ///
-/// INVARIANT: a bump always moves the slot, also where its version is not greater than the slot's, as after the database
-/// was restored.
+/// INVARIANT: a bump always changes the slot, even if its version is not greater than the slot's, as after a restore of
+/// the database.
 ///
 /// INVARIANT: [`applied`](Self::applied) never says more than what is in the slots.
 #[derive(Clone)]
@@ -29,11 +29,12 @@ pub struct Versions(Arc<Known>);
 struct Known {
     slots: Box<[AtomicU64]>,
     newest: AtomicI64,
-    /// All changes up to it are in the slots. Whoever moves it holds the lock; readers look at the three members below.
+    /// The revision up to which all changes are in the slots. Writers hold the lock; readers use the three atomics
+    /// below.
     applied: Mutex<Revision>,
     incarnation: AtomicI64,
     version: AtomicI64,
-    /// The nonces of the newest versions, each at the version's place, where later ones come again.
+    /// The nonces of the newest versions, in a ring buffer indexed by version.
     nonces: Box<[AtomicI64]>,
 }
 
@@ -52,11 +53,11 @@ pub struct Stamp {
 /// slot looks one version newer than it is.
 const UNKNOWN_BITS: u32 = 8;
 
-/// Of how many versions the nonces are kept; a power of two.
+/// The number of versions whose nonces are kept; a power of two.
 const NONCES: usize = 1 << 16;
 
 impl Versions {
-    /// Everything may have changed up to the newest revision there is.
+    /// With every entity considered changed up to the newest revision.
     #[must_use]
     pub fn new(newest: Revision) -> Self {
         let slots = (0..=u16::MAX).map(|_| AtomicU64::new(value_of(newest.version))).collect();
@@ -72,7 +73,7 @@ impl Versions {
         versions
     }
 
-    /// As if this were the newest version of a database.
+    /// With this version as the newest of a database; for tests.
     #[cfg(test)]
     #[must_use]
     pub fn at_version(version: i64) -> Self {
@@ -113,8 +114,8 @@ impl Versions {
         last.is_some_and(|last| i64::try_from(last).is_ok_and(|last| last <= version))
     }
 
-    /// All changes up to this revision are in the slots. It costs a few loads: where the revision moves meanwhile, what is
-    /// answered may be none that there ever was, and no other node has it.
+    /// The revision up to which all changes are in the slots, read without a lock. During a concurrent update it may be
+    /// a mixture of two revisions; no node knows that one, so it matches nothing.
     #[must_use]
     pub fn applied(&self) -> Revision {
         let incarnation = self.0.incarnation.load(Ordering::Acquire);
@@ -129,7 +130,8 @@ impl Versions {
         self.0.newest.load(Ordering::Acquire).max(self.applied().version)
     }
 
-    /// Whether all changes up to that revision are in the slots, as far as it is recent enough to be known.
+    /// Whether all changes up to a revision are in the slots; false if the revision is too old for its nonce to be
+    /// kept.
     #[must_use]
     pub fn contains(&self, revision: &Revision) -> bool {
         let applied = self.applied();
@@ -160,18 +162,18 @@ impl Versions {
         }
     }
 
-    /// The revision up to which all changes are in the slots, exactly; it takes a lock.
+    /// The revision up to which all changes are in the slots, read under a lock.
     #[must_use]
     pub fn followed(&self) -> Revision {
         *self.lock()
     }
 
-    /// Says that all changes up to this revision are in the slots. Only who follows the changes in their order knows.
+    /// Sets that all changes up to a revision are in the slots. Only for a caller that applies changes in order.
     pub(super) fn set_applied(&self, revision: Revision) {
         self.apply(&mut self.lock(), revision);
     }
 
-    /// Says that the changes of a commit are in the slots: whether those before were, so that nothing is missing.
+    /// Advances past a commit whose changes are in the slots. False if changes before it are missing.
     pub(super) fn committed(&self, commit: &Commit) -> bool {
         let mut applied = self.lock();
         let is_next = *applied == commit.before;
@@ -184,7 +186,7 @@ impl Versions {
         is_next
     }
 
-    /// Says that the changes after a revision are in the slots. Nothing is done where another thread has come further.
+    /// Advances past changes that are in the slots, unless another thread has advanced further than `from`.
     pub(super) fn follow(&self, from: &Revision, changes: &[Versioned]) {
         let mut applied = self.lock();
         if *applied == *from
@@ -204,8 +206,8 @@ impl Versions {
         }
     }
 
-    /// INVARIANT: the nonce before the version, and both before the incarnation: so no reader puts together a revision that
-    /// is newer than the slots.
+    /// INVARIANT: the nonce is stored before the version, and both before the incarnation, so that no reader assembles
+    /// a revision that is newer than the slots.
     fn apply(&self, applied: &mut Revision, revision: Revision) {
         self.learn(revision.version, revision.nonce);
         self.0.version.store(revision.version, Ordering::Release);
@@ -250,7 +252,7 @@ impl Stamp {
     }
 }
 
-/// Moves a slot to a version; where it is there already, or further, by the least step.
+/// Sets a slot to a version; if it is there already, or further, increments it.
 fn move_to(slot: &AtomicU64, version: i64) {
     let next = |now: u64| Some(value_of(version).max(now.wrapping_add(1)));
     let _ = slot.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);

@@ -28,7 +28,7 @@ pub struct AuditEntry {
     pub kind: SmolStr,
     /// Who asked.
     pub caller: Option<SmolStr>,
-    /// The id of the request that asked.
+    /// The id of the request that caused the record.
     pub request_id: Option<SmolStr>,
     /// Who wanted to act.
     pub subject: Option<EntityUid>,
@@ -106,13 +106,13 @@ pub(super) fn ship(conn: &mut DbSession, log: LogId, first: u64, entries: &[Audi
     })
 }
 
-/// The leaf of a record that is stored.
+/// The leaf hash of a stored entry; `None` if there is none.
 pub(super) fn leaf(conn: &mut Connection, log: LogId, index: u64) -> Result<Option<[u8; 32]>, StoreError> {
     let places = log.range(index, 1)?;
     Ok(leaves(conn, &places)?.remove(&places.start))
 }
 
-/// Forgets the records of a log from index `first` on.
+/// Removes a log's entries from index `first` on.
 pub(super) fn forget(conn: &mut DbSession, log: LogId, first: u64) -> Result<(), StoreError> {
     write_apart(conn, |conn| {
         let next = logs::next_alone(conn, log)?;

@@ -158,17 +158,17 @@ impl AuditStore {
         self.write(|conn| logs::find_or_make(conn, origin)).map_err(|error| error.at(&self.target))
     }
 
-    /// The hash of a stored record's leaf; none where the record is not stored.
+    /// The leaf hash of a stored entry; `None` if there is none.
     pub fn leaf(&self, log: LogId, index: u64) -> Result<Option<[u8; 32]>, StoreError> {
         self.write(|conn| entries::leaf(conn, log, index)).map_err(|error: StoreError| error.at(&self.target))
     }
 
-    /// Forgets the records of a log from index `first` on: the log does not have them any more.
+    /// Removes a log's entries from index `first` on, which the log has lost.
     pub fn forget(&self, log: LogId, first: u64) -> Result<(), StoreError> {
         self.write(|conn| entries::forget(conn, log, first)).map_err(|error: StoreError| error.at(&self.target))
     }
 
-    /// Where it is, for messages; without a password.
+    /// The file or server, for messages; without credentials.
     #[must_use]
     pub fn place(&self) -> String {
         self.target.to_string()

@@ -41,7 +41,7 @@ pub struct Search {
     pub kind: Option<SmolStr>,
     /// Who asked.
     pub caller: Option<SmolStr>,
-    /// The id of the request that asked.
+    /// The id of the request that caused the entry.
     pub request_id: Option<SmolStr>,
 }
 

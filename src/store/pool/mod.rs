@@ -97,19 +97,19 @@ impl Pool {
                 lease.distrust();
                 self.suspect(error);
             }
-            // Others may be in the way, or the database hangs.
+            // Other callers may hold all connections, or the database hangs.
             Err(StoreError::Busy(_)) => {}
             _ => self.answers.answered(),
         }
         done
     }
 
-    /// Whether it answers anybody.
+    /// Whether the database answers its callers.
     pub(super) fn answers(&self) -> Answers {
         self.answers.clone()
     }
 
-    /// What is wrong with one session is mostly wrong with the others.
+    /// Replaces all connections after a session fault, which mostly concerns the others, too.
     fn suspect(&self, error: &StoreError) {
         match (error.session_fault(), &self.target) {
             (Some(SessionFault::Lent(_)), Target::Postgres(server)) => {
@@ -122,8 +122,8 @@ impl Pool {
         }
     }
 
-    /// Has no connection used any more that is open by now. Where one lost its session, or its server takes no writes any
-    /// more, the others mostly did too, and each would cost a job to find out.
+    /// Retires every connection that is open now. If one has lost its session, or its server accepts no more writes,
+    /// the others mostly have, too, and each would fail a job before that is found.
     pub(super) fn renew(&self) {
         self.tiers.renew();
     }

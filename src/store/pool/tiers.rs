@@ -141,7 +141,7 @@ impl<M: ManageConnection> Tiers<M> {
         }
     }
 
-    /// Has no connection used any more that is open by now.
+    /// Retires every connection that is open now.
     pub(super) fn renew(&self) {
         self.base.watch.renew();
         self.overflow.iter().for_each(|tier| tier.watch.renew());

@@ -10,7 +10,7 @@ use r2d2::ManageConnection;
 /// How long a connection may take to be closed.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// How often all connections may be replaced: where new ones are no better, that must not keep the server busy.
+/// The least time between two replacements of all connections, so that useless replacements do not load the server.
 const RENEWAL: Duration = Duration::from_secs(1);
 
 /// What is known of the connections of one tier; shared by the tier and all of its connections.
@@ -33,7 +33,7 @@ pub(super) struct Watch {
     /// Connections that were tested and did not answer.
     pub(super) unanswered: AtomicU64,
     is_down: AtomicBool,
-    /// Moves when no connection is to be used that is open by then.
+    /// Incremented to retire all connections that were opened before.
     generation: AtomicU64,
     server: Mutex<Server>,
     changed: Condvar,
@@ -86,7 +86,7 @@ impl Watch {
         self.changed.notify_all();
     }
 
-    /// Has no connection used any more that is open by now, at most once a second.
+    /// Retires every connection that is open now, at most once a second.
     pub(super) fn renew(&self) {
         let mut server = self.server();
         if server.renewed.is_none_or(|renewed| renewed.elapsed() >= RENEWAL) {
@@ -142,17 +142,17 @@ pub(super) struct Watched<M> {
     pub(super) max: u32,
     /// The age of which no connection gets much older.
     pub(super) lifetime: Duration,
-    /// Whether a connection is tested before it is used.
+    /// Whether a connection is tested before each use (pre-ping).
     pub(super) pre_ping: bool,
 }
 
 /// Why a connection is not opened or not used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WatchedError<E: std::error::Error> {
-    /// The database says so.
+    /// An error of the database.
     #[error("{0}")]
     Database(E),
-    /// It was opened before another one was found to be of no use.
+    /// The connection was retired.
     #[error("it is to be replaced")]
     Outdated,
 }
@@ -194,7 +194,7 @@ impl<M: ManageConnection> ManageConnection for Watched<M> {
 
     fn connect(&self) -> Result<Self::Connection, Self::Error> {
         self.watch.take(self.max);
-        // Before it is opened: what is found out meanwhile may be true of it too.
+        // Read before the connection is opened: a fault detected meanwhile may apply to it, too.
         let generation = self.watch.generation.load(Ordering::Acquire);
         match self.inner.connect() {
             Ok(conn) => {
@@ -221,7 +221,7 @@ impl<M: ManageConnection> ManageConnection for Watched<M> {
         }
         self.inner.is_valid(&mut held.conn).map_err(|error| {
             held.tag.breaks(&error);
-            // Each of the others could take as long to find out.
+            // The others would take as long to fail.
             self.watch.renew();
             WatchedError::Database(error)
         })
@@ -235,7 +235,7 @@ impl<M: ManageConnection> ManageConnection for Watched<M> {
 }
 
 impl Tag {
-    /// Whether another one was found to be of no use since it was opened.
+    /// Whether the connection was retired since it was opened.
     fn is_outdated(&self) -> bool {
         self.generation != self.watch.generation.load(Ordering::Acquire)
     }
