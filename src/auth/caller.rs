@@ -20,7 +20,7 @@ pub struct Caller {
     pub client: Option<SmolStr>,
     /// The person's name, unless it is a machine that calls or somebody whom another issuer knows.
     pub user: Option<SmolStr>,
-    /// How the credential is bound beside its scopes.
+    /// The networks, rate and expiry to which the credential is bound.
     pub bounds: Bounds,
 }
 
@@ -51,7 +51,7 @@ impl Caller {
         format_smolstr!("{issuer}#{subject}")
     }
 
-    /// The caller, as one who gives rights to others.
+    /// The caller as a granter of rights to others.
     #[must_use]
     pub fn granter(&self) -> Granter {
         Granter { name: self.name.clone(), scopes: self.scopes, bounds: self.bounds.clone() }

@@ -85,9 +85,9 @@ pub enum Typ<'a> {
     AtJwt,
     /// What a client signs to prove who it is (RFC 7523): it may leave it out.
     ClientAssertion,
-    /// What an issuer's settings say: it must be this.
+    /// Exactly this value, as configured for the issuer.
     Named(&'a str),
-    /// Any, or none: an issuer's settings say so.
+    /// Any value, or none, as configured for the issuer.
     Any,
 }
 
@@ -124,8 +124,8 @@ pub struct Expected<'a> {
     pub typ: Typ<'a>,
     /// How far clocks may be apart, in seconds; more than [`MAX_LEEWAY_S`] is taken for that.
     pub leeway_s: u32,
-    /// Where the roles are, if not in the claim `roles`: the name of a claim, a JSON pointer (RFC 6901), or names with dots
-    /// between them.
+    /// Where the roles are, if not in the claim `roles`: the name of a claim, a JSON pointer (RFC 6901), or a dotted
+    /// path.
     pub role_claim: Option<&'a str>,
 }
 
@@ -243,7 +243,7 @@ fn roles(claims: &Object, role_claim: Option<&str>) -> Result<Vec<String>, Claim
     Ok(named.into_iter().map(str::to_owned).collect())
 }
 
-/// The claim of that name, else the value at that place: a JSON pointer, or names with dots between them.
+/// The claim with that name; otherwise the value at that path, a JSON pointer or names separated by dots.
 fn claim_at<'c>(claims: &'c Object, path: &str) -> Option<&'c Json> {
     if let Some(claim) = claims.get(path) {
         return Some(claim);

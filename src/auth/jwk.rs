@@ -1,4 +1,4 @@
-//! Public keys (RFC 7517), each bound to the algorithms that it may verify.
+//! Public keys (RFC 7517), each bound to the signature algorithms for which it may be used.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -37,7 +37,7 @@ pub enum JwkError {
     Weak,
 }
 
-/// The kind of a key: which algorithms it can be for.
+/// The type of a key, which determines its possible algorithms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Ed25519,
@@ -72,7 +72,7 @@ const fn primitive(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
     }
 }
 
-/// A public key, bound to the algorithms that it verifies: the one that it names, else those of its kind.
+/// A public key, bound to its algorithms: the one in its `alg`, otherwise those of its type.
 #[derive(Debug, Clone)]
 pub struct VerifyingKey {
     kid: Option<Box<str>>,
@@ -123,7 +123,7 @@ impl VerifyingKey {
         self.kid.as_deref()
     }
 
-    /// The algorithms that the key is for.
+    /// The algorithms for which the key may be used.
     #[must_use]
     pub fn algorithms(&self) -> &[Algorithm] {
         &self.algorithms
@@ -155,7 +155,7 @@ fn ed25519(jwk: &Object) -> Result<DecodingKey, JwkError> {
     Ok(DecodingKey::from_ed_der(&coordinate(jwk, "x", 32)?))
 }
 
-/// A point on one of the NIST curves.
+/// A key on one of the NIST curves.
 fn elliptic(jwk: &Object) -> Result<(Kind, DecodingKey), JwkError> {
     let (kind, length) = match text(jwk, "crv")? {
         Some("P-256") => (Kind::P256, 32),
@@ -227,7 +227,7 @@ mod tests {
 
     const X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
-    /// The first algorithm of the key.
+    /// The first algorithm of a parsed key.
     fn read(jwk: &serde_json::Value) -> Result<Algorithm, String> {
         let json: Json = serde_json::from_str(&jwk.to_string()).unwrap();
         VerifyingKey::from_jwk(&json).map(|key| key.algorithms()[0]).map_err(|error| error.to_string())

@@ -16,7 +16,7 @@ pub const MAX_KID: usize = 256;
 /// How deep values may nest in headers, payloads and key sets.
 pub const MAX_DEPTH: usize = 16;
 
-/// The algorithms of our own tokens, and of what clients sign.
+/// The algorithms of the daemon's own tokens and of client assertions.
 const OWN_ALGORITHMS: [Algorithm; 3] = [Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256];
 
 /// Header members that would let a token choose its key, or what is signed: never accepted.
@@ -129,15 +129,15 @@ impl<'a> Unverified<'a> {
         object(&self.payload, "payload")
     }
 
-    /// Whether the token was signed with that key, by one of the algorithms of our own tokens and of clients.
+    /// Verifies the signature with a key, by one of the algorithms of the daemon's own tokens and of client assertions.
     pub fn verify(&self, key: &VerifyingKey) -> Result<(), JwsError> {
         self.verify_by(key, &OWN_ALGORITHMS)
     }
 
-    /// Whether the token was signed with that key, by one of these algorithms.
+    /// Verifies the signature with a key, by one of the accepted algorithms.
     ///
-    /// The algorithm is also one of the key's: a header that names another one is refused, so that a public key is
-    /// never a secret (RFC 8725, section 3.1).
+    /// The header's algorithm must also be one of the key's, so that a public key is never used as an HMAC secret (RFC
+    /// 8725, section 3.1).
     pub fn verify_by(&self, key: &VerifyingKey, accepted: &[Algorithm]) -> Result<(), JwsError> {
         let named = Algorithm::named(&self.algorithm);
         let named = named.filter(|named| accepted.contains(named) && key.algorithms().contains(named));

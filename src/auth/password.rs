@@ -61,7 +61,7 @@ const COMMON: [&str; 28] = [
 /// Why a password is not taken, or cannot be hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    /// It cannot be prepared.
+    /// The password has characters that are not allowed.
     #[error("the password cannot be taken: {0}")]
     Precis(#[from] PrecisError),
     /// It has less than [`SHORTEST`] bytes.
@@ -81,10 +81,10 @@ pub enum PasswordError {
     Hash(#[from] HashError),
 }
 
-/// Whether a user of this name may have the password, as it is once it was prepared.
+/// Checks a prepared password for a user of this name.
 ///
 /// # Errors
-/// The first rule that it breaks.
+/// The first rule that the password violates.
 pub fn check(password: &str, name: &str) -> Result<(), PasswordError> {
     let password = precis::password(password)?;
     if password.len() < SHORTEST {
@@ -105,11 +105,11 @@ pub fn check(password: &str, name: &str) -> Result<(), PasswordError> {
     Ok(())
 }
 
-/// The argon2id hash of a password, prepared (RFC 8265), with a new salt, as a PHC string. It takes tens of milliseconds and
-/// 19 MiB.
+/// Prepares a password (RFC 8265) and hashes it with argon2id and a new salt. The result is a PHC string. It takes tens
+/// of milliseconds and 19 MiB.
 ///
 /// # Errors
-/// A password that cannot be prepared, one of more than [`LONGEST`] bytes, or no memory.
+/// The password cannot be prepared or has more than [`LONGEST`] bytes, or memory is lacking.
 pub fn hash(password: &str) -> Result<String, PasswordError> {
     let password = precis::password(password)?;
     if password.len() > LONGEST {
@@ -120,13 +120,13 @@ pub fn hash(password: &str) -> Result<String, PasswordError> {
     Ok(argon2.hash_password_with_salt(password.as_bytes(), &salt)?.to_string())
 }
 
-/// Whether a PHC string is the hash of the password. It takes as long as [`hash`], whichever it is, and twice as long for
-/// one that preparing changes: hashes of before passwords were prepared are of what was typed.
+/// Whether a password matches a PHC string. It takes as long as [`hash`] for either answer; twice as long for a
+/// password that preparation changes, since older hashes are of unprepared passwords.
 ///
-/// A password that is longer than any is wrong at once: that says nothing about the user.
+/// A password that is too long is wrong at once, which reveals nothing about the user.
 ///
 /// # Errors
-/// A text that is not an argon2 hash, or no memory.
+/// The text is no argon2 hash, or memory is lacking.
 pub fn verify(password: &str, phc: &str) -> Result<bool, PasswordError> {
     if password.len() > LONGEST {
         return Ok(false);
@@ -207,7 +207,7 @@ mod tests {
             assert_eq!(verify(same, &hashed), Ok(true), "{same:?}");
         }
         assert_eq!(verify("uber alle Berge", &hashed), Ok(false));
-        // One that was hashed as it was typed, before they were prepared.
+        // An older hash, of the unprepared password.
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params().unwrap());
         for old in [elsewhere, "tab\tand\u{200b}more"] {
             let hashed = argon2.hash_password_with_salt(old.as_bytes(), &[7; 16]).unwrap().to_string();

@@ -102,8 +102,8 @@ secret! {
 }
 
 impl RefreshToken {
-    /// The token that follows another one: the same again for the same seed (HMAC-SHA-256). Whoever has not both does not
-    /// know it.
+    /// Derives the successor of a refresh token: HMAC-SHA-256 with a seed, so the same inputs give the same token, and
+    /// neither of them alone suffices.
     #[must_use]
     pub fn following(token: &str, seed: &[u8; BYTES]) -> Self {
         let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, seed);
@@ -112,7 +112,7 @@ impl RefreshToken {
     }
 }
 
-/// A new seed for [`RefreshToken::following`].
+/// A random seed for [`RefreshToken::following`].
 #[must_use]
 pub fn seed() -> [u8; BYTES] {
     rand::random()

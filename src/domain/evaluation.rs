@@ -45,7 +45,7 @@ pub struct Claims {
     pub context: Option<Arc<str>>,
 }
 
-/// A well-formed question, as AuthZEN 1.0, section 5, has it. Cloning is cheap.
+/// A well-formed evaluation request (AuthZEN 1.0, section 5), or *question*. Cloning is cheap.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
     /// Who wants to act.
@@ -69,7 +69,7 @@ pub enum UnknownMembers {
     Refused,
 }
 
-/// A batch's own members, which its items take for those that they lack. Each is read once, and all items share it.
+/// The default members of a batch, for items that lack them. Each is parsed once and shared by all items.
 #[derive(Debug)]
 pub struct Defaults {
     subject: Parsed<Member<Party>>,
@@ -78,16 +78,16 @@ pub struct Defaults {
     context: Parsed<Context>,
 }
 
-/// What of an item that cannot be read is well-formed, and what is wrong with it. As text: all its faults.
+/// An item of a batch that could not be parsed: its well-formed names, and its faults. Displays all faults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FaultyItem {
-    /// Who wants to act.
+    /// The entity that wants to act.
     pub subject: Option<EntityUid>,
-    /// What it wants to do.
+    /// The action's name.
     pub action: Option<SmolStr>,
-    /// To what.
+    /// The entity that is acted on.
     pub resource: Option<EntityUid>,
-    /// What is wrong.
+    /// The faults, at least one.
     pub faults: Vec<InputFault>,
 }
 
@@ -100,14 +100,14 @@ impl fmt::Display for FaultyItem {
     }
 }
 
-/// A member of a request, or its faults.
+/// A parsed member of a request, or its faults.
 type Parsed<T> = Result<T, Vec<InputFault>>;
 
-/// A context, and the claim that was taken out of it.
+/// A context, and the constitutional hash that was claimed in it.
 type Context = (Member<Object>, Option<Arc<str>>);
 
 impl Defaults {
-    /// Reads the members of a batch. A fault concerns only the items that take the member.
+    /// Parses a batch's default members. A fault concerns only the items that use the member.
     #[must_use]
     pub fn read(batch: &Object) -> Self {
         Self {
@@ -127,7 +127,7 @@ fn parse_with<T>(parse: impl FnOnce(&mut Reader) -> Option<T>) -> Parsed<T> {
     }
 }
 
-/// The member of an item where it has one, else that of its batch.
+/// An item's own member, or the default of its batch.
 fn parse_or<T: Clone>(
     own: Option<&Json>,
     default: &Parsed<T>,
@@ -158,7 +158,7 @@ impl Evaluation {
         }
     }
 
-    /// Reads an item of a batch, which takes the members that it lacks from the batch.
+    /// Parses an item of a batch; members that it lacks come from the defaults.
     pub fn from_item(item: &Json, defaults: &Defaults) -> Result<Self, Box<FaultyItem>> {
         let Json::Object(item) = item else {
             let detail = format!("the item must be an object, not {}", item.type_name());
@@ -199,7 +199,7 @@ impl Evaluation {
         self.canonical_parts().concat()
     }
 
-    /// The canonical text in pieces, so that it need not be put together.
+    /// The pieces of which [`canonical`](Self::canonical) consists, to be written without concatenating them.
     #[must_use]
     pub fn canonical_parts(&self) -> [&str; 8] {
         let (subject, action) = (self.subject.text(), self.action.text());
@@ -207,7 +207,7 @@ impl Evaluation {
         ["\"subject\":", subject, ",\"action\":", action, ",\"resource\":", resource, ",\"context\":", context]
     }
 
-    /// How many bytes the question has where it is written out: its canonical text and its claims.
+    /// The length of the canonical text and the claims, in bytes.
     #[must_use]
     pub fn written_bytes(&self) -> usize {
         let claims = [&self.claims.header, &self.claims.context];
@@ -216,7 +216,7 @@ impl Evaluation {
     }
 }
 
-/// The properties of a party of which nothing is said.
+/// The properties of a party or action without any.
 static NOTHING: Object = Object::NOTHING;
 
 /// Reads members and gathers what is wrong with them.
@@ -250,7 +250,7 @@ impl Reader {
         Some(Member::new(Party { uid: EntityUid::new(kind?, id?), properties }))
     }
 
-    /// Cedar's `__entity` beside `type` and `id` would be a second name: it must be the same one.
+    /// Cedar's escape `__entity` beside `type` and `id` must name the same entity.
     fn refuse_other_name(&mut self, pointer: &str, object: &Object) {
         let Some(escaped) = object.get("__entity") else {
             return;

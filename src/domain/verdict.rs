@@ -11,7 +11,7 @@ use super::explanation;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// An item of a batch cannot be read.
+    /// An item of a batch could not be parsed.
     #[serde(skip_deserializing)]
     InvalidRequest,
     /// The caller must state the constitution it believes in, and did not.
@@ -93,14 +93,14 @@ pub struct Finding {
     pub advice: Vec<Arc<str>>,
 }
 
-/// A permit that would have held but for what does not hold of it.
+/// A permit that does not hold, with the parts of it that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NearMiss {
     /// The policy's id.
     pub policy: Arc<str>,
-    /// The parts of its scope and the first of its conditions that do not hold, as they are written.
+    /// The failed parts of its scope, and the first failed condition, in the policy's own text.
     pub failed: Vec<Arc<str>>,
-    /// What the policy advises.
+    /// The policy's `@advice`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<Arc<str>>,
 }
@@ -120,7 +120,7 @@ pub struct Verdict {
     pub score: f64,
     /// What exactly is wrong, where the reason alone does not say it.
     pub detail: Option<String>,
-    /// Where nothing permits: the permits that came nearest, the nearest first.
+    /// If no policy permits: the permits that came nearest, nearest first.
     pub nearest: Vec<NearMiss>,
     members: Box<str>,
     explanation: Box<str>,
@@ -143,7 +143,7 @@ impl Verdict {
         Self { reason, policies, violations, warnings, score, detail, nearest, members, explanation }.explained()
     }
 
-    /// The same verdict, which tells of the permits that came nearest.
+    /// The same verdict with the permits that came nearest.
     #[must_use]
     pub fn with_nearest(self, nearest: Vec<NearMiss>) -> Self {
         Self { nearest, ..self }.explained()
@@ -158,7 +158,7 @@ impl Verdict {
         Self::of_policies(reason, Vec::new(), Vec::new(), Vec::new(), 0.0, Some(detail.into()))
     }
 
-    /// About how many bytes of memory it takes. Ids and advice belong to the constitution.
+    /// The memory that the verdict takes, in bytes, estimated. Ids and advice belong to the constitution.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let findings = self.violations.iter().chain(&self.warnings);
@@ -186,14 +186,14 @@ impl Verdict {
         &self.members
     }
 
-    /// The JSON members that explain a deny to people, each with a comma before it; nothing for a permit. They follow from
-    /// the rest, so that answers carry them and records do not.
+    /// The JSON members that explain a deny, each preceded by a comma; empty for a permit. They are derived from the
+    /// other members, so answers contain them and records do not.
     #[must_use]
     pub fn explanation(&self) -> &str {
         &self.explanation
     }
 
-    /// The same as [`members`](Self::members) without `detail`, which may repeat what the request or an entity says.
+    /// Like [`members`](Self::members) without `detail`, which may quote the request or an entity.
     #[must_use]
     pub fn members_without_detail(&self) -> Box<str> {
         members(self.reason, &self.policies, &self.violations, &self.warnings, None)

@@ -16,7 +16,7 @@ use super::storage::{Storage, StorageFile, read_full, write_all};
 const NAME: &str = "checkpoint";
 /// The file with the newest checkpoint that a witness cosigned, in the same form.
 pub const WITNESSED: &str = "checkpoint.witnessed";
-/// All files with checkpoints. Each keeps its inode once it is made.
+/// The names of all checkpoint files. Each keeps its inode once it is created.
 pub const CHECKPOINT_FILES: [&str; 2] = [NAME, WITNESSED];
 /// The length of a slot in bytes.
 const SLOT: usize = 32 << 10;
@@ -69,7 +69,7 @@ impl<F: StorageFile> CheckpointFile<F> {
     }
 }
 
-/// Whether a folder has the file, be it that nothing was stored in it yet. It is made before the first record.
+/// Whether the checkpoint file exists, even without a checkpoint. It is created before the first record.
 pub fn has_checkpoint_file<S: Storage>(storage: &S) -> Result<bool, LedgerError> {
     match storage.open_to_read(NAME) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

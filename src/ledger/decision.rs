@@ -1,8 +1,8 @@
 //! The record of a decision, as it stands in the log: compact JSON, members in a fixed order.
 //!
-//! All that bears on the decision is in it, however much that is: see `parts.rs` for records that no entry has room for,
-//! and `omission.rs` for large members that nothing can depend on. Logs of earlier versions have decisions with a member
-//! `replaced` in place of a large question, with the length and the SHA-256 of the record that was not kept.
+//! It contains everything that bears on the decision, whatever its size: see `parts.rs` for records larger than an
+//! entry, and `omission.rs` for large members that no policy can read. In logs of earlier versions, a decision may have
+//! a member `replaced` instead of a large question, with the length and the SHA-256 of the record that was not kept.
 
 use std::io::Write as _;
 
@@ -26,11 +26,11 @@ pub struct DecisionRecord<'a> {
     pub at: OffsetDateTime,
     /// Who asked: a caller's name, or `anonymous`.
     pub caller: &'a str,
-    /// The id of the request that asked, printable ASCII; it is not recorded where it is empty.
+    /// The id of the request, in printable ASCII; not recorded if it is empty.
     pub request_id: &'a str,
     /// What was asked.
     pub evaluation: &'a Evaluation,
-    /// What is recorded of it, where that is not all.
+    /// The recorded form of the question, if members of it are omitted.
     pub shortened: Option<&'a Shortened>,
     /// What was decided.
     pub verdict: &'a Verdict,
@@ -49,7 +49,7 @@ pub struct DecisionRecord<'a> {
 }
 
 impl DecisionRecord<'_> {
-    /// Adds the record to a batch: one entry, or all its parts and its head. On an error the batch is as it was.
+    /// Adds the record to a batch: one entry, or all its parts and its head. On an error the batch is unchanged.
     pub fn push(&self, form: RequestRecord, batch: &mut Batch) -> Result<(), BatchError> {
         let mut text = Vec::with_capacity(768);
         self.write(form, &mut text);
@@ -129,7 +129,7 @@ impl DecisionRecord<'_> {
         let _ = write!(text, ",\"cached\":{}}}", self.cached);
     }
 
-    /// The hash that the caller named, where it is one that was in force before and was accepted still.
+    /// The hash that the caller claimed, if it is a former one that was accepted in its grace period.
     fn accepted_claim(&self) -> Option<ConstitutionalHash> {
         if matches!(self.verdict.reason, Reason::ConstitutionMismatch | Reason::ConstitutionHashRequired) {
             return None;
@@ -161,8 +161,7 @@ impl DecisionRecord<'_> {
         text.push(b'}');
     }
 
-    /// What is known of a record in parts without them: who, what and on what, and what was decided. Names have a bound,
-    /// so that this always fits.
+    /// The head of a record in parts: names, and the decision. Names are bounded in length, so it always fits an entry.
     fn write_continued_head(&self, text: &mut Vec<u8>) {
         record_text::begin_continued(text, self.id, self.at, "decision", self.caller);
         self.write_request_id(text);
@@ -172,7 +171,7 @@ impl DecisionRecord<'_> {
     }
 }
 
-/// Writes an object with a new salt, and the SHA-256 over the salt's bytes and the text, which comes in pieces.
+/// Writes an object with a random salt, and the SHA-256 over the salt's bytes and the pieces of a text.
 fn write_salted(of: &[&str], text: &mut Vec<u8>) {
     let salt: [u8; 16] = rand::random();
     let salted = Sha256::new().chain_update(salt);
@@ -187,7 +186,7 @@ mod tests {
     use super::*;
     use crate::domain::{MemberPath, Object, UnknownMembers};
 
-    /// The entries for a denied question whose context has that many bytes of padding.
+    /// The entries for a denied question, with `padding` bytes in its context.
     fn entries(form: RequestRecord, padding: usize, omitted: &[&str]) -> Vec<Value> {
         let question = json!({"subject": {"type": "Agent", "id": "a\u{0}\"b", "properties": {"secret": "s3cret"}},
             "action": {"name": "call_tool"}, "resource": {"type": "Tool", "id": "t"},
@@ -217,7 +216,7 @@ mod tests {
         batch.records().map(|entry| serde_json::from_slice(entry).unwrap()).collect()
     }
 
-    /// The record of a question that one entry has room for.
+    /// The record of a question that fits one entry.
     fn record(form: RequestRecord, padding: usize) -> Value {
         let mut entries = entries(form, padding, &[]);
         assert_eq!(entries.len(), 1);

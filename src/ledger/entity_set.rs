@@ -49,7 +49,7 @@ impl EntitySet {
         self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// About how many bytes of memory it takes now.
+    /// The memory that the set takes now, in bytes, estimated.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
@@ -61,7 +61,7 @@ impl EntitySet {
         *self.text.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
     }
 
-    /// Adds the records of the set to a batch. On an error the batch is as it was.
+    /// Adds the records of the set to a batch. On an error the batch is unchanged.
     pub fn push(&self, text: &str, at: OffsetDateTime, batch: &mut Batch) -> Result<(), BatchError> {
         let mark = batch.mark();
         self.push_parts(text, at, batch).inspect_err(|_| batch.back_to(mark))

@@ -23,7 +23,7 @@ pub enum EvidenceError {
     /// The stored checkpoint is none of this log.
     #[error("the stored checkpoint is not one of this log: {0}")]
     Stored(NoteError),
-    /// There are records, and nothing that is signed.
+    /// The log has records, and no checkpoint.
     #[error("no checkpoint is stored beside its `{0}` records, so nothing says whether they are all there were")]
     Unsigned(u64),
     /// A checkpoint that somebody kept is none of this log.
@@ -54,7 +54,7 @@ pub struct Audited {
     pub checkpoint: Option<Checkpoint>,
 }
 
-/// Whether nothing was ever recorded in the log in a folder, nor signed.
+/// Whether the log in a folder has no records and no checkpoint.
 #[must_use]
 pub fn is_unrecorded(folder: &Path) -> bool {
     if !folder.exists() {
@@ -88,7 +88,7 @@ pub fn audit(folder: &Path, kept: &[Note], trusted: &[VerifierKey]) -> Result<Au
     checkpoints.extend(stored.clone());
     let tiled = stored.as_ref().map_or(0, |stored| stored.size);
     let summary = verify_against(&storage, &checkpoints, tiled)?;
-    // What is wrong with the records comes first.
+    // Faults of the records themselves are reported first.
     if stored.is_none() && (summary.size > 0 || !trusted_keys_given.is_empty()) {
         return Err(EvidenceError::Unsigned(summary.size));
     }

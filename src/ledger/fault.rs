@@ -83,7 +83,7 @@ pub enum Problem {
     /// A tile is not that of the records.
     #[error("the tile `{0}` is not that of the records")]
     Tile(String),
-    /// A record's parts are not those that it names.
+    /// The parts of a record are missing, or do not match its head.
     #[error("the record's parts are missing, or are not those that it names by their digest")]
     Parts,
     /// An incomplete frame in a segment that is not the last one.

@@ -13,7 +13,7 @@ use super::note::{NoteError, SigningKey, VerifierKey};
 
 /// The name of the file with the current private key.
 pub const KEY_FILE: &str = "key";
-/// The name of the file with the public keys of all there ever were.
+/// The file with the public keys, current and former.
 pub const PUBLIC_KEYS_FILE: &str = "keys";
 
 /// Why there are no keys to sign with.
@@ -69,10 +69,10 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Reads the keys of a log in which nothing was recorded yet, or makes the first one, named `origin` or else `default`.
+    /// Reads the keys of a log without records, or creates the first key, named `origin` or else `default`.
     ///
-    /// Public keys without a private one are what a start left that was killed in between: that key signed nothing, and
-    /// another one takes its place.
+    /// Public keys without a private key are left by an interrupted start: that key has signed nothing, and is
+    /// replaced.
     pub fn begin(folder: &Path, origin: Option<&str>, default: &str) -> Result<Self, KeyError> {
         if read(&folder.join(KEY_FILE))?.is_some() {
             return Self::open(folder, origin, default);
@@ -162,8 +162,7 @@ pub fn public_keys(folder: &Path) -> Result<Vec<VerifierKey>, KeyError> {
     keys.map_err(|source| KeyError::Malformed { file, source })
 }
 
-/// Makes a key and stores it behind those that are known: first its public half, so that nothing is ever signed by a key
-/// that nobody knows.
+/// Creates and stores a key. Its public half is stored first, so that nothing is signed with a key that is not listed.
 fn generate(folder: &Path, known: &[VerifierKey], name: &str) -> Result<SigningKey, KeyError> {
     let file = folder.join(KEY_FILE);
     let key = SigningKey::generate(name).map_err(|source| KeyError::Malformed { file: file.clone(), source })?;
@@ -206,9 +205,9 @@ fn write(file: &Path, text: &str) -> Result<(), KeyError> {
     written().map_err(|source| KeyError::Disk { action: "write", file: file.to_owned(), source })
 }
 
-/// Gives a new file to the owner of its folder, so that root who rotates keys leaves them to the daemon's user.
+/// Changes the owner of a new file to that of its folder, so that keys rotated by root remain readable by the daemon.
 ///
-/// A file that has that owner already is not touched: a service manager may filter the system call out.
+/// If the owner is right already, nothing is done: a service manager may filter the system call.
 fn leave_to_owner(file: &File, folder: &Path) -> io::Result<()> {
     let (made, wanted) = (file.metadata()?, fs::metadata(folder)?);
     let user = (made.uid() != wanted.uid()).then_some(wanted.uid());

@@ -38,7 +38,7 @@ pub fn lately<S: Storage>(storage: &S, end: u64) -> Result<Lately, LedgerError> 
     let (mut questions, mut entities) = (HashMap::<Arc<str>, u32>::new(), HashMap::<EntityUid, u32>::new());
     let mut found = records(storage, end.saturating_sub(RECORDS)..end);
     while let Some((index, entry)) = found.advance()? {
-        // What is damaged is told where the log is verified.
+        // Damaged records are reported when the log is verified.
         let Ok(record) = whole(storage, index, entry) else { continue };
         let Ok(record) = serde_json::from_slice::<Object>(&record) else { continue };
         let is_recent = text_of(&record, "ts").is_some_and(|at| at.as_bytes() >= earliest.as_slice());
@@ -49,7 +49,7 @@ pub fn lately<S: Storage>(storage: &S, end: u64) -> Result<Lately, LedgerError> 
             continue;
         }
         let Ok(evaluation) = Evaluation::from_object(&record, UnknownMembers::Ignored) else { continue };
-        // Those have the names of a question only, or not all of it.
+        // Such records do not contain the whole question.
         if !["request", "replaced", "omitted"].iter().any(|member| record.get(member).is_some()) {
             *questions.entry(evaluation.canonical().into()).or_default() += 1;
         }

@@ -151,7 +151,7 @@ impl<S: Storage> Ledger<S> {
         self.tip.tree.size()
     }
 
-    /// The name and the file of the segment that is appended to.
+    /// The name and the file of the segment to which records are appended.
     #[must_use]
     pub fn segment(&self) -> (&str, &S::File) {
         (&self.segment.name, &self.segment.file)

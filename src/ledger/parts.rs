@@ -1,13 +1,13 @@
-//! Records that are larger than one entry of the log may be: their text continues in *parts*.
+//! Records larger than an entry of the log: their text is split into *parts*.
 //!
-//! A record whose text fits one entry is that entry, with `"v":1`. The text of a larger one is cut into pieces, each in
-//! an entry of its own; behind them, in the same frame and without a gap, comes an entry that stands for the whole.
+//! A record whose text fits one entry is that entry, with `"v":1`. The text of a larger one is split into pieces, each
+//! in an entry of its own; after them, in the same frame and without a gap, comes an entry that stands for the whole.
 //! Entries of both kinds begin with `{"v":2,`, and no other entry does.
 //!
 //! - A *part* is an object with the members `v`, `id`, `ts`, `kind` (`part`), `caller` (`acgs`), `digest`, `part` (from
 //!   0), `parts` and `text`. The texts of all parts, joined in their order, are the record's whole text, an object with
 //!   `"v":1` like any other record; `digest` is the SHA-256 of it, in hex.
-//! - The *head* has `v`, `id`, `ts`, `kind` and `caller` of the record and a few other members that say what it is about,
+//! - The *head* has `v`, `id`, `ts`, `kind` and `caller` of the record, a few other members that identify its subject,
 //!   and as its last member `"whole":{"bytes":…,"parts":…,"sha256":…}`. `bytes` is the length of the whole text,
 //!   `sha256` its digest, and the `parts` entries right before the head are its parts, in order.
 //!
@@ -26,18 +26,18 @@ use super::records::records;
 use super::storage::Storage;
 use crate::domain::write_json;
 
-/// What parts and heads begin with.
+/// The first bytes of parts and heads.
 const MARK: &[u8] = b"{\"v\":2,";
 
 /// The most bytes of text in one part. The text is JSON, so escaping it once more at most doubles it.
 const PART: usize = 32_000;
 
-/// The most parts that are believed of a head: as many as one frame can hold.
+/// The most parts that a head may claim: twice as many as one frame can hold.
 const MAX_PARTS: usize = Batch::MAX_BYTES / PART * 2;
 
-/// Adds a record to a batch: as one entry if its text fits, else in parts. On an error the batch is as it was.
+/// Adds a record to a batch: as one entry if its text fits, otherwise in parts. On an error the batch is unchanged.
 ///
-/// `head` writes the members by which a record in parts is known, and leaves the object open.
+/// `head` writes the members of the head that identify the record, and leaves the object open.
 pub(super) fn push(
     whole: &[u8],
     at: OffsetDateTime,
@@ -81,7 +81,7 @@ fn push_parts(
     batch.push(&text)
 }
 
-/// The text in pieces of at most [`PART`] bytes.
+/// Splits a text into pieces of at most [`PART`] bytes.
 fn pieces(text: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = text;
@@ -93,7 +93,7 @@ fn pieces(text: &str) -> Vec<&str> {
     pieces
 }
 
-/// A part or a head; of any other entry nothing is read.
+/// The members of a part or a head.
 #[derive(Deserialize)]
 struct Continued<'r> {
     #[serde(borrow)]
@@ -105,7 +105,7 @@ struct Continued<'r> {
     whole: Option<Whole>,
 }
 
-/// What a head says of the whole text.
+/// A head's description of the whole text.
 #[derive(Debug, Deserialize)]
 struct Whole {
     bytes: usize,
@@ -113,22 +113,22 @@ struct Whole {
     sha256: String,
 }
 
-/// Whether an entry is a part or a head: all others are whole records by themselves.
+/// Whether an entry is a part or a head; any other entry is a whole record.
 #[must_use]
 pub fn is_continued(entry: &[u8]) -> bool {
     entry.starts_with(MARK)
 }
 
-/// Puts records together whose parts come one after the other, as they do in the log.
+/// Assembles records from entries in log order.
 #[derive(Debug, Clone, Default)]
 pub struct Assembly {
-    /// The parts since the last head.
+    /// The texts of the parts since the last head.
     texts: Vec<String>,
     digest: String,
 }
 
 impl Assembly {
-    /// Takes the next entry of the log. Answers the whole text where it is a head; what is no head is its own text.
+    /// Takes the next entry of the log. Returns the whole text for a head, and any other entry as it is.
     pub fn take<'r>(&mut self, entry: &'r [u8]) -> Result<Cow<'r, [u8]>, Problem> {
         if !is_continued(entry) {
             self.texts.clear();
@@ -167,7 +167,7 @@ impl Assembly {
     }
 }
 
-/// The whole text of a record, given the entry at its index: the entry itself, or what its parts are.
+/// The whole text of a record, given its entry: joined from its parts, or the entry itself.
 pub fn whole<'r, S: Storage>(storage: &S, index: u64, entry: &'r [u8]) -> Result<Cow<'r, [u8]>, LedgerError> {
     let Some(first) = first_part(index, entry)? else { return Ok(entry.into()) };
     let mut assembly = Assembly::default();
@@ -178,7 +178,7 @@ pub fn whole<'r, S: Storage>(storage: &S, index: u64, entry: &'r [u8]) -> Result
     assembly.take(entry).map_err(|problem| LedgerError::at(index, "parts", problem))
 }
 
-/// The index of a head's first part; `None` for an entry that has no parts.
+/// The index of the first part of a head; `None` for an entry without parts.
 pub fn first_part(index: u64, entry: &[u8]) -> Result<Option<u64>, LedgerError> {
     if !is_continued(entry) {
         return Ok(None);
@@ -247,10 +247,10 @@ mod tests {
             let entry = record(&storage, index).unwrap().unwrap();
             assert_eq!(whole(&storage, index, &entry).unwrap(), expected.as_slice(), "{index}");
         }
-        // A part is its own text.
+        // A part is returned as it is.
         let part = record(&storage, 3).unwrap().unwrap();
         assert_eq!(whole(&storage, 3, &part).unwrap(), part);
-        // A head elsewhere has other parts.
+        // A copied head has other entries before it.
         let head = record(&storage, 8).unwrap().unwrap();
         for index in [0, 2, 7, 9] {
             assert!(matches!(whole(&storage, index, &head), Err(LedgerError::Corrupt(_))), "{index}");

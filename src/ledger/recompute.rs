@@ -24,7 +24,7 @@ impl<S: Storage> TileSource for TileReader<'_, S> {
 #[derive(Debug)]
 pub struct Recomputed<T> {
     tree: Tree,
-    /// The parts of a record that is not whole yet.
+    /// The parts of a record whose head has not been read.
     assembly: Assembly,
     /// In the order of their sizes, from the first one not reached.
     checkpoints: Vec<Checkpoint>,
@@ -62,8 +62,8 @@ impl<T: TileSource> Recomputed<T> {
     }
 
     pub(super) fn mark(&self) -> Mark {
-        // Tiles that were complete before a frame are checked by then, so the rows are short; and all parts of a record
-        // are in one frame.
+        // The rows are short, since complete tiles were checked before; and all parts of a record are in one frame, so
+        // the assembly is small.
         Mark { tree: self.tree.clone(), assembly: self.assembly.clone(), levels: self.levels.clone() }
     }
 

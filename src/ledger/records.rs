@@ -21,7 +21,7 @@ pub fn records<S: Storage>(storage: &S, indices: Range<u64>) -> Records<'_, S> {
     Records { storage, indices, reading: None, looked_again: false, window, payload, position: 0, next: 0 }
 }
 
-/// Whether a folder has no log yet, or none any more.
+/// Whether a folder contains no segment of a log.
 pub fn is_new<S: Storage>(storage: &S) -> Result<bool, LedgerError> {
     Ok(segment::list(storage)?.is_empty())
 }

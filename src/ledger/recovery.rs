@@ -35,10 +35,10 @@ pub(super) struct Recovered<F> {
     pub(super) torn: Option<Torn>,
 }
 
-/// Finds or makes the last segment. The folder must be locked.
+/// Finds or creates the last segment. The folder must be locked.
 ///
-/// The last segment is claimed before anything is changed: the folder's lock does not keep out a process that has the
-/// same files in a folder of another name, or whose lock file was removed.
+/// The last segment is locked before anything is changed: the folder's lock does not exclude a process that has the
+/// same files under another folder name, or whose lock file was removed.
 pub(super) fn recover<S: Storage>(storage: &S, options: Options) -> Result<Recovered<S::File>, LedgerError> {
     let Some(first) = segment::list(storage)?.pop() else {
         remove_temporaries(storage)?;

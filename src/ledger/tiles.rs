@@ -25,7 +25,7 @@ fn file_name(level: u32) -> String {
     format!("tiles-{level}")
 }
 
-/// The names of the files of all levels. One that is made keeps its inode.
+/// The names of the tile files of all levels. Each keeps its inode once it is created.
 pub fn tile_files() -> impl Iterator<Item = String> {
     (0..LEVELS).map(file_name)
 }

@@ -17,7 +17,7 @@ pub struct RecordView {
     pub kind: String,
     /// Who caused it.
     pub caller: String,
-    /// The id of the request that caused it.
+    /// The id of the request that caused the record.
     #[serde(default)]
     pub request_id: Option<String>,
     /// Of an event: what happened.
