@@ -15,7 +15,7 @@ use crate::daemon::{self, DaemonError, Source};
 /// How long the daemon may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The status of what works but is not recorded yet.
+/// The status of a change or withdrawal that is accepted but not completed.
 const ACCEPTED: u16 = 202;
 
 /// What is asked of the daemon.
@@ -101,18 +101,18 @@ impl Answer {
         lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 
-    /// Whether it did what was asked. It has not where it tells the outcome later.
+    /// Whether the change has ended successfully; an answer with 202 tells the outcome later.
     fn is_done(&self) -> bool {
         self.status < 300 && self.status != ACCEPTED
     }
 
-    /// Whether it withdrew access that it could not record yet.
+    /// Whether access was withdrawn, but the withdrawal is not recorded yet.
     fn is_delayed(&self) -> bool {
         let body: Value = serde_json::from_str(&self.body).unwrap_or(Value::Null);
         self.status == ACCEPTED && body.get("recorded") == Some(&Value::Bool(false))
     }
 
-    /// Why the daemon refused, or what is still to be done, for an administrator.
+    /// The reason for a refusal, or what remains to be done, for an administrator.
     fn refusal(&self) -> String {
         let problem: Value = serde_json::from_str(&self.body).unwrap_or(Value::Null);
         match problem.get("detail").and_then(Value::as_str) {
@@ -167,7 +167,7 @@ pub(super) fn print_list(list: &Value, columns: &[&str]) {
     }
 }
 
-/// Has the running daemon read settings and constitution again; exits with 0, or 1 where it refuses or none runs.
+/// Makes the running daemon reload settings and constitution. Exits with 0, or 1 if it refuses or no daemon runs.
 pub(super) fn reload(source: &Source, on_objections: OnObjections) -> ExitCode {
     let path = match on_objections {
         OnObjections::Refuse => "/v1/constitution/reload",

@@ -62,7 +62,7 @@ pub fn run(source: &Source, offline: bool) -> ExitCode {
     }
 }
 
-/// Prints the stored entities that do not fit a constitution's schema; whether there are none.
+/// Prints the stored entities that do not fit a constitution's schema. True if there are none.
 fn compare(store: &StoreOptions, folder: &Path, constitution: &Constitution) -> bool {
     let mut misfits = Misfits::default();
     let compared = store::visit(&store.target, store.acquire_timeout, |entities| misfits.check(constitution, entities));
@@ -77,7 +77,7 @@ fn compare(store: &StoreOptions, folder: &Path, constitution: &Constitution) -> 
     objections.is_empty()
 }
 
-/// Prints the faults and warnings of a constitution, and the cases that it fails; whether it can be used.
+/// Prints the faults and warnings of a constitution, and its failing test cases. True if it can be used.
 fn report(folder: &Path, loaded: Result<Candidate, Faults>) -> bool {
     match loaded {
         Ok(Candidate { constitution, objections, .. }) => {

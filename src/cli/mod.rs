@@ -28,7 +28,7 @@ const EXIT_CONFIG: u8 = 78;
 /// Exit code where the disk fails: `EX_IOERR` of sysexits.h.
 const EXIT_IO: u8 = 74;
 
-/// The beginning of the year 10000, in seconds since 1970.
+/// The begin of the year 10000, in seconds since 1970.
 const YEAR_10000: u64 = 253_402_300_800;
 
 /// Decides whether AI agents may do what they want to do, under a constitution, and records every decision.
@@ -60,12 +60,14 @@ struct Place {
 enum Command {
     /// Run the daemon (the default).
     Serve {
-        /// Accept a database or an audit log that was restored to an older state, for this start; that is recorded.
+        /// Accept a database or an audit log that was restored to an older state, for this start only; this is
+        /// recorded.
         ///
-        /// Without it such a start is refused, since what was withdrawn since would be good again.
+        /// Otherwise such a start is refused, since access that was withdrawn in the meantime would be valid again.
         #[arg(long, value_name = "PART")]
         accept_rollback: Vec<Rollback>,
-        /// Start although cases of the constitution fail or stored entities do not fit its schema, and record that.
+        /// Start even if test cases of the constitution fail or stored entities do not fit its schema; this is
+        /// recorded.
         #[arg(long)]
         force: bool,
     },
@@ -95,10 +97,10 @@ enum Command {
     Client(client::Command),
     /// Manage keys that are sent with each request.
     ApiKey(api_key::Command),
-    /// Have the running daemon read its settings and its constitution again; fails where that is refused.
+    /// Make the running daemon reload its settings and its constitution; exit 1 if it refuses.
     Reload {
-        /// Bring the constitution into force although its cases fail or stored entities do not fit its schema, and record
-        /// that.
+        /// Bring the constitution into force even if its test cases fail or stored entities do not fit its schema; this
+        /// is recorded.
         #[arg(long)]
         force: bool,
     },
@@ -135,7 +137,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Whether the system's clock tells a time that can be written in records and in headers: from 1970 to 9999.
+/// Checks that the system's clock shows a time that records and headers can contain: the years 1970 to 9999.
 fn check_clock() -> Result<(), String> {
     let seconds = match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) if since.as_secs() < YEAR_10000 => return Ok(()),

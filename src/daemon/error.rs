@@ -27,7 +27,7 @@ pub enum DaemonError {
         /// All of them.
         faults: ConstitutionFaults,
     },
-    /// Cases of the constitution fail, or stored entities do not fit its schema.
+    /// Test cases of the constitution fail, or stored entities do not fit its schema.
     #[error(
         "the constitution in `{}` is refused; `acgs serve --force` starts all the same, and records it:\n{faults}",
         .folder.display()
@@ -35,7 +35,7 @@ pub enum DaemonError {
     Objected {
         /// The bundle's folder.
         folder: PathBuf,
-        /// What speaks against it.
+        /// The failing cases and unfit entities.
         faults: ConstitutionFaults,
     },
     /// The audit log cannot be used.
@@ -54,7 +54,7 @@ pub enum DaemonError {
         /// Why.
         source: Box<SealError>,
     },
-    /// The database lacks changes that the audit log knows to have been committed.
+    /// The database lacks changes whose commit is known from the audit log.
     #[error(
         "the database `{place}` is older than the audit log, or another one: record {index} of the log knows revision \
          `{seen}`, which the database, at `{found}`, does not contain. Start with the newer database; or, if there is none, \
@@ -64,14 +64,14 @@ pub enum DaemonError {
     DatabaseRolledBack {
         /// The file or server.
         place: String,
-        /// The record that knows better.
+        /// The index of the record that names the missing revision.
         index: u64,
-        /// The revision that it knows.
+        /// The revision in that record.
         seen: Revision,
-        /// The revision that the database has.
+        /// The newest revision of the database.
         found: Revision,
     },
-    /// The audit log is older than what is known of it.
+    /// The audit log was rolled back, removed or replaced.
     #[error(
         "the audit log in `{}` has `{size}` records, but {found}. It was rolled back, removed or exchanged: put the newest \
          log back. Only if that is lost for good, start once with `acgs serve --accept-rollback log`, which goes on from \
@@ -81,9 +81,9 @@ pub enum DaemonError {
     LogRolledBack {
         /// Its folder.
         folder: PathBuf,
-        /// How many records it has.
+        /// The number of its records.
         size: u64,
-        /// What shows that it is older.
+        /// The evidence.
         found: Box<LogRollback>,
     },
     /// The start cannot be recorded.

@@ -26,7 +26,7 @@ use crate::store::Store;
 /// The user that the first start makes.
 const ADMIN: &str = "admin";
 
-/// How far the wall clock may be behind what it said in the last run: another node's may be before it.
+/// How far the wall clock may be behind the time stored by the last run, in seconds: clocks of nodes differ.
 const CLOCKS_DIFFER_S: i64 = 60;
 
 /// The file with its password.

@@ -36,7 +36,7 @@ pub fn store_options(settings: &Settings) -> StoreOptions {
     }
 }
 
-/// A server as the settings say it is to be used.
+/// A server at a URL, with the pool mode from the settings.
 fn server(settings: &Settings, url: &PostgresUrl) -> Server {
     let server = Server::new(url.as_str());
     if !settings.database.prepared_statements {

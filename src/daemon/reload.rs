@@ -1,4 +1,4 @@
-//! A reload, by signal or by route: settings and constitution are read again.
+//! Reloads of settings and constitution, by signal or by route.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,9 +13,9 @@ use crate::actors::registry::{OnObjections, Registry, Reload, ReloadError, Setti
 use crate::logging::LevelSwitch;
 use crate::settings::Settings;
 
-/// Reads the settings again, applies what can be applied while the daemon runs, and answers which constitution they
-/// name. Where they are faulty, or cannot be recorded, everything stays as it was. A caller of the route is after the
-/// constitution, so that settings which are the same as before are recorded only on SIGHUP.
+/// Reads the settings again, applies the live ones, and returns those of the constitution. If they are faulty, or
+/// cannot be recorded, nothing changes. A reload by the route is mostly about the constitution, so unchanged settings
+/// are recorded only on SIGHUP.
 pub(super) fn settings_reader(
     source: Source,
     started_with: Arc<Settings>,
@@ -50,7 +50,7 @@ pub(super) fn settings_reader(
     })
 }
 
-/// Answers SIGHUP; what is faulty stays as it was.
+/// Handles SIGHUP. If the settings or the constitution are faulty, both stay as they were.
 pub(super) async fn reload(registry: &Mailbox<Registry>) {
     let monotonic = NotifyState::monotonic_usec_now();
     notify(&match monotonic {
@@ -64,7 +64,7 @@ pub(super) async fn reload(registry: &Mailbox<Registry>) {
             }
         }
         Err(error @ ReloadError::Unanswered(_)) => tracing::error!(%error, "it may yet come into force"),
-        // The registry has said why.
+        // The registry has logged the reason.
         Ok(_) | Err(ReloadError::Settings(_) | ReloadError::Unchecked(_) | ReloadError::Unrecorded(_)) => {}
     }
     notify(&[NotifyState::Ready]);

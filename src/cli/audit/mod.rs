@@ -31,7 +31,7 @@ pub struct Command {
 enum Action {
     /// Recompute the whole log: frames, tree, tiles, checkpoints; exit 1 and name the first bad index otherwise.
     Verify(verify::Arguments),
-    /// Print records as JSON lines, each with its `index`; a record in parts comes whole, behind its parts.
+    /// Print records as JSON lines, each with its `index`; a record in parts is printed whole, after its parts.
     Export {
         #[command(flatten)]
         data: Data,
@@ -41,28 +41,29 @@ enum Action {
         /// The index behind the last record [default: all there are].
         #[arg(long, value_name = "INDEX")]
         to: Option<u64>,
-        /// Print every entry as it is in the log.
+        /// Print every entry as it is in the log, parts included.
         #[arg(long)]
         raw: bool,
     },
-    /// Print one record; one in parts as a whole.
+    /// Print one record; a record in parts is printed whole.
     Show {
         #[command(flatten)]
         data: Data,
         /// The record's index, or its id.
         record: RecordName,
-        /// Print the entry as it is in the log: these bytes are what a proof is about.
+        /// Print the entry as it is in the log: a proof is about these bytes.
         #[arg(long)]
         raw: bool,
     },
-    /// Print the proof that a record is in the log (C2SP tlog-proof), under the newest checkpoint, with the record in it.
+    /// Print the proof that a record is in the log (C2SP tlog-proof), under the newest checkpoint, including the
+    /// record.
     Prove {
         #[command(flatten)]
         data: Data,
         /// The record's index, or its id.
         record: RecordName,
     },
-    /// Check a proof that `prove` printed; exit 1 where it proves nothing.
+    /// Verify a proof printed by `prove`; exit 1 if it does not verify.
     CheckProof(check_proof::Arguments),
     /// Print the newest checkpoint (C2SP tlog-checkpoint): keep it elsewhere, for `verify --from`.
     Checkpoint {
@@ -135,12 +136,12 @@ fn failed(error: &LedgerError, log: &Path) -> ExitCode {
     }
 }
 
-/// How records are printed.
+/// The form in which records are printed.
 #[derive(Debug, Clone, Copy)]
 enum Form {
-    /// Put together from their parts.
+    /// Joined from their parts.
     Whole,
-    /// Entry by entry.
+    /// Entry by entry, as in the log.
     Raw,
 }
 
@@ -149,7 +150,7 @@ impl Form {
         if raw { Self::Raw } else { Self::Whole }
     }
 
-    /// What is printed of an entry.
+    /// The printed form of an entry.
     fn text<'r>(self, storage: &DiskStorage, index: u64, entry: &'r [u8]) -> Result<Cow<'r, [u8]>, LedgerError> {
         match self {
             Self::Whole => ledger::whole(storage, index, entry),
@@ -187,7 +188,7 @@ fn export(log: &Path, indices: Range<u64>, form: Form) -> ExitCode {
     out.flush().map_or_else(|error| ExitCode::from(unwritten(&error)), |()| ExitCode::SUCCESS)
 }
 
-/// The index of a record that is named.
+/// The index of a record that is named on the command line.
 fn find(storage: &DiskStorage, log: &Path, name: &RecordName) -> Result<u64, ExitCode> {
     match name.find(storage) {
         Ok(Some(index)) => Ok(index),
@@ -211,7 +212,7 @@ fn show(log: &Path, name: &RecordName, form: Form) -> ExitCode {
         entry.and_then(|entry| entry.map(|entry| form.text(&storage, index, &entry).map(Cow::into_owned)).transpose());
     match record {
         Ok(Some(record)) => {
-            // Without a newline: the bytes of an entry are what the leaf hash is over.
+            // Without a newline: the leaf hash covers exactly the bytes of the entry.
             let mut out = io::stdout().lock();
             let written = out.write_all(&record).and_then(|()| out.flush());
             written.map_or_else(|error| ExitCode::from(unwritten(&error)), |()| ExitCode::SUCCESS)
@@ -251,7 +252,7 @@ fn entries(storage: &DiskStorage, index: u64) -> Result<Vec<u8>, LedgerError> {
     let mut bundle = Vec::new();
     let mut found = ledger::records(storage, first..index.saturating_add(1));
     while let Some((_, entry)) = found.advance()? {
-        // Records are at most 65,535 bytes.
+        // Entries have at most 65,535 bytes.
         bundle.extend_from_slice(&u16::try_from(entry.len()).unwrap_or(u16::MAX).to_be_bytes());
         bundle.extend_from_slice(entry);
     }
