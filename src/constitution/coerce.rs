@@ -33,7 +33,7 @@ impl Vocabulary {
         self.record_without(None, owner, object, shape, required)
     }
 
-    /// The same without one member.
+    /// Like [`Self::record`], without one member.
     pub fn record_without(
         &self,
         omitted: Option<&str>,
@@ -55,7 +55,7 @@ impl Vocabulary {
         Ok(fields.into_iter().collect())
     }
 
-    /// Whether decisions can read what an entity has.
+    /// Checks that decisions can read an entity's attributes and tags.
     pub fn entity(&self, entity: &Entity) -> Result<(), Misfit> {
         let Some(declared) = self.entity_type(&entity.uid.kind) else {
             return Ok(());
@@ -65,7 +65,7 @@ impl Vocabulary {
         declared.tags.as_ref().map_or(Ok(()), |kind| self.tags(&owner, &entity.tags, kind).map(drop))
     }
 
-    /// The member of that name, whose value is an object; `None` where it is not declared.
+    /// Converts a declared member whose value is an object; `None` if it is not declared.
     pub fn member(
         &self,
         owner: &str,
@@ -138,8 +138,8 @@ impl Vocabulary {
     }
 }
 
-/// What stands in one of Cedar's escapes, else the object itself. Where both say something they must say the same: two
-/// readers of one document must not see two values.
+/// The contents of one of Cedar's escapes, or the object itself. If both have a member, the values must be equal: two
+/// parsers of a document must not read different values.
 fn unescaped<'a>(object: &'a Object, escape: &str, members: [&str; 2]) -> Result<&'a Object, String> {
     let other = if escape == "__entity" { "__extn" } else { "__entity" };
     if object.get(other).is_some() {

@@ -85,7 +85,7 @@ impl Constitution {
         }
     }
 
-    /// Weighs the policies that hold or failed. A deny says what of the request may be misspelt.
+    /// The verdict from the policies that hold or failed. `note` goes into the detail of a deny.
     fn verdict(&self, outcomes: &[(&Rule, Outcome)], note: Option<&str>) -> Verdict {
         let mut permits = Vec::new();
         let mut failures = Vec::new();

@@ -210,7 +210,7 @@ fn look<'a>(uid: &EntityUid, facts: &'a Facts) -> Outcome<Option<&'a Data>> {
     }
 }
 
-/// That the ancestors of an entity are known.
+/// Fails unless the ancestors of an entity were gathered.
 fn climb(uid: &EntityUid, facts: &Facts) -> Outcome<()> {
     match look(uid, facts)? {
         Some(Data { climbs: false, .. }) => Err(EvaluationError::Unread(uid.clone())),

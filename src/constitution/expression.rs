@@ -71,8 +71,8 @@ fn chain(expr: &Expr, split: impl Fn(&ExprKind) -> Option<(Arc<Expr>, Arc<Expr>)
     operands
 }
 
-/// The parts of a condition that must all hold, left to right, however they are nested: as [`Node::operands`] of the node
-/// that it is compiled to.
+/// The conjuncts of a condition, left to right, however they are nested. They correspond to [`Node::operands`] of the
+/// compiled node.
 pub fn operands(expr: &Expr) -> Vec<Arc<Expr>> {
     let mut rest = vec![Arc::new(expr.clone())];
     let mut operands = Vec::new();
@@ -86,7 +86,7 @@ pub fn operands(expr: &Expr) -> Vec<Arc<Expr>> {
 }
 
 impl Node {
-    /// The nodes that must all hold, left to right.
+    /// Appends the conjuncts of the node, left to right.
     pub fn operands<'a>(&'a self, operands: &mut Vec<&'a Self>) {
         match self {
             Self::And(nodes) => nodes.iter().for_each(|node| node.operands(operands)),

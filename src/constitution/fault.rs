@@ -24,7 +24,7 @@ pub struct Fault {
 pub struct Faults(pub Vec<Fault>);
 
 impl Faults {
-    /// Faults in the order of files and lines, each once.
+    /// Sorts faults by file and line, and removes duplicates.
     #[must_use]
     pub fn of(mut faults: Vec<Fault>) -> Self {
         faults.sort();

@@ -14,7 +14,7 @@ use super::rule::{ActionScope, Rule, Scope};
 use super::value::Value;
 use crate::domain::EntityUid;
 
-/// How many permits of one action are looked at where none of them holds.
+/// The most permits of one action that are examined for near misses.
 const PERMITS: usize = 64;
 
 /// Positions of rules, by scope.
@@ -77,7 +77,8 @@ impl ScopeIndex {
         }
     }
 
-    /// The positions of the first rules that permit an action to anybody: those of the action itself, then those of any.
+    /// The positions of the first permits for an action, whatever their scope on principal and resource: those that
+    /// name the action, then those for any action.
     pub fn permits(&self, action: &EntityUid) -> impl Iterator<Item = u32> {
         self.permits.get(action).into_iter().flatten().chain(&self.any_action_permits).take(PERMITS).copied()
     }

@@ -123,7 +123,7 @@ fn principles_of(
     Some(principles).filter(|principles| principles.len() == count)
 }
 
-/// Reads a table. A member that is faulty is taken out once that is told, so that the faults of others are found too.
+/// Parses a table. A faulty member is reported and removed, so that the faults of the others are found, too.
 fn read<'de, T: Deserialize<'de>>(
     source: &Source,
     mut value: Spanned<DeValue<'de>>,
@@ -135,7 +135,7 @@ fn read<'de, T: Deserialize<'de>>(
             Ok(read) => return Some(read),
             Err(error) => error,
         };
-        // What was taken out is missing, of course.
+        // A member that was removed is missing, which is no further fault.
         if is_whole || !error.message().starts_with("missing field") {
             faults.push(at(source, error.span().map_or(value.span().start, |span| span.start), error.message()));
         }

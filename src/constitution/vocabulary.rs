@@ -117,7 +117,7 @@ impl Vocabulary {
         self.actions.get(self.names.get(uid)?)
     }
 
-    /// How requests may name actions.
+    /// The names by which requests may refer to actions.
     pub fn action_names(&self) -> impl Iterator<Item = &str> {
         self.actions.keys().map(|name| &**name)
     }
