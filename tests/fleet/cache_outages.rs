@@ -161,7 +161,7 @@ fn a_verdict_of_a_state_that_was_lost_is_not_believed() {
     nothing_lost_comes_back(&mut world, asker);
 }
 
-/// A backup is restored under a running daemon, and what is lost was shared by one that has ended.
+/// A backup is restored under a running daemon; a daemon that has ended had shared verdicts of the lost changes.
 #[test]
 fn a_verdict_of_an_incarnation_that_was_lost_is_not_believed() {
     const TABLES: [&str; 3] = ["entities", "entity_versions", "changes"];

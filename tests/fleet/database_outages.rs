@@ -45,7 +45,7 @@ impl Fault {
 
 fn ready(fleet: &Fleet, node: usize) -> String {
     let answer = fleet.ask(node, &Request::get("/readyz?verbose"));
-    // A daemon that decides from its caches and denies what it cannot know is ready, unless its database hangs.
+    // A daemon that decides from its caches and denies the rest is ready, unless its database hangs.
     let hangs = answer.text().contains("[-]database failed: it does not answer");
     assert_eq!(answer.status, if hangs { 503 } else { 200 }, "{answer}");
     answer.text().to_owned()

@@ -53,7 +53,7 @@ impl Setup {
         self
     }
 
-    /// With a limit on open files, soft and hard.
+    /// With a limit on open files, both soft and hard.
     pub fn open_files(self, limit: u32) -> Self {
         Self { open_files: Some(limit), ..self }
     }
@@ -169,7 +169,7 @@ impl Setup {
         self.try_start_with(&[])
     }
 
-    /// The same, with more arguments behind `serve`.
+    /// The same with further arguments after `serve`.
     #[track_caller]
     pub fn try_start_with(&self, arguments: &[&str]) -> Result<TestDaemon, Refused> {
         let command = self.command([&["serve"], arguments].concat());

@@ -115,7 +115,7 @@ impl Chance {
             }
         };
         attrs.as_object_mut().unwrap().retain(|_, _| self.percent(60));
-        // No entity is in itself: one of the same type is in later ones only.
+        // Parents come earlier in the list, so that there are no cycles.
         let is_above = |name: &Value| name["type"] != *kind || name["id"].as_str() > Some(&*id);
         let mut parents: Vec<Value> = (0..self.below(3)).map(|_| self.name(parent)).collect();
         parents.retain(is_above);

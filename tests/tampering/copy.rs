@@ -133,7 +133,7 @@ fn a_new_log_beside_the_copy_of_another_is_refused() {
     fs::remove_dir_all(case.file("")).unwrap();
     case.forget_kept();
     case.is_refused_at_once("shorter", &format!("has `{size}` records"));
-    // Under another name it is a new log all the same.
+    // Under another origin it is a new log all the same.
     assert!(!case.file("").exists(), "nothing is in the way of the log that is to be put back");
     change(&case.setup, "UPDATE audit_logs SET origin = 'elsewhere'");
     case.is_refused_at_once("another name", &format!("has `{size}` records of `elsewhere`"));

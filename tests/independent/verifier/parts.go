@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// Entries that are a part of a record, or stand for one that is in parts, begin like this; no others do.
+// The first bytes of parts and of the heads of records in parts; no other entry begins with them.
 var continued = []byte(`{"v":2,`)
 
-// An assembly puts records together whose text no single entry has room for: their parts come right before the entry
-// that stands for them and has the digest of the whole text.
+// An assembly joins records that are larger than an entry: their parts come right before a head, which has the digest of
+// the whole text.
 type assembly struct {
 	parts  []string
 	digest string
@@ -33,7 +33,7 @@ type continuedEntry struct {
 	} `json:"whole"`
 }
 
-// take gives the whole text of the record that an entry completes; nothing for a part.
+// take returns the whole text of the record that an entry completes, or nil for a part.
 func (a *assembly) take(entry []byte) ([]byte, error) {
 	if !bytes.HasPrefix(entry, continued) {
 		if len(a.parts) > 0 {
