@@ -292,7 +292,7 @@ fn omitted(record: &Object) -> Result<Vec<MemberPath>, Why> {
         Some(Json::Array(items)) => items.iter().map(path).collect(),
         Some(_) => None,
     }
-    .ok_or_else(|| "what the record leaves out cannot be read".to_owned())
+    .ok_or_else(|| "the record's member `omitted` cannot be parsed".to_owned())
 }
 
 /// The outcome of an unreadable item: it is denied under every constitution.

@@ -29,13 +29,13 @@ pub enum AuditError {
     #[error("the disk of the audit log does not answer")]
     Stalled,
     /// A file that the daemon has open was removed or replaced.
-    #[error("a file of the audit log or the database was removed or replaced; `/readyz?verbose` names it")]
+    #[error("a file of the audit log or the database was removed or replaced; see `/readyz?verbose`")]
     Displaced,
     /// The log has ended.
     #[error("the audit log has ended")]
     Ended,
     /// The caller gave the change up before it was recorded, so it is not made.
-    #[error("nobody waits for the change any more")]
+    #[error("the caller gave the change up before it was recorded; it was not made")]
     Abandoned,
     /// The logger did not answer in time.
     #[error("the audit log did not answer in time")]

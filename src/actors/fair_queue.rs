@@ -42,7 +42,7 @@ pub struct Running(Option<FairQueue>);
 
 /// The address, or the whole queue, has reached its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many wait already")]
+#[error("too many requests are queued")]
 pub struct QueueFull;
 
 impl FairQueue {

@@ -59,7 +59,7 @@ impl fmt::Display for FileFault {
         match self {
             Self::Removed(path) => write!(f, "`{}` was removed or moved", path.display()),
             Self::Replaced(path) => write!(f, "`{}` is another file than the daemon has open", path.display()),
-            Self::Unreadable(path, error) => write!(f, "cannot look at `{}`: {error}", path.display()),
+            Self::Unreadable(path, error) => write!(f, "cannot read the metadata of `{}`: {error}", path.display()),
             Self::Keys(error) => f.write_str(error),
         }
     }
@@ -149,10 +149,12 @@ impl FileStatus {
         }
         if let Some(found) = &found {
             queue.raise(Obstacle::Displaced);
-            tracing::error!("{found}: no decision is made until it is back; put it back, or restart the daemon");
+            tracing::error!(
+                "{found}; decisions are refused until it is restored at its path or the daemon is restarted"
+            );
         } else {
             queue.lift(Obstacle::Displaced);
-            tracing::warn!("every file is at its path again: decisions go on");
+            tracing::warn!("every file is at its path again; decisions are made again");
         }
         *fault = found;
     }

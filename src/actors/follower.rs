@@ -157,7 +157,7 @@ impl Work {
                 }
                 Err(error) => {
                     if self.following.fault().is_none() {
-                        tracing::warn!(%error, "the changes of the database cannot be followed");
+                        tracing::warn!(%error, "changes of other nodes cannot be read from the database; retrying");
                     }
                     self.following.set_fault(Some(error));
                     self.listener = None;
@@ -198,7 +198,7 @@ impl Work {
         self.known = revision;
         *self.following.0.seen.lock().unwrap_or_else(PoisonError::into_inner) = began;
         if self.following.fault().is_some() {
-            tracing::info!("the changes of the database are followed again");
+            tracing::info!("changes of other nodes are read from the database again");
             self.following.set_fault(None);
         }
         Ok(true)

@@ -130,8 +130,8 @@ impl KeyFetcher {
                 return text.map_err(|error| error.to_string());
             }
             let location = answer.headers().get("location").and_then(|value| value.to_str().ok());
-            let location = location.ok_or_else(|| format!("it answers {} without a location", answer.status()))?;
-            at = redirected(&at, location).ok_or("it redirects elsewhere than to the same host")?;
+            let location = location.ok_or_else(|| format!("it answered {} without a `Location`", answer.status()))?;
+            at = redirected(&at, location).ok_or("it redirects to another host")?;
         }
         Err(format!("it redirects more than {MAX_REDIRECTS} times"))
     }
@@ -141,7 +141,7 @@ impl KeyFetcher {
 pub fn tell_skipped(issuer: &str, keys: &Jwks) {
     for skipped in keys.skipped() {
         let (place, cause) = (skipped.place, &skipped.cause);
-        tracing::warn!(issuer, place, %cause, "a key of an issuer is not used; its other keys are");
+        tracing::warn!(issuer, place, %cause, "a key of an issuer is not used; its other keys still are");
     }
 }
 

@@ -30,7 +30,7 @@ pub struct Turn(LargeRequests);
 
 /// The worker, or the caller, has too many large requests waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many large requests wait for their turn")]
+#[error("too many large requests are queued")]
 pub struct Crowded;
 
 impl LargeRequests {

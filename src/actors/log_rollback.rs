@@ -8,16 +8,16 @@ use crate::ledger::{Checkpoint, KeptCheckpoint};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogRollback {
     /// The log has fewer records than its checkpoint covers.
-    #[error("its last checkpoint covers `{signed}` records: records are missing")]
+    #[error("its last checkpoint covers `{signed}` records, so records are missing")]
     Checkpoint {
         /// The checkpoint's size.
         signed: u64,
     },
     /// The log's records are not those that its checkpoint was signed for.
-    #[error("its first `{0}` records are not those that were signed: it was changed since")]
+    #[error("its first `{0}` records differ from those that were signed")]
     Rewritten(u64),
     /// The checkpoint file is missing, which every start creates before the first record.
-    #[error("it has no checkpoint beside it, so nothing says whether its end is whole")]
+    #[error("it has no checkpoint beside it, so it cannot be shown to be complete")]
     NoCheckpoint,
     /// A checkpoint kept outside of the log covers more records, or other ones.
     #[error("the checkpoint kept in `{}` is of `{size}` records of `{origin}`, which this log does not continue", .path.display())]
@@ -30,7 +30,7 @@ pub enum LogRollback {
         origin: String,
     },
     /// The search index has more records than the log, or other ones.
-    #[error("the copy of the log in {database} has `{copied}` records of `{origin}`, which this log does not continue")]
+    #[error("the search index in {database} has `{copied}` records of `{origin}`, which this log does not continue")]
     Copy {
         /// The database of the search index.
         database: String,
@@ -75,7 +75,7 @@ pub(super) fn contradiction(
     let kept = match kept.read() {
         Ok(kept) => kept?,
         Err(error) => {
-            tracing::warn!(%error, path = %path.display(), "the kept checkpoint cannot be read; another one is kept in its place");
+            tracing::warn!(%error, path = %path.display(), "the kept checkpoint cannot be read and will be replaced");
             return None;
         }
     };

@@ -25,14 +25,14 @@ pub enum ReloadError {
     Faulty(Faults),
     /// Test cases of the bundle fail, or stored entities do not fit its schema, and the reload was not forced. The
     /// previous constitution stays in force.
-    #[error("the constitution is refused; `--force` brings it into force all the same")]
+    #[error("the constitution is refused; `--force` overrides this")]
     Objected(Faults),
     /// The settings have faults. The settings and the constitution stay as they were.
     #[error("the settings have faults")]
     Settings(Vec<String>),
     /// The stored entities could not be checked against the schema, and the reload was not forced. The previous
     /// constitution stays in force.
-    #[error("stored entities cannot be compared with the new schema: {0}")]
+    #[error("stored entities cannot be checked against the new schema: {0}")]
     Unchecked(String),
     /// It cannot be kept or recorded. The constitution before it is still in force.
     #[error("the new constitution cannot be {0}")]
@@ -238,7 +238,7 @@ impl Books {
         let (hash, digest) = active.names();
         let mut reloaded = event("reloaded").name("hash", hash.to_string()).name("digest", digest.to_string());
         if !objections.is_empty() {
-            tracing::warn!(caller = %reload.caller, count = objections.len(), "a constitution is forced into force");
+            tracing::warn!(caller = %reload.caller, count = objections.len(), "a constitution is in force despite objections");
             reloaded = reloaded.name("forced", true).detail("objections", recorded(&objections));
         }
         let written = self.journal.record(&[reloaded]);
@@ -259,7 +259,10 @@ impl Books {
                     return Err(ReloadError::Unchecked(error.to_string()));
                 }
                 Err(error) => {
-                    objections.push(Fault::of_file("schema.cedarschema", format!("is not compared: {error}")));
+                    objections.push(Fault::of_file(
+                        "schema.cedarschema",
+                        format!("stored entities were not checked against it: {error}"),
+                    ));
                 }
             }
         }

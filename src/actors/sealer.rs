@@ -269,7 +269,7 @@ impl Thread {
             match if displaced { Ok(()) } else { self.go_back().and_then(|()| self.seal(stopping)) } {
                 Ok(()) => {}
                 Err(SealError::RolledBack(found)) if !self.is_displaced() => {
-                    tracing::error!(%found, "the audit log is not what was signed: the process ends");
+                    tracing::error!(%found, "the audit log differs from its signed checkpoint; exiting");
                     std::process::exit(EXIT_IO);
                 }
                 Err(error) => {
@@ -313,7 +313,7 @@ impl Thread {
         self.kept = Some(Instant::now());
         if let Err(error) = self.sealing.kept.write(&last.note) {
             let path = self.sealing.kept.path().display();
-            tracing::warn!(%error, %path, "no checkpoint can be kept apart from the audit log; decisions go on");
+            tracing::warn!(%error, %path, "the kept checkpoint cannot be written; decisions go on");
         }
     }
 

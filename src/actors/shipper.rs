@@ -53,7 +53,7 @@ pub enum ShippingError {
     #[error("{0}")]
     Store(#[from] StoreError),
     /// The database has records that the log does not have.
-    #[error("the audit log is not the one that was copied: {0}")]
+    #[error("the audit log does not match its search index: {0}")]
     RolledBack(#[from] LogRollback),
 }
 
@@ -133,7 +133,7 @@ impl Shipper {
             Ok(found) => found?,
             Err(RecvTimeoutError::Disconnected) => Vec::new(),
             Err(RecvTimeoutError::Timeout) => {
-                tracing::warn!("{NOT_OPEN}; the start goes on without it");
+                tracing::warn!("{NOT_OPEN}; starting without it");
                 let_give_way(handle.as_pthread_t());
                 Vec::new()
             }
@@ -187,7 +187,7 @@ impl Thread {
                     PAUSE
                 }
                 Err(ShippingError::RolledBack(found)) => {
-                    tracing::error!(%found, "the audit log was rolled back or exchanged: the process ends");
+                    tracing::error!(%found, "the audit log was rolled back or replaced; exiting");
                     std::process::exit(EXIT_IO);
                 }
                 Err(error) => {

@@ -41,11 +41,11 @@ fn look(queue: &AuditQueue, files: &FileStatus) {
     match (is_stalled, queue.has_obstacle(Obstacle::Stalled)) {
         (true, false) => {
             queue.raise(Obstacle::Stalled);
-            tracing::error!("the disk of the audit log does not answer: no decision is made until it does");
+            tracing::error!("the disk of the audit log does not answer; decisions are refused until it does");
         }
         (false, true) => {
             queue.lift(Obstacle::Stalled);
-            tracing::warn!("the disk of the audit log answers again: decisions go on");
+            tracing::warn!("the disk of the audit log answers again; decisions are made again");
         }
         (true, true) | (false, false) => {}
     }

@@ -40,19 +40,19 @@ impl Bounds {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Excess {
     /// The granter lacks these scopes.
-    #[error("the scopes `{0}` are more than the caller may grant: it does not have them itself")]
+    #[error("the caller does not have the scopes `{0}` itself, so it cannot grant them")]
     Scopes(Scopes),
     /// The networks are not all within the granter's.
-    #[error("the networks are more than those that the caller's own key is bound to")]
+    #[error("`networks` must be within those to which the caller's own key is bound")]
     Networks,
     /// The rate is above the granter's, which is given in requests per second.
-    #[error("the rate is more than the {0} requests a second that the caller's own key is bound to")]
+    #[error("the rate must be at most that of the caller's own key, {0} requests per second")]
     Rate(NonZeroU32),
     /// The expiry is later than the granter's.
-    #[error("it would expire later than the caller's own key")]
+    #[error("the expiry must not be later than that of the caller's own key")]
     Time,
     /// The grant is unbounded, and the granter's credential is not.
-    #[error("a key that is bound to networks, a rate or a time cannot let in users or clients, which are not")]
+    #[error("a key that is bound to networks, a rate or an expiry cannot grant rights to users or clients")]
     Unbounded,
 }
 

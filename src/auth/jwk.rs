@@ -30,7 +30,7 @@ pub enum JwkError {
     #[error("the key is not for verifying signatures")]
     Use,
     /// The key is for another algorithm.
-    #[error("`alg` of the key is not one of the algorithms that its kind is for and that are accepted here")]
+    #[error("`alg` of the key does not fit its type, or is not accepted here")]
     Algorithm,
     /// The RSA key is too short, too long, or known to be weak.
     #[error("the RSA key is weak, or not of 2048 to 8192 bits")]

@@ -20,10 +20,10 @@ pub const MAX_KEYS: usize = 64;
 #[derive(Debug, thiserror::Error)]
 pub enum JwksError {
     /// The set has more than [`MAX_JWKS`] bytes.
-    #[error("a set of keys longer than {MAX_JWKS} bytes is not read")]
+    #[error("the key set has more than {MAX_JWKS} bytes")]
     TooLong,
     /// The text is no JSON object, or contains `keys` more than once.
-    #[error("the set of keys cannot be read: {0}")]
+    #[error("the key set cannot be parsed: {0}")]
     Json(#[from] serde_json::Error),
     /// There is no list `keys`.
     #[error("`keys` must be a list")]
@@ -34,7 +34,7 @@ pub enum JwksError {
 #[derive(Debug, thiserror::Error)]
 pub enum SkippedCause {
     /// The key has a duplicate member, which different parsers may read differently.
-    #[error("the key is not a JSON object with unique members")]
+    #[error("the key is not a JSON object, or has duplicate members")]
     Twice,
     /// The key is no JSON object, or nests too deep.
     #[error(transparent)]
@@ -43,7 +43,7 @@ pub enum SkippedCause {
     #[error(transparent)]
     Key(#[from] JwkError),
     /// The set has more than [`MAX_KEYS`] usable keys.
-    #[error("only the first {MAX_KEYS} keys of a set are used")]
+    #[error("only the first {MAX_KEYS} usable keys of a set are used")]
     TooMany,
 }
 

@@ -62,7 +62,7 @@ const COMMON: [&str; 28] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
     /// The password has characters that are not allowed.
-    #[error("the password cannot be taken: {0}")]
+    #[error("the password is not allowed: {0}")]
     Precis(#[from] PrecisError),
     /// It has less than [`SHORTEST`] bytes.
     #[error("a password has at least {SHORTEST} bytes")]

@@ -10,7 +10,7 @@ use unicode_normalization::{UnicodeNormalization as _, is_nfc};
 
 /// The character for which a text cannot be prepared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it has the character U+{:04X}, which cannot be typed reliably", u32::from(*.0))]
+#[error("it contains the character U+{:04X}, which is not allowed in passwords", u32::from(*.0))]
 pub struct PrecisError(pub char);
 
 /// Prepares a password by the profile `OpaqueString` (RFC 8265, section 4.2): maps every space to U+0020, then applies

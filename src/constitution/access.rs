@@ -62,7 +62,7 @@ pub struct NamedEntities {
 
 /// The policies have more accesses than [`MAX_NODES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the policies look into more than {MAX_NODES} paths of attributes")]
+#[error("the policies read more than {MAX_NODES} attribute paths")]
 pub struct TooManyAccesses;
 
 impl AccessTree {

@@ -86,7 +86,7 @@ pub fn schema_fault(source: &Source) -> Option<Fault> {
             return Some(Fault::at(&source.file, &source.text, offset, detail));
         }
     }
-    let detail = || format!("has more than {MAX_SCHEMA_TOKENS} words and signs");
+    let detail = || format!("has more than {MAX_SCHEMA_TOKENS} tokens");
     (count > MAX_SCHEMA_TOKENS).then(|| Fault::of_file(&source.file, detail()))
 }
 
@@ -140,7 +140,7 @@ impl Extent {
         } else if self.operators > MAX_OPERATORS {
             Some(format!("has more than {MAX_OPERATORS} operators and brackets; split it into several"))
         } else if self.tokens > MAX_POLICY_TOKENS {
-            Some(format!("has more than {MAX_POLICY_TOKENS} words and signs; split it into several"))
+            Some(format!("has more than {MAX_POLICY_TOKENS} tokens; split it into several"))
         } else {
             None
         }

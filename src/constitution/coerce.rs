@@ -155,7 +155,7 @@ fn unescaped<'a>(object: &'a Object, escape: &str, members: [&str; 2]) -> Result
         return Err(format!("must not have `{nested}` within `{escape}`"));
     }
     match members.iter().find(|member| object.get(member).is_some_and(|outer| escaped.get(member) != Some(outer))) {
-        Some(member) => Err(format!("has another `{member}` beside `{escape}` than within it")),
+        Some(member) => Err(format!("has different values of `{member}` inside and outside of `{escape}`")),
         None => Ok(escaped),
     }
 }

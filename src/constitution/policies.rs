@@ -108,7 +108,7 @@ fn read<'a>(sources: &'a [Source], principles: Option<&[Principle]>, faults: &mu
         tokens += count;
     }
     if tokens > MAX_TOKENS {
-        let detail = format!("have {tokens} words and signs together, more than {MAX_TOKENS}");
+        let detail = format!("have {tokens} tokens together, more than {MAX_TOKENS}");
         faults.push(Fault::of_file("policies", detail));
         return Vec::new();
     }

@@ -108,7 +108,7 @@ fn extent(fragment: &Fragment<RawName>) -> Option<String> {
         }
         for Size { parts: more, depth } in sizes {
             if depth > MAX_DEPTH {
-                return Some(format!("has a type that nests deeper than {MAX_DEPTH} levels where it is expanded"));
+                return Some(format!("has a type that nests deeper than {MAX_DEPTH} levels when expanded"));
             }
             parts = parts.saturating_add(more);
         }
@@ -121,9 +121,8 @@ fn extent(fragment: &Fragment<RawName>) -> Option<String> {
         return Some(format!("has {environments} {what}, more than {MAX_ENVIRONMENTS}"));
     }
     let memberships = memberships(&entities).saturating_add(memberships(&actions));
-    (memberships > MAX_MEMBERSHIPS).then(|| {
-        format!("has more than {MAX_MEMBERSHIPS} pairs of a type or action and one that it is in, directly or not")
-    })
+    (memberships > MAX_MEMBERSHIPS)
+        .then(|| format!("has more than {MAX_MEMBERSHIPS} pairs of a type or action and a direct or indirect parent"))
 }
 
 fn qualified(space: &str, name: &str) -> String {

@@ -27,7 +27,7 @@ pub(super) fn raise_limit() {
         return;
     }
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
-        tracing::warn!(%error, "the limit on open files stays as it is");
+        tracing::warn!(%error, "the limit on open files (RLIMIT_NOFILE) cannot be raised");
     }
 }
 
@@ -43,7 +43,7 @@ pub(super) fn connection_limits(settings: &Settings) -> ConnectionLimits {
         tracing::warn!(
             files,
             connections = total,
-            "the limit on open files (RLIMIT_NOFILE) is too low for `http.max_connections`: fewer connections are taken"
+            "the limit on open files (RLIMIT_NOFILE) is too low for `http.max_connections`; accepting fewer connections"
         );
     }
     ConnectionLimits { total, per_address: per_address.min(total) }

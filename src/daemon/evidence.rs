@@ -87,7 +87,7 @@ impl Evidence {
         let rolled_back = |found| {
             // A folder that this start has created must not be in the way of a restored log.
             if was_empty && let Err(error) = fs::remove_dir_all(&folder) {
-                tracing::warn!(%error, folder = %folder.display(), "remove this folder before the log is put back");
+                tracing::warn!(%error, folder = %folder.display(), "remove this empty folder before you restore the log");
             }
             DaemonError::LogRolledBack { folder: folder.clone(), size, found: Box::new(found) }
         };
@@ -191,7 +191,7 @@ impl Evidence {
         }
         let accepted = (!self.accepted.is_empty()).then(|| {
             let evidence: Vec<String> = self.accepted.iter().map(ToString::to_string).collect();
-            tracing::warn!(?evidence, "an audit log that was rolled back is accepted, as `--accept-rollback log` says");
+            tracing::warn!(?evidence, "accepted an audit log that was rolled back, because of `--accept-rollback log`");
             let event = Event::new(EventKind::Log, DAEMON).name("event", "rollback_accepted");
             event.name("found", self.recovery.size).detail("evidence", evidence)
         });

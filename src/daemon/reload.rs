@@ -28,7 +28,7 @@ pub(super) fn settings_reader(
             let lines: Vec<String> =
                 (&faults).into_iter().map(|fault| format!("{}: {}", fault.place, fault.wrong)).collect();
             for line in &lines {
-                tracing::error!("the settings stay as they were: {line}");
+                tracing::error!("reload refused, the settings stay as they were: {line}");
             }
             lines
         })?;
@@ -37,7 +37,7 @@ pub(super) fn settings_reader(
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
         if caller == DAEMON || *known != values {
             let recorded = record_settings(&journal, "reread", &new);
-            recorded.map_err(|error| vec![format!("they cannot be recorded: {error}")])?;
+            recorded.map_err(|error| vec![format!("the settings cannot be recorded: {error}")])?;
             *known = values;
         }
         if let Some(level) = &level {
@@ -63,7 +63,9 @@ pub(super) async fn reload(registry: &Mailbox<Registry>) {
                 tracing::error!("the constitution stays as it was: {fault}");
             }
         }
-        Err(error @ ReloadError::Unanswered(_)) => tracing::error!(%error, "it may yet come into force"),
+        Err(error @ ReloadError::Unanswered(_)) => {
+            tracing::error!(%error, "the outcome of the reload is unknown; the constitution may still come into force");
+        }
         // The registry has logged the reason.
         Ok(_) | Err(ReloadError::Settings(_) | ReloadError::Unchecked(_) | ReloadError::Unrecorded(_)) => {}
     }

@@ -56,7 +56,7 @@ pub(super) fn check_database(
     evidence.changes().record_found(&[event], revision)?;
     tracing::warn!(
         lost = %seen.revision, %found, %revision,
-        "a database is accepted that is older than the audit log, or another one"
+        "accepted a database that is older than the audit log or another one, because of `--accept-rollback database`"
     );
     Ok(())
 }

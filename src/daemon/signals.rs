@@ -73,7 +73,7 @@ async fn hear(
             _ = hup.recv() => Asked::Reload,
         };
         if matches!(asked, Asked::Stop) && !is_serving.load(Ordering::SeqCst) {
-            tracing::info!("stopped before it was ready");
+            tracing::info!("stopped before the daemon was ready");
             std::process::exit(0);
         }
         if told.send(asked).is_err() {

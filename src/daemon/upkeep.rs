@@ -53,7 +53,7 @@ impl Upkeep {
             tracing::error!(
                 withdrawals = self.owed.count(),
                 %error,
-                "withdrawals worked in memory only and cannot be stored: they are lost; ask for them again"
+                "withdrawals were in force in memory only and are lost; repeat them after the next start"
             );
         }
     }
@@ -67,7 +67,7 @@ async fn keep_house(directory: Mailbox<Directory>, rotation_days: NonZeroU32, st
     loop {
         hours.tick().await;
         if let Err(error) = forget_and_rotate(&directory, key_lifetime, &steady).await {
-            tracing::warn!(%error, "forgetting lapsed credentials or rotating the signing key failed; retrying in 1 h");
+            tracing::warn!(%error, "purging expired credentials or rotating the signing key failed; retrying in 1 h");
         }
     }
 }
@@ -80,7 +80,7 @@ async fn forget_and_rotate(
     if directory.ask(KeepHouse { key_lifetime, steady: steady.elapsed() }).await? {
         let rotate = RotateSigningKey { withdraw: false, caller: DAEMON.to_owned() };
         if let Withdrawn::Recorded(kid) = directory.ask(rotate).await? {
-            tracing::info!(kid, "tokens are signed with a new key");
+            tracing::info!(kid, "the signing key was rotated; new tokens are signed with the new key");
         }
     }
     Ok(())
@@ -95,7 +95,7 @@ async fn store_uptime(directory: Mailbox<Directory>) {
     loop {
         ticks.tick().await;
         if let Err(error) = directory.ask(StoreUptime).await {
-            tracing::debug!(%error, "the uptime was not stored; withdrawals are kept longer");
+            tracing::debug!(%error, "the uptime cannot be stored; withdrawals are kept longer");
         }
     }
 }
@@ -109,7 +109,7 @@ async fn settle(directory: Mailbox<Directory>, owed: OwedWithdrawals) {
         if owed.count() > 0
             && let Err(error) = directory.ask(SettleWithdrawals).await
         {
-            tracing::debug!(%error, "withdrawals that work in memory only still cannot be recorded and stored");
+            tracing::debug!(%error, "withdrawals that are in force in memory only still cannot be recorded and stored");
         }
     }
 }

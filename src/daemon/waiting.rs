@@ -26,7 +26,7 @@ pub(super) fn for_database(settings: &Settings) {
     while began.elapsed() < limit {
         let Err(error @ StoreError::Unavailable { .. }) = store::reach(&target) else { return };
         if !is_told {
-            tracing::warn!(%error, "the database is not there yet: waiting for it for up to {} s", limit.as_secs());
+            tracing::warn!(%error, "the database is not reachable yet; waiting for it for up to {} s", limit.as_secs());
             is_told = true;
         }
         let status = format!("waiting for the database: {}", one_line(&error));

@@ -14,9 +14,9 @@ impl fmt::Display for Cycle {
         /// The most entities that are named; a cycle may have a million.
         const SHOWN: usize = 8;
         let (Some(first), Self(all)) = (self.0.first(), self) else {
-            return f.write_str("the parents make a circle");
+            return f.write_str("the parents form a cycle");
         };
-        write!(f, "entity `{first}` would be in itself, by its parents: `{first}`")?;
+        write!(f, "entity `{first}` would be its own ancestor: `{first}`")?;
         for uid in all.iter().skip(1).take(SHOWN) {
             write!(f, " in `{uid}`")?;
         }

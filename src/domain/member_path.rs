@@ -74,7 +74,7 @@ impl fmt::Display for MemberPath {
 
 /// The text is not a JSON pointer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no JSON pointer")]
+#[error("`{0}` is not a JSON pointer")]
 pub struct NoPath(String);
 
 impl FromStr for MemberPath {

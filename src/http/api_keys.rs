@@ -97,7 +97,7 @@ fn expiry(given: Option<String>) -> Result<Option<i64>, Problem> {
     let at = OffsetDateTime::parse(&given, &Rfc3339).ok().and_then(|at| at.checked_to_offset(UtcOffset::UTC));
     match at {
         Some(at) if at > OffsetDateTime::now_utc() => Ok(Some(at.unix_timestamp())),
-        Some(_) => Err(Problem::fault("/expires_at", "lies in the past")),
+        Some(_) => Err(Problem::fault("/expires_at", "is in the past")),
         None => {
             Err(Problem::fault("/expires_at", "must be a time like `2030-01-31T12:00:00Z`, not after the year 9999"))
         }

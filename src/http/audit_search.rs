@@ -61,7 +61,8 @@ pub async fn search(
         let is_alone =
             request.query_string().split('&').all(|pair| pair.starts_with("id=") || pair.starts_with("limit="));
         let id = Uuid::parse_str(id).ok().filter(|_| is_alone);
-        let id = id.ok_or_else(|| Problem::fault("/id", "must be the id of an entry, a UUID, and goes alone"))?;
+        let id =
+            id.ok_or_else(|| Problem::fault("/id", "must be the id of an entry (a UUID), without other parameters"))?;
         let found = find(&front, id).await?;
         return Ok(page(&EntryPage { items: found.into_iter().collect(), next: None }));
     }

@@ -31,7 +31,10 @@ fn read(demand: &str) -> Result<Consistency, Problem> {
     let token = token.ok_or_else(wrong)?;
     // Daemons of earlier versions gave a bare version number.
     if !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Problem::new(&LOST, format!("the token `{token}` does not say of which database it is")));
+        return Err(Problem::new(
+            &LOST,
+            format!("the token `{token}` is of an earlier version of the daemon and does not name a database"),
+        ));
     }
     token.parse().map(Consistency::AtLeast).map_err(|_| wrong())
 }

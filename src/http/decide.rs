@@ -87,7 +87,7 @@ async fn decide_and_record(
     let bytes = questions.sound.iter().map(Evaluation::written_bytes).sum();
     if bytes > MAX_QUESTIONS {
         let detail =
-            format!("the questions of one request are recorded up to {MAX_QUESTIONS} bytes; these have {bytes}");
+            format!("the questions of one request must have at most {MAX_QUESTIONS} bytes; these have {bytes}");
         return Err(Problem::new(&TOO_LARGE, detail));
     }
     let place = match questions.count() {
@@ -106,7 +106,7 @@ async fn decide_and_record(
     let form = front.shared.settings.audit.request;
     let recording = Recording::new(asked_by, &active, &decided, form, &front.recorded_sets);
     let mut recording = recording.map_err(|error| {
-        tracing::error!(%error, "a decision cannot be recorded: it is not answered");
+        tracing::error!(%error, "a decision cannot be recorded and is answered with an error");
         Problem::new(&UNAVAILABLE, format!("the decision cannot be recorded: {error}"))
     })?;
     let records = std::mem::take(&mut recording.records);

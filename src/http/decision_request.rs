@@ -59,7 +59,8 @@ impl<'a> DecisionRequest<'a> {
         let by_address = || format_smolstr!("{:?}", address(self.request).bucket());
         let caller = self.who.caller().map_or_else(by_address, |caller| caller.name.clone());
         let turn = timeout_at(self.deadline.into(), self.front.large_requests.turn(&caller)).await;
-        self.turn = Some(turn.map_err(|_| Problem::overloaded("other large requests come first"))??);
+        self.turn =
+            Some(turn.map_err(|_| Problem::overloaded("the request did not get a slot for large requests in time"))??);
         Ok(())
     }
 

@@ -27,7 +27,7 @@ pub enum NotLetIn {
     #[error("too many connections are open")]
     Full,
     /// The PROXY protocol is on, and the peer is no trusted proxy.
-    #[error("`{0}` is none of `http.trusted_proxies`, and only these may speak the PROXY protocol")]
+    #[error("`{0}` is not in `http.trusted_proxies`; with `http.proxy_protocol` only these may connect")]
     NoProxy(ClientAddress),
     /// The PROXY protocol header is missing or invalid.
     #[error("{0}")]

@@ -65,7 +65,7 @@ async fn checks(front: &Front) -> Vec<Check> {
     let shared = &front.shared;
     let refusal = shared.in_force.refusal().map(|Refusal { at, why }| {
         let at = at.format(&Rfc3339).unwrap_or_default();
-        format!("a reload was refused at {at}, the one before stays in force: {why}")
+        format!("a reload was refused at {at}, the previous constitution stays in force: {why}")
     });
     let pending = match shared.owed_withdrawals.count() {
         0 => None,
@@ -99,7 +99,7 @@ async fn database(front: &Front) -> Check {
     let check = |fault: Option<&str>, needed| Check { name: "database", fault: fault.map(str::to_owned), needed };
     let asked = tokio::time::timeout(ANSWER, front.shared.database.ask(Probe)).await;
     let Err(error) = asked.unwrap_or(Err(StoreError::Late)) else { return check(None, false) };
-    tracing::warn!(%error, "the database cannot be asked");
+    tracing::warn!(%error, "a probe of the database failed");
     let may_hang = match &error {
         StoreError::Late | StoreError::Busy(_) => true,
         // A new connection was not opened in time.

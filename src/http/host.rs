@@ -46,12 +46,13 @@ impl AcceptedHosts {
             (Some(host), None) => Some(host.as_bytes()),
             (None, _) if head.version < Version::HTTP_11 => None,
             (None, _) => return Err(Problem::new(&BAD_REQUEST, "the header `Host` is missing")),
-            (Some(_), Some(_)) => return Err(Problem::new(&BAD_REQUEST, "the header `Host` comes more than once")),
+            (Some(_), Some(_)) => return Err(Problem::new(&BAD_REQUEST, "there is more than one header `Host`")),
         };
         // A request target with an authority takes precedence over `Host` (RFC 9112, section 3.2.2).
         let target = head.uri.authority().map(|authority| authority.as_str().as_bytes());
         for authority in [host, target].into_iter().flatten() {
-            let malformed = || Problem::new(&BAD_REQUEST, "the request's host is no host with an optional port");
+            let malformed =
+                || Problem::new(&BAD_REQUEST, "the request's host is not a host name or address with an optional port");
             let host = host_of(authority).ok_or_else(malformed)?;
             if !self.is_any && !self.has(host) {
                 let detail = "the request is for another host; see `http.public_url` and `http.allowed_hosts`";

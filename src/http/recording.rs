@@ -55,7 +55,9 @@ pub enum RecordingError {
     #[error("{0}")]
     Batch(#[from] BatchError),
     /// The records together exceed 64 MiB.
-    #[error("the records of one request, with the entities that its decisions read, may have `{MAX_RECORDS}` bytes")]
+    #[error(
+        "the records of one request, with the entities that its decisions read, must have at most `{MAX_RECORDS}` bytes"
+    )]
     TooLarge,
 }
 

@@ -51,7 +51,7 @@ pub(super) fn unix(
 
 /// Refused connections can be caused by anybody, so they are logged at the level `debug` only.
 fn note_refusal(cause: &NotLetIn) {
-    tracing::debug!(%cause, "a connection is refused");
+    tracing::debug!(%cause, "connection refused");
 }
 
 /// Serves HTTP/1.1 on admitted connections.

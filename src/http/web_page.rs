@@ -44,8 +44,7 @@ impl WebPages {
     pub fn check(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, Problem> {
         let mut origins = headers.get_all(header::ORIGIN);
         let Some(origin) = origins.next() else { return Ok(None) };
-        let refused =
-            || Problem::new(&FOREIGN_ORIGIN, "web pages of this origin may not call; see `http.allowed_origins`");
+        let refused = || Problem::new(&FOREIGN_ORIGIN, "web pages of this origin are not in `http.allowed_origins`");
         if origins.next().is_some() {
             return Err(refused());
         }

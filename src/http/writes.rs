@@ -74,8 +74,9 @@ where
     actix_web::rt::spawn(async move {
         writes.end(id, asked.await.err().map(|error| error.into().detail().to_owned()));
     });
-    let place = HeaderValue::from_str(&format!("/v1/writes/{id}"))
-        .map_err(|error| Problem::logged(&super::problem::INTERNAL, "the place of a change cannot be told", &error))?;
+    let place = HeaderValue::from_str(&format!("/v1/writes/{id}")).map_err(|error| {
+        Problem::logged(&super::problem::INTERNAL, "the URL of a change's outcome cannot be formed", &error)
+    })?;
     let problem = Problem::new(&OUTCOME_UNKNOWN, format!("the change was begun; `/v1/writes/{id}` tells its outcome"));
     Err(problem.with_header(header::LOCATION, place))
 }
@@ -83,7 +84,7 @@ where
 /// `GET /v1/writes/{id}`: the outcome of a change that was answered with 202.
 pub async fn show(id: Path<String>, front: Data<Front>) -> Result<HttpResponse, Problem> {
     let unknown = || {
-        let text = "no change of that id is remembered: look at what it was to change";
+        let text = "no outcome is kept for that id; read the data that the change was about";
         Problem::new(&NOT_FOUND, text)
     };
     let id: Uuid = id.parse().map_err(|_| unknown())?;

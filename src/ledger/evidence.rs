@@ -24,7 +24,7 @@ pub enum EvidenceError {
     #[error("the stored checkpoint is not one of this log: {0}")]
     Stored(NoteError),
     /// The log has records, and no checkpoint.
-    #[error("no checkpoint is stored beside its `{0}` records, so nothing says whether they are all there were")]
+    #[error("no checkpoint is stored for its `{0}` records, so it cannot be shown to be complete")]
     Unsigned(u64),
     /// A checkpoint that somebody kept is none of this log.
     #[error("the given checkpoint is not one of this log: {0}")]

@@ -84,7 +84,7 @@ pub enum Problem {
     #[error("the tile `{0}` is not that of the records")]
     Tile(String),
     /// The parts of a record are missing, or do not match its head.
-    #[error("the record's parts are missing, or are not those that it names by their digest")]
+    #[error("the record's parts are missing, or do not match its digest")]
     Parts,
     /// An incomplete frame in a segment that is not the last one.
     #[error("the frame is incomplete, but a later segment exists")]

@@ -71,7 +71,7 @@ impl RevisionMark {
         match inner.file.write_all_at(format!("{line:<width$}\n", width = LENGTH - 1).as_bytes(), 0) {
             Ok(()) => inner.newest = Some(seen.revision),
             Err(error) => {
-                tracing::warn!(%error, "the newest revision cannot be marked; the next start reads more of the audit log");
+                tracing::warn!(%error, "the newest revision cannot be marked; the next start scans more of the log");
             }
         }
     }

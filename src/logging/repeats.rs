@@ -86,12 +86,12 @@ impl<S: Subscriber> Layer<S> for RepeatLimit {
             Admission::Written => true,
             Admission::LeftOut => false,
             Admission::WrittenAfter(left_out) => {
-                tracing::warn!(left_out, "messages like the next one were left out");
+                tracing::warn!(left_out, "messages like the next one were suppressed");
                 true
             }
             Admission::FirstLeftOut => {
                 let place = metadata.target();
-                tracing::warn!(place, "a message repeats: only one in {} s is written now", INTERVAL.as_secs());
+                tracing::warn!(place, "a message repeats; writing only one in {} s from now on", INTERVAL.as_secs());
                 false
             }
         }

@@ -75,7 +75,7 @@ impl Word for Algorithm {
         &["EdDSA", "ES256", "ES384", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
 
     fn read(text: &str) -> Result<Self, &'static str> {
-        Self::named(text).ok_or("not one of its words")
+        Self::named(text).ok_or("not an allowed value")
     }
 
     fn write(&self) -> String {

@@ -16,7 +16,7 @@ macro_rules! choice {
             fn read(text: &str) -> Result<Self, &'static str> {
                 match text {
                     $( $word => Ok(Self::$variant), )*
-                    _ => Err("not one of its words"),
+                    _ => Err("not an allowed value"),
                 }
             }
 

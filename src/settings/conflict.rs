@@ -47,7 +47,7 @@ const RULES: [AtLeast; 7] = [
         larger: "http.max_connections",
         smaller: "http.max_connections_per_address",
         holds: |settings| settings.http.max_connections >= settings.http.max_connections_per_address,
-        because: "those of one address are some of all",
+        because: "the connections of one address count in the total",
     },
     AtLeast {
         larger: "database.pool.size",
@@ -115,7 +115,7 @@ fn unreadable_folder(settings: &Settings, merged: &Merged) -> Option<Fault> {
         },
         place: merged.place("data_dir"),
         key: Some("data_dir".to_owned()),
-        allowed: Some("a folder whose whole path, counted from the root, is UTF-8".to_owned()),
+        allowed: Some("a folder whose absolute path is UTF-8".to_owned()),
         suggestion: None,
     })
 }

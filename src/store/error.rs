@@ -16,7 +16,7 @@ pub enum StoreError {
     #[error("`{0}` is not stored")]
     Missing(EntityUid),
     /// The entity is at another version than the writer believes, or it is gone.
-    #[error("`{uid}` is at another version than the one that was expected")]
+    #[error("`{uid}` does not have the expected version")]
     Stale {
         /// Which entity.
         uid: EntityUid,
@@ -54,9 +54,7 @@ pub enum StoreError {
     },
     /// The database does not contain a revision that a caller has seen: it was restored, or failed over without its
     /// newest changes.
-    #[error(
-        "revision `{revision}` is asked for, which the database does not contain: it is at `{newest}`, and changes were lost"
-    )]
+    #[error("the database is at revision `{newest}` and does not contain `{revision}`: changes were lost")]
     Lost {
         /// The revision that was asked for.
         revision: Revision,

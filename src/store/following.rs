@@ -57,7 +57,7 @@ impl Listener {
     pub fn follow(&mut self) -> Result<(), StoreError> {
         if self.conn.is_read_only().map_err(|error| error.at(&self.store.target))? {
             self.store.pool.renew();
-            return Err(StoreError::session_lost("the server takes no writes").at(&self.store.target));
+            return Err(StoreError::session_lost("the server accepts no writes").at(&self.store.target));
         }
         let _turn = self.store.turn();
         self.store.follow_on(&mut self.conn).map_err(|error| error.at(&self.store.target))
@@ -138,7 +138,7 @@ impl Store {
                 Changes::Unknown(newest) => {
                     tracing::warn!(
                         %newest, %followed,
-                        "changes of the database are missing, or there are too many to follow: every cache is invalidated"
+                        "too many changes since the last poll, or old ones are gone; every cache is invalidated"
                     );
                     self.types.insert(&entities::types(conn)?);
                     self.doubt_all(newest.version);

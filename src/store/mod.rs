@@ -161,7 +161,7 @@ impl Store {
             });
             // The job's error does not tell whether the session was at fault.
             if done.is_err() && session.is_read_only()? {
-                return Err(StoreError::session_lost("the server takes no writes"));
+                return Err(StoreError::session_lost("the server accepts no writes"));
             }
             done
         });

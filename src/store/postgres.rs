@@ -131,7 +131,7 @@ fn find_out(server: &Server, conn: &mut PgConnection) -> Result<PoolMode, StoreE
         process(conn)? != own || process(conn)? != own || process(&mut other)? == own || process(conn)? != own;
     let sessions = if is_lent { PoolMode::Transaction } else { PoolMode::Session };
     if is_lent {
-        tracing::info!("a pooler lends the database's sessions for one transaction each: nothing is kept in them");
+        tracing::info!("a pooler assigns sessions to transactions; prepared statements and LISTEN are off");
     }
     server.set_pool_mode(sessions);
     Ok(sessions)

@@ -258,7 +258,7 @@ pub(super) fn canonical(path: &Path) -> std::io::Result<PathBuf> {
             Err(_) => return Ok(fs::canonicalize(folder)?.join(name)),
         }
     }
-    Err(std::io::Error::other("it is behind too many symbolic links"))
+    Err(std::io::Error::other("there are too many levels of symbolic links"))
 }
 
 /// The files of an open database, under the names with which SQLite opens them.

@@ -121,7 +121,7 @@ fn daemons_behind_a_pooler_of_transactions_work_as_with_sessions_of_their_own() 
         let [first, second] = daemons;
         let (status, log) = first.stop_and_tell();
         assert!(status.success(), "{log}");
-        assert_eq!(log.contains("a pooler lends"), mode == "transaction" && told.is_none(), "{mode}: {log}");
+        assert_eq!(log.contains("a pooler assigns"), mode == "transaction" && told.is_none(), "{mode}: {log}");
         assert!(!log.contains("ERROR"), "{log}");
         let again = [setups[0].start(), second];
         work(&again);

@@ -181,9 +181,9 @@ fn every_refusal_is_in_the_log_with_its_reason() {
         signer.sign(&json!({"alg": "EdDSA", "kid": "k", "typ": "at+jwt"}), &claims)
     };
     let cases = [
-        (token(&Signer::ed25519(), "EdDSA", Some("k")), "its signature does not fit the key of its issuer"),
+        (token(&Signer::ed25519(), "EdDSA", Some("k")), "its issuer's key does not verify its signature"),
         (token(&Signer::ed25519(), "EdDSA", Some("other")), "its key is not known"),
-        (token(&signer, "HS256", Some("k")), "its algorithm is not one that is accepted of its issuer"),
+        (token(&signer, "HS256", Some("k")), "its algorithm is not accepted for its issuer"),
         (signer.sign(&json!({"alg": "EdDSA", "kid": "k", "typ": "JWT"}), &claims()), "the token is of another kind"),
         (changed("aud", json!("others")), "the token is for another audience"),
         (changed("exp", json!(1)), "the credential has expired"),

@@ -248,7 +248,7 @@ fn a_start_does_not_wait_for_a_copy_of_an_older_version_to_be_brought_up_to_date
     let daemon = setup.start();
     holder.batch_execute("ROLLBACK").unwrap();
     ask_until(&daemon, "/readyz?verbose", "[+]search ok");
-    assert!(daemon.stop_and_tell().1.contains("the start goes on without it"));
+    assert!(daemon.stop_and_tell().1.contains("starting without it"));
     is_whole(&setup);
 }
 

@@ -82,7 +82,7 @@ fn a_log_that_was_rolled_back_with_its_checkpoint_only_a_later_one_can_tell() {
             case.is_refused_at_once(&what, "serve --accept-rollback log");
             case.forget_kept();
             if database == "left" {
-                case.is_refused_at_once(&what, "the copy of the log in");
+                case.is_refused_at_once(&what, "the search index in");
             } else {
                 case.goes_on(&what);
             }

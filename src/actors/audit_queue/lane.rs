@@ -76,7 +76,9 @@ impl Lane {
             if let Listener::Nobody(kept) = &self.listener
                 && lock(kept).extend(batch).is_err()
             {
-                tracing::error!("records of withdrawals are lost if writing them fails: too many wait");
+                tracing::error!(
+                    "too many withdrawal records are queued; if the next write to the audit log fails, they are lost"
+                );
             }
             batch.clear();
             // The last batch is kept for its allocation.

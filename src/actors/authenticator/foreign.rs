@@ -44,7 +44,7 @@ pub(super) fn claims_error(error: claims::ClaimsError) -> CredentialError {
 /// Verifies a token with the cached keys of its issuer, and returns its claims.
 pub(super) fn check(token: &Unverified<'_>, foreign: &ForeignIssuer, now: i64) -> Result<Claims, Unverifiable> {
     if !foreign.algorithms.iter().any(|algorithm| algorithm.as_str() == token.algorithm()) {
-        let why = "its algorithm is not one that is accepted of its issuer";
+        let why = "its algorithm is not accepted for its issuer";
         return Err(CredentialError::Invalid(why.to_owned()).into());
     }
     let keys = foreign.keys.load();
@@ -63,8 +63,8 @@ pub(super) fn check(token: &Unverified<'_>, foreign: &ForeignIssuer, now: i64) -
     if !is_signed {
         let why = match tried {
             0 => "its key is not known".to_owned(),
-            1 => "its signature does not fit the key of its issuer".to_owned(),
-            tried => format!("its signature does not fit any of {tried} keys of its issuer"),
+            1 => "its issuer's key does not verify its signature".to_owned(),
+            tried => format!("none of {tried} keys of its issuer verifies its signature"),
         };
         return Err(Unverifiable::Key { issuer: foreign.issuer.clone(), why });
     }

@@ -63,7 +63,7 @@ impl Directory {
         let provenance = api_keys::find(conn, id)?.map(|key| Provenance::of(conn, key, &self.trust)).transpose()?;
         match provenance {
             Some(provenance) if !provenance.is_revoked => Ok(()),
-            _ => Err(DirectoryError::Missing(format!("API key `{id}` any more"))),
+            _ => Err(DirectoryError::Missing(format!("API key `{id}`"))),
         }
     }
 }

@@ -144,7 +144,7 @@ impl Handler<AddClient> for Directory {
                 return Err(refused(&format_args!("key {}: {}", skipped.place, skipped.cause)));
             }
             if keys.keys().is_empty() {
-                return Err(refused(&"there is no key in it"));
+                return Err(refused(&"it has no key"));
             }
         }
         let secret = new.jwks.is_none().then(ClientSecret::generate);
@@ -250,7 +250,8 @@ impl Withdrawal for SetClient {
         }
         let gives_roles = self.roles.is_some_and(|roles| !roles.is_empty());
         if self.secret.is_some() || self.disabled == Some(false) || gives_roles {
-            let roles = client.roles.parse().map_err(|_| DirectoryError::Failed("stored roles are unknown".into()))?;
+            let roles =
+                client.roles.parse().map_err(|_| DirectoryError::Failed("the stored roles cannot be parsed".into()))?;
             self.granter.check_roles(roles)?;
         }
         client.version = clients::update(conn, &client)?;

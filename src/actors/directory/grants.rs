@@ -67,7 +67,8 @@ impl Directory {
         narrowed: Option<Scopes>,
         now: i64,
     ) -> Result<(Grant, RefreshToken, String), DirectoryError> {
-        let roles: Roles = user.roles.parse().map_err(|_| DirectoryError::Failed("stored roles are unknown".into()))?;
+        let roles: Roles =
+            user.roles.parse().map_err(|_| DirectoryError::Failed("the stored roles cannot be parsed".into()))?;
         let scopes = narrowed.unwrap_or(roles.scopes());
         if !roles.scopes().contains_all(scopes) {
             return Err(DirectoryError::BadScope);
@@ -112,7 +113,7 @@ impl Handler<GrantClient> for Directory {
         let granted = self.record_use(|conn| {
             let client = prove(conn, &ask.client, &ask.proof, now)?;
             let roles: Roles =
-                client.roles.parse().map_err(|_| DirectoryError::Failed("stored roles are unknown".into()))?;
+                client.roles.parse().map_err(|_| DirectoryError::Failed("the stored roles cannot be parsed".into()))?;
             let scopes = ask.scopes.unwrap_or(roles.scopes());
             let subject = format!("client:{}", client.id);
             if !roles.scopes().contains_all(scopes) {

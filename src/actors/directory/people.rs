@@ -196,7 +196,7 @@ impl By {
 
 /// The roles of a user, parsed from its row.
 pub(super) fn user_roles(user: &User) -> Result<Roles, DirectoryError> {
-    user.roles.parse().map_err(|_| DirectoryError::Failed("stored roles are unknown".to_owned()))
+    user.roles.parse().map_err(|_| DirectoryError::Failed("the stored roles cannot be parsed".to_owned()))
 }
 
 /// Gives a user another password; its sessions end, and the API keys that it made: whoever had the old one may have made

@@ -175,10 +175,10 @@ impl Directory {
         }
         tracing::warn!(
             %error,
-            "access was withdrawn in memory only: the withdrawal is recorded and stored as soon as that is possible"
+            "access was withdrawn in memory only; recording and storing the withdrawal is retried every second"
         );
         if let Err(error) = self.changes.journal().record_first(&[delayed]) {
-            tracing::error!(%error, "a withdrawal that works already cannot be recorded");
+            tracing::error!(%error, "a withdrawal is in force in memory, but cannot be queued for the audit log");
         }
         Ok(Withdrawn::Owed)
     }
@@ -209,9 +209,9 @@ impl Directory {
         let mut waiting = self.owed.lock();
         while let Some(next) = waiting.front() {
             match (next.commit)(self) {
-                Ok(()) => tracing::info!("a withdrawal that worked in memory only is recorded and stored"),
+                Ok(()) => tracing::info!("a withdrawal that was in force in memory only is now recorded and stored"),
                 Err(error) if error.is_passing() => return Err(error),
-                Err(error) => tracing::warn!(%error, "there is nothing left to withdraw"),
+                Err(error) => tracing::warn!(%error, "an owed withdrawal cannot be made and is dropped"),
             }
             let settled = waiting.pop_front().map(|settled| settled.names).unwrap_or_default();
             let lifted = settled.into_iter().filter(|name| !waiting.iter().any(|other| other.names.contains(name)));

@@ -117,7 +117,7 @@ impl Evaluator {
         };
         let began = Instant::now();
         if let Err(error) = self.load(&mut items, decide, &mut slice).await? {
-            tracing::warn!(%error, "entities cannot be read: decisions that need them are denied");
+            tracing::warn!(%error, "entities cannot be read from the database; decisions that need them are denied");
             deny_unread(&mut items);
         }
         if !self.is_in_force(active) {

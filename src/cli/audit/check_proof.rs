@@ -30,7 +30,7 @@ pub struct Arguments {
 impl Arguments {
     /// 0 if the record is proven, 1 if it is not.
     pub(super) fn run(&self, source: &Source) -> Result<ExitCode, ExitCode> {
-        let not = |why: &dyn std::fmt::Display| fail(&format!("`{}` proves nothing: {why}", self.file.display()), 1);
+        let not = |why: &dyn std::fmt::Display| fail(&format!("`{}` is no valid proof: {why}", self.file.display()), 1);
         let text = String::from_utf8(read(&self.file)?).map_err(|error| not(&error))?;
         let proof: InclusionProof = text.parse().map_err(|error| not(&error))?;
         let record = self.record.as_deref().map(read).transpose()?;
@@ -47,10 +47,12 @@ impl Arguments {
         };
         // The parts come first, as in the log.
         let entry = match (record.as_deref(), attached.last().copied()) {
-            (Some(record), Some(attached)) if record != attached => return Err(not(&"it has another record in it")),
+            (Some(record), Some(attached)) if record != attached => {
+                return Err(not(&"it contains another record than `--record`"));
+            }
             (Some(record), _) => record,
             (None, Some(attached)) => attached,
-            (None, None) => return Err(not(&"it has no record in it; give the record by `--record`")),
+            (None, None) => return Err(not(&"it does not contain the record; give the record with `--record`")),
         };
         let checkpoint = proof.verify(entry, &keys).map_err(|error| not(&error))?;
         let mut assembly = Assembly::default();

@@ -238,7 +238,10 @@ fn proof(log: &Path, name: &RecordName) -> Result<InclusionProof, ExitCode> {
     let index = find(&storage, log, name)?;
     let size = note.text().parse().map_or(0, |checkpoint: ledger::Checkpoint| checkpoint.size);
     if index >= size {
-        return Err(fail(&format!("the newest checkpoint covers `{size}` records, and so not record `{name}`"), 1));
+        return Err(fail(
+            &format!("the newest checkpoint covers `{size}` records, not yet record `{name}`; try again in a second"),
+            1,
+        ));
     }
     let path = TileReader::new(&storage, size).prove_inclusion(index, size).map_err(|error| failed(&error, log))?;
     let entries = entries(&storage, index).map_err(|error| failed(&error, log))?;

@@ -113,7 +113,7 @@ impl Pool {
     fn suspect(&self, error: &StoreError) {
         match (error.session_fault(), &self.target) {
             (Some(SessionFault::Lent(_)), Target::Postgres(server)) => {
-                tracing::warn!(%error, "a pooler lends the database's sessions: statements are not kept prepared");
+                tracing::warn!(%error, "a pooler assigns sessions to transactions; prepared statements are off");
                 server.set_pool_mode(PoolMode::Transaction);
                 self.renew();
             }

@@ -153,7 +153,7 @@ pub(super) enum WatchedError<E: std::error::Error> {
     #[error("{0}")]
     Database(E),
     /// The connection was retired.
-    #[error("it is to be replaced")]
+    #[error("the connection is being replaced")]
     Outdated,
 }
 
