@@ -238,7 +238,7 @@ impl Books {
         let (hash, digest) = active.names();
         let mut reloaded = event("reloaded").name("hash", hash.to_string()).name("digest", digest.to_string());
         if !objections.is_empty() {
-            tracing::warn!(caller = %reload.caller, count = objections.len(), "a constitution is in force despite objections");
+            tracing::warn!(caller = %reload.caller, count = objections.len(), "a reload overrides objections");
             reloaded = reloaded.name("forced", true).detail("objections", recorded(&objections));
         }
         let written = self.journal.record(&[reloaded]);

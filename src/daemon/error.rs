@@ -56,10 +56,10 @@ pub enum DaemonError {
     },
     /// The database lacks changes whose commit is known from the audit log.
     #[error(
-        "the database `{place}` is older than the audit log, or another one: record {index} of the log knows revision \
-         `{seen}`, which the database, at `{found}`, does not contain. Start with the newer database; or, if there is none, \
-         start once with `acgs serve --accept-rollback database`, which is recorded, and then withdraw again what was \
-         withdrawn since: `acgs key rotate token --withdraw` ends all tokens"
+        "the database `{place}` is older than the audit log, or another one: record {index} of the log names revision \
+         `{seen}`, which the database, at `{found}`, does not contain; start with the newer database, or, if it is lost, \
+         start once with `acgs serve --accept-rollback database`, which is recorded, and repeat every withdrawal made \
+         since (`acgs key rotate token --withdraw` ends all tokens)"
     )]
     DatabaseRolledBack {
         /// The file or server.
@@ -73,9 +73,9 @@ pub enum DaemonError {
     },
     /// The audit log was rolled back, removed or replaced.
     #[error(
-        "the audit log in `{}` has `{size}` records, but {found}. It was rolled back, removed or exchanged: put the newest \
-         log back. Only if that is lost for good, start once with `acgs serve --accept-rollback log`, which goes on from \
-         what is left and records that",
+        "the audit log in `{}` has `{size}` records, but {found}; it was rolled back, removed or replaced: restore the \
+         newest log, or, only if that is lost, start once with `acgs serve --accept-rollback log`, which continues with \
+         the records that are left and records that",
         .folder.display()
     )]
     LogRolledBack {

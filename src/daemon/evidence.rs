@@ -87,7 +87,7 @@ impl Evidence {
         let rolled_back = |found| {
             // A folder that this start has created must not be in the way of a restored log.
             if was_empty && let Err(error) = fs::remove_dir_all(&folder) {
-                tracing::warn!(%error, folder = %folder.display(), "remove this empty folder before you restore the log");
+                tracing::warn!(%error, folder = %folder.display(), "remove this folder before you restore the log");
             }
             DaemonError::LogRolledBack { folder: folder.clone(), size, found: Box::new(found) }
         };

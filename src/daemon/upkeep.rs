@@ -130,11 +130,11 @@ async fn watch_clock(mut clock: WallClock, journal: Journal) {
 pub(super) fn tell_of_jump(journal: &Journal, event: &str, jump_ms: i64) {
     tracing::warn!(
         jump_ms,
-        "the wall clock {event}: withdrawals stay in force; where it was wrong before, tokens that were signed meanwhile \
-         have wrong times, and `acgs key rotate token --withdraw` ends them all"
+        "the wall clock {event}; withdrawals stay in force; if the clock was wrong before, tokens signed in that time \
+         have wrong times: `acgs key rotate token --withdraw` ends all tokens"
     );
     let recorded = Event::new(EventKind::Clock, DAEMON).name("event", event).name("jump_ms", jump_ms);
     if let Err(error) = journal.record_first(&[recorded]) {
-        tracing::error!(%error, "that the wall clock {event} is not in the audit log");
+        tracing::error!(%error, "the jump of the wall clock cannot be recorded in the audit log");
     }
 }

@@ -12,8 +12,8 @@ pub fn answer<T>(withdrawn: Withdrawn<T>, done: impl FnOnce(T) -> HttpResponse) 
         Withdrawn::Recorded(value) => done(value),
         Withdrawn::Owed => fresh(HttpResponse::Accepted().json(json!({
             "recorded": false,
-            "detail": "the withdrawal is in force on this node, but it cannot be recorded and stored now; that is done \
-                       as soon as it is possible, and must be asked for again if the daemon ends before",
+            "detail": "the withdrawal is in force on this node, but cannot be recorded and stored now; the daemon \
+                       retries that, and the withdrawal must be repeated if the daemon ends before",
         }))),
     }
 }

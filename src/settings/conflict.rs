@@ -151,8 +151,8 @@ fn protocol_of_nobody(settings: &Settings, merged: &Merged) -> Option<Fault> {
         Bind::Tcp(_) => http.trusted_proxies.has_no_network(),
         Bind::Unix(_) => !http.trusted_proxies.contains_unix(),
     };
-    let allowed = "`http.proxy_protocol = \"v2\"` only where `http.trusted_proxies` has those who connect to `http.bind`: \
-                   their networks, or `unix` for a Unix socket";
+    let allowed = "`http.proxy_protocol = \"v2\"` only where `http.trusted_proxies` has the peers of `http.bind`: their \
+                   networks, or `unix` for a Unix socket";
     (http.proxy_protocol == ProxyProtocol::V2 && is_for_nobody)
         .then(|| conflict("http.proxy_protocol", "http.trusted_proxies", merged, allowed.to_owned()))
 }
