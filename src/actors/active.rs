@@ -19,7 +19,7 @@ pub struct Active {
     pub digest: Box<str>,
     /// Whether callers must name its hash.
     pub hash_enforcement: HashEnforcement,
-    /// What becomes of the properties that requests bring.
+    /// How properties in requests are treated.
     pub request_properties: RequestProperties,
     /// Since when it is in force.
     pub activated_at: OffsetDateTime,
@@ -32,7 +32,7 @@ pub struct Active {
 }
 
 impl Active {
-    /// Loads what the settings name, to be in force from now on, and the bundle it was made of.
+    /// Loads the constitution in the settings, to be in force from now on, and the bundle from which it was made.
     pub fn load(settings: &settings::Constitution) -> Result<(Self, Bundle), Faults> {
         let Candidate { constitution, bundle, objections } = Constitution::of_settings(settings)?;
         let active = Self {
@@ -70,7 +70,7 @@ impl Active {
         self.former.iter().any(|(hash, until)| claim == hash.as_str() && Instant::now() < *until)
     }
 
-    /// The verdict on what the caller believes to be in force, where that is wrong.
+    /// The deny for a caller that claims another constitution than the one in force; `None` if the claim is right.
     #[must_use]
     pub fn deny_claim(&self, evaluation: &Evaluation) -> Option<Verdict> {
         let accepted = |claim: &str| self.is_former(claim);
@@ -84,7 +84,7 @@ impl Active {
     }
 }
 
-/// The constitution in force, for those who only show it. Validators have their own, which the registry gives them.
+/// A view of the constitution in force. Validators have their own, which the registry gives them.
 #[derive(Debug, Clone)]
 pub struct InForce {
     active: Arc<ArcSwap<Active>>,
@@ -125,7 +125,7 @@ impl InForce {
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// What is in force now.
+    /// The constitution in force now.
     #[must_use]
     pub fn get(&self) -> Arc<Active> {
         self.active.load_full()

@@ -50,7 +50,7 @@ pub struct AuditLogger {
     waiting: Waiting,
 }
 
-/// Who waits, in the order of their records in the lane.
+/// The waiting requests, in the order of their records in the lane.
 pub type Waiting = Rc<RefCell<VecDeque<Waiter>>>;
 
 /// A request that waits until its records are durable.
@@ -60,9 +60,9 @@ pub struct Waiter {
     /// The number of its records that are durable.
     written: u32,
     indices: Indices,
-    /// Who is to be told; nobody in `async` mode, where the answer is out.
+    /// The sender of the answer; `None` in `async` mode, in which the request was answered already.
     answer: Option<OneshotSender<Result<Recorded, AuditError>>>,
-    /// INVARIANT: the place in the queue is kept until the records are durable, whether or not anybody still waits.
+    /// INVARIANT: the reservation is held until the records are durable, even if the request has ended.
     _place: Reservation,
 }
 
@@ -141,7 +141,7 @@ impl MessageResponse<AuditLogger, Record> for Answer {
     fn handle(self, _: &mut Context<AuditLogger>, answer: Option<OneshotSender<Result<Recorded, AuditError>>>) {
         match self {
             Self::Later(waiting, waiter) => waiting.borrow_mut().push_back(Waiter { answer, ..waiter }),
-            // Who asked may be gone; then nobody waits.
+            // The receiver may be gone.
             Self::Now(outcome) => {
                 let _ = answer.map(|answer| answer.send(outcome));
             }

@@ -54,7 +54,7 @@ impl From<MailboxError> for AuditError {
 /// Bytes of questions for which one additional place is reserved.
 const PLACE: usize = 8 << 10;
 
-/// What the door must know of the log, and the way to its thread; shared by all clones.
+/// The audit log's queue and health; shared by all clones.
 #[derive(Debug, Clone)]
 pub struct AuditQueue(Arc<Shared>);
 
@@ -75,7 +75,8 @@ struct Shared {
     segment: Mutex<Option<OpenSegment>>,
     /// Records in the lanes.
     gathered: AtomicU32,
-    /// How many of them the sleeping thread wants to be woken for; 0 while it is awake. Who clears it wakes it.
+    /// The number of records for which the sleeping committer must be woken; 0 while it is awake. The thread that
+    /// resets it wakes the committer.
     wakes_at: AtomicU32,
     stopping: AtomicBool,
     thread: Mutex<Option<Thread>>,
@@ -108,7 +109,7 @@ impl AuditQueue {
         }))
     }
 
-    /// A lane, whose listener is told when its records are durable.
+    /// A lane, whose listener is informed when its records are durable.
     #[must_use]
     pub fn lane(&self, listener: Listener) -> Arc<Lane> {
         let lane = Arc::new(Lane::new(listener));
@@ -181,8 +182,8 @@ impl AuditQueue {
             tracing::error!(%error, "records cannot be written to the audit log");
             return Err(AuditError::Unwritable);
         }
-        // The thread may have ended after the reservation. It sets its health before it looks at the lanes for the
-        // last time, so either it finds these records or this sees that it ended.
+        // The committer may have ended after the reservation. It sets its health before it looks at the lanes for the
+        // last time, so either it finds these records, or this call sees that it has ended.
         if self.health() == Health::Ended {
             return Err(AuditError::Ended);
         }
@@ -206,7 +207,7 @@ impl AuditQueue {
         count > 0
     }
 
-    /// Tells the thread to end once nothing waits.
+    /// Makes the committer end once the queue is empty.
     pub fn stop(&self) {
         self.0.stopping.store(true, Ordering::SeqCst);
         self.wake();
@@ -273,7 +274,7 @@ impl AuditQueue {
         self.0.stopping.load(Ordering::SeqCst)
     }
 
-    /// Sleeps until there are so many records, the order to stop comes, or that moment, if there is one.
+    /// Sleeps until `records` records are queued, the queue is stopped, or `until`, if it is given.
     pub(super) fn wait(&self, records: u32, until: Option<Instant>) {
         while !self.has(records) {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
@@ -281,7 +282,7 @@ impl AuditQueue {
                 break;
             }
             self.0.wakes_at.store(records, Ordering::SeqCst);
-            // Who put a record in before this saw no sleeper; so look once more before sleeping.
+            // A record submitted before this saw no sleeper, so the queue is checked again before sleeping.
             if !self.has(records) {
                 left.map_or_else(thread::park, thread::park_timeout);
             }
@@ -289,13 +290,13 @@ impl AuditQueue {
         }
     }
 
-    /// Whether so many records wait, or it is time to stop.
+    /// Whether at least `records` records are queued, or the queue is stopped.
     pub(super) fn has(&self, records: u32) -> bool {
         self.0.gathered.load(Ordering::SeqCst) >= records || self.is_stopping()
     }
 
-    /// Moves what waits into `frame`, as far as `capacity` bytes hold it: each worker's records in one run, which
-    /// `parts` names in order.
+    /// Moves queued records into `frame`, up to `capacity` bytes. Each lane's records form one run; `parts` lists the
+    /// runs in order.
     pub(super) fn take(&self, capacity: usize, frame: &mut Batch, parts: &mut Vec<(Arc<Lane>, u32)>) {
         self.take_from(&self.0.first, capacity, frame, parts);
         let mut lanes = lock(&self.0.lanes);

@@ -12,10 +12,10 @@ use smol_str::SmolStr;
 use crate::domain::{Entity, EntityUid, Revision};
 use crate::store::{Commit, Cursor, Page, Precondition, Store, StoreError, StoredEntity, Written};
 
-/// Answers questions to the store, several at a time.
+/// Runs queries of the store on several threads.
 ///
-/// A question that nobody waits for any more is left out; one that has begun is done to its end. Writes are answered
-/// after the versions of what they changed were bumped, see [`Store`].
+/// A query whose caller has given up before it begins is skipped; one that has begun is completed. Writes are answered
+/// after the versions of the changed entities were bumped, see [`Store`].
 ///
 /// INVARIANT: no change is committed before its record is durable.
 #[derive(Debug)]
@@ -146,7 +146,7 @@ impl Handler<Follow> for Database {
 pub struct ListEntities {
     /// The type.
     pub kind: String,
-    /// Where to go on.
+    /// The position after which the page begins.
     pub after: Option<Cursor>,
     /// Entities at most.
     pub limit: NonZeroU16,
@@ -166,9 +166,9 @@ impl Handler<ListEntities> for Database {
 pub struct PutEntity {
     /// The entity.
     pub entity: Entity,
-    /// What must hold.
+    /// The preconditions.
     pub precondition: Precondition,
-    /// Who stores it.
+    /// The caller's name in records.
     pub caller: SmolStr,
 }
 
@@ -186,7 +186,7 @@ impl Handler<PutEntity> for Database {
 pub struct PutEntities {
     /// The entities.
     pub entities: Vec<Entity>,
-    /// Who stores them.
+    /// The caller's name in records.
     pub caller: SmolStr,
 }
 
@@ -204,9 +204,9 @@ impl Handler<PutEntities> for Database {
 pub struct RemoveEntity {
     /// Which entity.
     pub uid: EntityUid,
-    /// What must hold.
+    /// The preconditions.
     pub precondition: Precondition,
-    /// Who removes it.
+    /// The caller's name in records.
     pub caller: SmolStr,
 }
 

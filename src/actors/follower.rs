@@ -16,9 +16,9 @@ use super::directory::Directory;
 use crate::domain::Revision;
 use crate::store::{Listener, Store, StoreError};
 
-/// How often it is asked whether PostgreSQL has told of a change.
+/// The interval for checking PostgreSQL notifications.
 const PAUSE: Duration = Duration::from_millis(10);
-/// How often it is looked for changes that nobody told of.
+/// The interval for polling without a notification.
 const LOOK: Duration = Duration::from_millis(250);
 /// The daemon's own name as the caller in records.
 const DAEMON: &str = "acgs";
@@ -30,7 +30,7 @@ const RETRY: Duration = Duration::from_millis(500);
 pub struct Following(Arc<State>);
 
 struct State {
-    /// When the database was last looked at, successfully.
+    /// The time of the last successful poll.
     seen: Mutex<Instant>,
     fault: Mutex<Option<String>>,
     is_woken: AtomicBool,
@@ -57,7 +57,7 @@ impl Following {
         }))
     }
 
-    /// Says that there may be something to follow.
+    /// Triggers a poll.
     pub fn wake(&self) {
         self.0.is_woken.store(true, Ordering::Release);
         if let Some(thread) = &*self.0.thread.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -130,13 +130,13 @@ impl Follower {
     }
 }
 
-/// What the thread owns.
+/// The state of the thread.
 struct Work {
     store: Store,
     directory: Directory,
     changes: ChangeRecorder,
     following: Following,
-    /// What was changed about callers up to here is known to whoever asks for callers.
+    /// The epoch of callers that has been applied.
     callers: u64,
     /// The revision at the last poll. All users of its incarnation have been informed.
     known: Revision,
@@ -168,7 +168,7 @@ impl Work {
         }
     }
 
-    /// Follows where there is a reason to look; answers whether it did.
+    /// Polls if there is a reason to; returns whether it did.
     fn look(&mut self, looked: Option<Instant>) -> Result<bool, String> {
         let text = |error: StoreError| error.to_string();
         let listener = match &mut self.listener {

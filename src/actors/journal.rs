@@ -1,4 +1,4 @@
-//! Records what happens beside decisions: from any thread, and only then is it done or answered.
+//! Records events other than decisions, from any thread. Callers continue only when the record is durable.
 
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;

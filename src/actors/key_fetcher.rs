@@ -17,10 +17,10 @@ use crate::auth::jwks::Jwks;
 /// Threads that fetch.
 const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 
-/// An issuer is not asked again before so long.
+/// The least time between two requests to an issuer.
 const INTERVAL: Duration = Duration::from_mins(1);
 
-/// Keys that are in use are fetched anew after so long.
+/// The age at which cached keys are fetched again.
 const LIFETIME: Duration = Duration::from_mins(10);
 
 /// How long an issuer may take.
@@ -40,7 +40,7 @@ pub enum FetchError {
     Issuer {
         /// The URL.
         url: String,
-        /// What was wrong.
+        /// The cause, in words.
         cause: String,
     },
     /// No answer in time, or never.
@@ -54,7 +54,7 @@ impl From<MailboxError> for FetchError {
     }
 }
 
-/// Fetches keys. One that is being fetched for somebody is not fetched once more meanwhile.
+/// Fetches the keys of foreign issuers. Concurrent requests for the same issuer share one fetch.
 #[derive(Debug, Clone)]
 pub struct KeyFetcher {
     trust: Trust,
@@ -64,16 +64,16 @@ pub struct KeyFetcher {
 /// When an issuer was last asked.
 #[derive(Debug, Default)]
 pub struct Asked {
-    /// Held by who asks.
+    /// Held during a fetch.
     turn: Mutex<()>,
-    /// Held by nobody for long.
+    /// The time of the last fetch; held briefly only.
     last: Mutex<Option<Instant>>,
     /// Whether a request is in progress.
     is_asking: AtomicBool,
 }
 
 impl Asked {
-    /// Whether keys that were fetched then should be fetched anew, so that those which the issuer withdrew go.
+    /// Whether the keys are old enough to be fetched again, so that keys withdrawn by the issuer disappear.
     #[must_use]
     pub fn is_long_ago(&self) -> bool {
         self.within(LIFETIME) == Some(false)
@@ -91,7 +91,7 @@ impl Asked {
         Self { last: Mutex::new(Some(last)), ..Self::default() }
     }
 
-    /// Whether that was within such a time; `None` where it never was.
+    /// Whether the last fetch was within `time`; `None` if there was none.
     fn within(&self, time: Duration) -> Option<bool> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.map(|last| last.elapsed() < time)
@@ -177,7 +177,7 @@ impl Actor for KeyFetcher {
     type Context = SyncContext<Self>;
 }
 
-/// Fetches the keys of an issuer, where it has a URL and was not asked just now.
+/// Fetches the keys of an issuer, if it has a URL and was not asked recently.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), FetchError>")]
 pub struct FetchKeys(pub Box<str>);
@@ -188,7 +188,7 @@ impl Handler<FetchKeys> for KeyFetcher {
     fn handle(&mut self, FetchKeys(issuer): FetchKeys, _: &mut Self::Context) -> Self::Result {
         let Some(foreign) = self.trust.foreign(&issuer) else { return Ok(()) };
         let KeySource::Url { url, asked } = &foreign.source else { return Ok(()) };
-        // Others who want these keys wait here, and then find them.
+        // Concurrent callers wait here, and then find the keys.
         let _turn = asked.turn.lock().unwrap_or_else(PoisonError::into_inner);
         if asked.within(INTERVAL) == Some(true) {
             return Ok(());

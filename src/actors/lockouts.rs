@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use crate::auth::lockout::{Failures, Lockout, Standing};
 use crate::auth::network::ClientAddress;
 
-/// How many names, and names at an address, are remembered. What is pushed out was tried longest ago.
+/// The most names, and names at addresses, that are tracked. The least recently tried is dropped.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::MIN.saturating_add((1 << 16) - 1);
 
 /// Counts wrong passwords; shared by all clones. They are forgotten with the process.
@@ -43,7 +43,7 @@ pub struct Attempt {
 }
 
 impl Lockouts {
-    /// Locks a name at an address after so many wrong passwords.
+    /// Locks a name at an address after `attempts` wrong passwords.
     #[must_use]
     pub fn new(attempts: NonZeroU32, time: Duration) -> Self {
         let rules = Lockout::new(attempts.get(), u32::try_from(time.as_secs()).unwrap_or(u32::MAX));

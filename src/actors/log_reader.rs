@@ -21,7 +21,7 @@ pub enum ReadError {
     /// There is no such record.
     #[error("there is no record `{0}`")]
     NoRecord(u64),
-    /// No checkpoint covers so many records.
+    /// No checkpoint covers this number of records.
     #[error("no checkpoint covers `{0}` records")]
     NotCovered(u64),
     /// A proof from a larger tree to a smaller one.
@@ -35,7 +35,7 @@ pub enum ReadError {
     /// The log cannot be read.
     #[error("{0}")]
     Ledger(#[from] LedgerError),
-    /// The answer did not come before the deadline of the one who asked.
+    /// The answer did not come before the caller's deadline.
     #[error("the audit log was not read in time")]
     Late,
 }
@@ -54,7 +54,7 @@ pub struct LogReader {
 }
 
 impl LogReader {
-    /// Starts the actor on so many threads.
+    /// Starts the actor on `threads` threads.
     ///
     /// # Panics
     /// Where no actix system runs, or the system has no more threads to give.
@@ -107,7 +107,7 @@ impl Handler<ReadTile> for LogReader {
     }
 }
 
-/// Reads one record, exactly as it stands in the log.
+/// Reads one entry, exactly as it is in the log.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Vec<u8>, ReadError>")]
 pub struct ReadRecord(pub u64);

@@ -48,7 +48,7 @@ impl From<MailboxError> for ReloadError {
     }
 }
 
-/// What a reload changed.
+/// The result of a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reloaded {
     /// Hash and digest before.
@@ -114,7 +114,7 @@ impl Registry {
         Self { in_force: InForce::new(active), validators: Vec::new(), books }
     }
 
-    /// A view of what is in force.
+    /// A view of the constitution in force.
     #[must_use]
     pub fn in_force(&self) -> InForce {
         self.in_force.clone()
@@ -125,7 +125,7 @@ impl Actor for Registry {
     type Context = Context<Self>;
 }
 
-/// Makes a validator one of those that get every new constitution, beginning with the one in force.
+/// Registers a validator, which is given the constitution in force and every later one.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Register(pub Recipient<Activate>);
@@ -145,7 +145,7 @@ impl Handler<Register> for Registry {
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Reloaded, ReloadError>")]
 pub struct Reload {
-    /// Who asks for it.
+    /// The caller's name in records.
     pub caller: SmolStr,
     /// What happens if there are objections.
     pub on_objections: OnObjections,

@@ -21,15 +21,16 @@ pub type Key = [u8; 32];
 pub(super) const MAX_QUESTION: usize = 4 << 10;
 /// The cost of an entry beside its data, in bytes: its key, list node and table slot.
 const OVERHEAD: usize = 256;
-/// Among so many that were used last the hottest are looked for: looking at all would hold up decisions.
+/// The number of most recently used entries among which the most frequent ones are searched for: scanning all would
+/// delay decisions.
 const LOOKED_AT: usize = 4096;
 
-/// A verdict and what it was made from.
+/// A cached verdict with its dependencies.
 #[derive(Debug, Clone)]
 pub struct Kept {
     /// The verdict.
     pub verdict: Arc<Verdict>,
-    /// The stored entities that were read; none where none was stored.
+    /// The stored entities that were read; `None` if none was.
     pub entities: Option<Arc<EntitySet>>,
     /// The versions of all entities that were asked for, absent ones included, from before they were read.
     pub stamps: Arc<[Stamp]>,
@@ -67,12 +68,12 @@ pub struct RequestCache {
     bytes: usize,
 }
 
-/// What is kept of one question.
+/// The entry of one question.
 #[derive(Debug)]
 struct Entry {
-    /// None: what was kept is outdated, and nothing newer is known yet.
+    /// `None`: the verdict is outdated, and there is no newer one yet.
     kept: Option<(Kept, Instant)>,
-    /// The canonical question; none where it is long, or many are kept.
+    /// The canonical question; `None` if it is long, or too many are kept.
     question: Option<Arc<str>>,
     uses: Uses,
     /// The memory that this entry takes, in bytes, estimated.
@@ -178,7 +179,7 @@ impl Handler<Put> for RequestCache {
 /// How much of its room a cache uses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Room {
-    /// What is kept.
+    /// The number of verdicts.
     pub entries: usize,
     /// The most that is kept. 0: the tier is off.
     pub capacity: usize,
@@ -188,7 +189,7 @@ pub struct Room {
     pub max_bytes: usize,
 }
 
-/// Tells how much room is used.
+/// Asks for the size of the cache.
 #[derive(Debug, Message)]
 #[rtype(result = "Room")]
 pub struct Measure;
@@ -224,8 +225,8 @@ impl Handler<Forget> for RequestCache {
     }
 }
 
-/// Tells which questions were found here in the past hour, and how often each. Those that were not used for long are
-/// left out where there are many.
+/// Asks for the questions that were hits in the past hour, with the number of hits. Of many, only recently used ones
+/// are considered.
 #[derive(Debug, Message)]
 #[rtype(result = "Vec<(Arc<str>, u64)>")]
 pub struct Hottest;

@@ -1,7 +1,7 @@
-//! The thread that follows the log: it writes its tiles and signs its checkpoints, outside the way of any decision.
+//! The thread that writes the log's tiles and signs its checkpoints, without delaying decisions.
 //!
-//! INVARIANT: a checkpoint covers what is durable and no more; its tiles are durable before it is stored, and it is stored
-//! before it is shown.
+//! INVARIANT: a checkpoint covers durable records only; its tiles are durable before it is stored, and it is stored
+//! before it is published.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
@@ -27,11 +27,11 @@ use crate::ledger::{
 /// Checkpoints that are asked for follow each other no sooner than this.
 const HASTE: Duration = Duration::from_millis(20);
 
-/// So many records' tiles are written before the daemon says that it is ready, at most.
+/// The most records whose tiles are written before the daemon is ready.
 const EAGER: u64 = 1 << 17;
 
-/// After so many leaves, a tenth of a millisecond's work, the thread yields: the kernel's thread that sends a sync's flush
-/// to the disk may else wait for this one for up to a tick.
+/// The leaves, a tenth of a millisecond's work, after which the thread yields: otherwise the kernel thread that submits
+/// a flush to the disk may wait for up to a tick.
 const TURN: u64 = 128;
 
 /// The interval at which a checkpoint is copied outside of the log.
@@ -40,7 +40,7 @@ const KEEP: Duration = Duration::from_mins(1);
 /// How many leaves are pushed before they are written.
 const STEP: u64 = 1 << 16;
 
-/// What is needed to go on signing, opened before anything is served.
+/// The state for signing, opened before anything is served.
 #[derive(Debug)]
 pub struct Sealing {
     folder: PathBuf,
@@ -49,7 +49,7 @@ pub struct Sealing {
     file: CheckpointFile<File>,
     last: Option<Sealed>,
     tiles: TileWriter<DiskStorage>,
-    /// The log as it was opened, which the tiles have to reach.
+    /// The log's tree when it was opened, which the tiles have to reach.
     opened: Tree,
     kept: KeptCheckpoint,
     /// Evidence of a rollback that was accepted.
@@ -107,13 +107,13 @@ impl Sealing {
         if found < size {
             tracing::warn!(records = behind, "the audit log's tiles are missing or damaged: they are made again");
         }
-        // So a log that was changed behind its last checkpoint is refused before anything is decided. Where there is more
-        // to do, the thread does it, and the process ends.
+        // So a log that was changed after its last checkpoint is refused before anything is decided. If there are too
+        // many records, the thread compares them later, and ends the process if they differ.
         if behind <= EAGER
             && let Err(error) = sealing.follow(sealing.opened.size())
         {
             match error {
-                // It is tried again, and says so until it works.
+                // The write is retried later; the fault is reported until it succeeds.
                 SealError::Ledger(LedgerError::Disk { .. }) => sealing.go_back()?,
                 SealError::RolledBack(found) => {
                     on_rollback.meet(found, &mut sealing.accepted)?;
@@ -152,7 +152,7 @@ impl Sealing {
         self.keys.origin()
     }
 
-    /// How many records the stored checkpoint covers; none where there is none.
+    /// The size of the stored checkpoint; `None` if there is none.
     #[must_use]
     pub fn signed(&self) -> Option<u64> {
         self.last.as_ref().map(|last| last.checkpoint.size)
@@ -192,8 +192,8 @@ impl Sealing {
         Ok(tiles.sync()?)
     }
 
-    /// Goes back to the newest checkpoint: after a failed sync nobody knows what of the tiles is on disk, and what is
-    /// written once more is synced once more.
+    /// Returns to the newest checkpoint: after a failed sync the tiles on disk are unknown, and rewritten tiles are
+    /// synced again.
     fn go_back(&mut self) -> Result<(), SealError> {
         let (size, root) = signed(self.last.as_ref());
         self.tiles = match TileWriter::open(self.storage.clone(), size, root)? {
@@ -236,7 +236,7 @@ impl Sealer {
         self.seals.clone()
     }
 
-    /// Signs what is durable now, and ends the thread.
+    /// Signs the last checkpoint, and ends the thread.
     pub fn stop(self) {
         self.seals.stop();
         // It does not panic: the process would have ended with it.
@@ -244,7 +244,7 @@ impl Sealer {
     }
 }
 
-/// What the thread owns.
+/// The state of the thread.
 struct Thread {
     sealing: Sealing,
     queue: AuditQueue,
@@ -252,7 +252,7 @@ struct Thread {
     seals: Seals,
     /// Whether a write of the tiles failed, so that their contents are unknown.
     must_go_back: bool,
-    /// What tells that the key file is another one: its modification time and inode.
+    /// Identifies the key file: its modification time and inode.
     key_file: Option<(i64, i64, u64)>,
     /// When a checkpoint was last copied outside of the log.
     kept: Option<Instant>,
@@ -331,7 +331,7 @@ impl Thread {
         }
     }
 
-    /// Follows the log up to what is durable, and signs that.
+    /// Follows the log up to its durable end, and signs a checkpoint.
     fn seal(&mut self, stopping: bool) -> Result<(), SealError> {
         // At the end nothing can be recorded any more: a key that is not known to the log yet signs from the next start on.
         if stopping && !self.is_key_known() {

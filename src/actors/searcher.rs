@@ -24,7 +24,7 @@ pub enum SearchError {
     /// The database cannot be asked.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// What was found cannot be read from the log.
+    /// A found record cannot be read from the log.
     #[error("{0}")]
     Ledger(#[from] LedgerError),
 }
@@ -35,7 +35,7 @@ impl From<MailboxError> for SearchError {
     }
 }
 
-/// Searches in the database, and reads what it finds from the log.
+/// Searches the index in the database, and reads the found records from the log.
 #[derive(Debug)]
 pub struct Searcher {
     storage: DiskStorage,
@@ -45,7 +45,8 @@ pub struct Searcher {
 }
 
 impl Searcher {
-    /// Starts the actor on so many threads. A search that takes longer than `patience` answers what it found by then.
+    /// Starts the actor on `threads` threads. A search that takes longer than `patience` returns what it has found by
+    /// then.
     ///
     /// # Panics
     /// Where no actix system runs, or the system has no more threads to give.
@@ -68,9 +69,9 @@ impl Actor for Searcher {
 #[derive(Debug, Message)]
 #[rtype(result = "Result<EntryPage, SearchError>")]
 pub struct SearchEntries {
-    /// What is sought.
+    /// The search.
     pub search: Search,
-    /// Where to go on.
+    /// The position after which the page begins.
     pub after: Option<EntryCursor>,
     /// Entries at most.
     pub limit: NonZeroU16,

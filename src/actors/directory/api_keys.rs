@@ -20,7 +20,7 @@ use crate::store::{Connection, Part, ended_tokens};
 /// An API key that was looked up.
 #[derive(Debug)]
 pub struct FoundApiKey {
-    /// Who has it.
+    /// The holder.
     pub caller: Caller,
     /// SHA-256 of the whole key.
     pub digest: Vec<u8>,
@@ -71,9 +71,9 @@ impl Directory {
 /// An API key to be made.
 #[derive(Debug, Clone)]
 pub struct NewApiKey {
-    /// What people call it.
+    /// The label for people.
     pub name: String,
-    /// What it permits.
+    /// The scopes of the key.
     pub scopes: Scopes,
     /// The expiry, networks and rate of the key.
     pub bounds: Bounds,
@@ -82,9 +82,9 @@ pub struct NewApiKey {
 /// An API key that was made.
 #[derive(Debug, Clone)]
 pub struct ApiKeyMade {
-    /// As it is stored.
+    /// The stored key.
     pub stored: ApiKey,
-    /// The key, which nobody is told again.
+    /// The text of the key, which is not shown again.
     pub key: String,
 }
 
@@ -94,7 +94,7 @@ pub struct ApiKeyMade {
 pub struct AddApiKey {
     /// The key.
     pub new: NewApiKey,
-    /// Who makes it, and whose it is.
+    /// The caller, who becomes the key's maker.
     pub granter: Granter,
 }
 
@@ -155,7 +155,7 @@ impl Handler<ListApiKeys> for Directory {
 pub struct RevokeApiKey {
     /// Its id.
     pub id: String,
-    /// Who asks.
+    /// The caller's name in records.
     pub caller: String,
 }
 

@@ -21,7 +21,7 @@ use crate::store::{Connection, Part, assertions};
 /// How far a client's clock may differ, in seconds.
 const LEEWAY: u32 = 30;
 
-/// How a client shows who it is (RFC 6749, section 2.3; RFC 7523, section 2.2).
+/// A client's proof of identity (RFC 6749, section 2.3; RFC 7523, section 2.2).
 #[derive(Debug, Clone)]
 pub enum ClientProof {
     /// Its secret.
@@ -30,7 +30,7 @@ pub enum ClientProof {
     Assertion {
         /// The token.
         token: String,
-        /// What it may have as `aud`.
+        /// The accepted values of `aud`.
         audiences: Vec<String>,
     },
     /// Nothing.
@@ -71,13 +71,13 @@ fn asserted(conn: &mut Connection, client: &Client, token: &str, audiences: &[St
     assertions::use_once(conn, &client.id, &id, checked.expires_at + i64::from(LEEWAY), now).ok()
 }
 
-/// Looks whether a client is who it says it is.
+/// Verifies a client's proof of identity.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Client, DirectoryError>")]
 pub struct ProveClient {
     /// The client's id.
     pub client: String,
-    /// What it shows.
+    /// The proof.
     pub proof: ClientProof,
 }
 
@@ -105,20 +105,20 @@ impl Handler<HasClient> for Directory {
 /// A client to be made.
 #[derive(Debug, Clone)]
 pub struct NewClient {
-    /// What people call it.
+    /// The label for people.
     pub name: String,
-    /// What it may do.
+    /// The roles of the client.
     pub roles: Roles,
-    /// Its public keys (a JWK set); it gets a secret where there are none.
+    /// Its public keys (a JWK set); without them it gets a secret.
     pub jwks: Option<String>,
 }
 
 /// A client that was made.
 #[derive(Debug, Clone)]
 pub struct ClientMade {
-    /// As it is stored.
+    /// The stored client.
     pub client: Client,
-    /// Its secret, which nobody is told again.
+    /// Its secret, which is not shown again.
     pub secret: Option<String>,
 }
 
@@ -128,7 +128,7 @@ pub struct ClientMade {
 pub struct AddClient {
     /// The client.
     pub new: NewClient,
-    /// Who makes it.
+    /// The caller.
     pub granter: Granter,
 }
 
@@ -198,13 +198,13 @@ impl Handler<ListClients> for Directory {
 pub struct SetClient {
     /// The client's id.
     pub id: String,
-    /// Whether it may do anything; as before where none.
+    /// Whether to disable it; `None`: no change.
     pub disabled: Option<bool>,
-    /// What it may do; as before where none.
+    /// The new roles; `None`: no change.
     pub roles: Option<Roles>,
     /// The new secret, which replaces the old one.
     pub secret: Option<ClientSecret>,
-    /// Who asks.
+    /// The caller.
     pub granter: Granter,
 }
 
@@ -287,7 +287,7 @@ impl Handler<SetClient> for Directory {
 pub struct RemoveClient {
     /// The client's id.
     pub id: String,
-    /// Who asks.
+    /// The caller's name in records.
     pub caller: String,
 }
 

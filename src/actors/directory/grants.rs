@@ -1,4 +1,4 @@
-//! Tokens, for those who have proven who they are.
+//! Tokens for authenticated users and clients.
 
 use super::clients::{ClientProof, prove};
 use super::{Directory, DirectoryError, deny_sessions, event, new_id, now};
@@ -21,13 +21,13 @@ pub struct Grant {
     pub access_token: String,
     /// Seconds until it expires.
     pub expires_in: i64,
-    /// What it permits.
+    /// The scopes of the token.
     pub scopes: Scopes,
     /// For the next one; only people have such.
     pub refresh_token: Option<String>,
 }
 
-/// What an access token is to say.
+/// The contents of an access token.
 pub(super) struct Wanted<'w> {
     pub(super) subject: &'w str,
     pub(super) client: &'w str,
@@ -93,15 +93,15 @@ impl Directory {
     }
 }
 
-/// Grants an access token to a client that proves who it is (RFC 6749, section 4.4).
+/// Grants an access token to a client that proves its identity (RFC 6749, section 4.4).
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Grant, DirectoryError>")]
 pub struct GrantClient {
     /// The client's id.
     pub client: String,
-    /// What it shows.
+    /// The proof.
     pub proof: ClientProof,
-    /// What it wants; all it may where it does not say.
+    /// The wanted scopes; `None`: all that the client may have.
     pub scopes: Option<Scopes>,
 }
 

@@ -1,7 +1,7 @@
-//! People, clients and keys: what is stored of them, changed only with a record in the audit log.
+//! Users, clients, keys and sessions, changed only together with a record in the audit log.
 //!
-//! Each file has the messages about one noun. An answer leaves after the change is recorded and committed, and after
-//! every worker knows what was withdrawn.
+//! Each file has the messages about one noun. A change is answered after it is recorded and committed, and after every
+//! worker can see what was withdrawn.
 
 mod api_keys;
 mod clients;
@@ -62,7 +62,7 @@ use crate::store::{Connection, Store, StoreError, ended_tokens, revisions, users
 pub struct Lifetimes {
     /// Of an access token.
     pub access: i64,
-    /// Of a refresh token, and so of a session that nobody uses.
+    /// Of a refresh token, and so of an unused session.
     pub refresh: i64,
     /// Seconds after the first use of a refresh token in which the same successor is given again.
     pub grace: i64,
@@ -95,13 +95,13 @@ pub enum DirectoryError {
     /// Nothing is known under that name.
     #[error("there is no {0}")]
     Missing(String),
-    /// What was asked for makes no sense.
+    /// The request is invalid.
     #[error("{0}")]
     Refused(String),
-    /// The grant is not good (RFC 6749, `invalid_grant`); the text says no more than the caller may know.
+    /// The grant is invalid (RFC 6749, `invalid_grant`); the text reveals no more than the caller may know.
     #[error("{0}")]
     BadGrant(&'static str),
-    /// The client is not who it says it is, or may not do this.
+    /// The client's proof is invalid, or the client may not do this.
     #[error("the client is not known by that credential")]
     BadClient,
     /// The grant exceeds the caller's own rights.
@@ -132,7 +132,7 @@ impl Directory {
         Self { store, changes, trust, lifetimes, in_force, rotating, owed, uptime }
     }
 
-    /// Starts the actor on so many threads.
+    /// Starts the actor on `threads` threads.
     ///
     /// # Panics
     /// Where no actix system runs, or the system has no more threads to give.
@@ -148,9 +148,9 @@ impl Directory {
         &self.trust
     }
 
-    /// Reads again what others may have withdrawn, and the keys that they may have put into force.
+    /// Reads withdrawals and signing keys that other nodes may have changed.
     pub fn recall(&self) -> Result<(), DirectoryError> {
-        // Who rotates meanwhile puts newer ones into force.
+        // A concurrent rotation must not be overwritten with older keys.
         let _turn = self.rotating.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(keys) = signing::stored_keys(&self.store, self.lifetimes.access)? {
             self.trust.set_own(keys);
@@ -202,7 +202,7 @@ impl Directory {
         change(&self.store, &self.changes, job)
     }
 
-    /// Records what changes nothing.
+    /// Records an event that changes nothing in the database.
     fn record(&self, event: Event) -> Result<(), DirectoryError> {
         self.changes.journal().record(&[event]).map(drop).map_err(DirectoryError::from)
     }

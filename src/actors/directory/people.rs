@@ -1,4 +1,4 @@
-//! Users: who may log in.
+//! Users and their passwords.
 
 use std::num::NonZeroU16;
 
@@ -53,7 +53,7 @@ pub struct NewUser {
     pub name: String,
     /// The hash of its password (PHC string).
     pub password: String,
-    /// What it may do.
+    /// The roles of the user.
     pub roles: Roles,
 }
 
@@ -63,7 +63,7 @@ pub struct NewUser {
 pub struct AddUser {
     /// The user.
     pub new: NewUser,
-    /// Who makes it.
+    /// The caller.
     pub granter: Granter,
 }
 
@@ -109,11 +109,11 @@ impl Handler<AddUser> for Directory {
 pub struct SetUser {
     /// The user's name.
     pub name: String,
-    /// Whether it may log in; as before where none.
+    /// Whether to disable the user; `None`: no change.
     pub disabled: Option<bool>,
-    /// What it may do; as before where none.
+    /// The new roles; `None`: no change.
     pub roles: Option<Roles>,
-    /// Who asks.
+    /// The caller.
     pub granter: Granter,
 }
 
@@ -199,8 +199,8 @@ pub(super) fn user_roles(user: &User) -> Result<Roles, DirectoryError> {
     user.roles.parse().map_err(|_| DirectoryError::Failed("the stored roles cannot be parsed".to_owned()))
 }
 
-/// Gives a user another password; its sessions end, and the API keys that it made: whoever had the old one may have made
-/// some.
+/// Changes a user's password, and ends its sessions and the API keys that it made: a holder of the old password may
+/// have made some.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<User, DirectoryError>")]
 pub struct ChangePassword {
@@ -208,7 +208,7 @@ pub struct ChangePassword {
     pub name: String,
     /// The hash of the new one.
     pub password: String,
-    /// Who asks.
+    /// The caller.
     pub by: By,
 }
 
@@ -271,7 +271,7 @@ fn change(
 pub struct RemoveUser {
     /// The user's name.
     pub name: String,
-    /// Who asks.
+    /// The caller's name in records.
     pub caller: String,
 }
 

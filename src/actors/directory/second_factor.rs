@@ -8,7 +8,7 @@ use crate::auth::totp::{RecoveryCode, TotpSecret};
 use crate::store::Connection;
 use crate::store::users::{self, User, recovery_codes};
 
-/// What one-time passwords of this daemon are called in an authenticator.
+/// The issuer that authenticator apps display for one-time passwords.
 const ISSUER: &str = "acgs";
 
 /// Whether a code is the user's: a one-time password, or a recovery code. It is good no more after that.
@@ -110,7 +110,7 @@ impl Handler<ConfirmEnrolment> for Directory {
 pub struct RemoveSecondFactor {
     /// The user's name.
     pub user: String,
-    /// Who asks.
+    /// The caller.
     pub by: By,
 }
 

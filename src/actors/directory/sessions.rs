@@ -77,7 +77,7 @@ impl Handler<EndSession> for Directory {
 pub struct EndAllSessions {
     /// The user's name.
     pub user: String,
-    /// Who asks.
+    /// The caller's name in records.
     pub caller: String,
 }
 
