@@ -1,5 +1,5 @@
-//! The thread that copies the log into the database, where it can be searched. It lags behind, gives way to everything
-//! else, and holds up nothing.
+//! The thread that writes the search index of the log into the database. It lags behind, has idle priority, and delays
+//! nothing else.
 
 use std::os::unix::thread::JoinHandleExt as _;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -20,10 +20,10 @@ use crate::ledger::{self, DiskStorage, Hash, LedgerError, records, whole};
 use crate::store::audit::{AuditStore, ShipError, ShippedLog};
 use crate::store::{Replicas, StoreError, StoreOptions};
 
-/// How often the log is looked at while it hardly grows.
+/// The interval between two looks at the log at low load.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long a start waits for the database, so that what is copied can be searched from the first moment on. A large one
-/// may take minutes to be brought up to date.
+/// How long a start waits for the database, so that searches work from the first moment on. Migrating a large one may
+/// take minutes.
 const OPENING: Duration = Duration::from_secs(1);
 /// How long a fault is left alone.
 const RETRY: Duration = Duration::from_secs(2);
@@ -31,11 +31,11 @@ const RETRY: Duration = Duration::from_secs(2);
 const RETIRE: Duration = Duration::from_hours(1);
 /// Records copied in one transaction, at most: the more, the fewer pages of the indexes are written again and again.
 const BATCH: usize = 32_768;
-/// The log is busy where it grew by more than this since it was last looked at. Then nothing is copied until so much
-/// waits that it is worth the disk's while: a short burst of decisions is not disturbed at all.
+/// The log is busy if it grew by more than this since the last look. Then nothing is indexed until a large batch is
+/// pending, so that a short burst of decisions is not disturbed at all.
 const CALM: u64 = 250;
 const HELD: u64 = 65_536;
-/// While decisions are made it rests so many times as long as it works.
+/// The ratio of rest to work while decisions are being made.
 const REST: u32 = 4;
 /// The most that is copied when the daemon stops, so that it does stop.
 const LAST_BATCHES: usize = 4;
@@ -68,14 +68,14 @@ pub enum ShipperError {
     System(#[from] io::Error),
 }
 
-/// What the thread needs.
+/// The parts that the thread needs.
 #[derive(Debug)]
 pub struct ShipperParts {
     /// The log's folder.
     pub storage: DiskStorage,
     /// The database.
     pub options: StoreOptions,
-    /// Who may be asked in its place by those who search.
+    /// The replicas that searches may use.
     pub replicas: Replicas,
     /// The log's origin.
     pub origin: String,
@@ -148,8 +148,8 @@ impl Shipper {
         self.shipping.clone()
     }
 
-    /// Waits for the thread, which ends after the sealer. Not for one that is still opening the database: what is not
-    /// committed is undone by whoever opens it next.
+    /// Joins the thread, which ends after the sealer; unless it is still opening the database, whose next user will
+    /// undo what is not committed.
     pub fn stop(self) {
         if self.shipping.store().is_ok() {
             // It does not panic: the process would have ended with it.
@@ -158,7 +158,7 @@ impl Shipper {
     }
 }
 
-/// What the thread owns.
+/// The state of the thread.
 struct Thread {
     parts: ShipperParts,
     shipping: Shipping,
@@ -167,7 +167,7 @@ struct Thread {
     compared: bool,
     /// Evidence of a rollback that was accepted.
     accepted: Vec<LogRollback>,
-    /// The log's size when it was last looked at.
+    /// The log's size at the last look.
     seen: u64,
     /// When it was last looked whether segments may go.
     retired: Option<Instant>,
@@ -212,7 +212,7 @@ impl Thread {
         }
     }
 
-    /// Copies what is durable; once the daemon stops, so many batches at most.
+    /// Indexes the durable records; once the daemon stops, a limited number of batches.
     fn ship(&mut self) -> Result<(), ShippingError> {
         self.let_go_of_what_is_displaced();
         let (store, log) = self.open()?;
@@ -296,7 +296,7 @@ impl Thread {
         Ok(store.log(&parts.origin)?)
     }
 
-    /// Somebody deleted the database, or put another one in its place: it is opened or made anew.
+    /// If the database was deleted or replaced, closes it, so that it is opened or created again.
     fn let_go_of_what_is_displaced(&mut self) {
         if self.log.as_ref().is_some_and(|(store, _)| store.is_displaced()) {
             tracing::warn!("the database of the audit log's copy was moved or deleted: it is opened anew");

@@ -20,7 +20,7 @@ pub enum JwkError {
     /// The member is missing, or has not the form that it must have.
     #[error("`{0}` is missing or malformed")]
     Member(&'static str),
-    /// The key holds what its owner alone should know.
+    /// The key contains private parameters.
     #[error("the key is not public")]
     Private,
     /// The key is of a kind that is not accepted.
@@ -88,9 +88,9 @@ impl VerifyingKey {
         Self { kid: Some(kid.into()), algorithms, key: DecodingKey::from_ed_der(public) }
     }
 
-    /// Reads one public key.
+    /// Parses one public key.
     ///
-    /// A point that is not on its curve is not told here: nothing verifies with such a key.
+    /// A point that is not on its curve is not detected here: nothing verifies with such a key.
     pub fn from_jwk(jwk: &Json) -> Result<Self, JwkError> {
         let jwk = jwk.as_object().ok_or(JwkError::NotObject)?;
         let kid = text(jwk, "kid")?;
@@ -203,9 +203,9 @@ fn text<'a>(jwk: &'a Object, name: &'static str) -> Result<Option<&'a str>, JwkE
     }
 }
 
-/// Whether the modulus looks like those of the chips of CVE-2017-15361, whose primes can be found.
+/// Whether the modulus has the fingerprint of the chips of CVE-2017-15361, whose primes can be found.
 ///
-/// Modulo each small prime they are powers of 65537; one in some hundred million other keys looks the same.
+/// Modulo each small prime it is a power of 65537; one in some hundred million other keys looks the same.
 fn has_roca_fingerprint(modulus: &[u8]) -> bool {
     const PRIMES: [u32; 38] = [
         3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107,

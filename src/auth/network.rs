@@ -8,9 +8,9 @@ pub use crate::settings::{Networks, NetworksError};
 /// The bits of an IPv6 address that one customer of a provider cannot choose.
 const SUBNET: u128 = !0 << 64;
 
-/// Who is behind an address, as far as one can tell: an IPv4 address alone, of an IPv6 address its /64.
+/// The network by which an address is counted: an IPv4 address alone, and the /64 of an IPv6 address.
 ///
-/// Whoever has one address of a /64 has them all (RFC 6177), so that limits count it as one.
+/// A subscriber with one address of a /64 usually has all of them (RFC 6177).
 #[must_use]
 pub fn bucket(address: IpAddr) -> IpAddr {
     match address.to_canonical() {

@@ -12,21 +12,21 @@ pub const SHORTEST: usize = 12;
 /// The longest password, in bytes.
 pub const LONGEST: usize = 1024;
 
-/// Memory of one hash in KiB, passes over it, and lanes: what OWASP advises for argon2id.
+/// The memory of one hash in KiB, its passes, and its lanes: the recommendation of OWASP for argon2id.
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// A hash of random bytes: nobody knows a password for it.
+/// A hash of random bytes, for which there is no known password.
 const ABSENT: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$w14/I+tyJ6I58L1I43lXNg$Ifzyeeoj+QC7DQ6qSDu8WxnB1JTT9bw55x0VrfW7zMY";
 
 /// The shortest name whose use as a part of a password counts.
 const SHORTEST_NAME: usize = 3;
-/// What has to be left of a password without the user's name, in bytes.
+/// The least length of a password without the user's name in it, in bytes.
 const BESIDE_NAME: usize = 8;
 
-/// What people choose first, of the length that is asked for; in lower case.
+/// The most common passwords of sufficient length, in lower case.
 const COMMON: [&str; 28] = [
     "0123456789ab",
     "0987654321qwerty",
@@ -70,7 +70,7 @@ pub enum PasswordError {
     /// It has more than [`LONGEST`] bytes.
     #[error("a password has at most {LONGEST} bytes")]
     TooLong,
-    /// It is among the first that somebody would guess.
+    /// The password is one of the most common.
     #[error("the password is one of the most common")]
     Common,
     /// It is little more than the name of its user.
@@ -146,7 +146,7 @@ fn is_hash_of(hash: &PasswordHash, password: &str) -> Result<bool, PasswordError
     }
 }
 
-/// A hash that no password has, to be verified where there is no such user, so that it takes the same time.
+/// A hash that no password matches, to be verified for unknown users, so that it takes the same time.
 #[must_use]
 pub fn absent() -> &'static str {
     ABSENT

@@ -35,12 +35,12 @@ pub struct Secret {
     prefix: String,
 }
 
-/// What is sealed.
+/// The contents of a sealed value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Content {
     /// The verdict.
     pub verdict: Arc<Verdict>,
-    /// The text of the stored entities that were read; none where none was stored.
+    /// The text of the stored entities that were read; `None` if none was.
     pub entities: Option<Arc<str>>,
     /// The slots of all entities that were asked for, absent ones included, in order and each once.
     pub slots: Vec<Slot>,
@@ -55,7 +55,7 @@ pub struct Content {
 pub enum Flaw {
     /// It has another form, perhaps that of another version of this program.
     Malformed,
-    /// It was not made for this key by somebody who knows the secret.
+    /// The value was not sealed for this key with this secret.
     Forged,
     /// Its time is over.
     Expired,
@@ -73,8 +73,8 @@ impl Secret {
         Self { incarnation, key, prefix: format!("acgs:v1:{tag}:") }
     }
 
-    /// What the names of all keys in Redis begin with. Fleets with other secrets have other names, so several may share
-    /// a server.
+    /// The prefix of all keys in Redis. Fleets with different secrets have different prefixes, so several may share a
+    /// server.
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.prefix
@@ -111,7 +111,7 @@ impl Secret {
         (value.len() <= MAX_BYTES).then_some(value)
     }
 
-    /// What is in a value that was found under a key.
+    /// Opens a sealed value that was found under a key.
     pub fn open(&self, key: &Key, value: &[u8], now: u64) -> Result<Content, Flaw> {
         if value.len() > MAX_BYTES || value.first() != Some(&FORMAT) {
             return Err(Flaw::Malformed);
@@ -138,7 +138,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The numbers of what has a few forms only. They are in Redis: change one, and change [`FORMAT`].
+/// The encodings of enumerations. They are stored in Redis: change [`FORMAT`] with them.
 const REASONS: [(Reason, u8); 10] = [
     (Reason::ConstitutionHashRequired, 0),
     (Reason::ConstitutionMismatch, 1),

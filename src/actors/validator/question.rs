@@ -1,4 +1,4 @@
-//! What a verdict depends on, and what is told of it.
+//! The cache key of a question, and its canonical form.
 
 use std::sync::Arc;
 
