@@ -16,7 +16,7 @@ use crate::domain::{
 use crate::ledger::{hex, text_of};
 use crate::settings::{HashEnforcement, RequestProperties};
 
-/// What became of one record.
+/// The outcome of replaying one record.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It is not the record of a decision.
@@ -206,7 +206,7 @@ impl Replay {
             }))
         };
         let Some(other) = &self.other else { return decide(&*then?) };
-        // What the constitution of then did not ask for is not known to be absent.
+        // An entity that the constitution of that time did not read is not known to be absent.
         decide(&*then?)?;
         let known: HashSet<EntityUid> = asked.take();
         let verdict = decide(other)?;
@@ -361,7 +361,7 @@ fn policies(record: &Object) -> BTreeSet<String> {
     found
 }
 
-/// A verdict in a few words: its reason, its policies and what it violates.
+/// A verdict in a few words: its reason, its policies and its violations.
 fn summary(record: &Object) -> String {
     let mut text = text_of(record, "reason").unwrap_or("nothing").to_owned();
     for member in ["policies", "violations", "warnings"] {

@@ -1,4 +1,5 @@
-//! The way to the daemon for this host's administrator: its admin socket, or, where none runs, its parts for a moment.
+//! Requests to the daemon from its host's administrator: over the admin socket, or, if no daemon runs, to its parts run
+//! for the command.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -18,7 +19,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// The status of a change or withdrawal that is accepted but not completed.
 const ACCEPTED: u16 = 202;
 
-/// What is asked of the daemon.
+/// A request to the daemon.
 #[derive(Debug, Clone)]
 pub(super) struct Ask {
     method: &'static str,
@@ -26,7 +27,7 @@ pub(super) struct Ask {
     body: Option<Value>,
 }
 
-/// What the daemon answered.
+/// The daemon's answer.
 #[derive(Debug)]
 pub(super) struct Answer {
     /// The HTTP status.
@@ -54,7 +55,8 @@ impl Ask {
         Self { method: "DELETE", path: path.into(), body: None }
     }
 
-    /// Asks the daemon of these settings, and shows its answer; exits with 0, or 1 where it refuses.
+    /// Sends the request to the daemon of these settings, and prints its answer with `show`. Exits with 0, or 1 if the
+    /// daemon refuses.
     pub(super) fn run(self, source: &Source, show: impl FnOnce(&Value) + Send + 'static) -> ExitCode {
         let settings = match source.load() {
             Ok(loaded) => loaded.settings,
@@ -180,7 +182,7 @@ pub(super) fn reload(source: &Source, on_objections: OnObjections) -> ExitCode {
     })
 }
 
-/// Says how the running daemon is; exits with 0 where it is ready, else with 1.
+/// Prints the status of the running daemon. Exits with 0 if it is ready, otherwise 1.
 pub(super) fn status(source: &Source) -> ExitCode {
     running(source, &Ask::get("/readyz?verbose"), |answer| print_line(answer.body.trim_end()))
 }

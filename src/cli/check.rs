@@ -20,7 +20,8 @@ pub fn run(source: &Source, offline: bool) -> ExitCode {
         }
         Err(faults) => {
             print_fault(&faults);
-            // Which constitution is meant is not known for sure; the one beside the settings is looked at all the same.
+            // With faulty settings the constitution's folder is uncertain; the one beside the settings is checked all
+            // the same.
             let beside = source.folder.join("constitution");
             if beside.is_dir() {
                 report(&beside, Candidate::read(&beside));

@@ -85,13 +85,13 @@ enum Command {
     },
     /// Bring the database up to date.
     Migrate,
-    /// Look at a constitution.
+    /// Inspect a constitution.
     Constitution(constitution::Command),
-    /// Look at the audit log.
+    /// Inspect the audit log.
     Audit(audit::Command),
     /// Rotate keys.
     Key(key::Command),
-    /// Manage the people who may log in.
+    /// Manage the users who may log in.
     User(user::Command),
     /// Manage the services that call by themselves.
     Client(client::Command),
@@ -210,13 +210,13 @@ fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// To standard error. A reader that is gone wants no more.
+/// Prints to standard error. A closed pipe is ignored.
 fn print_fault(text: &dyn std::fmt::Display) {
     use std::io::Write as _;
     drop(writeln!(std::io::stderr(), "{text}"));
 }
 
-/// To standard output; the command ends where that fails.
+/// Prints a line to standard output; exits if that fails.
 fn print_line(text: &str) {
     use std::io::Write as _;
     if let Err(error) = writeln!(std::io::stdout(), "{text}") {
@@ -224,7 +224,7 @@ fn print_line(text: &str) {
     }
 }
 
-/// The exit code where standard output takes no more: 0 if its reader wants no more, as in `acgs … | head`.
+/// The exit code if standard output cannot be written: 0 for a closed pipe, as in `acgs … | head`.
 fn unwritten(error: &std::io::Error) -> u8 {
     if error.kind() == std::io::ErrorKind::BrokenPipe {
         return 0;

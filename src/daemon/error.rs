@@ -46,7 +46,7 @@ pub enum DaemonError {
         /// Why.
         source: Box<LedgerError>,
     },
-    /// The audit log is not what was signed, or cannot be signed.
+    /// The audit log does not match its checkpoint, or cannot be signed.
     #[error("the audit log in `{}` cannot be used: {source}", .folder.display())]
     Seal {
         /// Its folder.
@@ -92,7 +92,7 @@ pub enum DaemonError {
     /// A witness's key is none.
     #[error("the key `{key}` of `audit.witness` cannot be used: {source}")]
     Witness {
-        /// As it is written.
+        /// The key as written in the settings.
         key: String,
         /// Why.
         source: NoteError,
@@ -105,7 +105,7 @@ pub enum DaemonError {
         /// Why.
         cause: String,
     },
-    /// What the daemon knows of callers cannot be used.
+    /// Users, clients or keys cannot be read or created.
     #[error("callers cannot be known: {0}")]
     Identity(Box<DirectoryError>),
     /// The database cannot be used.
@@ -114,7 +114,7 @@ pub enum DaemonError {
     /// Something of the system failed.
     #[error("cannot {action}: {source}")]
     System {
-        /// What was tried.
+        /// The attempted action.
         action: String,
         /// Why it failed.
         source: io::Error,

@@ -28,10 +28,10 @@ use crate::ledger::{
 use crate::settings::{Durability, LogOrigin, RequestRecord, Settings};
 use crate::store::Replicas;
 
-/// The name in records of what the daemon does by itself.
+/// The daemon's own name as the caller in records.
 pub const DAEMON: &str = "acgs";
 
-/// How long a start waits for a checkpoint, where there was none before.
+/// How long a start waits for the first checkpoint of a new log.
 const FIRST_CHECKPOINT: Duration = Duration::from_secs(5);
 
 /// The file, in the data folder, of the checkpoint kept outside of the log's folder.
@@ -281,7 +281,7 @@ fn settings_event(event: &str, settings: &Settings) -> Event {
     event.detail("settings", serde_json::Value::Object(values.collect()))
 }
 
-/// What the log of this host is called where nobody says otherwise.
+/// The default origin of this host's log.
 fn default_origin() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let is_plain = |letter: &char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.' | '_');

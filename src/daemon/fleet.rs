@@ -1,4 +1,4 @@
-//! What the daemons on one database share: verdicts in Redis, and the word that something was changed.
+//! State shared by the daemons on one database: verdicts in Redis, and notifications of changes.
 
 use std::time::Duration;
 

@@ -72,7 +72,7 @@ const LOG_READERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 /// Threads that answer questions about people, clients and keys.
 const DIRECTORY_THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
 
-/// How long such a question may take: a record that has to become durable is behind it.
+/// The deadline of requests to these threads, which includes waiting for a durable record.
 const IDENTITY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Whether nothing was ever recorded: before the first start, or after one that was killed early.
@@ -106,8 +106,8 @@ pub fn run(source: &Source, accepted: &[Rollback], on_objections: OnObjections) 
     system.block_on(parts.serve(source, signals, &level))
 }
 
-/// Runs the daemon's parts for one thing that an administrator wants, where no daemon runs: it listens on the admin
-/// socket only, which `job` is given.
+/// Runs the daemon's parts for one administrative command while no daemon runs: it listens on the admin socket only,
+/// whose path is given to `job`.
 pub fn for_a_moment<T: Send + 'static>(
     source: &Source,
     job: impl FnOnce(&Path) -> T + Send + 'static,
@@ -141,7 +141,7 @@ struct Parts {
 
 impl Parts {
     fn open(settings: Settings, accepted: &[Rollback], on_objections: OnObjections) -> Result<Self, DaemonError> {
-        // The constitution first: it is what an administrator is most likely to have got wrong.
+        // The constitution is loaded first: it is the most likely to have faults.
         let (active, bundle) = Active::load(&settings.constitution)
             .map_err(|faults| DaemonError::Constitution { folder: settings.constitution.path.clone(), faults })?;
         for warning in active.constitution.warnings() {
@@ -351,7 +351,7 @@ struct Running {
 }
 
 impl Running {
-    /// Finishes what was begun, and ends everything, the log last.
+    /// Completes the requests in flight, and ends all parts, the log last.
     async fn stop(self) {
         self.draining.store(true, Ordering::Relaxed);
         self.handle.stop(true).await;

@@ -1,4 +1,4 @@
-//! What the system and the service manager say to the daemon, and what they are told.
+//! Signals from the system, and notifications to the service manager.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// What a signal asks for.
+/// The action that a signal requests.
 pub(super) enum Asked {
     Stop,
     Reload,
@@ -82,7 +82,7 @@ async fn hear(
     }
 }
 
-/// Tells the service manager, where there is one.
+/// Notifies the service manager, if there is one.
 pub(super) fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "the service manager cannot be told");

@@ -12,27 +12,27 @@ use super::{EntityUid, InputFault, Json, Object};
 /// The longest type, id or action name, in bytes: the audit log's record of a decision always has room for them.
 pub const MAX_NAME: usize = 1024;
 
-/// How many faults of one request are told; a hostile one could have more than it has bytes.
+/// The most faults reported for one request; a hostile one could have more than it has bytes.
 pub const MAX_FAULTS: usize = 100;
 
-/// The member of `context` in which a caller states the constitution it believes in.
+/// The member of `context` in which a caller claims a constitution.
 const CLAIM: &str = "constitutional_hash";
 
-/// A subject or a resource: an entity and what the request says of it.
+/// A subject or a resource: an entity and its properties in the request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Party {
     /// Which entity.
     pub uid: EntityUid,
-    /// What the request says of it.
+    /// The properties in the request.
     pub properties: Object,
 }
 
-/// An action and what the request says of it.
+/// An action and its properties in the request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Action {
     /// Its name: the id of a Cedar `Action`.
     pub name: SmolStr,
-    /// What the request says of it.
+    /// The properties in the request.
     pub properties: Object,
 }
 
@@ -48,19 +48,19 @@ pub struct Claims {
 /// A well-formed evaluation request (AuthZEN 1.0, section 5), or *question*. Cloning is cheap.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
-    /// Who wants to act.
+    /// The entity that wants to act.
     pub subject: Member<Party>,
-    /// What it wants to do.
+    /// The action.
     pub action: Member<Action>,
     /// To what.
     pub resource: Member<Party>,
     /// Under which circumstances, without the claim.
     pub context: Member<Object>,
-    /// Which constitution the caller believes in.
+    /// The constitution that the caller claims to be in force.
     pub claims: Claims,
 }
 
-/// What to do with members that the API does not know.
+/// The treatment of unknown members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnknownMembers {
     /// Ignored: AuthZEN demands it.
@@ -140,7 +140,7 @@ fn parse_or<T: Clone>(
 }
 
 impl Evaluation {
-    /// Reads a question from the four members of `request`, and says everything that is wrong with it.
+    /// Parses a question from the four members of `request`. The error lists every fault.
     pub fn from_object(request: &Object, unknown: UnknownMembers) -> Result<Self, Vec<InputFault>> {
         let mut reader = Reader { unknown, faults: Vec::new() };
         if unknown == UnknownMembers::Refused {
@@ -219,7 +219,7 @@ impl Evaluation {
 /// The properties of a party or action without any.
 static NOTHING: Object = Object::NOTHING;
 
-/// Reads members and gathers what is wrong with them.
+/// Parses members, and collects their faults.
 struct Reader {
     unknown: UnknownMembers,
     faults: Vec<InputFault>,

@@ -1,4 +1,4 @@
-//! JSON as callers send it: strict, ordered, and the same for the same meaning.
+//! JSON from callers: parsed strictly, with members in order, and with the same canonical text for the same meaning.
 
 use std::fmt;
 

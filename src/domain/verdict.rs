@@ -1,4 +1,4 @@
-//! What was decided, and why.
+//! Verdicts and their reasons.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use super::explanation;
 
-/// Why a verdict is what it is: the first that applies, in this order.
+/// The reason for a verdict: the first that applies, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// An item of a batch could not be parsed.
     #[serde(skip_deserializing)]
     InvalidRequest,
-    /// The caller must state the constitution it believes in, and did not.
+    /// The caller must claim the constitution in force, and did not.
     ConstitutionHashRequired,
-    /// The caller believes in another constitution than the one in force.
+    /// The caller claims another constitution than the one in force.
     ConstitutionMismatch,
     /// The schema does not know the subject's or resource's type, or the action does not apply to it.
     UnknownType,
@@ -37,7 +37,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The reason as it is written on the wire.
+    /// The reason's name in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -70,7 +70,7 @@ pub enum Severity {
     Low,
 }
 
-/// What the violation of a principle does.
+/// The effect of violating a principle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Enforcement {
@@ -89,7 +89,7 @@ pub struct Finding {
     pub severity: Severity,
     /// The `forbid` policies that hold.
     pub policies: Vec<Arc<str>>,
-    /// What the caller can do, from those policies.
+    /// The advice of those policies to the caller.
     pub advice: Vec<Arc<str>>,
 }
 
@@ -118,7 +118,7 @@ pub struct Verdict {
     pub warnings: Vec<Finding>,
     /// Sum of the weights of the principles that are not violated, blocking or warning alike: 0 to 1.
     pub score: f64,
-    /// What exactly is wrong, where the reason alone does not say it.
+    /// The details, if the reason alone does not say everything.
     pub detail: Option<String>,
     /// If no policy permits: the permits that came nearest, nearest first.
     pub nearest: Vec<NearMiss>,
@@ -179,8 +179,8 @@ impl Verdict {
         self.reason == Reason::Permitted
     }
 
-    /// The JSON members `reason`, `policies`, `violations`, `warnings` and, where there is one, `detail`, without
-    /// braces: answers and audit records carry the same text, made once a verdict.
+    /// The JSON members `reason`, `policies`, `violations`, `warnings` and, if there is one, `detail`, without braces.
+    /// Answers and audit records contain the same text, made once for each verdict.
     #[must_use]
     pub fn members(&self) -> &str {
         &self.members

@@ -32,7 +32,7 @@ struct NewBody {
     rate_per_s: Option<NonZeroU32>,
 }
 
-/// An API key as it is shown: never the key itself.
+/// The JSON of an API key, without the key itself.
 fn shown(key: &ApiKey) -> Value {
     json!({
         "id": key.id,
@@ -55,7 +55,7 @@ pub async fn list(query: Query<After>, front: Data<Front>) -> Result<HttpRespons
     Ok(listed(&keys, shown))
 }
 
-/// `POST /v1/api-keys`: a key never permits more than who makes it.
+/// `POST /v1/api-keys`: a key never permits more than its maker has.
 pub async fn add(
     request: HttpRequest,
     payload: Payload,

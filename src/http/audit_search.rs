@@ -20,7 +20,7 @@ use crate::domain::InputFault;
 use crate::ledger::RecordView;
 use crate::store::audit::{EntryCursor, EntryPage, FoundEntry, Search, SoughtEntity};
 
-/// What is sought: entries that have all of it.
+/// The conditions of a search; an entry must meet all of them.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchQuery {
@@ -28,11 +28,11 @@ pub struct SearchQuery {
     from: Option<String>,
     /// The time before which they were made, RFC 3339.
     to: Option<String>,
-    /// The id of who wanted to act, and its type.
+    /// The subject's id and type.
     subject: Option<String>,
     subject_type: Option<String>,
     action: Option<String>,
-    /// The id of what it wanted to act on, and its type.
+    /// The resource's id and type.
     resource: Option<String>,
     resource_type: Option<String>,
     decision: Option<bool>,
@@ -120,7 +120,7 @@ fn read(query: SearchQuery) -> Result<Search, Problem> {
     let mut time = |name: &str, text: Option<String>| {
         let text = text?;
         let read = OffsetDateTime::parse(&text, &Rfc3339).ok();
-        // Entries have whole microseconds: what is not before a time is not before the next whole one.
+        // Entries have whole microseconds, so the time is rounded up to the next one.
         let micros = read.and_then(|time| i64::try_from((time.unix_timestamp_nanos() + 999).div_euclid(1000)).ok());
         if micros.is_none() {
             faults.push(InputFault::new(format!("/{name}"), "must be a time like 2026-11-24T09:30:00Z (RFC 3339)"));

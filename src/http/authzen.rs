@@ -1,4 +1,4 @@
-//! The OpenID AuthZEN Authorization API 1.0: one decision, many decisions, and what this endpoint can do.
+//! The OpenID AuthZEN Authorization API 1.0: evaluations, batches, and metadata.
 
 use std::fmt::Write as _;
 use std::time::Instant;

@@ -6,13 +6,13 @@ use actix_web::http::header::{HeaderMap, HeaderName};
 use super::problem::{LOST, Problem};
 use crate::domain::{Consistency, Revision};
 
-/// What a caller demands: `full`, or `at-least` with a token that a write was answered with.
+/// A request header: `full`, or `at-least` with the token of a write.
 const CONSISTENCY: HeaderName = HeaderName::from_static("x-consistency");
 
 /// A response header that names the revision of a write; opaque to callers.
 const TOKEN: HeaderName = HeaderName::from_static("x-consistency-token");
 
-/// What a request demands.
+/// The demand in a request's headers.
 pub fn demanded(headers: &HeaderMap) -> Result<Consistency, Problem> {
     let mut demands = headers.get_all(&CONSISTENCY);
     let (demand, more) = (demands.next(), demands.next());

@@ -1,4 +1,4 @@
-//! `/v1/constitution…`: what is in force, policy by policy, and how it is replaced.
+//! `/v1/constitution…`: the constitution in force, its policies, and its reload.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Query};

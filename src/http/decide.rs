@@ -41,7 +41,7 @@ impl Recorded {
     }
 }
 
-/// One decision and where it is in the log.
+/// A decision, and the index of its record in the log.
 #[derive(Debug)]
 pub struct RecordedDecision {
     /// The decision.

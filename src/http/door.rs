@@ -23,7 +23,7 @@ use crate::settings::HashEnforcement;
 /// Names a request in answers and logs.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Names the constitution: in requests the one the caller believes in, in answers the one in force.
+/// The header with a constitutional hash: in requests the claimed one, in answers the one in force.
 pub const CONSTITUTIONAL_HASH: HeaderName = HeaderName::from_static("x-constitutional-hash");
 
 /// W3C trace context.
@@ -120,13 +120,13 @@ impl Visit {
     }
 }
 
-/// The path as the route table sees it, percent-decoded: who wrote `/%76%31/entities` comes to the same route, so the
-/// same rules have to hold.
+/// The path as the route table sees it, percent-decoded: `/%76%31/entities` leads to the same route, so the same rules
+/// must apply.
 fn routed_path(request: &ServiceRequest) -> &str {
     request.match_info().as_str()
 }
 
-/// Why a request is not let in, if it is not.
+/// Why a request is refused; `None` if it is not.
 fn refuse(front: &Front, peer: Option<&Peer>, request: &ServiceRequest, before: usize) -> Option<Problem> {
     let path = routed_path(request);
     let limit = front.shared.settings.http.max_in_flight.get();
@@ -138,7 +138,7 @@ fn refuse(front: &Front, peer: Option<&Peer>, request: &ServiceRequest, before: 
     if !path.starts_with("/v1/") || path == "/v1/validate" {
         return None;
     }
-    // What stands for no text, or for itself, would let two names mean one entity, or one two.
+    // Invalid percent-encoding, or one that is no UTF-8, could make two names of one entity, or one name of two.
     if request.uri().path_and_query().is_some_and(|address| !is_percent_encoded_text(address.as_str())) {
         return Some(Problem::new(&BAD_REQUEST, "the address is not percent-encoded UTF-8"));
     }
@@ -160,14 +160,14 @@ fn refuse(front: &Front, peer: Option<&Peer>, request: &ServiceRequest, before: 
     }
 }
 
-/// The constitution that the caller believes in. Where it names several, all of them: that is never the one in force.
+/// The claimed constitution. If there are several headers, all of them joined, which never matches the one in force.
 #[must_use]
 pub fn claimed_hash(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     let claims = headers.get_all(&CONSTITUTIONAL_HASH).map(|claim| String::from_utf8_lossy(claim.as_bytes()));
     claims.reduce(|all, claim| format!("{all}, {claim}").into())
 }
 
-/// Whether every `%` begins two hex digits, and all that they stand for is UTF-8.
+/// Whether every `%` begins two hex digits, and the decoded bytes are UTF-8.
 fn is_percent_encoded_text(address: &str) -> bool {
     let mut parts = address.split('%');
     let mut decoded = parts.next().unwrap_or_default().as_bytes().to_vec();
@@ -188,7 +188,7 @@ fn explain(response: ServiceResponse<BoxBody>, id: &HeaderValue, plain: bool) ->
     let known = response.response().extensions().get::<Problem>().cloned();
     let problem = match known {
         Some(problem) => problem,
-        // What has a body of its own, such as `/readyz`, has said what there is to say.
+        // An answer with a body of its own, such as that of `/readyz`, is complete.
         None if response.headers().contains_key(header::CONTENT_TYPE) && response.response().error().is_none() => {
             return response;
         }
@@ -199,7 +199,7 @@ fn explain(response: ServiceResponse<BoxBody>, id: &HeaderValue, plain: bool) ->
     }
     let (request, response) = response.into_parts();
     let status = match problem.status_code() {
-        // AuthZEN knows only 400 for what cannot be read.
+        // AuthZEN has only the status 400 for unreadable requests.
         StatusCode::UNSUPPORTED_MEDIA_TYPE if plain => StatusCode::BAD_REQUEST,
         status => status,
     };
@@ -229,7 +229,7 @@ fn unforeseen(response: &ServiceResponse<BoxBody>) -> Problem {
     }
 }
 
-/// The caller's request id where it is printable and short, else a new one.
+/// The caller's request id, if it is printable and short; otherwise a new one.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
     let given = headers
         .get(&REQUEST_ID)

@@ -26,7 +26,7 @@ pub struct Verbosity {
     verbose: Option<String>,
 }
 
-/// One check: its name, what is wrong, and whether decisions need it.
+/// One check: its name, its fault if it has one, and whether decisions depend on it.
 struct Check {
     name: &'static str,
     fault: Option<String>,
@@ -38,7 +38,7 @@ pub async fn livez() -> HttpResponse {
     HttpResponse::Ok().insert_header(ContentType::plaintext()).body("ok")
 }
 
-/// `GET /readyz`: 503 where no decision can be made. What only degrades the answers is listed with `?verbose`.
+/// `GET /readyz`: 503 if no decision can be made. Degraded parts are listed with `?verbose`.
 pub async fn readyz(front: Data<Front>, query: Query<Verbosity>) -> HttpResponse {
     let checks = checks(&front).await;
     let ready = checks.iter().all(|check| check.fault.is_none() || !check.needed);

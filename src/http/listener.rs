@@ -1,4 +1,4 @@
-//! Where the daemon listens: an address or a socket for everybody, and a socket for this host's administrator.
+//! The daemon's listeners: the public address or socket, and the socket for this host's administrator.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -61,10 +61,10 @@ impl Bound {
     }
 }
 
-/// What is listened on.
+/// The open listeners.
 #[derive(Debug)]
 pub struct Listeners {
-    /// For everybody; none where only this host's administrator is to be served.
+    /// The public listener; `None` if only this host's administrator is served.
     pub public: Option<Bound>,
     /// For this host's administrator.
     pub admin: Option<UnixListener>,

@@ -1,4 +1,4 @@
-//! This host's administrator: whoever is root or the daemon's own user, on the admin socket.
+//! This host's administrator: root or the daemon's own user, on the admin socket.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::auth::caller::Caller;
 use crate::auth::granter::Bounds;
 use crate::auth::scope::Scopes;
 
-/// Somebody on the admin socket, as the kernel knows them.
+/// The peer on the admin socket, as identified by the kernel.
 #[derive(Debug, Clone)]
 pub struct LocalAdmin(Arc<Caller>);
 

@@ -22,7 +22,7 @@ use crate::auth::scope::Scope;
 use crate::auth::{password, precis};
 use crate::store::users::User;
 
-/// The longest password that is looked at, in bytes.
+/// The longest password that is checked, in bytes.
 const MAX_PASSWORD: usize = 1024;
 
 #[derive(Debug, Deserialize)]

@@ -28,7 +28,7 @@ pub struct Kind {
     pub title: &'static str,
     /// The HTTP status it comes with.
     pub status: u16,
-    /// What it means and what to do, for its page.
+    /// The meaning and the remedy, for the problem's page.
     pub meaning: &'static str,
 }
 
@@ -94,7 +94,7 @@ kinds! {
 #[derive(Debug, Clone)]
 pub struct Problem(Box<Told>);
 
-/// What a caller is told.
+/// The body of a problem.
 #[derive(Debug, Clone)]
 struct Told {
     kind: &'static Kind,
@@ -104,7 +104,7 @@ struct Told {
 }
 
 impl Problem {
-    /// A problem of a kind, with what happened this time.
+    /// A problem of a kind, with the details of this occurrence.
     pub fn new(kind: &'static Kind, detail: impl Into<String>) -> Self {
         Self(Box::new(Told { kind, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }))
     }
@@ -130,7 +130,7 @@ impl Problem {
         self
     }
 
-    /// What happened this time.
+    /// The details of this occurrence.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.0.detail

@@ -27,9 +27,10 @@ const MAX_RECORDS: usize = 64 << 20;
 /// How many entity sets a worker remembers as recorded.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::MIN.saturating_add((1 << 14) - 1);
 
-/// Which entity sets this worker's records in the log have already. One that is forgotten is recorded once more.
+/// The entity sets that this worker has recorded already. A forgotten one is recorded again.
 ///
-/// INVARIANT: a decision comes behind the entities that it read, since records of one worker keep their order.
+/// INVARIANT: a decision's record comes after those of the entities that it read, since records of one worker keep
+/// their order.
 #[derive(Debug, Clone)]
 pub struct RecordedSets(Rc<RefCell<LruCache<Box<str>, ()>>>);
 
@@ -61,7 +62,7 @@ pub enum RecordingError {
     TooLarge,
 }
 
-/// What is handed to the audit log for one request. It is dropped where the records do not become durable.
+/// The records of one request on their way to the audit log. It is dropped if they do not become durable.
 #[derive(Debug)]
 pub struct Recording {
     /// The records.
@@ -169,7 +170,7 @@ fn shortened(active: &Active, evaluation: &Evaluation) -> Option<Shortened> {
     (!undeclared.is_empty()).then(|| Shortened::new(evaluation, &undeclared))
 }
 
-/// Where the records did not become durable, or nobody knows, the sets are recorded once more.
+/// If the records did not become durable, or that is unknown, the sets are recorded again.
 impl Drop for Recording {
     fn drop(&mut self) {
         let mut remembered = self.remembered.0.borrow_mut();

@@ -20,7 +20,7 @@ use super::{EXIT_CONFIG, EXIT_IO, fail, print_fault, print_line, unwritten};
 use crate::daemon::{self, Source};
 use crate::ledger::{self, DiskStorage, InclusionProof, LedgerError, Nodes as _, Note, TileReader};
 
-/// What to do with the audit log.
+/// Audit log commands.
 #[derive(Debug, Args)]
 pub struct Command {
     #[command(subcommand)]
@@ -125,7 +125,7 @@ pub fn run(command: &Command, source: &Source) -> ExitCode {
     done.unwrap_or_else(|code| code)
 }
 
-/// 1 where the log is not what was written, 74 where it cannot be read.
+/// Exit code 1 if the log is damaged, 74 if it cannot be read.
 fn failed(error: &LedgerError, log: &Path) -> ExitCode {
     if let LedgerError::Corrupt(fault) = error {
         print_fault(&format!("the audit log in `{}` is corrupt: {fault}", log.display()));

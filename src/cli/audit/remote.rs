@@ -81,7 +81,7 @@ impl Log {
         Ok(newest)
     }
 
-    /// What is at a path below the log; `None` where there is nothing.
+    /// The body at a path below the log's URL; `None` for 404.
     fn get(&self, path: &str) -> Result<Option<Vec<u8>>, LedgerError> {
         let url = format!("{}/v1/audit/log/{path}", self.url);
         let failed = |error: ureq::Error| LedgerError::Disk {

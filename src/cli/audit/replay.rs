@@ -18,7 +18,7 @@ use crate::domain::Object;
 use crate::ledger::{self, DiskStorage, text_of};
 use crate::replay::{Difference, Differences, Outcome, Replay};
 
-/// What to decide again.
+/// The arguments of `acgs audit replay`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(flatten)]
