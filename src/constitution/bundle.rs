@@ -1,4 +1,4 @@
-//! The bundle on disk: which files it has, and the digest over those that decide.
+//! Bundles on disk: their files, and the digest over those that affect decisions.
 
 use std::fs::{self, File, FileType};
 use std::io::{self, Read as _};
@@ -17,7 +17,7 @@ pub const SCHEMA: &str = "schema.cedarschema";
 /// The seed entities' name.
 pub const ENTITIES: &str = "entities.json";
 
-/// The text of a bundle, read once: what is parsed is what was digested.
+/// The text of a bundle, read once: the parsed text is the digested one.
 #[derive(Debug, Clone)]
 pub struct Bundle {
     /// `constitution.toml`
@@ -26,7 +26,7 @@ pub struct Bundle {
     pub schema: Source,
     /// `policies/**/*.cedar`, in the order of their paths' bytes.
     pub policies: Vec<Source>,
-    /// `entities.json`, where there is one.
+    /// `entities.json`, if there is one.
     pub entities: Option<Source>,
     /// `tests/*.toml`, in the order of their names.
     pub cases: Vec<Source>,

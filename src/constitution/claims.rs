@@ -1,4 +1,4 @@
-//! The constitution that a caller believes in, held against the one in force.
+//! The constitution that a caller claims, compared with the one in force.
 
 use crate::domain::{Claims, ConstitutionalHash, Reason, Verdict};
 use crate::settings::HashEnforcement;

@@ -1,4 +1,4 @@
-//! From JSON to Cedar values, as the schema declares them. What it does not declare is dropped.
+//! Converts JSON to Cedar values by the schema's declarations. Undeclared members are dropped.
 
 use cedar_policy_core::ast;
 use cedar_policy_core::extensions::Extensions;
@@ -8,13 +8,13 @@ use super::value::{Record, Set, Value};
 use super::vocabulary::{Attribute, Kind, Shape, Vocabulary};
 use crate::domain::{Entity, EntityUid, Json, Object};
 
-/// What does not fit the schema: the path of the attribute and what is wrong with it.
+/// A value that does not fit the schema: the attribute's path, and the fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}` {detail}")]
 pub struct Misfit {
     /// The attribute, from its owner: `context.approver`, `Agent::"a".owner`.
     pub path: String,
-    /// What is wrong.
+    /// The fault.
     pub detail: String,
 }
 
@@ -129,7 +129,7 @@ impl Vocabulary {
         Ok(uid)
     }
 
-    /// Whether an id is one of those that its type enumerates.
+    /// Fails if an id is not among those that its type enumerates.
     pub fn enumerated(&self, uid: &EntityUid) -> Result<(), String> {
         match self.entity_type(&uid.kind).and_then(|declared| declared.ids.as_ref()) {
             Some(ids) if !ids.contains(&uid.id) => Err(format!("`{uid}` is not one of the entities of its type")),

@@ -1,4 +1,4 @@
-//! What a decision reads: the request, checked against the schema, and the entities it reaches.
+//! The input of a decision: the request, checked against the schema, and the entities that it reads.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, OnceLock};
@@ -7,7 +7,7 @@ use super::value::{Record, Value};
 use super::vocabulary::Vocabulary;
 use crate::domain::EntityUid;
 
-/// What is known of one entity.
+/// The data of one entity.
 #[derive(Debug, Default)]
 pub struct Data {
     /// Its attributes.
@@ -73,7 +73,7 @@ impl Facts {
         &self.context
     }
 
-    /// What is known of an entity: nothing, where it is absent; `None` where it was not asked for.
+    /// The data of an entity, empty if it is absent; `None` if it was not requested.
     #[must_use]
     pub fn data(&self, uid: &EntityUid) -> Option<&Data> {
         self.read(uid).filter(|data| data.is_reached)

@@ -1,8 +1,8 @@
-//! The scope index: from a request to the policies that could apply, however many others there are.
+//! The scope index: finds the policies that may apply to a request, however many others there are.
 //!
-//! Every policy is filed once for each of its actions, under the narrowest thing that its scope says of an entity: that
-//! it *is* a certain one, that it is *in* a certain one, or what its type is. A request looks under its own entities,
-//! their ancestors and their types; what it does not find there cannot hold for it.
+//! Every policy is filed once for each of its actions, under the narrowest constraint of its scope on an entity: equal
+//! to one, a descendant of one, or of a type. A request looks under its own entities, their ancestors and their types;
+//! policies filed elsewhere cannot match it.
 
 use std::collections::HashMap;
 

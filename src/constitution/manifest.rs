@@ -1,4 +1,4 @@
-//! `constitution.toml`: what the constitution is called, and its principles.
+//! `constitution.toml`: the constitution's name, and its principles.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,13 +22,13 @@ pub struct Principle {
     pub id: Arc<str>,
     /// Its name for people.
     pub title: String,
-    /// What it demands.
+    /// The text of the principle.
     pub text: String,
     /// The field it belongs to.
     pub category: String,
     /// How bad a violation is.
     pub severity: Severity,
-    /// What a violation does.
+    /// The effect of a violation.
     pub enforcement: Enforcement,
     /// Its share in the compliance score: 0 to 1; all together make 1.
     pub weight: f64,
@@ -41,7 +41,7 @@ pub struct Manifest {
     pub name: String,
     /// Its version, free text.
     pub version: String,
-    /// The hash it was ratified under, where one is assigned.
+    /// The hash under which it was ratified, if one is assigned.
     pub hash: Option<ConstitutionalHash>,
     /// Its principles, in the order of the file.
     pub principles: Vec<Principle>,
@@ -56,8 +56,8 @@ struct Head {
 }
 
 impl Manifest {
-    /// Reads a manifest; what is wrong with it goes to `faults`. There is one also where something is wrong, as long as
-    /// it says which principles there are, so that policies can be held against them.
+    /// Parses a manifest. Faults are added to `faults`; a manifest with faults is returned all the same if its
+    /// principles are known, so that policies can be checked against them.
     pub fn parse(source: &Source, faults: &mut Vec<Fault>) -> Option<Self> {
         let before = faults.len();
         let (mut root, errors) = DeTable::parse_recoverable(&source.text);

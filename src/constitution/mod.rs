@@ -1,7 +1,7 @@
 //! The constitution: a bundle of principles and Cedar policies, and the decisions that follow from it.
 //!
-//! [`Constitution::load`] reads a bundle whole or not at all. [`Constitution::decide`] answers one question; where the
-//! entities come from elsewhere, [`Constitution::gather`] says which are wanted and [`Constitution::judge`] decides.
+//! [`Constitution::load`] loads a bundle as a whole or not at all. [`Constitution::decide`] answers one question; for
+//! entities from a store, [`Constitution::gather`] says which are wanted, and [`Constitution::judge`] decides.
 
 mod access;
 mod batch_values;

@@ -63,7 +63,7 @@ impl Policies {
         }
         let written = read(sources, principles, faults);
         let (schema, vocabulary) = schema?;
-        // Compiled first: what nests too deep for that is nothing for the validator either.
+        // Policies are compiled first: one that nests too deep for that is too deep for the validator, too.
         let mut rules = Vec::with_capacity(written.len());
         let mut sound = Vec::with_capacity(written.len());
         for written in &written {

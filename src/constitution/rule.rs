@@ -33,13 +33,13 @@ pub struct Rule {
     pub principle: Option<usize>,
     /// Its `@advice`.
     pub advice: Option<Arc<str>>,
-    /// Who it is about.
+    /// The scope on the principal.
     pub principal: Scope,
     /// Which actions it is about.
     pub action: ActionScope,
-    /// What it is about.
+    /// The scope on the resource.
     pub resource: Scope,
-    /// What else must hold.
+    /// The condition in addition to the scope.
     pub condition: Option<Condition>,
     /// Its text.
     pub text: Arc<str>,
@@ -63,7 +63,7 @@ struct Part {
     is_negated: bool,
 }
 
-/// What a policy's scope says of the principal or the resource.
+/// A policy's scope on the principal or the resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
     /// Anything.
@@ -72,11 +72,11 @@ pub enum Scope {
     Is(SmolStr),
     /// That entity.
     Eq(EntityUid),
-    /// That entity, or one in it; of that type, where one is given.
+    /// That entity, or a descendant of it; of that type, if one is given.
     In(EntityUid, Option<SmolStr>),
 }
 
-/// What a policy's scope says of the action.
+/// A policy's scope on the action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ActionScope {
     /// Any action.

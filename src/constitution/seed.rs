@@ -18,7 +18,7 @@ pub fn parse(source: &Source, schema: Option<&Schema>, faults: &mut Vec<Fault>) 
     let entities: Vec<Entity> = match serde_json::from_str(&source.text) {
         Ok(entities) => entities,
         Err(error) => {
-            // The message ends in the place, which the fault says at its beginning.
+            // The message ends in the position, which the fault states at its beginning.
             let detail = error.to_string();
             let place = format!(" at line {} column {}", error.line(), error.column());
             faults.push(Fault {

@@ -43,7 +43,7 @@ fn look(owner: &str, object: &Object, shape: &Shape, depth: usize, notes: &mut V
             }
             (Some(_), _) => {}
             (None, _) => {
-                // One that is there is not what was meant by another.
+                // A declared member that is present was not misspelt.
                 let absent = shape.iter().map(|attribute| &*attribute.name).filter(|name| object.get(name).is_none());
                 let near = suggestion(name, absent);
                 if !near.is_empty() {

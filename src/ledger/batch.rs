@@ -11,7 +11,7 @@ pub enum BatchError {
     /// A record has at most 65,535 bytes.
     #[error("a record has `{0}` bytes, more than the limit of `65535`")]
     TooLong(usize),
-    /// Recovery tells a torn frame by its zeros, so records must not have any.
+    /// Recovery recognizes torn frames by their zeros, so records must not contain any.
     #[error("a record has a NUL byte at `{0}`")]
     Nul(usize),
     /// A batch has at most [`Batch::MAX_BYTES`].
@@ -24,7 +24,7 @@ pub enum BatchError {
 /// Made to be reused: `clear` keeps the memory.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    // INVARIANT: what `records` reads back: no record is empty, none has a NUL byte, and there are `count` of them.
+    // INVARIANT: `records` can read them: no record is empty or contains a NUL byte, and there are `count` of them.
     bytes: Vec<u8>,
     count: u32,
 }
@@ -159,7 +159,7 @@ pub(super) struct Mark {
     count: u32,
 }
 
-/// The bytes at hand are no records in payload form.
+/// The bytes are not records in payload form.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NoRecord;
 

@@ -14,13 +14,13 @@ use super::storage::{Storage, StorageFile, read_full, write_all};
 
 /// The file with the newest checkpoint.
 const NAME: &str = "checkpoint";
-/// The file with the newest checkpoint that a witness cosigned, in the same form.
+/// The file with the newest checkpoint cosigned by a witness, in the same form.
 pub const WITNESSED: &str = "checkpoint.witnessed";
 /// The names of all checkpoint files. Each keeps its inode once it is created.
 pub const CHECKPOINT_FILES: [&str; 2] = [NAME, WITNESSED];
 /// The length of a slot in bytes.
 const SLOT: usize = 32 << 10;
-/// What a slot begins with.
+/// The first bytes of a slot.
 const MARK: &str = "acgs-checkpoint ";
 
 /// The file, open to be written.
@@ -95,7 +95,7 @@ fn create<S: Storage>(storage: &S, name: &str) -> io::Result<S::File> {
     Ok(file)
 }
 
-/// What is in a slot.
+/// The contents of a slot.
 enum Slot {
     Blank,
     Whole(u64, Note),

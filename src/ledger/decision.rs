@@ -1,4 +1,4 @@
-//! The record of a decision, as it stands in the log: compact JSON, members in a fixed order.
+//! The record of a decision: compact JSON, members in a fixed order.
 //!
 //! It contains everything that bears on the decision, whatever its size: see `parts.rs` for records larger than an
 //! entry, and `omission.rs` for large members that no policy can read. In logs of earlier versions, a decision may have
@@ -24,25 +24,25 @@ pub struct DecisionRecord<'a> {
     pub id: Uuid,
     /// When it was made.
     pub at: OffsetDateTime,
-    /// Who asked: a caller's name, or `anonymous`.
+    /// The caller's name, or `anonymous`.
     pub caller: &'a str,
     /// The id of the request, in printable ASCII; not recorded if it is empty.
     pub request_id: &'a str,
-    /// What was asked.
+    /// The question.
     pub evaluation: &'a Evaluation,
     /// The recorded form of the question, if members of it are omitted.
     pub shortened: Option<&'a Shortened>,
-    /// What was decided.
+    /// The verdict.
     pub verdict: &'a Verdict,
     /// The hash in force.
     pub hash: ConstitutionalHash,
     /// The digest in force, as 64 hex digits.
     pub digest: &'a str,
-    /// Whether callers must name the hash. Recorded where it is not the default.
+    /// Whether callers must claim the hash. Recorded if it is not the default.
     pub hash_enforcement: HashEnforcement,
-    /// What becomes of properties in requests. Recorded where it is not the default.
+    /// How properties in requests are treated. Recorded if it is not the default.
     pub request_properties: RequestProperties,
-    /// SHA-256 over the stored entities that were read, as 64 hex digits; none where none was stored.
+    /// The SHA-256 over the stored entities that were read, as 64 hex digits; `None` if none was.
     pub entities: Option<&'a str>,
     /// Whether the verdict was made before, for the same question.
     pub cached: bool,
@@ -139,8 +139,8 @@ impl DecisionRecord<'_> {
         claims.find(|claim| ***claim != *self.hash.as_str()).and_then(|claim| claim.parse().ok())
     }
 
-    /// Only the names of those involved; what else the request says is in a digest that its salt keeps from being
-    /// guessed without the record.
+    /// Writes only the names; the rest of the request is in a salted digest, which cannot be guessed without the
+    /// record.
     fn write_digested(&self, text: &mut Vec<u8>) {
         self.write_names(text);
         text.extend_from_slice(b",\"request\":");

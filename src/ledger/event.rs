@@ -1,4 +1,4 @@
-//! The record of what happened beside decisions, as it stands in the log: compact JSON, members in a fixed order.
+//! The record of an event, other than a decision: compact JSON, members in a fixed order.
 //!
 //! In logs of earlier versions, an event may have a member `replaced` instead of details that were too long, with their
 //! length and their SHA-256.
@@ -10,7 +10,7 @@ use super::batch::{Batch, BatchError};
 use super::{parts, record_text};
 use crate::domain::write_json;
 
-/// What an event is about.
+/// The subject of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
     /// The daemon began to write to the log.
@@ -27,7 +27,7 @@ pub enum EventKind {
     Log,
     /// Caches were emptied.
     Cache,
-    /// Who may do what: keys, logins, refusals.
+    /// Users, clients, keys, logins, refusals.
     Auth,
     /// The database was restored or failed over, or an older one was accepted.
     Database,
@@ -38,7 +38,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    /// The kind as it is written.
+    /// The kind's name in records.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! What can be wrong with a log, and where.
+//! Faults of a log, with their places.
 
 use std::io;
 
@@ -6,13 +6,13 @@ use thiserror::Error;
 
 use super::tree::Hash;
 
-/// What is wrong at one place of the log.
+/// The fault at one place of the log.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum Problem {
-    /// The segment's file is not as long as its header says.
+    /// The segment file's length differs from the one in its header.
     #[error("the segment has `{found}` bytes instead of `{expected}`")]
     Length {
-        /// As the header says, in bytes.
+        /// The length in the header, in bytes.
         expected: u64,
         /// The file's length in bytes.
         found: u64,
@@ -31,7 +31,7 @@ pub enum Problem {
         /// The segment's first record.
         found: u64,
     },
-    /// The segment's header says something else of the log before it than the log itself.
+    /// The segment's header does not continue the log before it.
     #[error("the segment does not continue the segment before it")]
     SegmentChain,
     /// A frame's header cannot be read.
@@ -57,13 +57,13 @@ pub enum Problem {
     /// There are bytes between the end of a frame and the block's end.
     #[error("the frame's padding is not zero")]
     Padding,
-    /// The checksum is right, but the records do not give the tree that the frame says.
+    /// The checksum is right, but the records do not give the frame's tree.
     #[error("the records do not have the tree root that the frame says")]
     Tree,
     /// A frame is missing or damaged while there is a later one.
     #[error("the frame is missing or incomplete, but there is a later one at offset `{0}`")]
     Lost(u64),
-    /// An archive of old records is not what was written.
+    /// An archive of old records is damaged.
     #[error("the archive is damaged: {0}")]
     Archive(&'static str),
     /// The records up to a checkpoint's size do not have its root: some of them were changed since.
@@ -101,7 +101,7 @@ pub struct Fault {
     pub segment: String,
     /// Where in the file, in bytes.
     pub offset: u64,
-    /// What is wrong.
+    /// The fault.
     pub problem: Problem,
 }
 
@@ -111,7 +111,7 @@ pub enum LedgerError {
     /// Another process has the log open.
     #[error("another process has the audit log open")]
     Locked,
-    /// The log is not what was written.
+    /// The log is damaged.
     #[error("the audit log is corrupt: {0}")]
     Corrupt(#[from] Fault),
     /// A segment size that is not allowed.
@@ -129,7 +129,7 @@ pub enum LedgerError {
     /// The disk failed.
     #[error("cannot {action} `{name}`: {source}")]
     Disk {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
         /// With which file.
         name: String,
@@ -151,7 +151,7 @@ impl LedgerError {
         Self::at(index, place, Problem::Archive(what))
     }
 
-    /// For `map_err`: the disk's error, with what was tried.
+    /// For `map_err`: the disk's error, with the attempted action.
     pub(super) fn disk(action: &'static str, name: &str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Disk { action, name: name.to_owned(), source }
     }
@@ -168,7 +168,7 @@ pub enum AppendError {
     TooLarge {
         /// The batch's bytes.
         bytes: usize,
-        /// What one frame of this log may hold.
+        /// The most that a frame of this log holds, in bytes.
         limit: usize,
     },
     /// Writing failed. The log stays usable; a later append works when the disk does.
@@ -189,7 +189,7 @@ pub enum AppendError {
         /// Why.
         source: io::Error,
     },
-    /// Syncing failed, which is final: what is on disk can be known only by reading it anew in a new process.
+    /// A sync failed, which is final: the contents of the disk can be known only by reading it in a new process.
     #[error("cannot sync `{name}`: {source}")]
     Sync {
         /// The segment's file name, or `.` for the folder.

@@ -1,4 +1,4 @@
-//! A log's tree, computed anew record by record, and held against what is claimed of it.
+//! Recomputes a log's tree from its records, and compares it with claims about it.
 
 use super::checkpoint::Checkpoint;
 use super::fault::{Fault, LedgerError, Problem};
@@ -8,9 +8,9 @@ use super::tile::{HEIGHT, LEVELS, TileKind, TileName, WIDTH};
 use super::tiles::TileReader;
 use super::tree::{Hash, Tree};
 
-/// Where tiles are that have to be those of the records.
+/// A source of the tiles that are to be compared.
 pub trait TileSource {
-    /// The hashes of a tile; [`LedgerError::NoTile`] where it is not there.
+    /// The hashes of a tile; [`LedgerError::NoTile`] if it is missing.
     fn tile(&self, name: &TileName) -> Result<Vec<u8>, LedgerError>;
 }
 
@@ -96,7 +96,7 @@ impl<T: TileSource> Recomputed<T> {
         Ok(())
     }
 
-    /// Compares the tiles that are complete, or the last ones that have to be there.
+    /// Compares the complete tiles, or the last ones that must exist.
     fn check_tiles(&mut self) -> Result<(), Problem> {
         let size = self.tree.size();
         for (level, row) in (0..).zip(&mut self.levels) {

@@ -1,4 +1,4 @@
-//! What all records begin with, and how their text is written.
+//! The common beginning of all records, and helpers to write their text.
 
 use std::io::Write as _;
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 /// One folder of files.
 ///
-/// What was done to names (`create`, `rename`, `remove`) is durable after `sync_folder`, what was done to a file's
-/// bytes after the file's own `sync`.
+/// Changes of names (`create`, `rename`, `remove`) are durable after `sync_folder`, changes of a file's bytes after the
+/// file's own `sync`.
 pub trait Storage {
     /// An open file.
     type File: StorageFile;

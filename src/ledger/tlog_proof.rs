@@ -1,4 +1,4 @@
-//! A proof that stands by itself (C2SP tlog-proof): a record's index, its path, and a signed checkpoint.
+//! Self-contained proofs (C2SP tlog-proof): a record's index, its path, and a signed checkpoint.
 
 use std::fmt;
 use std::str::FromStr;
