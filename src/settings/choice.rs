@@ -30,11 +30,11 @@ macro_rules! choice {
 }
 
 choice! {
-    /// Who may ask for decisions.
+    /// The authorization that decisions require.
     DecisionAccess {
-        /// Whoever can connect.
+        /// None; every client that can connect may ask.
         Open = "open",
-        /// Whoever has a token or an API key with the scope `decide`.
+        /// A token or an API key with the scope `decide`.
         Token = "token",
     }
 
@@ -46,7 +46,7 @@ choice! {
         V2 = "v2",
     }
 
-    /// Whether callers must name the constitution they believe in.
+    /// Whether callers must claim the constitution in force.
     HashEnforcement {
         /// A hash is compared where a caller sends one.
         WhenPresent = "when_present",
@@ -54,7 +54,7 @@ choice! {
         Required = "required",
     }
 
-    /// What becomes of the properties that a request brings along.
+    /// How properties in requests are treated.
     RequestProperties {
         /// They fill attributes that the stored entity does not have.
         Merge = "merge",

@@ -66,7 +66,7 @@ const RULES: [AtLeast; 7] = [
 /// The longest path that the kernel takes for a socket, in bytes.
 const SOCKET_PATH: usize = 107;
 
-/// Every rule that does not hold, beside those whose keys already have faults.
+/// Every violated rule, except those about keys that already have faults.
 pub(super) fn check(settings: &Settings, merged: &Merged, known: &[Fault]) -> Vec<Fault> {
     // A file that could not be read might have had the value that is missed here.
     if known.iter().any(|fault| fault.key.is_none() && !matches!(fault.wrong, Wrong::UnknownVariable(_))) {
@@ -136,7 +136,7 @@ fn socket_path(settings: &Settings, merged: &Merged) -> Option<Fault> {
     })
 }
 
-/// Decisions for anybody, where anybody can come.
+/// Decisions open to all callers, on an address that other hosts can reach.
 fn open_to_others(settings: &Settings, merged: &Merged) -> Option<Fault> {
     let is_open = settings.auth.decisions == DecisionAccess::Open && !settings.http.bind.is_local();
     let allowed = "`http.bind` on a loopback address or a Unix socket, or `auth.decisions = \"token\"`, because others \
@@ -209,7 +209,7 @@ fn conflict(key: &str, other: &str, merged: &Merged, allowed: String) -> Fault {
 
 impl AtLeast {
     fn fault(&self, merged: &Merged) -> Fault {
-        // The caret goes to a line that somebody wrote.
+        // The caret must point to a line of a file, not to a default.
         let (key, other) = if merged.place(self.larger) == Place::Default {
             (self.smaller, self.larger)
         } else {

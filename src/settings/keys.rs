@@ -1,4 +1,4 @@
-//! Every key there is: its type, its name, its default and what is allowed, each said once.
+//! All keys: their types, names, defaults and allowed values, each defined once.
 //!
 //! A section that no code reads yet does not exist yet.
 
@@ -28,7 +28,7 @@ use super::{
 use crate::domain::{ConstitutionDigest, ConstitutionalHash};
 
 section! {
-    /// Everything an admin can tell the daemon.
+    /// All settings of the daemon.
     ///
     /// Every path in it is absolute.
     Settings {
@@ -58,7 +58,7 @@ section! {
 }
 
 section! {
-    /// The door: who may come in, how many, and for how long.
+    /// The HTTP listener, its limits and timeouts.
     Http {
         /// Where the daemon listens.
         bind: Bind = "http.bind", "127.0.0.1:8080", Text;
@@ -139,11 +139,11 @@ section! {
 }
 
 section! {
-    /// What is remembered, and for how long.
+    /// The caches, and how long entries are kept.
     Cache {
         /// How long a verdict or an entity may be kept.
         default_ttl: Duration = "cache.default_ttl_s", 300, seconds(1..=2_592_000);
-        /// How long what follows from the constitution may be kept, and whatever is in the cache of the process.
+        /// How long verdicts, and entries of the process's cache, are kept.
         constitutional_ttl: Duration = "cache.constitutional_ttl_s", 3_600, seconds(1..=2_592_000);
         /// The share of decisions that are meant to come from a cache.
         hit_rate_target: Percent = "cache.hit_rate_target", 85.0, Percents;
@@ -171,7 +171,7 @@ section! {
 section! {
     /// The cache that several daemons share: Redis.
     ServiceTier {
-        /// Where it is. None: the cache is off.
+        /// The URL. None: the cache is off.
         url: Option<RedisUrl> = "cache.l2.url", "", Text;
         /// The file that `url` was read from, if it was. A relative path starts at the settings folder.
         url_file: Option<PathBuf> = "cache.l2.url_file", "", Text;
@@ -195,7 +195,7 @@ section! {
 }
 
 section! {
-    /// Which constitution is in force here, and how callers have to name it.
+    /// The constitution of this daemon, and how callers must claim it.
     Constitution {
         /// Folder of the constitution. A relative one starts at the settings folder.
         path: PathBuf = "constitution.path", "constitution", Text;
@@ -203,31 +203,31 @@ section! {
         expected_hash: Option<ConstitutionalHash> = "constitution.expected_hash", "cdd01ef066bc6cf2", Text;
         /// The digest that the constitution must have. None: any.
         pinned_digest: Option<ConstitutionDigest> = "constitution.pinned_digest", "", Text;
-        /// Whether callers must name the hash they believe in.
+        /// Whether callers must claim the hash.
         hash_enforcement: HashEnforcement = "constitution.hash_enforcement", "when_present", Text;
         /// How long the previous constitution's hash is accepted after a swap.
         grace: Duration = "constitution.grace_s", 60, seconds(0..=86_400);
-        /// What becomes of the properties that a request brings along.
+        /// How properties in requests are treated.
         request_properties: RequestProperties = "constitution.request_properties", "merge", Text;
     }
 }
 
 section! {
-    /// Who is calling: tokens, people, and foreign issuers.
+    /// Authentication: tokens, users, and foreign issuers.
     Auth {
-        /// Who may ask for decisions. `open` is only for where others cannot reach the daemon.
+        /// The authorization that decisions require. `open` is only for addresses that other hosts cannot reach.
         decisions: DecisionAccess = "auth.decisions", "open", Text;
-        /// How long an access token is good for.
+        /// The lifetime of an access token.
         access_token_ttl: Duration = "auth.access_token_ttl_s", 900, seconds(60..=86_400);
-        /// How long a refresh token is good for, and so a session that is not used.
+        /// The lifetime of a refresh token, and so of an unused session.
         refresh_token_ttl: Duration = "auth.refresh_token_ttl_s", 604_800, seconds(60..=31_536_000);
         /// How long after its first use a refresh token gets the same successor again.
         refresh_grace: Duration = "auth.refresh_grace_s", 10, seconds(0..=60);
-        /// What access tokens have as `aud`.
+        /// The `aud` of access tokens.
         audience: ClaimText = "auth.audience", "acgs", Text;
         /// For how many days a key signs access tokens.
         key_rotation_days: NonZeroU32 = "auth.key_rotation_days", 90, Count(1..=3_650);
-        /// How many wrong passwords an address has for one name before it has to wait.
+        /// The wrong passwords for one name from one address before it is locked.
         lockout_attempts: NonZeroU32 = "auth.lockout_attempts", 5, Count(1..=1_000);
         /// How long it waits then; at most four times that after more wrong ones.
         lockout: Duration = "auth.lockout_s", 900, seconds(1..=86_400);
@@ -241,14 +241,13 @@ section! {
     Audit {
         /// Whether an answer waits until its record is on disk.
         durability: Durability = "audit.durability", "durable", Text;
-        /// The shortest time from the beginning of one sync to that of the next where requests overlap. Only `durable`
-        /// durability looks at it.
+        /// The shortest time between the beginnings of two syncs while requests overlap. For `durable` durability only.
         sync_interval: Duration = "audit.sync_interval_us", 300, micros(0..=100_000);
-        /// How much time's records may be lost in a crash. Only `async` durability looks at it.
+        /// The longest time whose records may be lost in a crash. For `async` durability only.
         flush_interval: Duration = "audit.flush_interval_ms", 10, millis(1..=60_000);
         /// How much of a request is recorded.
         request: RequestRecord = "audit.request", "full", Text;
-        /// What the log is called. None: `acgs.local/` and the name of the host.
+        /// The log's name. None: `acgs.local/` and the name of the host.
         origin: Option<LogOrigin> = "audit.origin", "", Text;
         /// How often the growing log gets a signed checkpoint.
         checkpoint_interval: Duration = "audit.checkpoint_interval_ms", 1_000, millis(10..=3_600_000);
@@ -256,13 +255,13 @@ section! {
         max_queue: NonZeroUsize = "audit.max_queue", 8_192, Count(1..=1_000_000);
         /// For how many days records are kept. None (written as 0): for ever.
         retention_days: Option<NonZeroU32> = "audit.retention_days", 365, Count(0..=36_500);
-        /// Who is asked to cosign each checkpoint, no two of the same name.
+        /// The witnesses that cosign each checkpoint, with different names.
         witness: Vec<Witness> = "audit.witness", [], Tables(16);
     }
 }
 
 section! {
-    /// What is measured.
+    /// Measurements.
     Monitor {
         /// The time that hit rates are of.
         cache_hit_rate_window: Duration = "monitor.cache_hit_rate_window_s", 300, seconds(1..=86_400);
@@ -274,7 +273,7 @@ section! {
 }
 
 section! {
-    /// When something measured is said to be wrong.
+    /// The thresholds of alerts.
     Alerts {
         /// From which share of all connections on, those kept and those under load, the pool is nearly used up.
         pool_utilization_percent: Percent = "monitor.alerts.pool_utilization_percent", 90.0, Percents;
@@ -282,11 +281,11 @@ section! {
 }
 
 section! {
-    /// What the daemon says about itself.
+    /// The daemon's log messages.
     Log {
         /// The form of a line.
         format: LogFormat = "log.format", "auto", Text;
-        /// How much is said.
+        /// The least severe level that is logged.
         level: LogLevel = "log.level", "info", Text;
     }
 }

@@ -7,10 +7,10 @@ use super::{
     rule::Word,
 };
 
-/// A URL as libpq takes it (PostgreSQL's manual, section "Connection URIs"), perhaps with a password.
+/// A connection URL of libpq (PostgreSQL's manual, section "Connection URIs"), perhaps with a password.
 ///
-/// INVARIANT: the password, if there is one, stands before the `@`, so that it can be told from what may be shown.
-/// As text and for debugging it is `***`.
+/// INVARIANT: a password is before the `@`, so that it can be hidden when the URL is displayed. `Display` and `Debug`
+/// show `***` instead.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresUrl {
     full: String,
@@ -46,7 +46,7 @@ impl Word for PostgresUrl {
         let (scheme, rest) = scheme(text).ok_or("not a PostgreSQL URL")?;
         let (login, hosts, rest) = cut(rest)?;
         let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
-        // Without hosts libpq looks for a socket on this one.
+        // Without hosts libpq connects to a socket on this host.
         if !hosts.is_empty() && !hosts.split(',').all(is_host) {
             return Err("but its host or port is none");
         }
@@ -87,7 +87,7 @@ fn is_host(text: &str) -> bool {
     host(text, 5432).is_some() || decoded(text).is_ok_and(|folder| folder.starts_with('/'))
 }
 
-/// What is wrong with one parameter.
+/// Checks one parameter.
 fn check(parameter: &str) -> Result<(), &'static str> {
     let (name, value) = parameter.split_once('=').ok_or("but a parameter of it has no value")?;
     let name = decoded(name)?;

@@ -23,7 +23,7 @@ pub struct RedisUrl {
     db: u16,
 }
 
-/// What is at the hosts of a [`RedisUrl`].
+/// The topology behind the hosts of a [`RedisUrl`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RedisKind {
     /// One server.
@@ -32,7 +32,7 @@ pub enum RedisKind {
     Cluster,
     /// Sentinels, which know where the server is.
     Sentinel {
-        /// What they call the server.
+        /// The Sentinels' name for the server.
         master: String,
     },
 }
@@ -50,7 +50,7 @@ impl RedisUrl {
         self.tls
     }
 
-    /// What is at the hosts.
+    /// The topology behind the hosts.
     #[must_use]
     pub fn kind(&self) -> &RedisKind {
         &self.kind
@@ -69,7 +69,7 @@ impl RedisUrl {
         self.user.as_deref()
     }
 
-    /// The password. Whoever has a user has one too.
+    /// The password. With a user there is always one.
     #[must_use]
     pub fn password(&self) -> Option<&str> {
         self.password.as_deref()
@@ -143,7 +143,7 @@ impl Word for RedisUrl {
     }
 }
 
-/// The server's name, and what stands behind it.
+/// The server's name, and the rest of the path.
 fn sentinel(path: &str) -> Result<(RedisKind, &str), &'static str> {
     let path = path.strip_prefix('/').unwrap_or_default();
     let (master, rest) = path.split_at(path.find('/').unwrap_or(path.len()));

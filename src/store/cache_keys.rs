@@ -1,4 +1,4 @@
-//! The table `cache_keys`: what verdicts are sealed with that are kept where others can write.
+//! The table `cache_keys`: the secret that authenticates verdicts in shared caches.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use super::connection::Connection;
 use super::error::StoreError;
 use super::schema::cache_keys;
 
-/// A secret that all nodes have, and nobody else.
+/// A secret known only to the fleet's nodes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CacheKey {
     /// Which one it is: greater than that of those before.

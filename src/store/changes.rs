@@ -9,10 +9,10 @@ use super::revisions::{self, Commit};
 use super::schema::changes;
 use crate::domain::{EntityUid, Revision};
 
-/// The channel on which PostgreSQL tells who listens that there are changes. The payload is the newest version.
+/// The channel of PostgreSQL notifications about changes. The payload is the newest version.
 pub const CHANNEL: &str = "acgs_changes";
 
-/// How many of the newest changes are kept, for those who have not seen them.
+/// The number of newest changes that are kept for nodes that have not seen them.
 const KEPT: i64 = 100_000;
 /// The number of changes whose nonces are read at the start.
 const RECENT: i64 = 4096;
@@ -23,7 +23,7 @@ const ENTITY: &str = "entity";
 const CALLERS: &str = "callers";
 const OTHER: &str = "other";
 
-/// What a version changed.
+/// The subject of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// This entity: it was stored, changed or removed.
@@ -41,7 +41,7 @@ pub struct Versioned {
     pub version: i64,
     /// Its nonce.
     pub nonce: i64,
-    /// What it changed.
+    /// Its subject.
     pub change: Change,
 }
 
@@ -163,7 +163,7 @@ fn versioned((version, kind, of_type, id, nonce): Row) -> Result<Versioned, Stor
 
 type Row = (i64, String, Option<String>, Option<String>, i64);
 
-/// Tells who listens, once this is committed.
+/// Notifies listeners at the commit.
 fn tell(conn: &mut Connection, version: i64) -> Result<(), StoreError> {
     if let Connection::Postgres(conn) = conn {
         conn.batch_execute(&format!("SELECT pg_notify('{CHANNEL}', '{version}')"))?;
@@ -171,7 +171,7 @@ fn tell(conn: &mut Connection, version: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Listens to what others are told on that channel; nothing comes where the database has no such thing.
+/// Listens to the channel of notifications; does nothing for SQLite.
 pub fn listen(conn: &mut Connection) -> Result<(), StoreError> {
     if let Connection::Postgres(conn) = conn {
         conn.batch_execute(&format!("LISTEN {CHANNEL}"))?;

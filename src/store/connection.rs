@@ -17,7 +17,7 @@ pub(super) type Backend = <Connection as diesel::Connection>::Backend;
 
 type Transactions = <Connection as diesel::Connection>::TransactionManager;
 
-/// The advisory lock of those who write, in PostgreSQL: "ACGS".
+/// The advisory lock of writers, in PostgreSQL: "ACGS".
 const WRITER: i64 = 0x4143_4753;
 
 /// A connection for transactions. It applies the session settings to each of them where a pooler requires that.
@@ -120,10 +120,10 @@ impl fmt::Debug for DbSession {
     }
 }
 
-/// Runs a transaction that writes; it is undone where `job` fails.
+/// Runs a write transaction; it is rolled back if `job` fails.
 ///
-/// It takes the one writer's place at its start and waits for it, up to the connection's time-out. Begun as a reader it
-/// could find later that another wrote meanwhile, and would have to be run again. In PostgreSQL that place is one for
+/// It takes the writer's lock at its begin, and waits for it up to the connection's timeout. Begun as a reader it could
+/// find later that another writer has committed, and would have to be repeated. In PostgreSQL that lock is shared by
 /// all daemons.
 pub(super) fn write<T, E: From<QueryError>>(
     session: &mut DbSession,
@@ -135,8 +135,8 @@ pub(super) fn write<T, E: From<QueryError>>(
     })
 }
 
-/// Runs a transaction that writes where writers of other things do not disturb it: in PostgreSQL nobody waits, so that
-/// it has to lock the rows that it reads and writes.
+/// Runs a write transaction that is independent of other writers: in PostgreSQL it does not take the writer's lock, so
+/// it must lock the rows that it reads and writes.
 pub(super) fn write_apart<T, E: From<QueryError>>(
     session: &mut DbSession,
     job: impl FnOnce(&mut Connection) -> Result<T, E>,

@@ -1,4 +1,4 @@
-//! What can go wrong between a question and the database.
+//! Errors of the store.
 
 use diesel::result::{ConnectionError, DatabaseErrorKind, Error as QueryError};
 use thiserror::Error;
@@ -9,13 +9,13 @@ use crate::domain::{Cycle, EntityUid, Revision};
 /// A cause from below the store.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why the store could not do what it was asked.
+/// Why the store refused or failed.
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// There is no such entity.
     #[error("`{0}` is not stored")]
     Missing(EntityUid),
-    /// The entity is at another version than the writer believes, or it is gone.
+    /// The entity does not have the version that the writer expects, or it was removed.
     #[error("`{uid}` does not have the expected version")]
     Stale {
         /// Which entity.
@@ -29,13 +29,13 @@ pub enum StoreError {
     /// The write would make an entity its own ancestor.
     #[error("{0}")]
     Cycle(Cycle),
-    /// One batch has two entities of one name, and it cannot be told which is meant.
+    /// A batch contains an entity twice, so it is ambiguous.
     #[error("`{0}` is named twice in one batch")]
     Twice(EntityUid),
     /// Another user, client or key has the name.
     #[error("`{0}` is taken")]
     NameTaken(String),
-    /// The user or client is at another version than the writer believes.
+    /// The user or client does not have the version that the writer expects.
     #[error("`{0}` was changed meanwhile")]
     Changed(String),
     /// There is no such user, client or key.
@@ -44,7 +44,7 @@ pub enum StoreError {
     /// The transaction was undone, since its job failed.
     #[error("the change was undone")]
     Undone,
-    /// What is stored is not as new as somebody who asks has seen.
+    /// The database has not reached a version that a caller has seen.
     #[error("version `{version}` is asked for, and the newest is `{newest}`")]
     Ahead {
         /// The version that is asked for.
@@ -73,15 +73,15 @@ pub enum StoreError {
     /// The change cannot be recorded. It was not made.
     #[error("the change cannot be recorded: {0}")]
     Unrecorded(Cause),
-    /// The answer did not come before the deadline of the one who asked. A write may still have been made.
+    /// The answer did not come before the caller's deadline. A write may still have been made.
     #[error("the database did not answer in time")]
     Late,
-    /// The database file is not what was written. It is never repaired or made anew here.
+    /// The database file is damaged. It is never repaired or recreated here.
     #[error("the database{} is damaged: {detail}", named(.place.as_deref()))]
     Damaged {
-        /// The file or server, where it is known.
+        /// The file or server, if known.
         place: Option<String>,
-        /// What is wrong with it.
+        /// The kind of the damage.
         detail: String,
     },
     /// A stored row cannot be read as an entity.
@@ -89,7 +89,7 @@ pub enum StoreError {
     DamagedEntity {
         /// Which entity.
         uid: EntityUid,
-        /// What is wrong with it.
+        /// The cause.
         detail: String,
     },
     /// The database has a migration that this version does not know.
@@ -103,7 +103,7 @@ pub enum StoreError {
     /// The database cannot be reached or does not work.
     #[error("the database{} is unavailable: {cause}", named(.place.as_deref()))]
     Unavailable {
-        /// The file or server, where it is known.
+        /// The file or server, if known.
         place: Option<String>,
         /// Why.
         cause: Cause,
@@ -131,7 +131,7 @@ impl StoreError {
         if let Self::Unavailable { cause, .. } = self { cause.downcast_ref() } else { None }
     }
 
-    /// What it means that a new row could not be inserted under this name.
+    /// The error for a row that could not be inserted under this name.
     pub(super) fn taken(error: QueryError, name: &str) -> Self {
         match error {
             QueryError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Self::NameTaken(name.to_owned()),
@@ -139,7 +139,7 @@ impl StoreError {
         }
     }
 
-    /// The same error, naming the database where it does not yet.
+    /// The same error, with the database's place, if it has none yet.
     #[must_use]
     pub fn at(mut self, target: &Target) -> Self {
         match &mut self {
@@ -167,8 +167,8 @@ pub(super) enum SessionFault {
 /// The prefix of the names of cached prepared statements.
 const PREPARED: &str = "\"__diesel_stmt_";
 
-/// Diesel passes on only the text of errors, not their codes. SQLite's texts are fixed in its source; PostgreSQL's may be
-/// in another language, and what is not known for busy is unavailable then.
+/// Diesel passes on only the text of errors, not their codes. SQLite's texts are fixed in its source; PostgreSQL's may
+/// be in another language, and errors that are not recognized as busy count as unavailable.
 const BUSY: [&str; 6] = [
     "database is locked",
     "database table is locked",
@@ -186,7 +186,7 @@ const DAMAGED: [&str; 6] = [
     "no such column",
 ];
 
-/// What an error text of a database means.
+/// The error that a database's error text means.
 pub(super) fn of_text(text: &str) -> StoreError {
     if BUSY.iter().any(|known| text.starts_with(known)) {
         StoreError::Busy(text.to_owned())

@@ -14,7 +14,7 @@ use crate::domain::Revision;
 /// How long a connection by itself waits for a lock.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// What following needs beside the store's versions and types; shared by all clones.
+/// The state for following changes; shared by all clones.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Following {
     /// One at a time reads changes.
@@ -44,7 +44,7 @@ impl Listener {
         Ok(Self { store: store.clone(), conn })
     }
 
-    /// Whether others said since the last time that they changed something. Waits for nothing.
+    /// Whether a notification arrived since the last call, without blocking.
     pub fn is_told(&mut self) -> Result<bool, StoreError> {
         if self.conn.is_lent() {
             return Ok(false);
@@ -65,8 +65,8 @@ impl Listener {
 }
 
 impl Store {
-    /// Brings [`versions`](Self::versions) and [`types`](Self::types) up to date with everything that was committed by
-    /// now, whoever changed it.
+    /// Brings [`versions`](Self::versions) and [`types`](Self::types) up to date with everything that was committed up
+    /// to now, by any node.
     pub fn follow(&self) -> Result<(), StoreError> {
         let _turn = self.turn();
         self.run(|conn| self.follow_on(conn))
@@ -168,7 +168,7 @@ impl Store {
         Ok(begun)
     }
 
-    /// INVARIANT: as for a write of this process: types, then versions, then what is said to be applied.
+    /// INVARIANT: as for a write of this process: types, then versions, then the applied revision.
     fn apply(&self, followed: &Revision, changes: &[Versioned]) {
         self.types.insert(changes.iter().filter_map(|changed| match &changed.change {
             Change::Entity(uid) => Some(&uid.kind),

@@ -1,8 +1,8 @@
-//! What the daemon stores. One file a table; queries are plain functions over a connection.
+//! The daemon's database. One file per table; queries are plain functions over a connection.
 //!
-//! [`Store`] is how the rest of the daemon gets at the entities: it has the pool, and it keeps the order that makes
-//! caches safe. Of users, clients, keys and tokens it only lends a connection to those who ask their tables.
-//! [`audit::AuditStore`] has, in a file of its own, what of the audit log can be searched.
+//! [`Store`] is the access to entities for the rest of the daemon: it has the pool, and keeps the order of operations
+//! that makes caches safe. For users, clients, keys and tokens it only lends connections to queries of their tables.
+//! [`audit::AuditStore`] is the search index of the audit log, in a file of its own.
 
 mod any;
 pub mod api_keys;

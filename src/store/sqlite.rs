@@ -1,4 +1,4 @@
-//! One SQLite file: how it is set up, made, checked, and told from others.
+//! SQLite files: how they are set up, created, checked, and identified.
 
 use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
@@ -17,14 +17,14 @@ use super::error::StoreError;
 use super::kind::{Kind, Loss};
 use super::migrations;
 
-/// Files of up to so many bytes are read through when they are opened, which takes some ten milliseconds; in larger ones
-/// damage shows when the damaged page is read.
+/// Files up to this size in bytes are checked when they are opened, which takes some ten milliseconds; in larger ones
+/// damage is detected when the damaged page is read.
 const CHECKED_AT_OPEN: u64 = 8 * 1024 * 1024;
 
-/// Opens the database file, makes it where there is none, and brings it up to date.
+/// Opens the database file, creates it if there is none, and migrates it.
 ///
-/// The folder must be there. A new file is readable by its owner only. A file that is damaged, another
-/// application's, another kind's or of a newer version is refused as it is: nothing is written to it.
+/// The folder must exist. A new file is readable by its owner only. A file that is damaged, of another application,
+/// another kind or a newer version is refused, and nothing is written to it.
 pub(super) fn open(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<DbSession, StoreError> {
     make_missing(kind, path, busy_timeout)?;
     let mut conn = connect(kind, path, busy_timeout)?;
@@ -94,13 +94,13 @@ fn establish(url: &str) -> Result<Connection, StoreError> {
     Ok(Connection::Sqlite(SqliteConnection::establish(url)?))
 }
 
-/// How SQLite is told where the file is. An absolute path cannot be taken for a URI or `:memory:`.
+/// The file's name for SQLite. An absolute path cannot be taken for a URI or `:memory:`.
 fn url(path: &Path) -> Result<String, StoreError> {
     let path = std::path::absolute(path).map_err(StoreError::unavailable)?;
     path.into_os_string().into_string().map_err(|_| StoreError::unavailable("its path is not UTF-8"))
 }
 
-/// The same for a file that is there already, which is opened in that mode.
+/// The URI of an existing file, to be opened in that mode.
 fn uri(path: &Path, mode: &str) -> Result<String, StoreError> {
     let name = url(path)?.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     Ok(format!("file:{name}?mode={mode}"))
@@ -109,15 +109,16 @@ fn uri(path: &Path, mode: &str) -> Result<String, StoreError> {
 /// Which files a database file and its write-ahead log are: device and inode of each that is there.
 pub(super) type Identity = [Option<(u64, u64)>; 2];
 
-/// The identity of a database. It stays the same as long as the database is open, unless somebody moves or deletes files.
+/// The identity of a database file and its companions, which is constant while the database is open and its files are
+/// in place.
 pub(super) fn identity(path: &Path) -> Identity {
     [path, &with_suffix(path, "-wal")].map(|file| fs::metadata(file).ok().map(|file| (file.dev(), file.ino())))
 }
 
-/// Sets what SQLite keeps per connection: what holds for all databases, and the `pragmas` of this one, which come before
-/// anything that makes the file.
+/// Configures a connection: first the settings of all databases, then the `pragmas` of this one, which precede any
+/// write to the file.
 ///
-/// `cell_size_check` finds damaged pages sooner.
+/// `cell_size_check` detects damaged pages earlier.
 fn configure(conn: &mut Connection, pragmas: &str, busy_timeout: Duration) -> QueryResult<()> {
     conn.batch_execute(&format!(
         "PRAGMA busy_timeout = {};
@@ -130,9 +131,10 @@ fn configure(conn: &mut Connection, pragmas: &str, busy_timeout: Duration) -> Qu
     ))
 }
 
-/// Moves what is in a file's write-ahead log into the database file and empties the log, so that the file alone is whole.
+/// Moves the contents of the write-ahead log into the database file and empties the log, so that the file alone is
+/// complete.
 ///
-/// Readers and writers go on; where they are in the way, part of the log stays.
+/// Readers and writers are not blocked; if they are in the way, part of the log remains.
 pub(super) fn checkpoint(conn: &mut Connection) -> QueryResult<()> {
     let Connection::Sqlite(conn) = conn else { return Ok(()) };
     conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE);")
@@ -152,7 +154,7 @@ pub(super) fn sync(conn: &mut Connection) -> Result<(), StoreError> {
     if progress.busy == 0 { Ok(()) } else { Err(StoreError::Busy("the write-ahead log is still read".to_owned())) }
 }
 
-/// Reads the whole database file and says the first thing that is wrong with it. Takes seconds where it is large.
+/// Reads the whole database file and reports the first fault. Takes seconds for a large one.
 pub fn check(conn: &mut Connection) -> Result<(), StoreError> {
     #[derive(QueryableByName)]
     struct Line {
@@ -186,7 +188,7 @@ fn is_to_be_made(kind: &Kind, path: &Path) -> Result<bool, StoreError> {
     }
 }
 
-/// The size in bytes of a file that is there; 0 only where it may be begun anew.
+/// The size of an existing file in bytes; 0 only if it may be created again.
 fn measure(kind: &Kind, path: &Path) -> Result<u64, StoreError> {
     match fs::metadata(path) {
         Ok(file) if !file.is_file() => Err(StoreError::unavailable("it is not a file")),

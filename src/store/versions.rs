@@ -1,4 +1,4 @@
-//! Tells whether what was read from the store may have changed since, without asking the store.
+//! Tells whether data read from the store may have changed since, without a query.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -8,21 +8,21 @@ use super::changes::Versioned;
 use super::revisions::Commit;
 use crate::domain::{EntityUid, Revision};
 
-/// What is known of changes to entities; shared by all clones.
+/// The known changes of entities; shared by all clones.
 ///
 /// Each entity has one of 65,536 slots. Two entities may share a slot; then a change of one makes the other look
-/// changed too, which costs a needless reload and nothing else. A slot has the version of the last change that is known,
-/// and a count of those whose version is not.
+/// changed, too, which costs a needless reload and nothing else. A slot contains the version of the last known change,
+/// and a count of changes with unknown versions.
 ///
-/// INVARIANT: a writer bumps after its commit and before its write is answered; a reader takes the stamp before it
-/// reads. So what was read before a commit has a stamp from before the bump, and is not current once the write is
-/// answered. What was read between commit and bump looks old and is read again. An entity that is not stored has a
-/// stamp too: its creation bumps it.
+/// INVARIANT: a writer bumps the slot after its commit and before its write is answered; a reader takes the stamp
+/// before it reads. So data read before a commit has a stamp from before the bump, and is not current once the write is
+/// answered. Data read between commit and bump looks outdated and is read again. An entity that is not stored has a
+/// stamp, too: its creation bumps it.
 ///
 /// INVARIANT: a bump always changes the slot, even if its version is not greater than the slot's, as after a restore of
 /// the database.
 ///
-/// INVARIANT: [`applied`](Self::applied) never says more than what is in the slots.
+/// INVARIANT: [`applied`](Self::applied) is never ahead of the slots.
 #[derive(Clone)]
 pub struct Versions(Arc<Known>);
 
@@ -42,15 +42,15 @@ struct Known {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Slot(u16);
 
-/// What an entity's slot was at one moment.
+/// The value of an entity's slot at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     slot: Slot,
     value: u64,
 }
 
-/// The bits of a slot that count changes of which the version is not known. Where there are more than they can count, the
-/// slot looks one version newer than it is.
+/// The bits of a slot that count changes with unknown versions. If the count overflows, the slot looks one version
+/// newer than it is.
 const UNKNOWN_BITS: u32 = 8;
 
 /// The number of versions whose nonces are kept; a power of two.
@@ -87,16 +87,17 @@ impl Versions {
         Slot(u16::from_le_bytes([a, b]))
     }
 
-    /// The slot as it is now. Take it before the entity is read.
+    /// The present value of the slot. Take it before the entity is read.
     #[must_use]
     pub fn stamp(&self, uid: &EntityUid) -> Stamp {
         self.stamp_of(Self::slot(uid))
     }
 
-    /// A slot as it is now.
+    /// The present value of a slot.
     #[must_use]
     pub fn stamp_of(&self, slot: Slot) -> Stamp {
-        // Acquire: whoever sees a bump also sees the commit before it, so the read that follows finds the new data.
+        // Acquire: a thread that sees a bump also sees the commit before it, so the read that follows finds the new
+        // data.
         let value = self.at(slot).map_or(0, |value| value.load(Ordering::Acquire));
         Stamp { slot, value }
     }
@@ -140,7 +141,7 @@ impl Versions {
             && self.nonce_at(revision.version).is_some_and(|nonce| nonce.load(Ordering::Acquire) == revision.nonce)
     }
 
-    /// Says that an entity changed at this version. Call it after the commit and before the write is answered.
+    /// Sets that an entity changed at this version. To be called after the commit and before the write is answered.
     pub fn bump(&self, uid: &EntityUid, version: i64) {
         self.0.newest.fetch_max(version, Ordering::AcqRel);
         if let Some(value) = self.at(Self::slot(uid)) {
@@ -148,14 +149,14 @@ impl Versions {
         }
     }
 
-    /// Says that an entity may have changed, at a version that is not known.
+    /// Sets that an entity may have changed, at an unknown version.
     pub fn disturb(&self, uid: &EntityUid) {
         if let Some(value) = self.at(Self::slot(uid)) {
             value.fetch_add(1, Ordering::AcqRel);
         }
     }
 
-    /// Says that every entity may have changed, up to this version.
+    /// Sets that every entity may have changed, up to this version.
     pub fn bump_all(&self, version: i64) {
         for value in &self.0.slots {
             move_to(value, version);
@@ -273,7 +274,7 @@ impl fmt::Debug for Versions {
 const SEED: u64 = 0x243f_6a88_85a3_08d3;
 const FACTOR: u64 = 0x1319_8a2e_0370_7345;
 
-/// Mixes text into a hash. Texts come from writers who gain nothing by collisions, so it need not be keyed.
+/// Mixes text into a hash. It need not be keyed, since writers gain nothing by collisions.
 fn absorb(hash: u64, text: &str) -> u64 {
     let (words, rest) = text.as_bytes().as_chunks::<8>();
     let hash = words.iter().fold(hash, |hash, word| fold(hash ^ u64::from_le_bytes(*word)));

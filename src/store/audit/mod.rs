@@ -1,8 +1,8 @@
-//! What of the audit log can be searched: copies of its records, in a database file of their own.
+//! The search index of the audit log, in a database file of its own.
 //!
-//! All of it is derived: where the file is lost, it is made anew and the log is copied again from its first record. It
-//! is a file of its own so that copying, which is most of what is written, never holds the lock that writers of
-//! entities need.
+//! All of it is derived: if the file is lost, it is created again, and the log is indexed from its first record. It has
+//! a file of its own so that indexing, which is most of what is written, never holds the lock that writers of entities
+//! need.
 
 mod cursor;
 mod entries;

@@ -1,7 +1,8 @@
-//! The connections kept open, and those opened beyond them under load.
+//! The connection pool: connections that are kept open, and overflow connections under load.
 //!
-//! r2d2 opens, tests and closes them ([`tier`]); who may have one is decided here ([`turnstile`], [`tiers`]), so that it
-//! is fair, measured and bounded, and so that a database that is gone costs nobody the whole time-out.
+//! r2d2 opens, tests and closes connections ([`tier`]); their assignment is decided here ([`turnstile`], [`tiers`]), so
+//! that it is fair, measured and bounded, and so that an unavailable database does not cost each caller the whole
+//! timeout.
 
 mod alert;
 mod answers;
