@@ -1,4 +1,4 @@
-//! Reads from replicas of the database: never older than what the daemon knows, and from the primary where none will do.
+//! Reads from replicas of the database are never older than the daemon's own knowledge; otherwise the primary is read.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends where an answer is not as it must be")]
 
 mod harness;

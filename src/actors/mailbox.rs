@@ -77,8 +77,8 @@ impl<A: Actor> Mailbox<A> {
         }
     }
 
-    /// How many questions that were asked by way of this and its clones are neither answered nor given up. Of those to an
-    /// actor on several threads all wait that are more than the threads.
+    /// The number of messages sent through this mailbox and its clones that are neither answered nor given up. For an
+    /// actor on N threads, all but N of them are queued.
     #[must_use]
     pub fn unanswered(&self) -> usize {
         self.unanswered.load(Ordering::Relaxed)

@@ -1,5 +1,5 @@
-//! After a start all caches are empty. In the background they are filled: with the entities that were asked about in the
-//! hour before, with others as far as there is room for them, and with the verdicts of the hottest questions.
+//! Warms the caches in the background after a start: with the entities of decisions in the hour before, with others as
+//! far as there is room for them, and with the verdicts of the most frequent questions.
 
 use std::num::NonZeroU16;
 use std::sync::Arc;

@@ -333,7 +333,8 @@ impl Thread {
 
     /// Follows the log up to its durable end, and signs a checkpoint.
     fn seal(&mut self, stopping: bool) -> Result<(), SealError> {
-        // At the end nothing can be recorded any more: a key that is not known to the log yet signs from the next start on.
+        // At the stop nothing can be recorded any more, so a key that is not in the log yet signs from the next start
+        // on.
         if stopping && !self.is_key_known() {
             return Ok(());
         }

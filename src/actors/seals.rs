@@ -162,8 +162,8 @@ impl Seals {
         drop(slept.unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// The checkpoint of that text with one more witness's signatures; `None` where a newer one was cosigned already. It
-    /// may be shown once it is stored.
+    /// The checkpoint of that text with the signatures of one more witness; `None` if a newer one is cosigned already.
+    /// It may be published once it is stored.
     pub(super) fn cosigned(&self, text: &str, signatures: &[Signature]) -> Option<Sealed> {
         let state = self.state();
         let known = state.witnessed.iter().chain(&state.recent);

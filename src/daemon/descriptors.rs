@@ -20,7 +20,7 @@ const WORKER: usize = 8;
 /// The connections allowed to clients even if the limit is too low for them.
 const LEAST: usize = 16;
 
-/// Raises the soft limit on open files (RLIMIT_NOFILE) to the hard limit.
+/// Raises the soft limit on open files (`RLIMIT_NOFILE`) to the hard limit.
 pub(super) fn raise_limit() {
     let limit = getrlimit(Resource::Nofile);
     if limit.current == limit.maximum {

@@ -86,8 +86,8 @@ pub struct ConsistencyQuery {
     to: Option<u64>,
 }
 
-/// `GET /v1/audit/consistency?from=&to=`: the proof that the log of `to` records continues that of `from`. Without `to`,
-/// it is the newest checkpoint's.
+/// `GET /v1/audit/consistency?from=&to=`: the proof that the log of `to` records continues that of `from`. By default
+/// `to` is the size of the newest checkpoint.
 pub async fn consistency(front: Data<Front>, query: Query<ConsistencyQuery>) -> Result<HttpResponse, Problem> {
     let ConsistencyQuery { from, to } = query.into_inner();
     let size = from.max(to.unwrap_or_default());

@@ -1,4 +1,4 @@
-//! From questions to recorded decisions: a place in the audit log, a decision, a durable record, and only then an answer.
+//! Decides questions: reserves a place in the audit log, decides, waits for a durable record, and only then answers.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -33,8 +33,8 @@ struct Bound {
 const ADDRESS: Bound =
     Bound { name: "address", rate: NonZeroU32::MIN.saturating_add(19), burst: NonZeroU32::MIN.saturating_add(199) };
 
-/// Everything but decisions, by caller: much more than a person or a script needs, and less than would keep the database
-/// from others.
+/// The limit per caller for all routes except decisions: far more than a user or a script needs, and less than would
+/// occupy the database.
 const CALLER: Bound =
     Bound { name: "caller", rate: NonZeroU32::MIN.saturating_add(999), burst: NonZeroU32::MIN.saturating_add(1_999) };
 

@@ -1,10 +1,10 @@
-//! The newest checkpoint on disk, so that it is stored before it is shown.
+//! The newest checkpoint on disk, stored before it is published.
 //!
-//! The file `checkpoint` has two slots of 32 KiB, written in turn, so that a torn write leaves the checkpoint before. Its
-//! length never changes, so that storing a checkpoint costs one sync of data and no change of the file system's own
-//! records. A slot is text: a line `acgs-checkpoint <sequence> <length> <checksum>`, then `<length>` bytes of a signed
-//! note, then newlines to the slot's end. The checksum is the CRC32C of `<sequence> <length> ` and the note, in 8 hex
-//! digits. The slot with the greater sequence counts.
+//! The file `checkpoint` has two slots of 32 KiB, written alternately, so that a torn write leaves the previous
+//! checkpoint. Its length never changes, so that storing a checkpoint costs one sync of data and no metadata update of
+//! the file system. A slot is text: a line `acgs-checkpoint <sequence> <length> <checksum>`, then `<length>` bytes of a
+//! signed note, then newlines to the slot's end. The checksum is the CRC32C of `<sequence> <length> ` and the note, in
+//! 8 hex digits. The slot with the greater sequence is the current one.
 
 use std::io;
 

@@ -1,10 +1,10 @@
 //! The audit log: frames, segments, recovery; its tree, tiles, checkpoints and proofs; verification.
 //!
-//! One [`Ledger`] appends: each [`Batch`] of records becomes one frame with one write and one sync, and only then is
-//! it acknowledged. [`Ledger::open`] finds the end again after any crash, [`records()`] reads records back, [`retire`]
-//! moves old ones into the archive. [`TileWriter`] follows with the tree's tiles, a [`Note`] of a [`Checkpoint`] says what
-//! the log commits to, [`Nodes`] makes proofs, and [`audit()`] says whether all of it is what was written and signed.
-//! Nothing here knows of threads or of HTTP, and the only way to disk is [`Storage`], but for the few files of keys.
+//! One [`Ledger`] appends: each [`Batch`] of records becomes one frame with one write and one sync, and only then is it
+//! acknowledged. [`Ledger::open`] finds the end after any crash, [`records()`] reads records, [`retire`] moves old ones
+//! into the archive. [`TileWriter`] adds the tree's tiles, a [`Note`] of a [`Checkpoint`] is the signed commitment to
+//! the log, [`Nodes`] makes proofs, and [`audit()`] verifies all of it. This module has no threads and no HTTP, and
+//! accesses the disk only through [`Storage`], except for the files of keys.
 //!
 //! # Format, version 1
 //!

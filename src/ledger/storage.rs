@@ -95,8 +95,8 @@ pub(super) fn write_zeros(file: &impl StorageFile, mut offset: u64, end: u64) ->
     Ok(())
 }
 
-/// Overwrites a part of a file with zeros a little at a time, each durable before the next, with pauses between them: so
-/// the disk stays free for those who wait for it.
+/// Overwrites a part of a file with zeros in small pieces, each durable before the next, with pauses between them, so
+/// that the disk stays available for other writers.
 pub(super) fn write_zeros_gently(file: &impl StorageFile, offset: u64, end: u64, pause: Duration) -> io::Result<()> {
     const STEP: usize = 1 << 18;
     for offset in (offset..end).step_by(STEP) {

@@ -23,8 +23,8 @@ pub(super) struct Following {
     callers: Arc<AtomicU64>,
 }
 
-/// A connection by itself to the database of a [`Store`]: it waits for none of the pool, and hears that there is something to
-/// follow.
+/// A connection of its own to the database of a [`Store`], outside of the pool, which receives notifications of
+/// changes.
 pub struct Listener {
     store: Store,
     conn: DbSession,

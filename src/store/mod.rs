@@ -209,8 +209,8 @@ impl Store {
         self.pool.watched()
     }
 
-    /// Has somebody told of every version that is written here, after its commit; the first who asks for it. It must not
-    /// block.
+    /// Sets the function that is called with each version written here, after its commit; only the first one counts. It
+    /// must not block.
     pub fn on_write(&self, told: impl Fn(i64) + Send + Sync + 'static) {
         drop(self.told.set(Told(Box::new(told))));
     }

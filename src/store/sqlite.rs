@@ -276,7 +276,7 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Refuses a database that is another application's or another kind's, or that is damaged, as far as can be seen at little cost.
+/// Refuses a database of another application or kind, or with damage that can be detected cheaply.
 fn verify(kind: &Kind, conn: &mut Connection, size: u64) -> Result<(), StoreError> {
     #[derive(QueryableByName)]
     struct Header {

@@ -122,8 +122,8 @@ fn share_what_will_be_lost(world: &World, asker: usize) {
     });
 }
 
-/// Has the other daemon, which was never asked, give the versions of what was lost to something else; then what it decides
-/// with the help of the fleet's verdicts is right.
+/// Lets the other daemon, which was never asked, assign the lost versions to other changes; then its decisions with the
+/// fleet's verdicts must be right.
 #[track_caller]
 fn nothing_lost_comes_back(world: &mut World, asker: usize) {
     let versions = u16::try_from(CELLS).unwrap() + 1;

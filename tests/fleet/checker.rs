@@ -32,8 +32,8 @@ pub enum Rule {
 pub struct Outcome {
     /// How often each rule was broken, with the first case.
     pub broken: BTreeMap<Rule, (usize, String)>,
-    /// For each write and each other daemon that showed something older later: from the acknowledgement to the last such
-    /// question. First without those that an outage of the database fell into, then these.
+    /// For each write and each other daemon that showed an older value later: the time from the acknowledgement to the
+    /// last such question. First those without an outage of the database, then those with one.
     pub late: (Vec<Duration>, Vec<Duration>),
 }
 

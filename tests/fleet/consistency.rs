@@ -24,8 +24,8 @@ const CELLS: usize = 24;
 /// These are written more often than the others, of which a change that was missed would be seen for long.
 const HOT: usize = 8;
 
-/// A daemon that does not know after so long what another acknowledged has missed it: it looks several times a second. It is
-/// so long because the tests are not alone on the machine.
+/// A daemon that does not know an acknowledged change of another one after this time has missed it, since it polls
+/// several times a second. It is long because the machine may be busy.
 const BOUND: Duration = Duration::from_secs(10);
 
 /// What all clients share.

@@ -1,5 +1,5 @@
-//! Without its database a daemon decides what it has in its caches and denies the rest; and it takes up where it was when
-//! the database is back.
+//! Without its database a daemon decides from its caches and denies the rest, and it recovers when the database is
+//! back.
 
 use std::time::{Duration, Instant};
 

@@ -128,7 +128,7 @@ impl Setup {
         self.stores().restore(&self.data_dir(), backup);
     }
 
-    /// The command with these arguments, as this setup would start it. Where it is to ask a daemon by its URL, it has the
+    /// The command with these arguments, in this setup. A command that asks a daemon by its URL gets the
     /// administrator's token.
     pub fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         let mut arguments: Vec<OsString> = arguments.into_iter().map(|one| one.as_ref().to_owned()).collect();

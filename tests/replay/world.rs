@@ -238,7 +238,7 @@ pub fn patient(setup: Setup) -> Setup {
         .set("http.shutdown_timeout_s", 60)
 }
 
-/// Requests that store the entities of which a decision reads a lot, and ask for such decisions; and for one with a large
+/// Requests that store entities of which a decision reads a lot, and ask for such decisions, and for one with a large
 /// context.
 pub fn large_ones() -> Vec<Request> {
     let team = |nth: u32| json!({"type": "Team", "id": format!("crowd-{nth}-{}", "x".repeat(40))});

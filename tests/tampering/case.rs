@@ -54,7 +54,7 @@ impl Kept {
 }
 
 impl Original {
-    /// Three small segments with frames of the daemon's, of one record and of several; a checkpoint was kept after each.
+    /// Three small segments with frames of one and of several records; after each a checkpoint was kept.
     pub fn get() -> &'static Self {
         static ORIGINAL: OnceLock<Original> = OnceLock::new();
         ORIGINAL.get_or_init(|| {

@@ -191,8 +191,8 @@ impl Handler<ListClients> for Directory {
     }
 }
 
-/// Disables or enables a client, gives it other roles, or a new secret. Its tokens end with any of these, and so do the API
-/// keys that it made, but with a new secret.
+/// Disables or enables a client, or gives it other roles or a new secret. Each of these ends its tokens, and, except
+/// for a new secret, the API keys that it made.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Withdrawn<ClientMade>, DirectoryError>")]
 pub struct SetClient {

@@ -291,8 +291,8 @@ fn deny_sessions(sessions: impl IntoIterator<Item = String>, now: i64) -> Vec<(S
     sessions.into_iter().map(|id| (Denied::session(&id), until)).collect()
 }
 
-/// Until when tokens that were made by now are denied, in Unix seconds. The setting may have been greater when they were
-/// made, so it is not asked.
+/// Until when tokens that exist now are denied, in Unix seconds. The setting of their lifetime may have been greater
+/// when they were made, so it is not used.
 fn denied_until(now: i64) -> i64 {
     now + ended_tokens::HELD_S
 }

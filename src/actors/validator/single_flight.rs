@@ -1,5 +1,5 @@
-//! Lets a worker decide each distinct question once at a time: the first request that asks it leads, and the others wait
-//! for the result.
+//! Shares the evaluation of equal questions in a worker: the first request that asks one leads, and the others wait for
+//! its result.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -1,5 +1,4 @@
-//! Evaluates questions before they are asked again: after a start, and under a new constitution, under which no verdict is
-//! kept yet.
+//! Evaluates questions in advance: after a start, and under a new constitution, for which no verdict is cached yet.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

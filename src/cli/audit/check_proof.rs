@@ -21,8 +21,8 @@ pub struct Arguments {
     /// The record, as `acgs audit show --raw` prints it, if the proof does not contain it.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// The log's public key, as `acgs audit vkey` prints it [default: the keys in the data folder]. May be given several
-    /// times.
+    /// The log's public key, as `acgs audit vkey` prints it [default: the keys in the data folder]. May be given
+    /// several times.
     #[arg(long, value_name = "KEY")]
     vkey: Vec<VerifierKey>,
 }

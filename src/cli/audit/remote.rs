@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// The most bytes of an answer: 256 records of the longest kind.
 const MAX_ANSWER: u64 = 17 << 20;
 
-/// Fetches every record and every tile, and holds the tree that they make against the newest checkpoint and the kept ones.
+/// Fetches every record and every tile, and compares their tree with the newest checkpoint and the kept ones.
 pub(super) fn verify(
     url: &str,
     credential: Option<(&'static str, String)>,

@@ -43,11 +43,11 @@ const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite_audit");
 
 /// The audit log's copy, "ACGA".
 ///
-/// The one connection that writes has `synchronous = NORMAL`: what a power failure takes is copied again, since the
-/// cursor goes with it. Entries go to many places of the indexes, and to the same again: each costs a page in the
-/// write-ahead log and one in the file, so pages are small, 64 MiB of them are cached, and 256 MiB gather in the
-/// write-ahead log before they go into the file, which is what others on the same disk notice. It then keeps its length,
-/// up to 512 MiB: giving back what it needs again costs the file system, and some disks, tens of milliseconds. Readers
+/// The writing connection has `synchronous = NORMAL`: entries lost in a power failure are indexed again, since the
+/// cursor is lost with them. Entries go to many pages of the indexes, and repeatedly to the same: each costs a page in
+/// the write-ahead log and one in the file, so pages are small, 64 MiB of them are cached, and 256 MiB accumulate in
+/// the write-ahead log before a checkpoint, which other users of the disk notice. The log then keeps its length, up to
+/// 512 MiB: releasing and allocating blocks again costs the file system, and some disks, tens of milliseconds. Readers
 /// cannot write.
 const AUDIT: Kind = Kind {
     name: "an audit database of acgs",

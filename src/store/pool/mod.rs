@@ -87,7 +87,7 @@ impl Pool {
         Ok(Self { tiers: Arc::new(tiers), target, answers: Answers::default(), acquire_timeout })
     }
 
-    /// Runs a job on a connection. [`StoreError::Busy`] where none comes free in time, [`StoreError::Unavailable`] where
+    /// Runs a job on a connection. [`StoreError::Busy`] if none becomes free in time, [`StoreError::Unavailable`] if
     /// none can be opened.
     pub(super) fn run<T>(&self, job: impl FnOnce(&mut DbSession) -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.answers.asked();

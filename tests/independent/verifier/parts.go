@@ -13,8 +13,8 @@ import (
 // The first bytes of parts and of the heads of records in parts; no other entry begins with them.
 var continued = []byte(`{"v":2,`)
 
-// An assembly joins records that are larger than an entry: their parts come right before a head, which has the digest of
-// the whole text.
+// An assembly joins records that are larger than an entry: their parts come right before a head, which has the digest
+// of the whole text.
 type assembly struct {
 	parts  []string
 	digest string
