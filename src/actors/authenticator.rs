@@ -124,7 +124,7 @@ impl Authenticator {
         let (fetcher, issuer) = (self.fetcher.clone(), issuer.into());
         actix::spawn(async move {
             if let Err(error) = fetcher.ask(FetchKeys(issuer)).await {
-                tracing::warn!(%error, "the keys of an issuer cannot be had; those that are known stay in use");
+                tracing::warn!(%error, "fetching the keys of an issuer failed; the cached ones stay in use");
             }
         });
     }
@@ -322,7 +322,7 @@ impl Handler<Authenticate> for Authenticator {
                 let keys = async move { fetcher.ask(FetchKeys(issuer)).await };
                 let admitted = keys.into_actor(self).map(move |fetched, this, _| {
                     if let Err(error) = fetched {
-                        tracing::warn!(%error, "the keys of an issuer cannot be had; those that are known stay in use");
+                        tracing::warn!(%error, "fetching the keys of an issuer failed; the cached ones stay in use");
                     }
                     let known = this.verify(&token, now).map_err(|error| this.refuse(&token, error))?;
                     this.remember(digest, known, address, now)

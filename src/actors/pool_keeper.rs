@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum KeeperError {
     /// It did not come in time, or can never come.
-    #[error("the pools were not looked at in time")]
+    #[error("the pools' state was not available in time")]
     Late,
 }
 

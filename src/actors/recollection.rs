@@ -38,14 +38,14 @@ impl Recollection {
         let recall = move || {
             give_way();
             let found = lately(&storage, end).unwrap_or_else(|error| {
-                tracing::warn!(%error, "what was asked before the start is not known");
+                tracing::warn!(%error, "the log cannot be read to warm the caches; they stay cold");
                 Lately::default()
             });
             // Without receivers, the daemon is stopping.
             let _ = recalled.send(found);
         };
         if let Err(error) = thread::Builder::new().name("acgs-recall".to_owned()).spawn(recall) {
-            tracing::warn!(%error, "what was asked before the start is not known");
+            tracing::warn!(%error, "the log cannot be read to warm the caches; they stay cold");
             return Self::nothing();
         }
         let (hottest, questions) = watch::channel(Arc::default());

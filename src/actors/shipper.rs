@@ -208,7 +208,7 @@ impl Thread {
         if let Some((store, _)) = self.log
             && let Err(error) = store.checkpoint()
         {
-            tracing::warn!(%error, "the audit database's log stays beside it");
+            tracing::warn!(%error, "the write-ahead log of the audit database could not be checkpointed and remains");
         }
     }
 
@@ -299,7 +299,7 @@ impl Thread {
     /// If the database was deleted or replaced, closes it, so that it is opened or created again.
     fn let_go_of_what_is_displaced(&mut self) {
         if self.log.as_ref().is_some_and(|(store, _)| store.is_displaced()) {
-            tracing::warn!("the database of the audit log's copy was moved or deleted: it is opened anew");
+            tracing::warn!("the audit database was moved or deleted; opening it again");
             self.shipping.set_store(None);
             self.log = None;
             self.compared = false;

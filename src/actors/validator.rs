@@ -92,7 +92,7 @@ pub enum DecideError {
     #[error("the constitution or the entities kept changing while the question was being decided")]
     Unsettled,
     /// The changes that the caller demands could not be applied here.
-    #[error("what is known here is not as new as is demanded: {0}")]
+    #[error("the data here is not as new as the request demands: {0}")]
     Outdated(String),
     /// The caller demands a revision that the database has lost.
     #[error("{0}")]

@@ -138,7 +138,7 @@ fn send(socket: &Path, method: &str, path: &str, headers: &str, body: Option<&Va
     )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let malformed = || io::Error::other("what it answers is no HTTP");
+    let malformed = || io::Error::other("its answer is not HTTP");
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(malformed)?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(malformed)?;
     Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })

@@ -134,7 +134,7 @@ impl Reader<'_> {
             let name = path.to_string_lossy().into_owned();
             if kind.is_symlink() && self.folder.join(&path).is_dir() {
                 let detail =
-                    "is a link to a folder, which the digest's commands do not follow: what it has would not count";
+                    "is a link to a folder, which the digest's commands do not follow, so its files would be ignored";
                 self.faults.push(Fault::of_file(&name, detail));
             } else if kind.is_dir() {
                 self.walk(&path, ending, files);

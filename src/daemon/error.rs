@@ -29,7 +29,7 @@ pub enum DaemonError {
     },
     /// Test cases of the constitution fail, or stored entities do not fit its schema.
     #[error(
-        "the constitution in `{}` is refused; `acgs serve --force` starts all the same, and records it:\n{faults}",
+        "the constitution in `{}` is refused; `acgs serve --force` overrides this, recorded:\n{faults}",
         .folder.display()
     )]
     Objected {
@@ -106,7 +106,7 @@ pub enum DaemonError {
         cause: String,
     },
     /// Users, clients or keys cannot be read or created.
-    #[error("callers cannot be known: {0}")]
+    #[error("users, clients or keys cannot be read or created: {0}")]
     Identity(Box<DirectoryError>),
     /// The database cannot be used.
     #[error("{0}")]

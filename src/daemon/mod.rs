@@ -359,7 +359,7 @@ impl Running {
         self.upkeep.stop().await;
         self.evidence.stop(self.store.versions().followed());
         if let Err(error) = self.store.checkpoint() {
-            tracing::warn!(%error, "the database's log stays beside it");
+            tracing::warn!(%error, "the write-ahead log of the database could not be checkpointed and remains");
         }
         if let Err(error) = fs::remove_file(admin_socket(&self.settings.data_dir))
             && error.kind() != io::ErrorKind::NotFound

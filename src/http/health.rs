@@ -109,7 +109,7 @@ async fn database(front: &Front) -> Check {
     if may_hang && front.shared.answers.unanswered_for() >= HANGING {
         check(Some("it does not answer"), true)
     } else {
-        check(Some("it cannot be asked"), false)
+        check(Some("queries fail"), false)
     }
 }
 

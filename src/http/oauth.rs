@@ -222,7 +222,7 @@ fn answer<T>(done: Result<T, DirectoryError>, body: impl FnOnce(T) -> Value) -> 
 }
 
 fn unknown_client() -> HttpResponse {
-    let mut response = error(StatusCode::UNAUTHORIZED, "invalid_client", "the client is not known by what it shows");
+    let mut response = error(StatusCode::UNAUTHORIZED, "invalid_client", "the client's authentication failed");
     let challenge = HeaderValue::from_static("Basic realm=\"acgs\"");
     response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     response

@@ -61,7 +61,7 @@ pub fn shown(
             let audiences = vec![public_url.to_owned(), format!("{public_url}/oauth2/token")];
             Ok(Some(ShownClient { id: named, proof: ClientProof::Assertion { token, audiences } }))
         }
-        _ => Err("the client shows who it is in more than one way"),
+        _ => Err("the client uses more than one authentication method"),
     }
 }
 

@@ -44,8 +44,8 @@ macro_rules! kinds {
 kinds! {
     BAD_REQUEST = "bad-request", "The request cannot be read", 400,
         "The body is no JSON, has members of the wrong type, or a parameter is wrong. `errors` names every fault by JSON pointer.";
-    UNAUTHENTICATED = "unauthenticated", "No valid credential came", 401,
-        "Send a token as `Authorization: Bearer …`, or a key as `X-API-Key`; only one of them. `WWW-Authenticate` says what was wrong with what came.";
+    UNAUTHENTICATED = "unauthenticated", "Unauthenticated", 401,
+        "Send a token as `Authorization: Bearer …`, or a key as `X-API-Key`; only one of them. `WWW-Authenticate` says what was wrong with the credential.";
     LOGIN_REFUSED = "login-refused", "The login is refused", 401,
         "The name, the password or the code is wrong, the user is disabled, or the refresh token is no longer good. Which of these is not told.";
     FORBIDDEN = "forbidden", "The caller may not do this", 403,
@@ -65,7 +65,7 @@ kinds! {
     TAKEN = "name-taken", "The name is taken", 409,
         "Another user, client or key has that name. Choose another, or change the one that has it.";
     STALE = "stale", "The resource has changed", 412,
-        "`If-Match` or `If-None-Match` did not hold. Read the resource again, and decide anew what to write.";
+        "`If-Match` or `If-None-Match` did not hold. Read the resource again before you write it.";
     LOST = "lost-revision", "The revision in the consistency token is lost", 412,
         "The token in `X-Consistency` is of another database, or of changes that the database lost when it was restored or failed over. Read the data that you wrote again, and continue with a new token.";
     TOO_LARGE = "too-large", "The body is too large", 413,
@@ -77,7 +77,7 @@ kinds! {
     FAULTY_CONSTITUTION = "faulty-constitution", "The constitution has faults", 422,
         "The bundle was not taken, and the constitution before it is still in force. `errors` lists every fault.";
     INVALID_ENTITY = "invalid-entity", "The entity does not fit the schema", 422,
-        "Attributes, tags or parents are not what the constitution's schema declares for the type. Nothing was stored.";
+        "Attributes, tags or parents do not match the constitution's schema for the type. Nothing was stored.";
     INVALID_PASSWORD = "invalid-password", "The password cannot be taken", 422,
         "The old password is wrong, or the new one is too short, too long, or easily guessed. Nothing was changed.";
     TOO_MANY = "too-many-attempts", "Too many attempts", 429,

@@ -191,7 +191,7 @@ impl<F: StorageFile> Archive<F> {
             || field(&head, 14).map(u64::from_be_bytes) != Some(first)
             || !first.is_multiple_of(WIDTH)
         {
-            return Err(damaged("its version is unknown, or its first record is not what its name says").into());
+            return Err(damaged("its version is unknown, or its first record differs from the one in its name").into());
         }
         let mut end = (head.len() + 4) as u64;
         let mut offsets = vec![end];
@@ -200,7 +200,7 @@ impl<F: StorageFile> Archive<F> {
             offsets.push(end);
         }
         if end != length {
-            return Err(damaged("its length is not what its head says").into());
+            return Err(damaged("its length differs from the one in its header").into());
         }
         Ok(Self { file, first, offsets })
     }

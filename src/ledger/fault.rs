@@ -21,7 +21,7 @@ pub enum Problem {
     #[error("the segment header is damaged: {0}")]
     SegmentHeader(&'static str),
     /// The segment's name and its header disagree.
-    #[error("the segment header says first record `{0}`, which is not what the name says")]
+    #[error("the segment header has the first record `{0}`, other than the name")]
     Name(u64),
     /// Records are missing before this segment, or a segment is there twice.
     #[error("the segment begins with record `{found}` where `{expected}` comes next")]

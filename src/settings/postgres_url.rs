@@ -48,7 +48,7 @@ impl Word for PostgresUrl {
         let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
         // Without hosts libpq connects to a socket on this host.
         if !hosts.is_empty() && !hosts.split(',').all(is_host) {
-            return Err("but its host or port is none");
+            return Err("but has no valid host or port");
         }
         let database = path.strip_prefix('/').unwrap_or_default();
         if database.contains('/') {
@@ -134,9 +134,9 @@ mod tests {
             ("postgres:db", "not a PostgreSQL URL"),
             ("mysql://db/acgs", "not a PostgreSQL URL"),
             ("host=db password=secret", "not a PostgreSQL URL"),
-            ("postgres://db:port/acgs", "but its host or port is none"),
-            ("postgres://a,,b/acgs", "but its host or port is none"),
-            ("postgres://run%2Fpostgresql/acgs", "but its host or port is none"),
+            ("postgres://db:port/acgs", "but has no valid host or port"),
+            ("postgres://a,,b/acgs", "but has no valid host or port"),
+            ("postgres://run%2Fpostgresql/acgs", "but has no valid host or port"),
             ("postgres://db/a/b", "but a `/` in the name of its database must be percent-encoded"),
             ("postgres://db/a%", "but its percent-encoding is wrong"),
             ("postgres://db/a?sslmode", "but a parameter of it has no value"),

@@ -121,7 +121,7 @@ impl Word for RedisUrl {
         };
         let default_port = if matches!(kind, RedisKind::Sentinel { .. }) { 26_379 } else { 6_379 };
         let hosts: Option<Vec<_>> = names.split(',').map(|name| host(name, default_port)).collect();
-        let hosts = hosts.ok_or("but its host or port is none")?;
+        let hosts = hosts.ok_or("but has no valid host or port")?;
         if kind == RedisKind::Standalone && hosts.len() > 1 {
             return Err("but only a cluster and Sentinels have several hosts");
         }
@@ -149,7 +149,7 @@ fn sentinel(path: &str) -> Result<(RedisKind, &str), &'static str> {
     let (master, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
     // Those are the names that Sentinel takes.
     if master.is_empty() || !master.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) {
-        return Err("but it does not say what its Sentinels call the server");
+        return Err("but lacks the Sentinels' name of the server");
     }
     Ok((RedisKind::Sentinel { master: master.to_owned() }, rest))
 }
@@ -226,16 +226,16 @@ mod tests {
     fn what_is_no_such_url_is_refused() {
         let user = "but it has a user without a password; a password alone has a `:` before it";
         let end = "but it has something else than the number of a database at its end";
-        let master = "but it does not say what its Sentinels call the server";
+        let master = "but lacks the Sentinels' name of the server";
         for (text, wrong) in [
             ("", "not a Redis URL"),
             ("r:6379", "not a Redis URL"),
             ("http://r", "not a Redis URL"),
             ("redis+unix://r", "not a Redis URL"),
             ("valkey://r", "not a Redis URL"),
-            ("redis://", "but its host or port is none"),
-            ("redis://r:x", "but its host or port is none"),
-            ("redis+cluster://a,", "but its host or port is none"),
+            ("redis://", "but has no valid host or port"),
+            ("redis://r:x", "but has no valid host or port"),
+            ("redis+cluster://a,", "but has no valid host or port"),
             ("redis://a,b", "but only a cluster and Sentinels have several hosts"),
             ("redis://me@r", user),
             ("redis://me:@r", user),

@@ -207,7 +207,7 @@ fn a_copy_that_is_deleted_under_a_running_daemon_is_made_again() {
             fs::remove_file(setup.data_dir().join(format!("acgs-audit.db{suffix}"))).unwrap();
         }
         let since = Instant::now();
-        while daemon.stderr().matches("it is opened anew").count() < times {
+        while daemon.stderr().matches("opening it again").count() < times {
             assert!(since.elapsed() < PATIENCE, "{suffixes:?}: {}", daemon.stderr());
         }
         assert_eq!(daemon.ask(&question(1)).status, 200);

@@ -43,7 +43,10 @@ pub(super) async fn listen(server: &Server, front: &Front, call: &Call) {
             Err(_) => "no answer in time".to_owned(),
         };
         if failure != said {
-            tracing::warn!(error = failure, "messages of other nodes are not heard; they are looked for anyway");
+            tracing::warn!(
+                error = failure,
+                "redis pub/sub is unavailable; changes of other nodes are found by polling the database"
+            );
             said = failure;
         }
         sleep(PAUSE).await;

@@ -36,7 +36,9 @@ pub(super) fn verify(
             ));
             ExitCode::SUCCESS
         }
-        Err(error) if error.is_fault() => fail(&format!("the audit log at `{url}` is not what was signed: {error}"), 1),
+        Err(error) if error.is_fault() => {
+            fail(&format!("the audit log at `{url}` does not match its signed checkpoint: {error}"), 1)
+        }
         Err(error) => fail(&format!("the audit log at `{url}` cannot be read: {error}"), EXIT_IO),
     }
 }

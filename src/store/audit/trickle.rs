@@ -30,14 +30,14 @@ fn trickling_by<T>(sync: impl Fn(&File) -> io::Result<()> + Send, database: &Pat
         let syncs = move || {
             while job_ended.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
                 if let Err(error) = log.sync_if_written(&sync) {
-                    tracing::warn!(%error, "what is written to the audit database is not synced in small pieces");
+                    tracing::warn!(%error, "a sync of the audit database failed; its next checkpoint takes longer");
                     break;
                 }
             }
         };
         let spawned = thread::Builder::new().name("audit-trickle".to_owned()).spawn_scoped(scope, syncs);
         if let Err(error) = &spawned {
-            tracing::debug!(%error, "no thread syncs what is written to the audit database in small pieces");
+            tracing::debug!(%error, "the thread that syncs the audit database cannot be started");
         }
         let outcome = job();
         drop(job_runs);

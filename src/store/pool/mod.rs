@@ -138,7 +138,7 @@ impl Pool {
 fn refused(why: NoConnection, timeout: Duration) -> StoreError {
     match why {
         NoConnection::Down(cause) => error::of_text(&cause),
-        NoConnection::Late => StoreError::Busy(format!("no connection came free within {} ms", timeout.as_millis())),
+        NoConnection::Late => StoreError::Busy(format!("no connection became free within {} ms", timeout.as_millis())),
     }
 }
 
