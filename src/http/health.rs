@@ -69,7 +69,9 @@ async fn checks(front: &Front) -> Vec<Check> {
     });
     let pending = match shared.owed_withdrawals.count() {
         0 => None,
-        count => Some(format!("{count} withdrawals of access work on this node only, until they can be stored")),
+        count => {
+            Some(format!("{count} withdrawals of access are in force on this node only, until they can be stored"))
+        }
     };
     let following =
         shared.is_database_shared.then(|| Check { name: "following", fault: shared.following.fault(), needed: false });

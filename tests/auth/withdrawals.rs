@@ -114,7 +114,7 @@ fn what_is_withdrawn_while_the_log_cannot_be_written_is_out_at_once_and_is_recor
         assert_eq!((answer.status, &answer.json()["recorded"]), (202, &json!(false)), "{}: {answer}", case.name);
         stage.is_out(case);
     }
-    let pending = format!("{} withdrawals of access work on this node only", stage.cases.len());
+    let pending = format!("{} withdrawals of access are in force on this node only", stage.cases.len());
     let readiness = stage.daemon.get("/readyz?verbose");
     assert!(readiness.text().contains(&format!("[-]withdrawals degraded: {pending}")), "{readiness}");
     // Grants are refused meanwhile, and do not take effect later.
