@@ -1,7 +1,8 @@
-//! ACGS-2: may this be done under our constitution?
+//! ACGS-2: a governance daemon, which decides under a constitution what AI systems may do.
 //!
-//! The layers, top to bottom; imports point down only, and `tests/layers.rs` holds that:
-//! `cli` → `daemon` → `http` → `actors`, `replay` → `constitution`, `auth`, `ledger`, `store`, `logging` → `settings` → `domain`.
+//! The layers, top to bottom; imports point down only, which `tests/layers.rs` checks:
+//! `cli` → `daemon` → `http` → `actors`, `replay` → `constitution`, `auth`, `ledger`, `store`, `logging` → `settings` →
+//! `domain`.
 
 pub mod actors;
 pub mod auth;

@@ -1,4 +1,4 @@
-//! The daemon's own messages, on standard error, as the journal, a person or a collector wants them.
+//! The daemon's log messages, on standard error, in forms for the journal, people and collectors.
 
 mod repeats;
 
@@ -51,7 +51,7 @@ pub fn start(log: &Log) -> LevelSwitch {
     LevelSwitch(handle)
 }
 
-/// A line as journald takes it from standard error: `<priority>` and the message; the journal knows the time.
+/// A line for journald: `<priority>` and the message, without the time, which the journal adds.
 struct JournalLine;
 
 impl<S, N> FormatEvent<S, N> for JournalLine

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Many threads use a little of their memory each: in huge pages three times as much would be resident. A system that
-    // has none refuses, and that does no harm.
+    // Many threads use a little of their memory each: in huge pages three times as much would be resident. An error, on
+    // a system without huge pages, is harmless.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     acgs::cli::run()
 }

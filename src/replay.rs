@@ -16,7 +16,7 @@ use crate::domain::{
 use crate::ledger::{hex, text_of};
 use crate::settings::{HashEnforcement, RequestProperties};
 
-/// What became of one record.
+/// The outcome of replaying one record.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It is not the record of a decision.
@@ -34,25 +34,25 @@ pub enum Outcome {
     },
 }
 
-/// A decision that is another one now.
+/// A decision with another result when it is made again.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Difference {
     /// The decision's id.
     pub id: String,
-    /// Who wanted to do what, and to what.
+    /// Subject, action and resource.
     pub question: String,
-    /// Whether it was permitted then, and whether it is now.
+    /// Whether it was permitted, as recorded and now.
     pub permits: (bool, bool),
-    /// What was decided then.
+    /// The recorded result.
     pub recorded: String,
-    /// What is decided now.
+    /// The result now.
     pub now: String,
-    /// The policies that spoke then or now, and not both times; where there are none, all that spoke.
+    /// The policies that contributed to only one of the two results; if there are none, all that contributed.
     pub policies: BTreeSet<String>,
 }
 
 impl Difference {
-    /// What became of the verdict.
+    /// The change of the verdict.
     #[must_use]
     pub const fn change(&self) -> &'static str {
         match self.permits {
@@ -64,17 +64,17 @@ impl Difference {
     }
 }
 
-/// How many decisions differ, and in what.
+/// Counts of differences.
 #[derive(Debug, Default)]
 pub struct Differences {
-    /// By what became of the verdict.
+    /// By change of the verdict.
     pub by_change: BTreeMap<&'static str, u64>,
-    /// By policy: each counts for every policy that it concerns.
+    /// By policy; a difference counts for each of its policies.
     pub by_policy: BTreeMap<String, u64>,
 }
 
 impl Differences {
-    /// Counts one.
+    /// Counts a difference.
     pub fn add(&mut self, difference: &Difference) {
         *self.by_change.entry(difference.change()).or_default() += 1;
         for policy in &difference.policies {
@@ -82,7 +82,7 @@ impl Differences {
         }
     }
 
-    /// How many there are.
+    /// The number of differences.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.by_change.values().sum()
@@ -109,12 +109,12 @@ struct Recorded<'r> {
     evaluation: Evaluation,
     hash: ConstitutionalHash,
     digest: &'r str,
-    /// The hash that the caller named, where it was accepted although another one was in force.
+    /// The former hash that the caller named, if it was accepted in its grace period.
     accepted: Option<&'r str>,
     enforcement: HashEnforcement,
     properties: RequestProperties,
     entities: Option<&'r str>,
-    /// What the record has only digests of.
+    /// The members of which the record has only digests.
     omitted: Vec<MemberPath>,
 }
 
@@ -128,14 +128,14 @@ impl Replay {
         Self { folder, constitutions: HashMap::new(), other, sets: HashMap::new(), parts: HashMap::new() }
     }
 
-    /// Takes a record in, as it is as a whole, that is not to be decided again, but may have what others need.
+    /// Learns from a whole record that is not replayed, since later records may refer to its entities.
     pub fn learn(&mut self, record: &[u8]) {
         if let Ok(record) = serde_json::from_slice::<Object>(record) {
             self.learn_entities(&record);
         }
     }
 
-    /// Decides the question of a record again, given the record as a whole.
+    /// Replays a whole record.
     pub fn decide(&mut self, record: &[u8]) -> Outcome {
         let Ok(record) = serde_json::from_slice::<Object>(record) else {
             return Outcome::Undecided { id: String::new(), why: "the record is not an object".to_owned() };
@@ -206,7 +206,7 @@ impl Replay {
             }))
         };
         let Some(other) = &self.other else { return decide(&*then?) };
-        // What the constitution of then did not ask for is not known to be absent.
+        // An entity that the constitution of that time did not read is not known to be absent.
         decide(&*then?)?;
         let known: HashSet<EntityUid> = asked.take();
         let verdict = decide(other)?;
@@ -278,7 +278,7 @@ impl<'r> Recorded<'r> {
         })
     }
 
-    /// Whether a constitution reads nothing of which the log has only a digest.
+    /// Fails if the constitution reads a member of which the log has only a digest.
     fn check_omitted(&self, constitution: &Constitution) -> Result<(), Why> {
         let needed = self.omitted.iter().find(|path| constitution.declares(self.properties, &self.evaluation, path));
         needed.map_or(Ok(()), |path| Err(format!("it needs `{path}`, of which the log has only a digest")))
@@ -292,10 +292,10 @@ fn omitted(record: &Object) -> Result<Vec<MemberPath>, Why> {
         Some(Json::Array(items)) => items.iter().map(path).collect(),
         Some(_) => None,
     }
-    .ok_or_else(|| "what the record leaves out cannot be read".to_owned())
+    .ok_or_else(|| "the record's member `omitted` cannot be parsed".to_owned())
 }
 
-/// An item that cannot be read is denied under every constitution.
+/// The outcome of an unreadable item: it is denied under every constitution.
 fn faulty(record: &Object, id: String) -> Outcome {
     if record.get("decision") == Some(&Json::Bool(false)) {
         return Outcome::Same;
@@ -334,7 +334,7 @@ fn difference(id: String, record: &Object, verdict: &Verdict) -> Difference {
     }
 }
 
-/// Who wanted to do what, and to what.
+/// Subject, action and resource, in words.
 fn question(record: &Object) -> String {
     let named = |member: &str, name: &str| {
         let party = record.get(member).and_then(Json::as_object)?;
@@ -347,7 +347,7 @@ fn question(record: &Object) -> String {
     format!("{} {} {}", party("subject"), named("action", "name").unwrap_or_default(), party("resource"))
 }
 
-/// All policies that a verdict names: those that made it, and those of its findings.
+/// All policies in a record: those that decided, and those of its violations and warnings.
 fn policies(record: &Object) -> BTreeSet<String> {
     let names = |value: Option<&Json>| match value {
         Some(Json::Array(items)) => items.iter().filter_map(Json::as_str).map(str::to_owned).collect(),
@@ -361,7 +361,7 @@ fn policies(record: &Object) -> BTreeSet<String> {
     found
 }
 
-/// A verdict in a few words: its reason, its policies and what it violates.
+/// A verdict in a few words: its reason, its policies and its violations.
 fn summary(record: &Object) -> String {
     let mut text = text_of(record, "reason").unwrap_or("nothing").to_owned();
     for member in ["policies", "violations", "warnings"] {

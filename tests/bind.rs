@@ -48,7 +48,7 @@ fn decisions_are_not_open_where_strangers_may_come() {
 fn changes_want_the_constitutional_hash_however_their_paths_are_written() {
     let daemon = Setup::new().set("constitution.hash_enforcement", "required").start();
     for route in MANAGEMENT {
-        // Who reads need not know it yet.
+        // Readers need not know the hash yet.
         let expected = (route.0 != "GET").then_some("/problems/constitution-mismatch");
         assert_eq!(problem(&daemon, route).as_deref(), expected, "{route:?}");
     }

@@ -1,8 +1,8 @@
-//! Several daemons on one PostgreSQL and one Redis keep to the truth: what was written, and when it has to be known where,
-//! whatever becomes of the servers meanwhile: they are killed and stopped, the database is put back to an older state,
-//! clocks step, and folders are taken away. Skipped where these are not installed.
+//! Several daemons on one PostgreSQL and one Redis stay consistent: acknowledged writes are stored, and visible
+//! elsewhere in time, while servers are killed and stopped, the database is restored to an older state, clocks jump,
+//! and folders are removed. Skipped if the servers are not installed.
 //!
-//! The numbers below are for every day. Those that count are asked for by variables; each prints what it saw:
+//! The default numbers are for everyday runs. Variables ask for more; each test prints its results:
 //!
 //! ```sh
 //! ACGS_FLEET_OPERATIONS=1000000 cargo test --test fleet -- --nocapture

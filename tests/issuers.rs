@@ -25,7 +25,7 @@ fn serve(status: &'static str, body: String) -> (SocketAddr, Arc<AtomicUsize>) {
     serve_paths(move |_| (status.to_owned(), body.clone()))
 }
 
-/// Answers each request with what there is at its path, and counts them.
+/// Serves texts by path, and counts the requests.
 fn serve_paths(answer: impl Fn(&str) -> (String, String) + Send + 'static) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, asked) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
@@ -56,7 +56,7 @@ fn daemon(keys: SocketAddr) -> TestDaemon {
     with_issuer(keys, "role_claim = \"groups\"").start()
 }
 
-/// With an issuer that has its keys there, and these settings.
+/// A daemon that trusts an issuer with its keys there, with these settings.
 fn with_issuer(keys: SocketAddr, settings: &str) -> Setup {
     let issuers = format!("[{{ issuer = \"{ISSUER}\", jwks_url = \"http://{keys}/jwks\", {settings} }}]");
     Setup::new().set("auth.issuers", issuers)

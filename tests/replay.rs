@@ -1,4 +1,4 @@
-//! Whatever was decided can be decided again from the log alone, and comes out the same; what was changed since comes out.
+//! Every decision can be made again from the log alone, with the same result; changes of the constitution show.
 //!
 //! `ACGS_REPLAY_DECISIONS` changes how many decisions are made, `100000` for the full size.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]

@@ -1,4 +1,4 @@
-//! Reads from replicas of the database: never older than what the daemon knows, and from the primary where none will do.
+//! Reads from replicas of the database are never older than the daemon's own knowledge; otherwise the primary is read.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends where an answer is not as it must be")]
 
 mod harness;
@@ -114,7 +114,7 @@ fn a_replica_with_another_history_is_not_asked_though_its_version_is_greater() {
     fleet.write(1);
     fleet.standby.catch_up_with(&fleet.primary);
     fleet.standby.promote();
-    // As another fleet would go on with it.
+    // As another fleet would continue with it.
     fleet.standby.sql(
         &fleet.database,
         "INSERT INTO changes (version, kind, nonce)

@@ -1,7 +1,7 @@
 //! The audit log is what the daemon says it is: checked from outside, by a verifier that shares no code with it.
 //!
-//! The verifier is built on Go's own transparency log packages (`tests/independent/verifier`). Where Go or these packages
-//! are missing, the tests that need it say so and pass.
+//! The verifier uses Go's own transparency log packages (`tests/independent/verifier`). Without Go or these packages,
+//! the tests that need it say so and pass.
 #![expect(
     clippy::indexing_slicing,
     clippy::panic,

@@ -1,6 +1,6 @@
-//! Whatever a bundle's files hold, it is loaded or refused with its faults; what was loaded decides.
+//! Arbitrary bundles are loaded, or refused with their faults; a loaded one decides.
 //!
-//! The input is manifest, schema, policies, entities and cases, with a zero byte between each two.
+//! The input consists of manifest, schema, policies, entities and test cases, separated by zero bytes.
 #![no_main]
 
 use acgs::constitution::{Bundle, Constitution, Source};
@@ -8,7 +8,7 @@ use acgs::domain::{Evaluation, Object, UnknownMembers};
 use acgs::settings::RequestProperties;
 use libfuzzer_sys::{Corpus, fuzz_target};
 
-/// More is only slower.
+/// Larger inputs only slow the fuzzer down.
 const MAX: usize = 16 << 10;
 
 const QUESTION: &str = r#"{"subject":{"type":"User","id":"u"},"action":{"name":"read"},

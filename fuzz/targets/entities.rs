@@ -1,4 +1,4 @@
-//! Whatever is sent as entities is read or refused, is written as it was read, and is checked against the schema.
+//! Arbitrary entities are parsed or refused; parsed ones survive a round trip and are checked against the schema.
 #![no_main]
 
 use std::path::Path;

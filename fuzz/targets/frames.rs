@@ -1,7 +1,7 @@
-//! However a log's bytes are changed, it is recovered or refused, and whatever is verified has the records that were written.
+//! A log with changed bytes is recovered or refused, and a verified log contains exactly the records that were written.
 //!
-//! The first byte of the input says how many records there are; then come changes of five bytes each: where, and to what.
-//! Where the input begins with 255, the rest of it is the segment.
+//! The first byte of the input is the number of records; each change consists of five bytes, an offset and a value. If
+//! the input begins with 255, the rest of it is the segment.
 #![no_main]
 
 use std::cell::RefCell;
@@ -103,7 +103,7 @@ fn record(number: u64) -> Vec<u8> {
     format!("record {number} {}", "x".repeat(usize::try_from(number * 97 % 3_000).expect("it is small"))).into_bytes()
 }
 
-/// A log of so many records, some of which share a frame.
+/// A log with `count` records, some of which share a frame.
 fn log(count: u64) -> Memory {
     let storage = Memory::default();
     let (mut ledger, _) = Ledger::open(storage.clone(), options()).expect("an empty folder can be begun in");
@@ -118,14 +118,14 @@ fn log(count: u64) -> Memory {
     storage
 }
 
-/// Reads a log in every way there is.
+/// Reads a log through every reader.
 fn read(storage: &Memory, is_written: impl Fn(u64, &[u8]) -> bool) {
     let before = verify(storage);
     let opened = Ledger::open(storage.clone(), options()).map(|(ledger, _)| ledger.size());
     let Ok(size) = opened else { return };
     let mut found = records(storage, 0..size);
     while let Ok(Some((index, record))) = found.advance() {
-        // What the tree over it vouches for is what was written; else somebody found a collision.
+        // Records under a valid tree are those that were written, or a hash collision was found.
         assert!(before.is_err() || is_written(index, record), "record {index} is another one");
     }
     let _ = acgs::ledger::record(storage, size / 2);
@@ -148,7 +148,7 @@ fuzz_target!(|input: &[u8]| {
         for change in rest.chunks_exact(5).take(64) {
             let place = u32::from_le_bytes([change[0], change[1], change[2], 0]) as usize;
             match change[3] {
-                // Cut short, as a lost write leaves it, or moved.
+                // Truncated, as by a lost write, or moved.
                 0 => bytes.truncate(place),
                 1 => {
                     let to = place % 4096 / 8 * 4096;
@@ -165,7 +165,7 @@ fuzz_target!(|input: &[u8]| {
             }
         }
     }
-    // Without its checkpoint a log may lose its end, but what is left is what was written: the checksums are no secret,
-    // and could be made to fit, but the tree is over all records.
+    // Without its checkpoint a log may lose its end, but the rest is unchanged: checksums could be forged, but the tree
+    // covers all records.
     read(&storage, |index, found| found == record(index));
 });

@@ -1,4 +1,4 @@
-//! Whatever comes as a signed note, a checkpoint, a proof or a key is read or refused, and is written as it was read.
+//! Arbitrary signed notes, checkpoints, proofs and keys are parsed or refused; parsed ones survive a round trip.
 #![no_main]
 
 use std::fmt::Display;
@@ -11,11 +11,11 @@ use acgs::ledger::{
 };
 use libfuzzer_sys::fuzz_target;
 
-/// A key of which no signature is in the corpus.
+/// A key with no signature in the corpus.
 static KEYS: LazyLock<[VerifierKey; 1]> =
     LazyLock::new(|| [SigningKey::generate("acgs.example/log").expect("there is chance").verifier().clone()]);
 
-/// What is read is written as a text that is read as the same.
+/// A parsed value is displayed as a text that parses to the same value.
 fn read<T: FromStr + Display + PartialEq + std::fmt::Debug>(text: &str) -> Option<T> {
     let value = text.parse::<T>().ok()?;
     let written = value.to_string();

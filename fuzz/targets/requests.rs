@@ -1,4 +1,4 @@
-//! Whatever is sent as a request is read or refused, and what was read is decided, in the same way each time.
+//! Arbitrary requests are parsed or refused; parsed ones are decided, with the same result each time.
 #![no_main]
 
 use std::path::Path;
@@ -24,7 +24,7 @@ fuzz_target!(|text: &str| {
     if let Some(strict) = read(text, UnknownMembers::Refused) {
         assert_eq!(strict.canonical(), evaluation.canonical());
     }
-    // The canonical form is read again as what it is the form of.
+    // The canonical form parses to the same question.
     let canonical = evaluation.canonical().to_owned();
     let again = read(&format!("{{{canonical}}}"), UnknownMembers::Ignored).expect("the canonical form is a request");
     assert_eq!(again.canonical(), canonical);

@@ -1,4 +1,4 @@
-//! Whatever is shown as a token, a key or a key set is refused or read, and nobody's signature is ever found good.
+//! Arbitrary tokens, API keys and key sets are parsed or refused, and no signature is ever valid.
 //!
 //! The input is a key set, a line break, and a token.
 #![no_main]
@@ -11,7 +11,7 @@ use acgs::auth::jws::Unverified;
 use acgs::auth::secret::ApiKey;
 use libfuzzer_sys::fuzz_target;
 
-/// A key of which no signature is in the corpus.
+/// A key with no signature in the corpus.
 static KEYS: LazyLock<Jwks> = LazyLock::new(|| {
     let set = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","use":"sig","kid":"k",
         "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
@@ -25,7 +25,7 @@ fuzz_target!(|text: &str| {
         for key in KEYS.keys() {
             assert!(token.verify(key).is_err());
         }
-        // Who makes both the key and the token may get it right.
+        // An input with its own key may contain a valid signature.
         for key in own.iter().flat_map(Jwks::keys) {
             let _ = token.verify(key);
         }

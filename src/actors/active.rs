@@ -19,20 +19,20 @@ pub struct Active {
     pub digest: Box<str>,
     /// Whether callers must name its hash.
     pub hash_enforcement: HashEnforcement,
-    /// What becomes of the properties that requests bring.
+    /// How properties in requests are treated.
     pub request_properties: RequestProperties,
     /// Since when it is in force.
     pub activated_at: OffsetDateTime,
-    /// Cases of its own that it fails.
+    /// Test cases of the bundle that fail under this constitution.
     pub objections: Vec<Fault>,
-    /// How long its hash is accepted once another one is in force.
+    /// How long this constitution's hash is accepted after another one has replaced it.
     grace: Duration,
-    /// Hashes that were in force before, each until when it is accepted still.
+    /// Hashes of earlier constitutions, each with the time until which it is accepted.
     former: Vec<(ConstitutionalHash, Instant)>,
 }
 
 impl Active {
-    /// Loads what the settings name, to be in force from now on, and the bundle it was made of.
+    /// Loads the constitution in the settings, to be in force from now on, and the bundle from which it was made.
     pub fn load(settings: &settings::Constitution) -> Result<(Self, Bundle), Faults> {
         let Candidate { constitution, bundle, objections } = Constitution::of_settings(settings)?;
         let active = Self {
@@ -48,7 +48,8 @@ impl Active {
         Ok((active, bundle))
     }
 
-    /// The same in place of another one, whose hash is accepted for a while: callers cannot all change at one moment.
+    /// This constitution as the successor of `old`, whose hash is accepted for its grace period: callers cannot all
+    /// change at the same moment.
     #[must_use]
     pub fn in_place_of(mut self, old: &Self) -> Self {
         let now = Instant::now();
@@ -59,7 +60,7 @@ impl Active {
         self
     }
 
-    /// Whether a hash is accepted: that of the constitution in force, or one that was replaced just now.
+    /// Whether a caller's hash is accepted: that of the constitution in force, or a replaced one in its grace period.
     #[must_use]
     pub fn accepts(&self, claim: &str) -> bool {
         claim == self.constitution.hash().as_str() || self.is_former(claim)
@@ -69,7 +70,7 @@ impl Active {
         self.former.iter().any(|(hash, until)| claim == hash.as_str() && Instant::now() < *until)
     }
 
-    /// The verdict on what the caller believes to be in force, where that is wrong.
+    /// The deny for a caller that claims another constitution than the one in force; `None` if the claim is right.
     #[must_use]
     pub fn deny_claim(&self, evaluation: &Evaluation) -> Option<Verdict> {
         let accepted = |claim: &str| self.is_former(claim);
@@ -83,19 +84,19 @@ impl Active {
     }
 }
 
-/// The constitution in force, for those who only show it. Validators have their own, which the registry gives them.
+/// A view of the constitution in force. Validators have their own, which the registry gives them.
 #[derive(Debug, Clone)]
 pub struct InForce {
     active: Arc<ArcSwap<Active>>,
     refusal: Arc<Mutex<Option<Refusal>>>,
 }
 
-/// The last attempt to bring another constitution into force, where it was refused.
+/// The last refused attempt to bring another constitution into force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// When it was.
+    /// When the attempt was refused.
     pub at: OffsetDateTime,
-    /// Why, in one line.
+    /// The reason, in one line.
     pub why: String,
 }
 
@@ -106,13 +107,13 @@ impl InForce {
         Self { active: Arc::new(ArcSwap::from_pointee(active)), refusal: Arc::default() }
     }
 
-    /// The last attempt to replace it, where it was refused.
+    /// The last attempt to replace this constitution, if it was refused.
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {
         self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Notes that another constitution was refused.
+    /// Stores that an attempt to replace this constitution was refused, with the reason.
     pub fn refuse(&self, why: String) {
         let refusal = Refusal { at: OffsetDateTime::now_utc(), why };
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
@@ -124,7 +125,7 @@ impl InForce {
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// What is in force now.
+    /// The constitution in force now.
     #[must_use]
     pub fn get(&self) -> Arc<Active> {
         self.active.load_full()

@@ -18,7 +18,7 @@ pub use shelves::{ShelfOptions, ShelfRoom};
 /// An entity as it was read, or the fact that it was not stored.
 #[derive(Debug, Clone)]
 pub struct Read {
-    /// The entity; none where it is not stored.
+    /// The entity; `None` if it is not stored.
     pub entity: Option<Arc<StoredEntity>>,
     /// Its version from before it was read.
     pub stamp: Stamp,
@@ -26,7 +26,7 @@ pub struct Read {
     pub is_queried: bool,
 }
 
-/// Owns what is read from the database: fills the shelf that every worker looks at.
+/// Reads entities from the database, and keeps them for all workers.
 #[derive(Debug)]
 pub struct ApplicationCache {
     database: Mailbox<Database>,
@@ -94,7 +94,7 @@ impl Handler<Load> for ApplicationCache {
 }
 
 impl EntityReader {
-    /// The same, for a worker that counts what it finds.
+    /// The same reader, with hit counters of a worker.
     pub(super) fn counting(self, tally: &Arc<Tally>) -> Self {
         Self { tally: Arc::clone(tally), ..self }
     }
@@ -115,7 +115,7 @@ impl EntityReader {
         found.into_iter().map(|read| read.map_err(|_| StoreError::Late)).collect()
     }
 
-    /// The same, but everything is read from the database.
+    /// Like [`Self::read`], bypassing the cache.
     pub async fn read_stored(&self, uids: &[EntityUid]) -> Result<Vec<Read>, StoreError> {
         let wanted = uids.iter().map(|uid| (uid.clone(), self.versions.stamp(uid))).collect();
         self.cache.ask(Load(wanted)).await
@@ -138,24 +138,24 @@ impl EntityReader {
         self.database.ask(Follow::Now).await
     }
 
-    /// Learns of everything that others changed up to this revision.
+    /// Applies every change that other nodes committed up to this revision.
     pub async fn follow_to(&self, revision: &Revision) -> Result<(), StoreError> {
         if self.versions.contains(revision) { Ok(()) } else { self.database.ask(Follow::To(*revision)).await }
     }
 
-    /// All changes up to this revision are known.
+    /// The revision up to which all changes have been applied.
     #[must_use]
     pub fn applied(&self) -> Revision {
         self.versions.applied()
     }
 
-    /// Whether nothing of what was read was changed since.
+    /// Whether none of the entities has changed since it was read.
     #[must_use]
     pub fn is_current(&self, reads: &[Read]) -> bool {
         reads.iter().all(|read| self.versions.is_current(&read.stamp))
     }
 
-    /// What is known of an entity without asking anybody; else the stamp to load it with.
+    /// The entity as cached; otherwise the stamp to load it with.
     fn at_hand(&self, uid: &EntityUid) -> Result<Read, Stamp> {
         // INVARIANT: the stamp is taken before anything is read, so that a change meanwhile makes the read outdated.
         let stamp = self.versions.stamp(uid);

@@ -12,26 +12,26 @@ use super::audit_queue::{AuditError, AuditQueue, Durable, Lane, Listener, Reserv
 use crate::ledger::Batches;
 use crate::settings::Durability;
 
-/// Where some records are in the log; `None` in `async` mode, where the answer does not wait for that.
+/// The log indices of a request's records; `None` in `async` mode, in which the answer does not wait for them.
 pub type Recorded = Option<Indices>;
 
-/// The indices of the records of one request, which follow each other as far as they are in one frame.
+/// The log indices of one request's records, consecutive within each frame.
 #[derive(Debug, Clone, Default)]
 pub struct Indices {
     first: u64,
-    /// From record number … of the request on, the index is … and so on. Empty where one frame has them all.
+    /// Pairs of a record number and its index, one for each frame after the first. Empty if one frame has all records.
     jumps: Vec<(u32, u64)>,
 }
 
 impl Indices {
-    /// The index of the record with that number, from 0.
+    /// The log index of the request's record `number`, counted from 0.
     #[must_use]
     pub fn of(&self, number: u32) -> u64 {
         let (from, first) = self.jumps.iter().rfind(|(from, _)| *from <= number).copied().unwrap_or((0, self.first));
         first + u64::from(number - from)
     }
 
-    /// From that number on, records have indices from `first` on.
+    /// Sets that the records from `number` on have indices from `first` on.
     fn go_on(&mut self, number: u32, first: u64) {
         if number == 0 {
             self.first = first;
@@ -50,19 +50,19 @@ pub struct AuditLogger {
     waiting: Waiting,
 }
 
-/// Who waits, in the order of their records in the lane.
+/// The waiting requests, in the order of their records in the lane.
 pub type Waiting = Rc<RefCell<VecDeque<Waiter>>>;
 
-/// Somebody who waits for records.
+/// A request that waits until its records are durable.
 #[derive(Debug)]
 pub struct Waiter {
     records: u32,
-    /// How many of them have an index already, and which.
+    /// The number of its records that are durable.
     written: u32,
     indices: Indices,
-    /// Who is to be told; nobody in `async` mode, where the answer is out.
+    /// The sender of the answer; `None` in `async` mode, in which the request was answered already.
     answer: Option<OneshotSender<Result<Recorded, AuditError>>>,
-    /// INVARIANT: the place in the queue is kept until the records are durable, whether or not anybody still waits.
+    /// INVARIANT: the reservation is held until the records are durable, even if the request has ended.
     _place: Reservation,
 }
 
@@ -102,7 +102,7 @@ impl Handler<Record> for AuditLogger {
         let mut submitted = 0;
         for batch in records.batches() {
             if let Err(error) = self.queue.submit(&self.lane, batch) {
-                // What is in the lane already becomes durable, and nobody is told of it.
+                // The records in the lane become durable, but their answer is not sent.
                 if submitted > 0 {
                     self.waiting.borrow_mut().push_back(Waiter::new(submitted, place));
                 }
@@ -122,13 +122,13 @@ impl Handler<Record> for AuditLogger {
 }
 
 impl Waiter {
-    /// Somebody who waits for so many records, and is not known yet.
+    /// A request whose `records` records have no outcome yet.
     fn new(records: u32, place: Reservation) -> Self {
         Self { records, written: 0, indices: Indices::default(), answer: None, _place: place }
     }
 }
 
-/// The answer to [`Record`], which waits in line without a task of its own.
+/// The answer to [`Record`]: an actor response without a task of its own.
 #[derive(Debug)]
 pub enum Answer {
     /// Known already.
@@ -141,7 +141,7 @@ impl MessageResponse<AuditLogger, Record> for Answer {
     fn handle(self, _: &mut Context<AuditLogger>, answer: Option<OneshotSender<Result<Recorded, AuditError>>>) {
         match self {
             Self::Later(waiting, waiter) => waiting.borrow_mut().push_back(Waiter { answer, ..waiter }),
-            // Who asked may be gone; then nobody waits.
+            // The receiver may be gone.
             Self::Now(outcome) => {
                 let _ = answer.map(|answer| answer.send(outcome));
             }
@@ -160,7 +160,7 @@ impl Handler<Durable> for AuditLogger {
             let now = (waiter.records - waiter.written).min(records - told);
             match &outcome {
                 Ok(first) => waiter.indices.go_on(waiter.written, first + u64::from(told)),
-                // One frame that fails is enough, whatever becomes of the others.
+                // One failed frame fails the request, whatever the outcome of its other frames.
                 Err(error) => {
                     let _ = waiter.answer.take().map(|answer| answer.send(Err(error.clone())));
                 }
@@ -170,7 +170,7 @@ impl Handler<Durable> for AuditLogger {
             if waiter.written == waiter.records
                 && let Some(Waiter { answer, indices, .. }) = waiting.pop_front()
             {
-                // Who asked may have given up; the record stands all the same.
+                // The receiver may be gone; the records are durable all the same.
                 let _ = answer.map(|answer| answer.send(Ok(Some(indices))));
             }
         }

@@ -25,17 +25,17 @@ pub enum AuditError {
     /// The disk does not take records.
     #[error("the audit log cannot be written")]
     Unwritable,
-    /// The disk does not answer.
+    /// A write or sync of the log has not returned for a second.
     #[error("the disk of the audit log does not answer")]
     Stalled,
     /// A file that the daemon has open was removed or replaced.
-    #[error("a file of the audit log or the database was removed or replaced; `/readyz?verbose` names it")]
+    #[error("a file of the audit log or the database was removed or replaced; see `/readyz?verbose`")]
     Displaced,
     /// The log has ended.
     #[error("the audit log has ended")]
     Ended,
-    /// Who asked for a change stopped waiting before it was recorded. It is not made.
-    #[error("nobody waits for the change any more")]
+    /// The caller gave the change up before it was recorded, so it is not made.
+    #[error("the caller gave the change up before it was recorded; it was not made")]
     Abandoned,
     /// The logger did not answer in time.
     #[error("the audit log did not answer in time")]
@@ -51,17 +51,17 @@ impl From<MailboxError> for AuditError {
     }
 }
 
-/// So many bytes of questions take one more place.
+/// Bytes of questions for which one additional place is reserved.
 const PLACE: usize = 8 << 10;
 
-/// What the door must know of the log, and the way to its thread; shared by all clones.
+/// The audit log's queue and health; shared by all clones.
 #[derive(Debug, Clone)]
 pub struct AuditQueue(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     lanes: Mutex<Vec<Arc<Lane>>>,
-    /// The lane before all others: its records wait for as long as the log cannot be written.
+    /// The priority lane, written before all others. Its records are kept while the log cannot be written.
     first: Arc<Lane>,
     /// Records promised a place and not yet acknowledged.
     waiting: AtomicUsize,
@@ -69,13 +69,14 @@ struct Shared {
     /// How many records of the log are durable.
     durable: AtomicU64,
     health: LogHealth,
-    /// What the thread asks of the disk.
+    /// The committer's disk operation in progress, if any.
     progress: Progress,
-    /// The segment that the thread appends to.
+    /// The segment to which the committer appends.
     segment: Mutex<Option<OpenSegment>>,
     /// Records in the lanes.
     gathered: AtomicU32,
-    /// How many of them the sleeping thread wants to be woken for; 0 while it is awake. Who clears it wakes it.
+    /// The number of records for which the sleeping committer must be woken; 0 while it is awake. The thread that
+    /// resets it wakes the committer.
     wakes_at: AtomicU32,
     stopping: AtomicBool,
     thread: Mutex<Option<Thread>>,
@@ -108,7 +109,7 @@ impl AuditQueue {
         }))
     }
 
-    /// A lane, whose listener is told when its records are durable.
+    /// A lane, whose listener is informed when its records are durable.
     #[must_use]
     pub fn lane(&self, listener: Listener) -> Arc<Lane> {
         let lane = Arc::new(Lane::new(listener));
@@ -116,8 +117,9 @@ impl AuditQueue {
         lane
     }
 
-    /// Takes places in the queue for so many records *before* anything is decided, so that no decision is made that cannot
-    /// be recorded. Records of many bytes take more than one place, so that what waits is bounded in bytes too.
+    /// Reserves places in the queue for `records` records of `bytes` bytes together *before* anything is decided, so
+    /// that no decision is made that cannot be recorded. Large records take additional places, which bounds the queue
+    /// in bytes too.
     pub fn reserve(&self, records: usize, bytes: usize) -> Result<Reservation, AuditError> {
         let places = self.places(records, bytes);
         self.check()?;
@@ -126,13 +128,13 @@ impl AuditQueue {
         if before.saturating_add(places) > self.0.limit { Err(AuditError::Full) } else { Ok(reservation) }
     }
 
-    /// How many places records take that have so many bytes.
+    /// The number of places that `records` records of `bytes` bytes together take.
     fn places(&self, records: usize, bytes: usize) -> usize {
         records.max(records.saturating_add(bytes / PLACE).min(self.0.limit))
     }
 
-    /// The same for the decisions of a batch. Batches leave a quarter of the queue to single decisions, as far as the
-    /// batch has room in the rest.
+    /// Like [`Self::reserve`], for the decisions of a batch. Batches leave a quarter of the queue to single decisions,
+    /// unless a batch needs more than the other three quarters.
     pub fn reserve_batch(&self, records: usize, bytes: usize) -> Result<Reservation, AuditError> {
         let places = self.places(records, bytes);
         let room = (self.0.limit - self.0.limit / 4).max(places);
@@ -148,7 +150,7 @@ impl AuditQueue {
         self.0.health.get()
     }
 
-    /// Fails where nothing can be recorded now.
+    /// Fails if no record can be written at the moment.
     fn check(&self) -> Result<(), AuditError> {
         match self.health() {
             Health::Writing => Ok(()),
@@ -171,7 +173,7 @@ impl AuditQueue {
         self.0.durable.load(Ordering::Acquire)
     }
 
-    /// Puts records into a lane and sees to it that they are written: those of one batch in one frame.
+    /// Adds records to a lane and wakes the committer. The records of one batch are written in one frame.
     pub fn submit(&self, lane: &Lane, records: &Batch) -> Result<(), AuditError> {
         // Decided while writing failed: the answer need not wait for the disk to be tried again.
         self.check()?;
@@ -180,8 +182,8 @@ impl AuditQueue {
             tracing::error!(%error, "records cannot be written to the audit log");
             return Err(AuditError::Unwritable);
         }
-        // The thread may have ended after the reservation. It sets its health before it looks at the lanes for the
-        // last time, so either it finds these records or this sees that it ended.
+        // The committer may have ended after the reservation. It sets its health before it looks at the lanes for the
+        // last time, so either it finds these records, or this call sees that it has ended.
         if self.health() == Health::Ended {
             return Err(AuditError::Ended);
         }
@@ -189,22 +191,23 @@ impl AuditQueue {
         Ok(())
     }
 
-    /// Puts in records that have to be written whatever happens: while the log cannot be written they wait, and they are
-    /// the first that are written when it can be again. Waits for nothing.
+    /// Adds records to the priority lane without blocking. While the log cannot be written they are kept, and they are
+    /// written first once it can be.
     pub fn submit_first(&self, records: &Batch) -> Result<(), AuditError> {
         self.0.first.put(records, || self.count(records)).map_err(|_| AuditError::Full)?;
         self.wake_where_wanted();
         Ok(())
     }
 
-    /// Takes all records of a lane back. Whether the thread has not come to them yet: they are never written then.
+    /// Removes all records of a lane that the committer has not taken yet; these are never written. False if there were
+    /// none.
     pub(super) fn withdraw(&self, lane: &Lane) -> bool {
         let count = lane.clear();
         self.0.gathered.fetch_sub(count, Ordering::SeqCst);
         count > 0
     }
 
-    /// Tells the thread to end once nothing waits.
+    /// Makes the committer end once the queue is empty.
     pub fn stop(&self) {
         self.0.stopping.store(true, Ordering::SeqCst);
         self.wake();
@@ -230,7 +233,7 @@ impl AuditQueue {
     }
 }
 
-/// What only the threads do that write the log, or look whether it can be written.
+/// For the committer and the monitors of files and disk only.
 impl AuditQueue {
     pub(super) fn raise(&self, obstacle: Obstacle) {
         self.0.health.raise(obstacle);
@@ -244,7 +247,7 @@ impl AuditQueue {
         self.0.health.has(obstacle)
     }
 
-    /// The segment that is appended to.
+    /// The segment to which the committer appends.
     pub(super) fn segment(&self) -> Option<OpenSegment> {
         lock(&self.0.segment).clone()
     }
@@ -262,7 +265,7 @@ impl AuditQueue {
         *lock(&self.0.segment) = Some(segment);
     }
 
-    /// What the thread asks of the disk.
+    /// The committer's disk operation in progress, if any.
     pub(super) fn progress(&self) -> &Progress {
         &self.0.progress
     }
@@ -271,7 +274,7 @@ impl AuditQueue {
         self.0.stopping.load(Ordering::SeqCst)
     }
 
-    /// Sleeps until there are so many records, the order to stop comes, or that moment, if there is one.
+    /// Sleeps until `records` records are queued, the queue is stopped, or `until`, if it is given.
     pub(super) fn wait(&self, records: u32, until: Option<Instant>) {
         while !self.has(records) {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
@@ -279,7 +282,7 @@ impl AuditQueue {
                 break;
             }
             self.0.wakes_at.store(records, Ordering::SeqCst);
-            // Who put a record in before this saw no sleeper; so look once more before sleeping.
+            // A record submitted before this saw no sleeper, so the queue is checked again before sleeping.
             if !self.has(records) {
                 left.map_or_else(thread::park, thread::park_timeout);
             }
@@ -287,13 +290,13 @@ impl AuditQueue {
         }
     }
 
-    /// Whether so many records wait, or it is time to stop.
+    /// Whether at least `records` records are queued, or the queue is stopped.
     pub(super) fn has(&self, records: u32) -> bool {
         self.0.gathered.load(Ordering::SeqCst) >= records || self.is_stopping()
     }
 
-    /// Moves what waits into `frame`, as far as `capacity` bytes hold it: each worker's records in one run, which
-    /// `parts` names in order.
+    /// Moves queued records into `frame`, up to `capacity` bytes. Each lane's records form one run; `parts` lists the
+    /// runs in order.
     pub(super) fn take(&self, capacity: usize, frame: &mut Batch, parts: &mut Vec<(Arc<Lane>, u32)>) {
         self.take_from(&self.0.first, capacity, frame, parts);
         let mut lanes = lock(&self.0.lanes);
@@ -303,13 +306,13 @@ impl AuditQueue {
                 passed_over.get_or_insert(nth);
             }
         }
-        // Its turn comes first the next time, so that many small batches never keep a large one waiting.
+        // The lane that was cut short comes first in the next frame: many small batches must not starve a large one.
         if let Some(first) = passed_over {
             lanes.rotate_left(first);
         }
     }
 
-    /// The same for one lane. Whether it had more than the frame had room for.
+    /// Takes from one lane. True if the frame had no room for all of its records.
     fn take_from(
         &self,
         lane: &Arc<Lane>,
@@ -325,7 +328,7 @@ impl AuditQueue {
         taken.left
     }
 
-    /// Puts back the records that wait whatever happens, where writing them failed.
+    /// Returns the priority lane's records to it after a failed write.
     pub(super) fn put_back(&self) {
         self.0.gathered.fetch_add(self.0.first.put_back(), Ordering::SeqCst);
     }

@@ -1,4 +1,4 @@
-//! Who is calling: in each HTTP worker, with the credentials it has seen.
+//! Authentication in each HTTP worker, with a cache of credentials.
 
 #[cfg(test)]
 mod figures;
@@ -47,13 +47,13 @@ const TOUCH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(30);
 /// Why a credential is not accepted.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CredentialError {
-    /// It is none, or nobody whom the daemon trusts made it, or it is not meant for here.
+    /// The credential is malformed, of an untrusted issuer, or not meant for this daemon.
     #[error("the credential is not valid: {0}")]
     Invalid(String),
     /// It was good once.
     #[error("the credential has expired")]
     Expired,
-    /// It was withdrawn, or who has it.
+    /// The credential or its holder was withdrawn.
     #[error("the credential was revoked")]
     Revoked,
     /// It may not be used from the caller's address.
@@ -86,7 +86,7 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// Starts the actor of this worker, which remembers so many callers.
+    /// Starts the actor of this worker, with a cache for `capacity` callers.
     #[must_use]
     pub fn start(
         trust: Trust,
@@ -119,22 +119,22 @@ impl Authenticator {
         caller
     }
 
-    /// Has the keys of an issuer fetched anew, while those that are known stay in use.
+    /// Starts to fetch the keys of an issuer again; the cached ones stay in use meanwhile.
     fn renew_keys(&self, issuer: &str) {
         let (fetcher, issuer) = (self.fetcher.clone(), issuer.into());
         actix::spawn(async move {
             if let Err(error) = fetcher.ask(FetchKeys(issuer)).await {
-                tracing::warn!(%error, "the keys of an issuer cannot be had; those that are known stay in use");
+                tracing::warn!(%error, "fetching the keys of an issuer failed; the cached ones stay in use");
             }
         });
     }
 
-    /// Whether the keys of a foreign issuer may be other ones by now.
+    /// Whether a foreign issuer's keys may have changed, and can be fetched now.
     fn is_fetchable(&self, issuer: &str) -> bool {
         self.trust.foreign(issuer).is_some_and(ForeignIssuer::is_fetchable)
     }
 
-    /// Says in the log why a token is refused.
+    /// Logs why a token is refused.
     fn refuse(&self, token: &str, error: Unverifiable) -> CredentialError {
         let error: CredentialError = error.into();
         self.refusals.tell(token, &error);
@@ -147,7 +147,7 @@ impl Authenticator {
         let token = Unverified::parse(token).map_err(|error| invalid(&error))?;
         let unverified = token.claims().map_err(|error| invalid(&error))?;
         let issuer = unverified.get("iss").and_then(|issuer| issuer.as_str()).unwrap_or_default();
-        // The epoch first: what is withdrawn while this is checked is then looked for again.
+        // The epoch is read first, so a withdrawal during this check is noticed at the next use.
         let epoch = self.trust.denied().epoch();
         let unknown_key = || CredentialError::Invalid("its key is not known".to_owned());
         let (caller, claims, kid) = if issuer == &*self.trust.issuer {
@@ -208,7 +208,7 @@ fn own_caller(claims: &Claims) -> Caller {
     }
 }
 
-/// What a foreign token says of its scopes is meant for others: only its roles count.
+/// The scopes of a foreign token are meant for other services: only its roles count.
 fn foreign_caller(claims: &Claims) -> Caller {
     let roles = claims.roles.iter().filter_map(|role| role.parse().ok());
     Caller {
@@ -234,7 +234,7 @@ fn known_api_key(
         return Err(invalid());
     }
     let Provenance { networks, rates, expires_at, ids, is_revoked, .. } = found.provenance;
-    // Its withdrawal may be in memory only.
+    // The withdrawal may not be in the database yet, only in memory.
     if is_revoked || trust.denied().has_any(&ids) {
         return Err(CredentialError::Revoked);
     }
@@ -278,7 +278,7 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// What it is remembered by: the same text is one thing as a token and another as an API key.
+    /// The cache key: the same text is different as a token and as an API key.
     fn digest(&self) -> [u8; 32] {
         let (kind, text) = match self {
             Self::Token(text) => (b'T', text),
@@ -288,11 +288,11 @@ impl Credential {
     }
 }
 
-/// Says who has a credential.
+/// Authenticates a credential.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Arc<Caller>, CredentialError>")]
 pub struct Authenticate {
-    /// What the caller showed.
+    /// The credential from the request.
     pub credential: Credential,
     /// Where the caller is; none on a Unix socket.
     pub address: Option<IpAddr>,
@@ -322,7 +322,7 @@ impl Handler<Authenticate> for Authenticator {
                 let keys = async move { fetcher.ask(FetchKeys(issuer)).await };
                 let admitted = keys.into_actor(self).map(move |fetched, this, _| {
                     if let Err(error) = fetched {
-                        tracing::warn!(%error, "the keys of an issuer cannot be had; those that are known stay in use");
+                        tracing::warn!(%error, "fetching the keys of an issuer failed; the cached ones stay in use");
                     }
                     let known = this.verify(&token, now).map_err(|error| this.refuse(&token, error))?;
                     this.remember(digest, known, address, now)

@@ -1,4 +1,4 @@
-//! Threads that follow the log give way to those that decisions wait for.
+//! Idle priority for threads that follow the log, in favour of the threads that serve decisions.
 
 use thread_priority::{
     NormalThreadSchedulePolicy, ThreadId, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
@@ -13,11 +13,11 @@ pub(super) fn give_way() {
     let_give_way(thread_native_id());
 }
 
-/// The same for another thread, which has not ended.
+/// The same for another thread, which must not have ended.
 pub(super) fn let_give_way(thread: ThreadId) {
     let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
     let outcome = set_thread_priority_and_policy(thread, ThreadPriority::Min, idle);
-    // It only matters where there is much to do; a system that does not let it is no reason to stop.
+    // Priority matters only under load; a system that refuses to set it is no reason to stop.
     if let Err(error) = outcome {
         tracing::debug!(?error, "a thread in the background runs with normal priority");
     }

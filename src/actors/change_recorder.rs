@@ -1,4 +1,5 @@
-//! Records changes of the database, each with the revisions before and after it: so a start knows an older database.
+//! Records every change of the database with the revisions before and after it, so that a start can detect an older
+//! database.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use crate::domain::Revision;
 use crate::ledger::{Event, EventKind, RevisionMark, SeenRevision};
 use crate::store::Commit;
 
-/// The way of changes into the audit log; shared by all clones.
+/// Writes changes to the audit log and marks them as committed; shared by all clones.
 ///
 /// INVARIANT: a change is recorded, then committed, then marked as committed, then answered.
 #[derive(Debug, Clone)]
@@ -17,25 +18,25 @@ pub struct ChangeRecorder {
     mark: Arc<RevisionMark>,
 }
 
-/// The record of a change that may not be committed yet.
+/// A change whose record is durable, and which may not be committed yet.
 #[derive(Debug, Clone, Copy)]
 #[must_use = "a commit is to be marked"]
 pub struct RecordedChange(SeenRevision);
 
 impl ChangeRecorder {
-    /// Records in a journal, and marks commits in a file.
+    /// Records in this journal, and marks commits in this file.
     #[must_use]
     pub fn new(journal: Journal, mark: RevisionMark) -> Self {
         Self { journal, mark: Arc::new(mark) }
     }
 
-    /// The journal, for what changes nothing.
+    /// The journal, for events that change nothing in the database.
     #[must_use]
     pub fn journal(&self) -> &Journal {
         &self.journal
     }
 
-    /// Records a change, last before its commit. Blocks until the records are durable.
+    /// Records a change, as the last step before its commit. Blocks until the records are durable.
     pub fn record(
         &self,
         events: impl IntoIterator<Item = Event>,
@@ -47,19 +48,19 @@ impl ChangeRecorder {
         Ok(RecordedChange(SeenRevision { index, revision: commit.after }))
     }
 
-    /// Says that a change was committed that was recorded before.
+    /// Marks a recorded change as committed.
     pub fn committed(&self, RecordedChange(seen): RecordedChange) {
         self.mark.set(&seen);
     }
 
-    /// Records events of which the first has a revision that was found in the database.
+    /// Records events of which the first names `revision`, which was found in the database.
     pub fn record_found(&self, events: &[Event], revision: Revision) -> Result<(), AuditError> {
         let index = self.journal.record(events)?;
         self.mark.set(&SeenRevision { index, revision });
         Ok(())
     }
 
-    /// Records that the database was restored or failed over while the daemon ran, and has another incarnation now.
+    /// Records that the database was restored or failed over while the daemon ran, and has a new incarnation since.
     pub fn record_rollback(&self, lost: Revision, revision: Revision, caller: &str) -> Result<(), AuditError> {
         let event = Event::new(EventKind::Database, caller).name("event", "rolled_back");
         let event = event.name("lost", lost.to_string()).name("revision", revision.to_string());

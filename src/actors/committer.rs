@@ -15,7 +15,7 @@ use crate::ledger::{AppendError, Batch, DiskStorage, FilledSegment, Ledger};
 /// How often a log that cannot be written is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How long the answers of a failed sync have to leave before the process ends.
+/// The time for the answers after a failed sync to be sent, before the process ends.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Exit code of a process whose audit log could not be synced: `EX_IOERR` of sysexits.h.
@@ -26,7 +26,7 @@ pub(super) const EXIT_IO: i32 = 74;
 pub enum Rhythm {
     /// At once; where callers overlap, in syncs that keep an interval. Answers wait for it.
     Durable(Pace),
-    /// After they gathered for so long. Answers do not wait for it.
+    /// At this interval. Answers do not wait for it.
     Async(Duration),
 }
 
@@ -66,7 +66,7 @@ impl Committer {
         self.queue.clone()
     }
 
-    /// Writes what still waits, and ends the thread.
+    /// Writes the queued records, and ends the thread.
     pub fn stop(self) {
         self.queue.stop();
         // It does not panic: the process would have ended with it.
@@ -74,13 +74,13 @@ impl Committer {
     }
 }
 
-/// A segment made ahead of need; `None` where that failed.
+/// A segment made in advance; `None` if that failed.
 type Filled = Option<FilledSegment<File>>;
 
-/// What the thread owns.
+/// The state of the thread.
 struct Writer {
     ledger: Ledger<DiskStorage>,
-    /// The name of the segment that was shown last.
+    /// The name of the segment that was last published to the queue.
     shown: String,
     storage: DiskStorage,
     queue: AuditQueue,
@@ -137,7 +137,7 @@ impl Writer {
             Ok(first) => {
                 self.show_segment();
                 if let Rhythm::Durable(pace) = &mut self.rhythm {
-                    // INVARIANT: before anybody is answered, since who is answered may ask again at once.
+                    // INVARIANT: before any answer is sent, since its caller may send the next request at once.
                     pace.end(self.queue.has(1));
                 }
                 self.queue.set_durable(self.ledger.size());
@@ -148,7 +148,7 @@ impl Writer {
         }
     }
 
-    /// Says which segment is appended to, where it is another one than before.
+    /// Publishes the current segment for the file monitor, if it has changed.
     fn show_segment(&mut self) {
         let (name, file) = self.ledger.segment();
         if self.shown == name {
@@ -160,7 +160,7 @@ impl Writer {
         }
     }
 
-    /// Tells every worker of the batch.
+    /// Informs every lane of the frame about its outcome.
     fn answer(&mut self, outcome: &Result<u64, AuditError>) {
         let mut index = *outcome.as_ref().unwrap_or(&0);
         for (lane, count) in self.parts.drain(..) {
@@ -182,7 +182,7 @@ impl Writer {
             }
             thread::park_timeout(RETRY);
             let stopping = self.queue.is_stopping();
-            // In `async` mode the answers are out already: the batch itself has to be written.
+            // In `async` mode the answers were sent already: the records must be written all the same.
             let queue = self.queue.clone();
             let retried = queue.progress().during(|| match self.rhythm {
                 Rhythm::Durable(_) => self.ledger.repair().and_then(|()| self.write_what_waited()),
@@ -211,20 +211,20 @@ impl Writer {
         }
     }
 
-    /// Writes what waited whatever happened, before anything new is let in.
+    /// Writes the records that queued up while the log could not be written, before new records are accepted.
     fn write_what_waited(&mut self) -> Result<Option<u64>, AppendError> {
         self.gather();
         if self.frame.is_empty() { Ok(None) } else { self.ledger.append(&self.frame).map(Some) }
     }
 
-    /// Refuses the batch, and at once also what came while it failed.
+    /// Refuses the frame, and the records that were queued while it failed.
     fn refuse(&mut self) {
         self.answer(&Err(AuditError::Unwritable));
         self.gather();
         self.answer(&Err(AuditError::Unwritable));
     }
 
-    /// A failed sync is final: after it nobody knows what is on disk, and another sync may succeed falsely.
+    /// A failed sync is final: the contents of the disk are unknown after it, and another sync may succeed falsely.
     fn end(&mut self, error: &AppendError) {
         tracing::error!(%error, "the audit log cannot be synced: the process ends");
         self.queue.raise(Obstacle::Ended);

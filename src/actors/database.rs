@@ -12,10 +12,10 @@ use smol_str::SmolStr;
 use crate::domain::{Entity, EntityUid, Revision};
 use crate::store::{Commit, Cursor, Page, Precondition, Store, StoreError, StoredEntity, Written};
 
-/// Answers questions to the store, several at a time.
+/// Runs queries of the store on several threads.
 ///
-/// A question that nobody waits for any more is left out; one that has begun is done to its end. Writes are answered
-/// after the versions of what they changed were bumped, see [`Store`].
+/// A query whose caller has given up before it begins is skipped; one that has begun is completed. Writes are answered
+/// after the versions of the changed entities were bumped, see [`Store`].
 ///
 /// INVARIANT: no change is committed before its record is durable.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Actor for Database {
     type Context = SyncContext<Self>;
 }
 
-/// A change that may be given up until its record is handed in.
+/// Makes a change, unless its caller gave it up before its record was handed in.
 impl Handler<Write<Self>> for Database {
     type Result = ();
 
@@ -118,14 +118,14 @@ impl Handler<NameEntities> for Database {
     }
 }
 
-/// Learns of everything that others changed: by now, or at least up to a revision.
+/// Applies what other nodes committed: everything up to now, or at least up to a revision.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Result<(), StoreError>")]
 pub enum Follow {
     /// Everything that was committed by now.
     Now,
-    /// Everything up to that revision; [`StoreError::Ahead`] where the database has not come so far, [`StoreError::Lost`]
-    /// where it has another history.
+    /// Everything up to that revision. [`StoreError::Ahead`] if the database has not reached it, [`StoreError::Lost`]
+    /// if the database has another history.
     To(Revision),
 }
 
@@ -146,7 +146,7 @@ impl Handler<Follow> for Database {
 pub struct ListEntities {
     /// The type.
     pub kind: String,
-    /// Where to go on.
+    /// The position after which the page begins.
     pub after: Option<Cursor>,
     /// Entities at most.
     pub limit: NonZeroU16,
@@ -166,9 +166,9 @@ impl Handler<ListEntities> for Database {
 pub struct PutEntity {
     /// The entity.
     pub entity: Entity,
-    /// What must hold.
+    /// The preconditions.
     pub precondition: Precondition,
-    /// Who stores it.
+    /// The caller's name in records.
     pub caller: SmolStr,
 }
 
@@ -186,7 +186,7 @@ impl Handler<PutEntity> for Database {
 pub struct PutEntities {
     /// The entities.
     pub entities: Vec<Entity>,
-    /// Who stores them.
+    /// The caller's name in records.
     pub caller: SmolStr,
 }
 
@@ -198,15 +198,15 @@ impl Handler<PutEntities> for Database {
     }
 }
 
-/// Removes an entity, and answers the commit of its removal.
+/// Removes an entity, and answers the commit of the removal.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Commit, StoreError>")]
 pub struct RemoveEntity {
     /// Which entity.
     pub uid: EntityUid,
-    /// What must hold.
+    /// The preconditions.
     pub precondition: Precondition,
-    /// Who removes it.
+    /// The caller's name in records.
     pub caller: SmolStr,
 }
 

@@ -1,4 +1,4 @@
-//! What ends access before it lapses: ids of tokens, sessions, keys and callers that are no longer good.
+//! Revocations: ids of tokens, sessions, keys and callers that are denied although they have not expired.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,16 +9,16 @@ use smol_str::{SmolStr, format_smolstr};
 
 use crate::store::ended_tokens::HELD_S;
 
-/// How long an id is denied at least, measured from its own commit by a clock that cannot jump.
+/// The least time for which an id is denied, from its own commit, by a monotonic clock.
 const HELD: Duration = Duration::from_secs(HELD_S.unsigned_abs());
 
-/// The ids that are no longer good; shared by all clones.
+/// The denied ids; shared by all clones.
 ///
-/// INVARIANT: the epoch moves after an id is in and before its withdrawal is answered; an authenticator that remembers a
-/// caller looks at the epoch first, so nothing that was withdrawn is accepted after that answer.
+/// INVARIANT: the epoch moves after an id is added and before its withdrawal is answered. An authenticator compares the
+/// epoch before it uses a cached caller, so nothing that was withdrawn is accepted after that answer.
 ///
-/// INVARIANT: an id is forgotten only `HELD` after its commit by the monotonic clock *and* when the wall clock says that
-/// it has lapsed: a wall clock that jumps forgets nothing. One that is not committed is not forgotten at all.
+/// INVARIANT: an id is removed only when `HELD` has passed since its commit by the monotonic clock *and* the wall clock
+/// is past its expiry: a wall clock that jumps removes nothing. An id that is not committed is never removed.
 #[derive(Debug, Clone, Default)]
 pub struct Denied(Arc<DeniedIds>);
 
@@ -28,12 +28,12 @@ struct DeniedIds {
     epoch: AtomicU64,
 }
 
-/// For how long an id is denied.
+/// How long one id is denied.
 #[derive(Debug, Clone, Copy)]
 struct Denial {
-    /// When everything with the id has lapsed, in Unix seconds.
+    /// When everything with this id has expired, in Unix seconds.
     until: i64,
-    /// When it was committed, or read from the database; none while it is in memory only.
+    /// When the id was committed or read from the database; `None` while it is in memory only.
     since: Option<Instant>,
 }
 
@@ -44,13 +44,13 @@ impl Denial {
 }
 
 impl Denied {
-    /// Moves with every id that is added or lifted.
+    /// A counter that changes with every id that is added or lifted.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.0.epoch.load(Ordering::Acquire)
     }
 
-    /// Adds ids whose withdrawal is committed, each with when it lapses by itself (Unix seconds).
+    /// Adds ids whose withdrawal is committed, each with its expiry in Unix seconds; `at` is the time of the commit.
     pub fn add(&self, ids: impl IntoIterator<Item = (SmolStr, i64)>, at: Instant) {
         self.change(|known| {
             for (id, until) in ids {
@@ -61,8 +61,8 @@ impl Denied {
         });
     }
 
-    /// Denies ids whose withdrawal is not committed yet, for as long as it is not. Answers those that were not denied
-    /// before: [`Self::lift`] takes these back.
+    /// Denies ids whose withdrawal is not committed yet, until it is. Answers the ids that were not denied before, for
+    /// [`Self::lift`].
     pub fn hold(&self, ids: impl IntoIterator<Item = SmolStr>) -> Vec<SmolStr> {
         let mut held = Vec::new();
         self.change(|known| {
@@ -76,7 +76,7 @@ impl Denied {
         held
     }
 
-    /// Takes back what was held and is not committed.
+    /// Removes ids that were added by [`Self::hold`] and have not been committed since.
     pub fn lift(&self, held: &[SmolStr]) {
         self.change(|known| {
             for id in held {
@@ -87,13 +87,13 @@ impl Denied {
         });
     }
 
-    /// Forgets what has lapsed.
+    /// Removes expired ids; `wall` is in Unix seconds.
     pub fn forget(&self, wall: i64, at: Instant) {
         let mut known = self.0.ids.write().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, denial| !denial.is_over(wall, at));
     }
 
-    /// Whether one of these is no longer good.
+    /// Whether any of these ids is denied.
     #[must_use]
     pub fn has_any<'i>(&self, ids: impl IntoIterator<Item = &'i SmolStr>) -> bool {
         let known = self.0.ids.read().unwrap_or_else(PoisonError::into_inner);
@@ -106,39 +106,39 @@ impl Denied {
     }
 }
 
-/// How things are named among the denied.
+/// How ids are formed.
 impl Denied {
-    /// One token.
+    /// The id of one token.
     #[must_use]
     pub fn token(issuer: &str, id: &str) -> SmolStr {
         format_smolstr!("jti:{issuer}:{id}")
     }
 
-    /// All tokens of a session.
+    /// The id of all tokens of a session.
     #[must_use]
     pub fn session(id: &str) -> SmolStr {
         format_smolstr!("sid:{id}")
     }
 
-    /// An API key, and all that were made with it.
+    /// The id of an API key, and of every key that was made with it.
     #[must_use]
     pub fn api_key(id: &str) -> SmolStr {
         format_smolstr!("key:{id}")
     }
 
-    /// All tokens that a signing key signed.
+    /// The id of all tokens signed with a signing key.
     #[must_use]
     pub fn signing_key(kid: &str) -> SmolStr {
         format_smolstr!("kid:{kid}")
     }
 
-    /// Everything that a user or client has, by its name in records: its tokens, and the API keys that come from it.
+    /// The id of all tokens of a user or client, and of the API keys that come from it; `name` is its name in records.
     #[must_use]
     pub fn holder(name: &str) -> SmolStr {
         format_smolstr!("all:{name}")
     }
 
-    /// The tokens of a user or client, by its name in records.
+    /// The id of all tokens of a user or client; `name` is its name in records.
     #[must_use]
     pub fn sessions_of(name: &str) -> SmolStr {
         format_smolstr!("sessions:{name}")
@@ -164,7 +164,7 @@ mod tests {
             (i64::MIN, HELD * 2, true),
             (1_000, HELD * 2, true),
             (i64::MAX, HELD.checked_sub(Duration::from_secs(1)).unwrap(), true),
-            // Another withdrawal while the clock is ahead, or behind.
+            // A second withdrawal while the wall clock is ahead or behind.
             (500_000, HOUR, true),
             (1_001, HELD, false),
         ] {

@@ -1,4 +1,4 @@
-//! Writes entities together with their records.
+//! Changes stored entities and records each change.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::ledger::{Event, EventKind};
 use crate::settings::RequestRecord;
 use crate::store::{Commit, Precondition, Store, StoreError, Written};
 
-/// Changes entities for those who call; each change is recorded before its commit.
+/// Makes changes of entities; each is recorded before its commit.
 #[derive(Debug, Clone)]
 pub struct EntityRecorder {
     changes: ChangeRecorder,
@@ -16,13 +16,13 @@ pub struct EntityRecorder {
 }
 
 impl EntityRecorder {
-    /// With a digested form, only the names of entities are recorded.
+    /// With the digested form, only the names of entities are recorded, not their attributes.
     #[must_use]
     pub fn new(changes: ChangeRecorder, form: RequestRecord) -> Self {
         Self { changes, form }
     }
 
-    /// Stores an entity. [`StoreError::Unrecorded`] where that cannot be recorded.
+    /// Stores an entity. [`StoreError::Unrecorded`] if the change cannot be recorded.
     pub fn put(
         &self,
         store: &Store,
@@ -37,7 +37,7 @@ impl EntityRecorder {
         })
     }
 
-    /// Stores many entities, all of them or none: one record each.
+    /// Stores many entities, all or none, with one record for each.
     pub fn put_many(&self, store: &Store, caller: &str, entities: &[Entity]) -> Result<Vec<Written>, StoreError> {
         self.change(|record| {
             store.put_many(entities, |written| {
@@ -48,7 +48,7 @@ impl EntityRecorder {
         })
     }
 
-    /// Removes an entity.
+    /// Removes an entity. [`StoreError::Unrecorded`] if the change cannot be recorded.
     pub fn remove(
         &self,
         store: &Store,
@@ -64,7 +64,7 @@ impl EntityRecorder {
         })
     }
 
-    /// Makes a change that calls what it is given to record itself, and marks it as committed.
+    /// Runs a change that records itself through the function that it is given, and marks it as committed.
     fn change<T>(
         &self,
         change: impl FnOnce(&mut dyn FnMut(Vec<Event>, &Commit) -> Result<(), StoreError>) -> Result<T, StoreError>,

@@ -1,4 +1,5 @@
-//! A queue in which addresses take turns: many that wait from one address make nobody wait who comes from another.
+//! A fair queue by client address: slots are given out round-robin, so that many waiters from one address do not delay
+//! those from another.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,18 +8,18 @@ use tokio::sync::oneshot;
 
 use crate::auth::network::ClientAddress;
 
-/// How many may run and wait.
+/// The limits of a [`FairQueue`].
 #[derive(Debug, Clone, Copy)]
 pub struct QueueLimits {
-    /// At the same time.
+    /// The most that run at the same time.
     pub running: usize,
-    /// Waiting from one address.
+    /// The most that wait from one address.
     pub per_address: usize,
-    /// Waiting in all.
+    /// The most that wait in total.
     pub waiting: usize,
 }
 
-/// The queue; shared by all clones.
+/// A queue for a limited number of slots; shared by all clones.
 #[derive(Debug, Clone)]
 pub struct FairQueue {
     turns: Arc<Mutex<Turns>>,
@@ -29,29 +30,29 @@ pub struct FairQueue {
 struct Turns {
     running: usize,
     waiting: usize,
-    /// Of each address that has some, in the order in which they came.
+    /// The waiters of each address that has some, in order of arrival.
     queues: HashMap<ClientAddress, VecDeque<oneshot::Sender<Running>>>,
-    /// The addresses that have some, the next one first.
+    /// The addresses that have waiters, the next one first.
     order: VecDeque<ClientAddress>,
 }
 
-/// It is one's turn, until this is dropped.
+/// A slot; it is given to the next waiter when this is dropped.
 #[derive(Debug)]
 pub struct Running(Option<FairQueue>);
 
-/// Too many wait.
+/// The address, or the whole queue, has reached its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many wait already")]
+#[error("too many requests are queued")]
 pub struct QueueFull;
 
 impl FairQueue {
-    /// Nobody waits.
+    /// An empty queue.
     #[must_use]
     pub fn new(limits: QueueLimits) -> Self {
         Self { turns: Arc::default(), limits }
     }
 
-    /// Waits for a turn. Where too many wait in all, the last one of the address that has most of them is refused.
+    /// Waits for a slot. If the whole queue is full, the newest waiter of the address with the most waiters is refused.
     pub async fn wait(&self, address: ClientAddress) -> Result<Running, QueueFull> {
         match self.enter(address.bucket())? {
             Entered::Running(running) => Ok(running),
@@ -69,7 +70,7 @@ impl FairQueue {
         if own >= self.limits.per_address {
             return Err(QueueFull);
         }
-        // Who is pushed out hears of it when the sender is dropped.
+        // The displaced waiter gets its error when its sender is dropped.
         let pushed_out =
             if turns.waiting >= self.limits.waiting { Some(turns.push_out(own).ok_or(QueueFull)?) } else { None };
         let (told, turn) = oneshot::channel();
@@ -78,7 +79,7 @@ impl FairQueue {
         Ok(Entered::Waiting(turn))
     }
 
-    /// Gives the turn to the next one.
+    /// Gives the slot to the next waiter, or frees it.
     fn hand_on(&self) {
         loop {
             let next = {
@@ -92,7 +93,7 @@ impl FairQueue {
             let Some(next) = next else { return };
             match next.send(Running(Some(self.clone()))) {
                 Ok(()) => return,
-                // It went away; its turn is the next one's.
+                // The waiter has gone; the slot goes to the next one.
                 Err(mut running) => drop(running.0.take()),
             }
         }
@@ -131,7 +132,7 @@ impl Turns {
         Some(next)
     }
 
-    /// Takes the last one of the longest queue out, where that has more than so many and one.
+    /// Removes the newest waiter of the address with the most waiters, if that has more than `own` + 1.
     fn push_out(&mut self, own: usize) -> Option<oneshot::Sender<Running>> {
         let (_, queue) = self.queues.iter_mut().max_by_key(|(_, queue)| queue.len())?;
         if queue.len() <= own + 1 {
@@ -158,7 +159,7 @@ mod tests {
 
     use super::*;
 
-    /// What has come of it so far.
+    /// The waiter's result so far.
     fn poll<F: Future + Unpin>(turn: &mut F) -> Option<F::Output> {
         turn.now_or_never()
     }
@@ -227,7 +228,7 @@ mod tests {
         let mut granted = queue.wait(at(2)).boxed_local();
         assert!(poll(&mut granted).is_none());
         drop(running);
-        // It has its turn already, and does not take it.
+        // It has been given a slot, and leaves without taking it.
         drop(granted);
         assert!(matches!(poll(&mut queue.wait(at(1)).boxed_local()), Some(Ok(_))));
         assert_eq!(queue.turns().waiting, 0);

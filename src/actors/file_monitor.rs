@@ -1,8 +1,8 @@
-//! The thread that notices when a file that the daemon has open is no longer at its path: removed, moved, replaced, or
+//! The thread that detects when a file that the daemon has open is no longer at its path: removed, moved, replaced, or
 //! hidden by a mount.
 //!
-//! What is written to such a file may be lost, and whoever opens the path again finds another file. So nothing is decided
-//! until every path leads to the same file again, or the daemon is started anew.
+//! Data written to such a file may be lost, and a process that opens the path finds another file. So decisions stop
+//! until every path leads to its original file again, or the daemon is restarted.
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
@@ -17,10 +17,10 @@ use super::log_health::Obstacle;
 use super::progress::Progress;
 use crate::ledger::{CHECKPOINT_FILES, KEY_FILE, Keyring, PUBLIC_KEYS_FILE, VerifierKey, public_keys, tile_files};
 
-/// How often the paths are looked at.
+/// The interval between two checks of all paths.
 pub(super) const INTERVAL: Duration = Duration::from_millis(500);
 
-/// What tells one file from another.
+/// Identifies a file: its device and inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     device: u64,
@@ -34,7 +34,7 @@ impl From<&fs::Metadata> for Identity {
 }
 
 impl Identity {
-    /// The file at a path, if there is one.
+    /// The identity of the file at a path; `None` if there is no file.
     fn at(path: &Path) -> io::Result<Option<Self>> {
         match fs::metadata(path) {
             Ok(found) => Ok(Some(Self::from(&found))),
@@ -44,13 +44,13 @@ impl Identity {
     }
 }
 
-/// What is wrong with a path.
+/// The fault found at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum FileFault {
     Removed(PathBuf),
     Replaced(PathBuf),
     Unreadable(PathBuf, String),
-    /// The keys in the files are not those that the log is signed with.
+    /// The key files do not contain the keys that the log is signed with.
     Keys(String),
 }
 
@@ -59,13 +59,13 @@ impl fmt::Display for FileFault {
         match self {
             Self::Removed(path) => write!(f, "`{}` was removed or moved", path.display()),
             Self::Replaced(path) => write!(f, "`{}` is another file than the daemon has open", path.display()),
-            Self::Unreadable(path, error) => write!(f, "cannot look at `{}`: {error}", path.display()),
+            Self::Unreadable(path, error) => write!(f, "cannot read the metadata of `{}`: {error}", path.display()),
             Self::Keys(error) => f.write_str(error),
         }
     }
 }
 
-/// What the thread found, for those who tell of it; shared by all clones.
+/// The monitor's findings; shared by all clones.
 #[derive(Debug, Clone)]
 pub struct FileStatus(Arc<Shared>);
 
@@ -78,7 +78,7 @@ struct Shared {
 }
 
 impl FileStatus {
-    /// The first path that is wrong, if one is.
+    /// The first fault found, in words; `None` if there is none.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
         if self.0.progress.is_stalled() {
@@ -87,13 +87,13 @@ impl FileStatus {
         lock(&self.0.fault).as_ref().map(ToString::to_string)
     }
 
-    /// Whether looking at the paths hangs.
+    /// Whether the check of the paths has not returned for a second.
     pub(super) fn is_stalled(&self) -> bool {
         self.0.progress.is_stalled()
     }
 }
 
-/// The running thread. It ends when this is dropped.
+/// The running thread. It ends after this is dropped.
 #[derive(Debug)]
 pub struct FileMonitor {
     thread: Thread,
@@ -101,7 +101,7 @@ pub struct FileMonitor {
 }
 
 impl FileMonitor {
-    /// Starts the thread over the paths that have to be there, and the files of the audit log in `audit`.
+    /// Starts the thread for `paths`, which must exist, and for the files of the audit log in `audit`.
     pub fn start(paths: Vec<PathBuf>, audit: &Path, queue: AuditQueue) -> io::Result<Self> {
         let status = FileStatus(Arc::new(Shared {
             fault: Mutex::default(),
@@ -110,7 +110,7 @@ impl FileMonitor {
             stopping: false.into(),
         }));
         let mut watched = Watched::new(paths, audit);
-        // What is there now is what the daemon has open.
+        // The files that are there now are the ones that the daemon has open.
         let fault = watched.check(None);
         let shared = status.clone();
         let run = move || {
@@ -126,7 +126,7 @@ impl FileMonitor {
         Ok(Self { thread: handle.thread().clone(), status })
     }
 
-    /// What it found.
+    /// A view of the findings.
     #[must_use]
     pub fn status(&self) -> FileStatus {
         self.status.clone()
@@ -135,7 +135,7 @@ impl FileMonitor {
 
 impl Drop for FileMonitor {
     fn drop(&mut self) {
-        // Its end is not waited for: it may be hanging in a file system.
+        // Not joined: the thread may be blocked in a file system.
         self.status.0.stopping.store(true, std::sync::atomic::Ordering::Release);
         self.thread.unpark();
     }
@@ -149,24 +149,26 @@ impl FileStatus {
         }
         if let Some(found) = &found {
             queue.raise(Obstacle::Displaced);
-            tracing::error!("{found}: no decision is made until it is back; put it back, or restart the daemon");
+            tracing::error!(
+                "{found}; decisions are refused until it is restored at its path or the daemon is restarted"
+            );
         } else {
             queue.lift(Obstacle::Displaced);
-            tracing::warn!("every file is at its path again: decisions go on");
+            tracing::warn!("every file is at its path again; decisions are made again");
         }
         *fault = found;
     }
 }
 
-/// The segment that is appended to.
+/// The name and identity of the segment to which the committer appends.
 pub(super) type OpenSegment = (String, Identity);
 
-/// The paths and what they led to.
+/// The watched paths with the identities of their files.
 #[derive(Debug)]
 struct Watched {
-    /// These must be there from the start on.
+    /// Files that exist from the start on.
     needed: Vec<(PathBuf, Option<Identity>)>,
-    /// These are made when they are needed, and then stay.
+    /// Files that are created on demand and never replaced.
     later: Vec<(PathBuf, Option<Identity>)>,
     audit: PathBuf,
     keys: Keys,
@@ -187,7 +189,7 @@ impl Watched {
         }
     }
 
-    /// The first path that does not lead where it did.
+    /// Checks all paths, and returns the first fault.
     fn check(&mut self, segment: Option<OpenSegment>) -> Option<FileFault> {
         let segment = segment.map(|(name, identity)| (self.audit.join(name), identity));
         let needed = self.needed.iter().map(|(path, identity)| check(path, *identity));
@@ -216,12 +218,12 @@ fn check(path: &Path, expected: Option<Identity>) -> Result<(), FileFault> {
     }
 }
 
-/// The files of the log's keys. They are replaced by a rotation, so what counts is what is in them.
+/// The key files of the log. A rotation replaces them, so their contents are compared, not their identities.
 #[derive(Debug)]
 struct Keys {
     folder: PathBuf,
     known: Vec<VerifierKey>,
-    /// What the files were like when they were last read, and what was wrong then.
+    /// Identity and modification time of the two files when they were last read.
     seen: [Option<(Identity, i64, i64)>; 2],
     fault: Option<FileFault>,
 }
@@ -231,7 +233,7 @@ impl Keys {
         Self { folder: folder.to_owned(), known: public_keys(folder).unwrap_or_default(), seen: [None; 2], fault: None }
     }
 
-    /// Whether there is a current key that is listed, and all keys are listed that were.
+    /// Checks that the current key is listed, and that no earlier key is missing from the list.
     fn check(&mut self) -> Result<(), FileFault> {
         let seen = [KEY_FILE, PUBLIC_KEYS_FILE].map(|name| {
             let found = fs::metadata(self.folder.join(name)).ok()?;
@@ -260,7 +262,7 @@ impl Keys {
     }
 }
 
-/// The lock; one that a panicking thread held is as good as any, since panics end the process.
+/// Locks the mutex. A poisoned one is used as it is, since a panic ends the process.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

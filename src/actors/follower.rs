@@ -1,8 +1,8 @@
-//! The thread that follows what others change in the database: their writes reach the caches of this daemon, and a
-//! database that was restored or failed over does too.
+//! The thread that polls the database for changes of other nodes and applies them to this daemon's caches. It also
+//! detects a database that was restored or failed over.
 //!
-//! Messages only say when to look; what was changed is read from the database, in its order. So no message that was lost
-//! leaves a cache with something old for longer than the time between two looks.
+//! Notifications only trigger a poll; the changes themselves are read from the table, in order. So a lost notification
+//! delays a change by one polling interval at most.
 
 use std::fmt;
 use std::io;
@@ -16,11 +16,11 @@ use super::directory::Directory;
 use crate::domain::Revision;
 use crate::store::{Listener, Store, StoreError};
 
-/// How often it is asked whether PostgreSQL has told of a change.
+/// The interval for checking PostgreSQL notifications.
 const PAUSE: Duration = Duration::from_millis(10);
-/// How often it is looked for changes that nobody told of.
+/// The interval for polling without a notification.
 const LOOK: Duration = Duration::from_millis(250);
-/// The name in records of what the daemon does by itself.
+/// The daemon's own name as the caller in records.
 const DAEMON: &str = "acgs";
 /// How long it waits before it connects again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -30,7 +30,7 @@ const RETRY: Duration = Duration::from_millis(500);
 pub struct Following(Arc<State>);
 
 struct State {
-    /// When the database was last looked at, successfully.
+    /// The time of the last successful poll.
     seen: Mutex<Instant>,
     fault: Mutex<Option<String>>,
     is_woken: AtomicBool,
@@ -39,9 +39,9 @@ struct State {
     secret: OnceLock<Box<dyn SharedSecret>>,
 }
 
-/// What authenticates values that daemons share outside of the database.
+/// A secret that authenticates values which daemons share outside of the database.
 pub trait SharedSecret: Send + Sync {
-    /// The database has another incarnation, and the secret is that of it from now on.
+    /// Replaces the secret by that of the database's new incarnation.
     fn renew(&self) -> Result<(), StoreError>;
 }
 
@@ -57,7 +57,7 @@ impl Following {
         }))
     }
 
-    /// Says that there may be something to follow.
+    /// Triggers a poll.
     pub fn wake(&self) {
         self.0.is_woken.store(true, Ordering::Release);
         if let Some(thread) = &*self.0.thread.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -65,7 +65,8 @@ impl Following {
         }
     }
 
-    /// Keeps a secret up to date, the first that comes. What fails is done again.
+    /// Registers the secret to be renewed with each new incarnation; only the first registration counts. A failed
+    /// renewal is retried.
     pub fn share(&self, secret: impl SharedSecret + 'static) {
         drop(self.0.secret.set(Box::new(secret)));
     }
@@ -101,7 +102,8 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Starts the thread. A database that only this daemon writes to may be restored too while it runs.
+    /// Starts the thread, also for a database that only this daemon writes to, since that may be restored while it
+    /// runs.
     pub fn start(store: Store, directory: Directory, changes: ChangeRecorder) -> io::Result<Self> {
         let following = Following::new();
         let callers = store.callers_epoch();
@@ -128,15 +130,15 @@ impl Follower {
     }
 }
 
-/// What the thread owns.
+/// The state of the thread.
 struct Work {
     store: Store,
     directory: Directory,
     changes: ChangeRecorder,
     following: Following,
-    /// What was changed about callers up to here is known to whoever asks for callers.
+    /// The epoch of callers that has been applied.
     callers: u64,
-    /// The revision at the last look. Of its incarnation it is known to everybody who has to know.
+    /// The revision at the last poll. All users of its incarnation have been informed.
     known: Revision,
     listener: Option<Listener>,
 }
@@ -155,7 +157,7 @@ impl Work {
                 }
                 Err(error) => {
                     if self.following.fault().is_none() {
-                        tracing::warn!(%error, "the changes of the database cannot be followed");
+                        tracing::warn!(%error, "changes of other nodes cannot be read from the database; retrying");
                     }
                     self.following.set_fault(Some(error));
                     self.listener = None;
@@ -166,7 +168,7 @@ impl Work {
         }
     }
 
-    /// Follows where there is a reason to look; answers whether it did.
+    /// Polls if there is a reason to; returns whether it did.
     fn look(&mut self, looked: Option<Instant>) -> Result<bool, String> {
         let text = |error: StoreError| error.to_string();
         let listener = match &mut self.listener {
@@ -196,7 +198,7 @@ impl Work {
         self.known = revision;
         *self.following.0.seen.lock().unwrap_or_else(PoisonError::into_inner) = began;
         if self.following.fault().is_some() {
-            tracing::info!("the changes of the database are followed again");
+            tracing::info!("changes of other nodes are read from the database again");
             self.following.set_fault(None);
         }
         Ok(true)

@@ -1,4 +1,4 @@
-//! Hashes passwords, away from the threads that serve requests, and only so many at once. Addresses take turns.
+//! Hashes passwords on threads of their own, a limited number at once; client addresses take turns.
 
 use std::num::NonZeroUsize;
 use std::thread;
@@ -14,11 +14,11 @@ use crate::auth::password;
 /// How many are hashed at once: each takes 19 MiB and some ten milliseconds of a processor.
 const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 
-/// How many may wait. One more is refused at once: who logs in should not wait for minutes behind those who guess. The
-/// whole queue is hashed within [`DEADLINE`] on a slow processor.
+/// The bounds of the queue. A further attempt is refused at once, so that a user who logs in does not wait for minutes
+/// behind password guessing. The full queue is hashed within [`DEADLINE`] on a slow processor.
 const LIMITS: QueueLimits = QueueLimits { running: THREADS.get(), per_address: 32, waiting: 256 };
 
-/// How long one waits, for a turn and then for the hash.
+/// The longest wait, for a slot and for the hash together.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Why a password was not hashed.
@@ -66,20 +66,20 @@ impl Passwords {
         Self { hasher: Mailbox::new(hasher, DEADLINE), queue: FairQueue::new(LIMITS) }
     }
 
-    /// The hash of a password, as a PHC string, for somebody at an address.
+    /// Hashes a password for a client at `from`; the result is a PHC string.
     pub async fn hash(&self, password: String, from: ClientAddress) -> Result<String, HashError> {
         let _running = self.turn(from).await?;
         self.hasher.ask(Hash(password)).await
     }
 
-    /// Whether a password that came from an address is that of a hash; never where there is none, and after the same time.
+    /// Whether a password matches a hash. Without a hash the answer is false, after the same time.
     pub async fn verify(&self, password: String, hash: Option<String>, from: ClientAddress) -> Result<bool, HashError> {
         let _running = self.turn(from).await?;
         self.hasher.ask(Verify { password, hash }).await
     }
 
     async fn turn(&self, from: ClientAddress) -> Result<Running, HashError> {
-        // Whose turn does not come in time has too many before it.
+        // A slot that does not come in time means that the queue is too long.
         Ok(tokio::time::timeout(DEADLINE, self.queue.wait(from)).await.map_err(|_| HashError::Busy)??)
     }
 }

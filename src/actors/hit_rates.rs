@@ -1,7 +1,7 @@
-//! How often caches had what was looked for, in each tier and in all.
+//! Hit rates of the caches, for each tier and overall.
 //!
-//! Each worker counts for itself, in a line of memory that no other one writes to. The sums are looked at from time to
-//! time; what was counted between two looks is what happened meanwhile.
+//! Each worker has counters of its own, on a cache line to which no other thread writes. They are summed from time to
+//! time; the difference of two sums is what happened in between.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,20 +16,20 @@ const LOOKS: u32 = 60;
 /// The shortest time between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What one worker counts. No two of them share a line of the processor's memory.
+/// The counters of one worker, on a cache line of their own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Tally {
-    /// Verdicts looked for in the worker's own cache.
+    /// Look-ups of verdicts in the worker's own cache.
     pub l1: Count,
-    /// Entities looked for in the cache of the process. Types of which nothing is stored are not looked for.
+    /// Look-ups of entities in the cache of the process. Types without stored entities are not looked up.
     pub l3: Count,
-    /// Decisions: a hit is one for which the database was not asked. Not counted are those that demand to be made
-    /// without caches, and those that are settled before anything is looked for, such as by a wrong hash.
+    /// Decisions: a hit is one without a database query. Decisions that bypass the caches, and those settled before any
+    /// look-up, such as by a wrong hash, are not counted.
     pub overall: Count,
 }
 
-/// How often what was looked for was there.
+/// Hits and misses.
 #[derive(Debug, Default)]
 pub struct Count {
     hits: AtomicU64,
@@ -37,7 +37,7 @@ pub struct Count {
 }
 
 impl Count {
-    /// So many were there, and so many not.
+    /// Adds hits and misses.
     pub fn add(&self, hits: usize, misses: usize) {
         self.hits.fetch_add(hits as u64, Ordering::Relaxed);
         self.misses.fetch_add(misses as u64, Ordering::Relaxed);
@@ -51,14 +51,14 @@ impl Count {
 /// Hits and misses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Share {
-    /// What was there.
+    /// Look-ups that found a value.
     pub hits: u64,
-    /// What was not.
+    /// Look-ups that found none.
     pub misses: u64,
 }
 
 impl Share {
-    /// How many of a hundred were there; none where nothing was looked for.
+    /// The hit rate in percent; `None` without any look-up.
     #[must_use]
     pub fn percent(self) -> Option<f64> {
         let all = self.hits + self.misses;
@@ -100,7 +100,7 @@ impl Shares {
     }
 }
 
-/// The sums at some moments, so many that the window reaches from one of them to now.
+/// Sums at several times, of which the oldest is at the begin of the window.
 #[derive(Debug)]
 struct Looks {
     window: Duration,
@@ -120,7 +120,7 @@ impl Looks {
         }
     }
 
-    /// What was counted in the window that ends now.
+    /// The hit rates in the window that ends now.
     fn recent(&self, now: Instant, sums: Shares) -> Shares {
         let is_before = |(at, _): &&(Instant, Shares)| now.duration_since(*at) >= self.window;
         // Nothing is from before the window: all of it is in.
@@ -129,7 +129,7 @@ impl Looks {
     }
 }
 
-/// What all workers counted; shared by all clones.
+/// The counters of all workers; shared by all clones.
 #[derive(Clone)]
 pub struct HitRates(Arc<State>);
 
@@ -156,7 +156,7 @@ impl HitRates {
         rates
     }
 
-    /// What one more worker counts with.
+    /// The counters for one more worker.
     #[must_use]
     pub fn worker(&self) -> Arc<Tally> {
         let tally = Arc::<Tally>::default();
@@ -164,7 +164,7 @@ impl HitRates {
         tally
     }
 
-    /// What was counted since the start.
+    /// The counts since the start.
     #[must_use]
     pub fn total(&self) -> Shares {
         let workers = self.0.workers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,7 +179,7 @@ impl HitRates {
         Shares { l2, ..sums }
     }
 
-    /// What was counted in the window that ends now.
+    /// The counts in the window that ends now.
     #[must_use]
     pub fn recent(&self) -> Shares {
         let sums = self.total();

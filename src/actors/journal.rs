@@ -1,4 +1,4 @@
-//! Records what happens beside decisions: from any thread, and only then is it done or answered.
+//! Records events other than decisions, from any thread. Callers continue only when the record is durable.
 
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::audit_queue::{AuditError, AuditQueue, Durable, Lane, Listener};
 use super::write_ticket;
 use crate::ledger::{Batch, Event};
 
-/// How long a record may wait for the log's thread to come to it.
+/// How long a record may wait to be taken by the committer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The way of events into the audit log; shared by all clones.
@@ -29,7 +29,7 @@ struct Turn {
     told: mpsc::Receiver<Durable>,
     /// How many records were put into the lane.
     submitted: u64,
-    /// Of how many of them the fate is known.
+    /// The number of records whose outcome is known.
     settled: u64,
 }
 
@@ -42,12 +42,13 @@ impl Journal {
         Self(Arc::new(Desk { queue, lane, turn: Mutex::new(Turn { told, submitted: 0, settled: 0 }) }))
     }
 
-    /// Records events, in order and behind each other. Blocks until they are durable; answers the first one's index.
+    /// Records events in order, without other records between them. Blocks until they are durable; returns the index of
+    /// the first.
     ///
-    /// After an error they are not in the log, and are not written later, unless the process ends before they are known to
-    /// be durable. So a disk that hangs with them in its hands is waited for.
+    /// After an error they are not in the log and will not be written, unless the process ends before they are known to
+    /// be durable. So once the committer has taken them, this waits for it, however long the disk hangs.
     ///
-    /// [`AuditError::Abandoned`] where this is part of a change that whoever asked for it has given up.
+    /// [`AuditError::Abandoned`] if they belong to a change that its caller has given up.
     pub fn record(&self, events: &[Event]) -> Result<u64, AuditError> {
         let batch = batch(events)?;
         if batch.is_empty() {
@@ -73,14 +74,14 @@ impl Journal {
         }
     }
 
-    /// Records events that have happened already, first of all when the log can be written again where it cannot be now.
-    /// Waits for nothing.
+    /// Queues the records of events that have already happened, without blocking. If the log cannot be written now,
+    /// they are written before all others when it can.
     pub fn record_first(&self, events: &[Event]) -> Result<(), AuditError> {
         self.0.queue.submit_first(&batch(events)?)
     }
 }
 
-/// The records of events that happen now.
+/// A batch with one record for each event, dated now.
 fn batch(events: &[Event]) -> Result<Batch, AuditError> {
     let at = OffsetDateTime::now_utc();
     let mut batch = Batch::default();
@@ -94,7 +95,7 @@ fn batch(events: &[Event]) -> Result<Batch, AuditError> {
 }
 
 impl Turn {
-    /// Waits until the fate of the record that was submitted as number `first` is known, but no longer than `patience`.
+    /// Waits until the outcome of the record with the number `first` is known, for `patience` at most.
     fn wait(&mut self, first: u64, patience: Duration) -> Option<Result<u64, AuditError>> {
         loop {
             let durable = match self.told.recv_timeout(patience) {

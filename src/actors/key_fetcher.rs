@@ -17,16 +17,16 @@ use crate::auth::jwks::Jwks;
 /// Threads that fetch.
 const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 
-/// An issuer is not asked again before so long.
+/// The least time between two requests to an issuer.
 const INTERVAL: Duration = Duration::from_mins(1);
 
-/// Keys that are in use are fetched anew after so long.
+/// The age at which cached keys are fetched again.
 const LIFETIME: Duration = Duration::from_mins(10);
 
 /// How long an issuer may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often a URL may redirect.
+/// The most redirects that are followed.
 const MAX_REDIRECTS: usize = 3;
 
 /// The most bytes of a key set.
@@ -40,7 +40,7 @@ pub enum FetchError {
     Issuer {
         /// The URL.
         url: String,
-        /// What was wrong.
+        /// The cause, in words.
         cause: String,
     },
     /// No answer in time, or never.
@@ -54,7 +54,7 @@ impl From<MailboxError> for FetchError {
     }
 }
 
-/// Fetches keys. One that is being fetched for somebody is not fetched once more meanwhile.
+/// Fetches the keys of foreign issuers. Concurrent requests for the same issuer share one fetch.
 #[derive(Debug, Clone)]
 pub struct KeyFetcher {
     trust: Trust,
@@ -64,34 +64,34 @@ pub struct KeyFetcher {
 /// When an issuer was last asked.
 #[derive(Debug, Default)]
 pub struct Asked {
-    /// Held by who asks.
+    /// Held during a fetch.
     turn: Mutex<()>,
-    /// Held by nobody for long.
+    /// The time of the last fetch; held briefly only.
     last: Mutex<Option<Instant>>,
-    /// Whether it is being asked.
+    /// Whether a request is in progress.
     is_asking: AtomicBool,
 }
 
 impl Asked {
-    /// Whether keys that were fetched then should be fetched anew, so that those which the issuer withdrew go.
+    /// Whether the keys are old enough to be fetched again, so that keys withdrawn by the issuer disappear.
     #[must_use]
     pub fn is_long_ago(&self) -> bool {
         self.within(LIFETIME) == Some(false)
     }
 
-    /// Whether it may be asked again, or is just being asked.
+    /// Whether the keys may be fetched again now, or are being fetched.
     #[must_use]
     pub fn is_due(&self) -> bool {
         self.is_asking.load(Ordering::Acquire) || self.within(INTERVAL) != Some(true)
     }
 
-    /// As if it was asked at that moment.
+    /// With the last request at that moment.
     #[cfg(test)]
     pub(super) fn at(last: Instant) -> Self {
         Self { last: Mutex::new(Some(last)), ..Self::default() }
     }
 
-    /// Whether that was within such a time; `None` where it never was.
+    /// Whether the last fetch was within `time`; `None` if there was none.
     fn within(&self, time: Duration) -> Option<bool> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.map(|last| last.elapsed() < time)
@@ -117,7 +117,7 @@ impl KeyFetcher {
         Jwks::parse(&text).map_err(|error| failed(error.to_string()))
     }
 
-    /// What is at the URL, or on the same host where that redirects.
+    /// Fetches the text at a URL, following redirects on the same host.
     fn read(&self, url: &str) -> Result<String, String> {
         let until = Instant::now() + TIMEOUT;
         let mut at = url.parse::<Uri>().map_err(|error| error.to_string())?;
@@ -130,23 +130,23 @@ impl KeyFetcher {
                 return text.map_err(|error| error.to_string());
             }
             let location = answer.headers().get("location").and_then(|value| value.to_str().ok());
-            let location = location.ok_or_else(|| format!("it answers {} without a location", answer.status()))?;
-            at = redirected(&at, location).ok_or("it redirects elsewhere than to the same host")?;
+            let location = location.ok_or_else(|| format!("it answered {} without a `Location`", answer.status()))?;
+            at = redirected(&at, location).ok_or("it redirects to another host")?;
         }
         Err(format!("it redirects more than {MAX_REDIRECTS} times"))
     }
 }
 
-/// Says which keys of an issuer are not used, and why.
+/// Logs which keys of an issuer are skipped, and why.
 pub fn tell_skipped(issuer: &str, keys: &Jwks) {
     for skipped in keys.skipped() {
         let (place, cause) = (skipped.place, &skipped.cause);
-        tracing::warn!(issuer, place, %cause, "a key of an issuer is not used; its other keys are");
+        tracing::warn!(issuer, place, %cause, "a key of an issuer is not used; its other keys still are");
     }
 }
 
-/// Where a redirect leads, if it stays on the same host and port; it may go from `http` to `https` where neither names
-/// a port, and never back.
+/// The target of a redirect, if it is on the same host and port. A redirect from `http` to `https` is followed if
+/// neither URL names a port; one from `https` to `http` never.
 fn redirected(from: &Uri, location: &str) -> Option<Uri> {
     let location = location.split('#').next().unwrap_or_default();
     let (scheme, authority) = (from.scheme_str()?, from.authority()?);
@@ -177,7 +177,7 @@ impl Actor for KeyFetcher {
     type Context = SyncContext<Self>;
 }
 
-/// Fetches the keys of an issuer, where it has a URL and was not asked just now.
+/// Fetches the keys of an issuer, if it has a URL and was not asked recently.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), FetchError>")]
 pub struct FetchKeys(pub Box<str>);
@@ -188,7 +188,7 @@ impl Handler<FetchKeys> for KeyFetcher {
     fn handle(&mut self, FetchKeys(issuer): FetchKeys, _: &mut Self::Context) -> Self::Result {
         let Some(foreign) = self.trust.foreign(&issuer) else { return Ok(()) };
         let KeySource::Url { url, asked } = &foreign.source else { return Ok(()) };
-        // Others who want these keys wait here, and then find them.
+        // Concurrent callers wait here, and then find the keys.
         let _turn = asked.turn.lock().unwrap_or_else(PoisonError::into_inner);
         if asked.within(INTERVAL) == Some(true) {
             return Ok(());

@@ -24,7 +24,7 @@ impl KeyRates {
         Self(Arc::new(Mutex::new(LruCache::new(REMEMBERED))))
     }
 
-    /// The count of a key that may be used so often a second. A key keeps its limit for ever.
+    /// The counter of a key with this limit, in requests per second. A key's limit never changes.
     #[must_use]
     pub fn of(&self, id: &str, per_second: NonZeroU32) -> KeyRate {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);

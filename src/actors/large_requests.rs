@@ -1,5 +1,4 @@
-//! Large requests take turns: each worker works on few of them at once, and a caller who has many waiting gets no more
-//! turns than one who has a single one.
+//! Limits the number of large requests that a worker handles at once, and gives callers their turns round-robin.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -9,39 +8,39 @@ use std::rc::Rc;
 use smol_str::SmolStr;
 use tokio::sync::oneshot;
 
-/// How many large requests wait in one worker at most, and how many of one caller.
+/// The most large requests that wait in one worker, and the most of one caller.
 const MAX_WAITING: usize = 128;
 const MAX_WAITING_OF_CALLER: usize = 32;
 
-/// The large requests of one worker. Clones are the same.
+/// The large requests of one worker; clones share it.
 #[derive(Debug, Clone)]
 pub struct LargeRequests(Rc<RefCell<Queue>>);
 
 #[derive(Debug)]
 struct Queue {
-    /// How many more may run now. None waits while there is one.
+    /// Free slots. No request waits while there is one.
     free: usize,
-    /// Callers in the order of their turns, each with its requests in the order in which they came.
+    /// The callers with waiting requests, in order of their turns; each caller's requests in order of arrival.
     callers: VecDeque<(SmolStr, VecDeque<oneshot::Sender<Turn>>)>,
 }
 
-/// The right to work on a large request; dropped, the next one has it.
+/// A slot for a large request; when it is dropped, the next request gets it.
 #[derive(Debug)]
 pub struct Turn(LargeRequests);
 
-/// Too many large requests wait already.
+/// The worker, or the caller, has too many large requests waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many large requests wait for their turn")]
+#[error("too many large requests are queued")]
 pub struct Crowded;
 
 impl LargeRequests {
-    /// At most so many run at once.
+    /// With `running` slots.
     #[must_use]
     pub fn new(running: NonZeroUsize) -> Self {
         Self(Rc::new(RefCell::new(Queue { free: running.get(), callers: VecDeque::new() })))
     }
 
-    /// Waits for the turn of a caller's request. A request that stops waiting has left the queue.
+    /// Waits for a slot for a request of `caller`. Dropping the future leaves the queue.
     pub async fn turn(&self, caller: &str) -> Result<Turn, Crowded> {
         let granted = {
             let mut queue = self.0.borrow_mut();
@@ -51,14 +50,14 @@ impl LargeRequests {
             }
             queue.wait(caller)?
         };
-        // A waiting request is told in any case: turns are passed on until none waits.
+        // Slots are passed on until no request waits, so this is always answered.
         granted.await.map_err(|_| Crowded)
     }
 
     fn pass_on(&self) {
         let next = self.0.borrow_mut().next();
         if let Some(next) = next {
-            // One that has stopped waiting gives the turn back, and so it is passed on once more.
+            // If the request has stopped waiting, the slot is returned by the drop, and passed on again.
             drop(next.send(Turn(self.clone())));
         }
     }
@@ -82,7 +81,7 @@ impl Queue {
         Ok(receiver)
     }
 
-    /// The next request, one of each caller by turns; where none waits, another one may run.
+    /// The next request, round-robin by caller. If none waits, the slot is free.
     fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
         while let Some((caller, mut requests)) = self.callers.pop_front() {
             let Some(request) = requests.pop_front() else { continue };
@@ -117,7 +116,7 @@ mod tests {
         (caller, waiting)
     }
 
-    /// Whose turn it is, one after the other.
+    /// The callers in the order in which they get slots.
     fn turns(mut waiting: Vec<Waiting<'_>>) -> String {
         let mut order = String::new();
         while !waiting.is_empty() {

@@ -1,7 +1,7 @@
-//! Who has to wait before the next password.
+//! Throttles password guessing: after failed attempts a name has to wait before the next one.
 //!
-//! An attempt counts as a failure from before its password is hashed, and until it turns out to be right: many that come at
-//! once are counted as if they had come one after another.
+//! An attempt counts as failed from before its password is hashed until it is found to be right, so that concurrent
+//! attempts count like consecutive ones.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use crate::auth::lockout::{Failures, Lockout, Standing};
 use crate::auth::network::ClientAddress;
 
-/// How many names, and names at an address, are remembered. What is pushed out was tried longest ago.
+/// The most names, and names at addresses, that are tracked. The least recently tried is dropped.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::MIN.saturating_add((1 << 16) - 1);
 
 /// Counts wrong passwords; shared by all clones. They are forgotten with the process.
@@ -29,21 +29,21 @@ struct Counts {
 
 type Key = (Box<str>, ClientAddress);
 
-/// An attempt that is counted as a failure. It stays one unless something else is said, also where it is dropped because its
-/// client went away.
+/// An attempt in progress, counted as failed. It stays so unless it succeeds or is withdrawn; a dropped one, such as
+/// after a client disconnected, has failed.
 #[derive(Debug)]
 #[must_use]
 pub struct Attempt {
     lockouts: Lockouts,
     key: Key,
-    /// The failures before it, at the address and anywhere.
+    /// The failures before this attempt: at its address, and at all addresses.
     before: (Failures, Failures),
-    /// When it was counted.
+    /// When the attempt was counted, in Unix seconds.
     at: i64,
 }
 
 impl Lockouts {
-    /// Locks a name at an address after so many wrong passwords.
+    /// Locks a name at an address after `attempts` wrong passwords.
     #[must_use]
     pub fn new(attempts: NonZeroU32, time: Duration) -> Self {
         let rules = Lockout::new(attempts.get(), u32::try_from(time.as_secs()).unwrap_or(u32::MAX));
@@ -51,7 +51,7 @@ impl Lockouts {
         Self(Arc::new(Mutex::new(Counts { rules, at_address, anywhere })))
     }
 
-    /// Begins an attempt at a name; an error is how long to wait before the next one may be made.
+    /// Begins an attempt to log in as `name`. The error is the time to wait before the next attempt.
     pub fn begin(&self, name: &str, address: ClientAddress) -> Result<Attempt, Duration> {
         let (now, key) = (now(), (name.into(), address.bucket()));
         let mut counts = self.counts();
@@ -78,14 +78,14 @@ impl Lockouts {
 }
 
 impl Attempt {
-    /// The password was right: what was wrong at that address no longer counts.
+    /// The password was right: earlier failures at this address no longer count.
     pub fn succeed(self) {
         let mut counts = self.lockouts.counts();
         counts.at_address.pop(&self.key);
         self.forget_anywhere(&mut counts);
     }
 
-    /// The password was not looked at: neither right nor wrong.
+    /// The password was not checked, so the attempt is not counted.
     pub fn withdraw(self) {
         let mut counts = self.lockouts.counts();
         if let Some(failures) = counts.at_address.peek_mut(&self.key) {
@@ -103,7 +103,7 @@ impl Attempt {
         }
     }
 
-    /// One failure less; others may have come since.
+    /// Removes this attempt from the failures; there may have been others since.
     fn take_back(&self, failures: &mut Failures, before: Failures) {
         failures.count = failures.count.saturating_sub(1);
         if failures.last_at == self.at {

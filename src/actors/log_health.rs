@@ -1,23 +1,23 @@
-//! How the audit log is doing, in one byte that every decision looks at before it is made.
+//! The health of the audit log, in one atomic byte that every decision checks before it is made.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// How the log is doing.
+/// Whether records can be made durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
     /// Records become durable.
     Writing,
-    /// Writing failed; it is tried again every second, and until then nothing is decided.
+    /// A write failed. It is retried every second, and decisions stop until it succeeds.
     Failing,
-    /// The disk does not answer: a write or a sync is under way for too long. Nothing is decided until it ends.
+    /// A write or sync has not returned for a second. Decisions stop until it returns.
     Stalled,
-    /// A file that the daemon has open is no longer at its path, so what is written may be lost.
+    /// A file that the daemon has open is no longer at its path, so written records may be lost.
     Displaced,
-    /// It was stopped, or a sync failed.
+    /// The log was closed, or a sync failed.
     Ended,
 }
 
-/// Something that keeps records from becoming durable. Several can hold at once.
+/// A condition that keeps records from becoming durable. Several can hold at once.
 #[derive(Debug, Clone, Copy)]
 #[repr(u8)]
 pub(super) enum Obstacle {
@@ -27,16 +27,16 @@ pub(super) enum Obstacle {
     Stalled = 2,
     /// See [`Health::Displaced`].
     Displaced = 4,
-    /// See [`Health::Ended`]. It is never lifted.
+    /// See [`Health::Ended`]. It is never removed.
     Ended = 8,
 }
 
-/// The obstacles there are.
+/// The conditions that hold, as a bit set.
 #[derive(Debug, Default)]
 pub(super) struct LogHealth(AtomicU8);
 
 impl LogHealth {
-    /// The worst that holds.
+    /// The worst condition that holds.
     pub(super) fn get(&self) -> Health {
         match self.0.load(Ordering::Acquire) {
             0 => Health::Writing,

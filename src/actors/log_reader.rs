@@ -21,7 +21,7 @@ pub enum ReadError {
     /// There is no such record.
     #[error("there is no record `{0}`")]
     NoRecord(u64),
-    /// No checkpoint covers so many records.
+    /// No checkpoint covers this number of records.
     #[error("no checkpoint covers `{0}` records")]
     NotCovered(u64),
     /// A proof from a larger tree to a smaller one.
@@ -35,7 +35,7 @@ pub enum ReadError {
     /// The log cannot be read.
     #[error("{0}")]
     Ledger(#[from] LedgerError),
-    /// The answer did not come before the deadline of the one who asked.
+    /// The answer did not come before the caller's deadline.
     #[error("the audit log was not read in time")]
     Late,
 }
@@ -54,7 +54,7 @@ pub struct LogReader {
 }
 
 impl LogReader {
-    /// Starts the actor on so many threads.
+    /// Starts the actor on `threads` threads.
     ///
     /// # Panics
     /// Where no actix system runs, or the system has no more threads to give.
@@ -107,7 +107,7 @@ impl Handler<ReadTile> for LogReader {
     }
 }
 
-/// Reads one record, exactly as it stands in the log.
+/// Reads one entry, exactly as it is in the log.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Vec<u8>, ReadError>")]
 pub struct ReadRecord(pub u64);
@@ -120,22 +120,22 @@ impl Handler<ReadRecord> for LogReader {
     }
 }
 
-/// Finds a durable record by its id, and reads all of it.
+/// Finds a durable record by its id, and reads it with all of its parts.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Option<FoundRecord>, ReadError>")]
 pub struct FindRecord {
     /// The id.
     pub id: Uuid,
-    /// How many records are durable.
+    /// The number of durable records.
     pub size: u64,
 }
 
-/// A record that was found.
+/// A record found by its id.
 #[derive(Debug)]
 pub struct FoundRecord {
     /// Its index.
     pub index: u64,
-    /// The whole of it.
+    /// The whole record, joined from its parts.
     pub record: Vec<u8>,
 }
 
@@ -143,7 +143,7 @@ impl Handler<FindRecord> for LogReader {
     type Result = Result<Option<FoundRecord>, ReadError>;
 
     fn handle(&mut self, FindRecord { id, size }: FindRecord, _: &mut Self::Context) -> Self::Result {
-        // An id that nobody was given must not have the whole log read.
+        // Not the whole log: callers may ask for ids that do not exist, and a full scan is expensive.
         let Some(index) = find_id(&self.storage, &id, size, Thoroughness::ByTime)? else { return Ok(None) };
         let entry = record(&self.storage, index)?.ok_or(LedgerError::Gone(index))?;
         let record = whole(&self.storage, index, &entry)?.into_owned();

@@ -1,57 +1,57 @@
-//! What shows that the audit log is older than it was, or is another one.
+//! Evidence that the audit log was rolled back, removed or replaced.
 
 use std::path::PathBuf;
 
 use crate::ledger::{Checkpoint, KeptCheckpoint};
 
-/// Why a log is taken for one that was rolled back, removed or exchanged.
+/// Why a log is considered rolled back, removed or replaced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogRollback {
-    /// The log has fewer records than were signed.
-    #[error("its last checkpoint covers `{signed}` records: records are missing")]
+    /// The log has fewer records than its checkpoint covers.
+    #[error("its last checkpoint covers `{signed}` records, so records are missing")]
     Checkpoint {
         /// The checkpoint's size.
         signed: u64,
     },
-    /// The log has other records than were signed.
-    #[error("its first `{0}` records are not those that were signed: it was changed since")]
+    /// The log's records are not those that its checkpoint was signed for.
+    #[error("its first `{0}` records differ from those that were signed")]
     Rewritten(u64),
-    /// The file with its checkpoints is gone, which every start makes before anything is recorded.
-    #[error("it has no checkpoint beside it, so nothing says whether its end is whole")]
+    /// The checkpoint file is missing, which every start creates before the first record.
+    #[error("it has no checkpoint beside it, so it cannot be shown to be complete")]
     NoCheckpoint,
-    /// A checkpoint that was kept elsewhere covers more records, or others.
+    /// A checkpoint kept outside of the log covers more records, or other ones.
     #[error("the checkpoint kept in `{}` is of `{size}` records of `{origin}`, which this log does not continue", .path.display())]
     Kept {
-        /// Where it was kept.
+        /// The file of the checkpoint.
         path: PathBuf,
         /// The checkpoint's size.
         size: u64,
-        /// The log's origin, as the checkpoint says it.
+        /// The log's origin in the checkpoint.
         origin: String,
     },
-    /// The copy that is searched has more records, or others.
-    #[error("the copy of the log in {database} has `{copied}` records of `{origin}`, which this log does not continue")]
+    /// The search index has more records than the log, or other ones.
+    #[error("the search index in {database} has `{copied}` records of `{origin}`, which this log does not continue")]
     Copy {
-        /// Where the copy is.
+        /// The database of the search index.
         database: String,
-        /// How many records were copied.
+        /// The number of indexed records.
         copied: u64,
-        /// The log's origin, as the copy has it.
+        /// The log's origin in the search index.
         origin: String,
     },
 }
 
-/// What is done about a log that was rolled back.
+/// How a start handles a log that was rolled back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnRollback {
-    /// Nothing is served, recorded or signed.
+    /// It fails; nothing is served, recorded or signed.
     Refuse,
-    /// An administrator has said that the log is lost for good: what is left of it goes on.
+    /// It continues with the records that are left, since an administrator has said that the others are lost for good.
     Accept,
 }
 
 impl OnRollback {
-    /// Passes evidence on as the error, or takes it down where the rollback is accepted.
+    /// Returns the evidence as an error, or adds it to `accepted` if rollbacks are accepted.
     pub fn meet(self, found: LogRollback, accepted: &mut Vec<LogRollback>) -> Result<(), LogRollback> {
         match self {
             Self::Refuse => Err(found),
@@ -63,8 +63,8 @@ impl OnRollback {
     }
 }
 
-/// A kept checkpoint that a log of that origin, which was opened with so many records, does not continue. `has_root` says
-/// whether the log has the checkpoint's root at its size.
+/// Compares a kept checkpoint with a log of `origin` that was opened with `opened` records, and returns the evidence if
+/// the log does not continue it. `has_root` says whether the log has the checkpoint's root at the checkpoint's size.
 pub(super) fn contradiction(
     kept: &KeptCheckpoint,
     origin: &str,
@@ -75,7 +75,7 @@ pub(super) fn contradiction(
     let kept = match kept.read() {
         Ok(kept) => kept?,
         Err(error) => {
-            tracing::warn!(%error, path = %path.display(), "the kept checkpoint cannot be read; another one is kept in its place");
+            tracing::warn!(%error, path = %path.display(), "the kept checkpoint cannot be read and will be replaced");
             return None;
         }
     };

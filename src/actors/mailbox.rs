@@ -19,11 +19,11 @@ pub struct Mailbox<A: Actor> {
     unanswered: Arc<AtomicUsize>,
 }
 
-/// What became of a change by the deadline.
+/// The state of a change at its deadline.
 pub enum Outcome<T, E> {
-    /// It was made, or it never will be.
+    /// The change was made, or it never will be.
     Known(Result<T, E>),
-    /// It was begun, and ends some time.
+    /// The change was begun; the future resolves to its result.
     Unknown(Pin<Box<dyn Future<Output = Result<T, E>>>>),
 }
 
@@ -53,8 +53,8 @@ impl<A: Actor> Mailbox<A> {
         self.addr.send(message).timeout(self.deadline).await?
     }
 
-    /// Asks for a change. One that is late is given up, so that it never takes effect; where that is no longer possible,
-    /// its end can still be waited for.
+    /// Asks for a change. At the deadline it is cancelled, so that it never takes effect; if it has begun by then, its
+    /// result can still be awaited.
     pub async fn write<M, T, E>(&self, message: M) -> Outcome<T, E>
     where
         A: Handler<M, Result = Result<T, E>> + Handler<Write<A>>,
@@ -67,7 +67,7 @@ impl<A: Actor> Mailbox<A> {
         let (ticket, (answer, answered)) = (Ticket::default(), oneshot::channel());
         self.addr.do_send(Write::new(message, ticket.clone(), answer));
         let mut answered = Box::pin(async {
-            // It is dropped where the actor is gone.
+            // The sender is dropped if the actor has ended.
             answered.await.unwrap_or_else(|_| Err(MailboxError::Closed.into()))
         });
         match tokio::time::timeout(self.deadline, &mut answered).await {
@@ -77,8 +77,8 @@ impl<A: Actor> Mailbox<A> {
         }
     }
 
-    /// How many questions that were asked by way of this and its clones are neither answered nor given up. Of those to an
-    /// actor on several threads all wait that are more than the threads.
+    /// The number of messages sent through this mailbox and its clones that are neither answered nor given up. For an
+    /// actor on N threads, all but N of them are queued.
     #[must_use]
     pub fn unanswered(&self) -> usize {
         self.unanswered.load(Ordering::Relaxed)

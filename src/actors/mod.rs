@@ -1,4 +1,4 @@
-//! Who owns state and keeps order. What they do is in the layers below.
+//! Actors: they own state and its order. The work itself is in the layers below.
 
 pub mod active;
 pub mod application_cache;
@@ -54,5 +54,5 @@ pub mod write_ticket;
 
 pub use mailbox::{Mailbox, Outcome};
 
-/// How many messages an actor's mailbox takes before senders wait: more than the door lets in, which is the bound.
+/// The capacity of an actor's mailbox, above the in-flight limit of requests, which is the effective bound.
 const MAILBOX: usize = 1 << 20;

@@ -2,19 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-/// So many records are worth a sync of their own, however recent the last one is.
+/// This number of queued records is synced without waiting for the interval.
 pub const WORTH_A_SYNC: u32 = 8;
 
-/// Of the last 32 syncs so many have to have been overtaken by records for the interval to be kept: a quarter, which
-/// callers who come by chance reach where the interval brings some of them together.
+/// The interval is kept if this number of the last 32 syncs had arrivals of records: a quarter, which independent
+/// callers reach if the interval joins some of them.
 const OVERTAKEN: u32 = 8;
 
-/// The pace of syncs, whose order is [`Pace::rest`], [`Pace::begin`], [`Pace::end`].
+/// Paces the syncs of the log; called in the order [`Pace::rest`], [`Pace::begin`], [`Pace::end`].
 ///
-/// The interval is kept only where callers overlap. One who asks again only after an answer would wait in vain, since
-/// nobody joins in meanwhile, and so would most of those who come seldom. Whether records come while a sync runs tells.
-/// A few callers who ask again at once fall into step while the interval is kept, so that nobody overtakes: they are
-/// served with it and without it by turns, and either is right for them.
+/// The interval is kept only if callers overlap. A single caller that sends its next request after an answer would wait
+/// in vain, since no other records join its sync, and so would most callers at a low rate. Records that arrive during a
+/// sync show that callers overlap. A few callers that send requests at once after each answer synchronize with the
+/// interval, and then no records arrive during a sync: the pace alternates between both modes, and either is right for
+/// them.
 #[derive(Debug)]
 pub struct Pace {
     interval: Duration,
@@ -31,7 +32,7 @@ impl Pace {
         Self { interval, began: Instant::now(), overtaken: 0 }
     }
 
-    /// Until when a sync is put off while fewer than [`WORTH_A_SYNC`] records wait; `None` where it is not put off.
+    /// When the next sync may begin, as long as fewer than [`WORTH_A_SYNC`] records are queued; `None`: now.
     #[must_use]
     pub fn rest(&self) -> Option<Instant> {
         (self.overtaken.count_ones() >= OVERTAKEN).then(|| self.began + self.interval)

@@ -1,5 +1,5 @@
-//! The actor that looks after the pools of connections: tests what is idle, says when connections run out, and shows
-//! what there is.
+//! Monitors the connection pools: tests idle connections, raises alerts when connections run out, and reports the
+//! pools' state.
 
 use std::fmt;
 use std::io;
@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum KeeperError {
     /// It did not come in time, or can never come.
-    #[error("the pools were not looked at in time")]
+    #[error("the pools' state was not available in time")]
     Late,
 }
 
@@ -34,7 +34,7 @@ impl From<MailboxError> for KeeperError {
 /// A pool and its name.
 #[derive(Debug, Clone)]
 pub struct KeptPool {
-    /// What it is called in messages.
+    /// The pool's name in messages.
     pub name: Arc<str>,
     /// The pool.
     pub pool: WatchedPool,
@@ -49,18 +49,18 @@ pub struct Care {
     pub high: f64,
 }
 
-/// A pool as it is now.
+/// The present state of a pool.
 #[derive(Debug, Clone)]
 pub struct PoolReport {
-    /// What it is called.
+    /// The pool's name.
     pub name: Arc<str>,
-    /// What it counts.
+    /// The pool's counters.
     pub figures: PoolFigures,
     /// How much is in use.
     pub load: PoolLoad,
     /// Since when.
     pub since: OffsetDateTime,
-    /// Why the database behind it cannot be used, where that is so.
+    /// Why its database is unavailable, if it is.
     pub fault: Option<String>,
 }
 
@@ -78,7 +78,7 @@ struct Kept {
     alert: Alert,
     /// Since when a test waits for its answer.
     tested_since: Option<Instant>,
-    /// What the last test found wrong.
+    /// The fault found by the last test.
     fault: Option<String>,
 }
 
@@ -172,7 +172,7 @@ impl Kept {
                     tracing::info!(pool = &*self.name, "the database answers again");
                 }
             }
-            // Those who use the connections find out for themselves.
+            // Users of the connections will notice a fault themselves.
             Ok(Pulse::Busy) => {}
             Err(error) => self.is_faulty(error.to_string()),
         }
@@ -191,7 +191,7 @@ impl Kept {
 
     fn report(&self) -> PoolReport {
         let figures = self.pool.figures();
-        // What happened since the last test is newer than what it found.
+        // An outage noticed since the last test is newer than its result.
         let fault = figures.outage.as_deref().map(str::to_owned).or_else(|| self.fault.clone());
         PoolReport { name: Arc::clone(&self.name), figures, load: self.alert.load(), since: self.alert.since(), fault }
     }

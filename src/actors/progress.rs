@@ -1,17 +1,17 @@
-//! Tells an operation that hangs from one that works: since when it runs.
+//! Tells an operation that hangs from one that works, by the time for which it has been running.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// An operation that runs this long counts as hanging: slow disks and databases answer sooner, and whoever asks for
-/// readiness learns of it within two seconds.
+/// An operation that has been running for this long counts as hanging. Slow disks and databases answer sooner, and
+/// readiness reports it within two seconds.
 pub(super) const STALLED: Duration = Duration::from_secs(1);
 
-/// One thread's operation that may hang, for others to look at.
+/// The operation in progress on one thread, observed by others.
 #[derive(Debug)]
 pub(super) struct Progress {
     base: Instant,
-    /// Milliseconds from the base to the begin of the operation, and one; 0 while none runs.
+    /// Milliseconds from `base` to the begin of the operation, plus 1; 0 while none runs.
     began: AtomicU64,
 }
 
@@ -31,7 +31,7 @@ impl Progress {
         done
     }
 
-    /// Whether the operation that runs now, if one does, hangs.
+    /// Whether an operation is in progress and has been running for [`STALLED`].
     pub(super) fn is_stalled(&self) -> bool {
         let began = self.began.load(Ordering::Relaxed);
         began > 0 && self.base.elapsed().saturating_sub(Duration::from_millis(began)) >= STALLED

@@ -1,5 +1,5 @@
-//! After a start all caches are empty. In the background they are filled: with the entities that were asked about in the
-//! hour before, with others as far as there is room for them, and with the verdicts of the hottest questions.
+//! Warms the caches in the background after a start: with the entities of decisions in the hour before, with others as
+//! far as there is room for them, and with the verdicts of the most frequent questions.
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::store::StoreError;
 /// How many entities are read at once.
 const PART: NonZeroU16 = NonZeroU16::MIN.saturating_add(499);
 
-/// The hottest questions of before the start, for who waits for them; shared by all clones.
+/// The most frequent questions before the start, once they are known; shared by all clones.
 #[derive(Debug, Clone)]
 pub struct Recollection(watch::Receiver<Arc<[Arc<str>]>>);
 
@@ -30,22 +30,22 @@ struct Filling {
 }
 
 impl Recollection {
-    /// Reads the log up to its end on a thread that gives way to all others, and fills the shelf of entities. Needs a
-    /// running actix system. Where it fails, everything is as it would be without.
+    /// Reads the end of the log on a thread with idle priority, and fills the cache of entities. Needs a running actix
+    /// system. If it fails, the caches just stay cold.
     #[must_use]
     pub fn start(storage: DiskStorage, end: u64, entities: EntityReader, database: Mailbox<Database>) -> Self {
         let (recalled, remembered) = oneshot::channel();
         let recall = move || {
             give_way();
             let found = lately(&storage, end).unwrap_or_else(|error| {
-                tracing::warn!(%error, "what was asked before the start is not known");
+                tracing::warn!(%error, "the log cannot be read to warm the caches; they stay cold");
                 Lately::default()
             });
-            // Where nobody waits any more, the daemon stops.
+            // Without receivers, the daemon is stopping.
             let _ = recalled.send(found);
         };
         if let Err(error) = thread::Builder::new().name("acgs-recall".to_owned()).spawn(recall) {
-            tracing::warn!(%error, "what was asked before the start is not known");
+            tracing::warn!(%error, "the log cannot be read to warm the caches; they stay cold");
             return Self::nothing();
         }
         let (hottest, questions) = watch::channel(Arc::default());
@@ -67,8 +67,8 @@ impl Recollection {
         Self(watch::channel(Arc::default()).1)
     }
 
-    /// The questions in their canonical form, those first that were asked most often, once the entities are at hand
-    /// that they are about; none where there are none.
+    /// The questions in their canonical form, the most frequent first, after their entities have been cached; `None` if
+    /// there are none.
     pub async fn questions(mut self) -> Option<Arc<[Arc<str>]>> {
         self.0.changed().await.ok()?;
         Some(Arc::clone(&self.0.borrow()))
@@ -76,8 +76,8 @@ impl Recollection {
 }
 
 impl Filling {
-    /// First what was asked about lately, then what else there is. One part after the other, so that at most one of the
-    /// database's threads is kept from who waits for an answer.
+    /// First the entities of recent questions, then others. Page by page, so that at most one of the database's threads
+    /// is occupied.
     async fn fill(&self, recent: &[EntityUid]) -> Result<(), StoreError> {
         for part in recent.chunks(PART.get().into()) {
             if self.is_full() {
@@ -97,7 +97,7 @@ impl Filling {
         Ok(())
     }
 
-    /// What is read beyond that only drives out what was read before.
+    /// Beyond this size, further entities only evict earlier ones.
     fn is_full(&self) -> bool {
         let room = self.entities.room();
         let is_full = |used: usize, room: usize| used >= room - room / 10;

@@ -23,15 +23,16 @@ pub enum ReloadError {
     /// The bundle has faults. The constitution before it is still in force.
     #[error("the constitution has faults")]
     Faulty(Faults),
-    /// Cases of the bundle fail, or stored entities do not fit its schema, and nobody insists. The constitution before it
-    /// is still in force.
-    #[error("the constitution is refused; `--force` brings it into force all the same")]
+    /// Test cases of the bundle fail, or stored entities do not fit its schema, and the reload was not forced. The
+    /// previous constitution stays in force.
+    #[error("the constitution is refused; `--force` overrides this")]
     Objected(Faults),
-    /// The settings have faults. Everything stays as it was.
+    /// The settings have faults. The settings and the constitution stay as they were.
     #[error("the settings have faults")]
     Settings(Vec<String>),
-    /// Stored entities cannot be compared with it, and nobody insists. The constitution before it is still in force.
-    #[error("stored entities cannot be compared with the new schema: {0}")]
+    /// The stored entities could not be checked against the schema, and the reload was not forced. The previous
+    /// constitution stays in force.
+    #[error("stored entities cannot be checked against the new schema: {0}")]
     Unchecked(String),
     /// It cannot be kept or recorded. The constitution before it is still in force.
     #[error("the new constitution cannot be {0}")]
@@ -47,7 +48,7 @@ impl From<MailboxError> for ReloadError {
     }
 }
 
-/// What a reload changed.
+/// The result of a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reloaded {
     /// Hash and digest before.
@@ -56,20 +57,20 @@ pub struct Reloaded {
     pub new: (ConstitutionalHash, ConstitutionDigest),
 }
 
-/// What is done where something speaks against a constitution without faults.
+/// What happens to a valid constitution with objections: failing cases, or stored entities that do not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnObjections {
-    /// It is refused.
+    /// The constitution is refused.
     Refuse,
-    /// It comes into force all the same, and that is recorded.
+    /// The constitution comes into force, and its record contains the objections.
     Override,
 }
 
-/// Reads the settings again for a caller, and answers which constitution they name; the error is every fault.
+/// Reads the settings again, and returns those of the constitution, or every fault. The argument is the caller's name.
 #[derive(Clone)]
 pub struct SettingsReader(Arc<ReadSettings>);
 
-/// How they are read.
+/// The function that reads the settings.
 type ReadSettings = dyn Fn(&str) -> Result<settings::Constitution, Vec<String>> + Send + Sync;
 
 impl SettingsReader {
@@ -100,20 +101,20 @@ pub struct Books {
     pub kept: PathBuf,
     /// The way of events into the audit log.
     pub journal: Journal,
-    /// The stored entities, which must fit.
+    /// The entities, which must fit the schema.
     pub store: Store,
-    /// The settings, which say where the constitution is.
+    /// The settings, which name the constitution's folder.
     pub settings: SettingsReader,
 }
 
 impl Registry {
-    /// A registry with a constitution in force.
+    /// A registry with `active` in force.
     #[must_use]
     pub fn new(active: Active, books: Books) -> Self {
         Self { in_force: InForce::new(active), validators: Vec::new(), books }
     }
 
-    /// A view of what is in force.
+    /// A view of the constitution in force.
     #[must_use]
     pub fn in_force(&self) -> InForce {
         self.in_force.clone()
@@ -124,7 +125,7 @@ impl Actor for Registry {
     type Context = Context<Self>;
 }
 
-/// Makes a validator one of those that get every new constitution, beginning with the one in force.
+/// Registers a validator, which is given the constitution in force and every later one.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Register(pub Recipient<Activate>);
@@ -138,15 +139,15 @@ impl Handler<Register> for Registry {
     }
 }
 
-/// Reads settings and bundle again, and swaps it in. Answered when every validator has it.
+/// Reads the settings and the bundle again, and swaps the constitution. Answered when every validator has it.
 ///
-/// INVARIANT: what comes into force was kept and recorded before.
+/// INVARIANT: a constitution is archived and recorded before it comes into force.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Reloaded, ReloadError>")]
 pub struct Reload {
-    /// Who asks for it.
+    /// The caller's name in records.
     pub caller: SmolStr,
-    /// What is done where something speaks against it.
+    /// What happens if there are objections.
     pub on_objections: OnObjections,
 }
 
@@ -180,11 +181,11 @@ impl Handler<Reload> for Registry {
 /// The most faults of a refused constitution that are recorded.
 const MAX_RECORDED_FAULTS: usize = 20;
 
-/// The most faults of a refused constitution that are told in one line.
+/// The most faults of a refused constitution in one message.
 const MAX_TOLD_FAULTS: usize = 5;
 
 impl ReloadError {
-    /// What happened, and the first of all faults.
+    /// The error and its first faults, in one line.
     fn in_one_line(&self) -> String {
         let faults: Vec<String> = match self {
             Self::Faulty(faults) | Self::Objected(faults) => faults.0.iter().map(ToString::to_string).collect(),
@@ -200,14 +201,15 @@ impl ReloadError {
     }
 }
 
-/// As many of these as are recorded.
+/// The faults to be recorded, at most 20.
 #[must_use]
 pub fn recorded(faults: &[Fault]) -> Vec<String> {
     faults.iter().take(MAX_RECORDED_FAULTS).map(ToString::to_string).collect()
 }
 
 impl Books {
-    /// Loads, compares, keeps and records what is to come into force. That it is refused is recorded too.
+    /// Loads the constitution that is to come into force, compares it with the entities, archives and records it. A
+    /// refusal is recorded too.
     fn load(&self, reload: &Reload, in_force: &Active) -> Result<Active, ReloadError> {
         let settings = (self.settings.0)(&reload.caller).map_err(ReloadError::Settings)?;
         let old = in_force.names();
@@ -236,7 +238,7 @@ impl Books {
         let (hash, digest) = active.names();
         let mut reloaded = event("reloaded").name("hash", hash.to_string()).name("digest", digest.to_string());
         if !objections.is_empty() {
-            tracing::warn!(caller = %reload.caller, count = objections.len(), "a constitution is forced into force");
+            tracing::warn!(caller = %reload.caller, count = objections.len(), "a reload overrides objections");
             reloaded = reloaded.name("forced", true).detail("objections", recorded(&objections));
         }
         let written = self.journal.record(&[reloaded]);
@@ -244,8 +246,8 @@ impl Books {
         Ok(active.in_place_of(in_force))
     }
 
-    /// What speaks against a constitution without faults. Stored entities fit the schema in force, so that they are
-    /// compared only with another one.
+    /// The objections to a valid constitution. The stored entities fit the schema in force, so they are checked only
+    /// against a different one.
     fn objections(&self, new: &Active, old: &Active, on_objections: OnObjections) -> Result<Vec<Fault>, ReloadError> {
         let mut objections = new.objections.clone();
         if !new.constitution.has_schema_of(&old.constitution) {
@@ -257,7 +259,10 @@ impl Books {
                     return Err(ReloadError::Unchecked(error.to_string()));
                 }
                 Err(error) => {
-                    objections.push(Fault::of_file("schema.cedarschema", format!("is not compared: {error}")));
+                    objections.push(Fault::of_file(
+                        "schema.cedarschema",
+                        format!("stored entities were not checked against it: {error}"),
+                    ));
                 }
             }
         }

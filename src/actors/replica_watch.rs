@@ -1,4 +1,4 @@
-//! The threads that look at read replicas: one for each, so that one that hangs keeps no other from being asked.
+//! Threads that probe the read replicas: one for each, so that a hanging replica does not delay the others.
 
 use std::io;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crate::store::Store;
 
-/// How often a replica is looked at: it is asked as long as it was not further behind than may be at the last look.
+/// The interval between two probes. A replica is used until a probe finds it too far behind.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// The running threads. They end some time after this is dropped: nobody waits for one that hangs.
+/// The running threads. They end some time after this is dropped, without being joined, since one may hang.
 #[derive(Debug)]
 pub struct ReplicaWatch {
     is_over: Arc<AtomicBool>,

@@ -19,38 +19,40 @@ pub type Key = [u8; 32];
 
 /// The longest question, in bytes, that is kept beside its verdict, to be evaluated again unasked.
 pub(super) const MAX_QUESTION: usize = 4 << 10;
-/// What an entry costs beside its own data, in bytes: its key and its place in lists and tables.
+/// The cost of an entry beside its data, in bytes: its key, list node and table slot.
 const OVERHEAD: usize = 256;
-/// Among so many that were used last the hottest are looked for: looking at all would hold up decisions.
+/// The number of most recently used entries among which the most frequent ones are searched for: scanning all would
+/// delay decisions.
 const LOOKED_AT: usize = 4096;
 
-/// A verdict and what it was made from.
+/// A cached verdict with its dependencies.
 #[derive(Debug, Clone)]
 pub struct Kept {
     /// The verdict.
     pub verdict: Arc<Verdict>,
-    /// The stored entities that were read; none where none was stored.
+    /// The stored entities that were read; `None` if none was.
     pub entities: Option<Arc<EntitySet>>,
     /// The versions of all entities that were asked for, absent ones included, from before they were read.
     pub stamps: Arc<[Stamp]>,
 }
 
 impl Kept {
-    /// About how many bytes of memory it takes. The text of entities that is freed once it is recorded counts too.
+    /// The memory that the entry takes, in bytes, estimated. Text of entities that is freed after its record is
+    /// included.
     fn bytes(&self) -> usize {
         let entities = self.entities.as_ref().map_or(0, |entities| entities.bytes());
         self.verdict.bytes() + entities + size_of_val(&*self.stamps)
     }
 }
 
-/// How many verdicts are kept, in how much memory, and for how long.
+/// The bounds of a request cache.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestCacheOptions {
-    /// The most verdicts; none: the tier is off.
+    /// The most verdicts; `None`: the tier is off.
     pub capacity: Option<NonZeroUsize>,
-    /// The most bytes of memory that they take, about.
+    /// The most memory for entries, in bytes, estimated.
     pub max_bytes: NonZeroUsize,
-    /// How long each is kept.
+    /// The lifetime of an entry.
     pub ttl: Duration,
 }
 
@@ -62,19 +64,19 @@ pub struct RequestCache {
     options: RequestCacheOptions,
     versions: Versions,
     started: Instant,
-    /// What all entries take, about.
+    /// The memory that all entries take, in bytes, estimated.
     bytes: usize,
 }
 
-/// What is kept of one question.
+/// The entry of one question.
 #[derive(Debug)]
 struct Entry {
-    /// None: what was kept is outdated, and nothing newer is known yet.
+    /// `None`: the verdict is outdated, and there is no newer one yet.
     kept: Option<(Kept, Instant)>,
-    /// The canonical question; none where it is long, or many are kept.
+    /// The canonical question; `None` if it is long, or too many are kept.
     question: Option<Arc<str>>,
     uses: Uses,
-    /// What it takes, about.
+    /// The memory that this entry takes, in bytes, estimated.
     bytes: usize,
 }
 
@@ -100,7 +102,8 @@ impl RequestCache {
         None
     }
 
-    /// Keeps a verdict; those that were not used for longest make room. One that is larger than all the room is not kept.
+    /// Keeps a verdict, and evicts the least recently used ones to make room. A verdict larger than `max_bytes` is not
+    /// kept.
     fn put(&mut self, answered: Answered, now: Instant) {
         let Answered { key, question, kept } = answered;
         let Some(all) = &mut self.kept else { return };
@@ -151,7 +154,7 @@ impl Handler<Fetch> for RequestCache {
 pub struct Answered {
     /// By which it is found.
     pub key: Key,
-    /// The question in its canonical form; none where it is longer than `MAX_QUESTION`.
+    /// The question in its canonical form; `None` if it is longer than `MAX_QUESTION`.
     pub question: Option<Arc<str>>,
     /// The verdict.
     pub kept: Kept,
@@ -176,17 +179,17 @@ impl Handler<Put> for RequestCache {
 /// How much of its room a cache uses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Room {
-    /// What is kept.
+    /// The number of verdicts.
     pub entries: usize,
     /// The most that is kept. 0: the tier is off.
     pub capacity: usize,
-    /// Bytes that it takes, about.
+    /// The memory that the entries take, in bytes, estimated.
     pub bytes: usize,
-    /// The most that it may take.
+    /// The most memory that the entries may take, in bytes.
     pub max_bytes: usize,
 }
 
-/// Tells how much room is used.
+/// Asks for the size of the cache.
 #[derive(Debug, Message)]
 #[rtype(result = "Room")]
 pub struct Measure;
@@ -222,8 +225,8 @@ impl Handler<Forget> for RequestCache {
     }
 }
 
-/// Tells which questions were found here in the past hour, and how often each. Those that were not used for long are
-/// left out where there are many.
+/// Asks for the questions that were hits in the past hour, with the number of hits. Of many, only recently used ones
+/// are considered.
 #[derive(Debug, Message)]
 #[rtype(result = "Vec<(Arc<str>, u64)>")]
 pub struct Hottest;
@@ -291,7 +294,7 @@ mod tests {
         let (mut cache, now) = (bounded(1_000_000, 1 << 20, &versions), Instant::now());
         for number in 0..=u8::MAX {
             for more in 0..4_u8 {
-                // What is put again takes its place anew, and what is outdated keeps it.
+                // Putting an entry again replaces it; an outdated entry keeps its memory until it is replaced.
                 let size = usize::from(more) * 300;
                 let mut answered = answered(number, &"x".repeat(size), stamps.get(..size).unwrap());
                 answered.key[0] = more / 2;

@@ -19,11 +19,10 @@ pub enum RetentionError {
     Store(#[from] StoreError),
 }
 
-/// Moves the oldest segments into the archive, as long as all their records are older than so many days; answers how
-/// many went.
+/// Archives the oldest segments, if all their records are older than `days` days; returns how many.
 ///
-/// INVARIANT: a segment goes only where all its records are below `safe`, which have their tiles and their copies in the
-/// database, and after `sync` said that the copies are durable.
+/// INVARIANT: a segment is removed only if all its records are below `safe`, up to which tiles and index entries exist,
+/// and after `sync` has made the index durable.
 pub fn retire<S: Storage>(
     storage: &S,
     days: NonZeroU32,

@@ -1,4 +1,4 @@
-//! Why checkpoints cannot be signed, and which stored checkpoint is believed.
+//! Why no checkpoint can be signed, and when a stored checkpoint is trusted.
 
 use std::path::Path;
 
@@ -7,22 +7,22 @@ use super::log_rollback::LogRollback;
 use super::seals::Sealed;
 use crate::ledger::{Checkpoint, Hash, KeyError, LedgerError, Note, NoteError, public_keys};
 
-/// Why checkpoints cannot be signed.
+/// Why no checkpoint can be signed.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
-    /// The keys cannot be used.
+    /// The signing keys cannot be used.
     #[error("{0}")]
     Key(#[from] KeyError),
-    /// The log, its tiles or the stored checkpoint cannot be used.
+    /// The log, its tiles or the stored checkpoint cannot be read or written.
     #[error("{0}")]
     Ledger(#[from] LedgerError),
     /// The stored checkpoint is not one of this log.
     #[error("the stored checkpoint cannot be trusted: {0}")]
     Checkpoint(#[from] NoteError),
-    /// The log is older than it was, or another one.
+    /// The log was rolled back or replaced.
     #[error("{0}")]
     RolledBack(#[from] LogRollback),
-    /// A change of keys cannot be recorded.
+    /// A key rotation could not be recorded.
     #[error("{0}")]
     Unrecorded(#[from] AuditError),
 }
@@ -32,7 +32,7 @@ pub(super) fn signed(last: Option<&Sealed>) -> (u64, Hash) {
     last.map_or((0, Hash::of(&[])), |last| (last.checkpoint.size, last.checkpoint.root))
 }
 
-/// A stored checkpoint that one of the log's own keys signed.
+/// Verifies that a stored checkpoint was signed by one of the log's own keys.
 pub(super) fn trusted(note: Note, folder: &Path, origin: &str) -> Result<Sealed, SealError> {
     note.verify(&public_keys(folder)?)?;
     let checkpoint: Checkpoint = note.text().parse()?;

@@ -1,7 +1,7 @@
-//! The thread that follows the log: it writes its tiles and signs its checkpoints, outside the way of any decision.
+//! The thread that writes the log's tiles and signs its checkpoints, without delaying decisions.
 //!
-//! INVARIANT: a checkpoint covers what is durable and no more; its tiles are durable before it is stored, and it is stored
-//! before it is shown.
+//! INVARIANT: a checkpoint covers durable records only; its tiles are durable before it is stored, and it is stored
+//! before it is published.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
@@ -27,20 +27,20 @@ use crate::ledger::{
 /// Checkpoints that are asked for follow each other no sooner than this.
 const HASTE: Duration = Duration::from_millis(20);
 
-/// So many records' tiles are written before the daemon says that it is ready, at most.
+/// The most records whose tiles are written before the daemon is ready.
 const EAGER: u64 = 1 << 17;
 
-/// After so many leaves, a tenth of a millisecond's work, the thread yields: the kernel's thread that sends a sync's flush
-/// to the disk may else wait for this one for up to a tick.
+/// The leaves, a tenth of a millisecond's work, after which the thread yields: otherwise the kernel thread that submits
+/// a flush to the disk may wait for up to a tick.
 const TURN: u64 = 128;
 
-/// How often a checkpoint is kept apart from the log.
+/// The interval at which a checkpoint is copied outside of the log.
 const KEEP: Duration = Duration::from_mins(1);
 
 /// How many leaves are pushed before they are written.
 const STEP: u64 = 1 << 16;
 
-/// What is needed to go on signing, opened before anything is served.
+/// The state for signing, opened before anything is served.
 #[derive(Debug)]
 pub struct Sealing {
     folder: PathBuf,
@@ -49,34 +49,34 @@ pub struct Sealing {
     file: CheckpointFile<File>,
     last: Option<Sealed>,
     tiles: TileWriter<DiskStorage>,
-    /// The log as it was opened, which the tiles have to reach.
+    /// The log's tree when it was opened, which the tiles have to reach.
     opened: Tree,
     kept: KeptCheckpoint,
-    /// What would have been refused.
+    /// Evidence of a rollback that was accepted.
     accepted: Vec<LogRollback>,
 }
 
-/// What a log is held against when it is opened.
+/// What is needed to open a log for signing.
 #[derive(Debug)]
 pub struct SealingParts<'a> {
     /// The log's folder.
     pub folder: &'a Path,
-    /// The name that the settings want.
+    /// The log's name (C2SP origin), if the settings have one.
     pub origin: Option<&'a str>,
-    /// The name of the first key where they want none.
+    /// The origin of the first key otherwise.
     pub default_origin: &'a str,
     /// The log as it was opened.
     pub opened: Tree,
-    /// A checkpoint that is not in the log's folder.
+    /// The checkpoint kept outside of the log's folder.
     pub kept: KeptCheckpoint,
-    /// What is done where the log is behind.
+    /// What happens if the log was rolled back.
     pub on_rollback: OnRollback,
 }
 
 impl Sealing {
-    /// Opens keys, checkpoint and tiles of the log in a folder, and holds them against the log as it was opened.
+    /// Opens keys, checkpoint and tiles of the log in a folder, and compares them with the log as it was opened.
     ///
-    /// Makes the first key. Where tiles are missing they are made again, later, by the thread.
+    /// Creates the first key. Missing tiles are made again later, by the thread.
     pub fn open(parts: SealingParts<'_>) -> Result<Self, SealError> {
         let SealingParts { folder, origin, default_origin, opened, kept, on_rollback } = parts;
         let mut accepted = Vec::new();
@@ -107,13 +107,13 @@ impl Sealing {
         if found < size {
             tracing::warn!(records = behind, "the audit log's tiles are missing or damaged: they are made again");
         }
-        // So a log that was changed behind its last checkpoint is refused before anything is decided. Where there is more
-        // to do, the thread does it, and the process ends.
+        // So a log that was changed after its last checkpoint is refused before anything is decided. If there are too
+        // many records, the thread compares them later, and ends the process if they differ.
         if behind <= EAGER
             && let Err(error) = sealing.follow(sealing.opened.size())
         {
             match error {
-                // It is tried again, and says so until it works.
+                // The write is retried later; the fault is reported until it succeeds.
                 SealError::Ledger(LedgerError::Disk { .. }) => sealing.go_back()?,
                 SealError::RolledBack(found) => {
                     on_rollback.meet(found, &mut sealing.accepted)?;
@@ -130,17 +130,17 @@ impl Sealing {
         Ok(sealing)
     }
 
-    /// A kept checkpoint that the log does not continue.
+    /// Compares the log with the checkpoint kept outside of it.
     fn contradiction(&self) -> Option<LogRollback> {
         let size = self.tiles.tree().size();
         let root = |of: u64| TileReader::new(&self.storage, size).root(of).ok();
         log_rollback::contradiction(&self.kept, self.keys.origin(), self.opened.size(), |kept| {
-            // What the tiles do not reach yet is compared with the stored checkpoint when they do.
+            // Beyond the tiles, the stored checkpoint is compared once they reach it.
             kept.size > size || root(kept.size) == Some(kept.root)
         })
     }
 
-    /// What would have been refused, and was accepted.
+    /// Evidence of a rollback that was accepted.
     #[must_use]
     pub fn accepted(&self) -> &[LogRollback] {
         &self.accepted
@@ -152,7 +152,7 @@ impl Sealing {
         self.keys.origin()
     }
 
-    /// How many records the stored checkpoint covers; none where there is none.
+    /// The size of the stored checkpoint; `None` if there is none.
     #[must_use]
     pub fn signed(&self) -> Option<u64> {
         self.last.as_ref().map(|last| last.checkpoint.size)
@@ -192,8 +192,8 @@ impl Sealing {
         Ok(tiles.sync()?)
     }
 
-    /// Goes back to the newest checkpoint: after a failed sync nobody knows what of the tiles is on disk, and what is
-    /// written once more is synced once more.
+    /// Returns to the newest checkpoint: after a failed sync the tiles on disk are unknown, and rewritten tiles are
+    /// synced again.
     fn go_back(&mut self) -> Result<(), SealError> {
         let (size, root) = signed(self.last.as_ref());
         self.tiles = match TileWriter::open(self.storage.clone(), size, root)? {
@@ -236,7 +236,7 @@ impl Sealer {
         self.seals.clone()
     }
 
-    /// Signs what is durable now, and ends the thread.
+    /// Signs the last checkpoint, and ends the thread.
     pub fn stop(self) {
         self.seals.stop();
         // It does not panic: the process would have ended with it.
@@ -244,17 +244,17 @@ impl Sealer {
     }
 }
 
-/// What the thread owns.
+/// The state of the thread.
 struct Thread {
     sealing: Sealing,
     queue: AuditQueue,
     journal: Journal,
     seals: Seals,
-    /// Whether the tiles are not known to be what was written.
+    /// Whether a write of the tiles failed, so that their contents are unknown.
     must_go_back: bool,
-    /// What tells that the key file is another one: its modification time and inode.
+    /// Identifies the key file: its modification time and inode.
     key_file: Option<(i64, i64, u64)>,
-    /// When a checkpoint was kept apart from the log.
+    /// When a checkpoint was last copied outside of the log.
     kept: Option<Instant>,
 }
 
@@ -264,12 +264,12 @@ impl Thread {
         loop {
             let since = Instant::now();
             let stopping = self.seals.is_stopping();
-            // Files of that name are others: they may be a log that somebody is putting back.
+            // The files at those paths are not the daemon's: an administrator may be restoring a log.
             let displaced = self.queue.has_obstacle(Obstacle::Displaced);
             match if displaced { Ok(()) } else { self.go_back().and_then(|()| self.seal(stopping)) } {
                 Ok(()) => {}
                 Err(SealError::RolledBack(found)) if !self.is_displaced() => {
-                    tracing::error!(%found, "the audit log is not what was signed: the process ends");
+                    tracing::error!(%found, "the audit log differs from its signed checkpoint; exiting");
                     std::process::exit(EXIT_IO);
                 }
                 Err(error) => {
@@ -286,7 +286,7 @@ impl Thread {
         }
     }
 
-    /// Whether the log that was found is another one than the daemon has open: the monitor of files has looked by then.
+    /// Whether the log's files were replaced. Waits until the file monitor has checked them.
     fn is_displaced(&self) -> bool {
         let since = Instant::now();
         while since.elapsed() < 3 * file_monitor::INTERVAL && !self.queue.has_obstacle(Obstacle::Displaced) {
@@ -295,7 +295,7 @@ impl Thread {
         self.queue.has_obstacle(Obstacle::Displaced)
     }
 
-    /// After a failure the tiles are written again from the newest checkpoint on.
+    /// After a failure, rewrites the tiles from the newest checkpoint on.
     fn go_back(&mut self) -> Result<(), SealError> {
         if self.must_go_back {
             self.sealing.go_back()?;
@@ -304,7 +304,7 @@ impl Thread {
         Ok(())
     }
 
-    /// Keeps the newest checkpoint apart from the log, now and then and at the end.
+    /// Copies the newest checkpoint outside of the log, once a minute and at the end.
     fn keep(&mut self, stopping: bool) {
         let Some(last) = &self.sealing.last else { return };
         if !stopping && self.kept.is_some_and(|since| since.elapsed() < KEEP) {
@@ -313,7 +313,7 @@ impl Thread {
         self.kept = Some(Instant::now());
         if let Err(error) = self.sealing.kept.write(&last.note) {
             let path = self.sealing.kept.path().display();
-            tracing::warn!(%error, %path, "no checkpoint can be kept apart from the audit log; decisions go on");
+            tracing::warn!(%error, %path, "the kept checkpoint cannot be written; decisions go on");
         }
     }
 
@@ -331,9 +331,10 @@ impl Thread {
         }
     }
 
-    /// Follows the log up to what is durable, and signs that.
+    /// Follows the log up to its durable end, and signs a checkpoint.
     fn seal(&mut self, stopping: bool) -> Result<(), SealError> {
-        // At the end nothing can be recorded any more: a key that is not known to the log yet signs from the next start on.
+        // At the stop nothing can be recorded any more, so a key that is not in the log yet signs from the next start
+        // on.
         if stopping && !self.is_key_known() {
             return Ok(());
         }

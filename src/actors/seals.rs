@@ -1,4 +1,4 @@
-//! The newest checkpoints, for those who show them, ask for them, or have them cosigned.
+//! The newest checkpoints, for readers, for callers that need one, and for witnesses.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ const RECENT: usize = 16;
 /// A checkpoint that is stored, and so may be shown.
 #[derive(Debug, Clone)]
 pub struct Sealed {
-    /// What it says.
+    /// The parsed checkpoint.
     pub checkpoint: Checkpoint,
     /// Its text and signatures, those of witnesses too as far as they came.
     pub note: Note,
@@ -79,7 +79,7 @@ impl Seals {
         self.0.newest.borrow().as_ref().map_or(0, |sealed| sealed.checkpoint.size)
     }
 
-    /// Waits for a checkpoint of at least so many records, and has it made at once.
+    /// Requests a checkpoint that covers `size` records, and waits for it.
     pub async fn covering(&self, size: u64) -> Option<Arc<Sealed>> {
         let covers =
             |sealed: &Option<Arc<Sealed>>| sealed.as_ref().is_some_and(|sealed| sealed.checkpoint.size >= size);
@@ -96,7 +96,7 @@ impl Seals {
         self.state().fault.clone()
     }
 
-    /// Where there is no checkpoint yet, has one made at once and waits for it, but not for long.
+    /// If there is no checkpoint yet, requests one and waits up to `patience`.
     pub fn wait_for_any(&self, patience: Duration) {
         if self.newest().is_none() {
             self.hurry();
@@ -116,7 +116,7 @@ impl Seals {
     }
 }
 
-/// What only the threads do that make checkpoints and have them cosigned.
+/// For the threads that make checkpoints and have them cosigned.
 impl Seals {
     pub(super) fn attach(&self, thread: Thread) {
         *lock(&self.0.sealer) = Some(thread);
@@ -128,7 +128,7 @@ impl Seals {
 
     pub(super) fn stop(&self) {
         self.0.stopping.store(true, Ordering::Release);
-        // Whoever waits holds the lock until it waits, so none of them can miss this.
+        // A waiter holds the lock until it waits, so none of them can miss this.
         drop(self.state());
         self.0.changed.notify_all();
         let (asleep, woken) = &self.0.asleep;
@@ -155,15 +155,15 @@ impl Seals {
         self.0.changed.notify_all();
     }
 
-    /// Sleeps for so long, or until the daemon stops.
+    /// Sleeps for `length`, or until the daemon stops.
     pub(super) fn pause(&self, length: Duration) {
         let (asleep, woken) = &self.0.asleep;
         let slept = woken.wait_timeout_while(lock(asleep), length, |()| !self.is_stopping());
         drop(slept.unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// The checkpoint of that text with one more witness's signatures; `None` where a newer one was cosigned already. It
-    /// may be shown once it is stored.
+    /// The checkpoint of that text with the signatures of one more witness; `None` if a newer one is cosigned already.
+    /// It may be published once it is stored.
     pub(super) fn cosigned(&self, text: &str, signatures: &[Signature]) -> Option<Sealed> {
         let state = self.state();
         let known = state.witnessed.iter().chain(&state.recent);
@@ -191,7 +191,7 @@ impl Seals {
         state.witnessed = Some(sealed);
     }
 
-    /// Says why there is no new checkpoint.
+    /// Reports why there is no new checkpoint.
     pub(super) fn fail(&self, fault: String) {
         self.state().fault = Some(fault);
     }

@@ -12,10 +12,10 @@ use crate::ledger::{self, DiskStorage, LedgerError, millis_of};
 use crate::store::StoreError;
 use crate::store::audit::{EntryCursor, EntryPage, FoundEntry, Search};
 
-/// How many entries of one moment are read at a time.
+/// Entries with the same millisecond that are read at a time.
 const PAGE: NonZeroU16 = NonZeroU16::MIN.saturating_add(999);
 
-/// Where a record's id ends in its text.
+/// The offset at which a record's id ends.
 const ID_END: usize = "{\"v\":1,\"id\":\"\"".len() + 36;
 
 /// Why there is no answer to a search.
@@ -24,7 +24,7 @@ pub enum SearchError {
     /// The database cannot be asked.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// What was found cannot be read from the log.
+    /// A found record cannot be read from the log.
     #[error("{0}")]
     Ledger(#[from] LedgerError),
 }
@@ -35,7 +35,7 @@ impl From<MailboxError> for SearchError {
     }
 }
 
-/// Searches in the database, and reads what it finds from the log.
+/// Searches the index in the database, and reads the found records from the log.
 #[derive(Debug)]
 pub struct Searcher {
     storage: DiskStorage,
@@ -45,7 +45,8 @@ pub struct Searcher {
 }
 
 impl Searcher {
-    /// Starts the actor on so many threads. A search that takes longer than `patience` answers what it found by then.
+    /// Starts the actor on `threads` threads. A search that takes longer than `patience` returns what it has found by
+    /// then.
     ///
     /// # Panics
     /// Where no actix system runs, or the system has no more threads to give.
@@ -68,9 +69,9 @@ impl Actor for Searcher {
 #[derive(Debug, Message)]
 #[rtype(result = "Result<EntryPage, SearchError>")]
 pub struct SearchEntries {
-    /// What is sought.
+    /// The search.
     pub search: Search,
-    /// Where to go on.
+    /// The position after which the page begins.
     pub after: Option<EntryCursor>,
     /// Entries at most.
     pub limit: NonZeroU16,
@@ -84,7 +85,7 @@ impl Handler<SearchEntries> for Searcher {
     }
 }
 
-/// Finds an entry by its id, in whatever log.
+/// Finds an entry by its id, in any log in the database.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Option<FoundEntry>, SearchError>")]
 pub struct FindEntry(pub Uuid);
@@ -92,7 +93,7 @@ pub struct FindEntry(pub Uuid);
 impl Handler<FindEntry> for Searcher {
     type Result = Result<Option<FoundEntry>, SearchError>;
 
-    /// An id has the time of its record, and only some records have the same.
+    /// A UUIDv7 contains the time of its record, so only the entries of that millisecond are searched.
     fn handle(&mut self, FindEntry(id): FindEntry, _: &mut Self::Context) -> Self::Result {
         let Some(from) = millis_of(&id).and_then(|millis| i64::try_from(millis).ok()?.checked_mul(1000)) else {
             return Ok(None);

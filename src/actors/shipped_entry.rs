@@ -1,10 +1,10 @@
-//! What the copy of the log has of a record.
+//! The search index's entry for a record.
 
 use crate::ledger::{Hash, RecordView};
 use crate::store::audit::{AuditEntry, AuditStore};
 
-/// A record as the database keeps it: without its text where the log is at hand, which has it. One that cannot be read is
-/// kept all the same, to be found by its index. The leaf is that of its entry; what it says is in the whole record.
+/// Makes the entry for a record; without the record's text if the store can read that from the log. An unreadable
+/// record gets an entry too, to be found by its index. `leaf` is the log's entry, `record` the whole record.
 pub(super) fn entry(leaf: &[u8], record: &[u8], store: &AuditStore) -> AuditEntry {
     let nothing = AuditEntry {
         leaf: *Hash::leaf(leaf).as_bytes(),

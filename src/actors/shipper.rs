@@ -1,5 +1,5 @@
-//! The thread that copies the log into the database, where it can be searched. It lags behind, gives way to everything
-//! else, and holds up nothing.
+//! The thread that writes the search index of the log into the database. It lags behind, has idle priority, and delays
+//! nothing else.
 
 use std::os::unix::thread::JoinHandleExt as _;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -20,10 +20,10 @@ use crate::ledger::{self, DiskStorage, Hash, LedgerError, whole_records};
 use crate::store::audit::{AuditStore, ShipError, ShippedLog};
 use crate::store::{Replicas, StoreError, StoreOptions};
 
-/// How often the log is looked at while it hardly grows.
+/// The interval between two looks at the log at low load.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long a start waits for the database, so that what is copied can be searched from the first moment on. A large one
-/// may take minutes to be brought up to date.
+/// How long a start waits for the database, so that searches work from the first moment on. Migrating a large one may
+/// take minutes.
 const OPENING: Duration = Duration::from_secs(1);
 /// How long a fault is left alone.
 const RETRY: Duration = Duration::from_secs(2);
@@ -31,11 +31,11 @@ const RETRY: Duration = Duration::from_secs(2);
 const RETIRE: Duration = Duration::from_hours(1);
 /// Records copied in one transaction, at most: the more, the fewer pages of the indexes are written again and again.
 const BATCH: usize = 32_768;
-/// The log is busy where it grew by more than this since it was last looked at. Then nothing is copied until so much
-/// waits that it is worth the disk's while: a short burst of decisions is not disturbed at all.
+/// The log is busy if it grew by more than this since the last look. Then nothing is indexed until a large batch is
+/// pending, so that a short burst of decisions is not disturbed at all.
 const CALM: u64 = 250;
 const HELD: u64 = 65_536;
-/// While decisions are made it rests so many times as long as it works.
+/// The ratio of rest to work while decisions are being made.
 const REST: u32 = 4;
 /// The most that is copied when the daemon stops, so that it does stop.
 const LAST_BATCHES: usize = 4;
@@ -53,37 +53,37 @@ pub enum ShippingError {
     #[error("{0}")]
     Store(#[from] StoreError),
     /// The database has records that the log does not have.
-    #[error("the audit log is not the one that was copied: {0}")]
+    #[error("the audit log does not match its search index: {0}")]
     RolledBack(#[from] LogRollback),
 }
 
-/// Why the thread is not started.
+/// Why the thread was not started.
 #[derive(Debug, thiserror::Error)]
 pub enum ShipperError {
-    /// The log is older than its copy.
+    /// The log has fewer records than its search index, or other ones.
     #[error("{0}")]
     RolledBack(#[from] LogRollback),
-    /// There is no thread for it.
+    /// The system gives no thread.
     #[error("{0}")]
     System(#[from] io::Error),
 }
 
-/// What the thread needs.
+/// The parts that the thread needs.
 #[derive(Debug)]
 pub struct ShipperParts {
     /// The log's folder.
     pub storage: DiskStorage,
     /// The database.
     pub options: StoreOptions,
-    /// Who may be asked in its place by those who search.
+    /// The replicas that searches may use.
     pub replicas: Replicas,
     /// The log's origin.
     pub origin: String,
     /// How far the log is durable.
     pub queue: AuditQueue,
-    /// How many records it had when it was opened.
+    /// The number of records in the log when it was opened.
     pub opened: u64,
-    /// What is done where it is behind its copy.
+    /// What happens if the log is behind its search index.
     pub on_rollback: OnRollback,
     /// How far it is signed, and when to stop.
     pub seals: Seals,
@@ -99,8 +99,8 @@ pub struct Shipper {
 }
 
 impl Shipper {
-    /// Starts the thread. A database that cannot be opened is tried again and again; everything else goes on. Answers also
-    /// what would have been refused and was accepted.
+    /// Starts the thread. Opening the database is retried until it succeeds, while the daemon works without it. Also
+    /// returns evidence of a rollback that was accepted.
     pub fn start(parts: ShipperParts) -> Result<(Self, Vec<LogRollback>), ShipperError> {
         let shipping = Shipping::new(parts.origin.clone());
         let seen = parts.queue.durable();
@@ -118,11 +118,11 @@ impl Shipper {
         let run = move || {
             let found = match thread.open() {
                 Err(ShippingError::RolledBack(found)) => Err(found),
-                // Any other fault is met once more in the first round, which tells.
+                // Any other error recurs in the first round, which reports it.
                 Ok(_) | Err(_) => Ok(std::mem::take(&mut thread.accepted)),
             };
             let is_refused = found.is_err();
-            // Where nobody waits any more, the first round meets it.
+            // If the start has stopped waiting, the first round reports the refusal.
             let is_heard = opening.send(found).is_ok();
             if !(is_refused && is_heard) {
                 thread.run();
@@ -133,7 +133,7 @@ impl Shipper {
             Ok(found) => found?,
             Err(RecvTimeoutError::Disconnected) => Vec::new(),
             Err(RecvTimeoutError::Timeout) => {
-                tracing::warn!("{NOT_OPEN}; the start goes on without it");
+                tracing::warn!("{NOT_OPEN}; starting without it");
                 let_give_way(handle.as_pthread_t());
                 Vec::new()
             }
@@ -148,8 +148,8 @@ impl Shipper {
         self.shipping.clone()
     }
 
-    /// Waits for the thread, which ends after the sealer. Not for one that is still opening the database: what is not
-    /// committed is undone by whoever opens it next.
+    /// Joins the thread, which ends after the sealer; unless it is still opening the database, whose next user will
+    /// undo what is not committed.
     pub fn stop(self) {
         if self.shipping.store().is_ok() {
             // It does not panic: the process would have ended with it.
@@ -158,16 +158,16 @@ impl Shipper {
     }
 }
 
-/// What the thread owns.
+/// The state of the thread.
 struct Thread {
     parts: ShipperParts,
     shipping: Shipping,
     log: Option<(AuditStore, ShippedLog)>,
     /// Whether the last record that was copied by an earlier process is the one that the log has.
     compared: bool,
-    /// What would have been refused.
+    /// Evidence of a rollback that was accepted.
     accepted: Vec<LogRollback>,
-    /// The log's size when it was last looked at.
+    /// The log's size at the last look.
     seen: u64,
     /// When it was last looked whether segments may go.
     retired: Option<Instant>,
@@ -187,7 +187,7 @@ impl Thread {
                     PAUSE
                 }
                 Err(ShippingError::RolledBack(found)) => {
-                    tracing::error!(%found, "the audit log was rolled back or exchanged: the process ends");
+                    tracing::error!(%found, "the audit log was rolled back or replaced; exiting");
                     std::process::exit(EXIT_IO);
                 }
                 Err(error) => {
@@ -208,11 +208,11 @@ impl Thread {
         if let Some((store, _)) = self.log
             && let Err(error) = store.checkpoint()
         {
-            tracing::warn!(%error, "the audit database's log stays beside it");
+            tracing::warn!(%error, "the write-ahead log of the audit database could not be checkpointed and remains");
         }
     }
 
-    /// Copies what is durable; once the daemon stops, so many batches at most.
+    /// Indexes the durable records; once the daemon stops, a limited number of batches.
     fn ship(&mut self) -> Result<(), ShippingError> {
         self.let_go_of_what_is_displaced();
         let (store, log) = self.open()?;
@@ -223,7 +223,7 @@ impl Thread {
         if is_busy && size - next < HELD && !self.parts.seals.is_stopping() {
             return Ok(());
         }
-        // A copy that differs from the log is an alarm.
+        // The last record copied by an earlier process is copied again: if it differs from the log, that is an error.
         if !self.compared {
             next = next.saturating_sub(1);
         }
@@ -265,15 +265,16 @@ impl Thread {
         Ok(self.log.insert((store, log)).clone())
     }
 
-    /// Whether the log has as many records as were copied of it by an earlier process. Where it has not, and that is
-    /// accepted, the copy is made to fit.
+    /// Checks that the log has at least the records that an earlier process copied. If it has not, and that is
+    /// accepted, the index is truncated to fit.
     fn compare(&mut self, store: &AuditStore, log: ShippedLog) -> Result<ShippedLog, ShippingError> {
         let parts = &self.parts;
         let size = parts.queue.durable();
         let found =
             |copied, origin: &str| LogRollback::Copy { database: store.place(), copied, origin: origin.to_owned() };
         if parts.opened == 0 && !store.needs_records() {
-            // A file is one daemon's own, so a new log beside the copy of another one is not the first.
+            // A database file belongs to one daemon, so a new log beside another log's index means that the log was
+            // replaced.
             for other in store.logs()?.iter().filter(|other| other.id != log.id && other.next > 0) {
                 parts.on_rollback.meet(found(other.next, &other.origin), &mut self.accepted)?;
             }
@@ -295,10 +296,10 @@ impl Thread {
         Ok(store.log(&parts.origin)?)
     }
 
-    /// Somebody deleted the database, or put another one in its place: it is opened or made anew.
+    /// If the database was deleted or replaced, closes it, so that it is opened or created again.
     fn let_go_of_what_is_displaced(&mut self) {
         if self.log.as_ref().is_some_and(|(store, _)| store.is_displaced()) {
-            tracing::warn!("the database of the audit log's copy was moved or deleted: it is opened anew");
+            tracing::warn!("the audit database was moved or deleted; opening it again");
             self.shipping.set_store(None);
             self.log = None;
             self.compared = false;

@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use crate::store::StoreError;
 use crate::store::audit::AuditStore;
 
-/// What is told while the database is not open, and nothing is known to be wrong with it.
+/// The fault reported while the database is not open and no other fault is known.
 pub(super) const NOT_OPEN: &str =
     "the database of the audit log's copy is not open yet: it may be being brought up to date";
 
@@ -65,7 +65,7 @@ impl Shipping {
     }
 }
 
-/// What only the thread does that copies.
+/// For the indexing thread only.
 impl Shipping {
     /// The database is open, or not any more.
     pub(super) fn set_store(&self, store: Option<AuditStore>) {
@@ -76,7 +76,7 @@ impl Shipping {
         self.0.next.store(next, Ordering::Release);
     }
 
-    /// Answers what was told before.
+    /// Sets the fault, and returns the previous one.
     pub(super) fn set_fault(&self, fault: Option<String>) -> Option<String> {
         std::mem::replace(&mut self.told(), fault)
     }

@@ -9,7 +9,7 @@ use super::journal::Journal;
 use super::pace::Pace;
 use crate::ledger::{DiskStorage, Ledger, Options, RevisionMark};
 
-/// A journal over a new log in the folder, which goes on to the end of the process.
+/// A journal over a new log in the folder, which runs until the process ends.
 pub(super) fn journal(folder: &Path) -> Journal {
     let storage = DiskStorage::create(folder.join("audit")).unwrap();
     let (ledger, _) = Ledger::open(storage.clone(), Options::default()).unwrap();
@@ -17,7 +17,7 @@ pub(super) fn journal(folder: &Path) -> Journal {
     Journal::new(committer.queue())
 }
 
-/// The same, for changes of the database.
+/// The same as a recorder of changes of the database.
 pub(super) fn changes(folder: &Path) -> ChangeRecorder {
     ChangeRecorder::new(journal(folder), RevisionMark::open(&folder.join("database-mark")).unwrap())
 }

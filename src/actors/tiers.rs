@@ -94,7 +94,7 @@ impl Tiers {
         self.0.entities.room()
     }
 
-    /// Empties a tier; how much was in it. What is being decided meanwhile may be put in after that.
+    /// Empties a tier, and returns the number of entries. Verdicts being decided meanwhile may be added after that.
     pub async fn clear(&self, tier: Tier) -> Result<u64, ClearError> {
         match tier {
             Tier::L1 => {

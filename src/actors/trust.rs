@@ -1,4 +1,4 @@
-//! What makes a token good: whose signatures count, and what has been withdrawn. Shared by all workers.
+//! Trusted keys and issuers, and what was withdrawn. Shared by all workers.
 
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ pub struct Trust {
     denied: Denied,
     foreign: Arc<[ForeignIssuer]>,
     rates: KeyRates,
-    /// What our own tokens have as `iss`.
+    /// The `iss` of the daemon's own tokens.
     pub issuer: Arc<str>,
-    /// What our own tokens have as `aud`.
+    /// The `aud` of the daemon's own tokens.
     pub audience: Arc<str>,
 }
 
@@ -37,7 +37,7 @@ pub struct OwnKeys {
 }
 
 impl OwnKeys {
-    /// The current key, and those that signed before it, newest first.
+    /// The current key, and the retired ones, newest first.
     #[must_use]
     pub fn new(current: SigningKey, retired: &[SigningKey]) -> Self {
         let all = || std::iter::once(&current).chain(retired);
@@ -52,28 +52,28 @@ impl OwnKeys {
 pub struct ForeignIssuer {
     /// Its `iss`.
     pub issuer: Box<str>,
-    /// What its tokens must have as `aud`.
+    /// The required `aud` of its tokens.
     pub audience: Box<str>,
-    /// What its tokens must have as `typ`; any where there is none.
+    /// The required `typ` header of its tokens; `None`: any value, or none.
     pub typ: Option<Box<str>>,
-    /// Where the caller's roles are.
+    /// The claim, JSON pointer or dotted path with the caller's roles.
     pub role_claim: Box<str>,
-    /// What its tokens may be signed with.
+    /// The accepted signature algorithms.
     pub algorithms: Box<[Algorithm]>,
-    /// Where its keys come from.
+    /// The source of its keys.
     pub source: KeySource,
     /// Its keys, as they were last read.
     pub keys: ArcSwap<Jwks>,
 }
 
 impl ForeignIssuer {
-    /// Whether its keys can be fetched anew now, or are just being fetched.
+    /// Whether its keys can be fetched now, or are being fetched.
     #[must_use]
     pub fn is_fetchable(&self) -> bool {
         matches!(&self.source, KeySource::Url { asked, .. } if asked.is_due())
     }
 
-    /// Whether its keys should be fetched anew.
+    /// Whether its keys should be fetched again.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         matches!(&self.source, KeySource::Url { asked, .. } if asked.is_long_ago())
@@ -95,7 +95,7 @@ pub enum KeySource {
 }
 
 impl Trust {
-    /// Trusts these keys and issuers, apart from what is denied.
+    /// With these keys and issuers, and no id denied.
     #[must_use]
     pub fn new(own: OwnKeys, foreign: Vec<ForeignIssuer>, issuer: &str, audience: &str) -> Self {
         Self {
@@ -108,7 +108,7 @@ impl Trust {
         }
     }
 
-    /// What is no longer good.
+    /// The denied ids.
     #[must_use]
     pub fn denied(&self) -> &Denied {
         &self.denied

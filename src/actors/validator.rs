@@ -37,9 +37,9 @@ pub struct Validator(Rc<Evaluator>);
 pub struct Decided {
     /// The verdict.
     pub verdict: Arc<Verdict>,
-    /// The stored entities that were read; none where none was stored.
+    /// The stored entities that were read; `None` if none was.
     pub entities: Option<Arc<EntitySet>>,
-    /// What it cost.
+    /// The most expensive source that the decision needed.
     pub source: Source,
 }
 
@@ -63,7 +63,7 @@ impl Decided {
         self.source == Source::Verdicts
     }
 
-    /// The same decision on the same question, later in its batch.
+    /// The same decision for an equal question later in the batch.
     fn repeated(&self) -> Self {
         let is_kept = self.verdict.reason != Reason::Unavailable;
         Self { source: if is_kept { Source::Verdicts } else { self.source }, ..self.clone() }
@@ -75,26 +75,26 @@ impl Decided {
 pub struct Decisions {
     /// The constitution.
     pub active: Arc<Active>,
-    /// The decisions, in the order of the questions; the last one is where they stopped.
+    /// The decisions, in the order of the questions, up to the one that ended the batch.
     pub decided: Vec<Decided>,
 }
 
 /// Why there is no decision.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecideError {
-    /// The deadline of the questions was reached.
+    /// The deadline of the questions has passed.
     #[error("no decision was reached in time")]
     Late,
     /// The validator has ended.
     #[error("the validator has ended")]
     Ended,
-    /// What a decision was based on changed each time before the decision was made.
+    /// The constitution or the entities changed during each attempt.
     #[error("the constitution or the entities kept changing while the question was being decided")]
     Unsettled,
-    /// It is not known here what others changed, as far as the caller demands.
-    #[error("what is known here is not as new as is demanded: {0}")]
+    /// The changes that the caller demands could not be applied here.
+    #[error("the data here is not as new as the request demands: {0}")]
     Outdated(String),
-    /// The caller demands what the database has lost.
+    /// The caller demands a revision that the database has lost.
     #[error("{0}")]
     Lost(String),
 }
@@ -109,7 +109,7 @@ impl From<MailboxError> for DecideError {
 }
 
 impl Validator {
-    /// Starts the validator of this worker. The registry has to be told of it, to give it what comes into force.
+    /// Starts the validator of this worker. It must be registered with the registry, to be given each new constitution.
     #[must_use]
     pub fn start(
         active: Arc<Active>,
@@ -145,8 +145,7 @@ impl Handler<Activate> for Validator {
     }
 }
 
-/// Decides these questions, one at a time, so that they are decided already when they are asked. Where it is lost, they
-/// are decided then.
+/// Decides these questions in advance, one at a time. If the message is lost, they are decided when they are asked.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Warm(pub Arc<[Arc<str>]>);
@@ -168,15 +167,15 @@ pub struct Decide {
     pub evaluations: Arc<[Evaluation]>,
     /// Stop after the first decision that is this one.
     pub stop_at: Option<bool>,
-    /// How new what they are decided on must be.
+    /// The demand on the age of the data.
     pub consistency: Consistency,
-    /// What they are decided for.
+    /// The purpose of the decisions.
     pub purpose: Purpose,
-    /// When work on them ends, whether or not anyone still waits for the answer.
+    /// When work on the questions ends, whether or not a caller still waits.
     pub deadline: Instant,
 }
 
-/// What something is decided for.
+/// The purpose of decisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// To be answered.

@@ -1,27 +1,27 @@
-//! Notices when the wall clock jumps, by a clock that does not.
+//! Detects jumps of the wall clock, by comparing it with the boot clock.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// From how many milliseconds on a difference is a jump.
+/// The smallest difference that counts as a jump, in milliseconds.
 const JUMP_MS: i64 = 2_000;
 
-/// By how many milliseconds a second the wall clock may be slewed (NTP slews by half of that).
+/// The fastest slewing of the wall clock that is tolerated, in milliseconds per second (NTP slews at half of that).
 const SLEW_MS_PER_S: i64 = 1;
 
-/// What both clocks say, in milliseconds.
+/// A reading of both clocks, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
-    /// Since 1970, by the clock that is set by people and by NTP.
+    /// The wall clock: milliseconds since 1970.
     pub wall: i64,
-    /// Since the machine was started, suspended or not.
+    /// The boot clock: milliseconds since boot, including suspension.
     pub boot: i64,
 }
 
 impl Reading {
-    /// What they say now.
+    /// Reads both clocks.
     #[must_use]
     pub fn now() -> Self {
         let wall = match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
@@ -37,30 +37,31 @@ fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Compares the wall clock with the time since the machine was started.
+/// Compares the wall clock with the boot clock.
 #[derive(Debug)]
 pub struct WallClock {
-    /// How far the wall clock is before the other, when it was last right; it follows slewing.
+    /// The expected difference of wall and boot clock, in milliseconds; it follows slewing.
     expected: i64,
-    /// When it was last looked at.
+    /// The boot clock at the last look, in milliseconds.
     boot: i64,
     steady: Steady,
 }
 
 impl WallClock {
-    /// A wall clock that is right now.
+    /// With a wall clock that is considered right now.
     #[must_use]
     pub fn new(now: Reading) -> Self {
         Self { expected: now.wall - now.boot, boot: now.boot, steady: Steady::default() }
     }
 
-    /// Since when it has not jumped.
+    /// A view of the time since the last jump.
     #[must_use]
     pub fn steady(&self) -> Steady {
         self.steady.clone()
     }
 
-    /// How many milliseconds it has jumped since it was last looked at, forwards or back; many small jumps add up to one.
+    /// The milliseconds by which the wall clock has jumped since the last look, forwards or back; small jumps
+    /// accumulate.
     pub fn look(&mut self, now: Reading) -> Option<i64> {
         let difference = (now.wall - now.boot).saturating_sub(self.expected);
         let slew = (now.boot - self.boot).max(0).saturating_mul(SLEW_MS_PER_S) / 1_000;
@@ -75,12 +76,12 @@ impl WallClock {
     }
 }
 
-/// Since when the wall clock has not jumped; shared by all clones.
+/// When the wall clock last jumped; shared by all clones.
 #[derive(Debug, Clone)]
 pub struct Steady(Arc<Mutex<Instant>>);
 
 impl Steady {
-    /// For how long it has not.
+    /// The time since the last jump.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
@@ -103,7 +104,7 @@ mod tests {
 
     const HOUR: i64 = 3_600_000;
 
-    /// A clock after each second of which the wall clock has passed so many milliseconds.
+    /// The jumps found, if the wall clock advances by these milliseconds in each second.
     fn jumps(seconds: impl IntoIterator<Item = i64>) -> Vec<Option<i64>> {
         let mut now = Reading { wall: 1_700_000_000_000, boot: 1_000 };
         let mut clock = WallClock::new(now);

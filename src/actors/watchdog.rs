@@ -1,4 +1,4 @@
-//! The thread that notices a disk that hangs. It asks nothing of a disk itself, so that it never hangs with it.
+//! The thread that detects a hanging disk. It does no I/O itself, so it cannot hang with it.
 
 use std::io;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use super::audit_queue::AuditQueue;
 use super::file_monitor::FileStatus;
 use super::log_health::Obstacle;
 
-/// How often it looks.
+/// The interval between two checks.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// The running thread. It ends some time after this is dropped.
+/// The running thread. It ends at its next check after this is dropped.
 #[derive(Debug)]
 pub struct Watchdog {
     is_over: Arc<AtomicBool>,
 }
 
 impl Watchdog {
-    /// Starts the thread: while a write or a sync of the log, or a look at the daemon's files, takes too long, nothing is
-    /// decided.
+    /// Starts the thread. While a write or sync of the log, or a check of the daemon's files, has been running for too
+    /// long, decisions stop.
     pub fn start(queue: AuditQueue, files: FileStatus) -> io::Result<Self> {
         let is_over = Arc::new(AtomicBool::new(false));
         let over = Arc::clone(&is_over);
@@ -41,11 +41,11 @@ fn look(queue: &AuditQueue, files: &FileStatus) {
     match (is_stalled, queue.has_obstacle(Obstacle::Stalled)) {
         (true, false) => {
             queue.raise(Obstacle::Stalled);
-            tracing::error!("the disk of the audit log does not answer: no decision is made until it does");
+            tracing::error!("the disk of the audit log does not answer; decisions are refused until it does");
         }
         (false, true) => {
             queue.lift(Obstacle::Stalled);
-            tracing::warn!("the disk of the audit log answers again: decisions go on");
+            tracing::warn!("the disk of the audit log answers again; decisions are made again");
         }
         (true, true) | (false, false) => {}
     }

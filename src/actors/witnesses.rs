@@ -1,5 +1,5 @@
-//! Threads that have checkpoints cosigned by witnesses (C2SP tlog-witness): one a witness, so that one that is away
-//! delays nothing and nobody.
+//! Threads that have checkpoints cosigned by witnesses (C2SP tlog-witness): one for each, so that an unavailable
+//! witness delays nothing else.
 
 use std::fs::File;
 use std::io;
@@ -21,12 +21,12 @@ use crate::ledger::{
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a witness is left alone that did not answer: at first, and at most, doubling each time.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
-/// How long a thread sleeps at most before it looks whether it has to end.
+/// The longest sleep before a thread checks whether it has to end.
 const LOOK: Duration = Duration::from_secs(1);
 /// The most bytes of an answer.
 const MAX_ANSWER: u64 = 64 << 10;
 
-/// A witness: where it is and what it signs with.
+/// A witness: its URL and its key.
 #[derive(Debug, Clone)]
 pub struct Witness {
     /// The submission prefix, without a slash at its end.
@@ -110,7 +110,7 @@ pub enum WitnessesError {
     System(#[from] io::Error),
 }
 
-/// What one thread owns.
+/// The state of one thread.
 struct Thread {
     witness: Witness,
     agent: Agent,
@@ -145,7 +145,7 @@ impl Thread {
     fn cosign(&mut self, sealed: &Sealed) -> Result<(), WitnessError> {
         let signatures = match self.ask(sealed)? {
             Asked::Cosigned(signatures) => signatures,
-            // It knows better what it cosigned last: after a restart, say.
+            // The witness knows better what it cosigned last, such as after a restart of this daemon.
             Asked::Conflict(size) if size > sealed.checkpoint.size => return Err(WitnessError::Ahead(size)),
             Asked::Conflict(size) => {
                 self.cosigned = size;
@@ -191,7 +191,7 @@ impl Thread {
     }
 }
 
-/// What a witness answers.
+/// The answer of a witness.
 enum Asked {
     Cosigned(Vec<Signature>),
     /// It cosigned a checkpoint of another size last.

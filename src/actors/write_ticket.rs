@@ -1,7 +1,7 @@
-//! A write is refused or takes effect, never both: who stops waiting and who does it agree on which.
+//! Cancellation of writes: a write is either cancelled or takes effect, and its caller and its actor agree on which.
 //!
-//! Every change is recorded before it is made, so handing in its record is the point of no return. Whoever stops waiting
-//! before that can be sure that nothing happens; after it the outcome is not known until it has ended.
+//! Every change is recorded before it is made, so handing in its record is the point of no return. A caller that stops
+//! waiting before that has cancelled the change; after it the outcome is unknown until the change has ended.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -16,22 +16,22 @@ const BEGUN: u8 = 1;
 const ABANDONED: u8 = 2;
 
 thread_local! {
-    /// The write that this thread does.
+    /// The write in progress on this thread.
     static CURRENT: RefCell<Option<Ticket>> = const { RefCell::new(None) };
 }
 
-/// Whether a write may still be given up; shared by all clones.
+/// Whether a write can still be cancelled; shared by all clones.
 #[derive(Debug, Clone, Default)]
 pub struct Ticket(Arc<AtomicU8>);
 
 impl Ticket {
-    /// Gives the write up, so that it never takes effect. Whether that is still possible.
+    /// Cancels the write, so that it never takes effect. False if it has begun.
     #[must_use]
     pub fn abandon(&self) -> bool {
         self.step(ABANDONED)
     }
 
-    /// Goes beyond the point of no return. Whether somebody still waits for it.
+    /// Passes the point of no return. False if the write was cancelled.
     fn begin(&self) -> bool {
         self.step(BEGUN)
     }
@@ -41,7 +41,7 @@ impl Ticket {
         found.map_or_else(|now| now == to, |_| true)
     }
 
-    /// Does the write on this thread.
+    /// Runs the write on this thread.
     pub(super) fn during<T>(self, job: impl FnOnce() -> T) -> T {
         let before = CURRENT.replace(Some(self));
         let done = job();
@@ -50,12 +50,12 @@ impl Ticket {
     }
 }
 
-/// Goes beyond the point of no return with what this thread does. Whether it may: nobody has given it up.
+/// Passes the point of no return with this thread's write, if it has one. False if that was cancelled.
 pub(super) fn begin() -> bool {
     CURRENT.with_borrow(|current| current.as_ref().is_none_or(Ticket::begin))
 }
 
-/// A change for an actor to make on its own thread, unless nobody waits for it any more.
+/// A change for an actor to make on its own thread, unless it has been cancelled.
 pub struct Write<A: Actor>(Job<A>);
 
 type Job<A> = Box<dyn FnOnce(&mut A, &mut <A as Actor>::Context) + Send>;
@@ -65,7 +65,7 @@ impl<A: Actor> Message for Write<A> {
 }
 
 impl<A: Actor> Write<A> {
-    /// What a message asks for. The result is told to `answer`.
+    /// Wraps a message; its result is sent to `answer`.
     pub(super) fn new<M, R>(message: M, ticket: Ticket, answer: oneshot::Sender<R>) -> Self
     where
         A: Handler<M, Result = R>,
@@ -75,7 +75,7 @@ impl<A: Actor> Write<A> {
         Self(Box::new(move |actor, context| {
             if !answer.is_closed() {
                 let done = ticket.during(|| actor.handle(message, context));
-                // Whoever waited may be gone meanwhile; it is done all the same.
+                // The receiver may be gone; the change is made all the same.
                 let _ = answer.send(done);
             }
         }))

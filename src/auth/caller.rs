@@ -1,16 +1,16 @@
-//! Who a request comes from.
+//! Authenticated callers, and their names in records.
 
 use smol_str::{SmolStr, format_smolstr};
 
 use super::granter::{Bounds, Granter};
 use super::scope::{Scope, Scopes};
 
-/// Somebody who has proved who they are.
+/// A caller that has proved its identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The name that the audit log knows: see [`Caller::user_name`] and its like.
     pub name: SmolStr,
-    /// What the caller may do.
+    /// The scopes that the caller has.
     pub scopes: Scopes,
     /// The session that ends with a logout, unless the caller has none.
     pub session: Option<SmolStr>,
@@ -18,40 +18,40 @@ pub struct Caller {
     pub token_id: Option<SmolStr>,
     /// The client that the token was handed to.
     pub client: Option<SmolStr>,
-    /// The person's name, unless it is a machine that calls or somebody whom another issuer knows.
+    /// The user's name; `None` for clients, keys and subjects of foreign issuers.
     pub user: Option<SmolStr>,
-    /// How the credential is bound beside its scopes.
+    /// The networks, rate and expiry to which the credential is bound.
     pub bounds: Bounds,
 }
 
 impl Caller {
-    /// What a person is called in the log.
+    /// A user's name in records.
     #[must_use]
     pub fn user_name(name: &str) -> SmolStr {
         format_smolstr!("user:{name}")
     }
 
-    /// What a client that acts for itself is called in the log.
+    /// A client's name in records, when it acts for itself.
     #[must_use]
     pub fn client_name(id: &str) -> SmolStr {
         format_smolstr!("client:{id}")
     }
 
-    /// What the holder of an API key is called in the log.
+    /// An API key's name in records.
     #[must_use]
     pub fn key_name(id: &str) -> SmolStr {
         format_smolstr!("key:{id}")
     }
 
-    /// What somebody is called in the log whom another issuer vouches for.
+    /// The name in records of a subject of a foreign issuer.
     ///
-    /// The issuer stands in it, so that nobody there can have the name of somebody here.
+    /// It contains the issuer, so that it differs from the names of local callers.
     #[must_use]
     pub fn foreign_name(issuer: &str, subject: &str) -> SmolStr {
         format_smolstr!("{issuer}#{subject}")
     }
 
-    /// The caller, as one who gives rights to others.
+    /// The caller as a granter of rights to others.
     #[must_use]
     pub fn granter(&self) -> Granter {
         Granter { name: self.name.clone(), scopes: self.scopes, bounds: self.bounds.clone() }

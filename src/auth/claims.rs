@@ -1,4 +1,4 @@
-//! What a token says, checked against what is expected of it (RFC 7519, RFC 9068).
+//! The claims of tokens, checked against expectations (RFC 7519, RFC 9068).
 
 use serde::Serialize;
 
@@ -31,7 +31,7 @@ pub enum ClaimsError {
     /// The claim has the wrong type, or a value that it cannot have.
     #[error("the claim `{0}` is malformed")]
     Malformed(&'static str),
-    /// Somebody else issued the token.
+    /// The token was issued by another issuer.
     #[error("the token is from another issuer")]
     Issuer,
     /// The token is meant for others.
@@ -51,11 +51,11 @@ pub enum ClaimsError {
 /// The claims of the access tokens that are issued here (RFC 9068, section 2.2).
 #[derive(Debug, Clone, Serialize)]
 pub struct AccessClaims<'a> {
-    /// Who issues it.
+    /// The issuer.
     pub iss: &'a str,
     /// Whom it is about.
     pub sub: &'a str,
-    /// Who is to accept it.
+    /// The audience.
     pub aud: &'a str,
     /// When it expires, in unix seconds.
     pub exp: i64,
@@ -67,9 +67,9 @@ pub struct AccessClaims<'a> {
     pub jti: &'a str,
     /// The client that it is handed to.
     pub client_id: &'a str,
-    /// What it lets its bearer do.
+    /// The scopes.
     pub scope: Scopes,
-    /// What its subject is.
+    /// The roles of the subject.
     pub roles: Roles,
     /// The session that it ends with.
     pub sid: &'a str,
@@ -78,22 +78,22 @@ pub struct AccessClaims<'a> {
     pub constitutional_hash: Option<&'a str>,
 }
 
-/// What kind of token is wanted.
+/// The expected type of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Typ<'a> {
     /// An access token: it must say so (RFC 9068, section 4).
     AtJwt,
-    /// What a client signs to prove who it is (RFC 7523): it may leave it out.
+    /// A client's assertion (RFC 7523), in which `typ` is optional.
     ClientAssertion,
-    /// What an issuer's settings say: it must be this.
+    /// Exactly this value, as configured for the issuer.
     Named(&'a str),
-    /// Any, or none: an issuer's settings say so.
+    /// Any value, or none, as configured for the issuer.
     Any,
 }
 
 impl Typ<'_> {
-    /// Whether the header says this kind. A media type may leave out `application/`, and its case does not count
-    /// (RFC 7515, section 4.1.9).
+    /// Whether the header `typ` is of this type. A media type may lack the prefix `application/`, and is
+    /// case-insensitive (RFC 7515, section 4.1.9).
     fn is(self, typ: Option<&str>) -> bool {
         const PREFIX: &str = "application/";
         fn short(typ: &str) -> &str {
@@ -113,26 +113,26 @@ impl Typ<'_> {
     }
 }
 
-/// What a token must say to be accepted.
+/// The requirements for a token to be accepted.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
     /// The `iss`, exactly.
     pub issuer: &'a str,
     /// One of the `aud`, exactly.
     pub audience: &'a str,
-    /// What kind of token.
+    /// The expected type.
     pub typ: Typ<'a>,
     /// How far clocks may be apart, in seconds; more than [`MAX_LEEWAY_S`] is taken for that.
     pub leeway_s: u32,
-    /// Where the roles are, if not in the claim `roles`: the name of a claim, a JSON pointer (RFC 6901), or names with dots
-    /// between them.
+    /// Where the roles are, if not in the claim `roles`: the name of a claim, a JSON pointer (RFC 6901), or a dotted
+    /// path.
     pub role_claim: Option<&'a str>,
 }
 
-/// What an accepted token says.
+/// The claims of an accepted token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
-    /// Who issued it.
+    /// The issuer.
     pub issuer: String,
     /// Whom it is about: 1 to 1024 bytes without control characters.
     pub subject: String,
@@ -144,16 +144,17 @@ pub struct Claims {
     pub token_id: Option<String>,
     /// The client that it was handed to.
     pub client_id: Option<String>,
-    /// What it lets its bearer do; scopes that are not known here are left out. `None` if it does not say.
+    /// The known scopes; `None` if the token has no scope claim.
     pub scopes: Option<Scopes>,
-    /// What its subject is, in the issuer's words.
+    /// The roles of the subject, in the issuer's words.
     pub roles: Vec<String>,
     /// The session that it ends with.
     pub session: Option<String>,
 }
 
-/// Checks what a token says; `now` is in unix seconds.
+/// Checks the claims of a token; `now` is in Unix seconds.
 ///
+/// The signature is not checked: verify the token as well, and first.
 /// This says nothing of who signed it: verify the token as well, and first.
 pub fn check(token: &Unverified<'_>, expected: &Expected<'_>, now: i64) -> Result<Claims, ClaimsError> {
     if !expected.typ.is(token.typ()) {
@@ -243,7 +244,7 @@ fn roles(claims: &Object, role_claim: Option<&str>) -> Result<Vec<String>, Claim
     Ok(named.into_iter().map(str::to_owned).collect())
 }
 
-/// The claim of that name, else the value at that place: a JSON pointer, or names with dots between them.
+/// The claim with that name; otherwise the value at that path, a JSON pointer or names separated by dots.
 fn claim_at<'c>(claims: &'c Object, path: &str) -> Option<&'c Json> {
     if let Some(claim) = claims.get(path) {
         return Some(claim);

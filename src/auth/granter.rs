@@ -1,4 +1,4 @@
-//! What may be granted: never more than the granter has itself, in scopes, networks, rate and time.
+//! Limits of grants: no more than the granter's own scopes, networks, rate and lifetime.
 
 use std::num::NonZeroU32;
 
@@ -7,25 +7,25 @@ use smol_str::SmolStr;
 use super::network::Networks;
 use super::scope::{Roles, Scopes};
 
-/// The bounds of a credential beside its scopes.
+/// The bounds of a credential in addition to its scopes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bounds {
-    /// The networks that it may be used from; any where there are none.
+    /// The networks that it may be used from; `None`: any.
     pub networks: Option<Networks>,
-    /// How often a second it may be used; as often as one likes where there is none.
+    /// The most requests per second; `None`: no limit.
     pub rate_per_s: Option<NonZeroU32>,
-    /// When it expires, in Unix seconds; never by itself where there is none.
+    /// When it expires, in Unix seconds; `None`: never by itself.
     pub expires_at: Option<i64>,
 }
 
 impl Bounds {
-    /// Whether there are none.
+    /// Whether the credential is unbounded.
     #[must_use]
     pub const fn are_none(&self) -> bool {
         self.networks.is_none() && self.rate_per_s.is_none() && self.expires_at.is_none()
     }
 
-    /// These, and where one of them is missing, that of others.
+    /// Fills missing bounds with those of `others`.
     #[must_use]
     pub fn or(self, others: &Self) -> Self {
         Self {
@@ -36,34 +36,34 @@ impl Bounds {
     }
 }
 
-/// In what a grant goes beyond its granter.
+/// How a grant exceeds its granter's rights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Excess {
-    /// In these scopes.
-    #[error("the scopes `{0}` are more than the caller may grant: it does not have them itself")]
+    /// The granter lacks these scopes.
+    #[error("the caller does not have the scopes `{0}` itself, so it cannot grant them")]
     Scopes(Scopes),
-    /// In its networks.
-    #[error("the networks are more than those that the caller's own key is bound to")]
+    /// The networks are not all within the granter's.
+    #[error("`networks` must be within those to which the caller's own key is bound")]
     Networks,
-    /// In how often it may be used.
-    #[error("the rate is more than the {0} requests a second that the caller's own key is bound to")]
+    /// The rate is above the granter's, which is given in requests per second.
+    #[error("the rate must be at most that of the caller's own key, {0} requests per second")]
     Rate(NonZeroU32),
-    /// In time.
-    #[error("it would expire later than the caller's own key")]
+    /// The expiry is later than the granter's.
+    #[error("the expiry must not be later than that of the caller's own key")]
     Time,
-    /// It has no bounds, and the granter has.
-    #[error("a key that is bound to networks, a rate or a time cannot let in users or clients, which are not")]
+    /// The grant is unbounded, and the granter's credential is not.
+    #[error("a key that is bound to networks, a rate or an expiry cannot grant rights to users or clients")]
     Unbounded,
 }
 
-/// Somebody who gives rights to others.
+/// A caller that grants rights to others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Granter {
-    /// Its name in records.
+    /// The caller's name in records.
     pub name: SmolStr,
-    /// What it may do itself.
+    /// The caller's own scopes.
     pub scopes: Scopes,
-    /// How its own credential is bound.
+    /// The bounds of the caller's own credential.
     pub bounds: Bounds,
 }
 
@@ -74,20 +74,20 @@ impl Granter {
         Self { name: name.into(), scopes: Scopes::ALL, bounds: Bounds::default() }
     }
 
-    /// Lets the scopes through where the granter has them.
+    /// Fails if the granter lacks one of the scopes.
     pub fn check_scopes(&self, scopes: Scopes) -> Result<(), Excess> {
         let beyond: Scopes = scopes.iter().filter(|scope| !self.scopes.contains(*scope)).collect();
         if beyond.is_empty() { Ok(()) } else { Err(Excess::Scopes(beyond)) }
     }
 
-    /// Lets the roles of a user or client through, which has no bounds.
+    /// Fails if the granter may not grant these roles to a user or client, which has no bounds.
     pub fn check_roles(&self, roles: Roles) -> Result<(), Excess> {
         self.check_scopes(roles.scopes())?;
         if self.bounds.are_none() { Ok(()) } else { Err(Excess::Unbounded) }
     }
 
-    /// The bounds of a key: as they are wanted, where they keep within those of the granter; what is not said is as with
-    /// the granter.
+    /// The bounds of a new key: the wanted ones, completed with the granter's. Fails if a wanted bound exceeds the
+    /// granter's.
     pub fn bound(&self, wanted: Bounds) -> Result<Bounds, Excess> {
         if let (Some(wanted), Some(own)) = (&wanted.networks, &self.bounds.networks)
             && !own.contains_all(wanted)

@@ -1,4 +1,4 @@
-//! Public keys (RFC 7517), each bound to the algorithms that it may verify.
+//! Public keys (RFC 7517), each bound to the signature algorithms for which it may be used.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,7 +20,7 @@ pub enum JwkError {
     /// The member is missing, or has not the form that it must have.
     #[error("`{0}` is missing or malformed")]
     Member(&'static str),
-    /// The key holds what its owner alone should know.
+    /// The key contains private parameters.
     #[error("the key is not public")]
     Private,
     /// The key is of a kind that is not accepted.
@@ -30,14 +30,14 @@ pub enum JwkError {
     #[error("the key is not for verifying signatures")]
     Use,
     /// The key is for another algorithm.
-    #[error("`alg` of the key is not one of the algorithms that its kind is for and that are accepted here")]
+    #[error("`alg` of the key does not fit its type, or is not accepted here")]
     Algorithm,
     /// The RSA key is too short, too long, or known to be weak.
     #[error("the RSA key is weak, or not of 2048 to 8192 bits")]
     Weak,
 }
 
-/// The kind of a key: which algorithms it can be for.
+/// The type of a key, which determines its possible algorithms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Ed25519,
@@ -72,7 +72,7 @@ const fn primitive(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
     }
 }
 
-/// A public key, bound to the algorithms that it verifies: the one that it names, else those of its kind.
+/// A public key, bound to its algorithms: the one in its `alg`, otherwise those of its type.
 #[derive(Debug, Clone)]
 pub struct VerifyingKey {
     kid: Option<Box<str>>,
@@ -88,9 +88,9 @@ impl VerifyingKey {
         Self { kid: Some(kid.into()), algorithms, key: DecodingKey::from_ed_der(public) }
     }
 
-    /// Reads one public key.
+    /// Parses one public key.
     ///
-    /// A point that is not on its curve is not told here: nothing verifies with such a key.
+    /// A point that is not on its curve is not detected here: nothing verifies with such a key.
     pub fn from_jwk(jwk: &Json) -> Result<Self, JwkError> {
         let jwk = jwk.as_object().ok_or(JwkError::NotObject)?;
         let kid = text(jwk, "kid")?;
@@ -123,7 +123,7 @@ impl VerifyingKey {
         self.kid.as_deref()
     }
 
-    /// The algorithms that the key is for.
+    /// The algorithms for which the key may be used.
     #[must_use]
     pub fn algorithms(&self) -> &[Algorithm] {
         &self.algorithms
@@ -155,7 +155,7 @@ fn ed25519(jwk: &Object) -> Result<DecodingKey, JwkError> {
     Ok(DecodingKey::from_ed_der(&coordinate(jwk, "x", 32)?))
 }
 
-/// A point on one of the NIST curves.
+/// A key on one of the NIST curves.
 fn elliptic(jwk: &Object) -> Result<(Kind, DecodingKey), JwkError> {
     let (kind, length) = match text(jwk, "crv")? {
         Some("P-256") => (Kind::P256, 32),
@@ -203,9 +203,9 @@ fn text<'a>(jwk: &'a Object, name: &'static str) -> Result<Option<&'a str>, JwkE
     }
 }
 
-/// Whether the modulus looks like those of the chips of CVE-2017-15361, whose primes can be found.
+/// Whether the modulus has the fingerprint of the chips of CVE-2017-15361, whose primes can be found.
 ///
-/// Modulo each small prime they are powers of 65537; one in some hundred million other keys looks the same.
+/// Modulo each small prime it is a power of 65537; one in some hundred million other keys looks the same.
 fn has_roca_fingerprint(modulus: &[u8]) -> bool {
     const PRIMES: [u32; 38] = [
         3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107,
@@ -227,7 +227,7 @@ mod tests {
 
     const X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
-    /// The first algorithm of the key.
+    /// The first algorithm of a parsed key.
     fn read(jwk: &serde_json::Value) -> Result<Algorithm, String> {
         let json: Json = serde_json::from_str(&jwk.to_string()).unwrap();
         VerifyingKey::from_jwk(&json).map(|key| key.algorithms()[0]).map_err(|error| error.to_string())

@@ -1,4 +1,4 @@
-//! The public keys of an issuer (RFC 7517, section 5), taken one by one: a bad key does not spoil the others.
+//! JWK sets (RFC 7517, section 5). Keys are parsed one by one, so an invalid key does not invalidate the others.
 
 use std::fmt;
 
@@ -10,49 +10,49 @@ use super::jwk::{JwkError, VerifyingKey};
 use super::jws::{JwsError, object};
 use crate::domain::Json;
 
-/// The longest set of keys that is read, in bytes.
+/// The most bytes in a JWK set.
 pub const MAX_JWKS: usize = 256 * 1024;
 
-/// The most keys of a set that are used: each of them may have to be tried.
+/// The most keys used of a set, since each of them may have to be tried.
 pub const MAX_KEYS: usize = 64;
 
-/// Why a set of keys is not used.
+/// Why a JWK set is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum JwksError {
-    /// The set is too long.
-    #[error("a set of keys longer than {MAX_JWKS} bytes is not read")]
+    /// The set has more than [`MAX_JWKS`] bytes.
+    #[error("the key set has more than {MAX_JWKS} bytes")]
     TooLong,
-    /// The text is no JSON object, or has a list of keys twice.
-    #[error("the set of keys cannot be read: {0}")]
+    /// The text is no JSON object, or contains `keys` more than once.
+    #[error("the key set cannot be parsed: {0}")]
     Json(#[from] serde_json::Error),
-    /// There is no list of keys.
+    /// There is no list `keys`.
     #[error("`keys` must be a list")]
     NoKeys,
 }
 
-/// Why one key of a set is not used.
+/// Why one key of a set is skipped.
 #[derive(Debug, thiserror::Error)]
 pub enum SkippedCause {
-    /// It has a member twice, so that two readers may see two keys.
-    #[error("the key is not a JSON object with unique members")]
+    /// The key has a duplicate member, which different parsers may read differently.
+    #[error("the key is not a JSON object, or has duplicate members")]
     Twice,
-    /// It is no JSON object, or nests too deep.
+    /// The key is no JSON object, or nests too deep.
     #[error(transparent)]
     Json(#[from] JwsError),
-    /// It cannot be used here.
+    /// The key's type, algorithm or use is not supported.
     #[error(transparent)]
     Key(#[from] JwkError),
-    /// There are too many.
-    #[error("only the first {MAX_KEYS} keys of a set are used")]
+    /// The set has more than [`MAX_KEYS`] usable keys.
+    #[error("only the first {MAX_KEYS} usable keys of a set are used")]
     TooMany,
 }
 
-/// A key that is not used.
+/// A key that is skipped.
 #[derive(Debug)]
 pub struct Skipped {
-    /// Its place in the set, from 0.
+    /// The key's position in the set, from 0.
     pub place: usize,
-    /// Why.
+    /// The reason.
     pub cause: SkippedCause,
 }
 
@@ -69,7 +69,7 @@ struct Set {
 }
 
 impl Jwks {
-    /// Reads a set of keys; those that cannot be used are skipped.
+    /// Parses a JWK set; unusable keys are skipped.
     pub fn parse(text: &str) -> Result<Self, JwksError> {
         if text.len() > MAX_JWKS {
             return Err(JwksError::TooLong);
@@ -88,8 +88,8 @@ impl Jwks {
         Ok(read)
     }
 
-    /// The keys that may have signed a token: those of its `kid`, and those without a name; for a token that names none,
-    /// all.
+    /// The keys that may verify a token: those with its `kid` and those without a `kid`; all of them if the token has
+    /// none.
     pub fn candidates<'k>(&'k self, kid: Option<&'k str>) -> impl Iterator<Item = &'k VerifyingKey> {
         self.keys.iter().filter(move |key| match (kid, key.kid()) {
             (Some(wanted), Some(named)) => wanted == named,
@@ -97,13 +97,13 @@ impl Jwks {
         })
     }
 
-    /// The keys that can be used.
+    /// The usable keys.
     #[must_use]
     pub fn keys(&self) -> &[VerifyingKey] {
         &self.keys
     }
 
-    /// The keys that are not used.
+    /// The skipped keys.
     #[must_use]
     pub fn skipped(&self) -> &[Skipped] {
         &self.skipped
@@ -115,7 +115,8 @@ fn usable(jwk: Loose) -> Result<VerifyingKey, SkippedCause> {
     Ok(VerifyingKey::from_jwk(&Json::Object(object(jwk.to_string().as_bytes(), "key")?))?)
 }
 
-/// A value that may have a member twice, which only that value is the worse for.
+/// A JSON value that tolerates duplicate members until they are looked at, so that they affect only the key in which
+/// they occur.
 enum Loose {
     Plain(Value),
     List(Vec<Loose>),
@@ -124,7 +125,7 @@ enum Loose {
 }
 
 impl Loose {
-    /// The value, unless a member of an object in it comes twice.
+    /// The value; `None` if an object in it has a duplicate member.
     fn value(self) -> Option<Value> {
         match self {
             Self::Plain(value) => Some(value),

@@ -1,7 +1,7 @@
-//! Compact signed tokens (RFC 7515), read strictly.
+//! Compact signed tokens (RFC 7515), parsed strictly.
 //!
-//! What is refused here is refused before any key is looked at: no two readers may see two things in one token, and a
-//! token never says with what it is to be verified.
+//! Tokens that two parsers might read differently are refused before any key is used, and a token never chooses the key
+//! for its own verification.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,10 +16,10 @@ pub const MAX_KID: usize = 256;
 /// How deep values may nest in headers, payloads and key sets.
 pub const MAX_DEPTH: usize = 16;
 
-/// The algorithms of our own tokens, and of what clients sign.
+/// The algorithms of the daemon's own tokens and of client assertions.
 const OWN_ALGORITHMS: [Algorithm; 3] = [Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256];
 
-/// Header members that would let a token choose its key, or what is signed: never accepted.
+/// Header members that would let a token choose its key, or change the signed bytes: never accepted.
 ///
 /// `crit` (RFC 7515, section 4.1.11) lists extensions that must be understood, and none is.
 const REFUSED: [&str; 6] = ["crit", "b64", "jku", "jwk", "x5u", "x5c"];
@@ -27,7 +27,7 @@ const REFUSED: [&str; 6] = ["crit", "b64", "jku", "jwk", "x5u", "x5c"];
 /// Why a token is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum JwsError {
-    /// Nobody issues such long tokens.
+    /// The token is longer than any issuer's.
     #[error("a token longer than {MAX_TOKEN} bytes is not read")]
     TooLong,
     /// Parts are missing, or there are too many.
@@ -36,12 +36,12 @@ pub enum JwsError {
     /// The part has padding, other characters, or bits that no encoder leaves.
     #[error("the {0} is not base64url without padding")]
     Encoding(&'static str),
-    /// The part is not what it has to be.
+    /// A part of the token is malformed.
     #[error("the {part} is not a JSON object with unique members")]
     Malformed {
         /// Which one.
         part: &'static str,
-        /// What is wrong with it.
+        /// The cause.
         source: serde_json::Error,
     },
     /// The part nests too deep.
@@ -64,7 +64,7 @@ pub enum JwsError {
     Signature,
 }
 
-/// A token whose form is right. Whether what it says is true, only [`Unverified::verify`] can tell.
+/// A well-formed token. Its claims are true only after [`Unverified::verify`].
 #[derive(Debug)]
 pub struct Unverified<'a> {
     signed: &'a str,
@@ -106,7 +106,7 @@ impl<'a> Unverified<'a> {
         self.kid.as_deref()
     }
 
-    /// What kind of token it claims to be.
+    /// The type that the token claims in its header.
     #[must_use]
     pub fn typ(&self) -> Option<&str> {
         self.typ.as_deref()
@@ -129,15 +129,15 @@ impl<'a> Unverified<'a> {
         object(&self.payload, "payload")
     }
 
-    /// Whether the token was signed with that key, by one of the algorithms of our own tokens and of clients.
+    /// Verifies the signature with a key, by one of the algorithms of the daemon's own tokens and of client assertions.
     pub fn verify(&self, key: &VerifyingKey) -> Result<(), JwsError> {
         self.verify_by(key, &OWN_ALGORITHMS)
     }
 
-    /// Whether the token was signed with that key, by one of these algorithms.
+    /// Verifies the signature with a key, by one of the accepted algorithms.
     ///
-    /// The algorithm is also one of the key's: a header that names another one is refused, so that a public key is
-    /// never a secret (RFC 8725, section 3.1).
+    /// The header's algorithm must also be one of the key's, so that a public key is never used as an HMAC secret (RFC
+    /// 8725, section 3.1).
     pub fn verify_by(&self, key: &VerifyingKey, accepted: &[Algorithm]) -> Result<(), JwsError> {
         let named = Algorithm::named(&self.algorithm);
         let named = named.filter(|named| accepted.contains(named) && key.algorithms().contains(named));

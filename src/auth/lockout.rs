@@ -1,7 +1,7 @@
-//! How long those wait who guess passwords.
+//! Delays for password guessing.
 //!
-//! Failures are counted twice. Those of one name from one address lock that address out of that name, so that who
-//! guesses is stopped and the user, who is elsewhere, is not. Those of one name from everywhere only slow down: many
+//! Failures are counted twice. Those of one name from one address lock that address out of that name, which stops the
+//! attacker and not the user, who is elsewhere. Those of one name from all addresses only slow attempts down: many
 //! addresses together must not lock out an administrator.
 
 /// How often the longest time of a lock is the shortest one.
@@ -27,17 +27,17 @@ pub struct Failures {
     pub last_at: i64,
 }
 
-/// Whether somebody may try.
+/// Whether an attempt is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// They may.
     Allowed,
-    /// Not before then, in seconds since 1970; a password is not looked at.
+    /// Not before this time, in seconds since 1970; the password is not checked.
     LockedUntil(i64),
 }
 
 impl Lockout {
-    /// Locks for `base_s` seconds after so many failures.
+    /// Locks for `base_s` seconds after `attempts` failures.
     #[must_use]
     pub fn new(attempts: u32, base_s: u32) -> Self {
         Self { attempts: attempts.max(1), base_s: i64::from(base_s) }
@@ -57,7 +57,7 @@ impl Lockout {
         until(failures.last_at.saturating_add(self.base_s.saturating_mul(i64::from(factor))), now)
     }
 
-    /// Whether anybody may try a name, by the failures of that name from everywhere.
+    /// Whether a name may be tried from any address, by the failures of that name from all addresses.
     ///
     /// With ten times `attempts` failures there are three seconds between attempts, and never more.
     #[must_use]
@@ -76,9 +76,10 @@ impl Lockout {
         Failures { count: count.saturating_add(1), last_at: now }
     }
 
-    /// Whether failures are so long ago that they do not count any more: four times `base_s`.
+    /// Whether failures are too old to count: four times `base_s`.
     ///
-    /// Nor do those count that are as far ahead, from before a wrong clock was set back: they would lock for good.
+    /// Failures that lie as far in the future, from before a wrong clock was corrected, do not count either: they would
+    /// lock for good.
     #[must_use]
     pub fn is_forgotten(&self, failures: Failures, now: i64) -> bool {
         let longest = self.base_s.saturating_mul(i64::from(MOST_ROUNDS)).unsigned_abs();

@@ -1,5 +1,5 @@
-//! Who is calling, and what may they do: tokens, keys, passwords, scopes. Plain functions and types; what is stored is
-//! in [`crate::store`], and who is logged in is known to the actors.
+//! Authentication and authorization: tokens, keys, passwords, scopes. Plain functions and types; stored rows are in
+//! [`crate::store`], and the state of logins is in the actors.
 
 pub mod caller;
 pub mod claims;

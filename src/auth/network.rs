@@ -1,4 +1,4 @@
-//! Where callers are: addresses, and the networks that these are in.
+//! Client addresses and networks.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -8,9 +8,9 @@ pub use crate::settings::{Networks, NetworksError};
 /// The bits of an IPv6 address that one customer of a provider cannot choose.
 const SUBNET: u128 = !0 << 64;
 
-/// Who is behind an address, as far as one can tell: an IPv4 address alone, of an IPv6 address its /64.
+/// The network by which an address is counted: an IPv4 address alone, and the /64 of an IPv6 address.
 ///
-/// Whoever has one address of a /64 has them all (RFC 6177), so that limits count it as one.
+/// A subscriber with one address of a /64 usually has all of them (RFC 6177).
 #[must_use]
 pub fn bucket(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -19,19 +19,19 @@ pub fn bucket(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Where a request comes from.
+/// The address of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ClientAddress {
-    /// This host, over a Unix socket.
+    /// A peer on a Unix socket.
     Unix,
-    /// An address.
+    /// An IP address.
     Ip(IpAddr),
-    /// Somewhere behind a trusted proxy that names no address which can be read.
+    /// Unknown: a trusted proxy names no readable address.
     Unknown,
 }
 
 impl ClientAddress {
-    /// The IP address, where there is one and it is known.
+    /// The IP address, if there is one and it is known.
     #[must_use]
     pub const fn ip(self) -> Option<IpAddr> {
         match self {
@@ -40,7 +40,7 @@ impl ClientAddress {
         }
     }
 
-    /// What limits count as one: see [`bucket`]. All whose address is unknown are one, and all on Unix sockets another.
+    /// The key for limits: see [`bucket`]. All unknown addresses share one bucket, and all Unix sockets another.
     #[must_use]
     pub fn bucket(self) -> Self {
         match self {
@@ -50,7 +50,7 @@ impl ClientAddress {
     }
 }
 
-/// As it is recorded; nothing on a Unix socket.
+/// The form in records; empty for a Unix socket.
 impl fmt::Display for ClientAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -12,21 +12,21 @@ pub const SHORTEST: usize = 12;
 /// The longest password, in bytes.
 pub const LONGEST: usize = 1024;
 
-/// Memory of one hash in KiB, passes over it, and lanes: what OWASP advises for argon2id.
+/// The memory of one hash in KiB, its passes, and its lanes: the recommendation of OWASP for argon2id.
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// A hash of random bytes: nobody knows a password for it.
+/// A hash of random bytes, for which there is no known password.
 const ABSENT: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$w14/I+tyJ6I58L1I43lXNg$Ifzyeeoj+QC7DQ6qSDu8WxnB1JTT9bw55x0VrfW7zMY";
 
 /// The shortest name whose use as a part of a password counts.
 const SHORTEST_NAME: usize = 3;
-/// What has to be left of a password without the user's name, in bytes.
+/// The least length of a password without the user's name in it, in bytes.
 const BESIDE_NAME: usize = 8;
 
-/// What people choose first, of the length that is asked for; in lower case.
+/// The most common passwords of sufficient length, in lower case.
 const COMMON: [&str; 28] = [
     "0123456789ab",
     "0987654321qwerty",
@@ -61,8 +61,8 @@ const COMMON: [&str; 28] = [
 /// Why a password is not taken, or cannot be hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    /// It cannot be prepared.
-    #[error("the password cannot be taken: {0}")]
+    /// The password has characters that are not allowed.
+    #[error("the password is not allowed: {0}")]
     Precis(#[from] PrecisError),
     /// It has less than [`SHORTEST`] bytes.
     #[error("a password has at least {SHORTEST} bytes")]
@@ -70,7 +70,7 @@ pub enum PasswordError {
     /// It has more than [`LONGEST`] bytes.
     #[error("a password has at most {LONGEST} bytes")]
     TooLong,
-    /// It is among the first that somebody would guess.
+    /// The password is one of the most common.
     #[error("the password is one of the most common")]
     Common,
     /// It is little more than the name of its user.
@@ -81,10 +81,10 @@ pub enum PasswordError {
     Hash(#[from] HashError),
 }
 
-/// Whether a user of this name may have the password, as it is once it was prepared.
+/// Checks a prepared password for a user of this name.
 ///
 /// # Errors
-/// The first rule that it breaks.
+/// The first rule that the password violates.
 pub fn check(password: &str, name: &str) -> Result<(), PasswordError> {
     let password = precis::password(password)?;
     if password.len() < SHORTEST {
@@ -105,11 +105,11 @@ pub fn check(password: &str, name: &str) -> Result<(), PasswordError> {
     Ok(())
 }
 
-/// The argon2id hash of a password, prepared (RFC 8265), with a new salt, as a PHC string. It takes tens of milliseconds and
-/// 19 MiB.
+/// Prepares a password (RFC 8265) and hashes it with argon2id and a new salt. The result is a PHC string. It takes tens
+/// of milliseconds and 19 MiB.
 ///
 /// # Errors
-/// A password that cannot be prepared, one of more than [`LONGEST`] bytes, or no memory.
+/// The password cannot be prepared or has more than [`LONGEST`] bytes, or memory is lacking.
 pub fn hash(password: &str) -> Result<String, PasswordError> {
     let password = precis::password(password)?;
     if password.len() > LONGEST {
@@ -120,13 +120,13 @@ pub fn hash(password: &str) -> Result<String, PasswordError> {
     Ok(argon2.hash_password_with_salt(password.as_bytes(), &salt)?.to_string())
 }
 
-/// Whether a PHC string is the hash of the password. It takes as long as [`hash`], whichever it is, and twice as long for
-/// one that preparing changes: hashes of before passwords were prepared are of what was typed.
+/// Whether a password matches a PHC string. It takes as long as [`hash`] for either answer; twice as long for a
+/// password that preparation changes, since older hashes are of unprepared passwords.
 ///
-/// A password that is longer than any is wrong at once: that says nothing about the user.
+/// A password that is too long is wrong at once, which reveals nothing about the user.
 ///
 /// # Errors
-/// A text that is not an argon2 hash, or no memory.
+/// The text is no argon2 hash, or memory is lacking.
 pub fn verify(password: &str, phc: &str) -> Result<bool, PasswordError> {
     if password.len() > LONGEST {
         return Ok(false);
@@ -146,7 +146,7 @@ fn is_hash_of(hash: &PasswordHash, password: &str) -> Result<bool, PasswordError
     }
 }
 
-/// A hash that no password has, to be verified where there is no such user, so that it takes the same time.
+/// A hash that no password matches, to be verified for unknown users, so that it takes the same time.
 #[must_use]
 pub fn absent() -> &'static str {
     ABSENT
@@ -207,7 +207,7 @@ mod tests {
             assert_eq!(verify(same, &hashed), Ok(true), "{same:?}");
         }
         assert_eq!(verify("uber alle Berge", &hashed), Ok(false));
-        // One that was hashed as it was typed, before they were prepared.
+        // An older hash, of the unprepared password.
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params().unwrap());
         for old in [elsewhere, "tab\tand\u{200b}more"] {
             let hashed = argon2.hash_password_with_salt(old.as_bytes(), &[7; 16]).unwrap().to_string();

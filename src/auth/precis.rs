@@ -1,22 +1,23 @@
-//! Names and passwords as people type them, prepared so that what looks the same is the same (RFC 8265, PRECIS).
+//! Preparation of names and passwords, so that texts which look the same are the same (RFC 8265, PRECIS).
 //!
-//! One keyboard sends `ü` as one character and another as two, one a no-break space where another sends a space. Passwords
-//! are prepared as the profile `OpaqueString` says, names as `UsernameCasePreserved` does. Which code points Unicode has not
-//! assigned yet is not looked at: that differs from version to version, and a password must not end with one.
+//! Keyboards differ: `ü` may be one code point or two, and a space may be a no-break space. Passwords are prepared by
+//! the profile `OpaqueString`, names by `UsernameCasePreserved`. Unassigned code points are not refused: which ones
+//! these are depends on the version of Unicode, and a password must not become invalid with an update.
 
 use std::borrow::Cow;
 
 use unicode_normalization::{UnicodeNormalization as _, is_nfc};
 
-/// Why a text cannot be prepared.
+/// The character for which a text cannot be prepared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it has the character U+{:04X}, which cannot be typed reliably", u32::from(*.0))]
+#[error("it contains the character U+{:04X}, which is not allowed in passwords", u32::from(*.0))]
 pub struct PrecisError(pub char);
 
-/// A password after the profile `OpaqueString` (RFC 8265, section 4.2): any space is a space, and it is in NFC.
+/// Prepares a password by the profile `OpaqueString` (RFC 8265, section 4.2): maps every space to U+0020, then applies
+/// NFC.
 ///
 /// # Errors
-/// The first character that no password may have.
+/// The first disallowed character.
 pub fn password(text: &str) -> Result<Cow<'_, str>, PrecisError> {
     if text.is_ascii() {
         return match text.chars().find(char::is_ascii_control) {
@@ -30,15 +31,15 @@ pub fn password(text: &str) -> Result<Cow<'_, str>, PrecisError> {
     Ok(Cow::Owned(text.chars().map(|letter| if is_space(letter) { ' ' } else { letter }).nfc().collect()))
 }
 
-/// A name after the mappings of `UsernameCasePreserved` (RFC 8265, section 3.4): wide and narrow forms are the usual ones,
-/// and it is in NFC. Which characters names may have is said where they are made.
+/// Applies the mappings of `UsernameCasePreserved` to a name (RFC 8265, section 3.4): width mapping and NFC. The
+/// allowed characters are checked where users are created.
 #[must_use]
 pub fn name(text: &str) -> Cow<'_, str> {
     let is_usual = text.is_ascii() || (is_nfc(text) && text.chars().all(|letter| usual_width(letter) == letter));
     if is_usual { Cow::Borrowed(text) } else { Cow::Owned(text.chars().map(usual_width).nfc().collect()) }
 }
 
-/// The usual form of a full-width letter of ASCII. Names have no others.
+/// Width mapping for the full-width forms of ASCII. Names allow no other wide or narrow characters.
 fn usual_width(letter: char) -> char {
     match letter {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(letter) - 0xfee0).unwrap_or(letter),
@@ -47,13 +48,13 @@ fn usual_width(letter: char) -> char {
     }
 }
 
-/// The space separators of Unicode, other than the space.
+/// Whether a character is a Unicode space separator other than U+0020.
 fn is_space(letter: char) -> bool {
     matches!(letter, '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
 }
 
-/// What the class of free-form strings disallows (RFC 8264, section 4.3): controls, what cannot be seen, what is for private
-/// use or no character, and the parts of old Hangul.
+/// Whether a character is disallowed in the `FreeformClass` (RFC 8264, section 4.3): controls, ignorable, private-use
+/// and non-characters, and old Hangul jamo.
 fn is_disallowed(letter: char) -> bool {
     letter.is_control()
         || matches!(letter,
@@ -82,7 +83,7 @@ mod tests {
             ("\u{3c0}\u{df}\u{e5}", "\u{3c0}\u{df}\u{e5}"),
             ("Jack of \u{2666}s", "Jack of \u{2666}s"),
             ("robot \u{1f916}", "robot \u{1f916}"),
-            // Neither case nor width is anybody's to change in a password.
+            // Passwords keep their case and width.
             ("\u{ff41}B", "\u{ff41}B"),
         ] {
             assert_eq!(password(typed).as_deref(), Ok(prepared), "{typed:?}");

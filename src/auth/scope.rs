@@ -1,4 +1,4 @@
-//! What callers may do: scopes, and the roles that stand for several of them.
+//! Scopes, and the roles that stand for several of them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 pub enum Scope {
     /// Ask for decisions.
     Decide,
-    /// Read what is in force.
+    /// Read the constitution, and the state of caches and pools.
     Read,
     /// Read entities.
     EntitiesRead,
@@ -50,7 +50,7 @@ impl Scope {
         Self::Ops,
     ];
 
-    /// The scope as it is written in tokens.
+    /// The scope's name in tokens.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -106,7 +106,7 @@ impl Scopes {
         Self(bits)
     }
 
-    /// Reads a space-separated list and leaves out what is not known here: foreign issuers have scopes of their own.
+    /// Parses a space-separated list, and ignores unknown scopes: foreign issuers have scopes of their own.
     #[must_use]
     pub fn parse_known(text: &str) -> Self {
         text.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect()
@@ -124,13 +124,13 @@ impl Scopes {
         self.0 & others.0 == others.0
     }
 
-    /// What is in either set.
+    /// The scopes in either set.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// What is in both sets.
+    /// The scopes in both sets.
     #[must_use]
     pub const fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)
@@ -180,7 +180,7 @@ impl Serialize for Scopes {
     }
 }
 
-/// What a person or a client is here.
+/// A role of users and clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Role {
@@ -192,7 +192,7 @@ pub enum Role {
     PolicyAuthor,
     /// Puts constitutions in force.
     Ratifier,
-    /// Reads what was decided.
+    /// Reads decisions.
     Auditor,
     /// Asks for decisions, and nothing else.
     Agent,
@@ -203,7 +203,7 @@ impl Role {
     pub const ALL: [Self; 6] =
         [Self::Admin, Self::Operator, Self::PolicyAuthor, Self::Ratifier, Self::Auditor, Self::Agent];
 
-    /// The role as it is written in tokens.
+    /// The role's name in tokens.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -216,7 +216,7 @@ impl Role {
         }
     }
 
-    /// What the role may do.
+    /// The scopes of the role.
     #[must_use]
     pub const fn scopes(self) -> Scopes {
         use Scope::{AuditRead, ConstitutionWrite, Decide, EntitiesRead, EntitiesWrite, Ops, Read};
@@ -281,7 +281,7 @@ impl Roles {
         self.0 & role.bit() != 0
     }
 
-    /// What is in either set.
+    /// The roles in either set.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -298,7 +298,7 @@ impl Roles {
         Role::ALL.into_iter().filter(move |role| self.contains(*role))
     }
 
-    /// What the roles may do together.
+    /// The scopes of all roles together.
     #[must_use]
     pub fn scopes(self) -> Scopes {
         self.iter().fold(Scopes::EMPTY, |scopes, role| scopes.union(role.scopes()))

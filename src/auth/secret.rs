@@ -25,7 +25,7 @@ const API_KEY: &str = "acgs_ak_";
 #[error("not {0}")]
 pub struct SecretError(&'static str);
 
-/// The SHA-256 of a secret's whole text: what is stored of it.
+/// The SHA-256 of a secret's whole text, which is stored in its place.
 #[must_use]
 pub fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text).into()
@@ -45,7 +45,7 @@ pub fn password() -> String {
     [letters::<6>(), letters::<6>(), letters::<6>(), letters::<6>()].join("-")
 }
 
-/// So many random letters and digits.
+/// `COUNT` random letters and digits.
 pub(super) fn letters<const COUNT: usize>() -> String {
     let letter = |byte: u8| LETTERS.get(usize::from(byte % 32)).map(|letter| char::from(*letter));
     rand::random::<[u8; COUNT]>().into_iter().filter_map(letter).collect()
@@ -64,22 +64,22 @@ macro_rules! secret {
                 Self(format!("{}{}", $prefix, random()))
             }
 
-            /// One that a caller sent. Only its form is looked at.
+            /// Parses a secret that a caller sent. Only its form is checked.
             ///
             /// # Errors
-            /// A text that was never handed out as one.
+            /// The text does not have the form of such a secret.
             pub fn parse(text: &str) -> Result<Self, SecretError> {
                 let is_secret = text.strip_prefix($prefix).is_some_and(is_random);
                 if is_secret { Ok(Self(text.to_owned())) } else { Err(SecretError($called)) }
             }
 
-            /// The text, for the one who may have it.
+            /// The text, for its holder only.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
             }
 
-            /// What is stored of it.
+            /// The digest that is stored.
             #[must_use]
             pub fn digest(&self) -> [u8; 32] {
                 digest(&self.0)
@@ -95,15 +95,15 @@ macro_rules! secret {
 }
 
 secret! {
-    /// What a client proves itself with: `acgs_cs_` and 32 bytes in base64url.
+    /// A client's secret: `acgs_cs_` and 32 bytes in base64url.
     ClientSecret = CLIENT_SECRET, "a client secret";
-    /// What a session is continued with, once: `acgs_rt_` and 32 bytes in base64url.
+    /// A token that continues a session once: `acgs_rt_` and 32 bytes in base64url.
     RefreshToken = REFRESH_TOKEN, "a refresh token";
 }
 
 impl RefreshToken {
-    /// The token that follows another one: the same again for the same seed (HMAC-SHA-256). Whoever has not both does not
-    /// know it.
+    /// Derives the successor of a refresh token: HMAC-SHA-256 with a seed, so the same inputs give the same token, and
+    /// neither of them alone suffices.
     #[must_use]
     pub fn following(token: &str, seed: &[u8; BYTES]) -> Self {
         let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, seed);
@@ -112,7 +112,7 @@ impl RefreshToken {
     }
 }
 
-/// A new seed for [`RefreshToken::following`].
+/// A random seed for [`RefreshToken::following`].
 #[must_use]
 pub fn seed() -> [u8; BYTES] {
     rand::random()
@@ -134,10 +134,10 @@ impl ApiKey {
         Self { id, text }
     }
 
-    /// A key that a caller sent. Only its form is looked at.
+    /// Parses a key that a caller sent. Only its form is checked.
     ///
     /// # Errors
-    /// A text that was never handed out as one.
+    /// The text does not have the form of a key.
     pub fn parse(text: &str) -> Result<Self, SecretError> {
         let wrong = SecretError("an API key");
         // The secret may have underscores too.
@@ -152,19 +152,19 @@ impl ApiKey {
         text.starts_with(API_KEY)
     }
 
-    /// What it is found by; no secret.
+    /// The id by which the key is found; not secret.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The text, for the one who may have it.
+    /// The text, for its holder only.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// What is stored of it beside the id.
+    /// The digest that is stored with the id.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         digest(&self.text)
@@ -181,7 +181,7 @@ fn random() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; BYTES]>())
 }
 
-/// Whether a text is what [`random`] makes: each value has one form only.
+/// Whether a text has the form of [`random`]'s output: each value has one form only.
 fn is_random(text: &str) -> bool {
     URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| bytes.len() == BYTES)
 }

@@ -53,7 +53,7 @@ impl SigningKey {
         Ok(Self { pair, pkcs8: pkcs8.into(), kid })
     }
 
-    /// The key as it is stored. Secret.
+    /// The key in the form in which it is stored. Secret.
     #[must_use]
     pub fn pkcs8(&self) -> &[u8] {
         &self.pkcs8

@@ -1,27 +1,28 @@
-//! Names that nobody has: people type passwords where a name belongs, and strangers send what they like.
+//! The form in which unknown names are recorded: people type passwords into the name field, and attackers send
+//! anything.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-/// How many bytes of the digest are shown: enough to see that the same name came again.
+/// The bytes shown of the digest, enough to recognize a repeated name.
 const SHOWN: usize = 6;
 
-/// Describes unknown names in records; shared by all clones. The salt is forgotten with the process, so that nobody can try
-/// out later what was typed.
+/// Describes unknown names for records; shared by all clones. The salt is kept in memory only, so that no later reader
+/// of the log can guess what was typed.
 #[derive(Debug, Clone)]
 pub struct Strangers(Arc<[u8; 32]>);
 
 impl Strangers {
-    /// With a salt of its own.
+    /// With a random salt.
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(rand::random()))
     }
 
-    /// An unknown name as it is recorded: `unknown:`, a salted digest, and the length in bytes. No name that is known has a
-    /// colon.
+    /// The form in which an unknown name is recorded: `unknown:`, a salted digest, and the length in bytes. Known names
+    /// contain no colon.
     #[must_use]
     pub fn describe(&self, name: &str) -> String {
         let digest = Sha256::new_with_prefix(*self.0).chain_update(name).finalize();

@@ -19,7 +19,7 @@ const BYTES: usize = 20;
 /// How many recovery codes a user has.
 pub const RECOVERY_CODES: usize = 10;
 
-/// What a user's authenticator and the daemon share.
+/// The secret shared by a user's authenticator and the daemon.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TotpSecret([u8; BYTES]);
 
@@ -48,7 +48,7 @@ impl TotpSecret {
         BASE32_NOPAD.encode(&self.0)
     }
 
-    /// What an authenticator reads from a QR code.
+    /// The URL that an authenticator reads from a QR code.
     #[must_use]
     pub fn otpauth_url(&self, issuer: &str, name: &str) -> String {
         let (issuer, name, secret) = (percent_encoded(issuer), percent_encoded(name), self.base32());
@@ -58,10 +58,10 @@ impl TotpSecret {
         )
     }
 
-    /// The time step that a code belongs to, if it is a good one at `now`, in seconds since 1970.
+    /// The time step of a valid code at `now`, in seconds since 1970.
     ///
-    /// A step up to `last_step`, the last one that was used, is not good any more (RFC 6238, section 5.2): the caller
-    /// has to store the new one before it believes the code. The steps that are tried all take their time.
+    /// A step up to `last_step`, the last one that was used, is invalid (RFC 6238, section 5.2): the caller must store
+    /// the new one before it accepts the code. The comparison takes constant time.
     #[must_use]
     pub fn step_of(&self, code: &str, now: i64, last_step: i64) -> Option<i64> {
         let present = now.div_euclid(PERIOD_S);
@@ -92,7 +92,7 @@ impl fmt::Debug for TotpSecret {
     }
 }
 
-/// A code that stands in for the second factor once: `xxxxx-xxxxx`, 50 random bits.
+/// A code that replaces the second factor once: `xxxxx-xxxxx`, 50 random bits.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RecoveryCode(String);
 
@@ -103,7 +103,7 @@ impl RecoveryCode {
         std::array::from_fn(|_| Self(format!("{}-{}", letters::<5>(), letters::<5>())))
     }
 
-    /// A code as somebody typed it: case, white space and hyphens do not count. None: it is no such code.
+    /// Parses a typed code; case, white space and hyphens are ignored. `None` if it is malformed.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let typed: String = text.chars().filter(|letter| !letter.is_whitespace() && *letter != '-').collect();
@@ -113,13 +113,14 @@ impl RecoveryCode {
         is_code.then(|| Self(format!("{first}-{second}")))
     }
 
-    /// The text, for the one who may have it.
+    /// The text, for its holder only.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What is stored of it. Who can read that can read the shared secret too, so that guessing gains nothing.
+    /// The digest that is stored. A party that can read it can read the shared secret, too, so that guessing gains
+    /// nothing.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         digest(&self.0)

@@ -1,4 +1,5 @@
-//! The way to the daemon for this host's administrator: its admin socket, or, where none runs, its parts for a moment.
+//! Requests to the daemon from its host's administrator: over the admin socket, or, if no daemon runs, to its parts run
+//! for the command.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -15,10 +16,10 @@ use crate::daemon::{self, DaemonError, Source};
 /// How long the daemon may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The status of what works but is not recorded yet.
+/// The status of a change or withdrawal that is accepted but not completed.
 const ACCEPTED: u16 = 202;
 
-/// What is asked of the daemon.
+/// A request to the daemon.
 #[derive(Debug, Clone)]
 pub(super) struct Ask {
     method: &'static str,
@@ -26,7 +27,7 @@ pub(super) struct Ask {
     body: Option<Value>,
 }
 
-/// What the daemon answered.
+/// The daemon's answer.
 #[derive(Debug)]
 pub(super) struct Answer {
     /// The HTTP status.
@@ -54,7 +55,8 @@ impl Ask {
         Self { method: "DELETE", path: path.into(), body: None }
     }
 
-    /// Asks the daemon of these settings, and shows its answer; exits with 0, or 1 where it refuses.
+    /// Sends the request to the daemon of these settings, and prints its answer with `show`. Exits with 0, or 1 if the
+    /// daemon refuses.
     pub(super) fn run(self, source: &Source, show: impl FnOnce(&Value) + Send + 'static) -> ExitCode {
         let settings = match source.load() {
             Ok(loaded) => loaded.settings,
@@ -101,18 +103,18 @@ impl Answer {
         lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 
-    /// Whether it did what was asked. It has not where it tells the outcome later.
+    /// Whether the change has ended successfully; an answer with 202 tells the outcome later.
     fn is_done(&self) -> bool {
         self.status < 300 && self.status != ACCEPTED
     }
 
-    /// Whether it withdrew access that it could not record yet.
+    /// Whether access was withdrawn, but the withdrawal is not recorded yet.
     fn is_delayed(&self) -> bool {
         let body: Value = serde_json::from_str(&self.body).unwrap_or(Value::Null);
         self.status == ACCEPTED && body.get("recorded") == Some(&Value::Bool(false))
     }
 
-    /// Why the daemon refused, or what is still to be done, for an administrator.
+    /// The reason for a refusal, or what remains to be done, for an administrator.
     fn refusal(&self) -> String {
         let problem: Value = serde_json::from_str(&self.body).unwrap_or(Value::Null);
         match problem.get("detail").and_then(Value::as_str) {
@@ -136,7 +138,7 @@ fn send(socket: &Path, method: &str, path: &str, headers: &str, body: Option<&Va
     )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let malformed = || io::Error::other("what it answers is no HTTP");
+    let malformed = || io::Error::other("its answer is not HTTP");
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(malformed)?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(malformed)?;
     Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
@@ -167,7 +169,7 @@ pub(super) fn print_list(list: &Value, columns: &[&str]) {
     }
 }
 
-/// Has the running daemon read settings and constitution again; exits with 0, or 1 where it refuses or none runs.
+/// Makes the running daemon reload settings and constitution. Exits with 0, or 1 if it refuses or no daemon runs.
 pub(super) fn reload(source: &Source, on_objections: OnObjections) -> ExitCode {
     let path = match on_objections {
         OnObjections::Refuse => "/v1/constitution/reload",
@@ -180,7 +182,7 @@ pub(super) fn reload(source: &Source, on_objections: OnObjections) -> ExitCode {
     })
 }
 
-/// Says how the running daemon is; exits with 0 where it is ready, else with 1.
+/// Prints the status of the running daemon. Exits with 0 if it is ready, otherwise 1.
 pub(super) fn status(source: &Source) -> ExitCode {
     running(source, &Ask::get("/readyz?verbose"), |answer| print_line(answer.body.trim_end()))
 }

@@ -10,7 +10,7 @@ use super::admin::{Ask, print_json, print_list, segment};
 use super::print_line;
 use crate::daemon::Source;
 
-/// What to do with API keys.
+/// API key commands.
 #[derive(Debug, Args)]
 pub struct Command {
     #[command(subcommand)]
@@ -21,10 +21,10 @@ pub struct Command {
 enum Action {
     /// Make a key, and print it. It is not shown again.
     Add {
-        /// What people call it.
+        /// The key's label.
         name: String,
-        /// What it permits: decide, read, entities:read, entities:write, constitution:write, audit:read, auth:write, ops.
-        /// May be given several times.
+        /// A scope: decide, read, entities:read, entities:write, constitution:write, audit:read, auth:write, ops. May
+        /// be given several times.
         #[arg(long = "scope", required = true)]
         scopes: Vec<String>,
         /// A network it may be used from, such as 10.0.0.0/8. May be given several times.

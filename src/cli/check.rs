@@ -20,7 +20,8 @@ pub fn run(source: &Source, offline: bool) -> ExitCode {
         }
         Err(faults) => {
             print_fault(&faults);
-            // Which constitution is meant is not known for sure; the one beside the settings is looked at all the same.
+            // With faulty settings the constitution's folder is uncertain; the one beside the settings is checked all
+            // the same.
             let beside = source.folder.join("constitution");
             if beside.is_dir() {
                 report(&beside, Candidate::read(&beside));
@@ -62,7 +63,7 @@ pub fn run(source: &Source, offline: bool) -> ExitCode {
     }
 }
 
-/// Prints the stored entities that do not fit a constitution's schema; whether there are none.
+/// Prints the stored entities that do not fit a constitution's schema. True if there are none.
 fn compare(store: &StoreOptions, folder: &Path, constitution: &Constitution) -> bool {
     let mut misfits = Misfits::default();
     let compared = store::visit(&store.target, store.acquire_timeout, |entities| misfits.check(constitution, entities));
@@ -77,7 +78,7 @@ fn compare(store: &StoreOptions, folder: &Path, constitution: &Constitution) -> 
     objections.is_empty()
 }
 
-/// Prints the faults and warnings of a constitution, and the cases that it fails; whether it can be used.
+/// Prints the faults and warnings of a constitution, and its failing test cases. True if it can be used.
 fn report(folder: &Path, loaded: Result<Candidate, Faults>) -> bool {
     match loaded {
         Ok(Candidate { constitution, objections, .. }) => {

@@ -11,7 +11,7 @@ use super::admin::{Ask, print_json, print_list, segment};
 use super::{EXIT_IO, fail, print_line};
 use crate::daemon::Source;
 
-/// What to do with clients.
+/// Client commands.
 #[derive(Debug, Args)]
 pub struct Command {
     #[command(subcommand)]
@@ -22,10 +22,9 @@ pub struct Command {
 enum Action {
     /// Make a client, and print its id and its secret.
     Add {
-        /// What people call it.
+        /// The client's label.
         name: String,
-        /// What it may do: `admin`, `operator`, `policy_author`, `ratifier`, `auditor`, `agent`. May be given several
-        /// times.
+        /// A role: `admin`, `operator`, `policy_author`, `ratifier`, `auditor`, `agent`. May be given several times.
         #[arg(long = "role", required = true)]
         roles: Vec<String>,
         /// A file with its public keys (a JWK set), in place of a secret.

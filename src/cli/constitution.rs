@@ -9,7 +9,7 @@ use super::{EXIT_CONFIG, fail, print_fault, print_line};
 use crate::constitution::{Bundle, Candidate, Constitution, Faults};
 use crate::daemon::Source;
 
-/// What to do with a bundle.
+/// Bundle commands.
 #[derive(Debug, Args)]
 pub struct Command {
     #[command(subcommand)]

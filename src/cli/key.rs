@@ -1,4 +1,4 @@
-//! `acgs key rotate audit|token`: a new key for what is signed from now on.
+//! `acgs key rotate audit|token`: replaces a signing key.
 
 use std::process::ExitCode;
 use std::thread;
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is looked whether it has signed.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What to do with keys.
+/// Key commands.
 #[derive(Debug, Args)]
 pub struct Command {
     #[command(subcommand)]
@@ -65,7 +65,7 @@ fn rotate_audit(source: &Source) -> ExitCode {
         Err(faults) => return fail(&faults, EXIT_CONFIG),
     };
     let folder = daemon::audit_folder(&settings.data_dir);
-    // Others who rotate wait until this key signs, or two of them would each think theirs the newest.
+    // Concurrent rotations wait until this key is stored, since each of them replaces the newest key.
     let _turn = match ledger::claim_keys(&folder) {
         Ok(turn) => turn,
         Err(error) => return fail(&error, EXIT_IO),

@@ -28,7 +28,7 @@ const EXIT_CONFIG: u8 = 78;
 /// Exit code where the disk fails: `EX_IOERR` of sysexits.h.
 const EXIT_IO: u8 = 74;
 
-/// The beginning of the year 10000, in seconds since 1970.
+/// The begin of the year 10000, in seconds since 1970.
 const YEAR_10000: u64 = 253_402_300_800;
 
 /// Decides whether AI agents may do what they want to do, under a constitution, and records every decision.
@@ -60,12 +60,14 @@ struct Place {
 enum Command {
     /// Run the daemon (the default).
     Serve {
-        /// Accept a database or an audit log that was restored to an older state, for this start; that is recorded.
+        /// Accept a database or an audit log that was restored to an older state, for this start only; this is
+        /// recorded.
         ///
-        /// Without it such a start is refused, since what was withdrawn since would be good again.
+        /// Otherwise such a start is refused, since access that was withdrawn in the meantime would be valid again.
         #[arg(long, value_name = "PART")]
         accept_rollback: Vec<Rollback>,
-        /// Start although cases of the constitution fail or stored entities do not fit its schema, and record that.
+        /// Start even if test cases of the constitution fail or stored entities do not fit its schema; this is
+        /// recorded.
         #[arg(long)]
         force: bool,
     },
@@ -83,22 +85,22 @@ enum Command {
     },
     /// Bring the database up to date.
     Migrate,
-    /// Look at a constitution.
+    /// Inspect a constitution.
     Constitution(constitution::Command),
-    /// Look at the audit log.
+    /// Inspect the audit log.
     Audit(audit::Command),
     /// Rotate keys.
     Key(key::Command),
-    /// Manage the people who may log in.
+    /// Manage the users who may log in.
     User(user::Command),
     /// Manage the services that call by themselves.
     Client(client::Command),
     /// Manage keys that are sent with each request.
     ApiKey(api_key::Command),
-    /// Have the running daemon read its settings and its constitution again; fails where that is refused.
+    /// Make the running daemon reload its settings and its constitution; exit 1 if it refuses.
     Reload {
-        /// Bring the constitution into force although its cases fail or stored entities do not fit its schema, and record
-        /// that.
+        /// Bring the constitution into force even if its test cases fail or stored entities do not fit its schema; this
+        /// is recorded.
         #[arg(long)]
         force: bool,
     },
@@ -135,7 +137,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Whether the system's clock tells a time that can be written in records and in headers: from 1970 to 9999.
+/// Checks that the system's clock shows a time that records and headers can contain: the years 1970 to 9999.
 fn check_clock() -> Result<(), String> {
     let seconds = match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) if since.as_secs() < YEAR_10000 => return Ok(()),
@@ -208,13 +210,13 @@ fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// To standard error. A reader that is gone wants no more.
+/// Prints to standard error. A closed pipe is ignored.
 fn print_fault(text: &dyn std::fmt::Display) {
     use std::io::Write as _;
     drop(writeln!(std::io::stderr(), "{text}"));
 }
 
-/// To standard output; the command ends where that fails.
+/// Prints a line to standard output; exits if that fails.
 fn print_line(text: &str) {
     use std::io::Write as _;
     if let Err(error) = writeln!(std::io::stdout(), "{text}") {
@@ -222,7 +224,7 @@ fn print_line(text: &str) {
     }
 }
 
-/// The exit code where standard output takes no more: 0 if its reader wants no more, as in `acgs … | head`.
+/// The exit code if standard output cannot be written: 0 for a closed pipe, as in `acgs … | head`.
 fn unwritten(error: &std::io::Error) -> u8 {
     if error.kind() == std::io::ErrorKind::BrokenPipe {
         return 0;

@@ -1,4 +1,4 @@
-//! `acgs user …`: the people who may log in.
+//! `acgs user …`: users who may log in.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use super::{EXIT_IO, fail, print_line};
 use crate::auth::secret;
 use crate::daemon::Source;
 
-/// What to do with users.
+/// User commands.
 #[derive(Debug, Args)]
 pub struct Command {
     #[command(subcommand)]
@@ -25,8 +25,7 @@ enum Action {
     Add {
         /// The name to log in with.
         name: String,
-        /// What it may do: `admin`, `operator`, `policy_author`, `ratifier`, `auditor`, `agent`. May be given several
-        /// times.
+        /// A role: `admin`, `operator`, `policy_author`, `ratifier`, `auditor`, `agent`. May be given several times.
         #[arg(long = "role", required = true)]
         roles: Vec<String>,
         /// A file with the password.

@@ -1,8 +1,8 @@
-//! Which entities the policies look into: one tree of attribute accesses for each root of a decision.
+//! The entities whose attributes policies read: a tree of attribute accesses for each root of a decision.
 //!
-//! The roots are principal, resource, context, and the entities that a policy names itself (`User::"root".limit`).
-//! The tree is built from the compiled conditions alone, dead branches included: whatever an evaluation can come to
-//! look into is in it. No operator takes an entity out of a set, so that members of sets are never looked into.
+//! The roots are principal, resource, context, and the entities that a policy names itself (`User::"root".limit`). The
+//! tree is built from the compiled conditions alone, dead branches included, and contains every access that an
+//! evaluation can make. No operator takes an entity out of a set, so the attributes of set members are never read.
 
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
@@ -23,23 +23,23 @@ pub const RESOURCE: NodeId = NodeId(1);
 /// The accesses to the context.
 pub const CONTEXT: NodeId = NodeId(2);
 
-/// How many accesses the policies of one constitution may have, each path counted once for each root.
+/// The most accesses of the policies of one constitution; each path counts once per root.
 pub const MAX_NODES: usize = 1 << 18;
 
-/// A node of the access tree.
+/// The index of a node in the access tree. Nodes are valid only for the tree that made them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NodeId(u32);
 
-/// What the policies do with the value at one path.
+/// How the policies use the value at one path.
 #[derive(Debug, Default)]
 pub struct Access {
-    /// Whether attributes or tags are read, where the value is an entity.
+    /// Whether they read attributes or tags, if the value is an entity.
     pub reads: bool,
-    /// Whether its ancestors are asked for (`in`).
+    /// Whether they need its ancestors (`in`).
     pub climbs: bool,
-    /// The attributes or fields that are used further.
+    /// The attributes or fields that are accessed further.
     fields: BTreeMap<SmolStr, NodeId>,
-    /// What is done with the values of its tags.
+    /// The accesses to the values of its tags.
     tags: Option<NodeId>,
 }
 
@@ -50,7 +50,7 @@ pub struct AccessTree {
     named: Vec<NamedEntities>,
 }
 
-/// The entities that one policy names and looks into, with the scope outside of which it does not do so.
+/// The entities that one policy names and reads. It reads them only for requests within its scope.
 #[derive(Debug)]
 pub struct NamedEntities {
     principal: Scope,
@@ -62,11 +62,11 @@ pub struct NamedEntities {
 
 /// The policies have more accesses than [`MAX_NODES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the policies look into more than {MAX_NODES} paths of attributes")]
+#[error("the policies read more than {MAX_NODES} attribute paths")]
 pub struct TooManyAccesses;
 
 impl AccessTree {
-    /// The accesses of these policies.
+    /// Builds the tree for these policies.
     pub fn new<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> Result<Self, TooManyAccesses> {
         let mut builder = Builder::default();
         let mut named = Vec::new();
@@ -92,19 +92,19 @@ impl AccessTree {
         if builder.is_full { Err(TooManyAccesses) } else { Ok(Self { nodes: builder.nodes, named }) }
     }
 
-    /// What is done with the value at a node; nothing for a node of another tree.
+    /// The access at a node; an empty one for a node of another tree.
     #[must_use]
     pub fn at(&self, node: NodeId) -> &Access {
         static NOTHING: Access = Access { reads: false, climbs: false, fields: BTreeMap::new(), tags: None };
         self.nodes.get(node.place()).unwrap_or(&NOTHING)
     }
 
-    /// The entities that policies name and look into.
+    /// The named entities of each policy that has some.
     pub fn named(&self) -> impl Iterator<Item = &NamedEntities> {
         self.named.iter()
     }
 
-    /// The entities in a value that are looked into, each with the accesses to it.
+    /// Appends the entities in a value that policies read, each with the accesses to it.
     pub fn reached<'a>(&self, value: &'a Value, node: NodeId, found: &mut Vec<(&'a EntityUid, NodeId)>) {
         match value {
             Value::Entity(uid) => found.push((uid, node)),
@@ -129,8 +129,8 @@ impl AccessTree {
         }
     }
 
-    /// How many references away from its root the farthest entity is that the policies look into: 0 where they look
-    /// into none, 1 for the root itself.
+    /// The greatest number of references from a root to an entity that policies read: 0 if they read none, 1 for the
+    /// root itself.
     #[must_use]
     pub fn level(&self, vocabulary: &Vocabulary) -> u32 {
         let principals: HashSet<&SmolStr> = vocabulary.actions().flat_map(|action| &action.principals).collect();
@@ -173,13 +173,13 @@ impl AccessTree {
 }
 
 impl NamedEntities {
-    /// Whether it takes ancestors to tell if the policy applies to a request.
+    /// Whether the policy's scope can be matched only with the ancestors of principal or resource.
     #[must_use]
     pub fn needs_ancestors(&self) -> bool {
         matches!(self.principal, Scope::In(..)) || matches!(self.resource, Scope::In(..))
     }
 
-    /// Whether the policy's scope covers a request; `is_in` says whether an entity is in another one.
+    /// Whether the policy's scope matches a request. `is_in` says whether an entity is a descendant of another one.
     pub fn applies(
         &self,
         [principal, action, resource]: [&EntityUid; 3],
@@ -191,7 +191,7 @@ impl NamedEntities {
     }
 }
 
-/// Where the value of an expression may come from.
+/// The possible origin of an expression's value.
 #[derive(Clone)]
 enum Origin<'a> {
     /// A path from a root.
@@ -200,15 +200,15 @@ enum Origin<'a> {
     Named(&'a EntityUid),
     /// A record of literals.
     Constant(&'a Record),
-    /// A record that the policy makes.
+    /// A record constructed by the policy.
     Record(Rc<BTreeMap<&'a SmolStr, Vec<Origin<'a>>>>),
 }
 
 struct Builder<'a> {
     nodes: Vec<Access>,
-    /// The accesses to entities that the policy in hand names.
+    /// The accesses to entities that the current policy names.
     literals: BTreeMap<&'a EntityUid, NodeId>,
-    /// Whether there were more nodes than there may be.
+    /// Whether the limit on nodes was exceeded.
     is_full: bool,
 }
 
@@ -220,14 +220,14 @@ impl Default for Builder<'_> {
 }
 
 impl<'a> Builder<'a> {
-    /// Notes all accesses of an expression, and answers where its value may come from, if that can be looked into.
+    /// Adds all accesses of an expression, and returns the possible origins of its value that can be accessed further.
     fn visit(&mut self, expression: &'a Node) -> Vec<Origin<'a>> {
         match expression {
             Node::Constant(value) => constant(value).into_iter().collect(),
             Node::Variable(Var::Principal) => vec![Origin::Path(PRINCIPAL)],
             Node::Variable(Var::Resource) => vec![Origin::Path(RESOURCE)],
             Node::Variable(Var::Context) => vec![Origin::Path(CONTEXT)],
-            // What is known of actions is in the schema.
+            // The attributes of actions come from the schema.
             Node::Variable(Var::Action) => Vec::new(),
             Node::If(parts) => {
                 let [test, then, otherwise] = &**parts;
@@ -354,7 +354,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// A new node, unless there are too many: then the tree is not used at all.
+    /// Adds a node; `None` beyond the limit, in which case the tree is discarded.
     fn add(&mut self) -> Option<NodeId> {
         let node = u32::try_from(self.nodes.len()).ok().filter(|_| self.nodes.len() < MAX_NODES);
         if let Some(node) = node {
@@ -373,7 +373,7 @@ impl NodeId {
     }
 }
 
-/// What can be looked into of a literal.
+/// The origin of a literal, if it can be accessed further.
 fn constant(value: &Value) -> Option<Origin<'_>> {
     match value {
         Value::Entity(uid) => Some(Origin::Named(uid)),

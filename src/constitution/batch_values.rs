@@ -1,5 +1,5 @@
-//! Values that the questions of a batch have in common, each made by the schema once: what a batch repeats is neither
-//! checked nor stored again for every item.
+//! Values that the questions of a batch share: each is converted by the schema and stored once, however many items
+//! contain it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -13,10 +13,10 @@ use super::value::{Record, Value};
 use super::vocabulary::{Action, EntityType, Vocabulary};
 use crate::domain::{self, Entity, EntityUid, Evaluation, Member, Object, Party};
 
-/// The values of one batch. Clones are the same.
+/// The values of one batch; clones share them.
 ///
-/// INVARIANT: they are used for one attempt to decide a batch under one constitution. An entity that changes meanwhile
-/// makes the attempt void, so that one value for each name is enough.
+/// INVARIANT: they are used for one attempt to decide a batch under one constitution. If an entity changes meanwhile,
+/// the attempt is void, so one value per uid suffices.
 #[derive(Debug, Clone, Default)]
 pub struct BatchValues(Rc<RefCell<Values>>);
 
@@ -31,7 +31,7 @@ struct Values {
 /// A declared field and its value.
 type Field = (SmolStr, Value);
 
-/// The value of a member, which is held so that no other one can get its identity.
+/// A member's value. The member is held so that its identity is not reused.
 type Held<T, V> = (Member<T>, Result<V, Misfit>);
 
 /// Attributes and tags of a stored entity.
@@ -41,7 +41,7 @@ pub(super) struct StoredValues {
     pub(super) tags: Record,
 }
 
-/// The value that is known of a member, or a new one.
+/// The cached value of a member, or a new one.
 fn get_or<K: Hash + Eq, T, V: Clone>(
     known: &mut HashMap<K, Held<T, V>>,
     key: K,
@@ -82,7 +82,7 @@ pub(super) fn context(
     })
 }
 
-/// The properties that a question states of a party.
+/// The properties of a principal or resource in a question.
 pub(super) fn properties(
     values: Option<&BatchValues>,
     vocabulary: &Vocabulary,

@@ -1,4 +1,4 @@
-//! Bounds on the text of a bundle, checked before a parser sees it: parsers and the validator recurse as deep as a text
+//! Limits on the text of a bundle, checked before it is parsed: parsers and the validator recurse as deep as a text
 //! nests, and their trees take a thousand times the memory of the text.
 
 use super::bundle::Source;
@@ -6,31 +6,31 @@ use super::fault::Fault;
 
 /// The largest file of a bundle, in bytes.
 pub const MAX_FILE: u64 = 16 << 20;
-/// All files of a bundle together, in bytes.
+/// The most bytes in all files of a bundle together.
 pub const MAX_BUNDLE: u64 = 64 << 20;
-/// How many files a bundle may have.
+/// The most files in a bundle.
 pub const MAX_FILES: usize = 10_000;
-/// How deep brackets and `if`s may nest.
+/// The deepest nesting of brackets and `if`s.
 pub const MAX_NESTING: usize = 500;
-/// How many operators and accesses one policy may have: each may be one level of its tree.
+/// The most operators and accesses in one policy, since each may be one level of its tree.
 pub const MAX_OPERATORS: usize = 5_000;
-/// How many tokens one policy may have.
+/// The most tokens in one policy.
 pub const MAX_POLICY_TOKENS: usize = 100_000;
-/// How many tokens all policies of a bundle may have together.
+/// The most tokens in all policies of a bundle together.
 pub const MAX_TOKENS: usize = 2_000_000;
-/// How many tokens the schema may have.
+/// The most tokens in the schema.
 pub const MAX_SCHEMA_TOKENS: usize = 200_000;
 
-/// One policy of a file, as text that ends in its `;`.
+/// The text of one policy in a file, up to its `;`.
 #[derive(Debug, Clone, Copy)]
 pub struct PolicyText<'a> {
-    /// Where it begins in its file, in bytes.
+    /// Its offset in the file, in bytes.
     pub offset: usize,
-    /// Its text, with what stands before it.
+    /// The text, including comments before the policy.
     pub text: &'a str,
 }
 
-/// A piece of text that counts.
+/// A token, as far as the limits distinguish tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token {
     Open,
@@ -42,7 +42,8 @@ enum Token {
     Other,
 }
 
-/// The texts of a file's policies. One that exceeds a bound is a fault, and left out.
+/// Splits a file into the texts of its policies, and counts its tokens. A policy beyond a limit becomes a fault and is
+/// left out.
 pub fn policies<'a>(source: &'a Source, faults: &mut Vec<Fault>) -> (Vec<PolicyText<'a>>, usize) {
     let mut found = Vec::new();
     let mut extent = Extent::default();
@@ -70,7 +71,7 @@ pub fn policies<'a>(source: &'a Source, faults: &mut Vec<Fault>) -> (Vec<PolicyT
     (found, total)
 }
 
-/// What a schema's text exceeds, if anything.
+/// The limit that a schema's text exceeds, if any.
 pub fn schema_fault(source: &Source) -> Option<Fault> {
     let (mut depth, mut count) = (0_usize, 0);
     for (offset, token) in Tokens::of_schema(&source.text) {
@@ -85,17 +86,17 @@ pub fn schema_fault(source: &Source) -> Option<Fault> {
             return Some(Fault::at(&source.file, &source.text, offset, detail));
         }
     }
-    let detail = || format!("has more than {MAX_SCHEMA_TOKENS} words and signs");
+    let detail = || format!("has more than {MAX_SCHEMA_TOKENS} tokens");
     (count > MAX_SCHEMA_TOKENS).then(|| Fault::of_file(&source.file, detail()))
 }
 
-/// How large and deep one policy is.
+/// The size and nesting of one policy.
 #[derive(Debug, Default)]
 struct Extent {
     begin: Option<usize>,
     tokens: usize,
     operators: usize,
-    /// Of each open bracket, how many `if`s are open in its current item.
+    /// For each open bracket, the number of open `if`s in its current item.
     open: Vec<usize>,
     ifs: usize,
     depth: usize,
@@ -108,7 +109,7 @@ impl Extent {
         self.tokens += 1;
         match token {
             Token::Open => {
-                // What is refused need not be known in full.
+                // Once a policy is refused, its nesting need not be tracked.
                 if self.open.len() <= MAX_NESTING {
                     self.open.push(std::mem::take(&mut self.ifs));
                 }
@@ -139,18 +140,18 @@ impl Extent {
         } else if self.operators > MAX_OPERATORS {
             Some(format!("has more than {MAX_OPERATORS} operators and brackets; split it into several"))
         } else if self.tokens > MAX_POLICY_TOKENS {
-            Some(format!("has more than {MAX_POLICY_TOKENS} words and signs; split it into several"))
+            Some(format!("has more than {MAX_POLICY_TOKENS} tokens; split it into several"))
         } else {
             None
         }
     }
 }
 
-/// The tokens of a Cedar text, as far as they are told apart here: what stands in texts and comments does not count.
+/// Splits a Cedar text into tokens, skipping the contents of strings and comments.
 struct Tokens<'a> {
     text: &'a [u8],
     at: usize,
-    /// In a schema, `<` and `>` are brackets.
+    /// Whether `<` and `>` are brackets, as in a schema.
     is_schema: bool,
 }
 
@@ -173,7 +174,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// To behind the closing quote.
+    /// Skips to the end of a string, closing quote included.
     fn skip_text(&mut self) {
         while let Some(byte) = self.peek() {
             self.at += 1;

@@ -1,4 +1,4 @@
-//! The bundle on disk: which files it has, and the digest over those that decide.
+//! Bundles on disk: their files, and the digest over those that affect decisions.
 
 use std::fs::{self, File, FileType};
 use std::io::{self, Read as _};
@@ -17,7 +17,7 @@ pub const SCHEMA: &str = "schema.cedarschema";
 /// The seed entities' name.
 pub const ENTITIES: &str = "entities.json";
 
-/// The text of a bundle, read once: what is parsed is what was digested.
+/// The text of a bundle, read once: the parsed text is the digested one.
 #[derive(Debug, Clone)]
 pub struct Bundle {
     /// `constitution.toml`
@@ -26,7 +26,7 @@ pub struct Bundle {
     pub schema: Source,
     /// `policies/**/*.cedar`, in the order of their paths' bytes.
     pub policies: Vec<Source>,
-    /// `entities.json`, where there is one.
+    /// `entities.json`, if there is one.
     pub entities: Option<Source>,
     /// `tests/*.toml`, in the order of their names.
     pub cases: Vec<Source>,
@@ -42,7 +42,8 @@ pub struct Source {
 }
 
 impl Bundle {
-    /// Reads every file of the bundle in `folder`; the error is every file that could not be read, or would be ignored.
+    /// Reads every file of the bundle in `folder`. The error lists every file that cannot be read, or that has no place
+    /// in a bundle.
     pub fn read(folder: &Path) -> Result<Self, Faults> {
         match Self::read_all(folder) {
             (Some(bundle), faults) if faults.is_empty() => Ok(bundle),
@@ -50,7 +51,8 @@ impl Bundle {
         }
     }
 
-    /// What of the bundle in `folder` can be read, where that has a manifest and a schema, and every fault of its files.
+    /// Reads as much as possible of the bundle in `folder`, and returns every fault of its files. The bundle is `None`
+    /// without a manifest and a schema.
     #[must_use]
     pub fn read_all(folder: &Path) -> (Option<Self>, Vec<Fault>) {
         let mut reader = Reader { folder, faults: Vec::new(), bytes: 0, files: 0 };
@@ -79,9 +81,9 @@ impl Bundle {
 struct Reader<'a> {
     folder: &'a Path,
     faults: Vec<Fault>,
-    /// How much was read.
+    /// The bytes read so far.
     bytes: u64,
-    /// How many files were found, those of no bundle too.
+    /// The files found so far, including those that do not belong to the bundle.
     files: usize,
 }
 
@@ -118,8 +120,8 @@ impl Reader<'_> {
         None
     }
 
-    /// The files below a folder whose names have that ending, as `find FOLDER -name '*.ENDING' | LC_ALL=C sort`
-    /// lists them: links to folders are not followed. Other files there would be ignored, which is a fault.
+    /// The files in a folder whose names have an ending, as `find FOLDER -name '*.ENDING' | LC_ALL=C sort` lists them:
+    /// links to folders are not followed. Other files are faults, since they would be ignored.
     fn tree(&mut self, folder: &str, ending: &str) -> Vec<Source> {
         let mut files = Vec::new();
         self.walk(&PathBuf::from(folder), &format!(".{ending}"), &mut files);
@@ -132,7 +134,7 @@ impl Reader<'_> {
             let name = path.to_string_lossy().into_owned();
             if kind.is_symlink() && self.folder.join(&path).is_dir() {
                 let detail =
-                    "is a link to a folder, which the digest's commands do not follow: what it has would not count";
+                    "is a link to a folder, which the digest's commands do not follow, so its files would be ignored";
                 self.faults.push(Fault::of_file(&name, detail));
             } else if kind.is_dir() {
                 self.walk(&path, ending, files);
@@ -150,7 +152,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Refuses every file that is in none of the places where a bundle has files.
+    /// Adds a fault for every file that has no place in a bundle.
     fn refuse_others(&mut self) {
         for (path, kind) in self.entries(Path::new("")) {
             match path.to_str() {
@@ -178,12 +180,12 @@ impl Reader<'_> {
         }
     }
 
-    /// What is in a folder, as far as a bundle may have so many files.
+    /// The entries of a folder, up to the limit on files.
     fn entries(&mut self, folder: &Path) -> Vec<(PathBuf, FileType)> {
         let place = if folder.as_os_str().is_empty() { ".".into() } else { folder.to_string_lossy() };
         let entries = match fs::read_dir(self.folder.join(folder)) {
             Ok(entries) => entries,
-            // That the whole bundle is missing is said of its files.
+            // A missing bundle is reported by its missing files.
             Err(error) if folder.as_os_str().is_empty() && error.kind() == io::ErrorKind::NotFound => {
                 return Vec::new();
             }
@@ -208,24 +210,24 @@ impl Reader<'_> {
     }
 }
 
-/// A file's bytes; `None` where there are more than `most`.
+/// The bytes of a file; `None` if there are more than `most`.
 fn read_bounded(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= most).then_some(bytes))
 }
 
-/// Whether a file's name or a folder's above it begins with a dot, as those of version control, editors and mounted
-/// volumes do.
+/// Whether the name of a file or of a folder above it begins with a dot, as those of version control, editors and
+/// mounted volumes do.
 fn is_hidden(path: &Path) -> bool {
     path.iter().any(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
-/// Whether a file explains the bundle to people.
+/// Whether a file documents the bundle for people.
 fn is_document(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let is_text = |(stem, ending): (&str, &str)| ["md", "txt"].contains(&ending) && !stem.contains('.');
-    // `safety.cedar.txt` was to be a policy.
+    // `safety.cedar.txt` is probably a misnamed policy, not a document.
     name.rsplit_once('.').is_some_and(is_text)
         || ["README", "LICENSE", "NOTICE", "CHANGELOG", "AUTHORS"].contains(&&*name)
 }

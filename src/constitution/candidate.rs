@@ -1,4 +1,4 @@
-//! A bundle that is to come into force: it is held to more than one that is merely looked at or decided under again.
+//! A bundle that is to come into force. It has to meet more requirements than one that is only inspected or replayed.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,20 +8,20 @@ use super::bundle::Bundle;
 use super::cases::CaseOutcome;
 use super::fault::{Fault, Faults};
 
-/// A constitution without faults, and what speaks against it all the same.
+/// A valid constitution, with objections to it.
 #[derive(Debug)]
 pub struct Candidate {
     /// The constitution.
     pub constitution: Arc<Constitution>,
-    /// What it was made of.
+    /// The bundle from which it was made.
     pub bundle: Bundle,
-    /// Cases of the bundle that it fails. An administrator may insist.
+    /// Failing test cases of the bundle. An administrator may override them.
     pub objections: Vec<Fault>,
 }
 
 impl Candidate {
-    /// Reads the bundle in `folder`; the error is every fault of all of its files, files that would be ignored, and
-    /// policies that can apply to no request.
+    /// Reads the bundle in `folder`. The error lists every fault of its files, files that would be ignored, and
+    /// policies that can match no request.
     pub fn read(folder: &Path) -> Result<Self, Faults> {
         let (bundle, mut faults) = Bundle::read_all(folder);
         let Some(bundle) = bundle else {
@@ -40,7 +40,7 @@ impl Candidate {
 }
 
 impl CaseOutcome {
-    /// What speaks against the constitution, where the case fails.
+    /// The objection to the constitution, if the case fails.
     fn objection(self) -> Option<Fault> {
         let Self { name, place, failures } = self;
         (!failures.is_empty()).then(|| Fault::of_file(&place, format!("case `{name}` fails: {}", failures.join("; "))))

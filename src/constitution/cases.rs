@@ -1,4 +1,4 @@
-//! The bundle's own cases: what must be decided, and because of which policy.
+//! The bundle's own test cases: expected verdicts, and the policies that must decide.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,7 +14,7 @@ use crate::settings::RequestProperties;
 /// One case, ready to be run.
 #[derive(Debug, Clone)]
 pub struct Case {
-    /// What it says, as a sentence.
+    /// The expectation, as a sentence.
     pub name: String,
     /// The file it is in.
     pub file: String,
@@ -25,7 +25,7 @@ pub struct Case {
     expected: Expected,
 }
 
-/// What a case expects of the verdict; what it leaves out may be anything.
+/// The expected verdict; a missing member may have any value.
 #[derive(Debug, Clone)]
 struct Expected {
     decision: bool,
@@ -34,12 +34,12 @@ struct Expected {
     warnings: Option<BTreeSet<String>>,
 }
 
-/// What became of one case.
+/// The outcome of one case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaseOutcome {
     /// The case's name.
     pub name: String,
-    /// Where it stands: `file:line`.
+    /// Its place: `file:line`.
     pub place: String,
     /// Every expectation that did not hold; none if it passed.
     pub failures: Vec<String>,
@@ -50,7 +50,7 @@ pub struct CaseOutcome {
 pub struct Coverage {
     /// How many policies there are.
     pub policies: usize,
-    /// Those that no passing case was decided by.
+    /// The policies that decided no passing case.
     pub missed: Vec<String>,
 }
 
@@ -131,7 +131,7 @@ fn ready(written: Written) -> Result<(String, Evaluation, Vec<Entity>, Expected)
 }
 
 impl Constitution {
-    /// Runs cases, each with the seed entities and its own, and says which policies they reached.
+    /// Runs cases, each with the seed entities and its own. Also returns the coverage of policies.
     #[must_use]
     pub fn run_cases(&self, cases: &[Case]) -> (Vec<CaseOutcome>, Coverage) {
         let mut reached = BTreeSet::new();

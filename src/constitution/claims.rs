@@ -1,10 +1,10 @@
-//! The constitution that a caller believes in, held against the one in force.
+//! The constitution that a caller claims, compared with the one in force.
 
 use crate::domain::{Claims, ConstitutionalHash, Reason, Verdict};
 use crate::settings::HashEnforcement;
 
-/// The verdict on a claim to another constitution than the one with this hash, or on none where one is demanded.
-/// `is_accepted` says of another hash whether it is accepted still.
+/// The deny for a claim to another constitution than the one with this hash, or for a missing claim where one is
+/// required. `is_accepted` says whether another hash is accepted in its grace period.
 #[must_use]
 pub fn deny_claim(
     hash: ConstitutionalHash,

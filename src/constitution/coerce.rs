@@ -1,4 +1,4 @@
-//! From JSON to Cedar values, as the schema declares them. What it does not declare is dropped.
+//! Converts JSON to Cedar values by the schema's declarations. Undeclared members are dropped.
 
 use cedar_policy_core::ast;
 use cedar_policy_core::extensions::Extensions;
@@ -8,13 +8,13 @@ use super::value::{Record, Set, Value};
 use super::vocabulary::{Attribute, Kind, Shape, Vocabulary};
 use crate::domain::{Entity, EntityUid, Json, Object};
 
-/// What does not fit the schema: the path of the attribute and what is wrong with it.
+/// A value that does not fit the schema: the attribute's path, and the fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}` {detail}")]
 pub struct Misfit {
     /// The attribute, from its owner: `context.approver`, `Agent::"a".owner`.
     pub path: String,
-    /// What is wrong.
+    /// The fault.
     pub detail: String,
 }
 
@@ -33,7 +33,7 @@ impl Vocabulary {
         self.record_without(None, owner, object, shape, required)
     }
 
-    /// The same without one member.
+    /// Like [`Self::record`], without one member.
     pub fn record_without(
         &self,
         omitted: Option<&str>,
@@ -55,7 +55,7 @@ impl Vocabulary {
         Ok(fields.into_iter().collect())
     }
 
-    /// Whether decisions can read what an entity has.
+    /// Checks that decisions can read an entity's attributes and tags.
     pub fn entity(&self, entity: &Entity) -> Result<(), Misfit> {
         let Some(declared) = self.entity_type(&entity.uid.kind) else {
             return Ok(());
@@ -65,7 +65,7 @@ impl Vocabulary {
         declared.tags.as_ref().map_or(Ok(()), |kind| self.tags(&owner, &entity.tags, kind).map(drop))
     }
 
-    /// The member of that name, whose value is an object; `None` where it is not declared.
+    /// Converts a declared member whose value is an object; `None` if it is not declared.
     pub fn member(
         &self,
         owner: &str,
@@ -129,7 +129,7 @@ impl Vocabulary {
         Ok(uid)
     }
 
-    /// Whether an id is one of those that its type enumerates.
+    /// Fails if an id is not among those that its type enumerates.
     pub fn enumerated(&self, uid: &EntityUid) -> Result<(), String> {
         match self.entity_type(&uid.kind).and_then(|declared| declared.ids.as_ref()) {
             Some(ids) if !ids.contains(&uid.id) => Err(format!("`{uid}` is not one of the entities of its type")),
@@ -138,8 +138,8 @@ impl Vocabulary {
     }
 }
 
-/// What stands in one of Cedar's escapes, else the object itself. Where both say something they must say the same: two
-/// readers of one document must not see two values.
+/// The contents of one of Cedar's escapes, or the object itself. If both have a member, the values must be equal: two
+/// parsers of a document must not read different values.
 fn unescaped<'a>(object: &'a Object, escape: &str, members: [&str; 2]) -> Result<&'a Object, String> {
     let other = if escape == "__entity" { "__extn" } else { "__entity" };
     if object.get(other).is_some() {
@@ -155,7 +155,7 @@ fn unescaped<'a>(object: &'a Object, escape: &str, members: [&str; 2]) -> Result
         return Err(format!("must not have `{nested}` within `{escape}`"));
     }
     match members.iter().find(|member| object.get(member).is_some_and(|outer| escaped.get(member) != Some(outer))) {
-        Some(member) => Err(format!("has another `{member}` beside `{escape}` than within it")),
+        Some(member) => Err(format!("has different values of `{member}` inside and outside of `{escape}`")),
         None => Ok(escaped),
     }
 }

@@ -19,7 +19,7 @@ use crate::settings::RequestProperties;
 /// saves (`cargo bench --bench figures -- parallel` prints both).
 pub const PARALLEL_FROM: usize = 16_384;
 
-/// What became of one policy.
+/// The outcome of one policy.
 type Outcome = Result<bool, EvaluationError>;
 
 impl Constitution {
@@ -64,7 +64,7 @@ impl Constitution {
         Self { parallel_from: policies, ..self }
     }
 
-    /// Decides a question with entities at hand.
+    /// Decides a question with entities in memory.
     #[must_use]
     pub fn decide<'a>(
         &self,
@@ -85,7 +85,7 @@ impl Constitution {
         }
     }
 
-    /// Weighs the policies that hold or failed. A deny says what of the request may be misspelt.
+    /// The verdict from the policies that hold or failed. `note` goes into the detail of a deny.
     fn verdict(&self, outcomes: &[(&Rule, Outcome)], note: Option<&str>) -> Verdict {
         let mut permits = Vec::new();
         let mut failures = Vec::new();

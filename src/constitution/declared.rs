@@ -1,16 +1,16 @@
-//! Which members of a question the schema declares: only these can bear on the decision.
+//! The members of a question that the schema declares: only these can affect the decision.
 
 use super::Constitution;
 use super::vocabulary::{Kind, Shape};
 use crate::domain::{Evaluation, Json, MemberPath, Object};
 use crate::settings::RequestProperties;
 
-/// The place of the action's properties in the context, where policies read them.
+/// The field of the context in which policies read the action's properties.
 const ACTION: &str = "action";
 
 impl Constitution {
-    /// The members of a question that the schema does not declare and that take at least so many bytes. A decision under
-    /// this constitution is the same without them.
+    /// The members of a question that the schema does not declare and that take at least `bytes` bytes. A decision
+    /// under this constitution is the same without them.
     #[must_use]
     pub fn undeclared(&self, mode: RequestProperties, evaluation: &Evaluation, bytes: usize) -> Vec<MemberPath> {
         let mut found = Vec::new();
@@ -31,8 +31,8 @@ impl Constitution {
         })
     }
 
-    /// What the schema declares of one of the question's objects; nothing where it knows no such action or type, or where
-    /// properties count for nothing.
+    /// The declared shape of one of the question's objects; `None` for an unknown action or type, or if properties of
+    /// requests are ignored.
     fn shape(&self, mode: RequestProperties, evaluation: &Evaluation, owner: &MemberPath) -> Option<&Shape> {
         let action = self.vocabulary.action(&evaluation.action.name);
         let of_type = |kind: &str| {
@@ -52,7 +52,7 @@ impl Constitution {
     }
 }
 
-/// The question's objects that callers fill as they like, and where they are.
+/// The question's objects with free members, and their paths.
 fn objects(evaluation: &Evaluation) -> [(MemberPath, &Object); 4] {
     let properties = |owner| MemberPath::new([owner, "properties"]);
     [
@@ -75,7 +75,7 @@ fn undeclared(owner: &MemberPath, object: &Object, shape: Option<&Shape>, bytes:
     }
 }
 
-/// Whether a declared attribute is on the way to a member, or the member itself.
+/// Whether the member, or an attribute that contains it, is declared.
 fn reads<'n>(shape: &Shape, mut names: impl Iterator<Item = &'n str>) -> bool {
     let Some(name) = names.next() else { return true };
     match shape.kind(name) {

@@ -18,7 +18,7 @@ pub enum EvaluationError {
     /// An attribute, tag or field that is not there.
     #[error("`{0}` does not exist")]
     Absent(SmolStr),
-    /// An entity that validation did not expect to be looked into.
+    /// An entity that should not be read according to validation.
     #[error("entity `{0}` was not read")]
     Unread(EntityUid),
     /// An operand of a type that the operator does not take.
@@ -193,7 +193,7 @@ fn is_in(uid: &EntityUid, group: &Value, facts: &Facts) -> Outcome<bool> {
         }
         Value::Set(groups) => {
             climb(uid, facts)?;
-            // Cedar looks at the type of every item before it looks at any membership.
+            // Cedar checks the type of every item before any membership.
             let groups = groups.iter().map(entity).collect::<Outcome<Vec<_>>>()?;
             Ok(groups.into_iter().any(|group| facts.is_member(uid, group)))
         }
@@ -201,8 +201,8 @@ fn is_in(uid: &EntityUid, group: &Value, facts: &Facts) -> Outcome<bool> {
     }
 }
 
-/// What is known of an entity; nothing for an action. One that was not asked for is not taken for absent: whatever a
-/// policy would conclude from that would be a guess.
+/// The data of an entity; `None` for an action. An entity that was not requested is not considered absent, since a
+/// conclusion from that would be a guess.
 fn look<'a>(uid: &EntityUid, facts: &'a Facts) -> Outcome<Option<&'a Data>> {
     match facts.data(uid) {
         None if !facts.is_action(uid) => Err(EvaluationError::Unread(uid.clone())),
@@ -210,7 +210,7 @@ fn look<'a>(uid: &EntityUid, facts: &'a Facts) -> Outcome<Option<&'a Data>> {
     }
 }
 
-/// That the ancestors of an entity are known.
+/// Fails unless the ancestors of an entity were gathered.
 fn climb(uid: &EntityUid, facts: &Facts) -> Outcome<()> {
     match look(uid, facts)? {
         Some(Data { climbs: false, .. }) => Err(EvaluationError::Unread(uid.clone())),

@@ -12,7 +12,7 @@ use super::value::{Record, Set, Value};
 /// level.
 pub const MAX_DEPTH: usize = 128;
 
-/// A compiled expression. It means what Cedar's evaluator makes of the same expression, errors included.
+/// A compiled expression, with the semantics of Cedar's evaluator, errors included.
 #[derive(Debug)]
 pub enum Node {
     /// A literal, or a set or record of literals.
@@ -56,7 +56,7 @@ pub enum CompileError {
     NotStatic,
 }
 
-/// The operands of an operator that stands between them all, left to right: `a && b && c` nests to the left.
+/// The operands of a chain of one operator, left to right: `a && b && c` nests to the left.
 fn chain(expr: &Expr, split: impl Fn(&ExprKind) -> Option<(Arc<Expr>, Arc<Expr>)>) -> Vec<Arc<Expr>> {
     let mut operands = Vec::new();
     let mut rest = split(expr.expr_kind());
@@ -71,8 +71,8 @@ fn chain(expr: &Expr, split: impl Fn(&ExprKind) -> Option<(Arc<Expr>, Arc<Expr>)
     operands
 }
 
-/// The parts of a condition that must all hold, left to right, however they are nested: as [`Node::operands`] of the node
-/// that it is compiled to.
+/// The conjuncts of a condition, left to right, however they are nested. They correspond to [`Node::operands`] of the
+/// compiled node.
 pub fn operands(expr: &Expr) -> Vec<Arc<Expr>> {
     let mut rest = vec![Arc::new(expr.clone())];
     let mut operands = Vec::new();
@@ -86,7 +86,7 @@ pub fn operands(expr: &Expr) -> Vec<Arc<Expr>> {
 }
 
 impl Node {
-    /// The nodes that must all hold, left to right.
+    /// Appends the conjuncts of the node, left to right.
     pub fn operands<'a>(&'a self, operands: &mut Vec<&'a Self>) {
         match self {
             Self::And(nodes) => nodes.iter().for_each(|node| node.operands(operands)),

@@ -1,4 +1,4 @@
-//! What a decision reads: the request, checked against the schema, and the entities it reaches.
+//! The input of a decision: the request, checked against the schema, and the entities that it reads.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, OnceLock};
@@ -7,20 +7,20 @@ use super::value::{Record, Value};
 use super::vocabulary::Vocabulary;
 use crate::domain::EntityUid;
 
-/// What is known of one entity.
+/// The data of one entity.
 #[derive(Debug, Default)]
 pub struct Data {
     /// Its attributes.
     pub attrs: Record,
     /// Its tags.
     pub tags: Record,
-    /// Whether policies look into it; it was read for others that are in it else.
+    /// Whether policies read its attributes; otherwise it was read for its parents only.
     pub(super) is_reached: bool,
-    /// Whether policies ask for its ancestors.
+    /// Whether policies need its ancestors.
     pub(super) climbs: bool,
-    /// The entities it is directly in.
+    /// Its direct parents.
     pub(super) parents: Vec<EntityUid>,
-    /// The entities it is in, directly or not; made when they are asked for.
+    /// All its ancestors, computed on demand.
     pub(super) ancestors: OnceLock<HashSet<EntityUid>>,
 }
 
@@ -31,19 +31,19 @@ pub struct Facts {
     pub(super) action: Value,
     pub(super) resource: Value,
     pub(super) context: Value,
-    /// What is known of the principal.
+    /// The data of the principal.
     pub(super) subject: Option<Data>,
-    /// What is known of the resource.
+    /// The data of the resource.
     pub(super) object: Option<Data>,
-    /// What is known of other entities.
+    /// The data of other entities.
     pub(super) others: HashMap<EntityUid, Data>,
     pub(super) actions: Arc<Vocabulary>,
-    /// What of the request may be misspelt.
+    /// A note on members of the request that may be misspelt.
     pub(super) note: Option<String>,
 }
 
 impl Facts {
-    /// What of the request may be misspelt, in words.
+    /// A note on members of the request that may be misspelt, for people.
     #[must_use]
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
@@ -73,14 +73,13 @@ impl Facts {
         &self.context
     }
 
-    /// What is known of an entity: nothing, where it is absent; `None` where it was not asked for.
+    /// The data of an entity, empty if it is absent; `None` if it was not requested.
     #[must_use]
     pub fn data(&self, uid: &EntityUid) -> Option<&Data> {
         self.read(uid).filter(|data| data.is_reached)
     }
 
-    /// Every entity that an entity is in, directly or not; `None` where policies do not ask for them. They are gathered
-    /// when they are asked for, and only once. Cycles end at what was seen.
+    /// All ancestors of an entity, computed on first use; `None` if policies do not need them. Cycles are tolerated.
     #[must_use]
     pub fn ancestors(&self, uid: &EntityUid) -> Option<&HashSet<EntityUid>> {
         let data = self.data(uid).filter(|data| data.climbs)?;
@@ -99,7 +98,7 @@ impl Facts {
         Some(data.ancestors.get_or_init(gather))
     }
 
-    /// What was read of an entity, for whatever reason.
+    /// The data of an entity, for whatever reason it was read.
     fn read(&self, uid: &EntityUid) -> Option<&Data> {
         if matches!(&self.principal, Value::Entity(principal) if principal == uid) {
             return self.subject.as_ref();

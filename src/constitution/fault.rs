@@ -1,4 +1,4 @@
-//! What is wrong with a bundle, and where.
+//! Faults of a bundle, with their places.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub struct Fault {
     /// The column in characters, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<usize>,
-    /// What is wrong, in one line.
+    /// The fault, in one line.
     pub detail: String,
 }
 
@@ -24,7 +24,7 @@ pub struct Fault {
 pub struct Faults(pub Vec<Fault>);
 
 impl Faults {
-    /// Faults in the order of files and lines, each once.
+    /// Sorts faults by file and line, and removes duplicates.
     #[must_use]
     pub fn of(mut faults: Vec<Fault>) -> Self {
         faults.sort();

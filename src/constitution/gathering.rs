@@ -1,4 +1,4 @@
-//! The entities of a decision are gathered: round by round, those that the policies look into and no others.
+//! Gathers the entities of a decision, in rounds: only those that the policies read.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -16,11 +16,11 @@ use super::vocabulary::{Action, EntityType, Vocabulary};
 use crate::domain::{Entity, EntityUid, Evaluation, Party, Reason, Verdict, suggestion};
 use crate::settings::RequestProperties;
 
-/// How many entities one decision may read; more is a runaway hierarchy.
+/// The most entities that one decision may read; more indicate a runaway hierarchy.
 pub const MAX_ENTITIES: usize = 4096;
 
-/// The facts of one decision while their entities are being read: ask for [`wanted`](Self::wanted), then
-/// [`supply`](Self::supply) each, until nothing is wanted.
+/// The facts of one decision while its entities are being read. Read the entities in [`wanted`](Self::wanted) and pass
+/// them to [`supply`](Self::supply), until nothing is wanted.
 #[derive(Debug)]
 pub struct Gathering {
     vocabulary: Arc<Vocabulary>,
@@ -32,33 +32,34 @@ pub struct Gathering {
     properties: Vec<(EntityUid, Record)>,
     known: HashMap<EntityUid, Known>,
     wanted: Vec<EntityUid>,
-    /// Whether the entities that policies name were asked for, also where ancestors tell which policies apply.
+    /// Whether entities named by policies were requested for the second kind of policies, too: those whose scope needs
+    /// ancestors.
     has_named: bool,
-    /// What the questions of a batch share; none for a single question.
+    /// The values shared by the questions of a batch; `None` for a single question.
     values: Option<BatchValues>,
-    /// What of the request may be misspelt.
+    /// A note on members of the request that may be misspelt.
     note: Option<String>,
 }
 
-/// An entity that has been asked for.
+/// An entity that has been requested.
 #[derive(Debug, Default)]
 struct Known {
-    /// The accesses to it; none for a mere ancestor.
+    /// The accesses to it; none if it is only an ancestor.
     accesses: Vec<NodeId>,
-    /// Whether its ancestors are asked for.
+    /// Whether its ancestors are needed.
     climbs: bool,
     found: Option<Found>,
 }
 
 #[derive(Debug, Default)]
 struct Found {
-    /// Attributes and tags, where they were asked for.
+    /// Attributes and tags, if they were requested.
     values: Option<(Record, Record)>,
     parents: Vec<EntityUid>,
 }
 
 impl Gathering {
-    /// Checks a request against the schema; a misfit is the verdict.
+    /// Checks a request against the schema. If it does not fit, the error is the verdict.
     pub fn start(
         vocabulary: &Arc<Vocabulary>,
         tree: &Arc<AccessTree>,
@@ -102,19 +103,19 @@ impl Gathering {
         Ok(gathering)
     }
 
-    /// The entities to look up next, each once; empty when all are there.
+    /// The entities to be read next, without duplicates; empty when all are there.
     #[must_use]
     pub fn wanted(&self) -> &[EntityUid] {
         &self.wanted
     }
 
-    /// How many entities were asked for so far.
+    /// The number of entities requested so far.
     #[must_use]
     pub fn asked(&self) -> usize {
         self.known.len()
     }
 
-    /// Gives what the store has of the entities that [`wanted`](Self::wanted) named, in that order.
+    /// Adds the entities that [`wanted`](Self::wanted) named, in that order; `None` for one that is not stored.
     pub fn supply<'a>(&mut self, entities: impl IntoIterator<Item = Option<&'a Entity>>) -> Result<(), Box<Verdict>> {
         for (uid, entity) in std::mem::take(&mut self.wanted).into_iter().zip(entities) {
             let found = self.read(&uid, entity).map_err(|misfit| invalid(&misfit))?;
@@ -144,7 +145,7 @@ impl Gathering {
         Err(Box::new(Verdict::deny(Reason::Unavailable, detail)))
     }
 
-    /// The facts, once nothing more is wanted.
+    /// The facts, when nothing more is wanted.
     #[must_use]
     pub fn finish(self) -> Facts {
         let data = |(uid, known): (EntityUid, Known)| {
@@ -168,7 +169,7 @@ impl Gathering {
         }
     }
 
-    /// Wants principal and resource, what the context refers to, and what policies name, as far as that is looked into.
+    /// Requests principal and resource, and the entities in the context and in policies, as far as policies read them.
     fn want_roots(&mut self) {
         let tree = Arc::clone(&self.tree);
         self.want(self.subject.clone(), PRINCIPAL);
@@ -185,8 +186,8 @@ impl Gathering {
         }
     }
 
-    /// Wants what policies name whose scope asks for ancestors, of those that apply: 10,000 policies may each name
-    /// another entity for another group.
+    /// Requests the entities named by policies whose scope needs ancestors, but only by those that match: each of
+    /// 10,000 policies may name another entity for another group.
     fn want_named_by_groups(&mut self) {
         self.has_named = true;
         let tree = Arc::clone(&self.tree);
@@ -211,15 +212,15 @@ impl Gathering {
         }
     }
 
-    /// Wants an entity for the accesses of one node.
+    /// Requests an entity for the accesses at one node.
     fn want(&mut self, uid: EntityUid, node: NodeId) {
         let Access { reads, climbs, .. } = *self.tree.at(node);
-        // What is known of an action is in the schema.
+        // The attributes of actions come from the schema.
         let is_action = || uid.kind.ends_with("Action") && self.vocabulary.action_of(&uid).is_some();
         if !(reads || climbs) || is_action() {
             return;
         }
-        // A decision that reads too much is denied: what else it would read does not matter.
+        // The decision is denied for reading too much, so further entities do not matter.
         let is_full = self.known.len() > MAX_ENTITIES;
         let known = match self.known.entry(uid.clone()) {
             Entry::Vacant(_) if is_full => return,
@@ -236,7 +237,7 @@ impl Gathering {
         let climbs = climbs && !known.climbs;
         known.climbs |= climbs;
         match &known.found {
-            // It was read for its parents alone: its attributes are wanted after all.
+            // It was read for its parents only; now its attributes are needed.
             Some(found) if reads && found.values.is_none() => {
                 known.found = None;
                 self.wanted.push(uid);
@@ -251,7 +252,7 @@ impl Gathering {
         }
     }
 
-    /// Wants the parents of an entity that was found, and theirs.
+    /// Requests the ancestors of an entity that was found.
     fn want_parents(&mut self, uid: &EntityUid) {
         let mut below = vec![uid.clone()];
         while let Some(uid) = below.pop() {
@@ -274,7 +275,7 @@ impl Gathering {
         }
     }
 
-    /// Wants what the accesses of one node lead to from an entity that was found.
+    /// Requests the entities to which the accesses of one node lead from an entity that was found.
     fn follow(&mut self, uid: &EntityUid, node: NodeId) {
         let found = self.known.get(uid).and_then(|known| known.found.as_ref());
         let Some((attrs, tags)) = found.and_then(|found| found.values.as_ref()) else {
@@ -286,8 +287,8 @@ impl Gathering {
         self.want_all(owned(reached));
     }
 
-    /// Reads a stored entity as the schema declares its type. Of mere ancestors no policy reads attributes, and a type
-    /// that the schema does not know has none.
+    /// Converts a stored entity by its type's declaration. Attributes are left out if only its parents are needed, or
+    /// if the schema does not know its type.
     fn read(&self, uid: &EntityUid, entity: Option<&Entity>) -> Result<Found, Misfit> {
         let parents = entity.map(|entity| entity.parents.clone()).unwrap_or_default();
         let is_read =
@@ -306,7 +307,7 @@ impl Gathering {
         Ok(Found { values: Some((attrs, tags)), parents })
     }
 
-    /// Every entity that `uid` is in. Cycles end at what was seen.
+    /// All ancestors of `uid` among the entities that were found. Cycles are tolerated.
     fn ancestors(&self, uid: &EntityUid) -> HashSet<EntityUid> {
         let mut ancestors = HashSet::new();
         let mut queue = VecDeque::from([uid]);
@@ -359,7 +360,7 @@ fn invalid(misfit: &Misfit) -> Box<Verdict> {
     Box::new(Verdict::deny(Reason::InvalidProperties, misfit.to_string()))
 }
 
-/// The same for what the caller sent, with what may be misspelt there.
+/// The verdict on members that the caller sent, with a note on possible misspellings.
 fn invalid_request(misfit: &Misfit, note: Option<&str>) -> Box<Verdict> {
     match note {
         None => invalid(misfit),

@@ -1,8 +1,8 @@
-//! The scope index: from a request to the policies that could apply, however many others there are.
+//! The scope index: finds the policies that may apply to a request, however many others there are.
 //!
-//! Every policy is filed once for each of its actions, under the narrowest thing that its scope says of an entity: that
-//! it *is* a certain one, that it is *in* a certain one, or what its type is. A request looks under its own entities,
-//! their ancestors and their types; what it does not find there cannot hold for it.
+//! Every policy is filed once for each of its actions, under the narrowest constraint of its scope on an entity: equal
+//! to one, a descendant of one, or of a type. A request looks under its own entities, their ancestors and their types;
+//! policies filed elsewhere cannot match it.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use super::rule::{ActionScope, Rule, Scope};
 use super::value::Value;
 use crate::domain::EntityUid;
 
-/// How many permits of one action are looked at where none of them holds.
+/// The most permits of one action that are examined for near misses.
 const PERMITS: usize = 64;
 
 /// Positions of rules, by scope.
@@ -77,7 +77,8 @@ impl ScopeIndex {
         }
     }
 
-    /// The positions of the first rules that permit an action to anybody: those of the action itself, then those of any.
+    /// The positions of the first permits for an action, whatever their scope on principal and resource: those that
+    /// name the action, then those for any action.
     pub fn permits(&self, action: &EntityUid) -> impl Iterator<Item = u32> {
         self.permits.get(action).into_iter().flatten().chain(&self.any_action_permits).take(PERMITS).copied()
     }

@@ -1,4 +1,4 @@
-//! Copies of bundles by their digest, so that what was decided under them can be decided again.
+//! Copies of bundles by digest, so that decisions made under them can be replayed.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -15,8 +15,8 @@ pub fn kept(folder: &Path, digest: &ConstitutionDigest) -> PathBuf {
 }
 
 impl Bundle {
-    /// Keeps a copy in a folder of its digest within `folder`, which is made where it is missing. When this returns, the
-    /// copy is durable. Cases are left out: they decide nothing.
+    /// Keeps a durable copy in a folder named by its digest within `folder`, which is created if it is missing. Test
+    /// cases are left out: they do not affect decisions.
     pub fn keep(&self, folder: &Path) -> io::Result<()> {
         let place = kept(folder, &self.digest());
         if Self::read(&place).is_ok_and(|copy| copy.digest() == self.digest()) {
@@ -44,7 +44,7 @@ impl Bundle {
                 File::open(above)?.sync_all()?;
             }
         }
-        // A bundle without policies has the folder all the same.
+        // The folder is created for a bundle without policies, too.
         make_folder(&temporary.join("policies"))?;
         File::open(&temporary)?.sync_all()?;
         fs::rename(&temporary, &place)?;

@@ -1,4 +1,4 @@
-//! `constitution.toml`: what the constitution is called, and its principles.
+//! `constitution.toml`: the constitution's name, and its principles.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,13 +22,13 @@ pub struct Principle {
     pub id: Arc<str>,
     /// Its name for people.
     pub title: String,
-    /// What it demands.
+    /// The text of the principle.
     pub text: String,
     /// The field it belongs to.
     pub category: String,
     /// How bad a violation is.
     pub severity: Severity,
-    /// What a violation does.
+    /// The effect of a violation.
     pub enforcement: Enforcement,
     /// Its share in the compliance score: 0 to 1; all together make 1.
     pub weight: f64,
@@ -41,7 +41,7 @@ pub struct Manifest {
     pub name: String,
     /// Its version, free text.
     pub version: String,
-    /// The hash it was ratified under, where one is assigned.
+    /// The hash under which it was ratified, if one is assigned.
     pub hash: Option<ConstitutionalHash>,
     /// Its principles, in the order of the file.
     pub principles: Vec<Principle>,
@@ -56,8 +56,8 @@ struct Head {
 }
 
 impl Manifest {
-    /// Reads a manifest; what is wrong with it goes to `faults`. There is one also where something is wrong, as long as
-    /// it says which principles there are, so that policies can be held against them.
+    /// Parses a manifest. Faults are added to `faults`; a manifest with faults is returned all the same if its
+    /// principles are known, so that policies can be checked against them.
     pub fn parse(source: &Source, faults: &mut Vec<Fault>) -> Option<Self> {
         let before = faults.len();
         let (mut root, errors) = DeTable::parse_recoverable(&source.text);
@@ -123,7 +123,7 @@ fn principles_of(
     Some(principles).filter(|principles| principles.len() == count)
 }
 
-/// Reads a table. A member that is faulty is taken out once that is told, so that the faults of others are found too.
+/// Parses a table. A faulty member is reported and removed, so that the faults of the others are found, too.
 fn read<'de, T: Deserialize<'de>>(
     source: &Source,
     mut value: Spanned<DeValue<'de>>,
@@ -135,7 +135,7 @@ fn read<'de, T: Deserialize<'de>>(
             Ok(read) => return Some(read),
             Err(error) => error,
         };
-        // What was taken out is missing, of course.
+        // A member that was removed is missing, which is no further fault.
         if is_whole || !error.message().starts_with("missing field") {
             faults.push(at(source, error.span().map_or(value.span().start, |span| span.start), error.message()));
         }

@@ -1,5 +1,5 @@
-//! Stored entities held against the schema of a constitution that is to come into force: what it does not declare any
-//! more is dropped when an entity is read, so that a policy that asked for it would decide otherwise without a word.
+//! Compares stored entities with the schema of a constitution that is to come into force. Attributes that it no longer
+//! declares are dropped when an entity is read, so a policy that reads them would silently decide otherwise.
 
 use rayon::prelude::*;
 
@@ -7,10 +7,10 @@ use super::bundle::SCHEMA;
 use super::{Constitution, Fault};
 use crate::domain::Entity;
 
-/// How many entities that do not fit are named.
+/// The most entities that are named.
 const LISTED: usize = 100;
 
-/// The stored entities that do not fit.
+/// The stored entities that do not fit a schema.
 #[derive(Debug, Default)]
 pub struct Misfits {
     count: usize,
@@ -18,7 +18,7 @@ pub struct Misfits {
 }
 
 impl Misfits {
-    /// Holds some entities against a constitution's schema.
+    /// Compares some entities with a constitution's schema.
     pub fn check(&mut self, constitution: &Constitution, entities: &[Entity]) {
         let misfit = |entity: &Entity| {
             let detail = constitution.check_entity(entity).err()?;
@@ -30,7 +30,7 @@ impl Misfits {
         self.listed.extend(found.into_iter().take(room));
     }
 
-    /// What speaks against the constitution; nothing where all entities fit.
+    /// One objection per entity, up to 100, and one for the rest; empty if all entities fit.
     #[must_use]
     pub fn objections(self) -> Vec<Fault> {
         let Self { count, mut listed } = self;

@@ -1,7 +1,7 @@
 //! The constitution: a bundle of principles and Cedar policies, and the decisions that follow from it.
 //!
-//! [`Constitution::load`] reads a bundle whole or not at all. [`Constitution::decide`] answers one question; where the
-//! entities come from elsewhere, [`Constitution::gather`] says which are wanted and [`Constitution::judge`] decides.
+//! [`Constitution::load`] loads a bundle as a whole or not at all. [`Constitution::decide`] answers one question; for
+//! entities from a store, [`Constitution::gather`] says which are wanted, and [`Constitution::judge`] decides.
 
 mod access;
 mod batch_values;
@@ -106,8 +106,8 @@ impl Constitution {
         Self::from_bundle(&Bundle::read(folder)?)
     }
 
-    /// Checks and compiles the bundle that the settings name, which is to come into force; that it is another one than
-    /// they demand is a fault too.
+    /// Reads and compiles the bundle in the settings, which is to come into force. A digest other than the pinned one
+    /// is a fault, too.
     pub fn of_settings(settings: &settings::Constitution) -> Result<Candidate, Faults> {
         let mut candidate = Candidate::read(&settings.path)?;
         let constitution = &candidate.constitution;
@@ -210,7 +210,8 @@ impl Constitution {
         &self.principles
     }
 
-    /// How many references away from the request, or from an entity that a policy names, its policies read entities.
+    /// The greatest number of references from the request, or from an entity named by a policy, to an entity that is
+    /// read.
     #[must_use]
     pub fn level(&self) -> u32 {
         self.tree.level(&self.vocabulary)
@@ -222,13 +223,13 @@ impl Constitution {
         &self.seed
     }
 
-    /// Policies that can apply to no request: a constitution that has one may be looked at, but not come into force.
+    /// Policies that can match no request: a constitution with such policies can be inspected, but not come into force.
     #[must_use]
     pub fn impossible(&self) -> &[Fault] {
         &self.impossible
     }
 
-    /// Whether both take the same entities.
+    /// Whether both constitutions have the same schema.
     #[must_use]
     pub fn has_schema_of(&self, other: &Self) -> bool {
         self.schema_text == other.schema_text

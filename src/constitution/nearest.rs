@@ -1,4 +1,4 @@
-//! Which permits came nearest where none of them holds, and what of them does not.
+//! Near misses: if no permit holds, the permits that came nearest, and their failed parts.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use super::facts::Facts;
 use super::value::Value;
 use crate::domain::NearMiss;
 
-/// How many are shown.
+/// The most permits in a verdict.
 const SHOWN: usize = 3;
 
 impl Constitution {
-    /// The permits of the action that lack the least, the nearest first; those that lack as much in the order of the
-    /// bundle. Only some of them are looked at, so that a deny costs little more than a permit.
+    /// The permits of the action that lack the least, nearest first; equally near ones in the order of the bundle. Only
+    /// a limited number is examined, so that a deny costs little more than a permit.
     pub(super) fn nearest(&self, facts: &Facts) -> Vec<NearMiss> {
         let Value::Entity(action) = facts.action() else { return Vec::new() };
         let rules = self.index.permits(action).filter_map(|position| self.rules.get(position as usize));

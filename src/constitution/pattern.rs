@@ -1,9 +1,9 @@
-//! Patterns of `like`, matched in time linear in the text: Cedar's own matcher may take the product of both lengths, and
-//! the text may come from a caller.
+//! Patterns of `like`, matched in time linear in the text. Cedar's own matcher may take the product of both lengths,
+//! and the text may come from a caller.
 
 use cedar_policy_core::ast::{Pattern as CedarPattern, PatternElem};
 
-/// A pattern: the texts between its wildcards, the first and the last of which may be empty.
+/// A pattern as the literals between its wildcards; the first and the last may be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern(Vec<Box<str>>);
 
@@ -21,7 +21,7 @@ impl From<&CedarPattern> for Pattern {
 }
 
 impl Pattern {
-    /// Whether the whole text has the pattern.
+    /// Whether the pattern matches the whole text.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
         let [first, middle @ .., last] = &*self.0 else {
@@ -30,7 +30,7 @@ impl Pattern {
         let Some(mut rest) = text.strip_prefix(&**first).and_then(|rest| rest.strip_suffix(&**last)) else {
             return false;
         };
-        // The earliest place of each leaves the most for those behind it.
+        // The earliest match of each literal leaves the most text for the others.
         middle.iter().all(|part| match rest.find(&**part) {
             Some(at) => {
                 rest = rest.get(at + part.len()..).unwrap_or_default();
@@ -45,7 +45,7 @@ impl Pattern {
 mod tests {
     use super::*;
 
-    /// Every text of that many of these letters.
+    /// Every text with `length` of these letters.
     fn texts(letters: &[char], length: usize) -> Vec<String> {
         let mut all = vec![String::new()];
         for _ in 0..length {
@@ -79,7 +79,7 @@ mod tests {
         let mut elements = vec![PatternElem::Wildcard];
         elements.extend(letters(500_000));
         elements.extend([PatternElem::Char('b'), PatternElem::Wildcard]);
-        // With the product of both lengths this would take minutes.
+        // In the product of both lengths, this would take minutes.
         assert!(!Pattern::from(&CedarPattern::from(elements)).matches(&"a".repeat(1_000_000)));
     }
 }

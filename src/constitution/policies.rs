@@ -26,11 +26,11 @@ const ANNOTATIONS: [&str; 3] = ["id", "principle", "advice"];
 #[derive(Debug)]
 struct Written<'a> {
     source: &'a Source,
-    /// Where the text that was parsed begins in the file.
+    /// The offset in the file of the parsed text.
     base: usize,
-    /// Where the policy begins in the file.
+    /// The offset in the file of the policy.
     offset: usize,
-    /// Its `@id`, or its place where it has none.
+    /// Its `@id`, or its position if it has none.
     id: String,
     policy: Policy,
     principle: Option<usize>,
@@ -41,17 +41,16 @@ struct Written<'a> {
 pub struct Policies {
     /// The compiled policies, in the order of files and lines.
     pub rules: Vec<Rule>,
-    /// Which entities they look into.
+    /// The entities that they read.
     pub tree: AccessTree,
-    /// Policies that can apply to no request.
+    /// Policies that can match no request.
     pub impossible: Vec<Fault>,
-    /// What else Cedar warns of, such as letters that look alike.
+    /// Other warnings of Cedar, such as confusable characters.
     pub warnings: Vec<Fault>,
 }
 
 impl Policies {
-    /// Reads policy files, and holds them against the schema where there is one; what is wrong with them goes to
-    /// `faults`.
+    /// Parses policy files, and validates them against the schema if there is one. Faults are added to `faults`.
     pub fn parse(
         sources: &[Source],
         schema: Option<(&Schema, &Vocabulary)>,
@@ -64,7 +63,7 @@ impl Policies {
         }
         let written = read(sources, principles, faults);
         let (schema, vocabulary) = schema?;
-        // Compiled first: what nests too deep for that is nothing for the validator either.
+        // Policies are compiled first: one that nests too deep for that is too deep for the validator, too.
         let mut rules = Vec::with_capacity(written.len());
         let mut sound = Vec::with_capacity(written.len());
         for written in &written {
@@ -92,14 +91,14 @@ impl Written<'_> {
         Fault::at(&self.source.file, &self.source.text, self.offset, detail)
     }
 
-    /// A fault from one of Cedar's.
+    /// Converts one of Cedar's errors into a fault.
     fn diagnostic(&self, error: &dyn Diagnostic) -> Fault {
         diagnostic(self.source, self.base, self.offset - self.base, error)
     }
 }
 
-/// All policies, in the order of files and lines, each with what is wrong with it alone: a policy that is no Cedar hides
-/// nothing of the others.
+/// Parses all policies one by one, in the order of files and lines: a syntax error in one policy hides no faults of
+/// others.
 fn read<'a>(sources: &'a [Source], principles: Option<&[Principle]>, faults: &mut Vec<Fault>) -> Vec<Written<'a>> {
     let mut texts = Vec::new();
     let mut tokens = 0;
@@ -109,7 +108,7 @@ fn read<'a>(sources: &'a [Source], principles: Option<&[Principle]>, faults: &mu
         tokens += count;
     }
     if tokens > MAX_TOKENS {
-        let detail = format!("have {tokens} words and signs together, more than {MAX_TOKENS}");
+        let detail = format!("have {tokens} tokens together, more than {MAX_TOKENS}");
         faults.push(Fault::of_file("policies", detail));
         return Vec::new();
     }
@@ -123,7 +122,7 @@ fn read<'a>(sources: &'a [Source], principles: Option<&[Principle]>, faults: &mu
     written
 }
 
-/// The policies of one piece of a file: one, where it is Cedar.
+/// Parses one piece of a file, which is one policy if it is valid.
 fn parse(
     source: &Source,
     PolicyText { offset, text }: PolicyText<'_>,
@@ -145,7 +144,7 @@ fn parse(
     set.policies().map(|policy| (offset + within(policy), policy.clone())).collect()
 }
 
-/// Checks a policy's annotations; `places` says where each id was seen first.
+/// Checks a policy's annotations. `places` maps each id to its first occurrence.
 fn annotate<'a>(
     source: &'a Source,
     base: usize,
@@ -193,7 +192,7 @@ fn annotate<'a>(
     Written { source, base, offset, id, policy, principle }
 }
 
-/// Groups of policies in each of which every id is there once: Cedar takes no set with an id that occurs twice.
+/// Groups policies so that no id occurs twice in a group: Cedar refuses a policy set with a duplicate id.
 fn layers<'w, 'a>(written: &[&'w Written<'a>]) -> Vec<BTreeMap<&'w str, &'w Written<'a>>> {
     let mut layers = vec![BTreeMap::new()];
     let mut seen: HashMap<&str, usize> = HashMap::new();
@@ -210,7 +209,7 @@ fn layers<'w, 'a>(written: &[&'w Written<'a>]) -> Vec<BTreeMap<&'w str, &'w Writ
     layers
 }
 
-/// Validates policies in strict mode, and answers what is wrong with them.
+/// Validates policies in strict mode, and returns the errors. Policies that can match no request go to `impossible`.
 fn validate(
     schema: &Schema,
     written: &BTreeMap<&str, &Written<'_>>,
@@ -238,8 +237,8 @@ fn validate(
     errors.filter_map(of).collect()
 }
 
-/// A fault from one of Cedar's about the text that begins at `base` of a file: at the place it points to, else at
-/// `offset` of that text.
+/// Converts one of Cedar's errors about the text at `base` of a file into a fault: at the position that it names, or
+/// else at `offset` of that text.
 pub fn diagnostic(source: &Source, base: usize, offset: usize, error: &dyn Diagnostic) -> Fault {
     let offset = error.labels().and_then(|mut labels| labels.next()).map_or(offset, |label| label.offset());
     let detail = match error.help() {

@@ -16,10 +16,10 @@ use super::value::Value;
 use super::vocabulary::Vocabulary;
 use crate::domain::EntityUid;
 
-/// The most parts of a condition that are told apart.
+/// The most conjuncts of a condition that are distinguished.
 const MAX_PARTS: usize = 1_000;
 
-/// The most characters of a part that are shown.
+/// The most characters shown of a conjunct.
 const MAX_TEXT: usize = 200;
 
 /// A compiled policy.
@@ -33,37 +33,37 @@ pub struct Rule {
     pub principle: Option<usize>,
     /// Its `@advice`.
     pub advice: Option<Arc<str>>,
-    /// Who it is about.
+    /// The scope on the principal.
     pub principal: Scope,
     /// Which actions it is about.
     pub action: ActionScope,
-    /// What it is about.
+    /// The scope on the resource.
     pub resource: Scope,
-    /// What else must hold.
+    /// The condition in addition to the scope.
     pub condition: Option<Condition>,
     /// Its text.
     pub text: Arc<str>,
 }
 
-/// What must hold beside the scope.
+/// A policy's condition in addition to its scope.
 #[derive(Debug)]
 pub struct Condition {
-    /// The whole of it.
+    /// The whole condition.
     pub node: Node,
-    /// Where the policy's text has each of the parts that must all hold, in the order in which they are evaluated.
+    /// The positions of its conjuncts in the policy's text, in the order of evaluation.
     parts: Vec<Part>,
 }
 
-/// A part of a condition, in the text of its policy.
+/// A conjunct of a condition, in the text of its policy.
 #[derive(Debug, Clone, Copy)]
 struct Part {
     start: u32,
     end: u32,
-    /// It is written the other way round, after `unless`.
+    /// Whether it is negated, by `unless`.
     is_negated: bool,
 }
 
-/// What a policy's scope says of the principal or the resource.
+/// A policy's scope on the principal or the resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
     /// Anything.
@@ -72,11 +72,11 @@ pub enum Scope {
     Is(SmolStr),
     /// That entity.
     Eq(EntityUid),
-    /// That entity, or one in it; of that type, where one is given.
+    /// That entity, or a descendant of it; of that type, if one is given.
     In(EntityUid, Option<SmolStr>),
 }
 
-/// What a policy's scope says of the action.
+/// A policy's scope on the action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ActionScope {
     /// Any action.
@@ -97,8 +97,8 @@ impl Rule {
         self.condition.as_ref().map_or(Ok(true), |condition| condition.node.holds(facts))
     }
 
-    /// What of a policy that does not hold fails, as it is written: the parts of its scope, and the first of its
-    /// conditions. And how much that is: the less, the nearer did it come. None where it is about another type.
+    /// The failed parts of a policy that does not hold, in its own text: those of its scope, and its first failed
+    /// condition. With the distance: the smaller, the nearer did the policy come. `None` if it is for another type.
     pub fn shortfall(&self, facts: &Facts) -> Option<(usize, Vec<String>)> {
         let mut failed = Vec::new();
         for (scope, name, value) in
@@ -111,7 +111,7 @@ impl Rule {
                 failed.push(scope.written(name));
             }
         }
-        // A scope that does not hold weighs more than any condition.
+        // A failed part of the scope counts more than any condition.
         let mut distance = failed.len() * MAX_PARTS;
         if let Some(Condition { node, parts }) = &self.condition {
             let mut operands = Vec::new();
@@ -147,7 +147,7 @@ impl Rule {
 }
 
 impl Part {
-    /// Where an expression is in its policy, which starts there in its file.
+    /// The position of an expression in its policy, which begins at the offset `policy` of its file.
     fn new(expr: &Expr, policy: usize) -> Option<Self> {
         let loc = expr.source_loc()?;
         let within = |at: usize| u32::try_from(at.checked_sub(policy)?).ok();
@@ -171,7 +171,7 @@ impl Part {
 }
 
 impl Scope {
-    /// Whether an entity is of the type that the scope is about.
+    /// Whether an entity is of the scope's type.
     fn fits(&self, value: &Value) -> bool {
         let Value::Entity(uid) = value else { return false };
         match self {
@@ -181,7 +181,7 @@ impl Scope {
         }
     }
 
-    /// The scope as policies have it.
+    /// The scope as policies write it.
     fn written(&self, name: &str) -> String {
         match self {
             Self::Any => name.to_owned(),
@@ -212,7 +212,7 @@ impl Scope {
         matches!(value, Value::Entity(uid) if self.covers(uid, |group| facts.is_member(uid, group)))
     }
 
-    /// Whether it covers an entity; `is_in` says whether that is in another one.
+    /// Whether the scope matches an entity; `is_in` says whether that is a descendant of another one.
     pub fn covers(&self, uid: &EntityUid, is_in: impl FnOnce(&EntityUid) -> bool) -> bool {
         match self {
             Self::Any => true,
@@ -239,7 +239,7 @@ impl ActionScope {
         matches!(action, Value::Entity(uid) if self.covers(uid))
     }
 
-    /// Whether it covers an action.
+    /// Whether the scope matches an action.
     pub fn covers(&self, action: &EntityUid) -> bool {
         match self {
             Self::Any => true,

@@ -1,5 +1,5 @@
-//! The schema: held against bounds, then read by Cedar. Cedar expands every type that a declaration names, so that
-//! a few lines of types that each name another one twice would take all memory.
+//! Reads the schema. Limits are checked before Cedar parses it: Cedar expands every type that a declaration names, so a
+//! few lines of types that each name another one twice would take all memory.
 
 use std::collections::HashMap;
 
@@ -14,30 +14,29 @@ use super::fault::Fault;
 use super::policies::diagnostic;
 use super::vocabulary::Vocabulary;
 
-/// How many types, entity types and actions a schema may declare.
+/// The most types, entity types and actions in a schema.
 const MAX_DECLARATIONS: usize = 20_000;
-/// How many parts all declarations may have together, each type that they name expanded.
+/// The most parts in all declarations together, after expanding the types that they name.
 const MAX_PARTS: u64 = 200_000;
-/// How deep an expanded type may nest.
+/// The deepest nesting of an expanded type.
 const MAX_DEPTH: u64 = 100;
-/// How many pairs of an entity type and one that it can be in, or of an action and its group, there may be.
+/// The most pairs of an entity type and a possible ancestor, or of an action and its group.
 const MAX_MEMBERSHIPS: usize = 200_000;
-/// How many combinations of a principal's type, an action and a resource's type there may be: policies are validated
-/// for each.
+/// The most combinations of a principal type, an action and a resource type, since policies are validated for each.
 const MAX_ENVIRONMENTS: usize = 10_000;
 
-/// A schema, with what it is worth a look for.
+/// A parsed schema with warnings.
 #[derive(Debug)]
 pub struct Read {
-    /// As Cedar has it.
+    /// The schema for Cedar.
     pub schema: Schema,
-    /// As requests are checked against it.
+    /// The schema for checking requests.
     pub vocabulary: Vocabulary,
-    /// What does not forbid loading.
+    /// Warnings, which do not prevent loading.
     pub warnings: Vec<Fault>,
 }
 
-/// Reads a schema; what is wrong with it goes to `faults`.
+/// Parses a schema. Faults are added to `faults`.
 pub fn parse(source: &Source, faults: &mut Vec<Fault>) -> Option<Read> {
     if let Some(fault) = bounds::schema_fault(source).or_else(|| extent_fault(source)) {
         faults.push(fault);
@@ -59,7 +58,7 @@ pub fn parse(source: &Source, faults: &mut Vec<Fault>) -> Option<Read> {
     }
 }
 
-/// What the declarations exceed, if anything. A text that cannot be parsed exceeds nothing: it is refused anyway.
+/// The limit that the declarations exceed, if any. A text that cannot be parsed is refused by Cedar.
 fn extent_fault(source: &Source) -> Option<Fault> {
     let (fragment, _) = Fragment::<RawName>::from_cedarschema_str(&source.text, Extensions::all_available()).ok()?;
     let detail = extent(&fragment)?;
@@ -109,7 +108,7 @@ fn extent(fragment: &Fragment<RawName>) -> Option<String> {
         }
         for Size { parts: more, depth } in sizes {
             if depth > MAX_DEPTH {
-                return Some(format!("has a type that nests deeper than {MAX_DEPTH} levels where it is expanded"));
+                return Some(format!("has a type that nests deeper than {MAX_DEPTH} levels when expanded"));
             }
             parts = parts.saturating_add(more);
         }
@@ -122,27 +121,26 @@ fn extent(fragment: &Fragment<RawName>) -> Option<String> {
         return Some(format!("has {environments} {what}, more than {MAX_ENVIRONMENTS}"));
     }
     let memberships = memberships(&entities).saturating_add(memberships(&actions));
-    (memberships > MAX_MEMBERSHIPS).then(|| {
-        format!("has more than {MAX_MEMBERSHIPS} pairs of a type or action and one that it is in, directly or not")
-    })
+    (memberships > MAX_MEMBERSHIPS)
+        .then(|| format!("has more than {MAX_MEMBERSHIPS} pairs of a type or action and a direct or indirect parent"))
 }
 
 fn qualified(space: &str, name: &str) -> String {
     if space.is_empty() { name.to_owned() } else { format!("{space}::{name}") }
 }
 
-/// How large a type is once every type that it names stands in its place.
+/// The size of a type after expanding every type that it names.
 #[derive(Debug, Clone, Copy)]
 struct Size {
     parts: u64,
     depth: u64,
 }
 
-/// Common types by their full names, with their namespaces.
+/// Common types by their fully qualified names, with their namespaces.
 #[derive(Default)]
 struct Types<'a> {
     declared: HashMap<String, (String, &'a Type<RawName>)>,
-    /// Sizes that are known; `None` while one is computed, so that a cycle, which Cedar refuses, ends.
+    /// Known sizes; `None` while a size is being computed, so that a cycle ends. Cedar refuses cycles.
     sizes: HashMap<String, Option<Size>>,
 }
 
@@ -189,10 +187,10 @@ impl Types<'_> {
     }
 }
 
-/// What each type or action is in directly, by full names, with the namespace in which these are written.
+/// The direct parents of each type or action, by fully qualified name, with the namespace in which they are written.
 type Edges = HashMap<String, (String, Vec<String>)>;
 
-/// How many pairs of something and what it is in, directly or not, there are; a few more than may be are enough.
+/// The number of pairs of a type or action and an ancestor; counting stops soon after the limit.
 fn memberships(edges: &Edges) -> usize {
     let mut count = 0;
     for start in edges.keys() {

@@ -8,7 +8,7 @@ use super::bundle::Source;
 use super::fault::Fault;
 use crate::domain::{Entity, MAX_JSON_NESTING, find_cycle, is_json_too_deep};
 
-/// Reads `entities.json`, and holds it against the schema where there is one; what is wrong with it goes to `faults`.
+/// Parses `entities.json`, and validates it against the schema if there is one. Faults are added to `faults`.
 pub fn parse(source: &Source, schema: Option<&Schema>, faults: &mut Vec<Fault>) -> Vec<Entity> {
     if is_json_too_deep(source.text.as_bytes()) {
         let detail = format!("nests deeper than {MAX_JSON_NESTING} arrays and objects");
@@ -18,7 +18,7 @@ pub fn parse(source: &Source, schema: Option<&Schema>, faults: &mut Vec<Fault>) 
     let entities: Vec<Entity> = match serde_json::from_str(&source.text) {
         Ok(entities) => entities,
         Err(error) => {
-            // The message ends in the place, which the fault says at its beginning.
+            // The message ends in the position, which the fault states at its beginning.
             let detail = error.to_string();
             let place = format!(" at line {} column {}", error.line(), error.column());
             faults.push(Fault {

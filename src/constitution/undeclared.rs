@@ -1,20 +1,20 @@
-//! Members of a request that the schema does not declare. They are left out of a decision; where one is named nearly like a
-//! declared one, a deny says so.
+//! Members of a request that the schema does not declare. Decisions ignore them; if a name is similar to a declared
+//! one, a deny mentions it.
 
 use super::vocabulary::{Action, EntityType, Kind, Shape};
 use crate::domain::{Evaluation, Json, Object, suggestion};
 use crate::settings::RequestProperties;
 
-/// How many members of an object are looked at.
+/// The most members of an object that are examined.
 const LOOKED_AT: usize = 64;
 
-/// How many are named.
+/// The most members that are named.
 const NAMED: usize = 4;
 
-/// How deep records are looked into.
+/// The deepest records that are examined.
 const DEPTH: usize = 4;
 
-/// What a caller may have misspelt, in words; none where nothing is named nearly like what is declared.
+/// A note on members that may be misspelt; `None` if no undeclared member has a name similar to a declared one.
 pub fn note(
     mode: RequestProperties,
     evaluation: &Evaluation,
@@ -43,7 +43,7 @@ fn look(owner: &str, object: &Object, shape: &Shape, depth: usize, notes: &mut V
             }
             (Some(_), _) => {}
             (None, _) => {
-                // One that is there is not what was meant by another.
+                // A declared member that is present was not misspelt.
                 let absent = shape.iter().map(|attribute| &*attribute.name).filter(|name| object.get(name).is_none());
                 let near = suggestion(name, absent);
                 if !near.is_empty() {

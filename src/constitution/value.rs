@@ -75,7 +75,7 @@ impl Record {
         self.0.iter()
     }
 
-    /// These fields, and of `others` those whose names are not taken.
+    /// These fields, and those of `others` with other names.
     #[must_use]
     pub fn or(self, others: &Self) -> Self {
         if others.0.is_empty() {

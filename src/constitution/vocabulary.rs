@@ -1,4 +1,4 @@
-//! What the schema declares, in the form in which requests and entities are checked against it.
+//! The schema's declarations, in the form in which requests and entities are checked against them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,13 +22,13 @@ pub struct Vocabulary {
 pub struct EntityType {
     /// Its attributes.
     pub attrs: Shape,
-    /// The type of its tags, where it may have some.
+    /// The type of its tags, if it may have tags.
     pub tags: Option<Kind>,
-    /// The only ids it has, where they are enumerated.
+    /// Its enumerated ids; `None` if any id is allowed.
     pub ids: Option<HashSet<SmolStr>>,
 }
 
-/// An action, and to what it applies.
+/// An action, and the types to which it applies.
 #[derive(Debug)]
 pub struct Action {
     /// The Cedar action.
@@ -39,7 +39,7 @@ pub struct Action {
     pub principals: HashSet<SmolStr>,
     /// The types that it may be taken on.
     pub resources: HashSet<SmolStr>,
-    /// What its context holds.
+    /// The shape of its context.
     pub context: Shape,
 }
 
@@ -117,7 +117,7 @@ impl Vocabulary {
         self.actions.get(self.names.get(uid)?)
     }
 
-    /// How requests may name actions.
+    /// The names by which requests may refer to actions.
     pub fn action_names(&self) -> impl Iterator<Item = &str> {
         self.actions.keys().map(|name| &**name)
     }
@@ -133,7 +133,7 @@ impl Vocabulary {
     }
 }
 
-/// How requests name an action: by its id, or in full where it is in a namespace.
+/// The name of an action in requests: its id, or its full name if it is in a namespace.
 fn action_name(uid: &EntityUid) -> SmolStr {
     if uid.kind == "Action" { uid.id.clone() } else { uid.to_string().into() }
 }

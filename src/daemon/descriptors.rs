@@ -1,4 +1,4 @@
-//! How many files and connections the process may have open, and how many of these are left for clients.
+//! Limits of file descriptors: how many the process may have, and how many of these are left for clients.
 
 use std::fs;
 
@@ -10,28 +10,28 @@ use crate::settings::{DatabaseUrl, Settings};
 /// Descriptors of one SQLite connection: the database, its write-ahead log, and a temporary file.
 const SQLITE: usize = 3;
 
-/// Connections to one pool for searches, and what is opened now and then: segments that are read, archives, a file that is
-/// written anew, requests to witnesses and issuers.
+/// Descriptors for the search pool and for files opened at times: segments being read, archives, files being rewritten,
+/// requests to witnesses and issuers.
 const SPARE: usize = 96;
 
-/// Descriptors that each HTTP worker opens beside its connections.
+/// Descriptors of each HTTP worker, in addition to its connections.
 const WORKER: usize = 8;
 
-/// Clients get so many even where the limit is too low for that.
+/// The connections allowed to clients even if the limit is too low for them.
 const LEAST: usize = 16;
 
-/// Raises the limit on open files as far as the system lets this process: up to its hard limit.
+/// Raises the soft limit on open files (`RLIMIT_NOFILE`) to the hard limit.
 pub(super) fn raise_limit() {
     let limit = getrlimit(Resource::Nofile);
     if limit.current == limit.maximum {
         return;
     }
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
-        tracing::warn!(%error, "the limit on open files stays as it is");
+        tracing::warn!(%error, "the limit on open files (RLIMIT_NOFILE) cannot be raised");
     }
 }
 
-/// How many connections of clients leave room for all other files.
+/// The limits on client connections that leave enough descriptors for all other files.
 pub(super) fn connection_limits(settings: &Settings) -> ConnectionLimits {
     let http = &settings.http;
     let (wanted, per_address) = (http.max_connections.get(), http.max_connections_per_address.get());
@@ -43,19 +43,19 @@ pub(super) fn connection_limits(settings: &Settings) -> ConnectionLimits {
         tracing::warn!(
             files,
             connections = total,
-            "the limit on open files (RLIMIT_NOFILE) is too low for `http.max_connections`: fewer connections are taken"
+            "the limit on open files (RLIMIT_NOFILE) is too low for `http.max_connections`; accepting fewer connections"
         );
     }
     ConnectionLimits { total, per_address: per_address.min(total) }
 }
 
-/// What is open now, and what will be opened for other purposes than clients.
+/// The number of descriptors that are open now, or will be opened for other purposes than clients.
 fn reserved(settings: &Settings) -> usize {
     let now = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
     let pool = &settings.database.pool;
     let connections = (pool.size.get() as usize).saturating_add(pool.max_overflow as usize);
     let database = match &settings.database.url {
-        // The copy of the audit log has a pool of its own.
+        // The search index has a pool of its own.
         DatabaseUrl::Sqlite(_) => connections.saturating_mul(2 * SQLITE),
         DatabaseUrl::Postgres(_) => connections.saturating_mul(1 + settings.database.replicas.len()),
     };

@@ -27,15 +27,15 @@ pub enum DaemonError {
         /// All of them.
         faults: ConstitutionFaults,
     },
-    /// Cases of the constitution fail, or stored entities do not fit its schema.
+    /// Test cases of the constitution fail, or stored entities do not fit its schema.
     #[error(
-        "the constitution in `{}` is refused; `acgs serve --force` starts all the same, and records it:\n{faults}",
+        "the constitution in `{}` is refused; `acgs serve --force` overrides this, recorded:\n{faults}",
         .folder.display()
     )]
     Objected {
         /// The bundle's folder.
         folder: PathBuf,
-        /// What speaks against it.
+        /// The failing cases and unfit entities.
         faults: ConstitutionFaults,
     },
     /// The audit log cannot be used.
@@ -46,7 +46,7 @@ pub enum DaemonError {
         /// Why.
         source: Box<LedgerError>,
     },
-    /// The audit log is not what was signed, or cannot be signed.
+    /// The audit log does not match its checkpoint, or cannot be signed.
     #[error("the audit log in `{}` cannot be used: {source}", .folder.display())]
     Seal {
         /// Its folder.
@@ -54,36 +54,36 @@ pub enum DaemonError {
         /// Why.
         source: Box<SealError>,
     },
-    /// The database lacks changes that the audit log knows to have been committed.
+    /// The database lacks changes whose commit is known from the audit log.
     #[error(
-        "the database `{place}` is older than the audit log, or another one: record {index} of the log knows revision \
-         `{seen}`, which the database, at `{found}`, does not contain. Start with the newer database; or, if there is none, \
-         start once with `acgs serve --accept-rollback database`, which is recorded, and then withdraw again what was \
-         withdrawn since: `acgs key rotate token --withdraw` ends all tokens"
+        "the database `{place}` is older than the audit log, or another one: record {index} of the log names revision \
+         `{seen}`, which the database, at `{found}`, does not contain; start with the newer database, or, if it is lost, \
+         start once with `acgs serve --accept-rollback database`, which is recorded, and repeat every withdrawal made \
+         since (`acgs key rotate token --withdraw` ends all tokens)"
     )]
     DatabaseRolledBack {
         /// The file or server.
         place: String,
-        /// The record that knows better.
+        /// The index of the record that names the missing revision.
         index: u64,
-        /// The revision that it knows.
+        /// The revision in that record.
         seen: Revision,
-        /// The revision that the database has.
+        /// The newest revision of the database.
         found: Revision,
     },
-    /// The audit log is older than what is known of it.
+    /// The audit log was rolled back, removed or replaced.
     #[error(
-        "the audit log in `{}` has `{size}` records, but {found}. It was rolled back, removed or exchanged: put the newest \
-         log back. Only if that is lost for good, start once with `acgs serve --accept-rollback log`, which goes on from \
-         what is left and records that",
+        "the audit log in `{}` has `{size}` records, but {found}; it was rolled back, removed or replaced: restore the \
+         newest log, or, only if that is lost, start once with `acgs serve --accept-rollback log`, which continues with \
+         the records that are left and records that",
         .folder.display()
     )]
     LogRolledBack {
         /// Its folder.
         folder: PathBuf,
-        /// How many records it has.
+        /// The number of its records.
         size: u64,
-        /// What shows that it is older.
+        /// The evidence.
         found: Box<LogRollback>,
     },
     /// The start cannot be recorded.
@@ -92,7 +92,7 @@ pub enum DaemonError {
     /// A witness's key is none.
     #[error("the key `{key}` of `audit.witness` cannot be used: {source}")]
     Witness {
-        /// As it is written.
+        /// The key as written in the settings.
         key: String,
         /// Why.
         source: NoteError,
@@ -105,8 +105,8 @@ pub enum DaemonError {
         /// Why.
         cause: String,
     },
-    /// What the daemon knows of callers cannot be used.
-    #[error("callers cannot be known: {0}")]
+    /// Users, clients or keys cannot be read or created.
+    #[error("users, clients or keys cannot be read or created: {0}")]
     Identity(Box<DirectoryError>),
     /// The database cannot be used.
     #[error("{0}")]
@@ -114,7 +114,7 @@ pub enum DaemonError {
     /// Something of the system failed.
     #[error("cannot {action}: {source}")]
     System {
-        /// What was tried.
+        /// The attempted action.
         action: String,
         /// Why it failed.
         source: io::Error,

@@ -28,16 +28,16 @@ use crate::ledger::{
 use crate::settings::{Durability, LogOrigin, RequestRecord, Settings};
 use crate::store::Replicas;
 
-/// The name in records of what the daemon does by itself.
+/// The daemon's own name as the caller in records.
 pub const DAEMON: &str = "acgs";
 
-/// How long a start waits for a checkpoint, where there was none before.
+/// How long a start waits for the first checkpoint of a new log.
 const FIRST_CHECKPOINT: Duration = Duration::from_secs(5);
 
-/// The checkpoint that is kept apart from the log, in the data folder.
+/// The file, in the data folder, of the checkpoint kept outside of the log's folder.
 const KEPT_CHECKPOINT: &str = "audit-checkpoint";
 
-/// The name of the file, in the data folder, that names the newest change of the database which was committed.
+/// The file, in the data folder, that names the newest committed change of the database.
 const REVISION_MARK: &str = "database-revision";
 
 /// The running log.
@@ -46,7 +46,7 @@ pub(super) struct Evidence {
     storage: DiskStorage,
     committer: Committer,
     changes: ChangeRecorder,
-    /// What the file named at the start.
+    /// The mark in that file at the start.
     mark: Option<SeenRevision>,
     sealer: Sealer,
     witnesses: Witnesses,
@@ -55,12 +55,12 @@ pub(super) struct Evidence {
     key: String,
     /// The size of the checkpoint that was found.
     signed: Option<u64>,
-    /// What shows that the log is older than it was, where that was accepted.
+    /// Evidence of an accepted rollback of the log.
     accepted: Vec<LogRollback>,
 }
 
 impl Evidence {
-    /// Opens the log, and refuses one that is not what was signed, or is older than what is known of it.
+    /// Opens the log. Fails if it does not match its checkpoints, or was rolled back.
     pub(super) fn open(settings: &Settings, replicas: Replicas, on_rollback: OnRollback) -> Result<Self, DaemonError> {
         let folder = audit_folder(&settings.data_dir);
         let kept = KeptCheckpoint::at(settings.data_dir.join(KEPT_CHECKPOINT));
@@ -85,9 +85,9 @@ impl Evidence {
         let (opened, default_origin) = (ledger.tree().clone(), default_origin());
         let size = opened.size();
         let rolled_back = |found| {
-            // What this start has made would be in the way of the log that is to be put back.
+            // A folder that this start has created must not be in the way of a restored log.
             if was_empty && let Err(error) = fs::remove_dir_all(&folder) {
-                tracing::warn!(%error, folder = %folder.display(), "remove this folder before the log is put back");
+                tracing::warn!(%error, folder = %folder.display(), "remove this folder before you restore the log");
             }
             DaemonError::LogRolledBack { folder: folder.clone(), size, found: Box::new(found) }
         };
@@ -118,7 +118,7 @@ impl Evidence {
             RevisionMark::open(&mark_file).map_err(system(&format!("write `{}`", mark_file.display())))?;
         let changes = ChangeRecorder::new(journal.clone(), mark_writer);
         let seals = Seals::default();
-        // Before anything is signed or recorded: the copy may know more of the log than the log itself.
+        // Before anything is signed or recorded: the search index may show that the log was rolled back.
         let shipper = Shipper::start(ShipperParts {
             storage: storage.clone(),
             options: super::search_options(settings),
@@ -157,13 +157,13 @@ impl Evidence {
         self.recovery.size == 0 && self.signed.is_none()
     }
 
-    /// The newest revision of the database that the log, as it was found, knows to have been committed.
+    /// The newest revision of the database that is known, from the log as it was opened, to have been committed.
     pub(super) fn seen_revision(&self) -> Result<Option<SeenRevision>, LedgerError> {
         seen_revision(&self.storage, self.recovery.size, self.mark.as_ref())
     }
 
-    /// Records that the daemon begins, under what, with what speaks against that and was overridden, and which revision of
-    /// the database was found. Nothing is decided before that is durable.
+    /// Records the start: settings, constitution, overridden objections, and the revision of the database. No decision
+    /// is made before this record is durable.
     pub(super) fn record_start(
         &self,
         settings: &Settings,
@@ -191,7 +191,7 @@ impl Evidence {
         }
         let accepted = (!self.accepted.is_empty()).then(|| {
             let evidence: Vec<String> = self.accepted.iter().map(ToString::to_string).collect();
-            tracing::warn!(?evidence, "an audit log that was rolled back is accepted, as `--accept-rollback log` says");
+            tracing::warn!(?evidence, "accepted an audit log that was rolled back, because of `--accept-rollback log`");
             let event = Event::new(EventKind::Log, DAEMON).name("event", "rollback_accepted");
             event.name("found", self.recovery.size).detail("evidence", evidence)
         });
@@ -218,12 +218,12 @@ impl Evidence {
         self.changes.journal().clone()
     }
 
-    /// Where changes of the database are recorded.
+    /// A recorder for changes of the database.
     pub(super) fn changes(&self) -> ChangeRecorder {
         self.changes.clone()
     }
 
-    /// Who changes entities.
+    /// A recorder for changes of entities.
     pub(super) fn recorder(&self, form: RequestRecord) -> EntityRecorder {
         EntityRecorder::new(self.changes(), form)
     }
@@ -238,9 +238,9 @@ impl Evidence {
         self.shipper.shipping()
     }
 
-    /// Records the end and what the database is at, writes what still waits, and signs it all.
+    /// Records the stop with the database's revision, writes the remaining records, and signs the last checkpoint.
     ///
-    /// INVARIANT: the log ends after the last worker, so that every answer that left has its record.
+    /// INVARIANT: the log is closed after the last worker has ended, so that every answer has its record.
     pub(super) fn stop(self, revision: Revision) {
         let stop = Event::new(EventKind::Stop, DAEMON).name("revision", revision.to_string());
         if let Err(error) = self.changes.record_found(&[stop], revision) {
@@ -253,8 +253,8 @@ impl Evidence {
     }
 }
 
-/// Whether there was a log where none is any more. Nothing is made then: it would be in the way of the log that is to be put
-/// back.
+/// Fails if the log's folder is gone although a kept checkpoint shows that there was one. Nothing is created then: it
+/// would be in the way of a restored log.
 fn refuse_removed(folder: &Path, kept: &KeptCheckpoint) -> Result<(), DaemonError> {
     let is_gone = !folder.exists()
         || is_new(&DiskStorage::at(folder))
@@ -269,7 +269,7 @@ fn refuse_removed(folder: &Path, kept: &KeptCheckpoint) -> Result<(), DaemonErro
     }
 }
 
-/// Records the settings as they are now. Blocks until that is durable.
+/// Records the settings in force. Blocks until the record is durable.
 pub(super) fn record_settings(journal: &Journal, event: &str, settings: &Settings) -> Result<(), AuditError> {
     journal.record(&[settings_event(event, settings)]).map(drop)
 }
@@ -281,7 +281,7 @@ fn settings_event(event: &str, settings: &Settings) -> Event {
     event.detail("settings", serde_json::Value::Object(values.collect()))
 }
 
-/// What the log of this host is called where nobody says otherwise.
+/// The default origin of this host's log.
 fn default_origin() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let is_plain = |letter: &char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.' | '_');

@@ -1,4 +1,4 @@
-//! The daemon's files: its folder, and what keeps other daemons from them.
+//! The data folder, and the locks that exclude other daemons from it.
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
@@ -9,7 +9,7 @@ use super::{audit_folder, constitutions_folder};
 use crate::ledger::{LOCK_FILE, LedgerError};
 use crate::store::{Lock, Store};
 
-/// What keeps other daemons from the same files.
+/// The locks on the daemon's files.
 #[derive(Debug)]
 pub(super) struct Locks {
     _data_dir: File,
@@ -21,7 +21,7 @@ impl Locks {
         Self { _data_dir: data_dir, database }
     }
 
-    /// The paths that have to lead to the same files as long as the daemon runs, besides those of the audit log.
+    /// The paths that must lead to the same files as long as the daemon runs, in addition to those of the audit log.
     pub(super) fn watched_paths(&self, data_dir: &Path, store: &Store) -> Vec<PathBuf> {
         let audit = audit_folder(data_dir);
         let mut paths = vec![data_dir.to_owned(), audit.clone(), audit.join(LOCK_FILE), constitutions_folder(data_dir)];
@@ -31,7 +31,7 @@ impl Locks {
     }
 }
 
-/// Makes the folder of everything the daemon writes, for its user alone, durably; one that is there stays as it is.
+/// Creates the data folder durably, accessible to the daemon's user only. An existing folder is left as it is.
 pub fn create_data_dir(folder: &Path) -> Result<(), DaemonError> {
     let missing: Vec<&Path> = folder.ancestors().take_while(|above| !above.is_dir()).collect();
     let make = || {
@@ -44,8 +44,8 @@ pub fn create_data_dir(folder: &Path) -> Result<(), DaemonError> {
     if missing.is_empty() { Ok(()) } else { make().map_err(system(&format!("make `{}`", folder.display()))) }
 }
 
-/// Takes the data folder itself for this process, as long as the file is open: under another name it is the same folder,
-/// and it cannot be removed as a lock file can.
+/// Locks the data folder's inode for this process, as long as the file is open. Unlike a lock file it cannot be
+/// removed, and it holds under every name of the folder.
 pub(super) fn claim_data_dir(folder: &Path) -> Result<File, DaemonError> {
     let opened = File::open(folder).map_err(system(&format!("open `{}`", folder.display())))?;
     match opened.try_lock() {

@@ -1,4 +1,4 @@
-//! What the daemons on one database share: verdicts in Redis, and the word that something was changed.
+//! State shared by the daemons on one database: verdicts in Redis, and notifications of changes.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use crate::store::{Store, StoreError};
 /// How long a check waits for Redis.
 const REDIS: Duration = Duration::from_secs(3);
 
-/// What the fleet's verdicts are sealed with; none where the settings name no Redis. The first daemon makes it, in the turn
-/// to begin.
+/// The fleet's secret for sealing verdicts; `None` without Redis in the settings. The first daemon creates it, under
+/// the startup lock.
 pub(super) fn secret(settings: &Settings, store: &Store) -> Result<Option<CacheKey>, StoreError> {
     if settings.cache.l2.url.is_none() {
         return Ok(None);
@@ -32,7 +32,7 @@ fn newest_key(store: &Store) -> Result<CacheKey, StoreError> {
     })
 }
 
-/// What values of the store's present incarnation are sealed with.
+/// The sealing key for the store's current incarnation.
 fn sealing(key: &CacheKey, store: &Store) -> Secret {
     Secret::new(&key.secret, store.versions().applied().incarnation)
 }
@@ -58,14 +58,14 @@ pub(super) fn open(
     let waker = following.clone();
     let verdicts = ServiceCache::start(options, sealing(&key, store), store.versions().clone(), move || waker.wake());
     following.share(FleetSecret { store: store.clone(), verdicts: verdicts.clone() });
-    // Whoever begins an incarnation from now on is heard of.
+    // The renewal is registered, so an incarnation that began before this line is caught here.
     verdicts.replace_secret(sealing(&key, store));
     let publisher = verdicts.clone();
     store.on_write(move |version| publisher.publish(version));
     Some(verdicts)
 }
 
-/// Has verdicts sealed for the incarnation that the database has.
+/// Renews the sealing key with each incarnation of the database.
 struct FleetSecret {
     store: Store,
     verdicts: SharedVerdicts,

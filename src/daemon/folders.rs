@@ -1,4 +1,4 @@
-//! Where the daemon keeps what in its data folder.
+//! The layout of the data folder.
 
 use std::path::{Path, PathBuf};
 
@@ -8,13 +8,13 @@ pub fn audit_folder(data_dir: &Path) -> PathBuf {
     data_dir.join("audit")
 }
 
-/// The folder of every constitution that was ever in force, by digest.
+/// The folder with every constitution that was ever in force, by digest.
 #[must_use]
 pub fn constitutions_folder(data_dir: &Path) -> PathBuf {
     data_dir.join("constitutions")
 }
 
-/// The socket of this host's administrator.
+/// The socket for this host's administrator.
 #[must_use]
 pub fn admin_socket(data_dir: &Path) -> PathBuf {
     data_dir.join("admin.sock")

@@ -26,13 +26,13 @@ use crate::store::Store;
 /// The user that the first start makes.
 const ADMIN: &str = "admin";
 
-/// How far the wall clock may be behind what it said in the last run: another node's may be before it.
+/// How far the wall clock may be behind the time stored by the last run, in seconds: clocks of nodes differ.
 const CLOCKS_DIFFER_S: i64 = 60;
 
 /// The file with its password.
 const PASSWORD_FILE: &str = "admin-password";
 
-/// What our own tokens have as `iss`: where clients reach the daemon, as far as the settings say.
+/// The `iss` of the daemon's own tokens: the URL under which clients reach it, according to the settings.
 #[must_use]
 pub fn issuer(settings: &Settings) -> String {
     match (&settings.http.public_url, &settings.http.bind) {
@@ -52,7 +52,7 @@ fn lifetimes(auth: &Auth) -> Lifetimes {
     }
 }
 
-/// Opens what the daemon knows of callers; the first start makes a signing key and a user `admin`.
+/// Opens users, clients and keys; the first start creates a signing key and a user `admin`.
 pub(super) fn open(
     settings: &Settings,
     store: &Store,
@@ -104,8 +104,8 @@ fn foreign(issuer: &Issuer) -> Result<ForeignIssuer, DaemonError> {
     })
 }
 
-/// Makes the first user, whose password is in a file for the daemon's user alone: the file first, so that there is never
-/// a user whose password nobody has.
+/// Creates the first user, with its password in a file for the daemon's user only. The file is written first, so that
+/// the password is never lost.
 fn make_admin(directory: &Directory, data_dir: &Path) -> Result<(), DaemonError> {
     let path = data_dir.join(PASSWORD_FILE);
     let password = secret::password();

@@ -72,10 +72,10 @@ const LOG_READERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 /// Threads that answer questions about people, clients and keys.
 const DIRECTORY_THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
 
-/// How long such a question may take: a record that has to become durable is behind it.
+/// The deadline of requests to these threads, which includes waiting for a durable record.
 const IDENTITY_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Whether nothing was ever recorded, as before the first start and after one that was killed early.
+/// Whether nothing was ever recorded: before the first start, or after one that was killed early.
 #[must_use]
 pub fn is_unrecorded(settings: &Settings) -> bool {
     ledger::is_unrecorded(&audit_folder(&settings.data_dir))
@@ -90,7 +90,7 @@ pub fn check_keys(settings: &Settings) -> Result<(), KeyError> {
     Keyring::load(&folder)?.check_origin(settings.audit.origin.as_ref().map(LogOrigin::as_str))
 }
 
-/// Runs the daemon until it is told to stop. What is accepted in an older state is accepted at this start only.
+/// Runs the daemon until it is told to stop. `accepted` names the parts that this start accepts in an older state.
 pub fn run(source: &Source, accepted: &[Rollback], on_objections: OnObjections) -> Result<(), DaemonError> {
     let signals = Signals::listen().map_err(system("listen to signals"))?;
     let loaded = source.load()?;
@@ -106,15 +106,15 @@ pub fn run(source: &Source, accepted: &[Rollback], on_objections: OnObjections) 
     system.block_on(parts.serve(source, signals, &level))
 }
 
-/// Runs the daemon's parts for one thing that an administrator wants, where no daemon runs: it listens on the admin
-/// socket only, which `job` is given.
+/// Runs the daemon's parts for one administrative command while no daemon runs: it listens on the admin socket only,
+/// whose path is given to `job`.
 pub fn for_a_moment<T: Send + 'static>(
     source: &Source,
     job: impl FnOnce(&Path) -> T + Send + 'static,
 ) -> Result<T, DaemonError> {
     let settings = source.load()?.settings;
     let path = admin_socket(&settings.data_dir);
-    // No decision is made meanwhile.
+    // No decision is made here, so objections to the constitution do not matter.
     let parts = Parts::open(settings, &[], OnObjections::Override)?;
     let reading = source.clone();
     let runtime = actix_web::rt::System::new();
@@ -141,7 +141,7 @@ struct Parts {
 
 impl Parts {
     fn open(settings: Settings, accepted: &[Rollback], on_objections: OnObjections) -> Result<Self, DaemonError> {
-        // The constitution first: it is what an administrator is most likely to have got wrong.
+        // The constitution is loaded first: it is the most likely to have faults.
         let (active, bundle) = Active::load(&settings.constitution)
             .map_err(|faults| DaemonError::Constitution { folder: settings.constitution.path.clone(), faults })?;
         for warning in active.constitution.warnings() {
@@ -153,7 +153,7 @@ impl Parts {
         bundle.keep(&kept).map_err(system(&format!("keep the constitution in `{}`", kept.display())))?;
         let options = store_options(&settings);
         let replicas = pools::replicas(&settings, &options)?;
-        // Before the log is compared with what the database knows of it: that may be another daemon's.
+        // Locked before the log is compared with the database, which may belong to another daemon.
         let mut database = options.target.path().map(Lock::take).transpose()?;
         let evidence = Evidence::open(&settings, replicas.clone(), rollback::on_log(accepted))?;
         if evidence.is_new() {
@@ -181,7 +181,7 @@ impl Parts {
         Ok(Self { settings: Arc::new(settings), evidence, locks, store, turn, active })
     }
 
-    /// Starts the actors, and serves. `begin` is told just before there may be answers.
+    /// Starts the actors and the server. `begin` is called just before the first answer.
     fn start(
         self,
         listeners: http::Listeners,
@@ -328,7 +328,7 @@ impl Parts {
     }
 }
 
-/// What speaks against a constitution without faults: cases of its own, and stored entities.
+/// Objections to a valid constitution: failing test cases, and stored entities that do not fit its schema.
 fn objections(active: &Active, store: &Store) -> Result<Vec<Fault>, DaemonError> {
     let mut misfits = Misfits::default();
     store.visit(|entities| misfits.check(&active.constitution, entities))?;
@@ -351,7 +351,7 @@ struct Running {
 }
 
 impl Running {
-    /// Finishes what was begun, and ends everything, the log last.
+    /// Completes the requests in flight, and ends all parts, the log last.
     async fn stop(self) {
         self.draining.store(true, Ordering::Relaxed);
         self.handle.stop(true).await;
@@ -359,7 +359,7 @@ impl Running {
         self.upkeep.stop().await;
         self.evidence.stop(self.store.versions().followed());
         if let Err(error) = self.store.checkpoint() {
-            tracing::warn!(%error, "the database's log stays beside it");
+            tracing::warn!(%error, "the write-ahead log of the database could not be checkpointed and remains");
         }
         if let Err(error) = fs::remove_file(admin_socket(&self.settings.data_dir))
             && error.kind() != io::ErrorKind::NotFound

@@ -1,4 +1,4 @@
-//! The pools of connections: how large they are, how many threads use them, and who looks after them.
+//! The connection pools: their sizes, the number of threads that use them, and their monitors.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 
@@ -9,10 +9,10 @@ use crate::settings::{DatabaseUrl, PostgresUrl, Settings};
 use crate::store::audit::beside;
 use crate::store::{PoolMode, Replicas, Server, Store, StoreError, StoreOptions, Target};
 
-/// Connections that read the copy of the audit log where it is on a server: as many as threads that search it.
+/// Connections for searches in the index on a server: one for each search thread.
 const SEARCHERS: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
 
-/// Threads beyond those that have a connection: they wait for one, no longer than the time-out says.
+/// Threads beyond the number of connections: each waits for a connection, until the timeout.
 const WAITERS: usize = 16;
 
 /// The options of the store that the settings ask for.
@@ -20,7 +20,7 @@ const WAITERS: usize = 16;
 pub fn store_options(settings: &Settings) -> StoreOptions {
     let pool = &settings.database.pool;
     let (target, pre_ping) = match &settings.database.url {
-        // A file does not hang up. What is wrong with it shows in the job as well as in a test before it.
+        // A file does not hang up, so a test before use would find nothing that the query does not find.
         DatabaseUrl::Sqlite(path) => (Target::Sqlite(path.clone()), false),
         DatabaseUrl::Postgres(url) => (Target::Postgres(server(settings, url)), pool.pre_ping),
     };
@@ -36,7 +36,7 @@ pub fn store_options(settings: &Settings) -> StoreOptions {
     }
 }
 
-/// A server as the settings say it is to be used.
+/// A server at a URL, with the pool mode from the settings.
 fn server(settings: &Settings, url: &PostgresUrl) -> Server {
     let server = Server::new(url.as_str());
     if !settings.database.prepared_statements {
@@ -59,9 +59,9 @@ pub(super) fn replicas(settings: &Settings, options: &StoreOptions) -> Result<Re
     Replicas::open(targets.collect(), options, settings.database.max_replica_lag)
 }
 
-/// A query needs a thread and a connection. SQLite gets as many threads as connections that are kept: it has one writer
-/// and no network, so that more at once would only wait for each other. The others wait in the mailbox, where they are
-/// counted too, and have until their request's deadline.
+/// A query needs a thread and a connection. SQLite gets as many threads as connections are kept: it has one writer and
+/// no network, so that more would only wait for each other. Further requests wait in the mailbox, where they count as
+/// in flight, until their deadlines.
 ///
 /// PostgreSQL gets as many threads as there may be connections, and some that wait for one.
 pub(super) fn database_threads(settings: &Settings) -> NonZeroUsize {

@@ -1,4 +1,4 @@
-//! A reload, by signal or by route: settings and constitution are read again.
+//! Reloads of settings and constitution, by signal or by route.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,9 +13,9 @@ use crate::actors::registry::{OnObjections, Registry, Reload, ReloadError, Setti
 use crate::logging::LevelSwitch;
 use crate::settings::Settings;
 
-/// Reads the settings again, applies what can be applied while the daemon runs, and answers which constitution they
-/// name. Where they are faulty, or cannot be recorded, everything stays as it was. A caller of the route is after the
-/// constitution, so that settings which are the same as before are recorded only on SIGHUP.
+/// Reads the settings again, applies the live ones, and returns those of the constitution. If they are faulty, or
+/// cannot be recorded, nothing changes. A reload by the route is mostly about the constitution, so unchanged settings
+/// are recorded only on SIGHUP.
 pub(super) fn settings_reader(
     source: Source,
     started_with: Arc<Settings>,
@@ -28,7 +28,7 @@ pub(super) fn settings_reader(
             let lines: Vec<String> =
                 (&faults).into_iter().map(|fault| format!("{}: {}", fault.place, fault.wrong)).collect();
             for line in &lines {
-                tracing::error!("the settings stay as they were: {line}");
+                tracing::error!("reload refused, the settings stay as they were: {line}");
             }
             lines
         })?;
@@ -37,7 +37,7 @@ pub(super) fn settings_reader(
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
         if caller == DAEMON || *known != values {
             let recorded = record_settings(&journal, "reread", &new);
-            recorded.map_err(|error| vec![format!("they cannot be recorded: {error}")])?;
+            recorded.map_err(|error| vec![format!("the settings cannot be recorded: {error}")])?;
             *known = values;
         }
         if let Some(level) = &level {
@@ -50,7 +50,7 @@ pub(super) fn settings_reader(
     })
 }
 
-/// Answers SIGHUP; what is faulty stays as it was.
+/// Handles SIGHUP. If the settings or the constitution are faulty, both stay as they were.
 pub(super) async fn reload(registry: &Mailbox<Registry>) {
     let monotonic = NotifyState::monotonic_usec_now();
     notify(&match monotonic {
@@ -63,8 +63,10 @@ pub(super) async fn reload(registry: &Mailbox<Registry>) {
                 tracing::error!("the constitution stays as it was: {fault}");
             }
         }
-        Err(error @ ReloadError::Unanswered(_)) => tracing::error!(%error, "it may yet come into force"),
-        // The registry has said why.
+        Err(error @ ReloadError::Unanswered(_)) => {
+            tracing::error!(%error, "the outcome of the reload is unknown; the constitution may still come into force");
+        }
+        // The registry has logged the reason.
         Ok(_) | Err(ReloadError::Settings(_) | ReloadError::Unchecked(_) | ReloadError::Unrecorded(_)) => {}
     }
     notify(&[NotifyState::Ready]);

@@ -1,4 +1,4 @@
-//! Whether the database is what the audit log says it was, and what an administrator accepts instead.
+//! Compares the database with the audit log, and handles what an administrator accepts instead.
 
 use super::audit_folder;
 use super::error::DaemonError;
@@ -13,17 +13,17 @@ use crate::store::{Standing, Store};
 pub enum Rollback {
     /// The database lacks changes that the audit log has.
     Database,
-    /// The audit log lacks records that others have.
+    /// The audit log lacks records that its checkpoints or the search index have.
     Log,
 }
 
-/// What is done about an audit log that is behind.
+/// What happens to a log that was rolled back.
 pub(super) fn on_log(accepted: &[Rollback]) -> OnRollback {
     if accepted.contains(&Rollback::Log) { OnRollback::Accept } else { OnRollback::Refuse }
 }
 
-/// Refuses a database that does not contain what the log knows to have been committed, unless that is accepted: then it
-/// gets a new incarnation, and that is recorded.
+/// Fails if the database does not contain the newest revision that is known from the log. If that is accepted, the
+/// database gets a new incarnation, and this is recorded.
 pub(super) fn check_database(
     settings: &Settings,
     store: &Store,
@@ -56,7 +56,7 @@ pub(super) fn check_database(
     evidence.changes().record_found(&[event], revision)?;
     tracing::warn!(
         lost = %seen.revision, %found, %revision,
-        "a database is accepted that is older than the audit log, or another one"
+        "accepted a database that is older than the audit log or another one, because of `--accept-rollback database`"
     );
     Ok(())
 }

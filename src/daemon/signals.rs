@@ -1,4 +1,4 @@
-//! What the system and the service manager say to the daemon, and what they are told.
+//! Signals from the system, and notifications to the service manager.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,22 +9,22 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// What a signal asks for.
+/// The action that a signal requests.
 pub(super) enum Asked {
     Stop,
     Reload,
 }
 
-/// The signals that came, on a thread that hears them from the first moment on: recovering a log or waiting for a database
-/// takes time, and process 1 of a container gets no signal that it does not handle.
+/// Receives signals, on a thread that runs from the first moment on: recovering a log or waiting for a database takes
+/// time, and the kernel does not deliver unhandled signals to process 1 of a container.
 pub(super) struct Signals {
     asked: mpsc::UnboundedReceiver<Asked>,
     is_serving: Arc<AtomicBool>,
 }
 
 impl Signals {
-    /// Listens. Until [`Signals::serve`], a signal to stop ends the process at once, as a crash would: nothing was
-    /// promised to anybody, and a start copes with what it finds.
+    /// Starts to listen. Until [`Signals::serve`], a signal to stop ends the process at once, like a crash: nothing was
+    /// promised to a caller yet, and the next start recovers.
     pub(super) fn listen() -> io::Result<Self> {
         let (told, asked) = mpsc::unbounded_channel();
         let (listens, listening) = blocking::channel();
@@ -33,7 +33,7 @@ impl Signals {
         let hear = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
             let heard = runtime.and_then(|runtime| runtime.block_on(hear(&listens, &told, &serving)));
-            // Nobody listens any more where it was said that all is well.
+            // The receiver is gone if listening has succeeded already.
             drop(heard.map_err(|error| listens.send(Err(error))));
         };
         thread::Builder::new().name("acgs-signals".to_owned()).spawn(hear)?;
@@ -41,16 +41,16 @@ impl Signals {
         Ok(Self { asked, is_serving })
     }
 
-    /// From now on signals are for [`Signals::next`].
+    /// Delivers signals to [`Signals::next`] from now on.
     pub(super) fn serve(&self) {
         self.is_serving.store(true, Ordering::SeqCst);
     }
 
-    /// The next signal.
+    /// Waits for the next signal.
     pub(super) async fn next(&mut self) -> Asked {
         match self.asked.recv().await {
             Some(asked) => asked,
-            // The thread ends with the process.
+            // The thread ends only with the process.
             None => std::future::pending().await,
         }
     }
@@ -64,7 +64,7 @@ async fn hear(
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
     let mut hup = signal(SignalKind::hangup())?;
-    // Who started this may be gone already.
+    // The receiver may be gone already.
     drop(listens.send(Ok(())));
     loop {
         let asked = tokio::select! {
@@ -73,7 +73,7 @@ async fn hear(
             _ = hup.recv() => Asked::Reload,
         };
         if matches!(asked, Asked::Stop) && !is_serving.load(Ordering::SeqCst) {
-            tracing::info!("stopped before it was ready");
+            tracing::info!("stopped before the daemon was ready");
             std::process::exit(0);
         }
         if told.send(asked).is_err() {
@@ -82,7 +82,7 @@ async fn hear(
     }
 }
 
-/// Tells the service manager, where there is one.
+/// Notifies the service manager, if there is one.
 pub(super) fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "the service manager cannot be told");

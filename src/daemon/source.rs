@@ -1,10 +1,10 @@
-//! Where the settings come from.
+//! The source of the settings.
 
 use std::path::PathBuf;
 
 use crate::settings::{self, Settings};
 
-/// Where the settings came from, to read them again.
+/// The folder and profile of the settings, for reading them again.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// The settings folder.
@@ -19,7 +19,7 @@ impl Source {
         Settings::load(&self.folder, self.profile.as_deref(), settings::environment())
     }
 
-    /// Reads the settings where nothing will be connected to: secrets may be missing.
+    /// Reads the settings for a command that connects to nothing: secrets may be missing.
     pub fn load_offline(&self) -> Result<settings::Loaded, settings::Faults> {
         Settings::load_offline(&self.folder, self.profile.as_deref(), settings::environment())
     }

@@ -1,4 +1,4 @@
-//! What is done now and again: lapsed credentials are forgotten, keys rotated, owed withdrawals made, the clock watched.
+//! Periodic tasks: purging expired credentials, rotating keys, making owed withdrawals, watching the clock.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use crate::actors::journal::Journal;
 use crate::actors::wall_clock::{Reading, Steady, WallClock};
 use crate::ledger::{Event, EventKind};
 
-/// How often what has lapsed is forgotten.
+/// The interval for purging expired credentials and checking the age of the signing key.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_hours(1);
 
-/// How often it is stored for how long daemons have run.
+/// The interval for storing the uptime.
 const UPTIME_INTERVAL: Duration = Duration::from_mins(5);
 
-/// How often withdrawals that are owed are tried again, and how often the clock is looked at.
+/// The interval for retrying owed withdrawals, and for checking the wall clock.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The tasks of upkeep.
+/// The periodic tasks.
 pub(super) struct Upkeep {
     directory: Mailbox<Directory>,
     owed: OwedWithdrawals,
@@ -45,7 +45,7 @@ impl Upkeep {
         Self { directory, owed }
     }
 
-    /// Makes withdrawals that work in memory only before the process ends, or says that they are lost.
+    /// Makes the withdrawals that are in memory only before the process ends, or logs that they are lost.
     pub(super) async fn stop(self) {
         if self.owed.count() > 0
             && let Err(error) = self.directory.ask(SettleWithdrawals).await
@@ -53,13 +53,13 @@ impl Upkeep {
             tracing::error!(
                 withdrawals = self.owed.count(),
                 %error,
-                "withdrawals worked in memory only and cannot be stored: they are lost; ask for them again"
+                "withdrawals were in force in memory only and are lost; repeat them after the next start"
             );
         }
     }
 }
 
-/// Forgets what has lapsed, and signs with a new key where the old one is too old.
+/// Purges expired credentials, and rotates the signing key when it is old enough.
 async fn keep_house(directory: Mailbox<Directory>, rotation_days: NonZeroU32, steady: Steady) {
     let key_lifetime = i64::from(rotation_days.get()) * 86_400;
     let mut hours = interval(HOUSEKEEPING_INTERVAL);
@@ -67,7 +67,7 @@ async fn keep_house(directory: Mailbox<Directory>, rotation_days: NonZeroU32, st
     loop {
         hours.tick().await;
         if let Err(error) = forget_and_rotate(&directory, key_lifetime, &steady).await {
-            tracing::warn!(%error, "forgetting lapsed credentials or rotating the signing key failed; retrying in 1 h");
+            tracing::warn!(%error, "purging expired credentials or rotating the signing key failed; retrying in 1 h");
         }
     }
 }
@@ -80,27 +80,27 @@ async fn forget_and_rotate(
     if directory.ask(KeepHouse { key_lifetime, steady: steady.elapsed() }).await? {
         let rotate = RotateSigningKey { withdraw: false, caller: DAEMON.to_owned() };
         if let Withdrawn::Recorded(kid) = directory.ask(rotate).await? {
-            tracing::info!(kid, "tokens are signed with a new key");
+            tracing::info!(kid, "the signing key was rotated; new tokens are signed with the new key");
         }
     }
     Ok(())
 }
 
-/// Stores for how long daemons have run.
+/// Stores the uptime.
 async fn store_uptime(directory: Mailbox<Directory>) {
     let mut ticks = interval(UPTIME_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The first is at once, and the start has stored it already.
+    // The first tick is immediate, and the start has stored the uptime already.
     ticks.tick().await;
     loop {
         ticks.tick().await;
         if let Err(error) = directory.ask(StoreUptime).await {
-            tracing::debug!(%error, "the uptime was not stored; withdrawals are kept longer");
+            tracing::debug!(%error, "the uptime cannot be stored; withdrawals are kept longer");
         }
     }
 }
 
-/// Makes withdrawals that work in memory only, as soon as that is possible.
+/// Makes withdrawals that are in force in memory only, as soon as that is possible.
 async fn settle(directory: Mailbox<Directory>, owed: OwedWithdrawals) {
     let mut ticks = interval(WATCH_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -109,12 +109,12 @@ async fn settle(directory: Mailbox<Directory>, owed: OwedWithdrawals) {
         if owed.count() > 0
             && let Err(error) = directory.ask(SettleWithdrawals).await
         {
-            tracing::debug!(%error, "withdrawals that work in memory only still cannot be recorded and stored");
+            tracing::debug!(%error, "withdrawals that are in force in memory only still cannot be recorded and stored");
         }
     }
 }
 
-/// Says when the wall clock jumps, in the messages and in the audit log.
+/// Reports jumps of the wall clock in the daemon's log and in the audit log.
 async fn watch_clock(mut clock: WallClock, journal: Journal) {
     let mut ticks = interval(WATCH_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -126,15 +126,15 @@ async fn watch_clock(mut clock: WallClock, journal: Journal) {
     }
 }
 
-/// Says that the wall clock is other than it was by so many milliseconds.
+/// Reports that the wall clock differs by `jump_ms` milliseconds from what was expected.
 pub(super) fn tell_of_jump(journal: &Journal, event: &str, jump_ms: i64) {
     tracing::warn!(
         jump_ms,
-        "the wall clock {event}: withdrawals stay in force; where it was wrong before, tokens that were signed meanwhile \
-         have wrong times, and `acgs key rotate token --withdraw` ends them all"
+        "the wall clock {event}; withdrawals stay in force; if the clock was wrong before, tokens signed in that time \
+         have wrong times: `acgs key rotate token --withdraw` ends all tokens"
     );
     let recorded = Event::new(EventKind::Clock, DAEMON).name("event", event).name("jump_ms", jump_ms);
     if let Err(error) = journal.record_first(&[recorded]) {
-        tracing::error!(%error, "that the wall clock {event} is not in the audit log");
+        tracing::error!(%error, "the jump of the wall clock cannot be recorded in the audit log");
     }
 }

@@ -1,4 +1,4 @@
-//! A start waits for a database that is not there yet: containers and hosts start in any order.
+//! Waits at the start for a database that is not reachable yet: containers and hosts start in any order.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,14 +10,14 @@ use super::signals::notify;
 use crate::settings::Settings;
 use crate::store::{self, StoreError};
 
-/// How long it is after one attempt until the next one.
+/// The pause between two attempts.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long the service manager is asked to be patient: beyond an attempt and the time to the next one.
+/// The extension of the start timeout requested from the service manager: longer than an attempt and a pause.
 const EXTENSION: Duration = Duration::from_secs(30);
 
-/// Waits until the database that the settings name answers, as long as they say. One that is not there in time is opened
-/// all the same, which says what is wrong. A signal to stop ends the process meanwhile.
+/// Waits until the database answers, up to `database.wait_s`. After that the start opens the database in any case, and
+/// fails with the reason. A signal to stop ends the process meanwhile.
 pub(super) fn for_database(settings: &Settings) {
     let target = store_options(settings).target;
     let limit = settings.database.wait;
@@ -26,7 +26,7 @@ pub(super) fn for_database(settings: &Settings) {
     while began.elapsed() < limit {
         let Err(error @ StoreError::Unavailable { .. }) = store::reach(&target) else { return };
         if !is_told {
-            tracing::warn!(%error, "the database is not there yet: waiting for it for up to {} s", limit.as_secs());
+            tracing::warn!(%error, "the database is not reachable yet; waiting for it for up to {} s", limit.as_secs());
             is_told = true;
         }
         let status = format!("waiting for the database: {}", one_line(&error));
@@ -36,7 +36,7 @@ pub(super) fn for_database(settings: &Settings) {
     }
 }
 
-/// libpq writes lines.
+/// Joins the lines of an error of libpq.
 fn one_line(error: &StoreError) -> String {
     error.to_string().lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }

@@ -2,13 +2,13 @@
 
 use super::Revision;
 
-/// What a caller demands.
+/// A caller's demand on the age of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Consistency {
-    /// What this node knows: everything that was written on it, and what others wrote up to some moments ago.
+    /// Everything that was written on this node, and what other nodes wrote up to some moments ago.
     #[default]
     Usual,
-    /// At least as new as this revision, whichever node wrote it.
+    /// At least as new as this revision, whichever node committed it.
     AtLeast(Revision),
     /// Everything that was written by now, and nothing from any cache.
     Full,

@@ -1,22 +1,22 @@
-//! Entities that are in themselves, by way of their parents: Cedar refuses them, since "in" would mean nothing.
+//! Cycles in the entity hierarchy. Cedar refuses them, since `in` is not defined for them.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use super::{Entity, EntityUid};
 
-/// A circle of entities: each is in the next one, the last one in the first.
+/// A cycle of entities: each is a child of the next, the last one of the first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cycle(pub Vec<EntityUid>);
 
 impl fmt::Display for Cycle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// A circle of a million entities is not told in full.
+        /// The most entities that are named; a cycle may have a million.
         const SHOWN: usize = 8;
         let (Some(first), Self(all)) = (self.0.first(), self) else {
-            return f.write_str("the parents make a circle");
+            return f.write_str("the parents form a cycle");
         };
-        write!(f, "entity `{first}` would be in itself, by its parents: `{first}`")?;
+        write!(f, "entity `{first}` would be its own ancestor: `{first}`")?;
         for uid in all.iter().skip(1).take(SHOWN) {
             write!(f, " in `{uid}`")?;
         }
@@ -27,14 +27,14 @@ impl fmt::Display for Cycle {
     }
 }
 
-/// A circle among these entities.
+/// A cycle among these entities; `None` if there is none.
 #[must_use]
 pub fn find_cycle(entities: &[Entity]) -> Option<Cycle> {
     let parents = entities.iter().map(|entity| (&entity.uid, entity.parents.as_slice())).collect();
     find_cycle_of(&parents, entities.iter().map(|entity| &entity.uid))
 }
 
-/// A circle that has one of `members` in it, among entities with these parents.
+/// A cycle through one of `members`, given the parents of the entities that have some.
 pub(crate) fn find_cycle_of<'a>(
     parents: &HashMap<&'a EntityUid, &'a [EntityUid]>,
     members: impl IntoIterator<Item = &'a EntityUid>,
@@ -43,16 +43,16 @@ pub(crate) fn find_cycle_of<'a>(
     members.into_iter().find_map(|member| circle(parents, member, &mut safe))
 }
 
-/// A circle through `start`. Where none can be reached at all, everything that can be reached is added to `safe`.
+/// A cycle through `start`. If no cycle at all is reachable from it, every reached entity is added to `safe`.
 fn circle<'a>(
     parents: &HashMap<&'a EntityUid, &'a [EntityUid]>,
     start: &'a EntityUid,
     safe: &mut HashSet<&'a EntityUid>,
 ) -> Option<Cycle> {
     let above = |uid: &EntityUid| parents.get(uid).copied().unwrap_or_default().iter();
-    // Every entity that was reached, and whether it is on the path.
+    // Every entity that was reached, and whether it is on the current path.
     let mut seen = HashMap::from([(start, true)]);
-    // The path from `start`, each with the parents that are still to be tried.
+    // The path from `start`; each entity with its parents that are still to be visited.
     let mut path = vec![(start, above(start))];
     let mut is_free_of_circles = true;
     while let Some((uid, rest)) = path.last_mut() {

@@ -1,4 +1,4 @@
-//! Entities: who acts, what is acted on, and what they belong to.
+//! Entities: principals, resources, and their groups.
 
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
@@ -61,7 +61,7 @@ impl Entity {
     }
 }
 
-/// What a text takes outside of itself.
+/// The heap memory of a text, in bytes.
 fn text_bytes(text: &SmolStr) -> usize {
     if text.is_heap_allocated() { text.len() } else { 0 }
 }

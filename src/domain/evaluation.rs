@@ -12,27 +12,27 @@ use super::{EntityUid, InputFault, Json, Object};
 /// The longest type, id or action name, in bytes: the audit log's record of a decision always has room for them.
 pub const MAX_NAME: usize = 1024;
 
-/// How many faults of one request are told; a hostile one could have more than it has bytes.
+/// The most faults reported for one request; a hostile one could have more than it has bytes.
 pub const MAX_FAULTS: usize = 100;
 
-/// The member of `context` in which a caller states the constitution it believes in.
+/// The member of `context` in which a caller claims a constitution.
 const CLAIM: &str = "constitutional_hash";
 
-/// A subject or a resource: an entity and what the request says of it.
+/// A subject or a resource: an entity and its properties in the request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Party {
     /// Which entity.
     pub uid: EntityUid,
-    /// What the request says of it.
+    /// The properties in the request.
     pub properties: Object,
 }
 
-/// An action and what the request says of it.
+/// An action and its properties in the request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Action {
     /// Its name: the id of a Cedar `Action`.
     pub name: SmolStr,
-    /// What the request says of it.
+    /// The properties in the request.
     pub properties: Object,
 }
 
@@ -45,22 +45,22 @@ pub struct Claims {
     pub context: Option<Arc<str>>,
 }
 
-/// A well-formed question, as AuthZEN 1.0, section 5, has it. Cloning is cheap.
+/// A well-formed evaluation request (AuthZEN 1.0, section 5), or *question*. Cloning is cheap.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
-    /// Who wants to act.
+    /// The entity that wants to act.
     pub subject: Member<Party>,
-    /// What it wants to do.
+    /// The action.
     pub action: Member<Action>,
     /// To what.
     pub resource: Member<Party>,
     /// Under which circumstances, without the claim.
     pub context: Member<Object>,
-    /// Which constitution the caller believes in.
+    /// The constitution that the caller claims to be in force.
     pub claims: Claims,
 }
 
-/// What to do with members that the API does not know.
+/// The treatment of unknown members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnknownMembers {
     /// Ignored: AuthZEN demands it.
@@ -69,7 +69,7 @@ pub enum UnknownMembers {
     Refused,
 }
 
-/// A batch's own members, which its items take for those that they lack. Each is read once, and all items share it.
+/// The default members of a batch, for items that lack them. Each is parsed once and shared by all items.
 #[derive(Debug)]
 pub struct Defaults {
     subject: Parsed<Member<Party>>,
@@ -78,16 +78,16 @@ pub struct Defaults {
     context: Parsed<Context>,
 }
 
-/// What of an item that cannot be read is well-formed, and what is wrong with it. As text: all its faults.
+/// An item of a batch that could not be parsed: its well-formed names, and its faults. Displays all faults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FaultyItem {
-    /// Who wants to act.
+    /// The entity that wants to act.
     pub subject: Option<EntityUid>,
-    /// What it wants to do.
+    /// The action's name.
     pub action: Option<SmolStr>,
-    /// To what.
+    /// The entity that is acted on.
     pub resource: Option<EntityUid>,
-    /// What is wrong.
+    /// The faults, at least one.
     pub faults: Vec<InputFault>,
 }
 
@@ -100,14 +100,14 @@ impl fmt::Display for FaultyItem {
     }
 }
 
-/// A member of a request, or its faults.
+/// A parsed member of a request, or its faults.
 type Parsed<T> = Result<T, Vec<InputFault>>;
 
-/// A context, and the claim that was taken out of it.
+/// A context, and the constitutional hash that was claimed in it.
 type Context = (Member<Object>, Option<Arc<str>>);
 
 impl Defaults {
-    /// Reads the members of a batch. A fault concerns only the items that take the member.
+    /// Parses a batch's default members. A fault concerns only the items that use the member.
     #[must_use]
     pub fn read(batch: &Object) -> Self {
         Self {
@@ -127,7 +127,7 @@ fn parse_with<T>(parse: impl FnOnce(&mut Reader) -> Option<T>) -> Parsed<T> {
     }
 }
 
-/// The member of an item where it has one, else that of its batch.
+/// An item's own member, or the default of its batch.
 fn parse_or<T: Clone>(
     own: Option<&Json>,
     default: &Parsed<T>,
@@ -140,7 +140,7 @@ fn parse_or<T: Clone>(
 }
 
 impl Evaluation {
-    /// Reads a question from the four members of `request`, and says everything that is wrong with it.
+    /// Parses a question from the four members of `request`. The error lists every fault.
     pub fn from_object(request: &Object, unknown: UnknownMembers) -> Result<Self, Vec<InputFault>> {
         let mut reader = Reader { unknown, faults: Vec::new() };
         if unknown == UnknownMembers::Refused {
@@ -158,7 +158,7 @@ impl Evaluation {
         }
     }
 
-    /// Reads an item of a batch, which takes the members that it lacks from the batch.
+    /// Parses an item of a batch; members that it lacks come from the defaults.
     pub fn from_item(item: &Json, defaults: &Defaults) -> Result<Self, Box<FaultyItem>> {
         let Json::Object(item) = item else {
             let detail = format!("the item must be an object, not {}", item.type_name());
@@ -194,7 +194,7 @@ impl Evaluation {
         self.canonical_parts().concat()
     }
 
-    /// The canonical text in pieces, so that it need not be put together.
+    /// The pieces of which [`canonical`](Self::canonical) consists, to be written without concatenating them.
     #[must_use]
     pub fn canonical_parts(&self) -> [&str; 8] {
         let (subject, action) = (self.subject.text(), self.action.text());
@@ -202,7 +202,7 @@ impl Evaluation {
         ["\"subject\":", subject, ",\"action\":", action, ",\"resource\":", resource, ",\"context\":", context]
     }
 
-    /// How many bytes the question has where it is written out: its canonical text and its claims.
+    /// The length of the canonical text and the claims, in bytes.
     #[must_use]
     pub fn written_bytes(&self) -> usize {
         let claims = [&self.claims.header, &self.claims.context];
@@ -211,10 +211,10 @@ impl Evaluation {
     }
 }
 
-/// The properties of a party of which nothing is said.
+/// The properties of a party or action without any.
 static NOTHING: Object = Object::NOTHING;
 
-/// Reads members and gathers what is wrong with them.
+/// Parses members, and collects their faults.
 struct Reader {
     unknown: UnknownMembers,
     faults: Vec<InputFault>,
@@ -245,7 +245,7 @@ impl Reader {
         Some(Member::new(Party { uid: EntityUid::new(kind?, id?), properties }))
     }
 
-    /// Cedar's `__entity` beside `type` and `id` would be a second name: it must be the same one.
+    /// Cedar's escape `__entity` beside `type` and `id` must name the same entity.
     fn refuse_other_name(&mut self, pointer: &str, object: &Object) {
         let Some(escaped) = object.get("__entity") else {
             return;

@@ -1,7 +1,7 @@
-//! A deny in words: for the person who is refused, and for the administrator who is asked why.
+//! Explanations of denies, for the person who is refused and for the administrator.
 //!
-//! The members are those of the AuthZEN Authorization API 1.0, section 5.5.2, and of its drafts: clients look for the text
-//! under a status, as in the examples of the standard, or under a language tag.
+//! The members are those of the AuthZEN Authorization API 1.0, section 5.5.2, and of its drafts. Clients look for the
+//! text under an HTTP status, as in the standard's examples, or under a language tag.
 
 use std::fmt::Write as _;
 
@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::{NearMiss, Reason, Verdict};
 
-/// The members `nearest`, where there is something, `reason_user`, `reason_admin` and `reasons` of a deny, each with a
-/// comma before it; nothing for a permit.
+/// The JSON members `nearest` (if any), `reason_user`, `reason_admin` and `reasons` of a deny, each preceded by a
+/// comma; empty for a permit.
 pub(super) fn members(verdict: &Verdict) -> Box<str> {
     if verdict.permits() {
         return Box::default();
@@ -32,7 +32,7 @@ pub(super) fn members(verdict: &Verdict) -> Box<str> {
     text.into()
 }
 
-/// What the constitution advises: of that which forbids, or of the permits that came nearest. Each once.
+/// The advice of the constitution, without repetition: that of the policies that forbid, or of the nearest permits.
 fn advice(verdict: &Verdict) -> Vec<&str> {
     let of_findings = verdict.violations.iter().flat_map(|finding| &finding.advice);
     let of_permits = verdict.nearest.iter().filter_map(|near| near.advice.as_ref());
@@ -45,7 +45,7 @@ fn advice(verdict: &Verdict) -> Vec<&str> {
     advice
 }
 
-/// In the user's words: nothing of policies, and what can be done.
+/// The reason for the user: what can be done about it, without the names of policies.
 fn for_user(verdict: &Verdict) -> String {
     let advice = advice(verdict).join("; ");
     match verdict.reason {
@@ -72,7 +72,7 @@ fn for_user(verdict: &Verdict) -> String {
     }
 }
 
-/// With the names of policies and what did not hold.
+/// The reason for the administrator: policies, and the conditions that did not hold.
 fn for_admin(verdict: &Verdict) -> String {
     let names = |names: &mut dyn Iterator<Item = &str>| names.map(|name| format!("`{name}`")).collect::<Vec<_>>();
     let mut text = match verdict.reason {

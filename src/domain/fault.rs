@@ -1,4 +1,4 @@
-//! What is wrong with an input, and where.
+//! Faults of an input, with their places.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 pub struct InputFault {
     /// JSON pointer (RFC 6901) to the faulty member; empty for the whole document.
     pub pointer: String,
-    /// What is wrong, in one line.
+    /// The fault, in one line.
     pub detail: String,
 }
 

@@ -1,4 +1,4 @@
-//! JSON as callers send it: strict, ordered, and the same for the same meaning.
+//! JSON from callers: parsed strictly, with members in order, and with the same canonical text for the same meaning.
 
 use std::fmt;
 
@@ -37,10 +37,10 @@ pub(crate) fn write_json(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) 
     let _ = serde_json::to_writer(text, value);
 }
 
-/// How deep arrays and objects may nest in what comes from outside. Records wrap it, and readers end at 128.
+/// The deepest nesting of arrays and objects in JSON from outside. Records nest it further, and parsers stop at 128.
 pub const MAX_JSON_NESTING: usize = 64;
 
-/// Whether arrays and objects of a JSON text nest too deep; also where it is no JSON.
+/// Whether a JSON text nests too deep. Malformed JSON is scanned, too.
 #[must_use]
 pub fn is_json_too_deep(text: &[u8]) -> bool {
     let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
@@ -124,7 +124,7 @@ impl Object {
         self.0.get(at).map(|(_, value)| value)
     }
 
-    /// The member of that name, to be changed.
+    /// A mutable reference to the member of that name.
     pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut Json> {
         let at = self.0.binary_search_by(|(k, _)| (**k).cmp(key)).ok()?;
         self.0.get_mut(at).map(|(_, value)| value)

@@ -1,4 +1,4 @@
-//! A member of a question with its canonical text: made once, and shared by all questions that have it.
+//! A value with its canonical JSON text, computed once and shared by all questions that contain it.
 
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
@@ -9,7 +9,7 @@ use super::Object;
 use super::evaluation::{Action, Party};
 use super::json::write_json;
 
-/// A value and its canonical JSON text. Cloning is cheap: clones are the same.
+/// A value and its canonical JSON text. Cloning is cheap, and clones share both.
 #[derive(Debug)]
 pub struct Member<T>(Arc<Shared<T>>);
 
@@ -20,9 +20,9 @@ struct Shared<T> {
     digest: OnceLock<[u8; 32]>,
 }
 
-/// A value that has a canonical JSON text: the same text for every value of the same meaning.
+/// A value with a canonical JSON text, which is the same for every value of the same meaning.
 pub trait Canonical {
-    /// Appends the text.
+    /// Appends the canonical text.
     fn write(&self, text: &mut Vec<u8>);
 }
 
@@ -32,7 +32,7 @@ impl<T: Canonical> Member<T> {
     pub fn new(value: T) -> Self {
         let mut text = Vec::with_capacity(256);
         value.write(&mut text);
-        // JSON text is UTF-8, so that nothing is lost.
+        // JSON text is always UTF-8, so the lossy conversion never applies.
         let text = String::from_utf8(text).unwrap_or_else(|text| String::from_utf8_lossy(text.as_bytes()).into_owned());
         Self(Arc::new(Shared { value, text: text.into(), digest: OnceLock::new() }))
     }
@@ -45,19 +45,19 @@ impl<T> Member<T> {
         &self.0.text
     }
 
-    /// SHA-256 of the text, computed once for all clones.
+    /// The SHA-256 of the text, computed once for all clones.
     #[must_use]
     pub fn digest(&self) -> &[u8; 32] {
         self.0.digest.get_or_init(|| Sha256::digest(self.0.text.as_bytes()).into())
     }
 
-    /// Whether two members are clones of one.
+    /// Whether two members are clones of each other.
     #[must_use]
     pub fn is_shared_with(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Tells clones of this member, while there are any, from all other members.
+    /// Identifies the clones of this member, as long as one of them exists.
     #[must_use]
     pub fn identity(&self) -> usize {
         Arc::as_ptr(&self.0).addr()

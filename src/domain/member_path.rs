@@ -1,4 +1,4 @@
-//! Which member of a question: the names on the way to it, written as a JSON pointer (RFC 6901).
+//! The path to a member of a question, displayed as a JSON pointer (RFC 6901).
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use super::fault::step;
 use super::member::Member;
 use super::{Evaluation, Json, Object};
 
-/// The names on the way from the question to a member of one of its objects, such as `context` and `approver`.
+/// The names from the question to a member of one of its objects, such as `context` and `approver`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberPath(Vec<Box<str>>);
 
@@ -17,18 +17,18 @@ impl MemberPath {
         Self(names.into_iter().map(Into::into).collect())
     }
 
-    /// The names, from the question's own member on.
+    /// The names, beginning with the question's own member.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|name| &**name)
     }
 
-    /// The path of a member of what is here.
+    /// The path to the member `name` of the object at this path.
     #[must_use]
     pub fn member(&self, name: &str) -> Self {
         Self(self.0.iter().map(|name| &**name).chain([name]).map(Into::into).collect())
     }
 
-    /// Takes the member out of the question's object that the first `skipped` names lead to.
+    /// Removes the member from an object of the question. The first `skipped` names of the path lead to that object.
     pub(super) fn take_from(&self, object: &mut Object, skipped: usize) -> Option<Json> {
         let (last, way) = self.0.get(skipped..)?.split_last()?;
         let mut object = object;
@@ -43,7 +43,8 @@ impl MemberPath {
 }
 
 impl Evaluation {
-    /// The question without some of its members, and the values of those that it had. What loses none stays shared.
+    /// The question without some of its members, and the values of those that it had. Members that lose nothing stay
+    /// clones of the same [`Member`].
     #[must_use]
     pub fn without<'p>(&self, paths: &'p [MemberPath]) -> (Self, Vec<(&'p MemberPath, Json)>) {
         let (mut subject, mut action, mut resource, mut context) = (None, None, None, None);
@@ -93,9 +94,9 @@ impl fmt::Display for MemberPath {
     }
 }
 
-/// A text that is no JSON pointer.
+/// The text is not a JSON pointer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no JSON pointer")]
+#[error("`{0}` is not a JSON pointer")]
 pub struct NoPath(String);
 
 impl FromStr for MemberPath {

@@ -1,25 +1,25 @@
-//! Which known name was probably meant by an unknown one.
+//! Suggestions for misspelt names.
 
-/// The longest name of a request that something near is looked for, in bytes.
+/// The longest name, in bytes, for which a suggestion to a caller is computed.
 const MAX_SUGGESTED: usize = 64;
-/// How many declared names it is compared with.
+/// The most candidates that are compared for a caller.
 const MAX_CANDIDATES: usize = 256;
 
-/// The candidate that differs from `name` by the fewest typing errors, if they are few.
+/// The candidate with the smallest edit distance to `name`, if that is at most a third of the name's length.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = name.to_lowercase();
     let length = wanted.chars().count();
     let (distance, found) = candidates
         .into_iter()
-        // As many letters have to be inserted or removed, at least. It spares most of the work.
+        // The difference in length is a lower bound of the distance, and cheap.
         .filter(|candidate| candidate.chars().count().abs_diff(length) <= length / 3)
         .map(|candidate| (distance(&wanted, &candidate.to_lowercase()), candidate))
         .min_by_key(|(distance, candidate)| (*distance, *candidate))?;
-    // One error for each three letters: in names shorter than that any other name would be near.
+    // One error per three letters: for shorter names, any other name would be a suggestion.
     (distance <= length / 3).then_some(found)
 }
 
-/// The same for a name from a request: a caller must not be able to buy much work with it.
+/// A suggestion for a name from a request, with bounded work.
 pub(crate) fn suggestion<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     if name.len() > MAX_SUGGESTED {
         return String::new();
@@ -28,7 +28,7 @@ pub(crate) fn suggestion<'a>(name: &str, candidates: impl IntoIterator<Item = &'
     near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
 }
 
-/// Letters to insert, remove, replace, or swap with their neighbour, to make `a` into `b`.
+/// The Damerau-Levenshtein distance: insertions, deletions, replacements, and swaps of neighbours.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let at = |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX / 2);

@@ -1,16 +1,16 @@
-//! A state of the database, by name.
+//! The identity of a database state.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Names one state of the database: all its changes up to one version.
+/// Identifies a state of the database: all changes up to a version.
 ///
-/// Numbers alone do not: a database that was restored, or failed over without its newest changes, gives the same versions
-/// to other changes. So the nonce of the newest change belongs to the name, and the incarnation of the database, which is
-/// another one after changes were found to be lost. All three are equal only where the history before is.
+/// A version alone is ambiguous: a database that was restored, or failed over without its newest changes, assigns the
+/// same versions to other changes. So a revision includes the nonce of its newest change, and the database's
+/// incarnation, which is replaced when lost changes are detected. Equal revisions have equal histories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Revision {
-    /// Which history of the database; random.
+    /// The history of the database; random.
     pub incarnation: i64,
     /// The version of the newest change.
     pub version: i64,
@@ -18,7 +18,7 @@ pub struct Revision {
     pub nonce: i64,
 }
 
-/// The text is not that of a revision.
+/// The text is not a revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a revision is `INCARNATION.VERSION.NONCE`")]
 pub struct NoRevision;

@@ -1,4 +1,4 @@
-//! What was decided, and why.
+//! Verdicts and their reasons.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use super::explanation;
 
-/// Why a verdict is what it is: the first that applies, in this order.
+/// The reason for a verdict: the first that applies, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// An item of a batch cannot be read.
+    /// An item of a batch could not be parsed.
     #[serde(skip_deserializing)]
     InvalidRequest,
-    /// The caller must state the constitution it believes in, and did not.
+    /// The caller must claim the constitution in force, and did not.
     ConstitutionHashRequired,
-    /// The caller believes in another constitution than the one in force.
+    /// The caller claims another constitution than the one in force.
     ConstitutionMismatch,
     /// The schema does not know the subject's or resource's type, or the action does not apply to it.
     UnknownType,
@@ -37,7 +37,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The reason as it is written on the wire.
+    /// The reason's name in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -70,7 +70,7 @@ pub enum Severity {
     Low,
 }
 
-/// What the violation of a principle does.
+/// The effect of violating a principle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Enforcement {
@@ -89,18 +89,18 @@ pub struct Finding {
     pub severity: Severity,
     /// The `forbid` policies that hold.
     pub policies: Vec<Arc<str>>,
-    /// What the caller can do, from those policies.
+    /// The advice of those policies to the caller.
     pub advice: Vec<Arc<str>>,
 }
 
-/// A permit that would have held but for what does not hold of it.
+/// A permit that does not hold, with the parts of it that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NearMiss {
     /// The policy's id.
     pub policy: Arc<str>,
-    /// The parts of its scope and the first of its conditions that do not hold, as they are written.
+    /// The failed parts of its scope, and the first failed condition, in the policy's own text.
     pub failed: Vec<Arc<str>>,
-    /// What the policy advises.
+    /// The policy's `@advice`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<Arc<str>>,
 }
@@ -118,9 +118,9 @@ pub struct Verdict {
     pub warnings: Vec<Finding>,
     /// Sum of the weights of the principles that are not violated, blocking or warning alike: 0 to 1.
     pub score: f64,
-    /// What exactly is wrong, where the reason alone does not say it.
+    /// The details, if the reason alone does not say everything.
     pub detail: Option<String>,
-    /// Where nothing permits: the permits that came nearest, the nearest first.
+    /// If no policy permits: the permits that came nearest, nearest first.
     pub nearest: Vec<NearMiss>,
     members: Box<str>,
     explanation: Box<str>,
@@ -143,7 +143,7 @@ impl Verdict {
         Self { reason, policies, violations, warnings, score, detail, nearest, members, explanation }.explained()
     }
 
-    /// The same verdict, which tells of the permits that came nearest.
+    /// The same verdict with the permits that came nearest.
     #[must_use]
     pub fn with_nearest(self, nearest: Vec<NearMiss>) -> Self {
         Self { nearest, ..self }.explained()
@@ -158,7 +158,7 @@ impl Verdict {
         Self::of_policies(reason, Vec::new(), Vec::new(), Vec::new(), 0.0, Some(detail.into()))
     }
 
-    /// About how many bytes of memory it takes. Ids and advice belong to the constitution.
+    /// The memory that the verdict takes, in bytes, estimated. Ids and advice belong to the constitution.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let findings = self.violations.iter().chain(&self.warnings);
@@ -179,21 +179,21 @@ impl Verdict {
         self.reason == Reason::Permitted
     }
 
-    /// The JSON members `reason`, `policies`, `violations`, `warnings` and, where there is one, `detail`, without
-    /// braces: answers and audit records carry the same text, made once a verdict.
+    /// The JSON members `reason`, `policies`, `violations`, `warnings` and, if there is one, `detail`, without braces.
+    /// Answers and audit records contain the same text, made once for each verdict.
     #[must_use]
     pub fn members(&self) -> &str {
         &self.members
     }
 
-    /// The JSON members that explain a deny to people, each with a comma before it; nothing for a permit. They follow from
-    /// the rest, so that answers carry them and records do not.
+    /// The JSON members that explain a deny, each preceded by a comma; empty for a permit. They are derived from the
+    /// other members, so answers contain them and records do not.
     #[must_use]
     pub fn explanation(&self) -> &str {
         &self.explanation
     }
 
-    /// The same as [`members`](Self::members) without `detail`, which may repeat what the request or an entity says.
+    /// Like [`members`](Self::members) without `detail`, which may quote the request or an entity.
     #[must_use]
     pub fn members_without_detail(&self) -> Box<str> {
         members(self.reason, &self.policies, &self.violations, &self.warnings, None)

@@ -32,7 +32,7 @@ struct NewBody {
     rate_per_s: Option<NonZeroU32>,
 }
 
-/// An API key as it is shown: never the key itself.
+/// The JSON of an API key, without the key itself.
 fn shown(key: &ApiKey) -> Value {
     json!({
         "id": key.id,
@@ -55,7 +55,7 @@ pub async fn list(query: Query<After>, front: Data<Front>) -> Result<HttpRespons
     Ok(listed(&keys, shown))
 }
 
-/// `POST /v1/api-keys`: a key never permits more than who makes it.
+/// `POST /v1/api-keys`: a key never permits more than its maker has.
 pub async fn add(
     request: HttpRequest,
     payload: Payload,
@@ -92,11 +92,12 @@ fn bounds(given: &[String]) -> Result<Networks, Problem> {
 /// A time to come (RFC 3339), in Unix seconds.
 fn expiry(given: Option<String>) -> Result<Option<i64>, Problem> {
     let Some(given) = given else { return Ok(None) };
-    // With an offset, the end of the year 9999 lies beyond the last moment that can be written.
+    // RFC 3339 allows an offset; with one, the end of the year 9999 may be in the year 10000 in UTC, which cannot be
+    // written.
     let at = OffsetDateTime::parse(&given, &Rfc3339).ok().and_then(|at| at.checked_to_offset(UtcOffset::UTC));
     match at {
         Some(at) if at > OffsetDateTime::now_utc() => Ok(Some(at.unix_timestamp())),
-        Some(_) => Err(Problem::fault("/expires_at", "lies in the past")),
+        Some(_) => Err(Problem::fault("/expires_at", "is in the past")),
         None => {
             Err(Problem::fault("/expires_at", "must be a time like `2030-01-31T12:00:00Z`, not after the year 9999"))
         }

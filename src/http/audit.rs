@@ -16,16 +16,16 @@ use crate::actors::log_reader::{ProveConsistency, ProveInclusion, ReadError, Rea
 use crate::actors::seals::Sealed;
 use crate::ledger::TileName;
 
-/// What never changes may be kept for ever, by those who were allowed to see it.
+/// `Cache-Control` of data that never changes: a year, in the client's own cache only.
 const IMMUTABLE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "private, max-age=31536000, immutable");
 
-/// What changes every second must be asked for anew.
+/// `Cache-Control` of data that changes every second.
 const CHANGING: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-cache");
 
 /// `GET /v1/audit`: how far the log is written, signed, cosigned and copied into the database.
 pub async fn status(front: Data<Front>) -> HttpResponse {
     let Shared { audit_queue, seals, shipping, .. } = &front.shared;
-    // Asked in this order: what is copied was durable before.
+    // Read in this order, since indexed records were durable before.
     let copied = shipping.next();
     let size = audit_queue.durable();
     let covered = |sealed: Option<Arc<Sealed>>| sealed.map(|sealed| sealed.checkpoint.size);
@@ -86,8 +86,8 @@ pub struct ConsistencyQuery {
     to: Option<u64>,
 }
 
-/// `GET /v1/audit/consistency?from=&to=`: the proof that the log of `to` records continues that of `from`. Without `to`,
-/// it is the newest checkpoint's.
+/// `GET /v1/audit/consistency?from=&to=`: the proof that the log of `to` records continues that of `from`. By default
+/// `to` is the size of the newest checkpoint.
 pub async fn consistency(front: Data<Front>, query: Query<ConsistencyQuery>) -> Result<HttpResponse, Problem> {
     let ConsistencyQuery { from, to } = query.into_inner();
     let size = from.max(to.unwrap_or_default());
@@ -100,12 +100,12 @@ pub async fn consistency(front: Data<Front>, query: Query<ConsistencyQuery>) -> 
     Ok(HttpResponse::Ok().json(json!({"from": proven.from, "to": proven.to, "proof": hashes})))
 }
 
-/// A record that is not durable is not in the log, even where it can be read.
+/// Fails for a record that is not durable, even if it can be read already.
 fn recorded(front: &Front, index: u64) -> Result<(), Problem> {
     if index < front.shared.audit_queue.durable() { Ok(()) } else { Err(ReadError::NoRecord(index).into()) }
 }
 
-/// Waits until a checkpoint covers so many records, which are there.
+/// Waits for a checkpoint that covers `size` durable records.
 async fn cover(front: &Front, size: u64) -> Result<(), Problem> {
     let covered = tokio::time::timeout(front.deadline(), front.shared.seals.covering(size)).await;
     match covered {

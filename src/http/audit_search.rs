@@ -20,7 +20,7 @@ use crate::domain::InputFault;
 use crate::ledger::RecordView;
 use crate::store::audit::{EntryCursor, EntryPage, FoundEntry, Search, SoughtEntity};
 
-/// What is sought: entries that have all of it.
+/// The conditions of a search; an entry must meet all of them.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchQuery {
@@ -28,11 +28,11 @@ pub struct SearchQuery {
     from: Option<String>,
     /// The time before which they were made, RFC 3339.
     to: Option<String>,
-    /// The id of who wanted to act, and its type.
+    /// The subject's id and type.
     subject: Option<String>,
     subject_type: Option<String>,
     action: Option<String>,
-    /// The id of what it wanted to act on, and its type.
+    /// The resource's id and type.
     resource: Option<String>,
     resource_type: Option<String>,
     decision: Option<bool>,
@@ -40,9 +40,9 @@ pub struct SearchQuery {
     principle: Option<String>,
     kind: Option<String>,
     caller: Option<String>,
-    /// The id of the request that asked for it.
+    /// The id of the request that caused the entry.
     request_id: Option<String>,
-    /// The id of the entry; goes alone.
+    /// The id of the entry; excludes all other parameters.
     id: Option<String>,
     #[serde(default)]
     limit: Limit,
@@ -61,7 +61,8 @@ pub async fn search(
         let is_alone =
             request.query_string().split('&').all(|pair| pair.starts_with("id=") || pair.starts_with("limit="));
         let id = Uuid::parse_str(id).ok().filter(|_| is_alone);
-        let id = id.ok_or_else(|| Problem::fault("/id", "must be the id of an entry, a UUID, and goes alone"))?;
+        let id =
+            id.ok_or_else(|| Problem::fault("/id", "must be the id of an entry (a UUID), without other parameters"))?;
         let found = find(&front, id).await?;
         return Ok(page(&EntryPage { items: found.into_iter().collect(), next: None }));
     }
@@ -71,7 +72,8 @@ pub async fn search(
     Ok(page(&front.shared.searcher.ask(ask).await?))
 }
 
-/// The entry with an id: in this log, however new it is, or in another one that is copied into the same database.
+/// Finds an entry by its id: in this log, however new it is, or in another log whose search index is in the same
+/// database.
 pub async fn find(front: &Front, id: Uuid) -> Result<Option<FoundEntry>, Problem> {
     let size = front.shared.audit_queue.durable();
     if let Some(FoundRecord { index, record }) = front.shared.log_reader.ask(FindRecord { id, size }).await? {
@@ -81,7 +83,7 @@ pub async fn find(front: &Front, id: Uuid) -> Result<Option<FoundEntry>, Problem
     Ok(front.shared.searcher.ask(FindEntry(id)).await?)
 }
 
-/// `GET /v1/decisions/{id}`: a decision as it is recorded, and where.
+/// `GET /v1/decisions/{id}`: the record of a decision, with its place in the log.
 pub async fn decision(front: Data<Front>, id: Path<String>) -> Result<HttpResponse, Problem> {
     let nothing = || Problem::new(&NOT_FOUND, format!("there is no decision `{id}`"));
     let uuid = Uuid::parse_str(&id).map_err(|_| nothing())?;
@@ -118,7 +120,7 @@ fn read(query: SearchQuery) -> Result<Search, Problem> {
     let mut time = |name: &str, text: Option<String>| {
         let text = text?;
         let read = OffsetDateTime::parse(&text, &Rfc3339).ok();
-        // Entries have whole microseconds: what is not before a time is not before the next whole one.
+        // Entries have whole microseconds, so the time is rounded up to the next one.
         let micros = read.and_then(|time| i64::try_from((time.unix_timestamp_nanos() + 999).div_euclid(1000)).ok());
         if micros.is_none() {
             faults.push(InputFault::new(format!("/{name}"), "must be a time like 2026-11-24T09:30:00Z (RFC 3339)"));

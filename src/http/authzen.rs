@@ -1,4 +1,4 @@
-//! The OpenID AuthZEN Authorization API 1.0: one decision, many decisions, and what this endpoint can do.
+//! The OpenID AuthZEN Authorization API 1.0: evaluations, batches, and metadata.
 
 use std::fmt::Write as _;
 use std::time::Instant;
@@ -17,10 +17,10 @@ use super::questions::Questions;
 use crate::actors::validator::Timeslice;
 use crate::domain::{Defaults, Evaluation, Json, Object, Reason, UnknownMembers};
 
-/// A batch of so many items is answered with their reasons, unless the caller prefers something else.
+/// Batches of up to this many items are answered with their reasons, unless the caller prefers otherwise.
 pub const SMALL_BATCH: usize = 32;
 
-/// The most bytes that the evaluations of one batch may have together where they are written out with their defaults.
+/// The most bytes that the evaluations of one batch may have together after their defaults are filled in.
 const MAX_EXPANDED: usize = 4 << 20;
 
 /// `POST /access/v1/evaluation`: one decision.
@@ -62,7 +62,7 @@ pub async fn evaluations(
     }
     let full = prefers_representation(&request).unwrap_or(items.len() <= SMALL_BATCH);
     let questions = parse_items(items, &body, stop_at, asked.deadline).await?;
-    // The questions are all that is needed from here on.
+    // Frees the body: from here on only the parsed questions are needed.
     drop(body);
     let recorded = asked.decide(questions).await?;
     Ok(recorded.respond().insert_header(ContentType::json()).body(render_batch(&recorded.decisions, full)))
@@ -134,8 +134,8 @@ fn stop_at(body: &Object) -> Result<Option<bool>, Problem> {
     }
 }
 
-/// `Prefer: return=representation` or `return=minimal` (RFC 7240, section 4.2): items with their reasons, or bare. Of two
-/// that contradict each other the first counts.
+/// `Prefer: return=representation` or `return=minimal` (RFC 7240, section 4.2): items with their reasons, or bare. If
+/// both are given, the first counts.
 fn prefers_representation(request: &HttpRequest) -> Option<bool> {
     let mut preferences = request.headers().get_all("Prefer").filter_map(|value| value.to_str().ok());
     preferences.find_map(|value| {
@@ -162,7 +162,7 @@ fn render_batch(decisions: &[RecordedDecision], full: bool) -> String {
     text
 }
 
-/// One decision; bare, or with its context. What is wrong with an item that cannot be read is told in any case.
+/// Writes one decision, bare or with its context. The faults of an unreadable item are always included.
 fn render(decision: &RecordedDecision, full: bool, text: &mut String) {
     let verdict = &decision.decided.verdict;
     let _ = write!(text, "{{\"decision\":{}", verdict.permits());

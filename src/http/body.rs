@@ -27,7 +27,7 @@ pub async fn json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload, 
     parse_json(request, &body)
 }
 
-/// Parses a JSON body that was read.
+/// Parses a request's JSON body.
 pub fn parse_json<T: DeserializeOwned>(request: &HttpRequest, body: &Bytes) -> Result<T, Problem> {
     if !is_of_type(request, "application/json") {
         return Err(Problem::new(&UNSUPPORTED, "the content type must be `application/json`"));
@@ -42,8 +42,8 @@ pub fn parse_json<T: DeserializeOwned>(request: &HttpRequest, body: &Bytes) -> R
     serde_json::from_slice(body).map_err(|error| Problem::fault("", format!("the body cannot be read: {error}")))
 }
 
-/// Reads and parses a form, as OAuth has it (RFC 6749, appendix B). What is wrong with its parameters is for the caller
-/// to tell: OAuth has errors of its own.
+/// Reads and parses a form (RFC 6749, appendix B). Faults of its parameters are left to the caller: OAuth has errors of
+/// its own.
 pub async fn form<T: DeserializeOwned>(
     request: &HttpRequest,
     payload: Payload,

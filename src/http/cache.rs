@@ -1,4 +1,4 @@
-//! `/v1/cache`: how full the caches are, how often they have what is looked for, and how they are emptied.
+//! `/v1/cache`: size and hit rates of the caches, and their clearing.
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
@@ -14,7 +14,7 @@ use crate::actors::tiers::Tier;
 use crate::ledger::{Event, EventKind};
 use crate::settings::DatabaseUrl;
 
-/// `GET /v1/cache`: each tier, all together, and how far it is known what other daemons wrote.
+/// `GET /v1/cache`: each tier, the overall hit rate, and how far changes of other daemons were followed.
 pub async fn show(front: Data<Front>) -> HttpResponse {
     let shared = &front.shared;
     let (cache, rates) = (&shared.settings.cache, shared.tiers.rates());
@@ -59,7 +59,7 @@ pub async fn show(front: Data<Front>) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-cache")).json(body)
 }
 
-/// Adds what was found since the start, and in the window.
+/// Adds the hit rates since the start, and in the window.
 fn with_rates(body: Value, total: Share, recent: Share) -> Value {
     let Value::Object(mut body) = body else { return body };
     body.extend(share(total));
@@ -72,7 +72,7 @@ fn share(share: Share) -> Map<String, Value> {
     members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// Nobody else writes to a database that is a file.
+/// No other daemon writes to an SQLite database.
 fn follower(front: &Front) -> Value {
     let shared = &front.shared;
     let is_alone = matches!(shared.settings.database.url, DatabaseUrl::Sqlite(_));
@@ -80,15 +80,15 @@ fn follower(front: &Front) -> Value {
     json!({"applied": shared.versions.applied().version, "age_ms": age, "fault": shared.following.fault()})
 }
 
-/// What is to be emptied.
+/// The tier to be emptied.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClearQuery {
     tier: Option<String>,
 }
 
-/// `DELETE /v1/cache`: empties all tiers or one: of this daemon, and what the fleet shares for all. Nobody is answered
-/// with anything else after that: what is in a cache is only ever what would be decided anew.
+/// `DELETE /v1/cache`: empties all tiers, or one: those of this daemon, and the fleet's shared one. No answer changes
+/// by that: a cached verdict is always one that would be decided again.
 pub async fn clear(who: Who, front: Data<Front>, query: Query<ClearQuery>) -> Result<HttpResponse, Problem> {
     // From the bottom up, so that no tier is filled from one that is emptied after it.
     let asked = match query.tier.as_deref() {
@@ -102,7 +102,7 @@ pub async fn clear(who: Who, front: Data<Front>, query: Query<ClearQuery>) -> Re
     recorded.map_err(|error| Problem::new(&UNAVAILABLE, error.to_string()))??;
     let (mut cleared, mut failed) = (Map::new(), None);
     for tier in asked {
-        // What one tier cannot do is no reason to leave another one as it is.
+        // A failure of one tier does not keep the others from being emptied.
         match front.shared.tiers.clear(tier).await {
             Ok(entries) => drop(cleared.insert(tier.as_str().to_owned(), entries.into())),
             Err(error) => {

@@ -33,7 +33,7 @@ struct ChangeBody {
     new_secret: bool,
 }
 
-/// A client as it is shown.
+/// The JSON of a client.
 fn shown(client: &Client) -> Value {
     json!({
         "client_id": client.id,
@@ -46,7 +46,7 @@ fn shown(client: &Client) -> Value {
     })
 }
 
-/// The same with the secret, where there is a new one.
+/// The JSON of a client with its new secret, if it has one.
 pub fn made(made: &ClientMade) -> Value {
     let mut body = shown(&made.client);
     if let (Some(secret), Some(members)) = (&made.secret, body.as_object_mut()) {

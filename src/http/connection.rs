@@ -1,4 +1,4 @@
-//! One connection to a client: its bytes, whose they are, and how long it may keep others waiting.
+//! One client connection: its stream, its peer, and its timeouts.
 
 use std::cell::Cell;
 use std::future::Future as _;
@@ -16,30 +16,30 @@ use super::connections::Place;
 use super::local_admin::LocalAdmin;
 use crate::auth::network::ClientAddress;
 
-/// How long a connection may take to send the head of a request.
+/// The longest time in which the head of a request must arrive, from its first byte on.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long an idle connection is kept.
+/// The longest time for which an idle connection is kept open.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// How long a client may take no byte of an answer.
+/// The longest time in which a client takes no byte of an answer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The bytes of a connection.
+/// The transport of a connection.
 #[derive(Debug)]
 pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
-/// A connection as its requests see it.
+/// The peer of a connection, as its requests see it.
 #[derive(Debug, Clone)]
 pub struct Peer {
-    /// Where it comes from, as far as the connection itself says.
+    /// The client's address, as the transport or the PROXY protocol header says.
     pub address: ClientAddress,
-    /// Whether what its requests say of other addresses is believed.
+    /// Whether the peer is a trusted proxy, whose `Forwarded` and `X-Forwarded-For` headers count.
     pub is_proxy: bool,
-    /// The administrator at its other end, where it came in on the admin socket.
+    /// The administrator at the other end, if the connection came in on the admin socket.
     pub admin: Option<LocalAdmin>,
     progress: Rc<Progress>,
 }
@@ -51,38 +51,38 @@ impl Peer {
         Self { address, is_proxy, admin, progress: Rc::new(progress) }
     }
 
-    /// Whether it is this host's administrator.
+    /// Whether the peer is this host's administrator.
     pub fn is_admin(&self) -> bool {
         self.admin.is_some()
     }
 
-    /// The head of a request has arrived.
+    /// Notes that the head of a request has arrived.
     pub fn begin_request(&self) {
         self.progress.is_first.set(false);
         self.progress.set(Phase::Busy);
     }
 
-    /// A request is answered. Whether the connection is to end with that, because its place is needed.
+    /// Notes that a request was answered. True if the connection has to close then, because it was evicted.
     pub fn end_request(&self) -> bool {
         self.progress.set(Phase::Waiting(Instant::now()));
         self.progress.place.is_evicted()
     }
 }
 
-/// How far the requests of a connection are.
+/// The state of a connection's requests.
 #[derive(Debug)]
 struct Progress {
     phase: Cell<Phase>,
-    /// Actix gives the first head a time of its own, with an answer.
+    /// Actix has a timeout of its own for the first head, which it answers with 408.
     is_first: Cell<bool>,
     place: Place,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// No byte of the next request has come, since then.
+    /// No byte of the next request has arrived, since that moment.
     Waiting(Instant),
-    /// Some of it has, since then.
+    /// Part of a request's head has arrived, since that moment.
     Head(Instant),
     /// A request is in progress.
     Busy,
@@ -94,7 +94,7 @@ impl Progress {
         self.phase.set(phase);
     }
 
-    /// Until when the next bytes of a request have to come, unless one is in progress.
+    /// When the next bytes of a request must have arrived; `None` while one is in progress.
     fn deadline(&self) -> Option<Instant> {
         match self.phase.get() {
             Phase::Waiting(since) => Some(since + KEEP_ALIVE),
@@ -104,12 +104,12 @@ impl Progress {
     }
 }
 
-/// A connection that ends where its client is too slow, or where its place is needed.
+/// A connection that is closed if its client is too slow, or if it is evicted in favour of another.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: Stream,
     peer: Peer,
-    /// Since when no byte of an answer could be written.
+    /// Since when the client has taken no byte of an answer.
     stalled: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -123,10 +123,10 @@ impl Connection {
         &self.peer
     }
 
-    /// Whether this time has passed; if not, the task is woken then, or before.
+    /// Polls for the deadline; wakes the task at the deadline or before.
     fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<io::Error> {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        // A timer that ends sooner costs one wake-up; setting it anew for each request costs more.
+        // An earlier timer costs one needless wake-up; resetting it for each request would cost more.
         if timer.deadline() > deadline {
             timer.as_mut().reset(deadline);
         }
@@ -139,7 +139,7 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Notes whether something was written, and ends a connection whose client takes nothing.
+    /// Tracks whether the client takes bytes, and fails once it has taken none for [`WRITE_TIMEOUT`].
     fn wrote<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stalled = None;

@@ -1,7 +1,7 @@
-//! How many connections are open: bounded in all, and for each address.
+//! Limits the number of open connections, in total and for each client address.
 //!
-//! Whoever holds idle connections locks nobody out: where a bound is met, a connection without a request in progress is
-//! closed in favour of the new one, and only where there is none is the new one refused. Under a bound for one address, one
+//! Idle connections cannot lock other clients out: at a limit, a connection without a request in progress is closed in
+//! favour of the new one, and the new one is refused only if there is none. At the limit for one address, a connection
 //! of that address is closed.
 
 use std::collections::HashMap;
@@ -13,28 +13,28 @@ use futures_util::task::AtomicWaker;
 
 use crate::auth::network::ClientAddress;
 
-/// Connections that were told to close and are still open. With more, new ones are refused.
+/// The most evicted connections that are not closed yet. Beyond that, new connections are refused.
 const CLOSING: usize = 64;
 
-/// How many connections may be open.
+/// The limits of [`Connections`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// In all.
+    /// The most connections in total.
     pub total: usize,
-    /// From one address.
+    /// The most connections of one address.
     pub per_address: usize,
 }
 
-/// Which bounds hold for a connection.
+/// The limits that apply to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bounds {
-    /// That of its address, and that for all.
+    /// That of its address and the total.
     OfAddress,
-    /// That for all alone: its peer speaks for many.
+    /// Only the total, since the peer is a proxy with the connections of many clients.
     OfAll,
 }
 
-/// The open connections; shared by all clones.
+/// The table of open connections; shared by all clones.
 #[derive(Debug, Clone)]
 pub struct Connections {
     table: Arc<Mutex<Table>>,
@@ -48,7 +48,7 @@ struct Table {
     free: Vec<usize>,
     open: usize,
     of_address: HashMap<ClientAddress, usize>,
-    /// Where the search for an idle connection goes on.
+    /// The slot at which the next search for an idle connection begins.
     hand: usize,
 }
 
@@ -58,7 +58,7 @@ struct Entry {
     state: Arc<State>,
 }
 
-/// What one connection and the table tell each other.
+/// The state shared by a connection and the table.
 #[derive(Debug, Default)]
 struct State {
     is_busy: AtomicBool,
@@ -66,7 +66,7 @@ struct State {
     waker: AtomicWaker,
 }
 
-/// The place of an open connection. It is given back when it is dropped.
+/// The slot of an open connection, freed when this is dropped.
 #[derive(Debug)]
 pub struct Place {
     connections: Connections,
@@ -75,13 +75,14 @@ pub struct Place {
 }
 
 impl Connections {
-    /// No connection is open.
+    /// An empty table.
     #[must_use]
     pub fn new(limits: ConnectionLimits) -> Self {
         Self { table: Arc::default(), closing: Arc::default(), limits }
     }
 
-    /// A place for a connection; none where a bound is met and all connections under it have requests in progress.
+    /// Takes a slot for a connection; `None` if a limit is reached and every connection under it has a request in
+    /// progress.
     #[must_use]
     pub fn enter(&self, address: ClientAddress, bounds: Bounds) -> Option<Place> {
         let address = address.bucket();
@@ -101,7 +102,7 @@ impl Connections {
         Some(Place { connections: self.clone(), slot, state })
     }
 
-    /// How many are open.
+    /// The number of open connections.
     #[cfg(test)]
     fn open(&self) -> usize {
         self.table.lock().unwrap_or_else(PoisonError::into_inner).open
@@ -133,7 +134,7 @@ impl Table {
         Some(entry)
     }
 
-    /// Takes the place of a connection that has no request in progress, and tells it to close.
+    /// Evicts a connection without a request in progress: frees its slot, and tells it to close.
     fn evict(&mut self, address: Option<ClientAddress>) -> Option<()> {
         let slots = self.slots.len();
         let slot = (0..slots).map(|step| (self.hand + step) % slots).find(|slot| {
@@ -151,18 +152,18 @@ impl Table {
 }
 
 impl Place {
-    /// Says whether a request is in progress. Such a connection is not closed for another one.
+    /// Sets whether a request is in progress. Busy connections are not evicted.
     pub fn set_busy(&self, is_busy: bool) {
         self.state.is_busy.store(is_busy, Ordering::Relaxed);
     }
 
-    /// Whether the connection is to be closed, in favour of another.
+    /// Whether the connection was evicted and has to close.
     #[must_use]
     pub fn is_evicted(&self) -> bool {
         self.state.is_evicted.load(Ordering::Acquire)
     }
 
-    /// Has this woken where the connection is to be closed.
+    /// Registers a waker for the eviction.
     pub fn register(&self, waker: &Waker) {
         self.state.waker.register(waker);
     }
@@ -171,7 +172,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut table = self.connections.table.lock().unwrap_or_else(PoisonError::into_inner);
-        // The slot of an evicted connection may be another's by now.
+        // After an eviction the slot may belong to another connection.
         let is_own = table.slots.get(self.slot).and_then(Option::as_ref);
         if is_own.is_some_and(|entry| Arc::ptr_eq(&entry.state, &self.state)) {
             table.remove(self.slot);

@@ -6,13 +6,13 @@ use actix_web::http::header::{HeaderMap, HeaderName};
 use super::problem::{LOST, Problem};
 use crate::domain::{Consistency, Revision};
 
-/// What a caller demands: `full`, or `at-least` with a token that a write was answered with.
+/// A request header: `full`, or `at-least` with the token of a write.
 const CONSISTENCY: HeaderName = HeaderName::from_static("x-consistency");
 
-/// Names the revision of a write. To callers it is a word without a meaning.
+/// A response header that names the revision of a write; opaque to callers.
 const TOKEN: HeaderName = HeaderName::from_static("x-consistency-token");
 
-/// What a request demands.
+/// The demand in a request's headers.
 pub fn demanded(headers: &HeaderMap) -> Result<Consistency, Problem> {
     let mut demands = headers.get_all(&CONSISTENCY);
     let (demand, more) = (demands.next(), demands.next());
@@ -29,14 +29,17 @@ fn read(demand: &str) -> Result<Consistency, Problem> {
     }
     let token = demand.strip_prefix("at-least").and_then(|rest| rest.strip_prefix([' ', '\t'])).map(str::trim);
     let token = token.ok_or_else(wrong)?;
-    // Earlier daemons gave a bare version.
+    // Daemons of earlier versions gave a bare version number.
     if !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Problem::new(&LOST, format!("the token `{token}` does not say of which database it is")));
+        return Err(Problem::new(
+            &LOST,
+            format!("the token `{token}` is of an earlier version of the daemon and does not name a database"),
+        ));
     }
     token.parse().map(Consistency::AtLeast).map_err(|_| wrong())
 }
 
-/// Adds the header that says how new what was written is.
+/// Adds the header with the revision that was written.
 pub fn add_token(response: &mut HttpResponseBuilder, revision: &Revision) {
     response.insert_header((TOKEN, revision.to_string()));
 }

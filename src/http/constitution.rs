@@ -1,4 +1,4 @@
-//! `/v1/constitution…`: what is in force, policy by policy, and how it is replaced.
+//! `/v1/constitution…`: the constitution in force, its policies, and its reload.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Query};
@@ -58,7 +58,7 @@ pub async fn policy(front: Data<Front>, id: Path<String>) -> Result<HttpResponse
     Ok(HttpResponse::Ok().json(policy))
 }
 
-/// Whether objections are overridden.
+/// The query of a reload.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReloadQuery {
@@ -66,7 +66,7 @@ pub struct ReloadQuery {
     force: bool,
 }
 
-/// `POST /v1/constitution/reload`: with `?force=true` also where cases fail or stored entities do not fit.
+/// `POST /v1/constitution/reload`; with `?force=true` even if test cases fail or stored entities do not fit.
 pub async fn reload(who: Who, query: Query<ReloadQuery>, front: Data<Front>) -> Result<HttpResponse, Problem> {
     let on_objections = if query.force { OnObjections::Override } else { OnObjections::Refuse };
     let reloaded = front.shared.registry.ask(Reload { caller: who.name().into(), on_objections }).await?;

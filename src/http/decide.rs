@@ -1,4 +1,4 @@
-//! From questions to recorded decisions: a place in the audit log, a decision, a durable record, and only then an answer.
+//! Decides questions: reserves a place in the audit log, decides, waits for a durable record, and only then answers.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,7 +21,7 @@ use crate::actors::validator::{Decide, DecideError, Decided, Decisions, Purpose}
 use crate::domain::{Consistency, Evaluation};
 use crate::ledger::SharedMembers;
 
-/// The most bytes that the questions of one request may have: their records always have room in one frame of the log.
+/// The most bytes in the questions of one request: their records always fit one frame of the log.
 const MAX_QUESTIONS: usize = 8 << 20;
 
 /// Decisions that are in the audit log; only these are answered.
@@ -42,7 +42,7 @@ impl Recorded {
     }
 }
 
-/// One decision and where it is in the log.
+/// A decision, and the index of its record in the log.
 #[derive(Debug)]
 pub struct RecordedDecision {
     /// The decision.
@@ -53,7 +53,7 @@ pub struct RecordedDecision {
     pub index: Option<u64>,
 }
 
-/// Decides questions and records the decisions until a deadline; all of them, or up to the first that ends the request.
+/// Decides questions until a deadline and records the decisions: all of them, or up to the first that ends the request.
 pub async fn decide(
     front: &Front,
     who: &Who,
@@ -91,7 +91,7 @@ async fn decide_and_record(
     let bytes = shared.recorded_bytes(&evaluations);
     if bytes > MAX_QUESTIONS {
         let detail =
-            format!("the questions of one request are recorded up to {MAX_QUESTIONS} bytes; these have {bytes}");
+            format!("the questions of one request must have at most {MAX_QUESTIONS} bytes; these have {bytes}");
         return Err(Problem::new(&TOO_LARGE, detail));
     }
     let place = match questions.count() {
@@ -109,7 +109,7 @@ async fn decide_and_record(
     let form = front.shared.settings.audit.request;
     let recording = Recording::new(asked_by, &active, &decided, &shared, form, &front.recorded_sets);
     let mut recording = recording.map_err(|error| {
-        tracing::error!(%error, "a decision cannot be recorded: it is not answered");
+        tracing::error!(%error, "a decision cannot be recorded and is answered with an error");
         Problem::new(&UNAVAILABLE, format!("the decision cannot be recorded: {error}"))
     })?;
     let records = std::mem::take(&mut recording.records);

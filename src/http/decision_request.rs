@@ -1,4 +1,4 @@
-//! A request for decisions on its way: its body, its turn among the large ones, and its deadline.
+//! A request for decisions: its body, its slot among the large requests, and its deadline.
 
 use std::time::Instant;
 
@@ -16,7 +16,8 @@ use super::problem::Problem;
 use super::questions::Questions;
 use crate::actors::large_requests::Turn;
 
-/// A request with a body of more bytes, or with more evaluations, is large: few of them are worked on at once.
+/// A request with a larger body in bytes, or with more than [`LARGE_BATCH`] evaluations, is large: a worker handles
+/// only a few of them at once.
 const LARGE_BODY: usize = 16 << 10;
 /// See [`LARGE_BODY`].
 pub const LARGE_BATCH: usize = 64;
@@ -27,20 +28,20 @@ pub struct DecisionRequest<'a> {
     request: &'a HttpRequest,
     who: &'a Who,
     front: &'a Front,
-    /// When it is answered at the latest.
+    /// When the request is answered at the latest.
     pub deadline: Instant,
-    /// The turn of a large request, kept until it is answered.
+    /// The slot of a large request, held until it is answered.
     turn: Option<Turn>,
 }
 
 impl<'a> DecisionRequest<'a> {
-    /// A request that came now.
+    /// A request that has just arrived.
     #[must_use]
     pub fn new(request: &'a HttpRequest, who: &'a Who, front: &'a Front) -> Self {
         Self { request, who, front, deadline: Instant::now() + front.deadline(), turn: None }
     }
 
-    /// Reads the body, and parses it once it is its turn.
+    /// Reads the body, and parses it once the request has its slot.
     pub async fn read<T: DeserializeOwned>(&mut self, payload: Payload) -> Result<T, Problem> {
         let body = body::read(self.request, payload, self.front.bounds()).await?;
         if body.len() > LARGE_BODY {
@@ -49,16 +50,17 @@ impl<'a> DecisionRequest<'a> {
         body::parse_json(self.request, &body)
     }
 
-    /// Waits, once, until the worker has room for one more large request. Until then nothing is spent on it.
+    /// Waits, once, for a slot among the large requests of the worker. No work is done for the request until then.
     pub async fn take_turn(&mut self) -> Result<(), Problem> {
         if self.turn.is_some() {
             return Ok(());
         }
-        // Callers without a name are told apart by their addresses.
+        // Anonymous callers are told apart by address.
         let by_address = || format_smolstr!("{:?}", address(self.request).bucket());
         let caller = self.who.caller().map_or_else(by_address, |caller| caller.name.clone());
         let turn = timeout_at(self.deadline.into(), self.front.large_requests.turn(&caller)).await;
-        self.turn = Some(turn.map_err(|_| Problem::overloaded("other large requests come first"))??);
+        self.turn =
+            Some(turn.map_err(|_| Problem::overloaded("the request did not get a slot for large requests in time"))??);
         Ok(())
     }
 

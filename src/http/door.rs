@@ -23,7 +23,7 @@ use crate::settings::HashEnforcement;
 /// Names a request in answers and logs.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Names the constitution: in requests the one the caller believes in, in answers the one in force.
+/// The header with a constitutional hash: in requests the claimed one, in answers the one in force.
 pub const CONSTITUTIONAL_HASH: HeaderName = HeaderName::from_static("x-constitutional-hash");
 
 /// W3C trace context.
@@ -47,7 +47,7 @@ pub struct Visit {
     peer: Option<Peer>,
     id: HeaderValue,
     trace: Option<HeaderValue>,
-    /// The web page from elsewhere that may read the answer.
+    /// The foreign origin that may read the answer (CORS).
     page: Option<HeaderValue>,
     /// `AuthZEN` wants errors as plain text.
     plain: bool,
@@ -55,13 +55,13 @@ pub struct Visit {
 }
 
 impl Visit {
-    /// Takes a request in; where there is an answer already, it goes no further.
+    /// Begins the handling of a request. An immediate answer, such as a refusal, ends it.
     #[must_use]
     pub fn enter(front: &Rc<Front>, request: &mut ServiceRequest) -> (Self, Option<HttpResponse>) {
         let place = Place(Arc::clone(&front.shared.in_flight));
         let before = place.0.fetch_add(1, Ordering::Relaxed);
         let id = request_id(request.headers());
-        // Whoever records the request finds its id where a caller would have put it.
+        // Recorders read the request id from the headers, where a caller may also have set it.
         if request.headers().get(&REQUEST_ID) != Some(&id) {
             request.headers_mut().insert(REQUEST_ID, id.clone());
         }
@@ -88,7 +88,7 @@ impl Visit {
         (visit, answer)
     }
 
-    /// Whether the request is for this daemon, and from no web page that may not call.
+    /// Checks that the request's host is this daemon, and that its origin may call.
     fn check_web(&mut self, request: &ServiceRequest) -> Result<(), Problem> {
         self.front.hosts.check(request.head())?;
         self.page = self.front.pages.check(request.headers())?;
@@ -120,17 +120,17 @@ impl Visit {
     }
 }
 
-/// The path as the route table sees it, percent-decoded: who wrote `/%76%31/entities` comes to the same route, so the
-/// same rules have to hold.
+/// The path as the route table sees it, percent-decoded: `/%76%31/entities` leads to the same route, so the same rules
+/// must apply.
 fn routed_path(request: &ServiceRequest) -> &str {
     request.match_info().as_str()
 }
 
-/// Why a request is not let in, if it is not.
+/// Why a request is refused; `None` if it is not.
 fn refuse(front: &Front, peer: Option<&Peer>, request: &ServiceRequest, before: usize) -> Option<Problem> {
     let path = routed_path(request);
     let limit = front.shared.settings.http.max_in_flight.get();
-    // The administrator is let in always: there are only few connections on the admin socket.
+    // The administrator is always served: the admin socket has few connections.
     let has_place = before < limit || matches!(path, "/livez" | "/readyz") || peer.is_some_and(Peer::is_admin);
     if !has_place {
         return Some(Problem::overloaded(format!("{limit} requests are in progress")));
@@ -138,13 +138,13 @@ fn refuse(front: &Front, peer: Option<&Peer>, request: &ServiceRequest, before: 
     if !path.starts_with("/v1/") || path == "/v1/validate" {
         return None;
     }
-    // What stands for no text, or for itself, would let two names mean one entity, or one two.
+    // Invalid percent-encoding, or one that is no UTF-8, could make two names of one entity, or one name of two.
     if request.uri().path_and_query().is_some_and(|address| !is_percent_encoded_text(address.as_str())) {
         return Some(Problem::new(&BAD_REQUEST, "the address is not percent-encoded UTF-8"));
     }
     let active = front.shared.in_force.get();
     let hash = active.constitution.hash();
-    // Who reads or logs in changes nothing that a constitution governs, and may not know one yet.
+    // Reads and logins change nothing that a constitution governs, and their callers may not know its hash yet.
     let is_demanded = active.hash_enforcement == HashEnforcement::Required
         && !request.method().is_safe()
         && !path.starts_with("/v1/auth/");
@@ -160,14 +160,14 @@ fn refuse(front: &Front, peer: Option<&Peer>, request: &ServiceRequest, before: 
     }
 }
 
-/// The constitution that the caller believes in. Where it names several, all of them: that is never the one in force.
+/// The claimed constitution. If there are several headers, all of them joined, which never matches the one in force.
 #[must_use]
 pub fn claimed_hash(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     let claims = headers.get_all(&CONSTITUTIONAL_HASH).map(|claim| String::from_utf8_lossy(claim.as_bytes()));
     claims.reduce(|all, claim| format!("{all}, {claim}").into())
 }
 
-/// Whether every `%` begins two hex digits, and all that they stand for is UTF-8.
+/// Whether every `%` begins two hex digits, and the decoded bytes are UTF-8.
 fn is_percent_encoded_text(address: &str) -> bool {
     let mut parts = address.split('%');
     let mut decoded = parts.next().unwrap_or_default().as_bytes().to_vec();
@@ -188,7 +188,7 @@ fn explain(response: ServiceResponse<BoxBody>, id: &HeaderValue, plain: bool) ->
     let known = response.response().extensions().get::<Problem>().cloned();
     let problem = match known {
         Some(problem) => problem,
-        // What has a body of its own, such as `/readyz`, has said what there is to say.
+        // An answer with a body of its own, such as that of `/readyz`, is complete.
         None if response.headers().contains_key(header::CONTENT_TYPE) && response.response().error().is_none() => {
             return response;
         }
@@ -199,7 +199,7 @@ fn explain(response: ServiceResponse<BoxBody>, id: &HeaderValue, plain: bool) ->
     }
     let (request, response) = response.into_parts();
     let status = match problem.status_code() {
-        // AuthZEN knows only 400 for what cannot be read.
+        // AuthZEN has only the status 400 for unreadable requests.
         StatusCode::UNSUPPORTED_MEDIA_TYPE if plain => StatusCode::BAD_REQUEST,
         status => status,
     };
@@ -229,7 +229,7 @@ fn unforeseen(response: &ServiceResponse<BoxBody>) -> Problem {
     }
 }
 
-/// The caller's request id where it is printable and short, else a new one.
+/// The caller's request id, if it is printable and short; otherwise a new one.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
     let given = headers
         .get(&REQUEST_ID)

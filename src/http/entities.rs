@@ -1,4 +1,4 @@
-//! `/v1/entities…`: who and what the constitution knows, in Cedar's entity JSON.
+//! `/v1/entities…`: stored entities, in Cedar's entity JSON.
 
 use actix_web::http::header;
 use actix_web::web::{Data, Path, Payload, Query};
@@ -122,7 +122,7 @@ pub async fn put_batch(
     Ok(response.json(json!({"items": items.collect::<Vec<_>>()})))
 }
 
-/// What others wrote is known here, as far as the request demands.
+/// Applies changes of other nodes, as far as the request demands.
 async fn catch_up(front: &Front, request: &HttpRequest) -> Result<(), Problem> {
     match consistency::demanded(request.headers())? {
         Consistency::Usual => Ok(()),
@@ -139,7 +139,7 @@ fn uid(path: Path<(String, String)>) -> Result<EntityUid, Problem> {
     Ok(EntityUid::new(kind, id))
 }
 
-/// Every entity that does not fit the schema, with where it is in the body.
+/// Every entity that does not fit the schema, with its place in the body.
 fn check(constitution: &Constitution, entities: &[Entity], pointer: impl Fn(usize) -> String) -> Result<(), Problem> {
     let misfits = entities.iter().enumerate().filter_map(|(nth, entity)| {
         constitution.check_entity(entity).err().map(|detail| InputFault::new(pointer(nth), detail))

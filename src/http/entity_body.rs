@@ -17,7 +17,7 @@ pub fn many(body: &Json) -> Result<Vec<Entity>, Problem> {
     reader.finish(entities)
 }
 
-/// Reads members and gathers what is wrong with them.
+/// Parses members, and collects their faults.
 #[derive(Default)]
 struct Reader {
     faults: Vec<InputFault>,

@@ -1,4 +1,4 @@
-//! Which connections are let in, and whose they are.
+//! Accepts or refuses new connections, and determines their clients' addresses.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use super::proxy_protocol::{self, ProxyHeaderError};
 use crate::auth::network::ClientAddress;
 use crate::settings::{Http, ProxyProtocol, TrustedProxies};
 
-/// One listener's rules for connections; shared by all workers.
+/// The rules for the connections of one listener; shared by all workers.
 #[derive(Debug, Clone)]
 pub(super) struct Entrance {
     connections: Connections,
@@ -20,44 +20,44 @@ pub(super) struct Entrance {
     is_admin: bool,
 }
 
-/// Why a connection is not let in.
+/// Why a connection is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum NotLetIn {
-    /// All places are taken by connections with requests in progress.
+    /// All slots are taken by connections with requests in progress.
     #[error("too many connections are open")]
     Full,
-    /// Only trusted proxies may connect.
-    #[error("`{0}` is none of `http.trusted_proxies`, and only these may speak the PROXY protocol")]
+    /// The PROXY protocol is on, and the peer is no trusted proxy.
+    #[error("`{0}` is not in `http.trusted_proxies`; with `http.proxy_protocol` only these may connect")]
     NoProxy(ClientAddress),
-    /// It does not say as it must where its client is.
+    /// The PROXY protocol header is missing or invalid.
     #[error("{0}")]
     Header(#[from] ProxyHeaderError),
-    /// It is gone already.
+    /// The connection was closed or failed.
     #[error("{0}")]
     Gone(#[from] io::Error),
-    /// Only root and the daemon's own user are let in.
+    /// The peer on the admin socket is neither root nor the daemon's own user.
     #[error("the peer on the admin socket is neither root nor the daemon's user")]
     NotAdmin,
 }
 
 impl Entrance {
-    /// The entrance for everybody.
+    /// The rules of the public listener.
     pub(super) fn public(http: &Http, connections: Connections) -> Self {
         Self { connections, proxies: http.trusted_proxies.clone(), protocol: http.proxy_protocol, is_admin: false }
     }
 
-    /// The entrance for this host's administrator.
+    /// The rules of the admin socket.
     pub(super) fn admin(connections: Connections) -> Self {
         Self { connections, proxies: TrustedProxies::default(), protocol: ProxyProtocol::Off, is_admin: true }
     }
 
-    /// A TCP connection.
+    /// Admits a TCP connection.
     pub(super) async fn tcp(&self, stream: TcpStream) -> Result<Connection, NotLetIn> {
         let peer = ClientAddress::Ip(stream.peer_addr()?.ip().to_canonical());
         self.enter(Stream::Tcp(stream), peer, None).await
     }
 
-    /// A connection on a Unix socket.
+    /// Admits a connection on a Unix socket.
     pub(super) async fn unix(&self, stream: UnixStream) -> Result<Connection, NotLetIn> {
         let admin = if self.is_admin { Some(LocalAdmin::at(&stream).ok_or(NotLetIn::NotAdmin)?) } else { None };
         self.enter(Stream::Unix(stream), ClientAddress::Unix, admin).await
@@ -69,7 +69,8 @@ impl Entrance {
         peer: ClientAddress,
         admin: Option<LocalAdmin>,
     ) -> Result<Connection, NotLetIn> {
-        // The place first: whoever sends no header has one, too. A proxy has the connections of many.
+        // The slot is taken first, so that a peer which sends no header occupies one, too. A proxy counts only in the
+        // total.
         let is_proxy = self.is_proxy(peer);
         let bounds = if is_proxy || peer == ClientAddress::Unix { Bounds::OfAll } else { Bounds::OfAddress };
         let place = self.connections.enter(peer, bounds).ok_or(NotLetIn::Full)?;
@@ -84,7 +85,7 @@ impl Entrance {
         Ok(Connection::new(stream, Peer::new(address, self.is_proxy(address), admin, place)))
     }
 
-    /// Whether what this peer says of its clients' addresses is believed.
+    /// Whether the peer is a trusted proxy.
     fn is_proxy(&self, peer: ClientAddress) -> bool {
         match peer {
             ClientAddress::Ip(address) => self.proxies.contains(address),

@@ -1,8 +1,8 @@
-//! `Forwarded` (RFC 7239) and `X-Forwarded-For`: the addresses that reverse proxies name.
+//! `Forwarded` (RFC 7239) and `X-Forwarded-For`: client addresses named by reverse proxies.
 //!
-//! Each proxy appends the address of its own peer, so the lists are read from the right, and only as far as the hops are
-//! trusted proxies. The text left of that is the client's own and may be anything: no byte of it decides how the right
-//! end is read. A hop whose address cannot be read ends the walk, and the address is then unknown.
+//! Each proxy appends the address of its own peer, so the lists are read from the right, as long as the hops are
+//! trusted proxies. The text left of these comes from the client and may be anything: none of it affects how the right
+//! end is parsed. A hop with an unreadable address ends the walk, and the client's address is then unknown.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -15,10 +15,10 @@ use crate::settings::TrustedProxies;
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The address of the client that a trusted peer speaks for; `peer` where it names none.
+/// The address of the client for which a trusted peer speaks; `peer` if it names none.
 ///
-/// A proxy appends to the header that it knows and passes the other one on as the client sent it. So where both headers
-/// come and differ, neither is believed.
+/// A proxy appends to the header that it knows, and passes the other one on as the client sent it. So if both headers
+/// are present and differ, neither is trusted.
 pub(super) fn client_address(headers: &HeaderMap, peer: ClientAddress, proxies: &TrustedProxies) -> ClientAddress {
     let standard = walk(hops(headers, &FORWARDED, split_element, forwarded_hop), proxies);
     let customary = walk(hops(headers, &X_FORWARDED_FOR, split_item, node), proxies);
@@ -30,7 +30,7 @@ pub(super) fn client_address(headers: &HeaderMap, peer: ClientAddress, proxies: 
     }
 }
 
-/// From the nearest hop outwards: the first that is no trusted proxy. None where there is no hop.
+/// The first hop, from the nearest outwards, that is no trusted proxy; `None` if there is no hop.
 fn walk(hops: impl Iterator<Item = Option<IpAddr>>, proxies: &TrustedProxies) -> Option<ClientAddress> {
     let mut client = None;
     for hop in hops {
@@ -43,10 +43,10 @@ fn walk(hops: impl Iterator<Item = Option<IpAddr>>, proxies: &TrustedProxies) ->
     client
 }
 
-/// Splits a list in two: what comes before its last element, if anything does, and that element.
+/// Splits a list into everything before its last element, if there is anything, and that element.
 type SplitLast = fn(&[u8]) -> (Option<&[u8]>, &[u8]);
 
-/// The hops of all lines of a header, the nearest first. Empty list elements are no hops (RFC 9110, section 5.6.1.2).
+/// The hops in all lines of a header, the nearest first. Empty list elements are skipped (RFC 9110, section 5.6.1.2).
 fn hops<'h>(
     headers: &'h HeaderMap,
     name: &HeaderName,
@@ -77,7 +77,7 @@ fn split_item(list: &[u8]) -> (Option<&[u8]>, &[u8]) {
     }
 }
 
-/// The same at the last comma that is in no quoted string, as seen from the right.
+/// Splits a list at its last comma outside of quoted strings, as seen from the right.
 fn split_element(list: &[u8]) -> (Option<&[u8]>, &[u8]) {
     let mut quoted = false;
     for (at, byte) in list.iter().enumerate().rev() {
@@ -90,7 +90,7 @@ fn split_element(list: &[u8]) -> (Option<&[u8]>, &[u8]) {
     (None, list)
 }
 
-/// Whether an odd number of backslashes stands before a byte.
+/// Whether the byte is preceded by an odd number of backslashes.
 fn is_escaped(text: &[u8], at: usize) -> bool {
     let before = text.get(..at).unwrap_or_default();
     before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
@@ -114,7 +114,7 @@ fn forwarded_hop(element: &[u8]) -> Option<IpAddr> {
         }
     }
     let value = found?;
-    // An IPv6 address is always in brackets there (RFC 7239, section 6).
+    // RFC 7239, section 6, requires brackets around an IPv6 address.
     if is_bare_v6(&value) { None } else { node(&value) }
 }
 
@@ -130,7 +130,7 @@ fn split_pair(pairs: &[u8]) -> (Option<&[u8]>, &[u8]) {
     (None, pairs)
 }
 
-/// A token as it is, or the inside of a quoted string (RFC 9110, section 5.6.4).
+/// A token as it is, or the unescaped text of a quoted string (RFC 9110, section 5.6.4); `None` if malformed.
 fn unquoted(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     let Some(inside) = value.strip_prefix(b"\"") else {
         let is_token = !value.is_empty() && !value.iter().any(|byte| b"\"\\ \t".contains(byte));
@@ -151,7 +151,7 @@ fn is_bare_v6(text: &[u8]) -> bool {
 }
 
 /// The address of a node with or without a port: `192.0.2.1`, `192.0.2.1:80`, `[2001:db8::1]:80`, and `2001:db8::1`.
-/// None for `unknown`, for obfuscated names such as `_hidden`, and for anything else.
+/// `None` for `unknown`, obfuscated identifiers such as `_hidden`, and malformed text.
 fn node(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?;
     let (address, port) = if let Some(rest) = text.strip_prefix('[') {
@@ -166,7 +166,7 @@ fn node(text: &[u8]) -> Option<IpAddr> {
     (port.is_empty() || port.strip_prefix(':').is_some_and(is_port)).then(|| address.to_canonical())
 }
 
-/// A port of one to five digits, or an obfuscated one (RFC 7239, section 6).
+/// Whether the text is a port of one to five digits, or an obfuscated one (RFC 7239, section 6).
 fn is_port(text: &str) -> bool {
     let is_hidden = |name: &str| {
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
@@ -256,7 +256,7 @@ mod tests {
             (b"for=\"19\\2.0.2.7\"", "192.0.2.7"),
             (b"for=203.0.113.1, for=192.0.2.7, for=10.1.1.1", "192.0.2.7"),
             (b"for=203.0.113.1, for=192.0.2.7;ext=\"a, for=198.51.100.1; b\"", "192.0.2.7"),
-            // What the client left open does not reach into what a proxy appended.
+            // A quoted string that the client left open does not reach into the text that a proxy appended.
             (b"for=\"203.0.113.1, for=192.0.2.7", "192.0.2.7"),
             (b"x=\"\\, for=192.0.2.7", "192.0.2.7"),
             (b"x=\"\\\\\\\", for=\"192.0.2.7\"", "192.0.2.7"),

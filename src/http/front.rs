@@ -1,4 +1,4 @@
-//! What the handlers of one HTTP worker have at hand.
+//! The state available to the handlers of one HTTP worker.
 
 use std::cell::OnceCell;
 use std::num::NonZeroUsize;
@@ -50,7 +50,7 @@ use crate::store::{Answers, Replicas, Versions};
 /// How many callers a worker remembers.
 const CALLERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add((1 << 14) - 1);
 
-/// What all workers share.
+/// The state shared by all workers.
 #[derive(Debug, Clone)]
 pub struct Shared {
     /// The settings the daemon was started with.
@@ -59,17 +59,17 @@ pub struct Shared {
     pub public_url: Arc<str>,
     /// The entity store.
     pub database: Mailbox<Database>,
-    /// Whether it answers anybody.
+    /// Whether the database answers its callers.
     pub answers: Answers,
-    /// The files that have to stay where they are.
+    /// The findings of the file monitor.
     pub files: FileStatus,
     /// How many threads the entity store has.
     pub database_threads: NonZeroUsize,
-    /// Who looks after its connections.
+    /// Monitors the connection pools.
     pub pool_keeper: Mailbox<PoolKeeper>,
-    /// Who owns the constitution in force.
+    /// Owns the constitution in force.
     pub registry: Mailbox<Registry>,
-    /// The same, for the validators to register at.
+    /// The same actor, at which validators register.
     pub registry_addr: Addr<Registry>,
     /// The constitution in force, to be shown.
     pub in_force: InForce,
@@ -79,11 +79,11 @@ pub struct Shared {
     pub journal: Journal,
     /// The log's checkpoints.
     pub seals: Seals,
-    /// Who reads the log for auditors.
+    /// Reads the log for auditors.
     pub log_reader: Mailbox<LogReader>,
     /// How far the log is copied into the database.
     pub shipping: Shipping,
-    /// Who searches that copy.
+    /// Searches the index of the log.
     pub searcher: Mailbox<Searcher>,
     /// The way to stored entities.
     pub entities: EntityReader,
@@ -93,13 +93,13 @@ pub struct Shared {
     pub replicas: Replicas,
     /// Whether other daemons may write to the database.
     pub is_database_shared: bool,
-    /// The verdicts of the fleet; none where there is no Redis.
+    /// The fleet's verdicts; `None` without Redis.
     pub verdicts: Option<SharedVerdicts>,
     /// All caches together.
     pub tiers: Tiers,
-    /// What was asked before the start.
+    /// The most frequent questions before the start.
     pub recollection: Recollection,
-    /// How far it is known here what other daemons wrote.
+    /// How far changes of other daemons were followed.
     pub following: Following,
     /// Whose credentials count.
     pub trust: Trust,
@@ -107,19 +107,19 @@ pub struct Shared {
     pub directory: Mailbox<Directory>,
     /// Withdrawals of access that are not stored yet.
     pub owed_withdrawals: OwedWithdrawals,
-    /// Who fetches the keys of foreign issuers.
+    /// Fetches the keys of foreign issuers.
     pub key_fetcher: Mailbox<KeyFetcher>,
-    /// Who hashes passwords.
+    /// Hashes passwords.
     pub passwords: Passwords,
-    /// Who has to wait before the next password.
+    /// Throttles password guessing.
     pub lockouts: Lockouts,
     /// How often one address may ask for tokens.
     pub limits: Limits,
     /// How many refusals are recorded.
     pub refusals: Refusals,
-    /// How names that nobody has are recorded.
+    /// The form in which unknown names are recorded.
     pub strangers: Strangers,
-    /// Changes whose outcome is told later.
+    /// Changes whose callers got 202, with their outcomes.
     pub writes: Writes,
     /// Requests in progress.
     pub in_flight: Arc<AtomicUsize>,
@@ -127,10 +127,10 @@ pub struct Shared {
     pub draining: Arc<AtomicBool>,
 }
 
-/// One worker's own actors, and what all share.
+/// One worker's own actors, and the state shared by all workers.
 #[derive(Debug, Clone)]
 pub struct Front {
-    /// What all workers share.
+    /// The state shared by all workers.
     pub shared: Shared,
     /// Decides.
     pub validator: Addr<Validator>,
@@ -140,11 +140,11 @@ pub struct Front {
     pub audit: Addr<AuditLogger>,
     /// Which entities are recorded already.
     pub recorded_sets: RecordedSets,
-    /// Which hosts requests may be for.
+    /// The hosts that requests may name.
     pub hosts: Rc<AcceptedHosts>,
-    /// Which web pages may call.
+    /// The origins of web pages that may call.
     pub pages: Rc<WebPages>,
-    /// The large requests, of which this worker works on few at once.
+    /// The slots for large requests of this worker.
     pub large_requests: LargeRequests,
 }
 

@@ -1,4 +1,4 @@
-//! The gate of a route: who is calling, and may they?
+//! Authentication and authorization of requests.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -26,17 +26,17 @@ use crate::auth::scope::{Scope, Scopes};
 /// An API key, in requests.
 pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// The name in records of those who show nothing, where nothing need be shown.
+/// The caller's name in records for requests without a credential.
 pub const ANONYMOUS: &str = "anonymous";
 
-/// What a route asks of its callers.
+/// The authorization that a route requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Nothing; what they show is not even looked at.
+    /// None; credentials are ignored.
     Open,
-    /// Nothing, and each address may come only so often: what they bring is itself what is checked.
+    /// None, at a limited rate per address: the request itself is the credential.
     Limited,
-    /// Nothing, but what they show must be good.
+    /// None, but a credential must be valid if there is one.
     Anyone,
     /// To be known.
     Known,
@@ -104,11 +104,11 @@ async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc
     Ok(Some(caller))
 }
 
-/// Records a refusal, without keeping its answer waiting. So many that they would crowd out decisions are left out,
-/// and the next record says how many.
+/// Records a refusal in the background. Beyond a limited rate records are suppressed, and the next one contains their
+/// number.
 fn record(front: &Front, caller: &str, what: &str, request: &ServiceRequest, why: &str) {
     let Some(left_out) = front.shared.refusals.take() else { return };
-    // What a stranger writes into a path may be a secret, so that only the route's own is recorded.
+    // The path of an anonymous request may contain a secret by mistake, so only the route's pattern is recorded.
     let path = if caller == ANONYMOUS { request.match_pattern() } else { Some(request.path().to_owned()) };
     let path: String = path.unwrap_or_default().chars().take(200).collect();
     let address = Some(address(request.request()).to_string()).filter(|address| !address.is_empty());
@@ -126,8 +126,7 @@ fn record(front: &Front, caller: &str, what: &str, request: &ServiceRequest, why
     });
 }
 
-/// What the caller shows: at most one credential, or nobody could say who it is. Other schemes than `Bearer` are for
-/// others.
+/// The credential of a request: at most one, since several would be ambiguous. Other schemes than `Bearer` are ignored.
 fn credential(headers: &HeaderMap) -> Result<Option<Credential>, Problem> {
     let mut shown = Vec::new();
     for value in headers.get_all(header::AUTHORIZATION) {
@@ -150,7 +149,7 @@ fn unreadable() -> Problem {
     unauthenticated(Some("invalid_request"), "the credential cannot be read")
 }
 
-/// Where the caller is. What a proxy says of it counts only where the proxy is one of `http.trusted_proxies`.
+/// The client's address. Addresses named by a proxy count only if it is one of `http.trusted_proxies`.
 pub fn address(request: &HttpRequest) -> ClientAddress {
     let (Some(peer), Some(front)) = (request.conn_data::<Peer>(), request.app_data::<Data<Front>>()) else {
         return ClientAddress::Unknown;
@@ -198,13 +197,13 @@ impl Who {
         self.0.as_ref().map_or(ANONYMOUS, |caller| &caller.name)
     }
 
-    /// What the caller may do.
+    /// The caller's scopes.
     #[must_use]
     pub fn scopes(&self) -> Scopes {
         self.0.as_ref().map_or(Scopes::EMPTY, |caller| caller.scopes)
     }
 
-    /// The caller, as one who gives rights to others; one that is not known has none to give.
+    /// The caller as a granter of rights; an anonymous caller has none to grant.
     #[must_use]
     pub fn granter(&self) -> Granter {
         match &self.0 {
@@ -213,7 +212,7 @@ impl Who {
         }
     }
 
-    /// The caller, where it is known.
+    /// The caller; `None` if it is anonymous.
     #[must_use]
     pub fn caller(&self) -> Option<&Caller> {
         self.0.as_deref()

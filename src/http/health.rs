@@ -14,10 +14,10 @@ use crate::actors::audit_queue::Health;
 use crate::actors::database::Probe;
 use crate::store::StoreError;
 
-/// How long the database may take to answer a look at an entity.
+/// The timeout of a probe of the database.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// A database hangs that has answered nobody for so long.
+/// A database that has answered no caller for this long counts as hanging.
 const HANGING: Duration = Duration::from_millis(900);
 
 /// Whether to list each check.
@@ -26,7 +26,7 @@ pub struct Verbosity {
     verbose: Option<String>,
 }
 
-/// One check: its name, what is wrong, and whether decisions need it.
+/// One check: its name, its fault if it has one, and whether decisions depend on it.
 struct Check {
     name: &'static str,
     fault: Option<String>,
@@ -38,7 +38,7 @@ pub async fn livez() -> HttpResponse {
     HttpResponse::Ok().insert_header(ContentType::plaintext()).body("ok")
 }
 
-/// `GET /readyz`: 503 where no decision can be made. What only degrades the answers is listed with `?verbose`.
+/// `GET /readyz`: 503 if no decision can be made. Degraded parts are listed with `?verbose`.
 pub async fn readyz(front: Data<Front>, query: Query<Verbosity>) -> HttpResponse {
     let checks = checks(&front).await;
     let ready = checks.iter().all(|check| check.fault.is_none() || !check.needed);
@@ -65,11 +65,13 @@ async fn checks(front: &Front) -> Vec<Check> {
     let shared = &front.shared;
     let refusal = shared.in_force.refusal().map(|Refusal { at, why }| {
         let at = at.format(&Rfc3339).unwrap_or_default();
-        format!("a reload was refused at {at}, the one before stays in force: {why}")
+        format!("a reload was refused at {at}, the previous constitution stays in force: {why}")
     });
     let pending = match shared.owed_withdrawals.count() {
         0 => None,
-        count => Some(format!("{count} withdrawals of access work on this node only, until they can be stored")),
+        count => {
+            Some(format!("{count} withdrawals of access are in force on this node only, until they can be stored"))
+        }
     };
     let following =
         shared.is_database_shared.then(|| Check { name: "following", fault: shared.following.fault(), needed: false });
@@ -93,22 +95,23 @@ async fn checks(front: &Front) -> Vec<Check> {
     checks
 }
 
-/// A database that refuses is done without as far as caches go; one that hangs keeps whoever needs it waiting.
+/// A database that refuses only degrades the service, since caches still answer; one that hangs blocks its callers, so
+/// the daemon is not ready.
 async fn database(front: &Front) -> Check {
     let check = |fault: Option<&str>, needed| Check { name: "database", fault: fault.map(str::to_owned), needed };
     let asked = tokio::time::timeout(ANSWER, front.shared.database.ask(Probe)).await;
     let Err(error) = asked.unwrap_or(Err(StoreError::Late)) else { return check(None, false) };
-    tracing::warn!(%error, "the database cannot be asked");
+    tracing::warn!(%error, "a probe of the database failed");
     let may_hang = match &error {
         StoreError::Late | StoreError::Busy(_) => true,
-        // That a new connection could not be had in time.
+        // A new connection was not opened in time.
         StoreError::Unavailable { cause, .. } => cause.to_string().contains("timeout expired"),
         _ => false,
     };
     if may_hang && front.shared.answers.unanswered_for() >= HANGING {
         check(Some("it does not answer"), true)
     } else {
-        check(Some("it cannot be asked"), false)
+        check(Some("queries fail"), false)
     }
 }
 

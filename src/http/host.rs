@@ -1,7 +1,7 @@
-//! The `Host` of a request: well-formed, and on loopback one by which programs of this host reach the daemon.
+//! Validates the `Host` of a request: it must be well-formed, and on a loopback address one of this host's names.
 //!
-//! A web page can have a browser resolve the page's own name to 127.0.0.1 (DNS rebinding), and its requests then are of the
-//! same origin as the page. What gives them away is their `Host`.
+//! A web page can let its own host name resolve to 127.0.0.1 (DNS rebinding); its requests then have the same origin as
+//! the page. Only their `Host` gives them away.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -12,17 +12,17 @@ use actix_web::http::header;
 use super::problem::{BAD_REQUEST, MISDIRECTED, Problem};
 use crate::settings::{Bind, Http, HttpUrl};
 
-/// Which hosts requests may be for.
+/// The hosts that requests may name.
 #[derive(Debug)]
 pub struct AcceptedHosts {
-    /// On addresses that others can reach, and on Unix sockets, which browsers cannot, any.
+    /// Any host is accepted on addresses that other hosts can reach, and on Unix sockets, which browsers cannot use.
     is_any: bool,
     names: Vec<String>,
     addresses: Vec<IpAddr>,
 }
 
 impl AcceptedHosts {
-    /// By the settings.
+    /// The hosts according to the settings.
     #[must_use]
     pub fn of(http: &Http) -> Self {
         let mut accepted = Self {
@@ -39,19 +39,20 @@ impl AcceptedHosts {
         accepted
     }
 
-    /// Whether a request is for this daemon; the problem is what is wrong with its host.
+    /// Checks the host of a request. The problem is 400 for a missing or malformed host, 421 for another host.
     pub fn check(&self, head: &RequestHead) -> Result<(), Problem> {
         let mut hosts = head.headers().get_all(header::HOST);
         let host = match (hosts.next(), hosts.next()) {
             (Some(host), None) => Some(host.as_bytes()),
             (None, _) if head.version < Version::HTTP_11 => None,
             (None, _) => return Err(Problem::new(&BAD_REQUEST, "the header `Host` is missing")),
-            (Some(_), Some(_)) => return Err(Problem::new(&BAD_REQUEST, "the header `Host` comes more than once")),
+            (Some(_), Some(_)) => return Err(Problem::new(&BAD_REQUEST, "there is more than one header `Host`")),
         };
-        // A target with an authority of its own is for that one (RFC 9112, section 3.2.2).
+        // A request target with an authority takes precedence over `Host` (RFC 9112, section 3.2.2).
         let target = head.uri.authority().map(|authority| authority.as_str().as_bytes());
         for authority in [host, target].into_iter().flatten() {
-            let malformed = || Problem::new(&BAD_REQUEST, "the request's host is no host with an optional port");
+            let malformed =
+                || Problem::new(&BAD_REQUEST, "the request's host is not a host name or address with an optional port");
             let host = host_of(authority).ok_or_else(malformed)?;
             if !self.is_any && !self.has(host) {
                 let detail = "the request is for another host; see `http.public_url` and `http.allowed_hosts`";
@@ -74,7 +75,8 @@ impl AcceptedHosts {
     }
 }
 
-/// The host of `host [":" port]` (RFC 9110, section 7.2; RFC 3986, section 3.2), which may be empty.
+/// The host in `host [":" port]` (RFC 9110, section 7.2; RFC 3986, section 3.2), which may be empty; `None` if
+/// malformed.
 fn host_of(authority: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(authority).ok()?;
     let (host, port) = match text.strip_prefix('[') {
@@ -95,7 +97,7 @@ fn host_of(authority: &[u8]) -> Option<&str> {
     (is_port && is_host).then_some(host)
 }
 
-/// Unreserved characters, those of percent-encoding, and sub-delimiters.
+/// Unreserved characters, sub-delimiters, and those of percent-encoding (RFC 3986, section 3.2.2).
 fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte)
 }

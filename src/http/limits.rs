@@ -13,14 +13,14 @@ use smol_str::SmolStr;
 use super::problem::{Problem, TOO_MANY};
 use crate::auth::network::ClientAddress;
 
-/// What was met, and when to come again (draft-ietf-httpapi-ratelimit-headers).
+/// The limit that was exceeded, and when to retry (draft-ietf-httpapi-ratelimit-headers).
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
-/// How many are remembered before those that have been quiet are forgotten.
+/// The number of tracked callers above which inactive ones are dropped.
 const REMEMBERED: usize = 1 << 16;
 
-/// A bound on requests: so many a second in the long run, and so many at once.
+/// A rate limit: requests per second in the long run, and in a burst.
 #[derive(Debug, Clone, Copy)]
 struct Bound {
     /// Its name in headers.
@@ -33,8 +33,8 @@ struct Bound {
 const ADDRESS: Bound =
     Bound { name: "address", rate: NonZeroU32::MIN.saturating_add(19), burst: NonZeroU32::MIN.saturating_add(199) };
 
-/// Everything but decisions, by caller: much more than a person or a script needs, and less than would keep the database
-/// from others.
+/// The limit per caller for all routes except decisions: far more than a user or a script needs, and less than would
+/// occupy the database.
 const CALLER: Bound =
     Bound { name: "caller", rate: NonZeroU32::MIN.saturating_add(999), burst: NonZeroU32::MIN.saturating_add(1_999) };
 
@@ -44,24 +44,24 @@ pub struct Limits(Arc<Counts>);
 
 #[derive(Debug)]
 struct Counts {
-    /// By what counts as one.
+    /// Keyed by [`ClientAddress::bucket`].
     addresses: DefaultKeyedRateLimiter<ClientAddress>,
     callers: DefaultKeyedRateLimiter<SmolStr>,
 }
 
 impl Limits {
-    /// Nobody has asked yet.
+    /// Without any request counted.
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(Counts { addresses: ADDRESS.limiter(), callers: CALLER.limiter() }))
     }
 
-    /// Lets a request for a token or a login through, or says when to come again.
+    /// Counts a request for a token or a login. The error says when to retry.
     pub fn check_address(&self, address: ClientAddress) -> Result<(), Problem> {
         ADDRESS.check(&self.0.addresses, &address.bucket())
     }
 
-    /// Lets a caller's request through, or says when to come again.
+    /// Counts a caller's request. The error says when to retry.
     pub fn check_caller(&self, name: &SmolStr) -> Result<(), Problem> {
         CALLER.check(&self.0.callers, name)
     }

@@ -1,4 +1,4 @@
-//! Where the daemon listens: an address or a socket for everybody, and a socket for this host's administrator.
+//! The daemon's listeners: the public address or socket, and the socket for this host's administrator.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -61,10 +61,10 @@ impl Bound {
     }
 }
 
-/// What is listened on.
+/// The open listeners.
 #[derive(Debug)]
 pub struct Listeners {
-    /// For everybody; none where only this host's administrator is to be served.
+    /// The public listener; `None` if only this host's administrator is served.
     pub public: Option<Bound>,
     /// For this host's administrator.
     pub admin: Option<UnixListener>,
@@ -81,10 +81,10 @@ pub fn bind_admin(path: &Path) -> io::Result<UnixListener> {
     }
 }
 
-/// How many connections of this host's administrator are open at most; they are not counted among the others.
+/// The limits for connections on the admin socket, which do not count among the others.
 const ADMIN: ConnectionLimits = ConnectionLimits { total: 32, per_address: 32 };
 
-/// How many connections each worker may have that are only there to be refused.
+/// Additional connections of each worker, accepted only to be refused.
 const TO_BE_REFUSED: usize = 32;
 
 impl Listeners {
@@ -94,7 +94,8 @@ impl Listeners {
         let workers = http.workers.or_else(|| available_parallelism().ok()).map_or(1, std::num::NonZeroUsize::get);
         let server = Server::build()
             .workers(workers)
-            // Entrances refuse those that are too many. This bounds how many wait for that, and with them the descriptors.
+            // The entrances refuse connections beyond their limits. This bounds the connections that wait for that, and
+            // with them the open file descriptors.
             .max_concurrent_connections((limits.total + ADMIN.total).div_ceil(workers) + TO_BE_REFUSED)
             .shutdown_timeout(http.shutdown_timeout.as_secs())
             .disable_signals();

@@ -1,4 +1,4 @@
-//! This host's administrator: whoever is root or the daemon's own user, on the admin socket.
+//! This host's administrator: root or the daemon's own user, on the admin socket.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use crate::auth::caller::Caller;
 use crate::auth::granter::Bounds;
 use crate::auth::scope::Scopes;
 
-/// Somebody on the admin socket, as the kernel knows them.
+/// The peer on the admin socket, as identified by the kernel.
 #[derive(Debug, Clone)]
 pub struct LocalAdmin(Arc<Caller>);
 
 impl LocalAdmin {
-    /// The administrator at the other end of a connection to the admin socket.
+    /// The administrator at the other end of a connection to the admin socket; `None` if the peer is another user.
     pub fn at(stream: &UnixStream) -> Option<Self> {
         let user = stream.peer_cred().ok()?.uid();
         let is_admin = user == 0 || user == rustix::process::geteuid().as_raw();

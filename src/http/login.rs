@@ -22,7 +22,7 @@ use crate::auth::scope::Scope;
 use crate::auth::{password, precis};
 use crate::store::users::User;
 
-/// The longest password that is looked at, in bytes.
+/// The longest password that is checked, in bytes.
 const MAX_PASSWORD: usize = 1024;
 
 #[derive(Debug, Deserialize)]
@@ -81,7 +81,7 @@ pub async fn login(request: HttpRequest, payload: Payload, front: Data<Front>) -
     }
 }
 
-/// The user of a name, if there is one, and whether a password is the user's. It takes as long where there is none.
+/// Looks the user up, if there is one of this name, and verifies the password. It takes as long if there is none.
 async fn verify(
     front: &Front,
     name: &str,
@@ -95,12 +95,12 @@ async fn verify(
     Ok((user, is_right))
 }
 
-/// A name as the log may have it: one that nobody has may be a password in the wrong field.
+/// The form in which a name is recorded: an unknown one may be a password typed into the wrong field.
 fn recorded(front: &Front, name: &str, is_known: bool) -> String {
     if is_known { name.to_owned() } else { front.shared.strangers.describe(name) }
 }
 
-/// Where a request for tokens comes from.
+/// The origin of a request for tokens.
 pub fn made_from(request: &HttpRequest) -> Attempt {
     let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     Attempt {

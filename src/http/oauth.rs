@@ -1,4 +1,4 @@
-//! `/oauth2/…`: tokens for clients and for those who refresh (RFC 6749, 7009, 7662, 8414, 7517).
+//! `/oauth2/…`: tokens for clients and users (RFC 6749, 7009, 7662, 8414, 7517).
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
@@ -20,7 +20,7 @@ use crate::actors::directory::{
 use crate::auth::jws::Unverified;
 use crate::auth::scope::{Scope, Scopes};
 
-/// What these routes are asked. Parameters that are not known are ignored, and none may come twice (RFC 6749, section 3.2).
+/// The parameters of these routes. Unknown ones are ignored, and none may occur twice (RFC 6749, section 3.2).
 #[derive(Debug, Deserialize)]
 struct Form {
     grant_type: Option<String>,
@@ -34,7 +34,7 @@ struct Form {
 }
 
 impl Form {
-    /// The client that asks, where it shows anything; an error says what is wrong with how it does.
+    /// The authenticating client, if the request has a proof. The error describes a malformed one.
     fn client(&mut self, request: &HttpRequest, front: &Front) -> Result<Option<ShownClient>, &'static str> {
         shown(
             request.headers(),
@@ -101,7 +101,7 @@ pub fn granted_json(grant: &Grant) -> Value {
     body
 }
 
-/// `POST /oauth2/introspect` (RFC 7662), for clients, and for whoever has a token of its own.
+/// `POST /oauth2/introspect` (RFC 7662), for clients, and for callers with a token of their own.
 pub async fn introspect(
     request: HttpRequest,
     payload: Payload,
@@ -197,9 +197,9 @@ pub async fn metadata(front: Data<Front>) -> HttpResponse {
     }))
 }
 
-/// Records that a client is not who it says it is, before it is told so; not every one where there are very many.
+/// Records a refused client authentication before the refusal is answered, at a limited rate.
 ///
-/// An id that no client has may be a secret in the wrong field.
+/// An unknown client id may be a secret in the wrong field, so it is recorded as a digest.
 async fn record_refused<T>(front: &Front, client: String, asked: &Result<T, DirectoryError>) -> Result<(), Problem> {
     if let (Err(DirectoryError::BadClient), Some(left_out)) = (asked, front.shared.refusals.take()) {
         let is_known = front.shared.directory.ask(HasClient(client.clone())).await?;
@@ -210,7 +210,7 @@ async fn record_refused<T>(front: &Front, client: String, asked: &Result<T, Dire
     Ok(())
 }
 
-/// The answer of a token route: what was done, or the error as OAuth has it (RFC 6749, section 5.2).
+/// The answer of a token route: the result, or the error in the form of OAuth (RFC 6749, section 5.2).
 fn answer<T>(done: Result<T, DirectoryError>, body: impl FnOnce(T) -> Value) -> Result<HttpResponse, Problem> {
     match done {
         Ok(done) => Ok(fresh(HttpResponse::Ok().json(body(done)))),
@@ -222,7 +222,7 @@ fn answer<T>(done: Result<T, DirectoryError>, body: impl FnOnce(T) -> Value) -> 
 }
 
 fn unknown_client() -> HttpResponse {
-    let mut response = error(StatusCode::UNAUTHORIZED, "invalid_client", "the client is not known by what it shows");
+    let mut response = error(StatusCode::UNAUTHORIZED, "invalid_client", "the client's authentication failed");
     let challenge = HeaderValue::from_static("Basic realm=\"acgs\"");
     response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     response

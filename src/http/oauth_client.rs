@@ -1,4 +1,4 @@
-//! How clients show who they are (RFC 6749, section 2.3; RFC 7523, section 2.2).
+//! Client authentication (RFC 6749, section 2.3; RFC 7523, section 2.2).
 
 use std::collections::HashMap;
 
@@ -13,16 +13,16 @@ use crate::auth::jws::Unverified;
 /// The only type of assertion there is.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// A client, and what it shows to prove that it is the one.
+/// A client, and its proof of identity.
 #[derive(Debug)]
 pub struct ShownClient {
     /// Its id.
     pub id: String,
-    /// What it shows.
+    /// The proof.
     pub proof: ClientProof,
 }
 
-/// The client of a request; none where it shows nothing. More than one way at once is an error.
+/// The client of a request; `None` without a proof. More than one method is an error.
 pub fn shown(
     headers: &HeaderMap,
     id: Option<String>,
@@ -61,7 +61,7 @@ pub fn shown(
             let audiences = vec![public_url.to_owned(), format!("{public_url}/oauth2/token")];
             Ok(Some(ShownClient { id: named, proof: ClientProof::Assertion { token, audiences } }))
         }
-        _ => Err("the client shows who it is in more than one way"),
+        _ => Err("the client uses more than one authentication method"),
     }
 }
 
@@ -74,7 +74,7 @@ fn read_basic(credentials: &str) -> Option<(String, String)> {
     Some((decoded.remove("id")?, decoded.remove("secret")?))
 }
 
-/// What would end a part early stands for itself here.
+/// Escapes the characters that would end a part early.
 fn escape(part: &str) -> String {
     part.replace('&', "%26").replace('=', "%3D")
 }

@@ -104,7 +104,7 @@ pub fn time(seconds: i64) -> String {
     at.format(&Rfc3339).unwrap_or_default()
 }
 
-/// What people call something: 1 to 100 characters that can be seen.
+/// A label for people: 1 to 100 visible characters.
 pub fn label(pointer: &str, given: String) -> Result<String, Problem> {
     let count = given.chars().count();
     if !(1..=100).contains(&count) || given.chars().any(char::is_control) {

@@ -14,7 +14,7 @@ use crate::actors::pool_keeper::{PoolReport, PoolStatus};
 use crate::settings::DatabaseUrl;
 use crate::store::{PoolLoad, ReplicaStatus, TierFigures};
 
-/// `GET /v1/pool`: connections, who waits for them, and what became of them.
+/// `GET /v1/pool`: connections, waiting callers, and outcomes.
 pub async fn show(front: Data<Front>) -> Result<HttpResponse, Problem> {
     let reports = front.shared.pool_keeper.ask(PoolStatus).await?;
     let [primary, replicas @ ..] = &*reports else {

@@ -1,16 +1,16 @@
-//! `If-Match` and `If-None-Match`: entity tags, and what must hold of the one that is stored (RFC 9110, section 13).
+//! `If-Match` and `If-None-Match`: entity tags, and the conditions that they set (RFC 9110, section 13).
 
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::problem::Problem;
 use crate::store::{Precondition, VersionSet};
 
-/// The tag of a version.
+/// The entity tag of a version.
 pub(super) fn etag(version: i64) -> String {
     format!("\"{version}\"")
 }
 
-/// What must hold for a request to be done.
+/// The conditions in a request's headers.
 pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
     Ok(Precondition {
         if_match: versions(headers, &header::IF_MATCH, Comparison::Strong)?,
@@ -18,16 +18,16 @@ pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem>
     })
 }
 
-/// How tags are compared (RFC 9110, section 8.8.3.2).
+/// The comparison functions of entity tags (RFC 9110, section 8.8.3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Comparison {
-    /// A weak tag is none.
+    /// A weak tag matches nothing.
     Strong,
-    /// A weak tag is like a strong one.
+    /// A weak tag matches like a strong one.
     Weak,
 }
 
-/// The versions whose tags a header names; none where it does not come. A tag that no version has matches nothing.
+/// The versions that a header names; `None` without the header. A tag that no version has matches nothing.
 fn versions(headers: &HeaderMap, name: &HeaderName, comparison: Comparison) -> Result<Option<VersionSet>, Problem> {
     let lines: Vec<&[u8]> = headers.get_all(name).map(HeaderValue::as_bytes).collect();
     if lines.is_empty() {
@@ -43,16 +43,16 @@ fn versions(headers: &HeaderMap, name: &HeaderName, comparison: Comparison) -> R
     Ok(Some(VersionSet::Of(tags.iter().filter(counts).filter_map(Tag::version).collect())))
 }
 
-/// An entity tag.
+/// A parsed entity tag.
 #[derive(Debug, PartialEq, Eq)]
 struct Tag<'a> {
     is_weak: bool,
-    /// What is between the quotes.
+    /// The bytes between the quotes.
     opaque: &'a [u8],
 }
 
 impl Tag<'_> {
-    /// The version that has this tag: tags are compared letter by letter, and `"06"` is not `"6"`.
+    /// The version with this tag. Tags are compared byte by byte, so `"06"` is not `"6"`.
     fn version(&self) -> Option<i64> {
         let text = std::str::from_utf8(self.opaque).ok()?;
         let version: i64 = text.parse().ok()?;
@@ -60,7 +60,7 @@ impl Tag<'_> {
     }
 }
 
-/// The tags of a list, at least one; empty elements are none. Commas may also stand in tags.
+/// The tags of a list; `None` unless there is at least one. Empty elements are skipped, and commas may occur in tags.
 fn tags(list: &[u8]) -> Option<Vec<Tag<'_>>> {
     let (mut tags, mut rest) = (Vec::new(), list.trim_ascii_start());
     loop {
@@ -90,7 +90,7 @@ fn tags(list: &[u8]) -> Option<Vec<Tag<'_>>> {
 mod tests {
     use super::*;
 
-    /// What both headers say; nothing where they are malformed.
+    /// The condition read from both headers; `None` if one is malformed.
     fn read(name: &HeaderName, lines: &[&str]) -> Option<Precondition> {
         let mut headers = HeaderMap::new();
         for line in lines {

@@ -28,7 +28,7 @@ pub struct Kind {
     pub title: &'static str,
     /// The HTTP status it comes with.
     pub status: u16,
-    /// What it means and what to do, for its page.
+    /// The meaning and the remedy, for the problem's page.
     pub meaning: &'static str,
 }
 
@@ -44,14 +44,14 @@ macro_rules! kinds {
 kinds! {
     BAD_REQUEST = "bad-request", "The request cannot be read", 400,
         "The body is no JSON, has members of the wrong type, or a parameter is wrong. `errors` names every fault by JSON pointer.";
-    UNAUTHENTICATED = "unauthenticated", "No valid credential came", 401,
-        "Send a token as `Authorization: Bearer …`, or a key as `X-API-Key`; only one of them. `WWW-Authenticate` says what was wrong with what came.";
+    UNAUTHENTICATED = "unauthenticated", "Unauthenticated", 401,
+        "Send a token as `Authorization: Bearer …`, or a key as `X-API-Key`; only one of them. `WWW-Authenticate` says what was wrong with the credential.";
     LOGIN_REFUSED = "login-refused", "The login is refused", 401,
         "The name, the password or the code is wrong, the user is disabled, or the refresh token is no longer good. Which of these is not told.";
     FORBIDDEN = "forbidden", "The caller may not do this", 403,
-        "The credential is good, but has not the scope that the route needs, which `WWW-Authenticate` names; or it was to give somebody more than it has itself, in scopes, networks, rate or time.";
-    FOREIGN_ORIGIN = "foreign-origin", "Web pages from elsewhere may not call", 403,
-        "The header `Origin` names a web page of another host, and `http.allowed_origins` has it not. Nothing was done.";
+        "The credential is valid, but lacks the scope that the route requires, which `WWW-Authenticate` names; or the request would grant more than the caller has itself, in scopes, networks, rate or expiry.";
+    FOREIGN_ORIGIN = "foreign-origin", "The web page's origin is not allowed", 403,
+        "The header `Origin` names a web page of another host that is not in `http.allowed_origins`. Nothing was done.";
     NOT_FOUND = "not-found", "Not found", 404,
         "There is no such route, or nothing is stored under that name.";
     METHOD_NOT_ALLOWED = "method-not-allowed", "The route does not take this method", 405,
@@ -61,23 +61,23 @@ kinds! {
     CONFLICT = "constitution-mismatch", "Another constitution is in force", 409,
         "The header `X-Constitutional-Hash` names another constitution than the one in force, or is missing where it is demanded. The answer carries the one in force.";
     OUTCOME_UNKNOWN = "outcome-unknown", "The outcome is not known yet", 202,
-        "The change was begun, but did not end in time: it may take effect or fail. The header `Location` names where its outcome is told until an hour after it has ended.";
+        "The change was begun, but did not end in time: it may take effect or fail. The URL in the header `Location` tells its outcome until an hour after its end.";
     TAKEN = "name-taken", "The name is taken", 409,
         "Another user, client or key has that name. Choose another, or change the one that has it.";
     STALE = "stale", "The resource has changed", 412,
-        "`If-Match` or `If-None-Match` did not hold. Read the resource again, and decide anew what to write.";
-    LOST = "lost-revision", "The data that the token names is lost", 412,
-        "The token in `X-Consistency` is of another database, or of changes that the database lost when it was restored or failed over. Read what you wrote again, and go on with a new token.";
+        "`If-Match` or `If-None-Match` did not hold. Read the resource again before you write it.";
+    LOST = "lost-revision", "The revision in the consistency token is lost", 412,
+        "The token in `X-Consistency` is of another database, or of changes that the database lost when it was restored or failed over. Read the data that you wrote again, and continue with a new token.";
     TOO_LARGE = "too-large", "The body is too large", 413,
         "The body has more than `http.max_body_bytes` bytes.";
     UNSUPPORTED = "unsupported-media-type", "The content type is not JSON", 415,
         "Send `Content-Type: application/json`, and no `Content-Encoding`.";
     MISDIRECTED = "misdirected", "The request is for another host", 421,
-        "The header `Host` names neither this host nor `http.public_url`, and `http.allowed_hosts` has it not. On a loopback address nothing else is served, or web pages could reach the daemon by names of their own.";
+        "The header `Host` names neither this host nor the host of `http.public_url`, and is not in `http.allowed_hosts`. A daemon on a loopback address serves no other host, because of DNS rebinding by web pages.";
     FAULTY_CONSTITUTION = "faulty-constitution", "The constitution has faults", 422,
         "The bundle was not taken, and the constitution before it is still in force. `errors` lists every fault.";
     INVALID_ENTITY = "invalid-entity", "The entity does not fit the schema", 422,
-        "Attributes, tags or parents are not what the constitution's schema declares for the type. Nothing was stored.";
+        "Attributes, tags or parents do not match the constitution's schema for the type. Nothing was stored.";
     INVALID_PASSWORD = "invalid-password", "The password cannot be taken", 422,
         "The old password is wrong, or the new one is too short, too long, or easily guessed. Nothing was changed.";
     TOO_MANY = "too-many-attempts", "Too many attempts", 429,
@@ -94,7 +94,7 @@ kinds! {
 #[derive(Debug, Clone)]
 pub struct Problem(Box<Told>);
 
-/// What a caller is told.
+/// The body of a problem.
 #[derive(Debug, Clone)]
 struct Told {
     kind: &'static Kind,
@@ -104,7 +104,7 @@ struct Told {
 }
 
 impl Problem {
-    /// A problem of a kind, with what happened this time.
+    /// A problem of a kind, with the details of this occurrence.
     pub fn new(kind: &'static Kind, detail: impl Into<String>) -> Self {
         Self(Box::new(Told { kind, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }))
     }
@@ -130,7 +130,7 @@ impl Problem {
         self
     }
 
-    /// What happened this time.
+    /// The details of this occurrence.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.0.detail

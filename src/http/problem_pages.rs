@@ -1,4 +1,4 @@
-//! `/problems/<slug>`: what each kind of problem means, and what to do.
+//! `/problems/<slug>`: the meaning and the remedy of each kind of problem.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;

@@ -1,7 +1,8 @@
-//! The header of the PROXY protocol, version 2, with which a proxy begins a connection that it passes on.
+//! The PROXY protocol, version 2: the header with which a proxy begins a connection that it forwards.
 //!
-//! The format is that of `HAProxy`'s `proxy-protocol.txt`, section 2.2: 12 bytes of signature, a byte with version and
-//! command, a byte with family and transport, a big-endian length, and so many bytes of addresses and extensions.
+//! The format is specified in `HAProxy`'s `proxy-protocol.txt`, section 2.2: 12 bytes of signature, a byte with version
+//! and command, a byte with family and transport, a big-endian length in two bytes, and as many bytes of addresses and
+//! extensions.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -12,15 +13,15 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use crate::auth::network::ClientAddress;
 
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
-/// The length of what comes before addresses.
+/// The length of the fixed part, in bytes.
 const HEAD: usize = 16;
-/// The extension with a CRC32C of the whole header.
+/// The type of the extension with a CRC32C of the whole header.
 const CRC32C: u8 = 3;
 
-/// Why a connection is not taken.
+/// Why a connection from a proxy is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyHeaderError {
-    /// It begins with something else.
+    /// The connection begins with other bytes.
     #[error("the connection does not begin with a PROXY protocol header of version 2")]
     Signature,
     /// The header contradicts itself or the specification.
@@ -32,13 +33,13 @@ pub enum ProxyHeaderError {
     /// The header did not arrive in time.
     #[error("the PROXY protocol header did not arrive in time")]
     Late,
-    /// The connection ended or failed.
+    /// The connection was closed or failed.
     #[error("the PROXY protocol header cannot be read: {0}")]
     Unread(#[from] io::Error),
 }
 
-/// Reads the header off a connection of a trusted proxy: where the client is. `peer` is the proxy itself, for its own
-/// connections, such as health checks.
+/// Reads the header of a connection from a trusted proxy, and returns the client's address. It is `peer`, the proxy
+/// itself, for connections of its own, such as health checks.
 pub(super) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
     peer: ClientAddress,
@@ -50,7 +51,7 @@ pub(super) async fn read(
 
 async fn read_header(stream: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>, ProxyHeaderError> {
     let mut head = [0; HEAD];
-    // Whoever speaks HTTP may have sent less than a head has, and waits for an answer.
+    // An HTTP client may have sent less than a header's fixed part, and waits for an answer.
     let mut filled = 0;
     while let Some(rest) = head.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match stream.read(rest).await? {
@@ -69,7 +70,7 @@ async fn read_header(stream: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>, P
     Ok(header)
 }
 
-/// Where the client is, by a whole header.
+/// The client's address in a complete header.
 fn parse(header: &[u8], peer: ClientAddress) -> Result<ClientAddress, ProxyHeaderError> {
     let malformed = ProxyHeaderError::Malformed;
     let Some((head, body)) = header.split_first_chunk::<HEAD>() else { return Err(malformed) };
@@ -81,7 +82,7 @@ fn parse(header: &[u8], peer: ClientAddress) -> Result<ClientAddress, ProxyHeade
         return Err(malformed);
     }
     let (address, extensions) = match (command, family) {
-        // The proxy's own connection: what follows is to be skipped, whatever it says.
+        // `LOCAL`: a connection of the proxy itself. The rest of the header is skipped, whatever it contains.
         (0x20, _) => return Ok(peer),
         (0x21, 0x11) => {
             let (address, rest) = body.split_first_chunk::<4>().ok_or(ProxyHeaderError::Malformed)?;
@@ -99,7 +100,7 @@ fn parse(header: &[u8], peer: ClientAddress) -> Result<ClientAddress, ProxyHeade
     Ok(address)
 }
 
-/// Extensions are type, length and value each; the checksum is over the header with zeros in its place.
+/// Checks the extensions, each with a type, a length and a value. The checksum is computed with zeros in its own place.
 fn check_extensions(header: &[u8], mut extensions: &[u8]) -> Result<(), ProxyHeaderError> {
     while let Some((kind, rest)) = extensions.split_first() {
         let (length, rest) = rest.split_first_chunk::<2>().ok_or(ProxyHeaderError::Malformed)?;

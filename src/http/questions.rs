@@ -1,4 +1,4 @@
-//! The questions of one request, those that cannot be read included: each is answered and recorded in its place.
+//! The questions of one request. Unreadable items are answered and recorded in their places, too.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,22 +9,23 @@ use crate::domain::{Evaluation, FaultyItem, Reason, Verdict};
 /// The questions of one request.
 #[derive(Debug)]
 pub struct Questions {
-    /// Those that can be read, in their order.
+    /// The readable questions, in order.
     pub sound: Vec<Evaluation>,
-    /// The others, by their places among all.
+    /// The unreadable items, by their positions in the request.
     faulty: BTreeMap<usize, Box<FaultyItem>>,
-    /// How many they are together.
+    /// The number of both together.
     count: usize,
-    /// The decision that ends the request, where one does. A faulty item counts as a deny.
+    /// The decision that ends the request (AuthZEN's short-circuit semantics), if one does. An unreadable item counts
+    /// as a deny.
     pub stop_at: Option<bool>,
 }
 
-/// A question as it is recorded.
+/// A question, in the form in which it is recorded.
 #[derive(Debug, Clone, Copy)]
 pub enum Asked<'a> {
-    /// One that was decided.
+    /// A question that was decided.
     Sound(&'a Evaluation),
-    /// One that cannot be read.
+    /// An item that could not be read.
     Faulty(&'a FaultyItem),
 }
 
@@ -35,13 +36,13 @@ impl Questions {
         Self { sound: vec![question], faulty: BTreeMap::new(), count: 1, stop_at: None }
     }
 
-    /// No question yet.
+    /// No question yet; `stop_at` is the decision that ends the request.
     #[must_use]
     pub fn new(stop_at: Option<bool>) -> Self {
         Self { sound: Vec::new(), faulty: BTreeMap::new(), count: 0, stop_at }
     }
 
-    /// Adds an item of a batch. One behind the end of the batch is left out.
+    /// Adds an item of a batch, unless an earlier item has ended the batch.
     pub fn push(&mut self, item: Result<Evaluation, Box<FaultyItem>>) {
         if self.stop_at == Some(false) && !self.faulty.is_empty() {
             return;
@@ -53,13 +54,14 @@ impl Questions {
         self.count += 1;
     }
 
-    /// How many decisions there will be at most.
+    /// The most decisions that there can be.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// All decisions in their order up to the one that ends the request, from those on the sound questions.
+    /// Merges the decisions on the readable questions with denies for the others, in order, up to the one that ends the
+    /// request.
     #[must_use]
     pub fn merge<'a>(&'a self, sound: &'a [Evaluation], decided: Vec<Decided>) -> Vec<(Asked<'a>, Decided)> {
         let (mut sound, mut merged) = (sound.iter().zip(decided), Vec::with_capacity(self.count));
@@ -68,7 +70,7 @@ impl Questions {
                 Some(faulty) => Some((Asked::Faulty(faulty), denied(faulty))),
                 None => sound.next().map(|(evaluation, decided)| (Asked::Sound(evaluation), decided)),
             };
-            // The sound questions end where the batch ends.
+            // The decided questions end where the batch ended.
             let Some(next) = next else { break };
             let stop = self.stop_at == Some(next.1.verdict.permits());
             merged.push(next);

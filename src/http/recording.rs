@@ -18,19 +18,21 @@ use crate::ledger::{
 };
 use crate::settings::RequestRecord;
 
-/// Of a question of more bytes than this, undeclared members of at least so many are recorded by their digests.
+/// If a question has more bytes than this, undeclared members of at least [`LARGE_MEMBER`] bytes are recorded by digest
+/// only.
 const LARGE_QUESTION: usize = 16 << 10;
 const LARGE_MEMBER: usize = 1 << 10;
 
-/// The most bytes that the records of one request may have, with the entities that its decisions read.
+/// The most bytes that the records of one request may have, including the entities that its decisions read.
 const MAX_RECORDS: usize = 64 << 20;
 
 /// How many entity sets a worker remembers as recorded.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::MIN.saturating_add((1 << 14) - 1);
 
-/// Which entity sets this worker's records in the log have already. One that is forgotten is recorded once more.
+/// The entity sets that this worker has recorded already. A forgotten one is recorded again.
 ///
-/// INVARIANT: a decision comes behind the entities that it read, since records of one worker keep their order.
+/// INVARIANT: a decision's record comes after those of the entities that it read, since records of one worker keep
+/// their order.
 #[derive(Debug, Clone)]
 pub struct RecordedSets(Rc<RefCell<LruCache<Box<str>, ()>>>);
 
@@ -40,32 +42,34 @@ impl Default for RecordedSets {
     }
 }
 
-/// By whom, and in which request, decisions are asked for.
+/// The caller and the request for which decisions are recorded.
 #[derive(Debug, Clone, Copy)]
 pub struct AskedBy<'a> {
     /// The caller's name, or `anonymous`.
     pub caller: &'a str,
-    /// The request's id, as answers name it.
+    /// The request id, as in the `X-Request-ID` of the answer.
     pub request_id: &'a str,
 }
 
 /// Why the decisions of a request cannot be recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
-    /// A record that no frame has room for.
+    /// A record does not fit into a frame.
     #[error("{0}")]
     Batch(#[from] BatchError),
-    /// Together they are too large.
-    #[error("the records of one request, with the entities that its decisions read, may have `{MAX_RECORDS}` bytes")]
+    /// The records together exceed 64 MiB.
+    #[error(
+        "the records of one request, with the entities that its decisions read, must have at most `{MAX_RECORDS}` bytes"
+    )]
     TooLarge,
 }
 
-/// What is handed to the audit log for one request. It is dropped where the records do not become durable.
+/// The records of one request on their way to the audit log. It is dropped if they do not become durable.
 #[derive(Debug)]
 pub struct Recording {
     /// The records.
     pub records: Batches,
-    /// Of each decision its id, and how many records come before its own.
+    /// Each decision's id, and the number of records before its own.
     decisions: Vec<(Uuid, u32)>,
     /// Sets whose texts are in the records.
     sets: Vec<(Arc<EntitySet>, Arc<str>)>,
@@ -123,7 +127,7 @@ impl Recording {
                     recording.records.add(|batch| record.push(form, batch))?;
                 }
             }
-            // The last of its records is the one that its parts belong to.
+            // A decision's own record is the last one written for it, after its parts.
             recording.decisions.push((id, recording.records.count().saturating_sub(1)));
             recording.check_size(0)?;
         }
@@ -153,15 +157,16 @@ impl Recording {
         Ok(())
     }
 
-    /// The records are durable: of each decision its id, and how many records come before its own.
+    /// Ends the recording after the records are durable. Returns each decision's id and the number of records before
+    /// its own.
     pub fn done(mut self) -> Vec<(Uuid, u32)> {
         self.sets.clear();
         std::mem::take(&mut self.decisions)
     }
 }
 
-/// A question whose own record is large, without what the constitution cannot read of it, if it has any of that. What it
-/// shares with other questions is recorded once, and stays as it is.
+/// A question with a large record of its own, without the members that the constitution does not declare, if there are
+/// any. Members shared with other questions are recorded once, and are never omitted.
 fn shortened(active: &Active, evaluation: &Evaluation, shared: &SharedMembers<'_>) -> Option<Shortened> {
     if shared.own_bytes(evaluation) <= LARGE_QUESTION {
         return None;
@@ -171,7 +176,7 @@ fn shortened(active: &Active, evaluation: &Evaluation, shared: &SharedMembers<'_
     (!undeclared.is_empty()).then(|| Shortened::new(evaluation, &undeclared))
 }
 
-/// Where the records did not become durable, or nobody knows, the sets are recorded once more.
+/// If the records did not become durable, or that is unknown, the sets are recorded again.
 impl Drop for Recording {
     fn drop(&mut self) {
         let mut remembered = self.remembered.0.borrow_mut();

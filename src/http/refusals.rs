@@ -1,4 +1,4 @@
-//! How many refusals are recorded: whoever hammers at the door shall not fill the audit log.
+//! Limits the number of recorded refusals, so that an attacker cannot fill the audit log.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -17,9 +17,9 @@ use super::{
 use crate::auth::scope::Scope;
 use crate::settings::DecisionAccess;
 
-/// Every route there is, with what it asks of its callers. They are tried in this order, so what is asked most comes first.
+/// All routes, with their authorization. They are matched in this order, so the most frequent come first.
 ///
-/// `path` is that of the public URL.
+/// `path` is the path of the public URL.
 pub(super) fn routes(config: &mut ServiceConfig, decisions: DecisionAccess, path: &str) {
     decision_routes(config, decisions);
     auth_routes(config, path);
@@ -110,8 +110,8 @@ fn decision_routes(config: &mut ServiceConfig, decisions: DecisionAccess) {
         .service(at("/v1/validate", [(Method::POST, decide, web::post().to(validate::validate))]));
 }
 
-/// Where metadata is. Clients of a URL with a path look for it before that path (RFC 8414, section 3.1; `AuthZEN` 1.0,
-/// section 9.2.1), unless a proxy cuts the path off.
+/// The paths of a metadata document. Clients of a URL with a path insert the well-known name before that path (RFC
+/// 8414, section 3.1; `AuthZEN` 1.0, section 9.2.1), unless a proxy strips the path.
 fn well_known(name: &str, path: &str) -> Vec<String> {
     let root = format!("/.well-known/{name}");
     if path.is_empty() { vec![root] } else { vec![format!("{root}{path}"), root] }
@@ -195,7 +195,7 @@ fn at<const N: usize>(path: &str, methods: [(Method, Access, Route); N]) -> Reso
     at_each(vec![path.to_owned()], methods)
 }
 
-/// The same where it has several paths.
+/// A resource with several paths.
 fn at_each<const N: usize>(paths: Vec<String>, methods: [(Method, Access, Route); N]) -> Resource {
     let names = methods.iter().map(|(method, _, _)| if *method == Method::GET { "GET, HEAD" } else { method.as_str() });
     let allowed = names.collect::<Vec<_>>().join(", ");

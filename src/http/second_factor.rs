@@ -1,4 +1,4 @@
-//! `/v1/auth/totp…`: the second factor of whoever is logged in (RFC 6238).
+//! `/v1/auth/totp…`: the second factor of the logged-in user (RFC 6238).
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -41,7 +41,7 @@ pub async fn confirm(
     Ok(fresh(HttpResponse::Ok().json(json!({"recovery_codes": codes}))))
 }
 
-/// `DELETE /v1/auth/totp`: with a last code of it. Codes are guessed as passwords are, and so are those who guess held up.
+/// `DELETE /v1/auth/totp`, with a last code. Guessing codes is throttled like guessing passwords.
 pub async fn remove(
     request: HttpRequest,
     payload: Payload,
@@ -56,7 +56,7 @@ pub async fn remove(
     let removed = front.shared.directory.ask(remove).await;
     match &removed {
         Err(DirectoryError::Refused(_)) => attempt.fail(),
-        // A right code says nothing of passwords.
+        // A right code says nothing about passwords, so failures of passwords still count.
         Ok(()) | Err(_) => attempt.withdraw(),
     }
     removed?;

@@ -1,4 +1,4 @@
-//! From connections to answers: the service that each HTTP worker runs for a listener.
+//! The HTTP service of a worker for one listener, from accepted connections to answers.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use super::entrance::{Entrance, NotLetIn};
 use super::front::{Front, Shared};
 use super::routes::routes;
 
-/// Serves TCP connections.
+/// The service for TCP connections.
 pub(super) fn tcp(
     entrance: &Entrance,
     shared: &Shared,
@@ -35,7 +35,7 @@ pub(super) fn tcp(
     fn_service(enter).and_then(http(shared, ending))
 }
 
-/// Serves connections on a Unix socket.
+/// The service for connections on a Unix socket.
 pub(super) fn unix(
     entrance: &Entrance,
     shared: &Shared,
@@ -49,12 +49,12 @@ pub(super) fn unix(
     fn_service(enter).and_then(http(shared, ending))
 }
 
-/// Strangers cause these, so they are not worth a line each by default.
+/// Refused connections can be caused by anybody, so they are logged at the level `debug` only.
 fn note_refusal(cause: &NotLetIn) {
-    tracing::debug!(%cause, "a connection is refused");
+    tracing::debug!(%cause, "connection refused");
 }
 
-/// Serves HTTP/1.1 on connections that were let in.
+/// Serves HTTP/1.1 on admitted connections.
 fn http(
     shared: &Shared,
     ending: &GracefulShutdownSignal,
@@ -76,17 +76,17 @@ fn http(
         ready(Ok::<_, DispatchError>((connection, Protocol::Http1, address)))
     })
     .and_then(service)
-    // Whatever ends a connection early is its client's to know.
+    // The reason for which a connection ended early concerns only its client.
     .map_err(|_| ())
 }
 
-/// The path of a URL: nothing, or a text that begins with a slash.
+/// The path of a URL: empty, or beginning with a slash.
 fn path_of(url: &str) -> &str {
     let host = url.split_once("://").map_or(url, |(_, rest)| rest);
     host.find('/').and_then(|slash| host.get(slash..)).unwrap_or_default()
 }
 
-/// The application: every request comes in by the door, and every answer goes out by it.
+/// The application: every request passes through [`Visit`].
 fn app(
     shared: &Shared,
 ) -> impl ServiceFactory<
@@ -102,7 +102,7 @@ fn app(
     let app = App::new().app_data(Data::new(front));
     let app = app.configure(|config| routes(config, decisions, path_of(&public_url)));
     let app = app.wrap_fn(move |mut request, next| {
-        // RFC 9110, section 9.3.2: as GET; the body is left out where the answer is written.
+        // HEAD is handled like GET (RFC 9110, section 9.3.2); the body is dropped when the answer is written.
         if request.method() == Method::HEAD {
             request.head_mut().method = Method::GET;
         }

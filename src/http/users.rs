@@ -1,4 +1,4 @@
-//! `/v1/users…`: the people who may log in.
+//! `/v1/users…`: users who may log in.
 
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
@@ -39,7 +39,7 @@ struct ChangeBody {
     second_factor: Option<bool>,
 }
 
-/// A user as it is shown: never with what it logs in with.
+/// The JSON of a user, without its credentials.
 fn shown(user: &User) -> Value {
     json!({
         "name": user.name,

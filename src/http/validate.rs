@@ -1,4 +1,4 @@
-//! `POST /v1/validate`: how an action stands to every principle of the constitution.
+//! `POST /v1/validate`: how an action relates to every principle of the constitution.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -18,7 +18,7 @@ use crate::domain::{
     ConstitutionalHash, Enforcement, Evaluation, Finding, NearMiss, Object, Reason, Severity, UnknownMembers,
 };
 
-/// How the action stands to one principle.
+/// The relation of the action to one principle.
 #[derive(Debug, Serialize)]
 struct PrincipleReport<'a> {
     id: &'a str,

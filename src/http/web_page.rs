@@ -1,7 +1,7 @@
-//! Web pages that call: their origin has to be this daemon's own, or one of `http.allowed_origins` (CORS).
+//! Requests of web pages: their origin must be this daemon's own, or one of `http.allowed_origins` (CORS).
 //!
-//! Browsers name the origin of a page in each request that could change something. A page from elsewhere is refused before
-//! anything is done, whether or not it could read the answer.
+//! Browsers send the origin of the page with each request that could change something. A request from another origin is
+//! refused before anything is done, whether or not its page could read the answer.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
@@ -10,21 +10,21 @@ use actix_web::http::{Method, StatusCode};
 use super::problem::{FOREIGN_ORIGIN, Problem};
 use crate::settings::{Http, Origins};
 
-/// What a page may ask for.
+/// The methods that a page may use.
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 
-/// What a page may send along.
+/// The request headers that a page may send.
 const REQUEST_HEADERS: &str = "Authorization, Content-Type, If-Match, If-None-Match, Prefer, Traceparent, X-API-Key, \
                                X-Consistency, X-Constitutional-Hash, X-Request-ID";
 
-/// What a page may read of an answer.
+/// The response headers that a page may read.
 const ANSWER_HEADERS: &str = "ETag, Retry-After, Traceparent, WWW-Authenticate, X-Consistency-Token, \
                               X-Constitutional-Hash, X-Request-ID";
 
-/// For how many seconds a browser remembers that it may ask.
+/// For how many seconds a browser may cache the answer to a preflight request.
 const MAX_AGE: &str = "600";
 
-/// Which pages may call.
+/// The origins that may call.
 #[derive(Debug)]
 pub struct WebPages {
     own: Option<String>,
@@ -32,19 +32,19 @@ pub struct WebPages {
 }
 
 impl WebPages {
-    /// By the settings.
+    /// The origins according to the settings.
     #[must_use]
     pub fn of(http: &Http) -> Self {
         let own = http.public_url.as_ref().map(|url| url.origin().to_owned());
         Self { own, allowed: http.allowed_origins.clone() }
     }
 
-    /// The page from elsewhere that a request comes from, where it may call; none where no page calls, or an own one.
+    /// The foreign origin of a request, if it may call; `None` for the daemon's own origin, or without the header
+    /// `Origin`.
     pub fn check(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, Problem> {
         let mut origins = headers.get_all(header::ORIGIN);
         let Some(origin) = origins.next() else { return Ok(None) };
-        let refused =
-            || Problem::new(&FOREIGN_ORIGIN, "web pages of this origin may not call; see `http.allowed_origins`");
+        let refused = || Problem::new(&FOREIGN_ORIGIN, "web pages of this origin are not in `http.allowed_origins`");
         if origins.next().is_some() {
             return Err(refused());
         }
@@ -66,7 +66,7 @@ impl WebPages {
     }
 }
 
-/// The answer to a browser that asks whether a page may call; none for any other request.
+/// The answer to a CORS preflight request; `None` for any other request.
 pub(super) fn preflight(method: &Method, headers: &HeaderMap) -> Option<HttpResponse> {
     if method != Method::OPTIONS || !headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
         return None;
@@ -79,7 +79,7 @@ pub(super) fn preflight(method: &Method, headers: &HeaderMap) -> Option<HttpResp
     Some(response.finish())
 }
 
-/// Lets a page read its answer.
+/// Adds the CORS headers that let a page read the answer.
 pub(super) fn allow(origin: HeaderValue, headers: &mut HeaderMap) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(ANSWER_HEADERS));

@@ -1,4 +1,4 @@
-//! The answer to what takes access away.
+//! The answer to a withdrawal of access.
 
 use actix_web::HttpResponse;
 use serde_json::json;
@@ -6,14 +6,14 @@ use serde_json::json;
 use super::oauth::fresh;
 use crate::actors::directory::Withdrawn;
 
-/// What was done; or 202, where it works but is not recorded yet.
+/// The answer of a recorded withdrawal, or 202 for one that is in force but not recorded yet.
 pub fn answer<T>(withdrawn: Withdrawn<T>, done: impl FnOnce(T) -> HttpResponse) -> HttpResponse {
     match withdrawn {
         Withdrawn::Recorded(value) => done(value),
         Withdrawn::Owed => fresh(HttpResponse::Accepted().json(json!({
             "recorded": false,
-            "detail": "the withdrawal is in force on this node, but it cannot be recorded and stored now; that is done \
-                       as soon as it is possible, and must be asked for again if the daemon ends before",
+            "detail": "the withdrawal is in force on this node, but cannot be recorded and stored now; the daemon \
+                       retries that, and the withdrawal must be repeated if the daemon ends before",
         }))),
     }
 }

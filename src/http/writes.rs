@@ -1,4 +1,4 @@
-//! Changes: each is made, or refused and never made, or its outcome is told later at `/v1/writes/{id}`.
+//! Changes: each is made, or refused and never made, or answered with 202 and a URL that tells its outcome later.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,20 +17,20 @@ use super::problem::{NOT_FOUND, OUTCOME_UNKNOWN, Problem};
 use crate::actors::write_ticket::Write;
 use crate::actors::{Mailbox, Outcome};
 
-/// How long the outcome of a change is kept.
+/// How long the outcome of a change is kept after its end.
 const KEPT: Duration = Duration::from_hours(1);
 
-/// The most outcomes that are kept; the oldest goes first.
+/// The most outcomes that are kept; the oldest is dropped first.
 const MOST: usize = 4_096;
 
-/// Changes whose callers were told that the outcome is not known yet; shared by all clones.
+/// Changes whose callers got 202; shared by all clones.
 #[derive(Debug, Clone, Default)]
 pub struct Writes(Arc<Mutex<VecDeque<Pending>>>);
 
 #[derive(Debug)]
 struct Pending {
     id: Uuid,
-    /// When it ended, and why it failed where it did.
+    /// The time of its end, and the error if it failed.
     ended: Option<(Instant, Option<String>)>,
 }
 
@@ -55,8 +55,8 @@ impl Writes {
     }
 }
 
-/// Asks for a change. One that is late is given up and never made; one that was begun is answered with 202, and its outcome
-/// is told when it has ended.
+/// Asks for a change. If it is late, it is cancelled and never made; if it has begun by then, the answer is 202, and
+/// its outcome is kept for `GET /v1/writes/{id}`.
 pub async fn write<A, M, T, E>(front: &Front, mailbox: &Mailbox<A>, message: M) -> Result<T, Problem>
 where
     A: Actor + Handler<M, Result = Result<T, E>> + Handler<Write<A>>,
@@ -74,16 +74,17 @@ where
     actix_web::rt::spawn(async move {
         writes.end(id, asked.await.err().map(|error| error.into().detail().to_owned()));
     });
-    let place = HeaderValue::from_str(&format!("/v1/writes/{id}"))
-        .map_err(|error| Problem::logged(&super::problem::INTERNAL, "the place of a change cannot be told", &error))?;
+    let place = HeaderValue::from_str(&format!("/v1/writes/{id}")).map_err(|error| {
+        Problem::logged(&super::problem::INTERNAL, "the URL of a change's outcome cannot be formed", &error)
+    })?;
     let problem = Problem::new(&OUTCOME_UNKNOWN, format!("the change was begun; `/v1/writes/{id}` tells its outcome"));
     Err(problem.with_header(header::LOCATION, place))
 }
 
-/// `GET /v1/writes/{id}`: what became of a change that was answered with 202.
+/// `GET /v1/writes/{id}`: the outcome of a change that was answered with 202.
 pub async fn show(id: Path<String>, front: Data<Front>) -> Result<HttpResponse, Problem> {
     let unknown = || {
-        let text = "no change of that id is remembered: look at what it was to change";
+        let text = "no outcome is kept for that id; read the data that the change was about";
         Problem::new(&NOT_FOUND, text)
     };
     let id: Uuid = id.parse().map_err(|_| unknown())?;

@@ -68,10 +68,10 @@ pub(super) fn read<S: Storage>(storage: &S, index: u64, payload: &mut Vec<u8>) -
     }
 }
 
-/// Moves the records of the oldest segment into an archive and removes the segment; returns the index behind the last
-/// record that no segment has any more, or `None` where the segment has to stay.
+/// Moves the records of the oldest segment into an archive and removes the segment. Returns the index after the last
+/// record that is in no segment any more, or `None` if the segment has to stay.
 ///
-/// It has to stay where it is the last one, or where a bundle would have to have records from `limit` on.
+/// It has to stay if it is the last one, or if a bundle would need records from `limit` on.
 pub fn retire<S: Storage>(storage: &S, limit: u64) -> Result<Option<u64>, LedgerError> {
     let firsts = segment::list(storage)?;
     let (Some(first), Some(end)) = (firsts.first(), firsts.get(1)) else { return Ok(None) };
@@ -80,7 +80,7 @@ pub fn retire<S: Storage>(storage: &S, limit: u64) -> Result<Option<u64>, Ledger
         return Ok(None);
     }
     agree(storage, *first..*end)?;
-    // Where it was archived before and only the removal failed, nothing is left to write.
+    // If it was archived before and only its removal failed, there is nothing left to write.
     if !bundles.is_empty() {
         write(storage, bundles)?;
     }
@@ -110,7 +110,7 @@ pub(super) fn agree<S: Storage>(storage: &S, indices: Range<u64>) -> Result<(), 
     Ok(())
 }
 
-/// The index behind the last record of the oldest segment; `None` where there is no other segment.
+/// The index after the last record of the oldest segment; `None` if there is only one.
 pub fn oldest_segment_end<S: Storage>(storage: &S) -> Result<Option<u64>, LedgerError> {
     Ok(segment::list(storage)?.get(1).copied())
 }
@@ -191,7 +191,7 @@ impl<F: StorageFile> Archive<F> {
             || field(&head, 14).map(u64::from_be_bytes) != Some(first)
             || !first.is_multiple_of(WIDTH)
         {
-            return Err(damaged("its version is unknown, or its first record is not what its name says").into());
+            return Err(damaged("its version is unknown, or its first record differs from the one in its name").into());
         }
         let mut end = (head.len() + 4) as u64;
         let mut offsets = vec![end];
@@ -200,7 +200,7 @@ impl<F: StorageFile> Archive<F> {
             offsets.push(end);
         }
         if end != length {
-            return Err(damaged("its length is not what its head says").into());
+            return Err(damaged("its length differs from the one in its header").into());
         }
         Ok(Self { file, first, offsets })
     }

@@ -11,7 +11,7 @@ pub enum BatchError {
     /// A record has at most 65,535 bytes.
     #[error("a record has `{0}` bytes, more than the limit of `65535`")]
     TooLong(usize),
-    /// Recovery tells a torn frame by its zeros, so records must not have any.
+    /// Recovery recognizes torn frames by their zeros, so records must not contain any.
     #[error("a record has a NUL byte at `{0}`")]
     Nul(usize),
     /// A batch has at most [`Batch::MAX_BYTES`].
@@ -24,7 +24,7 @@ pub enum BatchError {
 /// Made to be reused: `clear` keeps the memory.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    // INVARIANT: what `records` reads back: no record is empty, none has a NUL byte, and there are `count` of them.
+    // INVARIANT: `records` can read them: no record is empty or contains a NUL byte, and there are `count` of them.
     bytes: Vec<u8>,
     count: u32,
     /// The shared members that it has, which its next records may refer to.
@@ -73,12 +73,12 @@ impl Batch {
         Ok(())
     }
 
-    /// Where it ends, to go [back](Self::back_to) to.
+    /// The current end, for [`back_to`](Self::back_to).
     pub(super) const fn mark(&self) -> Mark {
         Mark { bytes: self.bytes.len(), count: self.count, shared: self.shared.len() }
     }
 
-    /// Takes everything out again that was added since.
+    /// Removes everything that was added after the mark.
     pub(super) fn back_to(&mut self, mark: Mark) {
         self.bytes.truncate(mark.bytes);
         self.count = mark.count;
@@ -135,7 +135,7 @@ impl Batch {
     }
 }
 
-/// Records in order, in as many batches as they need.
+/// Records in order, in as many batches as needed.
 #[derive(Debug, Default)]
 pub struct Batches {
     full: Vec<Batch>,
@@ -143,10 +143,10 @@ pub struct Batches {
 }
 
 impl Batches {
-    /// A batch of more bytes than this gets no more records.
+    /// A batch with more bytes than this gets no further records.
     const ENOUGH: usize = 4 << 20;
 
-    /// Adds what `write` pushes, all of it to one batch. `write` leaves the batch as it was where it fails.
+    /// Adds the records that `write` pushes, all to one batch. If `write` fails, it must leave the batch unchanged.
     pub fn add(&mut self, write: impl Fn(&mut Batch) -> Result<(), BatchError>) -> Result<(), BatchError> {
         if self.last.bytes.len() > Self::ENOUGH {
             self.full.push(std::mem::take(&mut self.last));
@@ -160,13 +160,13 @@ impl Batches {
         }
     }
 
-    /// How many records there are.
+    /// The number of records.
     #[must_use]
     pub fn count(&self) -> u32 {
         self.batches().map(Batch::count).sum()
     }
 
-    /// How many bytes they have.
+    /// The length of all records in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.batches().map(|batch| batch.bytes.len()).sum()
@@ -186,7 +186,7 @@ pub(super) struct Mark {
     shared: usize,
 }
 
-/// The bytes at hand are no records in payload form.
+/// The bytes are not records in payload form.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NoRecord;
 
@@ -257,7 +257,7 @@ mod tests {
     fn records_that_no_batch_has_room_for_go_into_another_in_their_order() {
         let mut batches = Batches::default();
         let record = |nth: u8| vec![b'a' + nth; 60_000];
-        // Each of these needs one batch for itself.
+        // Each of these fills a batch.
         for nth in 0..3 {
             batches.add(|batch| (0..300).try_for_each(|_| batch.push(&record(nth)))).unwrap();
         }

@@ -1,4 +1,4 @@
-//! What a log commits to at one moment (C2SP tlog-checkpoint): its origin, its size and its root.
+//! Checkpoints (C2SP tlog-checkpoint): a log's origin, size and root at one moment.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,10 +1,10 @@
-//! The newest checkpoint on disk, so that it is stored before it is shown.
+//! The newest checkpoint on disk, stored before it is published.
 //!
-//! The file `checkpoint` has two slots of 32 KiB, written in turn, so that a torn write leaves the checkpoint before. Its
-//! length never changes, so that storing a checkpoint costs one sync of data and no change of the file system's own
-//! records. A slot is text: a line `acgs-checkpoint <sequence> <length> <checksum>`, then `<length>` bytes of a signed
-//! note, then newlines to the slot's end. The checksum is the CRC32C of `<sequence> <length> ` and the note, in 8 hex
-//! digits. The slot with the greater sequence counts.
+//! The file `checkpoint` has two slots of 32 KiB, written alternately, so that a torn write leaves the previous
+//! checkpoint. Its length never changes, so that storing a checkpoint costs one sync of data and no metadata update of
+//! the file system. A slot is text: a line `acgs-checkpoint <sequence> <length> <checksum>`, then `<length>` bytes of a
+//! signed note, then newlines to the slot's end. The checksum is the CRC32C of `<sequence> <length> ` and the note, in
+//! 8 hex digits. The slot with the greater sequence is the current one.
 
 use std::io;
 
@@ -14,13 +14,13 @@ use super::storage::{Storage, StorageFile, read_full, write_all};
 
 /// The file with the newest checkpoint.
 const NAME: &str = "checkpoint";
-/// The file with the newest checkpoint that a witness cosigned, in the same form.
+/// The file with the newest checkpoint cosigned by a witness, in the same form.
 pub const WITNESSED: &str = "checkpoint.witnessed";
-/// All files with checkpoints. Each keeps its inode once it is made.
+/// The names of all checkpoint files. Each keeps its inode once it is created.
 pub const CHECKPOINT_FILES: [&str; 2] = [NAME, WITNESSED];
 /// The length of a slot in bytes.
 const SLOT: usize = 32 << 10;
-/// What a slot begins with.
+/// The first bytes of a slot.
 const MARK: &str = "acgs-checkpoint ";
 
 /// The file, open to be written.
@@ -69,7 +69,7 @@ impl<F: StorageFile> CheckpointFile<F> {
     }
 }
 
-/// Whether a folder has the file, be it that nothing was stored in it yet. It is made before the first record.
+/// Whether the checkpoint file exists, even without a checkpoint. It is created before the first record.
 pub fn has_checkpoint_file<S: Storage>(storage: &S) -> Result<bool, LedgerError> {
     match storage.open_to_read(NAME) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -95,7 +95,7 @@ fn create<S: Storage>(storage: &S, name: &str) -> io::Result<S::File> {
     Ok(file)
 }
 
-/// What is in a slot.
+/// The contents of a slot.
 enum Slot {
     Blank,
     Whole(u64, Note),

@@ -1,4 +1,4 @@
-//! Damage to a log on disk, of every kind: verification and the next start say where it is.
+//! Tests with damage of every kind to a log on disk: verification and the next start must locate it.
 
 use std::fs;
 use std::ops::Range;

@@ -1,9 +1,9 @@
-//! The record of a decision, as it stands in the log: compact JSON, members in a fixed order.
+//! The record of a decision: compact JSON, members in a fixed order.
 //!
-//! All that bears on the decision is in it, however much that is: see `parts.rs` for records that no entry has room for,
-//! `shared.rs` for large members that the records of a batch share, and `omission.rs` for large members that nothing can
-//! depend on. Logs of earlier versions have decisions with a member `replaced` in place of a large question, with the
-//! length and the SHA-256 of the record that was not kept.
+//! It contains everything that bears on the decision, whatever its size: see `parts.rs` for records larger than an
+//! entry, `shared.rs` for large members that the records of a batch share, and `omission.rs` for large members that no
+//! policy can read. In logs of earlier versions, a decision may have a member `replaced` instead of a large question,
+//! with the length and the SHA-256 of the record that was not kept.
 
 use std::io::Write as _;
 
@@ -26,35 +26,35 @@ pub struct DecisionRecord<'a> {
     pub id: Uuid,
     /// When it was made.
     pub at: OffsetDateTime,
-    /// Who asked: a caller's name, or `anonymous`.
+    /// The caller's name, or `anonymous`.
     pub caller: &'a str,
-    /// The id of the request that asked, printable ASCII; it is not recorded where it is empty.
+    /// The id of the request, in printable ASCII; not recorded if it is empty.
     pub request_id: &'a str,
-    /// What was asked.
+    /// The question.
     pub evaluation: &'a Evaluation,
-    /// What is recorded of it, where that is not all.
+    /// The recorded form of the question, if members of it are omitted.
     pub shortened: Option<&'a Shortened>,
-    /// What its record shares with those of other questions in the same request, where it is recorded in full.
+    /// The members that its record shares with other records of the request, if it is recorded in full.
     pub shared: &'a SharedMembers<'a>,
-    /// What was decided.
+    /// The verdict.
     pub verdict: &'a Verdict,
     /// The hash in force.
     pub hash: ConstitutionalHash,
     /// The digest in force, as 64 hex digits.
     pub digest: &'a str,
-    /// Whether callers must name the hash. Recorded where it is not the default.
+    /// Whether callers must claim the hash. Recorded if it is not the default.
     pub hash_enforcement: HashEnforcement,
-    /// What becomes of properties in requests. Recorded where it is not the default.
+    /// How properties in requests are treated. Recorded if it is not the default.
     pub request_properties: RequestProperties,
-    /// SHA-256 over the stored entities that were read, as 64 hex digits; none where none was stored.
+    /// The SHA-256 over the stored entities that were read, as 64 hex digits; `None` if none was.
     pub entities: Option<&'a str>,
     /// Whether the verdict was made before, for the same question.
     pub cached: bool,
 }
 
 impl DecisionRecord<'_> {
-    /// Adds the record to a batch: one entry, or all its parts and its head, and before them what it shares and the batch
-    /// does not have yet. On an error the batch is as it was.
+    /// Adds the record to a batch: one entry, or all its parts and its head, preceded by its shared members that the
+    /// batch does not have yet. On an error the batch is unchanged.
     pub fn push(&self, form: RequestRecord, batch: &mut Batch) -> Result<(), BatchError> {
         let mark = batch.mark();
         self.push_with_shared(form, batch).inspect_err(|_| batch.back_to(mark))
@@ -154,7 +154,7 @@ impl DecisionRecord<'_> {
         let _ = write!(text, ",\"cached\":{}", self.cached);
     }
 
-    /// The hash that the caller named, where it is one that was in force before and was accepted still.
+    /// The hash that the caller claimed, if it is a former one that was accepted in its grace period.
     fn accepted_claim(&self) -> Option<ConstitutionalHash> {
         if matches!(self.verdict.reason, Reason::ConstitutionMismatch | Reason::ConstitutionHashRequired) {
             return None;
@@ -164,8 +164,8 @@ impl DecisionRecord<'_> {
         claims.find(|claim| ***claim != *self.hash.as_str()).and_then(|claim| claim.parse().ok())
     }
 
-    /// Only the names of those involved; what else the request says is in a digest that its salt keeps from being
-    /// guessed without the record.
+    /// Writes only the names; the rest of the request is in a salted digest, which cannot be guessed without the
+    /// record.
     fn write_digested(&self, text: &mut Vec<u8>) {
         self.write_names(text);
         text.extend_from_slice(b",\"request\":");
@@ -186,8 +186,7 @@ impl DecisionRecord<'_> {
         text.push(b'}');
     }
 
-    /// What is known of a record in parts without them: who, what and on what, and what was decided. Names have a bound,
-    /// so that this always fits.
+    /// The head of a record in parts: names, and the decision. Names are bounded in length, so it always fits an entry.
     fn write_continued_head(&self, text: &mut Vec<u8>) {
         record_text::begin_continued(text, self.id, self.at, "decision", self.caller);
         self.write_request_id(text);
@@ -197,7 +196,7 @@ impl DecisionRecord<'_> {
     }
 }
 
-/// Writes an object with a new salt, and the SHA-256 over the salt's bytes and the text, which comes in pieces.
+/// Writes an object with a random salt, and the SHA-256 over the salt's bytes and the pieces of a text.
 fn write_salted(of: &[&str], text: &mut Vec<u8>) {
     let salt: [u8; 16] = rand::random();
     let salted = Sha256::new().chain_update(salt);
@@ -212,7 +211,7 @@ mod tests {
     use super::*;
     use crate::domain::{MemberPath, Object, UnknownMembers};
 
-    /// The entries for a denied question whose context has that many bytes of padding.
+    /// The entries for a denied question, with `padding` bytes in its context.
     fn entries(form: RequestRecord, padding: usize, omitted: &[&str]) -> Vec<Value> {
         let question = json!({"subject": {"type": "Agent", "id": "a\u{0}\"b", "properties": {"secret": "s3cret"}},
             "action": {"name": "call_tool"}, "resource": {"type": "Tool", "id": "t"},
@@ -243,7 +242,7 @@ mod tests {
         batch.records().map(|entry| serde_json::from_slice(entry).unwrap()).collect()
     }
 
-    /// The record of a question that one entry has room for.
+    /// The record of a question that fits one entry.
     fn record(form: RequestRecord, padding: usize) -> Value {
         let mut entries = entries(form, padding, &[]);
         assert_eq!(entries.len(), 1);

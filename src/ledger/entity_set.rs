@@ -1,8 +1,9 @@
-//! The stored entities that a decision read, kept in the log by their digest, so that it can be decided again.
+//! The stored entities that a decision read, recorded once and referenced by digest, so that the decision can be
+//! replayed.
 //!
-//! Their text is one line of JSON for each, in the order of their names, and its SHA-256 is what decisions name. It is
-//! recorded in parts, since a record has a bound: records of kind `entities` with the members `digest`, `part` (from 0),
-//! `parts` and `text`. Joined in order, the parts' texts have the digest.
+//! Their text is one line of JSON for each, ordered by uid; decisions contain its SHA-256. It is split into records of
+//! kind `entities` with the members `digest`, `part` (from 0), `parts` and `text`. The digest is that of all parts'
+//! texts, joined in order.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -37,19 +38,19 @@ impl EntitySet {
         &self.digest
     }
 
-    /// The text, unless somebody took it to record it.
+    /// The text, unless it was taken to be recorded. Takes it.
     #[must_use]
     pub fn take(&self) -> Option<Arc<str>> {
         self.text.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// The text, unless somebody took it, and leaves it there.
+    /// The text, unless it was taken. Leaves it.
     #[must_use]
     pub fn text(&self) -> Option<Arc<str>> {
         self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// About how many bytes of memory it takes now.
+    /// The memory that the set takes now, in bytes, estimated.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
@@ -61,7 +62,7 @@ impl EntitySet {
         *self.text.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
     }
 
-    /// Adds the records of the set to a batch. On an error the batch is as it was.
+    /// Adds the records of the set to a batch. On an error the batch is unchanged.
     pub fn push(&self, text: &str, at: OffsetDateTime, batch: &mut Batch) -> Result<(), BatchError> {
         let mark = batch.mark();
         self.push_parts(text, at, batch).inspect_err(|_| batch.back_to(mark))

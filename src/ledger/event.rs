@@ -1,7 +1,7 @@
-//! The record of what happened beside decisions, as it stands in the log: compact JSON, members in a fixed order.
+//! The record of an event, other than a decision: compact JSON, members in a fixed order.
 //!
-//! Logs of earlier versions have events with a member `replaced` in place of details that were too long, with their length
-//! and their SHA-256.
+//! In logs of earlier versions, an event may have a member `replaced` instead of details that were too long, with their
+//! length and their SHA-256.
 
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -10,7 +10,7 @@ use super::batch::{Batch, BatchError};
 use super::{parts, record_text};
 use crate::domain::write_json;
 
-/// What an event is about.
+/// The subject of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
     /// The daemon began to write to the log.
@@ -23,13 +23,13 @@ pub enum EventKind {
     Constitution,
     /// An entity was written or deleted.
     Entity,
-    /// An older log was accepted.
+    /// A rolled-back log was accepted.
     Log,
     /// Caches were emptied.
     Cache,
-    /// Who may do what: keys, logins, refusals.
+    /// Users, clients, keys, logins, refusals.
     Auth,
-    /// The database was found to be restored or failed over, or an older one was accepted.
+    /// The database was restored or failed over, or an older one was accepted.
     Database,
     /// The wall clock jumped.
     Clock,
@@ -38,7 +38,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    /// The kind as it is written.
+    /// The kind's name in records.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -73,21 +73,21 @@ impl Event {
         Self { kind, caller: caller.into(), names: Map::new(), details: Map::new() }
     }
 
-    /// With a member by which the event is known even without its parts. All of these together must be short.
+    /// Adds a member that is also in the head if the record is in parts. All such members together must be short.
     #[must_use]
     pub fn name(mut self, member: &str, value: impl Into<Value>) -> Self {
         self.names.insert(member.to_owned(), value.into());
         self
     }
 
-    /// With a member of any length.
+    /// Adds a member of any length.
     #[must_use]
     pub fn detail(mut self, member: &str, value: impl Into<Value>) -> Self {
         self.details.insert(member.to_owned(), value.into());
         self
     }
 
-    /// Adds the record to a batch: one entry, or all its parts and its head. On an error the batch is as it was.
+    /// Adds the record to a batch: one entry, or all its parts and its head. On an error the batch is unchanged.
     pub fn push(&self, at: OffsetDateTime, batch: &mut Batch) -> Result<(), BatchError> {
         let id = record_text::new_id(at);
         let mut text = Vec::with_capacity(256);

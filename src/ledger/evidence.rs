@@ -1,4 +1,4 @@
-//! A log with its keys and checkpoints: whether it is what was signed.
+//! Checks a log against its keys and checkpoints.
 
 use std::path::Path;
 
@@ -11,10 +11,10 @@ use super::records::records;
 use super::storage::DiskStorage;
 use super::verify::{Summary, verify_against};
 
-/// Why a log is not taken for what was signed.
+/// Why a log does not match its checkpoints.
 #[derive(Debug, thiserror::Error)]
 pub enum EvidenceError {
-    /// The records, their frames, tiles or roots are not what was written.
+    /// The records, frames, tiles or roots are damaged.
     #[error("{0}")]
     Ledger(#[from] LedgerError),
     /// The public keys cannot be read.
@@ -23,16 +23,16 @@ pub enum EvidenceError {
     /// The stored checkpoint is none of this log.
     #[error("the stored checkpoint is not one of this log: {0}")]
     Stored(NoteError),
-    /// There are records, and nothing that is signed.
-    #[error("no checkpoint is stored beside its `{0}` records, so nothing says whether they are all there were")]
+    /// The log has records, and no checkpoint.
+    #[error("no checkpoint is stored for its `{0}` records, so it cannot be shown to be complete")]
     Unsigned(u64),
-    /// A checkpoint that somebody kept is none of this log.
+    /// A checkpoint kept elsewhere is not one of this log.
     #[error("the given checkpoint is not one of this log: {0}")]
     Foreign(NoteError),
 }
 
 impl EvidenceError {
-    /// Whether the log is not what was signed; else it could not be read.
+    /// Whether the log does not match; otherwise it could not be read.
     #[must_use]
     pub const fn is_fault(&self) -> bool {
         match self {
@@ -45,16 +45,16 @@ impl EvidenceError {
     }
 }
 
-/// What was found of a log without faults.
+/// A log without faults.
 #[derive(Debug)]
 pub struct Audited {
-    /// What it holds.
+    /// Its contents.
     pub summary: Summary,
-    /// The stored checkpoint; none where none was signed yet.
+    /// The stored checkpoint; `None` if none was signed yet.
     pub checkpoint: Option<Checkpoint>,
 }
 
-/// Whether nothing was ever recorded in the log in a folder, nor signed.
+/// Whether the log in a folder has no records and no checkpoint.
 #[must_use]
 pub fn is_unrecorded(folder: &Path) -> bool {
     if !folder.exists() {
@@ -65,11 +65,10 @@ pub fn is_unrecorded(folder: &Path) -> bool {
     matches!(signed, Ok(None)) && matches!(records(&storage, 0..1).advance(), Ok(None))
 }
 
-/// Checks the log in a folder: all that [`verify_against`] does, against the stored checkpoint and against others that
-/// were kept elsewhere.
+/// Audits the log in a folder: the checks of [`verify_against`], with the stored checkpoint and those kept elsewhere.
 ///
-/// All must be signed by one of the `trusted` keys or, where there are none, by one of the log's own, which is whatever
-/// the folder says.
+/// All checkpoints must be signed by one of the `trusted` keys or, without any, by one of the log's own, which are read
+/// from the same folder.
 pub fn audit(folder: &Path, kept: &[Note], trusted: &[VerifierKey]) -> Result<Audited, EvidenceError> {
     let storage = DiskStorage::at(folder);
     let keys = public_keys(folder)?;
@@ -88,7 +87,7 @@ pub fn audit(folder: &Path, kept: &[Note], trusted: &[VerifierKey]) -> Result<Au
     checkpoints.extend(stored.clone());
     let tiled = stored.as_ref().map_or(0, |stored| stored.size);
     let summary = verify_against(&storage, &checkpoints, tiled)?;
-    // What is wrong with the records comes first.
+    // Faults of the records themselves are reported first.
     if stored.is_none() && (summary.size > 0 || !trusted_keys_given.is_empty()) {
         return Err(EvidenceError::Unsigned(summary.size));
     }

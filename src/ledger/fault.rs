@@ -1,4 +1,4 @@
-//! What can be wrong with a log, and where.
+//! Faults of a log, with their places.
 
 use std::io;
 
@@ -6,13 +6,13 @@ use thiserror::Error;
 
 use super::tree::Hash;
 
-/// What is wrong at one place of the log.
+/// The fault at one place of the log.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum Problem {
-    /// The segment's file is not as long as its header says.
+    /// The segment file's length differs from the one in its header.
     #[error("the segment has `{found}` bytes instead of `{expected}`")]
     Length {
-        /// As the header says, in bytes.
+        /// The length in the header, in bytes.
         expected: u64,
         /// The file's length in bytes.
         found: u64,
@@ -21,7 +21,7 @@ pub enum Problem {
     #[error("the segment header is damaged: {0}")]
     SegmentHeader(&'static str),
     /// The segment's name and its header disagree.
-    #[error("the segment header says first record `{0}`, which is not what the name says")]
+    #[error("the segment header has the first record `{0}`, other than the name")]
     Name(u64),
     /// Records are missing before this segment, or a segment is there twice.
     #[error("the segment begins with record `{found}` where `{expected}` comes next")]
@@ -31,7 +31,7 @@ pub enum Problem {
         /// The segment's first record.
         found: u64,
     },
-    /// The segment's header says something else of the log before it than the log itself.
+    /// The segment's header does not continue the log before it.
     #[error("the segment does not continue the segment before it")]
     SegmentChain,
     /// A frame's header cannot be read.
@@ -57,13 +57,13 @@ pub enum Problem {
     /// There are bytes between the end of a frame and the block's end.
     #[error("the frame's padding is not zero")]
     Padding,
-    /// The checksum is right, but the records do not give the tree that the frame says.
+    /// The checksum is right, but the records do not give the frame's tree.
     #[error("the records do not have the tree root that the frame says")]
     Tree,
     /// A frame is missing or damaged while there is a later one.
     #[error("the frame is missing or incomplete, but there is a later one at offset `{0}`")]
     Lost(u64),
-    /// An archive of old records is not what was written.
+    /// An archive of old records is damaged.
     #[error("the archive is damaged: {0}")]
     Archive(&'static str),
     /// The records up to a checkpoint's size do not have its root: some of them were changed since.
@@ -83,8 +83,8 @@ pub enum Problem {
     /// A tile is not that of the records.
     #[error("the tile `{0}` is not that of the records")]
     Tile(String),
-    /// A record's parts are not those that it names.
-    #[error("the record's parts are missing, or are not those that it names by their digest")]
+    /// The parts of a record are missing, or do not match its head.
+    #[error("the record's parts are missing, or do not match its digest")]
     Parts,
     /// A record refers to a shared member that is not in its frame, or is another one.
     #[error("a member that the record shares is missing, or is not the one that it names by its digest")]
@@ -104,7 +104,7 @@ pub struct Fault {
     pub segment: String,
     /// Where in the file, in bytes.
     pub offset: u64,
-    /// What is wrong.
+    /// The fault.
     pub problem: Problem,
 }
 
@@ -114,7 +114,7 @@ pub enum LedgerError {
     /// Another process has the log open.
     #[error("another process has the audit log open")]
     Locked,
-    /// The log is not what was written.
+    /// The log is damaged.
     #[error("the audit log is corrupt: {0}")]
     Corrupt(#[from] Fault),
     /// A segment size that is not allowed.
@@ -132,7 +132,7 @@ pub enum LedgerError {
     /// The disk failed.
     #[error("cannot {action} `{name}`: {source}")]
     Disk {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
         /// With which file.
         name: String,
@@ -154,7 +154,7 @@ impl LedgerError {
         Self::at(index, place, Problem::Archive(what))
     }
 
-    /// For `map_err`: the disk's error, with what was tried.
+    /// For `map_err`: the disk's error, with the attempted action.
     pub(super) fn disk(action: &'static str, name: &str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Disk { action, name: name.to_owned(), source }
     }
@@ -171,7 +171,7 @@ pub enum AppendError {
     TooLarge {
         /// The batch's bytes.
         bytes: usize,
-        /// What one frame of this log may hold.
+        /// The most that a frame of this log holds, in bytes.
         limit: usize,
     },
     /// Writing failed. The log stays usable; a later append works when the disk does.
@@ -192,7 +192,7 @@ pub enum AppendError {
         /// Why.
         source: io::Error,
     },
-    /// Syncing failed, which is final: what is on disk can be known only by reading it anew in a new process.
+    /// A sync failed, which is final: the contents of the disk can be known only by reading it in a new process.
     #[error("cannot sync `{name}`: {source}")]
     Sync {
         /// The segment's file name, or `.` for the folder.

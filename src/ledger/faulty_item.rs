@@ -1,7 +1,7 @@
-//! The record of a batch's item that cannot be read: it is answered with a deny, and so it is a decision.
+//! The record of an item of a batch that could not be parsed. Its answer is a deny, so it is recorded as a decision.
 //!
-//! It has the members of a decision's record, but of the request only the names that are well-formed. Its `reason` is
-//! `invalid_request`, and `detail` says what is wrong. Items may have long names from their batch, which are recorded once
+//! It has the members of a decision's record, but only the well-formed names of the request. `reason` is
+//! `invalid_request`, and `detail` lists the faults. Long names that items take from their batch are recorded once
 //! (`shared.rs`).
 
 use std::collections::BTreeMap;
@@ -14,30 +14,30 @@ use super::shared::{self, SharedText};
 use super::{parts, record_text};
 use crate::domain::{ConstitutionalHash, EntityUid, FaultyItem, Verdict, write_json};
 
-/// Everything that is recorded of an item that cannot be read.
+/// The contents of the record of an unreadable item.
 #[derive(Debug, Clone, Copy)]
 pub struct FaultyItemRecord<'a> {
     /// The decision's id: a `UUIDv7`.
     pub id: Uuid,
     /// When it was made.
     pub at: OffsetDateTime,
-    /// Who asked: a caller's name, or `anonymous`.
+    /// The caller's name, or `anonymous`.
     pub caller: &'a str,
-    /// The id of the request that asked, printable ASCII; it is not recorded where it is empty.
+    /// The id of the request, in printable ASCII; not recorded if it is empty.
     pub request_id: &'a str,
-    /// What of the item can be read.
+    /// The well-formed names of the item, and its faults.
     pub item: &'a FaultyItem,
     /// The denial.
     pub verdict: &'a Verdict,
-    /// The hash in force.
+    /// The hash of the constitution in force.
     pub hash: ConstitutionalHash,
-    /// The digest in force, as 64 hex digits.
+    /// The digest of the constitution in force, as 64 hex digits.
     pub digest: &'a str,
 }
 
 impl FaultyItemRecord<'_> {
-    /// Adds the record to a batch: one entry, or all its parts and its head, and before them long names that the batch does
-    /// not have yet. On an error the batch is as it was.
+    /// Adds the record to a batch: one entry, or all its parts and its head, preceded by its shared names that the batch
+    /// does not have yet. On an error the batch is unchanged.
     pub fn push(&self, batch: &mut Batch) -> Result<(), BatchError> {
         let mark = batch.mark();
         self.push_with_shared(batch).inspect_err(|_| batch.back_to(mark))

@@ -1,4 +1,4 @@
-//! Finds a record by its id, which begins with the time of the record (`UUIDv7`).
+//! Finds a record by its id, which begins with the record's time (`UUIDv7`).
 
 use std::ops::Range;
 
@@ -10,27 +10,28 @@ use super::record_text::timestamp;
 use super::records::{record, records};
 use super::storage::Storage;
 
-/// Records are in the log in nearly the order of their times: so far from its place one may be, in milliseconds.
+/// Records are almost in order of time. This is the greatest deviation in which a record is searched for, in
+/// milliseconds.
 const DISORDER: u64 = 5_000;
 
-/// The longest time as text: that of a record, with microseconds.
+/// The length of a record's time.
 const TIME: usize = "2026-01-01T00:00:00.000000Z".len();
-/// The id of an entry, and its time: where they are in its text.
+/// The offsets of the id and the time in an entry's text.
 const ID_AT: Range<usize> = 13..49;
 const TIME_AT: Range<usize> = 57..57 + TIME;
 
-/// How thoroughly a log is searched for an id.
+/// How much of a log is searched for an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Thoroughness {
-    /// Where the record must be if the clock never jumped.
+    /// The records around the time in the id.
     ByTime,
-    /// In the whole log, if it is not there.
+    /// These, and then the whole log, for records made while the clock was wrong.
     Everywhere,
 }
 
-/// The index of the record with an id, among the first `size` records; `None` where there is none.
+/// The index of the record with an id, among the first `size` records; `None` if there is none.
 ///
-/// Of a record in parts it is that of its head.
+/// For a record in parts, this is the index of its head.
 pub fn find_id<S: Storage>(
     storage: &S,
     id: &Uuid,
@@ -61,14 +62,14 @@ pub fn find_id<S: Storage>(
     Ok(None)
 }
 
-/// The time in an id, in milliseconds since 1970; `None` where it has none.
+/// The time in an id, in milliseconds since 1970; `None` if the id is not a `UUIDv7`.
 #[must_use]
 pub fn millis_of(id: &Uuid) -> Option<u64> {
     let (seconds, nanos) = id.get_timestamp().filter(|_| id.get_version_num() == 7)?.to_unix();
     seconds.checked_mul(1000)?.checked_add(u64::from(nanos) / 1_000_000)
 }
 
-/// How many records a log has, as far as it can be read.
+/// The number of readable records in a log.
 pub fn size<S: Storage>(storage: &S) -> Result<u64, LedgerError> {
     let mut end = 1_u64;
     while end < 1 << 62 && record(storage, end - 1)?.is_some() {
@@ -77,7 +78,7 @@ pub fn size<S: Storage>(storage: &S) -> Result<u64, LedgerError> {
     partition(0, end, |index| Ok(record(storage, index)?.is_some()))
 }
 
-/// The first of the records that is not from before a time, where times rise.
+/// The index of the first record at or after a time, by binary search.
 fn first_from<S: Storage>(storage: &S, millis: u64, size: u64) -> Result<u64, LedgerError> {
     let time = time_text(millis);
     partition(0, size, |index| {
@@ -86,7 +87,7 @@ fn first_from<S: Storage>(storage: &S, millis: u64, size: u64) -> Result<u64, Le
     })
 }
 
-/// The first number from `start` on, and before `end`, for which something does not hold that holds for all before it.
+/// The first number in `start..end` for which `holds` is false; it must be true for all before and false for all after.
 fn partition(
     mut start: u64,
     mut end: u64,
@@ -102,7 +103,7 @@ fn partition(
 fn time_text(millis: u64) -> Vec<u8> {
     let nanos = i128::from(millis) * 1_000_000;
     let mut text = Vec::new();
-    // A time beyond what can be written is later than that of any record.
+    // A time that cannot be written sorts after every record.
     match OffsetDateTime::from_unix_timestamp_nanos(nanos) {
         Ok(at) => timestamp(at, &mut text),
         Err(_) => text.push(b'~'),
@@ -125,13 +126,13 @@ mod tests {
         let begun = OffsetDateTime::from_unix_timestamp(1_750_000_000).unwrap();
         let mut batch = Batch::default();
         for nth in 0..2_000 {
-            // Now and then a little late, and some in parts.
+            // Some records are a little late, and some are in parts.
             let late = if nth % 7 == 0 { 1_500 } else { 0 };
             let at = begun + Duration::milliseconds(nth * 20 - late);
             let length = if nth % 500 == 3 { 70_000 } else { 10 };
             Event::new(EventKind::Auth, "ann").detail("text", "x".repeat(length)).push(at, &mut batch).unwrap();
         }
-        // One from before the clock was set right.
+        // A record made while the clock was wrong.
         Event::new(EventKind::Auth, "ann").push(begun - Duration::days(30), &mut batch).unwrap();
         ledger.append(&batch).unwrap();
         let count = u64::from(batch.count());

@@ -7,7 +7,7 @@ use super::tree::{Hash, Tree};
 
 /// Frames begin and end at multiples of this, in bytes.
 pub(super) const BLOCK: usize = 4096;
-/// What a disk writes at once, in bytes; a torn write leaves whole sectors of what was there before: zeros.
+/// The unit that a disk writes atomically, in bytes. A torn write leaves whole sectors of the earlier contents: zeros.
 const SECTOR: usize = 512;
 /// The length of the fixed header, in bytes.
 pub(super) const HEADER: usize = 68;
@@ -134,7 +134,7 @@ pub(super) fn is_header_torn(block: &[u8]) -> bool {
 pub(super) struct Frame<'b> {
     /// The records in payload form.
     pub(super) payload: &'b [u8],
-    /// Where the log stands after this frame.
+    /// The state of the log after this frame.
     pub(super) tip: Tip,
 }
 
@@ -171,7 +171,7 @@ pub(super) fn encode(buffer: &mut Vec<u8>, batch: &Batch, tree: &Tree, previous:
     hash
 }
 
-/// The most payload bytes that fit a frame of so many bytes, whatever the log's size.
+/// The most payload bytes in a frame of `frame` bytes, whatever the log's size.
 pub(super) const fn payload_limit(frame: usize) -> usize {
     frame.saturating_sub(HEADER + Tree::MAX_PEAKS * Hash::LEN)
 }

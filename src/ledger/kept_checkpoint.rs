@@ -1,8 +1,8 @@
-//! A checkpoint that is kept apart from the log: so a log that was rolled back together with its checkpoint, or removed, is
+//! A checkpoint outside of the log's folder, by which a start detects a log that was rolled back or removed together
+//! with its own checkpoint.
 //! noticed.
-//!
-//! The file is a signed note. It is not in the log's folder, and it is written now and then, durably and under another name
-//! first. It lags behind the log; what counts is that it never goes back with it.
+//! The file is a signed note. It is rewritten from time to time, durably, under a temporary name first. It may lag
+//! behind the log; it only must not be rolled back together with it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -12,25 +12,25 @@ use std::path::{Path, PathBuf};
 use super::checkpoint::Checkpoint;
 use super::note::Note;
 
-/// The file with a kept checkpoint.
+/// The file of the kept checkpoint.
 #[derive(Debug, Clone)]
 pub struct KeptCheckpoint(PathBuf);
 
 impl KeptCheckpoint {
-    /// The file at that path, which may not be there.
+    /// The file at that path, which need not exist.
     #[must_use]
     pub const fn at(path: PathBuf) -> Self {
         Self(path)
     }
 
-    /// Where it is.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// What it says; nothing where there is no such file. Its signature is not verified: that it is larger than the log is
-    /// reason enough to ask an administrator.
+    /// The kept checkpoint; `None` if there is no file. Its signature is not verified: even an unverified checkpoint
+    /// beyond the log's end must be shown to an administrator.
     pub fn read(&self) -> io::Result<Option<Checkpoint>> {
         let text = match fs::read_to_string(&self.0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -40,7 +40,7 @@ impl KeptCheckpoint {
         read.map(Some).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
-    /// Keeps another one, durably, in its place.
+    /// Replaces the kept checkpoint, durably.
     pub fn write(&self, note: &Note) -> io::Result<()> {
         let temporary = self.0.with_extension("tmp");
         match fs::remove_file(&temporary) {

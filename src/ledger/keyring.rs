@@ -1,8 +1,8 @@
-//! The keys that sign a log's checkpoints, as files beside it.
+//! The keys that sign a log's checkpoints, as files in its folder.
 //!
-//! `key` has the current private key and `key.previous` the one before, which signs along until the next rotation, so
-//! that those who know only the old one have time to learn the new one. `keys` lists the public keys of all there ever
-//! were, one a line, the newest last: old checkpoints stay verifiable. Private keys are for the daemon's user alone.
+//! `key` contains the current private key and `key.previous` the one before, which co-signs until the next rotation, so
+//! that verifiers have time to learn the new one. `keys` lists all public keys, one per line, the newest last: old
+//! checkpoints stay verifiable. Private keys are readable by the daemon's user only.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -13,7 +13,7 @@ use super::note::{NoteError, SigningKey, VerifierKey};
 
 /// The name of the file with the current private key.
 pub const KEY_FILE: &str = "key";
-/// The name of the file with the public keys of all there ever were.
+/// The file with the public keys, current and former.
 pub const PUBLIC_KEYS_FILE: &str = "keys";
 
 /// Why there are no keys to sign with.
@@ -24,7 +24,7 @@ pub enum KeyError {
     Malformed {
         /// The file.
         file: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         source: NoteError,
     },
     /// Others can read the private key.
@@ -38,12 +38,12 @@ pub enum KeyError {
     /// The log is signed under another name.
     #[error("the log is signed as `{stored}`, but `audit.origin` is `{wanted}`: a log keeps its origin for ever")]
     Origin {
-        /// What the settings say.
+        /// The origin in the settings.
         wanted: String,
         /// The key's name.
         stored: String,
     },
-    /// Nobody could verify what this key signs.
+    /// The key is not listed, so its signatures could not be verified.
     #[error("the key in `{}` is not one of those listed in `keys`: put the log's own key back", .0.display())]
     Unlisted(PathBuf),
     /// There were keys, and the current one is gone.
@@ -52,7 +52,7 @@ pub enum KeyError {
     /// The disk failed.
     #[error("cannot {action} `{}`: {source}", .file.display())]
     Disk {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
         /// With which file.
         file: PathBuf,
@@ -69,10 +69,10 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Reads the keys of a log in which nothing was recorded yet, or makes the first one, named `origin` or else `default`.
+    /// Reads the keys of a log without records, or creates the first key, named `origin` or else `default`.
     ///
-    /// Public keys without a private one are what a start left that was killed in between: that key signed nothing, and
-    /// another one takes its place.
+    /// Public keys without a private key are left by an interrupted start: that key has signed nothing, and is
+    /// replaced.
     pub fn begin(folder: &Path, origin: Option<&str>, default: &str) -> Result<Self, KeyError> {
         if read(&folder.join(KEY_FILE))?.is_some() {
             return Self::open(folder, origin, default);
@@ -95,7 +95,7 @@ impl Keyring {
         Ok(keys)
     }
 
-    /// Whether the log has this name, where one is wanted: a log keeps its origin for ever.
+    /// Checks that the log has the wanted name, if one is given: a log keeps its origin for ever.
     pub fn check_origin(&self, wanted: Option<&str>) -> Result<(), KeyError> {
         match wanted.filter(|wanted| *wanted != self.origin()) {
             Some(wanted) => Err(KeyError::Origin { wanted: wanted.to_owned(), stored: self.origin().to_owned() }),
@@ -144,13 +144,13 @@ impl Keyring {
     }
 }
 
-/// Waits until nobody else changes the keys of the log in a folder, and keeps others from it while the file is open.
+/// Locks the keys of the log in a folder for this process, while the file is open. Blocks until the lock is free.
 pub fn claim_keys(folder: &Path) -> Result<File, KeyError> {
     let claimed = File::open(folder).and_then(|claimed| claimed.lock().map(|()| claimed));
     claimed.map_err(|source| KeyError::Disk { action: "lock", file: folder.to_owned(), source })
 }
 
-/// The public keys of a log, all there ever were, the newest last. Empty where it was never signed.
+/// All public keys of a log, the newest last; empty if it was never signed.
 pub fn public_keys(folder: &Path) -> Result<Vec<VerifierKey>, KeyError> {
     let file = folder.join(PUBLIC_KEYS_FILE);
     let text = match fs::read_to_string(&file) {
@@ -162,8 +162,7 @@ pub fn public_keys(folder: &Path) -> Result<Vec<VerifierKey>, KeyError> {
     keys.map_err(|source| KeyError::Malformed { file, source })
 }
 
-/// Makes a key and stores it behind those that are known: first its public half, so that nothing is ever signed by a key
-/// that nobody knows.
+/// Creates and stores a key. Its public half is stored first, so that nothing is signed with a key that is not listed.
 fn generate(folder: &Path, known: &[VerifierKey], name: &str) -> Result<SigningKey, KeyError> {
     let file = folder.join(KEY_FILE);
     let key = SigningKey::generate(name).map_err(|source| KeyError::Malformed { file: file.clone(), source })?;
@@ -206,9 +205,9 @@ fn write(file: &Path, text: &str) -> Result<(), KeyError> {
     written().map_err(|source| KeyError::Disk { action: "write", file: file.to_owned(), source })
 }
 
-/// Gives a new file to the owner of its folder, so that root who rotates keys leaves them to the daemon's user.
+/// Changes the owner of a new file to that of its folder, so that keys rotated by root remain readable by the daemon.
 ///
-/// A file that has that owner already is not touched: a service manager may filter the system call out.
+/// If the owner is right already, nothing is done: a service manager may filter the system call.
 fn leave_to_owner(file: &File, folder: &Path) -> io::Result<()> {
     let (made, wanted) = (file.metadata()?, fs::metadata(folder)?);
     let user = (made.uid() != wanted.uid()).then_some(wanted.uid());

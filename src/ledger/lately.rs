@@ -1,4 +1,4 @@
-//! What was asked lately, as the log has it: so a daemon that starts knows what it will be asked.
+//! The recent activity in a log, from which the caches are warmed after a start.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -17,10 +17,10 @@ use crate::domain::{EntityUid, Evaluation, Object, Reason, UnknownMembers};
 
 /// How long before now is lately.
 const SPAN: Duration = Duration::from_hours(1);
-/// The most records that are looked at, counted from the log's end.
+/// The most records that are read, from the log's end.
 const RECORDS: u64 = 50_000;
 
-/// What the last records of the log were about.
+/// The questions and entities of recent decisions.
 #[derive(Debug, Default)]
 pub struct Lately {
     /// Questions in their canonical form, those first that were asked most often. Records that have only a digest of
@@ -30,14 +30,14 @@ pub struct Lately {
     pub entities: Vec<EntityUid>,
 }
 
-/// Reads what was asked in the past hour, as far as the last 50,000 records before this index tell.
+/// Reads the questions of the past hour, among the last 50,000 records before the index `end`.
 pub fn lately<S: Storage>(storage: &S, end: u64) -> Result<Lately, LedgerError> {
     let mut earliest = Vec::new();
     timestamp(OffsetDateTime::now_utc() - SPAN, &mut earliest);
     let (mut questions, mut entities) = (HashMap::<Arc<str>, u32>::new(), HashMap::<EntityUid, u32>::new());
     let mut found = whole_records(storage, end.saturating_sub(RECORDS)..end);
     while let Some(record) = found.advance()? {
-        // What is damaged is told where the log is verified.
+        // Damaged records are reported when the log is verified.
         let Ok(record) = record.text else { continue };
         let Ok(record) = serde_json::from_slice::<Object>(&record) else { continue };
         let is_recent = text_of(&record, "ts").is_some_and(|at| at.as_bytes() >= earliest.as_slice());
@@ -48,7 +48,7 @@ pub fn lately<S: Storage>(storage: &S, end: u64) -> Result<Lately, LedgerError> 
             continue;
         }
         let Ok(evaluation) = Evaluation::from_object(&record, UnknownMembers::Ignored) else { continue };
-        // Those have the names of a question only, or not all of it.
+        // Such records do not contain the whole question.
         if !["request", "replaced", "omitted"].iter().any(|member| record.get(member).is_some()) {
             *questions.entry(evaluation.canonical().into()).or_default() += 1;
         }
@@ -59,7 +59,7 @@ pub fn lately<S: Storage>(storage: &S, end: u64) -> Result<Lately, LedgerError> 
     Ok(Lately { questions: most_first(questions), entities: most_first(entities) })
 }
 
-/// What was counted most often comes first; of what was counted as often, the smaller.
+/// Sorts by count, the highest first; equal counts by value.
 fn most_first<K: Hash + Ord>(counts: HashMap<K, u32>) -> Vec<K> {
     let mut counted: Vec<(Reverse<u32>, K)> = counts.into_iter().map(|(key, count)| (Reverse(count), key)).collect();
     counted.sort_unstable();

@@ -15,7 +15,7 @@ use super::tree::{Hash, Tree};
 /// How a log is kept.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// The size of new segments. Those that exist keep theirs.
+    /// The size of new segments; existing ones keep theirs.
     pub segment_size: SegmentSize,
 }
 
@@ -47,8 +47,8 @@ pub struct Ledger<S: Storage> {
 enum State {
     /// Frames that fit go into the segment.
     Open,
-    /// Going on in the next segment failed and has to be done before anything else: the next one may have its name
-    /// already, in which case a restart would lose a frame appended to the old one.
+    /// The change to the next segment failed and must be completed first: the next segment may have its name already,
+    /// in which case a restart would lose a frame appended to the old one.
     Starved,
     /// A sync failed.
     Ended,
@@ -119,10 +119,10 @@ impl<S: Storage> Ledger<S> {
         Ok(first)
     }
 
-    /// Brings the disk in order after a failed append; a probe for whether the disk works again.
+    /// Repairs the disk after a failed append; also a probe for whether the disk works again.
     ///
-    /// Zeroes what a failed write may have left, and makes the next segment if that was what failed. Does nothing if
-    /// the log [`is_clean`](Self::is_clean).
+    /// Zeroes the remains of a failed write, and creates the next segment if that failed. Does nothing if the log
+    /// [`is_clean`](Self::is_clean).
     pub fn repair(&mut self) -> Result<(), AppendError> {
         if self.state == State::Ended {
             return Err(AppendError::Ended);
@@ -151,7 +151,7 @@ impl<S: Storage> Ledger<S> {
         self.tip.tree.size()
     }
 
-    /// The name and the file of the segment that is appended to.
+    /// The name and the file of the segment to which records are appended.
     #[must_use]
     pub fn segment(&self) -> (&str, &S::File) {
         (&self.segment.name, &self.segment.file)
@@ -182,9 +182,9 @@ impl<S: Storage> Ledger<S> {
         frame::payload_limit(usize::try_from(room).unwrap_or(usize::MAX)).min(Batch::MAX_BYTES)
     }
 
-    /// Whether a filled segment should be at hand and is not: less than half a segment is left.
+    /// Whether a prefilled segment should be available and is not: less than half a segment is left.
     ///
-    /// Stays so until [`adopt`](Self::adopt), so the caller remembers what it ordered.
+    /// Stays true until [`adopt`](Self::adopt), so the caller must remember that it has ordered one.
     #[must_use]
     pub fn needs_next_segment(&self) -> bool {
         let left = self.segment.size.saturating_sub(self.end);
@@ -207,7 +207,7 @@ impl<S: Storage> Ledger<S> {
         }
     }
 
-    /// Goes on in the next segment.
+    /// Changes to the next segment.
     fn rotate(&mut self) -> Result<(), AppendError> {
         self.state = State::Starved;
         let name = segment::name(self.tip.tree.size());

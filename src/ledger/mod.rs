@@ -1,10 +1,10 @@
 //! The audit log: frames, segments, recovery; its tree, tiles, checkpoints and proofs; verification.
 //!
-//! One [`Ledger`] appends: each [`Batch`] of records becomes one frame with one write and one sync, and only then is
-//! it acknowledged. [`Ledger::open`] finds the end again after any crash, [`records()`] reads records back, [`retire`]
-//! moves old ones into the archive. [`TileWriter`] follows with the tree's tiles, a [`Note`] of a [`Checkpoint`] says what
-//! the log commits to, [`Nodes`] makes proofs, and [`audit()`] says whether all of it is what was written and signed.
-//! Nothing here knows of threads or of HTTP, and the only way to disk is [`Storage`], but for the few files of keys.
+//! One [`Ledger`] appends: each [`Batch`] of records becomes one frame with one write and one sync, and only then is it
+//! acknowledged. [`Ledger::open`] finds the end after any crash, [`records()`] reads records, [`retire`] moves old ones
+//! into the archive. [`TileWriter`] adds the tree's tiles, a [`Note`] of a [`Checkpoint`] is the signed commitment to
+//! the log, [`Nodes`] makes proofs, and [`audit()`] verifies all of it. This module has no threads and no HTTP, and
+//! accesses the disk only through [`Storage`], except for the files of keys.
 //!
 //! # Format, version 1
 //!
@@ -22,8 +22,8 @@
 //! | `checkpoint`, `checkpoint.witnessed` | the newest checkpoint, and the newest one with a cosignature | `checkpoint_file.rs` |
 //! | `key`, `key.previous`, `keys` | private keys, and the public keys of all there ever were | `keyring.rs` |
 //!
-//! The file `checkpoint` is made before the first record. Where it is gone and there are records, somebody removed it.
-//! Beside the log's folder, `audit-checkpoint` keeps a checkpoint that does not go back with the log: see
+//! The file `checkpoint` is created before the first record; if it is missing and there are records, it was removed.
+//! Beside the log's folder, `audit-checkpoint` keeps a checkpoint that is not rolled back with the log: see
 //! `kept_checkpoint.rs`.
 //!
 //! ## Segment
@@ -69,13 +69,13 @@
 //! commit to them.
 //!
 //! ## Record
-//! A record is an object of JSON without spaces between its tokens, UTF-8, in which no key comes twice. Its first members
+//! A record is an object of JSON without spaces between its tokens, UTF-8, without duplicate keys. Its first members
 //! are `v`, `id` (a `UUIDv7`), `ts` (RFC 3339, UTC, microseconds; the milliseconds are those of the id), `kind` and
-//! `caller`. What follows is described where it is written: decisions in `decision.rs`, what was left out of them in
-//! `omission.rs`, events in `event.rs`, the entities that decisions read in `entity_set.rs`. `"v":1` says that the entry is
-//! a whole record. `"v":2` says that it is not: it is a part of a record that is larger than an entry, or stands for one
-//! (`parts.rs`), or it is a member that several records share, or a record that refers to such members (`shared.rs`). What
-//! a record is made of is in one frame. `whole.rs` puts it together.
+//! `caller`. The other members are described where they are written: decisions in `decision.rs`, omissions from them in
+//! `omission.rs`, events in `event.rs`, the entities that decisions read in `entity_set.rs`. `"v":1` marks an entry that is
+//! a whole record. `"v":2` marks a part or the head of a record that is larger than an entry (`parts.rs`), a member shared
+//! by several records, or a record that refers to such members (`shared.rs`). All entries that a record consists of are in
+//! one frame; `whole.rs` joins them.
 //!
 //! ## Tree
 //! RFC 6962: a leaf is `SHA-256(0x00 ‖ record)`, a node `SHA-256(0x01 ‖ left ‖ right)`, the empty tree `SHA-256("")`.
@@ -102,10 +102,10 @@
 //! MiB behind the last frame, and syncs: if the process before ended on a failed sync, the page cache may show what
 //! the disk does not hold.
 //!
-//! ## What nobody can tell from this folder alone
-//! Whether everything was rewritten, keys and checkpoint too: for that one needs an earlier checkpoint, or the public key,
-//! from elsewhere. Whoever cannot sign cannot change, drop or add a record that the stored checkpoint covers; and a log
-//! with records and without a checkpoint is not taken for sound.
+//! ## What this folder alone cannot prove
+//! That nothing was rewritten together with keys and checkpoint: this requires an earlier checkpoint, or the public
+//! key, from another place. Without the private key nobody can change, drop or add a record that the stored checkpoint
+//! covers; and a log with records but without a checkpoint is not accepted.
 
 mod archive;
 mod batch;

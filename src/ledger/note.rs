@@ -1,4 +1,4 @@
-//! Signed notes (C2SP signed-note): a text and who signed it, by Ed25519 keys that are named.
+//! Signed notes (C2SP signed-note): a text with Ed25519 signatures of named keys.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,7 +15,7 @@ use super::record_text::hex;
 const MAX_NOTE: usize = 256 << 10;
 /// The most signatures of a note.
 const MAX_SIGNATURES: usize = 64;
-/// What a signature line begins with: an em dash and a space.
+/// The beginning of a signature line: an em dash and a space.
 const LINE: &str = "\u{2014} ";
 
 /// Why a text is no note, no key, or not signed by whom it should be.
@@ -35,12 +35,12 @@ pub enum NoteError {
     Forged(String),
 }
 
-/// What a key signs.
+/// The kind of signatures that a key makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signs {
     /// A note's text; signature type 0x01.
     Notes,
-    /// A checkpoint that somebody else signed, with the time (C2SP tlog-cosignature); signature type 0x04.
+    /// Cosignatures of another log's checkpoints, with the time (C2SP tlog-cosignature); signature type 0x04.
     Cosignatures,
 }
 
@@ -75,7 +75,7 @@ impl VerifierKey {
         &self.name
     }
 
-    /// What it signs.
+    /// The kind of signatures that the key makes.
     #[must_use]
     pub const fn signs(&self) -> Signs {
         self.signs
@@ -153,7 +153,7 @@ impl SigningKey {
         Ok(Self { verifier: VerifierKey::new(name, Signs::Notes, public), seed, pair })
     }
 
-    /// Reads what [`secret`](Self::secret) wrote.
+    /// Parses the output of [`secret`](Self::secret).
     pub fn from_secret(text: &str) -> Result<Self, NoteError> {
         let rest = text.trim_end().strip_prefix("PRIVATE+KEY+").ok_or(NoteError::Key("it is not a private key"))?;
         let (name, id, material) = parts(rest)?;
@@ -162,7 +162,7 @@ impl SigningKey {
         if hex(&key.verifier.id) == id { Ok(key) } else { Err(NoteError::Key("its id is not that of its bytes")) }
     }
 
-    /// The key as it is stored: `PRIVATE+KEY+<name>+<hex key id>+<base64(0x01 ‖ seed)>`, the form of Go's `sumdb/note`.
+    /// The private key in the form `PRIVATE+KEY+<name>+<hex key id>+<base64(0x01 ‖ seed)>` of Go's `sumdb/note`.
     #[must_use]
     pub fn secret(&self) -> String {
         let material = [&[0x01], self.seed.as_slice()].concat();
@@ -219,7 +219,7 @@ impl FromStr for Signature {
     }
 }
 
-/// A text and its signatures, which nobody has looked at yet.
+/// A text with unverified signatures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     text: String,
@@ -251,10 +251,10 @@ impl Note {
         self.signatures.extend(signatures);
     }
 
-    /// Which of the keys signed the text.
+    /// The keys that signed the text.
     ///
-    /// Signatures of other keys are ignored, and one that names a known key but is not its own is an error, as the
-    /// specification says; so is a note that none of the keys signed.
+    /// Signatures of other keys are ignored; an invalid one of a known key is an error, as the specification says, and
+    /// so is a note signed by none of the keys.
     pub fn verify<'k>(&self, keys: &'k [VerifierKey]) -> Result<Vec<&'k VerifierKey>, NoteError> {
         let mut signers = Vec::new();
         for signature in &self.signatures {

@@ -1,9 +1,9 @@
-//! What is left out of the record of a large question: large members that the schema does not declare.
+//! Omissions from the record of a large question: large members that the schema does not declare.
 //!
-//! No policy can read such a member, so the decision does not depend on it. Its name, its length and its digest stay: the
-//! record has a member `omitted`, a list of `{"member":…,"bytes":…,"sha256":…}`. `member` is a JSON pointer into the
-//! record, to where the member would be; the other two are of its value as compact JSON with sorted keys. Nothing is left
-//! out of a member that several records share (`shared.rs`), since it is recorded only once.
+//! No policy can read such a member, so the decision does not depend on it. The record's member `omitted` lists each
+//! one as `{"member":…,"bytes":…,"sha256":…}`. `member` is a JSON pointer to where the member would be in the record;
+//! length and digest are those of its value as compact JSON with sorted keys. Members that several records share
+//! (`shared.rs`) are recorded once, and nothing is omitted from them.
 
 use std::fmt::Write as _;
 
@@ -12,17 +12,17 @@ use sha2::{Digest, Sha256};
 use super::record_text::hex;
 use crate::domain::{Evaluation, MemberPath};
 
-/// A question that is recorded without some of its members.
+/// A question without some of its members, for its record.
 #[derive(Debug, Clone)]
 pub struct Shortened {
-    /// The rest of the question.
+    /// The question without the omitted members.
     pub(super) rest: Evaluation,
-    /// What `omitted` says.
+    /// The JSON of `omitted`.
     pub(super) omissions: Box<str>,
 }
 
 impl Shortened {
-    /// The question without these members.
+    /// Removes these members from the question.
     #[must_use]
     pub fn new(evaluation: &Evaluation, paths: &[MemberPath]) -> Self {
         let (rest, removed) = evaluation.without(paths);

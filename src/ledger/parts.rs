@@ -1,13 +1,13 @@
-//! Records that are larger than one entry of the log may be: their text continues in *parts*.
+//! Records larger than an entry of the log: their text is split into *parts*.
 //!
-//! A record whose text fits one entry is that entry. The text of a larger one is cut into pieces, each in an entry of its
-//! own; behind them, in the same frame and without a gap, comes an entry that stands for the whole. Entries of both kinds
-//! begin with `{"v":2,`, as those of `shared.rs` do and no others.
+//! A record whose text fits one entry is that entry. The text of a larger one is split into pieces, each in an entry
+//! of its own; after them, in the same frame and without a gap, comes an entry that stands for the whole. Entries of both
+//! kinds begin with `{"v":2,`, as those of `shared.rs` do, and no others.
 //!
 //! - A *part* is an object with the members `v`, `id`, `ts`, `kind` (`part`), `caller` (`acgs`), `digest`, `part` (from
-//!   0), `parts` and `text`. The texts of all parts, joined in their order, are the record's text, which is what its entry
-//!   would be if one had room for it; `digest` is the SHA-256 of it, in hex.
-//! - The *head* has `v`, `id`, `ts`, `kind` and `caller` of the record and a few other members that say what it is about,
+//!   0), `parts` and `text`. The texts of all parts, joined in their order, are the record's text, which would be its
+//!   entry if it were short enough; `digest` is the SHA-256 of it, in hex.
+//! - The *head* has `v`, `id`, `ts`, `kind` and `caller` of the record, a few other members that identify its subject,
 //!   and as its last member `"whole":{"bytes":…,"parts":…,"sha256":…}`. `bytes` is the length of the record's text,
 //!   `sha256` its digest, and the `parts` entries right before the head are its parts, in order.
 //!
@@ -26,7 +26,7 @@ use super::records::records;
 use super::storage::Storage;
 use crate::domain::write_json;
 
-/// What entries begin with that are not whole records by themselves.
+/// The first bytes of entries that are not whole records.
 const MARK: &[u8] = b"{\"v\":2,";
 
 /// The kind of a part.
@@ -35,12 +35,12 @@ pub(super) const PART_KIND: &str = "part";
 /// The most bytes of text in one part. The text is JSON, so escaping it once more at most doubles it.
 const PART: usize = 32_000;
 
-/// The most parts that are believed of a head: as many as one frame can hold.
+/// The most parts that a head may claim: twice as many as one frame can hold.
 const MAX_PARTS: usize = Batch::MAX_BYTES / PART * 2;
 
-/// Adds a record to a batch: as one entry if its text fits, else in parts. On an error the batch is as it was.
+/// Adds a record to a batch: as one entry if its text fits, otherwise in parts. On an error the batch is unchanged.
 ///
-/// `head` writes the members by which a record in parts is known, and leaves the object open.
+/// `head` writes the members of the head that identify the record, and leaves the object open.
 pub(super) fn push(
     whole: &[u8],
     at: OffsetDateTime,
@@ -84,7 +84,7 @@ fn push_parts(
     batch.push(&text)
 }
 
-/// The text in pieces of at most [`PART`] bytes.
+/// Splits a text into pieces of at most [`PART`] bytes.
 fn pieces(text: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = text;
@@ -96,7 +96,7 @@ fn pieces(text: &str) -> Vec<&str> {
     pieces
 }
 
-/// A part, or another entry that begins with the mark.
+/// The members of a part, a head, or another entry that begins with the mark.
 #[derive(Deserialize)]
 struct Continued<'r> {
     #[serde(borrow)]
@@ -108,7 +108,7 @@ struct Continued<'r> {
     whole: Option<Whole>,
 }
 
-/// What a head says of the whole text.
+/// A head's description of the whole text.
 #[derive(Debug, Deserialize)]
 struct Whole {
     bytes: usize,
@@ -116,7 +116,7 @@ struct Whole {
     sha256: String,
 }
 
-/// Whether an entry or a text is not a whole record by itself: a part, a head, or one of those in `shared.rs`.
+/// Whether an entry or a text is not a whole record: a part, a head, or one of those in `shared.rs`.
 pub(super) fn is_continued(entry: &[u8]) -> bool {
     entry.starts_with(MARK)
 }
@@ -128,17 +128,20 @@ pub(super) struct Parts {
     digest: String,
 }
 
-/// What the next entry of the log is, as far as parts are concerned.
+/// The next entry of the log, after its parts are joined.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Joined<'r> {
-    /// A part of a record whose head is still to come.
+    /// A part of a record; its head follows.
     Part,
     /// The text of a record, and how many parts come right before this entry.
     Text(Cow<'r, [u8]>, usize),
 }
 
 impl Parts {
-    /// Takes the next entry. [`Problem::Parts`] where a part is not the next one, or a head has other parts.
+    /// Takes the next entry in log order.
+    ///
+    /// # Errors
+    /// [`Problem::Parts`] if a part is not the next one, or a head has other parts.
     pub(super) fn take<'r>(&mut self, entry: &'r [u8]) -> Result<Joined<'r>, Problem> {
         if !is_continued(entry) {
             self.texts.clear();
@@ -177,8 +180,8 @@ impl Parts {
     }
 }
 
-/// The text of the record whose entry has that index, and the index of the first entry that it takes. A part is its own
-/// text.
+/// The text of the record whose entry has that index, joined from its parts, and the index of its first entry. For a
+/// part, its own text.
 pub(super) fn joined<'r, S: Storage>(
     storage: &S,
     index: u64,
@@ -197,7 +200,7 @@ pub(super) fn joined<'r, S: Storage>(
     }
 }
 
-/// The index of a head's first part; `None` for an entry that has no parts.
+/// The index of the first part of a head; `None` for an entry without parts.
 pub(super) fn first_part(index: u64, entry: &[u8]) -> Result<Option<u64>, LedgerError> {
     if !is_continued(entry) {
         return Ok(None);
@@ -266,10 +269,10 @@ mod tests {
             let entry = record(&storage, index).unwrap().unwrap();
             assert_eq!(whole(&storage, index, &entry).unwrap(), expected.as_slice(), "{index}");
         }
-        // A part is its own text.
+        // A part is returned as it is.
         let part = record(&storage, 3).unwrap().unwrap();
         assert_eq!(whole(&storage, 3, &part).unwrap(), part);
-        // A head elsewhere has other parts.
+        // A copied head has other entries before it.
         let head = record(&storage, 8).unwrap().unwrap();
         for index in [0, 2, 7, 9] {
             assert!(matches!(whole(&storage, index, &head), Err(LedgerError::Corrupt(_))), "{index}");

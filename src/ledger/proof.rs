@@ -1,7 +1,7 @@
 //! Merkle proofs: that a record is in a tree (RFC 6962, section 2.1.1), and that one tree continues another (2.1.2).
 //!
-//! Making a proof needs the hashes of perfect subtrees, which whoever calls looks up. Checking one needs nothing but
-//! the proof. The checks also take subtrees, which begin at any multiple of the power of two that holds them
+//! Making a proof needs the hashes of perfect subtrees, which the caller looks up. Checking one needs only the proof.
+//! The checks also accept subtrees, which begin at any multiple of the power of two that holds them
 //! (draft-ietf-plants-merkle-tree-certs, section 4); a whole tree is the subtree that begins with record 0.
 
 use std::ops::Range;
@@ -50,7 +50,7 @@ pub trait Nodes {
 
     /// The proof that the tree of `to` records continues that of the first `from`.
     ///
-    /// Empty where there is nothing to prove: `from` is 0, or not less than `to`.
+    /// Empty if there is nothing to prove: `from` is 0, or not less than `to`.
     fn prove_consistency(&self, from: u64, to: u64) -> Result<Vec<Hash>, Self::Error> {
         if from == 0 || from >= to {
             return Ok(Vec::new());
@@ -67,7 +67,7 @@ pub trait Nodes {
                 start = middle;
             }
         }
-        // The old tree is one whole subtree of the new one: who checks knows its hash already.
+        // The old tree is one perfect subtree of the new one: the verifier knows its hash already.
         if start > 0 {
             parts.push(start..end);
         }
@@ -103,7 +103,7 @@ const fn split(size: u64) -> u64 {
     1 << (size - 1).ilog2()
 }
 
-/// Whether [`Nodes::prove_inclusion`] or anybody else proves that the leaf is the record `index` of the tree.
+/// Verifies an inclusion proof, such as by [`Nodes::prove_inclusion`], for the record `index` of a tree.
 #[must_use]
 pub fn is_included(leaf: Hash, index: u64, size: u64, root: Hash, proof: &[Hash]) -> bool {
     is_in_subtree(leaf, index, 0..size, root, proof)

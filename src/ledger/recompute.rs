@@ -1,4 +1,4 @@
-//! A log's tree, computed anew record by record, and held against what is claimed of it.
+//! Recomputes a log's tree from its records, and compares it with claims about it.
 
 use super::checkpoint::Checkpoint;
 use super::fault::{Fault, LedgerError, Problem};
@@ -8,9 +8,9 @@ use super::tiles::TileReader;
 use super::tree::{Hash, Tree};
 use super::whole::Assembly;
 
-/// Where tiles are that have to be those of the records.
+/// A source of the tiles that are to be compared.
 pub trait TileSource {
-    /// The hashes of a tile; [`LedgerError::NoTile`] where it is not there.
+    /// The hashes of a tile; [`LedgerError::NoTile`] if it is missing.
     fn tile(&self, name: &TileName) -> Result<Vec<u8>, LedgerError>;
 }
 
@@ -24,7 +24,7 @@ impl<S: Storage> TileSource for TileReader<'_, S> {
 #[derive(Debug)]
 pub struct Recomputed<T> {
     tree: Tree,
-    /// Parts and shared members that the next records may need.
+    /// Parts and shared members of the present frame.
     assembly: Assembly,
     /// In the order of their sizes, from the first one not reached.
     checkpoints: Vec<Checkpoint>,
@@ -64,7 +64,7 @@ impl<T: TileSource> Recomputed<T> {
     /// Begins the next frame: no record has parts, nor shared members, in another frame.
     pub(super) fn begin_frame(&mut self) -> Mark {
         self.assembly = Assembly::default();
-        // Tiles that were complete before a frame are checked by then, so the rows are short.
+        // The rows are short, since complete tiles were checked before.
         Mark { tree: self.tree.clone(), assembly: self.assembly.clone(), levels: self.levels.clone() }
     }
 
@@ -97,7 +97,7 @@ impl<T: TileSource> Recomputed<T> {
         Ok(())
     }
 
-    /// Compares the tiles that are complete, or the last ones that have to be there.
+    /// Compares the complete tiles, or the last ones that must exist.
     fn check_tiles(&mut self) -> Result<(), Problem> {
         let size = self.tree.size();
         for (level, row) in (0..).zip(&mut self.levels) {

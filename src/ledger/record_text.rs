@@ -1,4 +1,4 @@
-//! What all records begin with, and how their text is written.
+//! The common beginning of all records, and helpers to write their text.
 
 use std::io::Write as _;
 
@@ -10,7 +10,7 @@ use crate::domain::write_json;
 
 /// The version of a record that is one entry.
 const WHOLE: u8 = 1;
-/// The version of an entry that is a part of a record, or stands for one that is in parts.
+/// The version of a part or a head.
 const CONTINUED: u8 = 2;
 
 /// An id for something that happens now: a `UUIDv7`, which is the time in milliseconds and random bits.
@@ -25,7 +25,7 @@ pub(super) fn begin(text: &mut Vec<u8>, id: Uuid, at: OffsetDateTime, kind: &str
     begin_version(text, WHOLE, id, at, kind, caller);
 }
 
-/// The same for an entry that is not a whole record.
+/// Begins a part or a head.
 pub(super) fn begin_continued(text: &mut Vec<u8>, id: Uuid, at: OffsetDateTime, kind: &str, caller: &str) {
     begin_version(text, CONTINUED, id, at, kind, caller);
 }

@@ -1,4 +1,4 @@
-//! Reads records back: from the archive what was moved there, from the segments the rest.
+//! Reads records, from the archive or from segments.
 
 use std::io;
 use std::ops::Range;
@@ -21,7 +21,7 @@ pub fn records<S: Storage>(storage: &S, indices: Range<u64>) -> Records<'_, S> {
     Records { storage, indices, reading: None, looked_again: false, window, payload, position: 0, next: 0 }
 }
 
-/// Whether a folder has no log yet, or none any more.
+/// Whether a folder contains no segment of a log.
 pub fn is_new<S: Storage>(storage: &S) -> Result<bool, LedgerError> {
     Ok(segment::list(storage)?.is_empty())
 }
@@ -39,7 +39,7 @@ pub struct Records<'s, S: Storage> {
     indices: Range<u64>,
     /// The segment being read, and how far.
     reading: Option<(Segment<S::File>, u64)>,
-    /// Whether the end of that segment was read once more after a later segment was seen.
+    /// Whether the end of that segment was read again after a later segment was found.
     looked_again: bool,
     window: Window,
     /// Of the frame or bundle being read.
@@ -60,12 +60,12 @@ impl<S: Storage> Iterator for Records<'_, S> {
 }
 
 impl<S: Storage> Records<'_, S> {
-    /// Goes on up to another index: the log may have grown.
+    /// Extends the range, since the log may have grown.
     pub fn extend_to(&mut self, end: u64) {
         self.indices.end = end;
     }
 
-    /// The next record, without making a copy of it; `None` where there is none, or none yet.
+    /// The next record, without copying it; `None` at the end of the range, or of the log so far.
     pub fn advance(&mut self) -> Result<Option<(u64, &[u8])>, LedgerError> {
         let found = self.find();
         if found.is_err() {
@@ -112,7 +112,7 @@ impl<S: Storage> Records<'_, S> {
                     }
                     return Ok(true);
                 }
-                // What was read ahead may have been written since.
+                // Prefetched bytes may have been written since.
                 self.window = Window::default();
             }
             let at = if self.reading.is_some() { self.next } else { self.indices.start };
@@ -122,7 +122,7 @@ impl<S: Storage> Records<'_, S> {
         }
     }
 
-    /// Opens the segment with a record, other than the one being read; returns false where there is none, or where the
+    /// Opens the segment that contains a record, unless it is the one being read. False if there is none, or if the
     /// record was read from the archive.
     fn open(&mut self, index: u64) -> Result<bool, LedgerError> {
         let firsts = segment::list(self.storage)?;
@@ -135,7 +135,7 @@ impl<S: Storage> Records<'_, S> {
         };
         if self.reading.as_ref().is_some_and(|(segment, _)| segment.name == segment::name(first)) {
             return match firsts.get(place) {
-                // Frames may have come behind what was read, before the writer went on to the next segment.
+                // Frames may have been appended before the writer changed to the next segment.
                 Some(_) if !self.looked_again => {
                     self.looked_again = true;
                     Ok(true)
@@ -164,10 +164,10 @@ impl<S: Storage> Records<'_, S> {
     }
 }
 
-/// Offset and first record of the last frame that begins with the record or one before it.
+/// The offset and first record of the last frame that begins with the record or an earlier one.
 ///
-/// Frames begin at multiples of 4096 and cannot be mistaken for part of a payload, nor can what was never written: so
-/// they are found by halving, without an index.
+/// Frames begin at multiples of 4096 and cannot be mistaken for payload, nor can unwritten space, so they are found by
+/// binary search, without an index.
 fn seek<F: StorageFile>(segment: &Segment<F>, first: u64, index: u64) -> io::Result<(u64, u64)> {
     let mut block = [0; BLOCK];
     let mut found = (BLOCK as u64, first);

@@ -1,4 +1,4 @@
-//! Opens a log: finds its end in the last segment, cuts off what was torn, and makes sure that the rest is durable.
+//! Opens a log: finds its end in the last segment, cuts off a torn frame, and makes the rest durable.
 
 use std::io;
 
@@ -14,17 +14,18 @@ use super::storage::{Storage, StorageFile, read_full, write_all, write_zeros};
 /// It is filled while the daemon starts, so it is small: the second one is made in the background.
 const FIRST_SEGMENT: u64 = 8 << 20;
 
-/// What is zeroed behind the last frame at every start, in bytes.
+/// The bytes zeroed after the last frame at every start.
 ///
-/// The process before may have ended on a failed sync, after which reading shows pages that the disk does not hold.
+/// The previous process may have ended on a failed sync, after which the page cache may show data that the disk does
+/// not contain.
 const REWRITTEN_ZEROS: u64 = 1 << 20;
 
-/// What opening a log found.
+/// The result of opening a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovery {
     /// The index behind the last record.
     pub size: u64,
-    /// What was cut off behind the last frame.
+    /// The torn frame that was cut off.
     pub torn: Option<Torn>,
 }
 
@@ -35,10 +36,10 @@ pub(super) struct Recovered<F> {
     pub(super) torn: Option<Torn>,
 }
 
-/// Finds or makes the last segment. The folder must be locked.
+/// Finds or creates the last segment. The folder must be locked.
 ///
-/// The last segment is claimed before anything is changed: the folder's lock does not keep out a process that has the
-/// same files in a folder of another name, or whose lock file was removed.
+/// The last segment is locked before anything is changed: the folder's lock does not exclude a process that has the
+/// same files under another folder name, or whose lock file was removed.
 pub(super) fn recover<S: Storage>(storage: &S, options: Options) -> Result<Recovered<S::File>, LedgerError> {
     let Some(first) = segment::list(storage)?.pop() else {
         remove_temporaries(storage)?;
@@ -68,7 +69,7 @@ fn remove_temporaries<S: Storage>(storage: &S) -> Result<(), LedgerError> {
     Ok(())
 }
 
-/// Zeroes what was torn and makes durable what was found, which an earlier process may have written without syncing.
+/// Zeroes a torn frame, and makes the frames durable that an earlier process may have written without syncing.
 fn settle<F: StorageFile>(segment: &Segment<F>, cursor: &Cursor, torn: Option<&Torn>) -> Result<(), LedgerError> {
     let file = &segment.file;
     let torn_end = torn.map_or(0, |torn| torn.offset + torn.bytes);

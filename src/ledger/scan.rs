@@ -1,4 +1,4 @@
-//! Walks the frames of one segment and tells a torn end from corruption.
+//! Walks the frames of one segment, and tells a torn end from corruption.
 
 use std::io;
 
@@ -19,7 +19,7 @@ pub(super) struct Window {
 impl Window {
     const LENGTH: usize = 256 << 10;
 
-    /// So many bytes at an offset, fewer if the file ends before.
+    /// Reads `length` bytes at an offset, fewer at the end of the file.
     pub(super) fn read(&mut self, file: &impl StorageFile, offset: u64, length: usize) -> io::Result<&[u8]> {
         if self.part(offset, length).is_none() {
             if self.buffer.len() < length.max(Self::LENGTH) {
@@ -39,7 +39,7 @@ impl Window {
     }
 }
 
-/// What a write left that never became a whole frame. Its records were never acknowledged.
+/// The remains of an incomplete frame. Its records were never acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Torn {
     /// The index that its first record would have had.
@@ -61,7 +61,8 @@ pub(super) struct Segment<F> {
 }
 
 impl<F: StorageFile> Segment<F> {
-    /// Checks header and length of the segment that begins with record `first`; returns where its frames begin.
+    /// Checks header and length of the segment that begins with record `first`; returns the position of its first
+    /// frame.
     pub(super) fn check(file: F, first: u64) -> Result<(Self, Cursor), LedgerError> {
         let name = segment::name(first);
         let fault = |offset, problem| Fault { index: first, segment: segment::name(first), offset, problem };
@@ -80,9 +81,9 @@ impl<F: StorageFile> Segment<F> {
         Ok((Self { file, name, size: length }, cursor))
     }
 
-    /// Visits each frame from the cursor on, which moves behind every frame that `visit` accepts.
+    /// Visits each frame from the cursor on, which moves past every frame that `visit` accepts.
     ///
-    /// `visit` gets where the log stood before the frame. Returns what a torn write left behind the last frame.
+    /// `visit` gets the state of the log before the frame. Returns the torn frame after the last one, if there is one.
     pub(super) fn scan(
         &self,
         cursor: &mut Cursor,
@@ -135,10 +136,10 @@ impl<F: StorageFile> Segment<F> {
         })
     }
 
-    /// What is behind the last frame: nothing, or the rest of one that was never written whole.
+    /// The space after the last frame: empty, or with a torn frame.
     ///
-    /// A payload cannot look like a header, which always has two zero bytes in a row. So a header in any later block
-    /// is one of a frame that was written whole, and the frames before it cannot have been torn.
+    /// A payload cannot look like a header, which always has two zero bytes in a row. So a header in a later block is
+    /// that of a complete frame, and the frames before it cannot have been torn.
     fn tail(&self, window: &mut Window, cursor: &Cursor) -> Result<Option<Torn>, LedgerError> {
         let mut end = cursor.offset;
         for offset in (cursor.offset..self.size).step_by(BLOCK) {
@@ -167,7 +168,7 @@ impl<F: StorageFile> Segment<F> {
 pub(super) struct Cursor {
     /// Behind the last frame, in bytes.
     pub(super) offset: u64,
-    /// Where the log stands there.
+    /// The state of the log there.
     pub(super) tip: Tip,
     /// How many frames were read.
     pub(super) frames: u64,

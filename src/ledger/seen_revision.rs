@@ -1,10 +1,10 @@
-//! Which revision of the database the log knows to have been committed: a database that does not contain it was restored to
-//! an older state, or is another one.
+//! The newest database revision that is known from the log to have been committed. A database that does not contain it
+//! was restored to an older state, or is another one.
 //!
-//! The record of a change is durable before the change is committed. It has, as `revision`, what the database is at after
-//! that commit, and as `before`, what it was at when the transaction began: that was committed in any case. Records of
-//! starts and stops, and those of the kind `database`, have a `revision` that was found in the database. Whether the last
-//! recorded change was committed too is known from a file beside the log, the [`RevisionMark`], or else not at all.
+//! The record of a change is durable before the change is committed. Its `revision` is the database's revision after
+//! that commit, and `before` the one when the transaction began, which was committed in any case. Records of starts and
+//! stops, and those of the kind `database`, have a `revision` that was found in the database. Whether the last recorded
+//! change was committed, too, is known only from a file beside the log, the [`RevisionMark`].
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -20,20 +20,20 @@ use super::segment;
 use super::storage::Storage;
 use crate::domain::Revision;
 
-/// A revision, and the index of the record that knows it.
+/// A revision, and the index of the record that contains it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SeenRevision {
-    /// The index of a record.
+    /// The record's index in the log.
     pub index: u64,
-    /// What the database contained.
+    /// A revision that was committed.
     pub revision: Revision,
 }
 
-/// A file that names the newest change that was committed, by the index of its record or of one before it.
+/// A file with the newest committed change: its revision, and the index of its record or of an earlier one.
 ///
-/// It proves nothing by itself: what counts is the record, which is under the log's signature. Without the file the log is
-/// read from its beginning. It is written after each commit and never synced: after a power failure it may name an earlier
-/// change, from which on the log is read.
+/// The file proves nothing by itself; the record does, which is covered by the log's signature. Without the file the
+/// log is scanned from its beginning. It is written after each commit and never synced: after a power failure it may
+/// name an earlier change, from which the log is then scanned.
 #[derive(Debug)]
 pub struct RevisionMark(Mutex<Inner>);
 
@@ -43,17 +43,17 @@ struct Inner {
     newest: Option<Revision>,
 }
 
-/// The length of the file, which is padded with spaces.
+/// The length of the file in bytes; the text is padded with spaces.
 const LENGTH: usize = 80;
 
 impl RevisionMark {
-    /// Opens the file, and makes it where there is none.
+    /// Opens the file, and creates it if there is none.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
         Ok(Self(Mutex::new(Inner { file, newest: None })))
     }
 
-    /// What a file names; none where it is not there or names nothing.
+    /// The mark in a file; `None` if the file is missing or unreadable.
     #[must_use]
     pub fn read(path: &Path) -> Option<SeenRevision> {
         let text = std::fs::read_to_string(path).ok()?;
@@ -61,7 +61,7 @@ impl RevisionMark {
         Some(SeenRevision { index: index.parse().ok()?, revision: revision.parse().ok()? })
     }
 
-    /// Names a change that was committed; an earlier one than before is passed over.
+    /// Marks a change as committed, unless a newer one is marked already.
     pub fn set(&self, seen: &SeenRevision) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !is_newer(inner.newest.as_ref(), &seen.revision) {
@@ -71,13 +71,13 @@ impl RevisionMark {
         match inner.file.write_all_at(format!("{line:<width$}\n", width = LENGTH - 1).as_bytes(), 0) {
             Ok(()) => inner.newest = Some(seen.revision),
             Err(error) => {
-                tracing::warn!(%error, "the newest revision cannot be marked; the next start reads more of the audit log");
+                tracing::warn!(%error, "the newest revision cannot be marked; the next start scans more of the log");
             }
         }
     }
 }
 
-/// The newest revision that a log of so many records knows to have been committed; none where no record has any.
+/// The newest committed revision among the first `size` records of a log; `None` if no record has one.
 pub fn seen_revision<S: Storage>(
     storage: &S,
     size: u64,
@@ -92,7 +92,7 @@ pub fn seen_revision<S: Storage>(
     }
     let mut scan = Scan { mark: mark.map(|mark| mark.revision), ..Scan::default() };
     if scan.read(storage, 0, size).is_err() {
-        // The archive may have been moved away. What is left begins with a segment.
+        // The archive may have been moved away: the first segment is where the rest begins.
         let first = segment::list(storage)?.first().copied().unwrap_or(size);
         scan = Scan { mark: scan.mark, ..Scan::default() };
         scan.read(storage, first, size)?;
@@ -100,7 +100,7 @@ pub fn seen_revision<S: Storage>(
     Ok(scan.seen)
 }
 
-/// What was found so far.
+/// The state of a scan.
 #[derive(Default)]
 struct Scan {
     mark: Option<Revision>,
@@ -108,7 +108,7 @@ struct Scan {
     seen: Option<SeenRevision>,
 }
 
-/// The members that are looked at.
+/// The members of a record that are read.
 #[derive(Deserialize)]
 struct Members {
     kind: String,
@@ -146,12 +146,13 @@ impl Scan {
     }
 }
 
-/// Threads that commit one after the other may record in another order. Another incarnation comes after the one before.
+/// Whether a revision is newer: threads may record their changes in another order than that of their commits. A new
+/// incarnation is newer than the one before.
 fn is_newer(than: Option<&Revision>, revision: &Revision) -> bool {
     than.is_none_or(|than| than.incarnation != revision.incarnation || than.version < revision.version)
 }
 
-/// Whether a record's text begins as that of a decision, or of another kind without a revision, of which there are many.
+/// Whether a record is of a frequent kind without revisions, such as a decision, by the beginning of its text.
 fn is_of_no_revision(record: &[u8]) -> bool {
     const KIND: usize = "{\"v\":1,\"id\":\"\",\"ts\":\"\",\"kind\":\"".len() + 36 + "2026-01-01T00:00:00.000000Z".len();
     let kind = record.get(KIND..).unwrap_or_default();
@@ -205,7 +206,7 @@ mod tests {
         check(&events, None, Some((2, at(1, 5))));
         check(&events, Some((1, at(1, 4))), Some((2, at(1, 5))));
         check(&events, Some((2, at(1, 6))), Some((2, at(1, 6))));
-        // The index may be that of a record before it.
+        // The mark may name an earlier record.
         check(&events, Some((0, at(1, 6))), Some((2, at(1, 6))));
     }
 

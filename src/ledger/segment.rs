@@ -14,10 +14,10 @@ const VERSION: u16 = 1;
 const PEAKS: usize = 60;
 /// Where the checksum is in the header block.
 const CHECKSUM: usize = BLOCK - 4;
-/// What the name of a file that is no segment yet ends in.
+/// The suffix of a file that is not a segment yet.
 const TEMPORARY: &str = ".tmp";
 
-/// Where the log stands: the tree of all its records and the hash of its last frame (zero if there is none).
+/// The state of the log: the tree of all its records and the hash of its last frame (zero if there is none).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tip {
     pub(super) tree: Tree,
@@ -80,12 +80,12 @@ pub(super) fn list<S: Storage>(storage: &S) -> Result<Vec<u64>, LedgerError> {
 pub(super) struct Header {
     /// The segment's size in bytes.
     pub(super) size: u64,
-    /// Where the log stands before the segment's first frame.
+    /// The state of the log before the segment's first frame.
     pub(super) tip: Tip,
 }
 
 impl Header {
-    /// The block as it is on disk.
+    /// The block in its form on disk.
     pub(super) fn encode(&self) -> [u8; BLOCK] {
         let mut block = [0; BLOCK];
         let peaks = self.tip.tree.peaks();
@@ -139,14 +139,14 @@ pub struct NextSegment {
 }
 
 impl NextSegment {
-    /// `number` tells apart the orders of one process.
+    /// `number` distinguishes the orders of one process.
     pub(super) fn new(number: u64, size: u64) -> Self {
         Self { name: format!("segment-next-{number}{TEMPORARY}"), size }
     }
 
-    /// Makes the file under a temporary name, fills it and syncs it: 64 MiB take some tenths of a second.
+    /// Creates the file under a temporary name, fills it and syncs it: 64 MiB take some tenths of a second.
     ///
-    /// If it fails, what was made is removed, as far as the disk lets it.
+    /// If it fails, the file is removed, if the disk permits.
     pub fn fill<S: Storage>(&self, storage: &S) -> io::Result<FilledSegment<S::File>> {
         self.fill_by(storage, |file| write_zeros(file, 0, self.size))
     }
@@ -181,7 +181,7 @@ pub struct FilledSegment<F> {
 }
 
 impl<F: StorageFile> FilledSegment<F> {
-    /// Writes and syncs the header that says where in the log it begins.
+    /// Writes and syncs the header, with the segment's position in the log.
     pub(super) fn begin(&self, tip: &Tip) -> io::Result<()> {
         let header = Header { size: self.size, tip: tip.clone() };
         write_all(&self.file, &header.encode(), 0)?;

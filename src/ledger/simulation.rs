@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use self::disk::{Crash, Faults, SimulatedDisk};
 use super::{AppendError, Batch, Hash, Ledger, LedgerError, Options, SegmentSize, Tree, records, verify};
 
-/// What the log must hold.
+/// The expected contents of the log.
 struct Expected {
     /// Every acknowledged record.
     records: Vec<Vec<u8>>,
@@ -118,7 +118,7 @@ impl Run {
         Ok(())
     }
 
-    /// Takes what is in the log as acknowledged, once it is known that it may be there.
+    /// Considers the contents of the log acknowledged, after checking that they are allowed.
     fn check(&mut self, ledger: &Ledger<SimulatedDisk>, size: u64) {
         let found: Vec<Vec<u8>> = records(&self.disk, 0..u64::MAX)
             .enumerate()

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 /// One folder of files.
 ///
-/// What was done to names (`create`, `rename`, `remove`) is durable after `sync_folder`, what was done to a file's
-/// bytes after the file's own `sync`.
+/// Changes of names (`create`, `rename`, `remove`) are durable after `sync_folder`, changes of a file's bytes after the
+/// file's own `sync`.
 pub trait Storage {
     /// An open file.
     type File: StorageFile;
@@ -34,7 +34,8 @@ pub trait Storage {
     /// Removes a file.
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// Opens what `sync_folder` needs, so that it can fail by the sync itself only. A failure here changes nothing.
+    /// Opens the folder for `sync_folder`, so that a lack of descriptors fails here, where nothing has changed yet, and
+    /// not as a sync.
     fn hold_folder(&self) -> io::Result<()>;
 
     /// Makes names durable.
@@ -60,9 +61,9 @@ pub trait StorageFile {
     /// The file's length in bytes.
     fn length(&self) -> io::Result<u64>;
 
-    /// Takes the file itself for this process alone, as long as it is open: under another name it is the same file.
+    /// Locks the file's inode for this process, until the file is closed. The lock holds under every name of the file.
     ///
-    /// Fails with `WouldBlock` if another has it.
+    /// Fails with `WouldBlock` if another process holds it.
     fn claim(&self) -> io::Result<()>;
 }
 
@@ -94,8 +95,8 @@ pub(super) fn write_zeros(file: &impl StorageFile, mut offset: u64, end: u64) ->
     Ok(())
 }
 
-/// Overwrites a part of a file with zeros a little at a time, each durable before the next, with pauses between them: so
-/// the disk stays free for those who wait for it.
+/// Overwrites a part of a file with zeros in small pieces, each durable before the next, with pauses between them, so
+/// that the disk stays available for other writers.
 pub(super) fn write_zeros_gently(file: &impl StorageFile, offset: u64, end: u64, pause: Duration) -> io::Result<()> {
     const STEP: usize = 1 << 18;
     for offset in (offset..end).step_by(STEP) {
@@ -124,11 +125,11 @@ pub(super) fn read_full(file: &impl StorageFile, buffer: &mut [u8], offset: u64)
 #[derive(Clone, Debug)]
 pub struct DiskStorage {
     folder: PathBuf,
-    /// The folder itself, held open from its first use on: a sync of names must not fail for want of a descriptor.
+    /// The open folder, held from its first sync on: a later sync must not fail for lack of a descriptor.
     held: Arc<OnceLock<File>>,
 }
 
-/// The name of the file that is locked.
+/// The name of the lock file.
 pub const LOCK_FILE: &str = "lock";
 
 impl DiskStorage {

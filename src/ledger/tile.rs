@@ -10,7 +10,7 @@ pub(super) const HEIGHT: u32 = 8;
 /// The levels that a tree of less than 2^64 records can have.
 pub(super) const LEVELS: u32 = 8;
 
-/// What a tile holds.
+/// The kind of hashes in a tile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TileKind {
     /// Hashes of perfect subtrees of 256^level records.
@@ -22,7 +22,7 @@ pub enum TileKind {
 /// One tile or bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TileName {
-    /// What it holds.
+    /// The kind of its hashes.
     pub kind: TileKind,
     /// Which one it is of its level.
     pub index: u64,
@@ -31,7 +31,7 @@ pub struct TileName {
 }
 
 impl TileName {
-    /// Whether a log of so many records has it.
+    /// Whether the tile exists in a log of `size` records.
     #[must_use]
     pub fn exists_at(&self, size: u64) -> bool {
         let level = match self.kind {
@@ -83,7 +83,7 @@ impl FromStr for TileName {
         let digits = path.replace(['/', 'x'], "");
         let index = digits.parse().map_err(|_| NoTile)?;
         let name = Self { kind, index, width };
-        // There is one form of each name, so what does not read back is another one.
+        // Each name has one form, so a text that is displayed differently is invalid.
         if name.to_string() == text { Ok(name) } else { Err(NoTile) }
     }
 }

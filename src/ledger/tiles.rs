@@ -1,11 +1,11 @@
-//! The tree on disk: all its hashes that stand in tiles, in one file a level.
+//! The tree on disk: all hashes that are in tiles, in one file per level.
 //!
-//! The file `tiles-<L>` has the hashes of level L one behind the other: tile N begins at byte 8192 N, and a partial tile
-//! is what is there of it. So tiles of every width are read from the same bytes, and each record costs 32 of them. What
-//! counts is as many hashes as the size of a checkpoint says; behind that a file may have anything, or end.
+//! The file `tiles-<L>` contains the hashes of level L in order: tile N begins at byte 8192 N, and a partial tile is
+//! the part of it that exists. So tiles of every width are read from the same bytes, and each record costs 32 of them.
+//! Only the hashes below the size of a checkpoint are valid; after these a file may contain anything, or end.
 //!
-//! Files grow by a MiB of zeros at a time, so that making hashes durable seldom costs a change of the file's length, which
-//! would make everybody wait who syncs on the same file system. Tiles that are lost are made again from the records.
+//! Files grow by a MiB of zeros at a time, so that making hashes durable seldom changes the file's length, which would
+//! delay every sync on the same file system. Lost tiles are made again from the records.
 
 use std::cell::OnceCell;
 use std::io;
@@ -17,7 +17,7 @@ use super::tile::{HEIGHT, LEVELS, TileKind, TileName, WIDTH};
 use super::tree::{Hash, Tree};
 
 const LENGTH: u64 = Hash::LEN as u64;
-/// Files have a multiple of so many bytes.
+/// Files have a multiple of this number of bytes.
 const GROWTH: u64 = 1 << 20;
 
 /// The name of a level's file.
@@ -25,7 +25,7 @@ fn file_name(level: u32) -> String {
     format!("tiles-{level}")
 }
 
-/// The names of the files of all levels. One that is made keeps its inode.
+/// The names of the tile files of all levels. Each keeps its inode once it is created.
 pub fn tile_files() -> impl Iterator<Item = String> {
     (0..LEVELS).map(file_name)
 }
@@ -53,7 +53,7 @@ struct Level<F> {
 }
 
 impl<S: Storage> TileWriter<S> {
-    /// Goes on behind the first `size` records; `None` where their tiles are not there, or do not have that root.
+    /// Continues after the first `size` records; `None` if their tiles are missing, or do not have that root.
     pub fn open(storage: S, size: u64, root: Hash) -> Result<Option<Self>, LedgerError> {
         let peaks = match TileReader::new(&storage, size).peaks(size) {
             Err(LedgerError::NoTile(_)) => return Ok(None),
@@ -63,7 +63,7 @@ impl<S: Storage> TileWriter<S> {
         Self::begin(storage, tree).map(Some)
     }
 
-    /// Begins with the first record; what files there are is written over.
+    /// Begins with the first record; existing files are overwritten.
     pub fn create(storage: S) -> Result<Self, LedgerError> {
         Self::begin(storage, Tree::default())
     }
@@ -118,7 +118,7 @@ impl<S: Storage> TileWriter<S> {
         Ok(())
     }
 
-    /// Writes what was pushed, so that readers find it.
+    /// Writes the pushed hashes, so that readers find them.
     pub fn flush(&mut self) -> Result<(), LedgerError> {
         for (number, level) in (0..).zip(&mut self.levels) {
             level.flush().map_err(LedgerError::disk("write to", &file_name(number)))?;
@@ -126,7 +126,7 @@ impl<S: Storage> TileWriter<S> {
         Ok(())
     }
 
-    /// Makes what was flushed durable.
+    /// Makes the flushed hashes durable.
     pub fn sync(&mut self) -> Result<(), LedgerError> {
         for (number, level) in (0..).zip(&mut self.levels).filter(|(_, level)| level.dirty) {
             level.file.sync().map_err(LedgerError::disk("sync", &file_name(number)))?;
@@ -155,7 +155,7 @@ impl<F: StorageFile> Level<F> {
     }
 }
 
-/// Reads tiles, and looks up what proofs need.
+/// Reads tiles, and looks up hashes for proofs.
 #[derive(Debug)]
 pub struct TileReader<'s, S: Storage> {
     storage: &'s S,
@@ -177,7 +177,7 @@ impl<'s, S: Storage> TileReader<'s, S> {
         }
     }
 
-    /// So many hashes of a level, from one on.
+    /// `count` hashes of a level, from `first` on.
     fn hashes(&self, level: u32, first: u64, count: u64) -> Result<Vec<u8>, LedgerError> {
         let name = file_name(level);
         let missing = || LedgerError::NoTile(format!("{level}, hash {first}"));

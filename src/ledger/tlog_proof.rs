@@ -1,4 +1,4 @@
-//! A proof that stands by itself (C2SP tlog-proof): a record's index, its path, and a signed checkpoint.
+//! Self-contained proofs (C2SP tlog-proof): a record's index, its path, and a signed checkpoint.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,13 +14,13 @@ use super::tree::Hash;
 
 const FIRST_LINE: &str = "c2sp.org/tlog-proof@v1";
 
-/// The proof that a record is in a log.
+/// An inclusion proof of a record (C2SP tlog-proof).
 ///
-/// Its `extra` line, which the specification leaves to applications, has the record itself, as an entry bundle: the entries
-/// of its parts, if it has any, and last the entry that the proof is about.
+/// Its `extra` line, which the specification leaves to applications, contains the record as an entry bundle: the
+/// entries of its parts, if any, and last the entry that the proof is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InclusionProof {
-    /// What the `extra` line has.
+    /// The entry bundle in the `extra` line.
     pub entries: Option<Vec<u8>>,
     /// The record's index.
     pub index: u64,
@@ -65,7 +65,7 @@ impl FromStr for InclusionProof {
         if lines.next() != Some(FIRST_LINE) {
             return Err(wrong);
         }
-        // Nothing vouches for extra data but what it proves of itself.
+        // Extra data is not authenticated by the proof; it has to be verified against the leaf.
         let extra = lines.next_if(|line| line.starts_with("extra ")).and_then(|line| line.strip_prefix("extra "));
         let entries = extra.map(|text| STANDARD.decode(text).map_err(|_| wrong.clone())).transpose()?;
         let digits = lines.next().and_then(|line| line.strip_prefix("index "));

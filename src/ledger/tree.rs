@@ -106,7 +106,7 @@ impl Tree {
         self.grow(leaf, |_, _| {});
     }
 
-    /// Appends a leaf by its hash, and tells the perfect subtrees that this completes: their heights, from 0 for the
+    /// Appends a leaf by its hash, and reports the perfect subtrees that this completes: their heights, from 0 for the
     /// leaf itself, and hashes.
     pub(super) fn grow(&mut self, leaf: Hash, mut complete: impl FnMut(u32, Hash)) {
         let mut node = leaf;

@@ -1,4 +1,4 @@
-//! Reads a whole log and says whether it is what was written.
+//! Reads a whole log and verifies it.
 
 use super::archive;
 use super::batch::Payload;
@@ -16,10 +16,10 @@ use super::tree::Hash;
 /// A log's tree, and the claims about it.
 type Log<'s, S> = Recomputed<TileReader<'s, S>>;
 
-/// How often the end of the log is read again before it counts as it is. A running daemon may be writing just there.
+/// How often the end of the log is read again before it is considered faulty: a running daemon may be writing there.
 const READINGS: u32 = 3;
 
-/// What a log without faults holds.
+/// The contents of a log without faults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// How many records there are: the index behind the last one.
@@ -32,11 +32,11 @@ pub struct Summary {
     pub archived: u64,
     /// The root of the tree of all records from the very first.
     pub root: Hash,
-    /// No fault: what the next start will cut off, or what was being written just then.
+    /// Not a fault: the part that the next start will cut off, or that was being written.
     pub torn: Option<Torn>,
 }
 
-/// Checks every frame, the chain, the indices, the segments, and the tree computed anew from the records.
+/// Checks every frame, the chain, the indices, the segments, and the tree recomputed from the records.
 ///
 /// Stops at the first fault, as [`LedgerError::Corrupt`]. Takes no lock and writes nothing, so the log may belong to a
 /// running daemon.
@@ -44,7 +44,8 @@ pub fn verify<S: Storage>(storage: &S) -> Result<Summary, LedgerError> {
     verify_against(storage, &[], 0)
 }
 
-/// The same, and checks that the log has the root of every checkpoint, and the tiles of its first `tiled` records.
+/// Like [`verify`], and checks that the log has the root of every checkpoint, and the tiles of its first `tiled`
+/// records.
 pub fn verify_against<S: Storage>(storage: &S, checkpoints: &[Checkpoint], tiled: u64) -> Result<Summary, LedgerError> {
     let firsts = segment::list(storage)?;
     let mut log = Recomputed::new(checkpoints, TileReader::new(storage, tiled), tiled);
@@ -111,7 +112,7 @@ fn read<S: Storage>(
     segment.scan(cursor, |_, frame| check(frame, log))
 }
 
-/// Whether the records of a frame, behind those before, have the tree that the frame says.
+/// Checks that the records of a frame, after those before, give the frame's tree.
 fn check<S: Storage>(frame: &Frame<'_>, log: &mut Log<'_, S>) -> Result<(), Problem> {
     let before = log.begin_frame();
     let mut pushed = Payload(frame.payload).try_for_each(|record| log.push(record.map_err(|_| Problem::Payload)?));
@@ -122,7 +123,7 @@ fn check<S: Storage>(frame: &Frame<'_>, log: &mut Log<'_, S>) -> Result<(), Prob
     pushed.inspect_err(|_| log.back_to(before))
 }
 
-/// Reads the last segment, which may be growing: what seems wrong is read again, from the last good frame on.
+/// Reads the last segment, which may be growing: after a fault it is read again from the last good frame on.
 fn read_end<S: Storage>(
     segment: &Segment<S::File>,
     cursor: &mut Cursor,

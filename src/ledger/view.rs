@@ -1,4 +1,4 @@
-//! A record as those see it who search, replay or retire it.
+//! Records as searches, replays and retention read them.
 
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -6,7 +6,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::domain::{EntityUid, Json, Object};
 
-/// The members of a record that are looked at again. What a record of some kind does not have is `None` or empty.
+/// The members of a record that are read. Members that a record does not have are `None` or empty.
 #[derive(Debug, Deserialize)]
 pub struct RecordView {
     /// The record's id.
@@ -15,18 +15,18 @@ pub struct RecordView {
     pub ts: String,
     /// Its kind.
     pub kind: String,
-    /// Who caused it.
+    /// The caller that caused it.
     pub caller: String,
-    /// The id of the request that caused it.
+    /// The id of the request that caused the record.
     #[serde(default)]
     pub request_id: Option<String>,
-    /// Of an event: what happened.
+    /// Of an event: its name.
     #[serde(default)]
     pub event: Option<String>,
-    /// Of a decision: who acts. Members of the request beside type and id are left out.
+    /// Of a decision: the subject's type and id.
     #[serde(default)]
     pub subject: Option<PartyView>,
-    /// Of a decision: what is done.
+    /// Of a decision: the action.
     #[serde(default)]
     pub action: Option<ActionView>,
     /// Of a decision: on what. Of an event about an entity: that entity.
@@ -76,7 +76,7 @@ impl RecordView {
         serde_json::from_slice(record)
     }
 
-    /// When it was made, in microseconds since 1970; 0 where it does not say.
+    /// The time of the record, in microseconds since 1970; 0 if it is missing.
     #[must_use]
     pub fn micros(&self) -> i64 {
         let at = OffsetDateTime::parse(&self.ts, &Rfc3339).ok();
@@ -97,7 +97,7 @@ impl PartyView {
     }
 }
 
-/// A member of a record as text, where it is there.
+/// A member of a record as text, if it is a text.
 #[must_use]
 pub fn text_of<'r>(record: &'r Object, member: &str) -> Option<&'r str> {
     record.get(member).and_then(Json::as_str)

@@ -1,5 +1,5 @@
-//! Keeps a message that repeats from filling the log: whatever goes wrong with each of many requests is said now and then,
-//! with the number of messages left out.
+//! Limits repeated log messages: a message that is logged with each of many requests is written from time to time, with
+//! the number of suppressed messages.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -11,32 +11,32 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-/// How many messages of one kind are written at once.
+/// The messages of one kind that are written in a burst.
 const BURST: u32 = 50;
-/// In the long run one message of a kind is written in this time.
+/// The interval at which messages of one kind are written in the long run.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Limits the messages of each place in the code, at the levels `info`, `warn` and `error`. Who asks for `debug` or
-/// `trace` wants them all.
+/// Limits the messages of each call site, at the levels `info`, `warn` and `error`. `debug` and `trace` are not
+/// limited.
 #[derive(Debug, Default)]
 pub(super) struct RepeatLimit(Mutex<HashMap<Identifier, Allowance>>);
 
-/// What one place in the code may still write.
+/// The remaining allowance of one call site.
 #[derive(Debug)]
 struct Allowance {
     left: u32,
-    /// Since when `left` holds.
+    /// When `left` was last updated.
     since: Instant,
     left_out: u64,
 }
 
-/// What becomes of a message.
+/// The treatment of a message.
 #[derive(Debug, PartialEq, Eq)]
 enum Admission {
     Written,
-    /// It is written, and so many before it were not.
+    /// It is written; contains the number of messages suppressed before it.
     WrittenAfter(u64),
-    /// It is the first one that is left out.
+    /// It is the first one to be suppressed.
     FirstLeftOut,
     LeftOut,
 }
@@ -78,7 +78,7 @@ impl RepeatLimit {
 impl<S: Subscriber> Layer<S> for RepeatLimit {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        // The messages of this file are as rare as those that are let through.
+        // The messages of this file itself are limited by those that they report on.
         if *metadata.level() > Level::INFO || metadata.target() == module_path!() {
             return true;
         }
@@ -86,12 +86,12 @@ impl<S: Subscriber> Layer<S> for RepeatLimit {
             Admission::Written => true,
             Admission::LeftOut => false,
             Admission::WrittenAfter(left_out) => {
-                tracing::warn!(left_out, "messages like the next one were left out");
+                tracing::warn!(left_out, "messages like the next one were suppressed");
                 true
             }
             Admission::FirstLeftOut => {
                 let place = metadata.target();
-                tracing::warn!(place, "a message repeats: only one in {} s is written now", INTERVAL.as_secs());
+                tracing::warn!(place, "a message repeats; writing only one in {} s from now on", INTERVAL.as_secs());
                 false
             }
         }

@@ -77,7 +77,7 @@ impl HttpUrl {
         self.0.get(..end).unwrap_or(&self.0)
     }
 
-    /// The host, an IPv6 address in brackets.
+    /// The host; an IPv6 address is in brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         let authority = self.origin().split_once("://").map_or(self.origin(), |(_, authority)| authority);

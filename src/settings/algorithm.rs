@@ -1,10 +1,10 @@
-//! The algorithms that the signatures of a foreign issuer may be of.
+//! Signature algorithms that are accepted of a foreign issuer.
 
 use std::fmt;
 
 use super::rule::Word;
 
-/// An algorithm that signatures are accepted of (RFC 7518, section 3.1; RFC 8037).
+/// A JSON Web Signature algorithm (RFC 7518, section 3.1; RFC 8037).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// Ed25519.
@@ -28,7 +28,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// All of them.
+    /// All accepted algorithms.
     pub const ALL: [Self; 9] = [
         Self::EdDsa,
         Self::Es256,
@@ -41,7 +41,7 @@ impl Algorithm {
         Self::Ps512,
     ];
 
-    /// The algorithm as headers name it.
+    /// The algorithm's name in the header `alg`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -57,7 +57,7 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm that a header names.
+    /// The algorithm with that name in the header `alg`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
@@ -75,7 +75,7 @@ impl Word for Algorithm {
         &["EdDSA", "ES256", "ES384", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
 
     fn read(text: &str) -> Result<Self, &'static str> {
-        Self::named(text).ok_or("not one of its words")
+        Self::named(text).ok_or("not an allowed value")
     }
 
     fn write(&self) -> String {

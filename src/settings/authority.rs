@@ -1,11 +1,11 @@
-//! The part of a service's URL between `//` and the path: who connects, and to which hosts.
+//! The part of a service's URL between `//` and the path: user, password and hosts.
 
 use std::net::Ipv6Addr;
 
-/// What stands for a password where a URL is shown.
+/// Replaces a password in a displayed URL.
 const STARS: &str = "***";
 
-/// What is wrong with a URL whose parts cannot be told from each other.
+/// The fault of a URL whose parts are ambiguous.
 const RESERVED: &str = "but `@`, `/`, `?` and `#` in a user or password must be percent-encoded";
 
 /// A user and a password, either of which may be missing.
@@ -13,7 +13,7 @@ const RESERVED: &str = "but `@`, `/`, `?` and `#` in a user or password must be 
 pub(super) struct Login {
     pub(super) user: Option<String>,
     pub(super) password: Option<String>,
-    /// As it stands in a URL that is shown: without the password, and with the `@`.
+    /// The displayed form: without the password, and with the `@`.
     pub(super) shown: String,
 }
 

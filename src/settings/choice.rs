@@ -16,7 +16,7 @@ macro_rules! choice {
             fn read(text: &str) -> Result<Self, &'static str> {
                 match text {
                     $( $word => Ok(Self::$variant), )*
-                    _ => Err("not one of its words"),
+                    _ => Err("not an allowed value"),
                 }
             }
 
@@ -30,23 +30,23 @@ macro_rules! choice {
 }
 
 choice! {
-    /// Who may ask for decisions.
+    /// The authorization that decisions require.
     DecisionAccess {
-        /// Whoever can connect.
+        /// None; every client that can connect may ask.
         Open = "open",
-        /// Whoever has a token or an API key with the scope `decide`.
+        /// A token or an API key with the scope `decide`.
         Token = "token",
     }
 
-    /// Whether connections begin with a header that says where the client is.
+    /// Whether connections begin with a PROXY protocol header, which contains the client's address.
     ProxyProtocol {
-        /// They begin with HTTP.
+        /// Connections begin with HTTP.
         Off = "off",
-        /// Each begins with a header of the PROXY protocol, version 2, and only trusted proxies may connect.
+        /// Each connection begins with a header of the PROXY protocol, version 2, and only trusted proxies may connect.
         V2 = "v2",
     }
 
-    /// Whether callers must name the constitution they believe in.
+    /// Whether callers must claim the constitution in force.
     HashEnforcement {
         /// A hash is compared where a caller sends one.
         WhenPresent = "when_present",
@@ -54,7 +54,7 @@ choice! {
         Required = "required",
     }
 
-    /// What becomes of the properties that a request brings along.
+    /// How properties in requests are treated.
     RequestProperties {
         /// They fill attributes that the stored entity does not have.
         Merge = "merge",

@@ -47,7 +47,7 @@ const RULES: [AtLeast; 7] = [
         larger: "http.max_connections",
         smaller: "http.max_connections_per_address",
         holds: |settings| settings.http.max_connections >= settings.http.max_connections_per_address,
-        because: "those of one address are some of all",
+        because: "the connections of one address count in the total",
     },
     AtLeast {
         larger: "database.pool.size",
@@ -66,7 +66,7 @@ const RULES: [AtLeast; 7] = [
 /// The longest path that the kernel takes for a socket, in bytes.
 const SOCKET_PATH: usize = 107;
 
-/// Every rule that does not hold, beside those whose keys already have faults.
+/// Every violated rule, except those about keys that already have faults.
 pub(super) fn check(settings: &Settings, merged: &Merged, known: &[Fault]) -> Vec<Fault> {
     // A file that could not be read might have had the value that is missed here.
     if known.iter().any(|fault| fault.key.is_none() && !matches!(fault.wrong, Wrong::UnknownVariable(_))) {
@@ -102,7 +102,8 @@ pub(super) fn check(settings: &Settings, merged: &Merged, known: &[Fault]) -> Ve
     faults
 }
 
-/// A data folder whose path is not UTF-8, by the working directory or by `$STATE_DIRECTORY`: SQLite would be told another.
+/// A data folder, from the working directory or `$STATE_DIRECTORY`, whose path is not UTF-8: SQLite would open another
+/// one.
 fn unreadable_folder(settings: &Settings, merged: &Merged) -> Option<Fault> {
     let folder = &settings.data_dir;
     let is_text = folder.to_str().is_some_and(|path| !path.contains(char::REPLACEMENT_CHARACTER));
@@ -114,7 +115,7 @@ fn unreadable_folder(settings: &Settings, merged: &Merged) -> Option<Fault> {
         },
         place: merged.place("data_dir"),
         key: Some("data_dir".to_owned()),
-        allowed: Some("a folder whose whole path, counted from the root, is UTF-8".to_owned()),
+        allowed: Some("a folder whose absolute path is UTF-8".to_owned()),
         suggestion: None,
     })
 }
@@ -135,7 +136,7 @@ fn socket_path(settings: &Settings, merged: &Merged) -> Option<Fault> {
     })
 }
 
-/// Decisions for anybody, where anybody can come.
+/// Decisions open to all callers, on an address that other hosts can reach.
 fn open_to_others(settings: &Settings, merged: &Merged) -> Option<Fault> {
     let is_open = settings.auth.decisions == DecisionAccess::Open && !settings.http.bind.is_local();
     let allowed = "`http.bind` on a loopback address or a Unix socket, or `auth.decisions = \"token\"`, because others \
@@ -143,15 +144,15 @@ fn open_to_others(settings: &Settings, merged: &Merged) -> Option<Fault> {
     is_open.then(|| conflict("http.bind", "auth.decisions", merged, allowed.to_owned()))
 }
 
-/// A protocol that only trusted proxies may speak, where none could connect.
+/// The PROXY protocol, which only trusted proxies may speak, on a listener to which no trusted proxy can connect.
 fn protocol_of_nobody(settings: &Settings, merged: &Merged) -> Option<Fault> {
     let http = &settings.http;
     let is_for_nobody = match http.bind {
         Bind::Tcp(_) => http.trusted_proxies.has_no_network(),
         Bind::Unix(_) => !http.trusted_proxies.contains_unix(),
     };
-    let allowed = "`http.proxy_protocol = \"v2\"` only where `http.trusted_proxies` has those who connect to `http.bind`: \
-                   their networks, or `unix` for a Unix socket";
+    let allowed = "`http.proxy_protocol = \"v2\"` only where `http.trusted_proxies` has the peers of `http.bind`: their \
+                   networks, or `unix` for a Unix socket";
     (http.proxy_protocol == ProxyProtocol::V2 && is_for_nobody)
         .then(|| conflict("http.proxy_protocol", "http.trusted_proxies", merged, allowed.to_owned()))
 }
@@ -208,7 +209,7 @@ fn conflict(key: &str, other: &str, merged: &Merged, allowed: String) -> Fault {
 
 impl AtLeast {
     fn fault(&self, merged: &Merged) -> Fault {
-        // The caret goes to a line that somebody wrote.
+        // The caret must point to a line of a file, not to a default.
         let (key, other) = if merged.place(self.larger) == Place::Default {
             (self.smaller, self.larger)
         } else {

@@ -1,10 +1,10 @@
-//! What is wrong with the settings, and where.
+//! Faults of the settings, with their places.
 
 use std::{fmt, ops::Range, path::PathBuf};
 
 use super::hidden::without_password;
 
-/// What is wrong. Values appear as TOML, and never with a password.
+/// The kind of a fault. Values are shown as TOML, and never with a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Wrong {
     /// A file or folder cannot be read.
@@ -44,17 +44,17 @@ pub enum Wrong {
         key: String,
         /// The value as TOML in backticks, or the name of its type.
         value: String,
-        /// What it is not.
+        /// The expectation that it does not meet.
         why: &'static str,
     },
-    /// A file with a secret that cannot be used. What is in it is not said.
+    /// A file with a secret that cannot be used. Its contents are not shown.
     #[error("`{key}` names `{}`, {why}", .path.display())]
     Secret {
         /// The key that names it, or the credential.
         key: String,
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         why: String,
     },
     /// A value that its key does not take.
@@ -64,7 +64,7 @@ pub enum Wrong {
         key: String,
         /// Its value as TOML in backticks, or the name of its type.
         value: String,
-        /// What it is not.
+        /// The expectation that it does not meet.
         why: &'static str,
     },
     /// Two values that do not go together.
@@ -83,7 +83,7 @@ pub enum Wrong {
     },
 }
 
-/// Where a value stands.
+/// The place of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// Nowhere: it is built in.
@@ -135,14 +135,14 @@ pub struct Span {
     pub column: usize,
     /// How many characters, at least 1.
     pub width: usize,
-    /// How many characters of `source` stand before it.
+    /// The number of characters of `source` before it.
     pub indent: usize,
     /// The whole line, without a password and control characters.
     pub source: String,
 }
 
 impl Span {
-    /// The place of some bytes of a file's text. What is on further lines is left out.
+    /// The place of some bytes of a file's text; only the first line is shown.
     pub(super) fn new(file: PathBuf, text: &str, bytes: &Range<usize>) -> Self {
         let before = text.get(..bytes.start).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -163,15 +163,15 @@ impl Span {
 /// One fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// What is wrong.
+    /// The kind of the fault.
     pub wrong: Wrong,
     /// Where.
     pub place: Place,
     /// The key or section that is meant, as far as that is known.
     pub key: Option<String>,
-    /// What is allowed there.
+    /// The allowed values.
     pub allowed: Option<String>,
-    /// What was probably meant.
+    /// The name that was probably meant.
     pub suggestion: Option<String>,
 }
 

@@ -63,7 +63,8 @@ impl Reader<'_> {
             }
             last_line = line;
         }
-        // What stands after a slip may be in the wrong table; its keys are looked at once the file is TOML.
+        // After a syntax error, the following keys may be in the wrong table; they are checked once the file is valid
+        // TOML.
         if errors.is_empty() {
             self.table(document.get_ref(), "");
         }

@@ -1,6 +1,6 @@
-//! What must not be seen in a message: passwords, in whatever way they were written.
+//! Hides passwords in messages, in whatever form they were written.
 
-/// What stands for what is hidden.
+/// Replaces hidden text.
 const ELLIPSIS: &str = "…";
 
 /// The text of a line or of a value, with an ellipsis for whatever may be a password in it.
@@ -10,7 +10,7 @@ pub(super) fn without_password(text: &str) -> String {
     without_parameters(&without_logins(text))
 }
 
-/// The text with an ellipsis for whatever stands in a URL before the `@`.
+/// The text with an ellipsis for the part of each URL before the `@`.
 fn without_logins(text: &str) -> String {
     let mut shown = String::new();
     let mut rest = text;
@@ -33,9 +33,9 @@ fn without_logins(text: &str) -> String {
     shown + rest
 }
 
-/// What stands up to the end of a URL's scheme, and what follows it.
+/// Splits a text at the end of the next URL scheme.
 fn next_url(text: &str) -> Option<(&str, &str)> {
-    // Without its slashes the URL is wrong, but may have a password all the same.
+    // A URL without its slashes is invalid, but may contain a password all the same.
     const SCHEMES: [&str; 6] = ["postgres", "postgresql", "redis", "rediss", "+cluster", "+sentinel"];
     text.match_indices(':').find_map(|(at, _)| {
         let (before, rest) = (text.get(..at)?, text.get(at + 1..)?);
@@ -45,7 +45,7 @@ fn next_url(text: &str) -> Option<(&str, &str)> {
     })
 }
 
-/// The quotes in which a URL stands that has this before it, up to the end of its scheme.
+/// The opening quote of a URL, given the text before it, up to the end of its scheme.
 fn opening(before: &str) -> Option<&str> {
     let before = before.trim_end_matches(|letter: char| letter.is_ascii_alphanumeric() || "+-.:/".contains(letter));
     ["\"\"\"", "'''", "\"", "'"].into_iter().find(|quote| before.ends_with(quote))
@@ -61,7 +61,7 @@ fn closing(quote: &str, text: &str) -> Option<usize> {
     })
 }
 
-/// Whether something that is no port stands where the port of a URL is.
+/// Whether the URL has something else than a port where a port should be.
 fn has_strange_port(url: &str) -> bool {
     let authority = url.split(['/', '?', '#']).next().unwrap_or_default();
     let is_strange = |host: &str| {
@@ -87,7 +87,7 @@ fn without_parameters(text: &str) -> String {
     shown + text.get(done..).unwrap_or_default()
 }
 
-/// Where the value of a name stands that ends here; none if there is no value.
+/// The range of the value that belongs to a name which ends at `end`; `None` if there is no value.
 fn value_at(text: &str, end: usize) -> Option<std::ops::Range<usize>> {
     // A name may itself be in quotes, or end in something else.
     let rest = text.get(end..)?;

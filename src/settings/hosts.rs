@@ -1,26 +1,27 @@
-//! The names by which clients reach the daemon, and the web pages that may call it.
+//! The host names under which clients reach the daemon, and the origins of web pages that may call it.
 
 use std::{fmt, net::IpAddr};
 
 use super::rule::Word;
 
-/// Names and addresses of hosts, without ports, in lower case; perhaps none. As text they are separated by commas.
+/// Host names and IP addresses without ports, in lower case. As text they are separated by commas; the list may be
+/// empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostNames(Vec<String>);
 
-/// Origins of web pages (RFC 6454), in lower case; perhaps none. As text they are separated by commas.
+/// Origins of web pages (RFC 6454), in lower case. As text they are separated by commas; the list may be empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origins(Vec<String>);
 
 impl HostNames {
-    /// The names; IPv6 addresses without brackets.
+    /// The names and addresses; IPv6 addresses have no brackets.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
 }
 
 impl Origins {
-    /// Whether a page of this origin may call.
+    /// Whether pages of this origin may call.
     #[must_use]
     pub fn contains(&self, origin: &str) -> bool {
         self.0.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))

@@ -14,35 +14,35 @@ use super::{
 const LONGEST: usize = 255;
 
 section! {
-    /// A foreign issuer: its tokens say who is calling.
+    /// A foreign issuer, whose tokens authenticate callers.
     ///
-    /// INVARIANT: either `jwks_url` or `jwks_file` is there.
+    /// INVARIANT: either `jwks_url` or `jwks_file` is set.
     Issuer {
-        /// What its tokens have as `iss`.
+        /// The `iss` of its tokens.
         issuer: IssuerUrl = "auth.issuers.issuer", none, Unique;
-        /// Where its public keys are fetched.
+        /// The URL of its public keys.
         jwks_url: Option<HttpUrl> = "auth.issuers.jwks_url", "", Text;
         /// The file of its public keys. A relative path starts at the settings folder.
         jwks_file: Option<PathBuf> = "auth.issuers.jwks_file", "", Text;
-        /// What its tokens have as `aud`, perhaps among others.
+        /// The required `aud` of its tokens, among others.
         audience: ClaimText = "auth.issuers.audience", "acgs", Text;
-        /// What its tokens have as `typ`. None: any, or none.
+        /// The required `typ` header of its tokens. `None`: any value, or none.
         typ: Option<ClaimText> = "auth.issuers.typ", "at+jwt", Text;
-        /// Where its tokens name roles: a claim, a JSON pointer, or names with dots between them.
+        /// Where its tokens name roles: a claim, a JSON pointer, or a dotted path.
         role_claim: ClaimText = "auth.issuers.role_claim", "roles", Text;
-        /// What its tokens may be signed with. None: every algorithm that is accepted here.
+        /// The accepted signature algorithms. Empty: all that this daemon supports.
         algorithms: Vec<Algorithm> = "auth.issuers.algorithms", [], Urls(9);
     }
 }
 
-/// Who issued a token: an `http` or `https` URL without query and fragment (RFC 8414, section 2).
+/// The issuer of a token: an `http` or `https` URL without query and fragment (RFC 8414, section 2).
 ///
-/// It is compared letter for letter, so that a slash at its end counts.
+/// It is compared exactly, so a trailing slash matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuerUrl(String);
 
 impl IssuerUrl {
-    /// The URL as it stands in tokens.
+    /// The URL as it is in tokens.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,4 +1,4 @@
-//! Every key there is: its type, its name, its default and what is allowed, each said once.
+//! All keys: their types, names, defaults and allowed values, each defined once.
 //!
 //! A section that no code reads yet does not exist yet.
 
@@ -28,7 +28,7 @@ use super::{
 use crate::domain::{ConstitutionDigest, ConstitutionalHash};
 
 section! {
-    /// Everything an admin can tell the daemon.
+    /// All settings of the daemon.
     ///
     /// Every path in it is absolute.
     Settings {
@@ -58,19 +58,19 @@ section! {
 }
 
 section! {
-    /// The door: who may come in, how many, and for how long.
+    /// The HTTP listener, its limits and timeouts.
     Http {
         /// Where the daemon listens.
         bind: Bind = "http.bind", "127.0.0.1:8080", Text;
         /// The address that clients use. None: derived from `bind`.
         public_url: Option<HttpUrl> = "http.public_url", "", Text;
-        /// Hosts beside those of loopback and `public_url` that requests to a loopback address may be for.
+        /// Hosts that requests to a loopback address may name, in addition to those of loopback and `public_url`.
         allowed_hosts: HostNames = "http.allowed_hosts", "", Text;
-        /// Web pages from elsewhere that may call, by their origins.
+        /// Origins of other hosts whose web pages may call.
         allowed_origins: Origins = "http.allowed_origins", "", Text;
         /// The proxies whose word on a client's address is taken.
         trusted_proxies: TrustedProxies = "http.trusted_proxies", "", Text;
-        /// Whether proxies begin each connection with a header that says where the client is.
+        /// Whether proxies begin each connection with a PROXY protocol header.
         proxy_protocol: ProxyProtocol = "http.proxy_protocol", "off", Text;
         /// Threads that serve requests. None (written as 0): one per core.
         workers: Option<NonZeroUsize> = "http.workers", 0, Count(0..=1024);
@@ -78,13 +78,13 @@ section! {
         max_body_bytes: NonZeroUsize = "http.max_body_bytes", 262_144, Count(1_024..=67_108_864);
         /// The largest number of evaluations in one request.
         max_evaluations: NonZeroUsize = "http.max_evaluations", 1_000, Count(1..=100_000);
-        /// Connections that are open at the same time; for one more an idle one is closed.
+        /// Connections open at the same time; for one more, an idle one is closed.
         max_connections: NonZeroUsize = "http.max_connections", 16_384, Count(16..=1_000_000);
-        /// The same for those from one address, unless it is that of a trusted proxy. At most `max_connections`.
+        /// The same for each client address, except those of trusted proxies. At most `max_connections`.
         max_connections_per_address: NonZeroUsize = "http.max_connections_per_address", 4_096, Count(1..=1_000_000);
         /// Requests that are worked on at the same time; one more is refused at once.
         max_in_flight: NonZeroUsize = "http.max_in_flight", 4_096, Count(1..=1_000_000);
-        /// Large requests for decisions that each worker works on at the same time; others wait for their turn.
+        /// Large decision requests that each worker handles at the same time; others are queued.
         max_large_requests: NonZeroUsize = "http.max_large_requests", 2, Count(1..=1_000);
         /// After this long a request is answered with an error.
         request_timeout: Duration = "http.request_timeout_ms", 1_000, millis(1..=600_000);
@@ -106,10 +106,10 @@ section! {
         replicas_file: Option<PathBuf> = "database.replicas_file", "", Text;
         /// A copy that is further behind is not read.
         max_replica_lag: Duration = "database.max_replica_lag_ms", 1_000, millis(1..=600_000);
-        /// Whether statements may be kept prepared, and anything else in a session of PostgreSQL. Not behind a pooler that
-        /// lends sessions for one transaction each, which is also found out without this.
+        /// Whether the daemon may keep state in a PostgreSQL session, such as prepared statements. False behind a
+        /// pooler that assigns sessions to transactions, which is also detected at the start.
         prepared_statements: bool = "database.prepared_statements", true, Flag;
-        /// How long a start waits for PostgreSQL to be there. 0: not at all.
+        /// How long a start waits for PostgreSQL to accept connections. 0: not at all.
         wait: Duration = "database.wait_s", 60, seconds(0..=86_400);
     }
     sections {
@@ -139,11 +139,11 @@ section! {
 }
 
 section! {
-    /// What is remembered, and for how long.
+    /// The caches, and how long entries are kept.
     Cache {
         /// How long a verdict or an entity may be kept.
         default_ttl: Duration = "cache.default_ttl_s", 300, seconds(1..=2_592_000);
-        /// How long what follows from the constitution may be kept, and whatever is in the cache of the process.
+        /// How long verdicts, and entries of the process's cache, are kept.
         constitutional_ttl: Duration = "cache.constitutional_ttl_s", 3_600, seconds(1..=2_592_000);
         /// The share of decisions that are meant to come from a cache.
         hit_rate_target: Percent = "cache.hit_rate_target", 85.0, Percents;
@@ -163,7 +163,7 @@ section! {
     RequestTier {
         /// Entries per worker. None (written as 0): the cache is off.
         capacity: Option<NonZeroUsize> = "cache.l1.capacity", 20_000, Count(0..=10_000_000);
-        /// The most memory that they take per worker, in bytes.
+        /// The most memory for entries per worker, in bytes.
         max_bytes: NonZeroUsize = "cache.l1.max_bytes", 67_108_864, Count(1_048_576..=1_099_511_627_776);
     }
 }
@@ -171,7 +171,7 @@ section! {
 section! {
     /// The cache that several daemons share: Redis.
     ServiceTier {
-        /// Where it is. None: the cache is off.
+        /// The URL. None: the cache is off.
         url: Option<RedisUrl> = "cache.l2.url", "", Text;
         /// The file that `url` was read from, if it was. A relative path starts at the settings folder.
         url_file: Option<PathBuf> = "cache.l2.url_file", "", Text;
@@ -195,7 +195,7 @@ section! {
 }
 
 section! {
-    /// Which constitution is in force here, and how callers have to name it.
+    /// The constitution of this daemon, and how callers must claim it.
     Constitution {
         /// Folder of the constitution. A relative one starts at the settings folder.
         path: PathBuf = "constitution.path", "constitution", Text;
@@ -203,31 +203,31 @@ section! {
         expected_hash: Option<ConstitutionalHash> = "constitution.expected_hash", "cdd01ef066bc6cf2", Text;
         /// The digest that the constitution must have. None: any.
         pinned_digest: Option<ConstitutionDigest> = "constitution.pinned_digest", "", Text;
-        /// Whether callers must name the hash they believe in.
+        /// Whether callers must claim the hash.
         hash_enforcement: HashEnforcement = "constitution.hash_enforcement", "when_present", Text;
-        /// How long the hash that was in force before is accepted after a swap.
+        /// How long the previous constitution's hash is accepted after a swap.
         grace: Duration = "constitution.grace_s", 60, seconds(0..=86_400);
-        /// What becomes of the properties that a request brings along.
+        /// How properties in requests are treated.
         request_properties: RequestProperties = "constitution.request_properties", "merge", Text;
     }
 }
 
 section! {
-    /// Who is calling: tokens, people, and foreign issuers.
+    /// Authentication: tokens, users, and foreign issuers.
     Auth {
-        /// Who may ask for decisions. `open` is only for where others cannot reach the daemon.
+        /// The authorization that decisions require. `open` is only for addresses that other hosts cannot reach.
         decisions: DecisionAccess = "auth.decisions", "open", Text;
-        /// How long an access token is good for.
+        /// The lifetime of an access token.
         access_token_ttl: Duration = "auth.access_token_ttl_s", 900, seconds(60..=86_400);
-        /// How long a refresh token is good for, and so a session that is not used.
+        /// The lifetime of a refresh token, and so of an unused session.
         refresh_token_ttl: Duration = "auth.refresh_token_ttl_s", 604_800, seconds(60..=31_536_000);
-        /// For how long after its use a refresh token gets the same successor again.
+        /// How long after its first use a refresh token gets the same successor again.
         refresh_grace: Duration = "auth.refresh_grace_s", 10, seconds(0..=60);
-        /// What access tokens have as `aud`.
+        /// The `aud` of access tokens.
         audience: ClaimText = "auth.audience", "acgs", Text;
         /// For how many days a key signs access tokens.
         key_rotation_days: NonZeroU32 = "auth.key_rotation_days", 90, Count(1..=3_650);
-        /// How many wrong passwords an address has for one name before it has to wait.
+        /// The wrong passwords for one name from one address before it is locked.
         lockout_attempts: NonZeroU32 = "auth.lockout_attempts", 5, Count(1..=1_000);
         /// How long it waits then; at most four times that after more wrong ones.
         lockout: Duration = "auth.lockout_s", 900, seconds(1..=86_400);
@@ -241,14 +241,13 @@ section! {
     Audit {
         /// Whether an answer waits until its record is on disk.
         durability: Durability = "audit.durability", "durable", Text;
-        /// The shortest time from the beginning of one sync to that of the next where requests overlap. Only `durable`
-        /// durability looks at it.
+        /// The shortest time between the beginnings of two syncs while requests overlap. For `durable` durability only.
         sync_interval: Duration = "audit.sync_interval_us", 300, micros(0..=100_000);
-        /// How much time's records may be lost in a crash. Only `async` durability looks at it.
+        /// The longest time whose records may be lost in a crash. For `async` durability only.
         flush_interval: Duration = "audit.flush_interval_ms", 10, millis(1..=60_000);
         /// How much of a request is recorded.
         request: RequestRecord = "audit.request", "full", Text;
-        /// What the log is called. None: `acgs.local/` and the name of the host.
+        /// The log's name. None: `acgs.local/` and the name of the host.
         origin: Option<LogOrigin> = "audit.origin", "", Text;
         /// How often the growing log gets a signed checkpoint.
         checkpoint_interval: Duration = "audit.checkpoint_interval_ms", 1_000, millis(10..=3_600_000);
@@ -256,13 +255,13 @@ section! {
         max_queue: NonZeroUsize = "audit.max_queue", 8_192, Count(1..=1_000_000);
         /// For how many days records are kept. None (written as 0): for ever.
         retention_days: Option<NonZeroU32> = "audit.retention_days", 365, Count(0..=36_500);
-        /// Who is asked to cosign each checkpoint, no two of the same name.
+        /// The witnesses that cosign each checkpoint, with different names.
         witness: Vec<Witness> = "audit.witness", [], Tables(16);
     }
 }
 
 section! {
-    /// What is measured.
+    /// Measurements.
     Monitor {
         /// The time that hit rates are of.
         cache_hit_rate_window: Duration = "monitor.cache_hit_rate_window_s", 300, seconds(1..=86_400);
@@ -274,7 +273,7 @@ section! {
 }
 
 section! {
-    /// When something measured is said to be wrong.
+    /// The thresholds of alerts.
     Alerts {
         /// From which share of all connections on, those kept and those under load, the pool is nearly used up.
         pool_utilization_percent: Percent = "monitor.alerts.pool_utilization_percent", 90.0, Percents;
@@ -282,11 +281,11 @@ section! {
 }
 
 section! {
-    /// What the daemon says about itself.
+    /// The daemon's log messages.
     Log {
         /// The form of a line.
         format: LogFormat = "log.format", "auto", Text;
-        /// How much is said.
+        /// The least severe level that is logged.
         level: LogLevel = "log.level", "info", Text;
     }
 }

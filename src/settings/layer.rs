@@ -11,7 +11,7 @@ use super::{
 };
 use crate::domain::nearest;
 
-/// One value and where it stands.
+/// A value with its place.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) value: Written,
@@ -120,7 +120,7 @@ fn at<'a>(tree: &'a Value, path: &str) -> Option<&'a Value> {
 }
 
 impl Fault {
-    /// What is wrong with the value of a key, if anything is.
+    /// The fault of a key's value, if it has one.
     pub(super) fn of_value(key: &Key, written: &Written, place: Place) -> Option<Self> {
         let why = (key.check)(written).err()?;
         let suggestion = match written {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::domain::nearest;
 
-/// What is known of a list before any file is read.
+/// The kind of a list.
 #[derive(Debug)]
 pub(super) enum List {
     /// Tables.
@@ -28,14 +28,14 @@ pub(super) enum List {
     },
     /// URLs.
     Urls {
-        /// What is wrong with one, if anything is.
+        /// The fault of one item, if it has one.
         check: fn(&str) -> Result<(), &'static str>,
         /// How many there may be.
         most: usize,
     },
 }
 
-/// Tables of one kind, at most so many.
+/// Tables of one kind, at most this many.
 pub(super) struct Tables(pub(super) usize);
 
 impl<T: Section> Rule<Vec<T>> for Tables {
@@ -76,7 +76,7 @@ impl<T: Section> Rule<Vec<T>> for Tables {
     }
 }
 
-/// The value of a key, or every fault in it with the byte where it starts. `place` tells where some bytes stand.
+/// The value of a key, or every fault in it with the offset of its first byte. `place` converts offsets to places.
 pub(super) fn read(
     key: &Key,
     value: &Spanned<DeValue<'_>>,
@@ -101,8 +101,8 @@ pub(super) fn read(
     }
 }
 
-/// The value of a key from TOML that stands alone; nothing is the empty list. URLs may also be written without TOML,
-/// with commas or on lines of their own.
+/// Parses the value of a key from a text of TOML; an empty text is the empty list. URLs may also be written without
+/// TOML, separated by commas or newlines.
 pub(super) fn parse(key: &Key, text: &str, place: &Place) -> Result<Written, Vec<Fault>> {
     let text = text.trim();
     if let Some(List::Urls { check, most }) = &key.list
@@ -128,13 +128,13 @@ struct Reader<'a> {
     members: &'a [Key],
     most: usize,
     place: &'a dyn Fn(&Range<usize>) -> Place,
-    /// What tables have had that no other may have.
+    /// The identities of the tables so far, which must be unique.
     seen: BTreeSet<(&'static str, String)>,
     faults: Vec<(usize, Fault)>,
 }
 
 impl Reader<'_> {
-    /// Every table; some of them only in part where there are faults.
+    /// All tables; incomplete ones if there are faults.
     fn tables(&mut self, tables: &[Spanned<DeValue<'_>>]) -> Vec<Written> {
         if let Some(table) = tables.get(self.most) {
             let value = format!("an array of {}", tables.len());
@@ -194,7 +194,7 @@ impl Reader<'_> {
         self.faults.push((part.span().start, Fault { key, allowed: Some(allowed), suggestion, ..fault }));
     }
 
-    /// A fault of a key, with what is allowed for it.
+    /// A fault of a key, with its allowed values.
     fn fault(&mut self, span: &Range<usize>, wrong: Wrong, key: &Key) {
         let fault = Fault::at((self.place)(span), wrong);
         let (key, allowed) = (Some(key.name.to_owned()), Some(key.allowed.clone()));

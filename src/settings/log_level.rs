@@ -15,8 +15,8 @@ pub struct LogLevel(String);
 impl LogLevel {
     /// The filter for the subscriber.
     ///
-    /// Bytes that are no HTTP are the caller's fault, and answered with 400: they are no errors of the daemon, and
-    /// nobody may fill its log with them. A directive of that target brings them back.
+    /// Malformed HTTP is the client's fault, and answered with 400: it is not logged as an error of the daemon, since
+    /// any client could fill the log with it. A directive for that target turns it on again.
     #[must_use]
     pub fn filter(&self) -> EnvFilter {
         EnvFilter::new(format!("actix_http::h1=off,{}", self.0))

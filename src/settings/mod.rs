@@ -1,8 +1,9 @@
 //! Settings: TOML and environment into checked structs.
 //!
-//! Layers, each over those before it: built-in defaults, `default.toml`, `<profile>.toml`, `local.toml`, credentials of
-//! systemd, and variables like `ACGS_HTTP__BIND`. Each is checked alone, so that a fault has a place even where a later layer would have
-//! hidden it; then they are merged, and the rules between settings are checked. All faults are reported at once.
+//! The layers, each overriding those before it: built-in defaults, `default.toml`, `<profile>.toml`, `local.toml`,
+//! systemd credentials, and variables like `ACGS_HTTP__BIND`. Each is validated alone, so that a fault has a place even
+//! if a later layer would have hidden it; then they are merged, and the rules between settings are checked. All faults
+//! are reported at once.
 
 mod address;
 mod algorithm;
@@ -81,12 +82,12 @@ pub struct Loaded {
     pub settings: Settings,
     /// Every key, in order.
     pub origins: Vec<Origin>,
-    /// The variables that Kubernetes sets for a service of the daemon's name; they set nothing.
+    /// Environment variables that Kubernetes sets for a service with the daemon's name. They set nothing.
     pub service_links: Vec<String>,
 }
 
 impl Loaded {
-    /// The one line that says which variables are ignored, if any are.
+    /// A one-line notice about ignored environment variables, if there are any.
     #[must_use]
     pub fn notice(&self) -> Option<String> {
         let first = self.service_links.first()?;
@@ -230,8 +231,8 @@ impl Settings {
     }
 }
 
-/// The settings as a TOML file that gives the same settings in any folder, unless they have a password in them. One that
-/// came from a file of its own is a comment, and is read from there again.
+/// The settings as a TOML file that gives the same settings in any folder, except for passwords. A value that came from
+/// a file of its own is a comment, and is read from that file again.
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut last = "";

@@ -10,14 +10,14 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::rule::Word;
 
-/// The bits that stand before an IPv4 address where it is written as an IPv6 address (RFC 4291, section 2.5.5.2).
+/// The prefix of an IPv4 address written as an IPv6 address, in bits (RFC 4291, section 2.5.5.2).
 const MAPPED: u8 = 96;
 
 /// Networks and single addresses, perhaps none. As text they are separated by commas: `10.0.0.0/8, ::1`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Networks(Vec<IpNet>);
 
-/// What is not a network.
+/// Why a text is not a list of networks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NetworksError {
     /// Neither an address nor an address with the length of a prefix.
@@ -29,7 +29,7 @@ pub enum NetworksError {
 }
 
 impl NetworksError {
-    /// What is wrong with a setting.
+    /// What is wrong with a setting, for its fault.
     pub(super) const fn wrong(&self) -> &'static str {
         match self {
             Self::NoNetwork(_) => "not a list of networks",
@@ -112,7 +112,7 @@ fn network(text: &str) -> Result<IpNet, NetworksError> {
     else {
         return Ok(network);
     };
-    // Addresses are compared in their IPv4 form, and so must this network be; but one that was IPv4 stays what it is.
+    // Addresses are compared in their IPv4 form, and so must this network be; IPv4 networks stay as they are.
     if network.addr().is_ipv4() { Ok(network) } else { mapped(address, length).ok_or_else(wrong) }
 }
 

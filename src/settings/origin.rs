@@ -1,4 +1,4 @@
-//! What the audit log is called.
+//! The name of the audit log.
 
 use std::fmt;
 
@@ -54,7 +54,7 @@ pub(super) fn is_key_name(text: &str) -> bool {
 
 /// Whether every character can be seen.
 fn is_printable(text: &str) -> bool {
-    // What cannot be seen is escaped, and these three although they can.
+    // Invisible characters are escaped, and so are these three visible ones.
     let text = text.replace(['"', '\'', '\\'], ".");
     text.escape_debug().eq(text.chars())
 }

@@ -7,10 +7,10 @@ use super::{
     rule::Word,
 };
 
-/// A URL as libpq takes it (PostgreSQL's manual, section "Connection URIs"), perhaps with a password.
+/// A connection URL of libpq (PostgreSQL's manual, section "Connection URIs"), perhaps with a password.
 ///
-/// INVARIANT: the password, if there is one, stands before the `@`, so that it can be told from what may be shown.
-/// As text and for debugging it is `***`.
+/// INVARIANT: a password is before the `@`, so that it can be hidden when the URL is displayed. `Display` and `Debug`
+/// show `***` instead.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresUrl {
     full: String,
@@ -46,9 +46,9 @@ impl Word for PostgresUrl {
         let (scheme, rest) = scheme(text).ok_or("not a PostgreSQL URL")?;
         let (login, hosts, rest) = cut(rest)?;
         let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
-        // Without hosts libpq looks for a socket on this one.
+        // Without hosts libpq connects to a socket on this host.
         if !hosts.is_empty() && !hosts.split(',').all(is_host) {
-            return Err("but its host or port is none");
+            return Err("but has no valid host or port");
         }
         let database = path.strip_prefix('/').unwrap_or_default();
         if database.contains('/') {
@@ -87,7 +87,7 @@ fn is_host(text: &str) -> bool {
     host(text, 5432).is_some() || decoded(text).is_ok_and(|folder| folder.starts_with('/'))
 }
 
-/// What is wrong with one parameter.
+/// Checks one parameter.
 fn check(parameter: &str) -> Result<(), &'static str> {
     let (name, value) = parameter.split_once('=').ok_or("but a parameter of it has no value")?;
     let name = decoded(name)?;
@@ -134,9 +134,9 @@ mod tests {
             ("postgres:db", "not a PostgreSQL URL"),
             ("mysql://db/acgs", "not a PostgreSQL URL"),
             ("host=db password=secret", "not a PostgreSQL URL"),
-            ("postgres://db:port/acgs", "but its host or port is none"),
-            ("postgres://a,,b/acgs", "but its host or port is none"),
-            ("postgres://run%2Fpostgresql/acgs", "but its host or port is none"),
+            ("postgres://db:port/acgs", "but has no valid host or port"),
+            ("postgres://a,,b/acgs", "but has no valid host or port"),
+            ("postgres://run%2Fpostgresql/acgs", "but has no valid host or port"),
             ("postgres://db/a/b", "but a `/` in the name of its database must be percent-encoded"),
             ("postgres://db/a%", "but its percent-encoding is wrong"),
             ("postgres://db/a?sslmode", "but a parameter of it has no value"),

@@ -1,4 +1,4 @@
-//! The reverse proxies that may say where a client is.
+//! The reverse proxies that are trusted to name a client's address.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
@@ -7,10 +7,10 @@ use super::{
     rule::Word,
 };
 
-/// The word for whoever connects to the Unix socket.
+/// Stands for every peer on the Unix socket.
 const UNIX: &str = "unix";
 
-/// Networks of proxies, and whether callers on the Unix socket are proxies. As text: `10.0.0.0/8, unix`.
+/// Networks of trusted proxies, and whether peers on the Unix socket are trusted. As text: `10.0.0.0/8, unix`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies {
     networks: Networks,
@@ -18,19 +18,19 @@ pub struct TrustedProxies {
 }
 
 impl TrustedProxies {
-    /// Whether an address is that of a proxy.
+    /// Whether an address is that of a trusted proxy.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         self.networks.contains(address)
     }
 
-    /// Whether the peers on the Unix socket are proxies.
+    /// Whether peers on the Unix socket are trusted proxies.
     #[must_use]
     pub const fn contains_unix(&self) -> bool {
         self.unix
     }
 
-    /// Whether no peer on TCP is a proxy.
+    /// Whether no TCP peer is a trusted proxy.
     #[must_use]
     pub fn has_no_network(&self) -> bool {
         self.networks.is_empty()

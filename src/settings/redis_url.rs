@@ -23,7 +23,7 @@ pub struct RedisUrl {
     db: u16,
 }
 
-/// What is at the hosts of a [`RedisUrl`].
+/// The topology behind the hosts of a [`RedisUrl`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RedisKind {
     /// One server.
@@ -32,7 +32,7 @@ pub enum RedisKind {
     Cluster,
     /// Sentinels, which know where the server is.
     Sentinel {
-        /// What they call the server.
+        /// The Sentinels' name for the server.
         master: String,
     },
 }
@@ -50,7 +50,7 @@ impl RedisUrl {
         self.tls
     }
 
-    /// What is at the hosts.
+    /// The topology behind the hosts.
     #[must_use]
     pub fn kind(&self) -> &RedisKind {
         &self.kind
@@ -69,7 +69,7 @@ impl RedisUrl {
         self.user.as_deref()
     }
 
-    /// The password. Whoever has a user has one too.
+    /// The password. With a user there is always one.
     #[must_use]
     pub fn password(&self) -> Option<&str> {
         self.password.as_deref()
@@ -121,7 +121,7 @@ impl Word for RedisUrl {
         };
         let default_port = if matches!(kind, RedisKind::Sentinel { .. }) { 26_379 } else { 6_379 };
         let hosts: Option<Vec<_>> = names.split(',').map(|name| host(name, default_port)).collect();
-        let hosts = hosts.ok_or("but its host or port is none")?;
+        let hosts = hosts.ok_or("but has no valid host or port")?;
         if kind == RedisKind::Standalone && hosts.len() > 1 {
             return Err("but only a cluster and Sentinels have several hosts");
         }
@@ -143,13 +143,13 @@ impl Word for RedisUrl {
     }
 }
 
-/// The server's name, and what stands behind it.
+/// The server's name, and the rest of the path.
 fn sentinel(path: &str) -> Result<(RedisKind, &str), &'static str> {
     let path = path.strip_prefix('/').unwrap_or_default();
     let (master, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
     // Those are the names that Sentinel takes.
     if master.is_empty() || !master.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) {
-        return Err("but it does not say what its Sentinels call the server");
+        return Err("but lacks the Sentinels' name of the server");
     }
     Ok((RedisKind::Sentinel { master: master.to_owned() }, rest))
 }
@@ -226,16 +226,16 @@ mod tests {
     fn what_is_no_such_url_is_refused() {
         let user = "but it has a user without a password; a password alone has a `:` before it";
         let end = "but it has something else than the number of a database at its end";
-        let master = "but it does not say what its Sentinels call the server";
+        let master = "but lacks the Sentinels' name of the server";
         for (text, wrong) in [
             ("", "not a Redis URL"),
             ("r:6379", "not a Redis URL"),
             ("http://r", "not a Redis URL"),
             ("redis+unix://r", "not a Redis URL"),
             ("valkey://r", "not a Redis URL"),
-            ("redis://", "but its host or port is none"),
-            ("redis://r:x", "but its host or port is none"),
-            ("redis+cluster://a,", "but its host or port is none"),
+            ("redis://", "but has no valid host or port"),
+            ("redis://r:x", "but has no valid host or port"),
+            ("redis+cluster://a,", "but has no valid host or port"),
             ("redis://a,b", "but only a cluster and Sentinels have several hosts"),
             ("redis://me@r", user),
             ("redis://me:@r", user),

@@ -1,4 +1,4 @@
-//! How one value is read: what an admin may write, and what the daemon makes of it.
+//! How values are parsed and validated.
 
 use std::{
     num::{NonZeroU32, NonZeroUsize},
@@ -9,19 +9,19 @@ use std::{
 
 use super::{list::List, written::Written};
 
-/// Reads and writes the values of one key. What is wrong with a value is said as "not a …".
+/// Parses and displays the values of one key. A fault is described as "not a …".
 pub(super) trait Rule<T> {
-    /// What is allowed, for an admin.
+    /// The allowed values, for an administrator.
     fn allowed(&self) -> String;
-    /// The words that are allowed, where they can be counted.
+    /// The allowed words, if they can be enumerated.
     fn choices(&self) -> &'static [&'static str] {
         &[]
     }
-    /// What no other table of the same list may have, if there is such a thing.
+    /// The identity of a table, which must be unique in its list; `None` if there is none.
     fn identity(&self, _: &T) -> Option<String> {
         None
     }
-    /// What is in the value, where that is a list.
+    /// The kind of the list, if the value is one.
     fn list(&self) -> Option<List> {
         None
     }
@@ -29,7 +29,7 @@ pub(super) trait Rule<T> {
     fn read(&self, written: &Written) -> Result<T, &'static str>;
     /// The value, so that `read` gives it back.
     fn write(&self, value: &T) -> Written;
-    /// The value for people to see: without what is secret in it.
+    /// The value for display, without secrets.
     fn show(&self, value: &T) -> Written {
         self.write(value)
     }
@@ -37,9 +37,9 @@ pub(super) trait Rule<T> {
 
 /// A type with a form in text of its own.
 pub(super) trait Word: Sized {
-    /// The words that are allowed, where they can be counted.
+    /// The allowed words, if they can be enumerated.
     const CHOICES: &'static [&'static str] = &[];
-    /// What is allowed, for an admin.
+    /// The allowed values, for an administrator.
     fn allowed() -> String {
         Self::CHOICES.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
     }
@@ -47,7 +47,7 @@ pub(super) trait Word: Sized {
     fn read(text: &str) -> Result<Self, &'static str>;
     /// The value, so that `read` gives it back.
     fn write(&self) -> String;
-    /// The value for people to see: without what is secret in it.
+    /// The value for display, without secrets.
     fn show(&self) -> String {
         self.write()
     }
@@ -131,7 +131,7 @@ impl Word for PathBuf {
 
     fn read(text: &str) -> Result<Self, &'static str> {
         if text.contains(char::REPLACEMENT_CHARACTER) {
-            // Bytes of the environment that are no UTF-8 come as this. They would name another file.
+            // Bytes of an environment variable that are not UTF-8 arrive as U+FFFD; the path would name another file.
             Err("not a path in UTF-8")
         } else if text.is_empty() || text.contains('\0') {
             Err("not a path")

@@ -34,7 +34,7 @@ pub(super) enum Presence {
     Optional,
 }
 
-/// The layer of what systemd passes as credentials: each is the file of its key.
+/// The layer of systemd credentials: each is the file of its key.
 pub(super) fn credentials(env: &[(String, String)]) -> Layer {
     let mut layer = Layer::new("credentials".to_owned());
     let folder = variables::value_of("CREDENTIALS_DIRECTORY", env.iter().cloned());
@@ -99,7 +99,7 @@ enum Unusable {
 }
 
 impl Unusable {
-    /// Whether the file is simply not for this host or for whoever asks.
+    /// Whether the file just is not available on this host or to this user.
     fn is_missing(&self) -> bool {
         let kinds = [ErrorKind::NotFound, ErrorKind::PermissionDenied];
         matches!(self, Self::Unreadable(error) if kinds.contains(&error.kind()))
@@ -139,7 +139,7 @@ fn read(path: &Path) -> Result<String, Unusable> {
     String::from_utf8(bytes).map_err(|_| Unusable::NotText)
 }
 
-/// A fault that says nothing of what is in the file.
+/// A fault without the contents of the file.
 fn without_value(fault: Fault) -> Fault {
     let shown = "not shown".to_owned();
     let wrong = match fault.wrong {

@@ -2,22 +2,22 @@
 
 use super::{list::List, written::Written};
 
-/// One key, as it is known before any file is read.
+/// The static definition of a key.
 #[derive(Debug)]
 pub(super) struct Key {
     /// Its full name: sections and key, joined by dots.
     pub(super) name: &'static str,
-    /// Its value where nobody gives one. None: somebody has to; only a key of the tables in a list can be so.
+    /// The default value. `None`: a value is required; only for keys of the tables in a list.
     pub(super) default: Option<Written>,
-    /// What is allowed, for an admin.
+    /// The allowed values, for an administrator.
     pub(super) allowed: String,
-    /// The words that are allowed, where they can be counted.
+    /// The allowed words, if they can be enumerated.
     pub(super) choices: &'static [&'static str],
-    /// What is wrong with a value, if anything is.
+    /// Checks a value, and returns its fault.
     pub(super) check: fn(&Written) -> Result<(), &'static str>,
-    /// What no other table of the same list may have, if there is such a thing in a value.
+    /// The identity of a table with this value, which must be unique in its list.
     pub(super) identity: fn(&Written) -> Option<String>,
-    /// What is in its value, where that is a list.
+    /// The kind of the list, if the value is one.
     pub(super) list: Option<List>,
 }
 
@@ -37,9 +37,9 @@ pub(super) fn leaf(name: &str) -> (&str, &str) {
 pub(super) trait Section: Sized {
     /// Adds its keys, in the order in which they are shown.
     fn keys(into: &mut Vec<Key>);
-    /// The section from merged values; an error is the key and what is wrong with its value.
+    /// Reads the section from merged values; the error is a key and its fault.
     fn read(value: &dyn Fn(&str) -> Option<Written>) -> Result<Self, (&'static str, &'static str)>;
-    /// Adds its values, in the order of the keys, with what is secret in them.
+    /// Appends its values, in the order of the keys, with secrets.
     fn write(&self, into: &mut Vec<(&'static str, Written)>);
     /// Adds its values, in the order of the keys, for people to see.
     fn show(&self, into: &mut Vec<(&'static str, Written)>);

@@ -1,24 +1,24 @@
-//! The variables that Kubernetes sets in every container for each service of the pod's namespace. A service called
-//! `acgs` or `acgs-http` gives them the prefix of this daemon's own variables.
+//! Environment variables that Kubernetes sets in every container for each service of the pod's namespace ("service
+//! links"). For a service called `acgs` or `acgs-http` they have the prefix of this daemon's own variables.
 //!
-//! Their form is that of Kubernetes' `pkg/kubelet/envvars`: for a service `acgs`, with `-` as `_`,
+//! The names and values are those of Kubernetes' `pkg/kubelet/envvars`. For a service `acgs` (a `-` becomes `_`):
 //! `ACGS_SERVICE_HOST=10.0.0.1`, `ACGS_SERVICE_PORT=8080`, `ACGS_SERVICE_PORT_<NAME>=8080`,
-//! `ACGS_PORT=tcp://10.0.0.1:8080`, and for each of its ports `ACGS_PORT_8080_TCP=tcp://10.0.0.1:8080` with
-//! `…_TCP_PROTO=tcp`, `…_TCP_PORT=8080` and `…_TCP_ADDR=10.0.0.1`.
+//! `ACGS_PORT=tcp://10.0.0.1:8080`, and for each port `ACGS_PORT_8080_TCP=tcp://10.0.0.1:8080` with `…_TCP_PROTO=tcp`,
+//! `…_TCP_PORT=8080` and `…_TCP_ADDR=10.0.0.1`.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The protocols of a service's ports.
+/// The protocols that a service's port can have.
 const PROTOCOLS: [&str; 3] = ["tcp", "udp", "sctp"];
 
-/// Whether a variable is such a one: both its name and its value have the form. A name alone is not enough, so that
-/// `ACGS_HTTP_PORT=8080`, which somebody wrote, stays a fault.
+/// Whether a variable is a service link: both its name and its value must have the form, so that `ACGS_HTTP_PORT=8080`,
+/// a misspelt setting, remains a fault.
 pub(super) fn is_service_link(name: &str, value: &str) -> bool {
     let is_name = |text: &str| text.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_'));
     let Some(rest) = name.strip_prefix("ACGS").filter(|rest| rest.starts_with('_') && is_name(rest)) else {
         return false;
     };
-    // A service or port may itself be called `port`, so every place where its name can end is tried.
+    // A service or port may itself be called `port`, so every possible end of the service's name is tried.
     rest.match_indices('_').any(|(at, _)| {
         let suffix = rest.get(at..).unwrap_or_default();
         let after = |start| suffix.strip_prefix(start);
@@ -36,7 +36,7 @@ pub(super) fn is_service_link(name: &str, value: &str) -> bool {
     })
 }
 
-/// Whether a name like `8080_TCP_ADDR` goes with the value.
+/// Whether a name like `8080_TCP_ADDR` is that of a port's variable with such a value.
 fn is_of_port(name: &str, value: &str) -> bool {
     let mut parts = name.splitn(3, '_');
     let (Some(number), Some(protocol)) = (parts.next().and_then(port), parts.next()) else {
@@ -54,8 +54,7 @@ fn is_of_port(name: &str, value: &str) -> bool {
     }
 }
 
-/// Whether a value is like `tcp://10.0.0.1:8080` or `tcp://[fd00::1]:8080`, with that protocol and port where one is
-/// given.
+/// Whether a value has the form `tcp://10.0.0.1:8080` or `tcp://[fd00::1]:8080`; with that protocol and port, if given.
 fn is_url(value: &str, of: Option<(&str, u16)>) -> bool {
     let Some((protocol, place)) = value.split_once("://") else {
         return false;
@@ -64,7 +63,7 @@ fn is_url(value: &str, of: Option<(&str, u16)>) -> bool {
         return false;
     };
     let bracketed = address.strip_prefix('[').and_then(|address| address.strip_suffix(']'));
-    // Older versions write addresses of IPv6 without brackets.
+    // Older versions of Kubernetes write IPv6 addresses without brackets.
     let is_place = bracketed.map_or_else(|| is_address(address), |address| address.parse::<Ipv6Addr>().is_ok());
     let Some(number) = port(number).filter(|_| is_place && PROTOCOLS.contains(&protocol)) else {
         return false;

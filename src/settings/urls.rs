@@ -10,7 +10,7 @@ use super::{
     written::Written,
 };
 
-/// Different URLs of one kind, at most so many.
+/// Different URLs of one kind, at most this many.
 pub(super) struct Urls(pub(super) usize);
 
 impl<T: Word> Rule<Vec<T>> for Urls {
@@ -39,7 +39,7 @@ impl<T: Word> Rule<Vec<T>> for Urls {
     }
 }
 
-/// The list, or every fault in it with the byte where it starts. Each item comes with where it stands.
+/// The list with the place of each item, or every fault in it with the offset of its first byte.
 pub(super) fn check(
     key: &Key,
     check: fn(&str) -> Result<(), &'static str>,
@@ -73,7 +73,7 @@ pub(super) fn split(text: &str) -> Vec<&str> {
     let mut urls = Vec::new();
     for line in text.lines() {
         let mut rest = line;
-        // A comma may also stand between the hosts of one URL.
+        // A comma may also separate the hosts of one URL.
         while let Some((at, _)) = rest.match_indices(',').find(|(at, _)| starts_url(rest.get(at + 1..))) {
             urls.push(rest.get(..at).unwrap_or_default().trim());
             rest = rest.get(at + 1..).unwrap_or_default();
@@ -84,7 +84,7 @@ pub(super) fn split(text: &str) -> Vec<&str> {
     urls
 }
 
-/// Whether a scheme stands at the beginning.
+/// Whether the text begins with a scheme.
 fn starts_url(text: Option<&str>) -> bool {
     let scheme = text.and_then(|text| text.split_once("://")).map(|(scheme, _)| scheme.trim_start());
     scheme.is_some_and(|scheme| !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+'))

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::domain::nearest;
 
-/// Where settings are when nobody says where, and the working directory has none.
+/// The default folder of settings, if the working directory has none.
 pub const SYSTEM_FOLDER: &str = "/etc/acgs";
 
 /// Variables with the prefix that are not keys.
@@ -20,7 +20,7 @@ const NOT_KEYS: [&str; 2] = ["ACGS_PROFILE", "ACGS_SETTINGS"];
 
 /// The environment of this process, for [`super::Settings::load`].
 ///
-/// What is not Unicode is made so, and then found wrong where it is the value of a key.
+/// Variables that are not Unicode are converted lossily, and refused later if they are the value of a key.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
     let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
     std::env::vars_os().map(move |(name, value)| (lossy(name), lossy(value)))
@@ -67,7 +67,7 @@ pub(super) fn read(keys: &[Key], env: &[(String, String)], faults: &mut Vec<Faul
     layer
 }
 
-/// The variables with the prefix that are no keys, but Kubernetes' own, in order.
+/// The names of the service links among the variables with the daemon's prefix, sorted.
 pub(super) fn service_links(keys: &[Key], env: &[(String, String)]) -> Vec<String> {
     let is_key = |name: &String| keys.iter().any(|key| key.variable() == *name);
     let ignored = ours(env).filter(|(name, value)| is_service_link(name, value) && !is_key(name));

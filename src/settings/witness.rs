@@ -1,4 +1,4 @@
-//! Who cosigns the audit log's checkpoints.
+//! Witnesses, which cosign the audit log's checkpoints.
 
 use std::fmt;
 
@@ -18,14 +18,14 @@ const COSIGNATURE: u8 = 0x04;
 section! {
     /// A witness: it signs a checkpoint once it has seen that the log only grew.
     Witness {
-        /// Where checkpoints are submitted: what `/add-checkpoint` is appended to.
+        /// The URL to which `/add-checkpoint` is appended.
         url: HttpUrl = "audit.witness.url", none, Text;
-        /// What its cosignatures are verified with.
+        /// The key that verifies its cosignatures.
         key: WitnessKey = "audit.witness.key", none, Unique;
     }
 }
 
-/// A verifier key (C2SP signed-note) for Ed25519 cosignatures. Whether its point is on the curve is not looked at.
+/// A verifier key (C2SP signed-note) for Ed25519 cosignatures. Whether its point is on the curve is not checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WitnessKey {
     name: String,

@@ -6,7 +6,7 @@ use toml::de::DeValue;
 
 use super::{hidden::without_password, section::leaf};
 
-/// A value as it stands in a file or in a variable, before it is known to be any good.
+/// A value as written in a file or a variable, before it is validated.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Written {
     /// A string.
@@ -31,7 +31,7 @@ pub(super) enum Written {
 pub(super) type Row = Vec<(&'static str, Written)>;
 
 impl Written {
-    /// The value as TOML; for what no key takes, its name.
+    /// The value as TOML; for types that no key has, the type's name.
     pub(super) fn to_toml(&self) -> String {
         match self {
             Self::Text(text) => {
@@ -121,7 +121,7 @@ impl From<[Written; 0]> for Written {
     }
 }
 
-/// What no key takes keeps only the name of its type.
+/// Values of types that no key has keep only the name of their type.
 impl From<&DeValue<'_>> for Written {
     fn from(value: &DeValue<'_>) -> Self {
         match value {
@@ -137,7 +137,7 @@ impl From<&DeValue<'_>> for Written {
     }
 }
 
-/// A character as it stands in a TOML string.
+/// A character in the form of a TOML string.
 fn escape(letter: char) -> String {
     match letter {
         '"' | '\\' => format!("\\{letter}"),

@@ -19,13 +19,13 @@ use super::schema::api_keys;
 pub struct ApiKey {
     /// The part of the key that is no secret.
     pub id: String,
-    /// What its owner calls it; two keys may be called the same.
+    /// The label given by its owner; it need not be unique.
     pub name: String,
     /// The digest of the secret part.
     pub digest: Vec<u8>,
     /// The caller it was made for, such as `user:ann`.
     pub owner: String,
-    /// What it may do, with a space between.
+    /// The scopes, separated by spaces.
     pub scopes: String,
     /// The networks it may be used from, with a comma between; empty for all.
     pub networks: String,
@@ -60,13 +60,13 @@ pub fn list(conn: &mut Connection, after: Option<&str>, limit: NonZeroU16) -> Re
     Ok(Part::of(rows, limit, |key| &key.id))
 }
 
-/// Stores a new key. [`StoreError::NameTaken`] where one has the id.
+/// Stores a new key. [`StoreError::NameTaken`] if the id exists.
 pub fn insert(conn: &mut Connection, key: &ApiKey) -> Result<(), StoreError> {
     let inserted = diesel::insert_into(api_keys::table).values(key).execute(conn);
     inserted.map(drop).map_err(|error| StoreError::taken(error, &key.id))
 }
 
-/// Revokes a key for good; one that was revoked before keeps its time. [`StoreError::Absent`] where there is none.
+/// Revokes a key permanently; an earlier revocation keeps its time. [`StoreError::Absent`] if there is no such key.
 pub fn revoke(conn: &mut Connection, id: &str, at: i64) -> Result<(), StoreError> {
     let good = api_keys::table.filter(api_keys::id.eq(id)).filter(api_keys::revoked_at.is_null());
     let revoked = diesel::update(good).set(api_keys::revoked_at.eq(at)).execute(conn)?;
@@ -76,7 +76,7 @@ pub fn revoke(conn: &mut Connection, id: &str, at: i64) -> Result<(), StoreError
     }
 }
 
-/// Revokes all keys of an owner, and answers the ids of those that were not revoked before.
+/// Revokes all keys of an owner, and returns the ids of those that were not revoked before.
 pub fn revoke_of(conn: &mut Connection, owner: &str, at: i64) -> Result<Vec<String>, StoreError> {
     #[derive(QueryableByName)]
     struct Revoked {

@@ -8,13 +8,14 @@ use super::connection::Connection;
 use super::ended_tokens::HELD_S;
 use super::error::StoreError;
 
-/// The most seconds of uptime that an id is kept for.
+/// The longest time for which an id is kept, in seconds of uptime.
 const LONGEST_HELD_S: i64 = 10 * 365 * 86_400;
 
-/// Takes an assertion of a client by its `jti`: whether it was not taken before.
+/// Marks a client's assertion as used, by its `jti`. False if it was used before.
 ///
-/// `expires_at` is the time in Unix seconds from which on nobody accepts the assertion any more, leeway included. From
-/// then on its id may come again; it stays here longer, so that a clock that jumps makes no assertion good twice. Of many who come with the same id at once, one is told that it was not taken.
+/// `expires_at` is the Unix time in seconds from which the assertion is refused as expired, leeway included. Then its
+/// id may be used again; the row is kept longer, so that a jump of the clock makes no assertion valid twice. Of several
+/// concurrent calls with the same id exactly one returns true.
 pub fn use_once(conn: &mut Connection, client: &str, jti: &str, expires_at: i64, now: i64) -> Result<bool, StoreError> {
     let query = "INSERT INTO assertions (client, jti, expires_at, due)
                  VALUES ($1, $2, $3, (SELECT seconds FROM uptime) + $4)
@@ -26,7 +27,7 @@ pub fn use_once(conn: &mut Connection, client: &str, jti: &str, expires_at: i64,
     Ok(query.bind::<BigInt, _>(now).execute(conn)? > 0)
 }
 
-/// Removes the ids of assertions that have expired by the wall clock and by the uptime, and answers how many.
+/// Removes the ids of assertions that have expired by both the wall clock and the uptime, and returns how many.
 pub fn purge(conn: &mut Connection, now: i64) -> Result<usize, StoreError> {
     let query = "DELETE FROM assertions WHERE expires_at <= $1 AND due <= (SELECT seconds FROM uptime)";
     Ok(sql_query(query).bind::<BigInt, _>(now).execute(conn)?)

@@ -1,4 +1,4 @@
-//! The table `cache_keys`: what verdicts are sealed with that are kept where others can write.
+//! The table `cache_keys`: the secret that authenticates verdicts in shared caches.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use super::connection::Connection;
 use super::error::StoreError;
 use super::schema::cache_keys;
 
-/// A secret that all nodes have, and nobody else.
+/// A secret known only to the fleet's nodes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CacheKey {
     /// Which one it is: greater than that of those before.
@@ -28,7 +28,7 @@ pub fn newest(conn: &mut Connection) -> Result<Option<CacheKey>, StoreError> {
     row.map(key).transpose()
 }
 
-/// Stores the first one.
+/// Stores the first key.
 pub fn insert(conn: &mut Connection, secret: &[u8; 32]) -> Result<CacheKey, StoreError> {
     let row = (cache_keys::id.eq(1), cache_keys::secret.eq(secret.as_slice()));
     diesel::insert_into(cache_keys::table).values(row).execute(conn)?;

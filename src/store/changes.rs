@@ -1,4 +1,4 @@
-//! The table `changes`: what each version changed, see [`revisions`].
+//! The table `changes`, which says what each version changed; see [`revisions`].
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -9,12 +9,12 @@ use super::revisions::{self, Commit};
 use super::schema::changes;
 use crate::domain::{EntityUid, Revision};
 
-/// The channel on which PostgreSQL tells who listens that there are changes. The payload is the newest version.
+/// The channel of PostgreSQL notifications about changes. The payload is the newest version.
 pub const CHANNEL: &str = "acgs_changes";
 
-/// How many of the newest changes are kept, for those who have not seen them.
+/// The number of newest changes that are kept for nodes that have not seen them.
 const KEPT: i64 = 100_000;
-/// Of how many changes the nonces are read at a start.
+/// The number of changes whose nonces are read at the start.
 const RECENT: i64 = 4096;
 /// Changes read in one query.
 const PART: i64 = 10_000;
@@ -23,41 +23,41 @@ const ENTITY: &str = "entity";
 const CALLERS: &str = "callers";
 const OTHER: &str = "other";
 
-/// What a version changed.
+/// The subject of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// This entity: it was stored, changed or removed.
     Entity(EntityUid),
-    /// What is withdrawn of those who may call, or which keys sign.
+    /// Withdrawn access, or the set of signing keys.
     Callers,
     /// Something that no cache depends on.
     Other,
 }
 
-/// One change.
+/// A row of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Versioned {
     /// Its version.
     pub version: i64,
     /// Its nonce.
     pub nonce: i64,
-    /// What it changed.
+    /// Its subject.
     pub change: Change,
 }
 
-/// What was changed after a revision.
+/// The changes after a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changes {
-    /// The changes in their order and without a gap; empty where there is nothing newer.
+    /// All of them, in order and without a gap; empty if the revision is the newest.
     Known(Vec<Versioned>),
-    /// So much that it is not known any more. The newest revision.
+    /// Some are no longer in the table, or there are too many. Contains the newest revision.
     Unknown(Revision),
-    /// The database does not contain the revision that was asked about: it was restored, or failed over without its newest
-    /// changes, or another node has found that. The newest revision.
+    /// The database does not contain the given revision: it was restored, or failed over without its newest changes, or
+    /// another node has detected that. Contains the newest revision.
     Lost(Revision),
 }
 
-/// Says what the versions of a transaction changed, or some of them, given in their order.
+/// Inserts what the given versions of a transaction changed, in order.
 pub(super) fn of_entities<'a>(
     conn: &mut Connection,
     commit: &Commit,
@@ -81,14 +81,14 @@ pub(super) fn of_entities<'a>(
     finish(conn, commit)
 }
 
-/// Gives a version to a change of what every node knows of callers.
+/// Advances the version for a change that every node must know of callers or signing keys.
 pub(super) fn of_callers(conn: &mut Connection) -> Result<(), StoreError> {
     let commit = revisions::advance(conn, 1)?;
     insert(conn, &commit.after, CALLERS)?;
     finish(conn, &commit)
 }
 
-/// Gives a version to a change that no cache depends on.
+/// Advances the version for a change that no cache depends on.
 pub(super) fn of_others(conn: &mut Connection) -> Result<Commit, StoreError> {
     let commit = revisions::advance(conn, 1)?;
     insert(conn, &commit.after, OTHER)?;
@@ -96,7 +96,7 @@ pub(super) fn of_others(conn: &mut Connection) -> Result<Commit, StoreError> {
     Ok(commit)
 }
 
-/// Says of a revision that is stored already that it changed nothing that a cache depends on.
+/// Inserts that a stored revision changed nothing that a cache depends on.
 pub(super) fn of_nothing_cached(conn: &mut Connection, revision: &Revision) -> Result<(), StoreError> {
     insert(conn, revision, OTHER)?;
     tell(conn, revision.version)
@@ -108,7 +108,7 @@ fn insert(conn: &mut Connection, revision: &Revision, kind: &str) -> Result<(), 
     Ok(())
 }
 
-/// Removes what is too old to be kept, now and then, and tells other nodes.
+/// Removes old rows now and then, and notifies other nodes.
 fn finish(conn: &mut Connection, commit: &Commit) -> Result<(), StoreError> {
     let newest = commit.after.version;
     if newest / KEPT > commit.before.version / KEPT {
@@ -117,10 +117,10 @@ fn finish(conn: &mut Connection, commit: &Commit) -> Result<(), StoreError> {
     tell(conn, newest)
 }
 
-/// What was changed after a revision, the oldest first and not all of it at once.
+/// Reads the changes after a revision, the oldest first, up to a limit.
 ///
-/// The change of the revision itself is read with what came after it: where it is another one, or another incarnation
-/// has begun, the history that the revision belongs to is lost.
+/// The row of the given revision is read with those after it: if its nonce differs, or another incarnation has begun,
+/// the history to which the revision belongs is lost.
 pub(super) fn after(session: &mut DbSession, seen: &Revision) -> Result<Changes, StoreError> {
     read(session, |session| {
         let conn = &mut **session;
@@ -163,7 +163,7 @@ fn versioned((version, kind, of_type, id, nonce): Row) -> Result<Versioned, Stor
 
 type Row = (i64, String, Option<String>, Option<String>, i64);
 
-/// Tells who listens, once this is committed.
+/// Notifies listeners at the commit.
 fn tell(conn: &mut Connection, version: i64) -> Result<(), StoreError> {
     if let Connection::Postgres(conn) = conn {
         conn.batch_execute(&format!("SELECT pg_notify('{CHANNEL}', '{version}')"))?;
@@ -171,7 +171,7 @@ fn tell(conn: &mut Connection, version: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Listens to what others are told on that channel; nothing comes where the database has no such thing.
+/// Listens to the channel of notifications; does nothing for SQLite.
 pub fn listen(conn: &mut Connection) -> Result<(), StoreError> {
     if let Connection::Postgres(conn) = conn {
         conn.batch_execute(&format!("LISTEN {CHANNEL}"))?;

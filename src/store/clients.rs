@@ -16,11 +16,11 @@ use super::schema::clients;
 pub struct Client {
     /// The `client_id`.
     pub id: String,
-    /// The name for people; no two clients have the same. It never changes.
+    /// The name for people, unique among clients. It never changes.
     pub name: String,
-    /// The digest of its secret, where it has one.
+    /// The digest of its secret, if it has one.
     pub secret: Option<Vec<u8>>,
-    /// The keys it signs assertions with, a JWK set, where it has some.
+    /// The public keys of its assertions, a JWK set, if it has some.
     pub jwks: Option<String>,
     /// The roles, with a space between.
     pub roles: String,
@@ -32,7 +32,7 @@ pub struct Client {
     pub created_at: i64,
     /// One more after every update.
     pub version: i64,
-    /// The caller that made the client, as records name it, where that is known.
+    /// The caller that made the client, by its name in records, if known.
     pub made_by: Option<String>,
 }
 
@@ -60,16 +60,16 @@ pub fn list(conn: &mut Connection, after: Option<&str>, limit: NonZeroU16) -> Re
     Ok(Part::of(rows, limit, |client| &client.name))
 }
 
-/// Stores a new client, as given. [`StoreError::NameTaken`] where one has the name, the id or the session.
+/// Stores a new client. [`StoreError::NameTaken`] if its name, id or session exists.
 pub fn insert(conn: &mut Connection, client: &Client) -> Result<(), StoreError> {
     let inserted = diesel::insert_into(clients::table).values(client).execute(conn);
     inserted.map(drop).map_err(|error| StoreError::taken(error, &client.name))
 }
 
-/// Stores a client in place of the one of that id and version, and answers the new version.
+/// Replaces the client with that id and version, and returns the new version.
 ///
-/// The name and the time of making stay as they are stored. [`StoreError::Changed`] where another version is stored,
-/// [`StoreError::Absent`] where there is no such client.
+/// The name and the time of creation stay as they are stored. [`StoreError::Changed`] if another version is stored,
+/// [`StoreError::Absent`] if there is no such client.
 pub fn update(conn: &mut Connection, client: &Client) -> Result<i64, StoreError> {
     let stored = clients::table.filter(clients::id.eq(&client.id)).filter(clients::version.eq(client.version));
     let updated = diesel::update(stored)
@@ -89,7 +89,8 @@ pub fn update(conn: &mut Connection, client: &Client) -> Result<i64, StoreError>
     }
 }
 
-/// Shuts out the clients that a caller made and that are not shut out yet, and answers their ids and the sessions of their tokens.
+/// Disables the clients that a caller made, and returns their ids and the session ids of their tokens. Clients that
+/// were disabled before are left out.
 pub fn disable_made_by(conn: &mut Connection, maker: &str, at: i64) -> Result<Vec<(String, String)>, StoreError> {
     let made = clients::table.filter(clients::made_by.eq(maker)).filter(clients::disabled_at.is_null());
     let found: Vec<(String, String)> = made.select((clients::id, clients::session)).load(conn)?;
@@ -98,7 +99,7 @@ pub fn disable_made_by(conn: &mut Connection, maker: &str, at: i64) -> Result<Ve
     Ok(found)
 }
 
-/// Removes a client, with the sessions that came through it. [`StoreError::Absent`] where there is none.
+/// Removes a client, with the sessions that it mediated. [`StoreError::Absent`] if there is none.
 pub fn remove(conn: &mut Connection, id: &str) -> Result<(), StoreError> {
     match diesel::delete(clients::table.find(id)).execute(conn)? {
         0 => Err(StoreError::Absent(id.to_owned())),

@@ -17,34 +17,34 @@ pub(super) type Backend = <Connection as diesel::Connection>::Backend;
 
 type Transactions = <Connection as diesel::Connection>::TransactionManager;
 
-/// The advisory lock of those who write, in PostgreSQL: "ACGS".
+/// The advisory lock of writers, in PostgreSQL: "ACGS".
 const WRITER: i64 = 0x4143_4753;
 
-/// A connection on which transactions can be begun: it knows what each of them has to be told.
+/// A connection for transactions. It applies the session settings to each of them where a pooler requires that.
 pub struct DbSession {
     conn: Connection,
-    /// What is said at the start of each transaction, where the server's session is lent for it.
+    /// Statements for the begin of each transaction, if a pooler assigns the server's session to transactions.
     terms: Option<String>,
 }
 
 impl DbSession {
-    /// With a session of the server that is the connection's own: what it was told once holds until its end.
+    /// With a server session of its own: settings made once stay in force until it ends.
     pub(super) fn own(conn: Connection) -> Self {
         Self { conn, terms: None }
     }
 
-    /// With a session of the server that a pooler lends for each transaction: nothing holds longer than that.
+    /// With a pooler that assigns a server session to each transaction: nothing outlasts a transaction.
     pub(super) fn lent(conn: PgConnection, terms: String) -> Self {
         Self { conn: Connection::Postgres(conn), terms: Some(terms) }
     }
 
-    /// Whether a pooler lends the server's session for each transaction. Session locks, `LISTEN`, `SET` and prepared
-    /// statements would then be somebody else's at the next one.
+    /// Whether a pooler assigns the server's session to each transaction. Session locks, `LISTEN`, `SET` and prepared
+    /// statements would then affect other clients.
     pub(super) fn is_lent(&self) -> bool {
         self.terms.is_some()
     }
 
-    /// Whether the server takes no writes from this session, such as a standby.
+    /// Whether the server refuses writes from this session, as a standby does.
     pub(super) fn is_read_only(&mut self) -> Result<bool, StoreError> {
         match &mut self.conn {
             Connection::Sqlite(_) => Ok(false),
@@ -55,8 +55,8 @@ impl DbSession {
         }
     }
 
-    /// Begins a transaction that lasts until the session ends, with no limit on how long it may be idle: a lock that it
-    /// takes is held as a lock of the session would be, whoever the session belongs to.
+    /// Begins a transaction that stays open until the session ends, without an idle timeout. A lock taken in it is held
+    /// as long as a session lock would be, also behind a pooler.
     pub(super) fn hold(&mut self, lock: &str) -> Result<(), StoreError> {
         if let Connection::Postgres(conn) = &mut self.conn {
             let terms = self.terms.as_deref().unwrap_or_default();
@@ -92,7 +92,7 @@ impl DbSession {
                 Ok(done)
             }
             Err(error) => match Transactions::rollback_transaction(&mut self.conn) {
-                // What broke the connection is the error that there was before.
+                // The error that broke the connection is the one to report.
                 Ok(()) | Err(QueryError::BrokenTransactionManager) => Err(error),
                 Err(failed) => Err(failed.into()),
             },
@@ -120,10 +120,10 @@ impl fmt::Debug for DbSession {
     }
 }
 
-/// Runs a transaction that writes; it is undone where `job` fails.
+/// Runs a write transaction; it is rolled back if `job` fails.
 ///
-/// It takes the one writer's place at its start and waits for it, up to the connection's time-out. Begun as a reader it
-/// could find later that another wrote meanwhile, and would have to be run again. In PostgreSQL that place is one for
+/// It takes the writer's lock at its begin, and waits for it up to the connection's timeout. Begun as a reader it could
+/// find later that another writer has committed, and would have to be repeated. In PostgreSQL that lock is shared by
 /// all daemons.
 pub(super) fn write<T, E: From<QueryError>>(
     session: &mut DbSession,
@@ -135,8 +135,8 @@ pub(super) fn write<T, E: From<QueryError>>(
     })
 }
 
-/// Runs a transaction that writes where writers of other things do not disturb it: in PostgreSQL nobody waits, so that
-/// it has to lock the rows that it reads and writes.
+/// Runs a write transaction that is independent of other writers: in PostgreSQL it does not take the writer's lock, so
+/// it must lock the rows that it reads and writes.
 pub(super) fn write_apart<T, E: From<QueryError>>(
     session: &mut DbSession,
     job: impl FnOnce(&mut Connection) -> Result<T, E>,
@@ -144,7 +144,7 @@ pub(super) fn write_apart<T, E: From<QueryError>>(
     run(session, job, |_| Ok(()))
 }
 
-/// Runs several queries on what is stored at one moment; in a transaction that was begun before, they are part of it.
+/// Runs several queries on one snapshot; within an open transaction they are part of it.
 pub(super) fn read<T>(
     session: &mut DbSession,
     job: impl FnOnce(&mut DbSession) -> Result<T, StoreError>,

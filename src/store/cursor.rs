@@ -10,9 +10,9 @@ use smol_str::SmolStr;
 use super::error::StoreError;
 use crate::domain::EntityUid;
 
-/// The last entity of a part of a list; as text it means nothing to callers, and only what a list gave is accepted.
+/// The last entity of a page, opaque to callers as text; only cursors from a page are accepted.
 ///
-/// It stays good when that entity is removed.
+/// It stays valid when that entity is removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor(EntityUid);
 
@@ -22,7 +22,7 @@ impl Cursor {
         Self(last.clone())
     }
 
-    /// The id after which the list of this type goes on; [`StoreError::Cursor`] where it is that of another list.
+    /// The id after which the list of this type continues; [`StoreError::Cursor`] if it is that of another list.
     pub(super) fn id_within(&self, kind: &str) -> Result<&str, StoreError> {
         if self.0.kind == kind { Ok(&self.0.id) } else { Err(StoreError::Cursor) }
     }

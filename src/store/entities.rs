@@ -1,7 +1,7 @@
 //! The table `entities`.
 //!
-//! Every write gives its entity a new version, greater than every version given before in the whole store: an entity
-//! that is removed and made anew never has an old version again. The file of `changes` says in which order.
+//! Every write gives its entity a new version, greater than every version before in the whole store: an entity that is
+//! removed and created again never has an old version. See `changes.rs` for the order of versions.
 
 mod cycles;
 
@@ -33,14 +33,14 @@ pub struct StoredEntity {
     pub version: i64,
 }
 
-/// What a write did.
+/// The result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
     /// The version that the entity has now.
     pub version: i64,
     /// Whether the entity was not stored before.
     pub created: bool,
-    /// The transaction of the write.
+    /// The commit of the write.
     pub commit: Commit,
 }
 
@@ -123,7 +123,7 @@ pub fn list(conn: &mut Connection, kind: &str, after: Option<&Cursor>, limit: No
     if let Some(cursor) = after {
         query = query.filter(entities::id.gt(cursor.id_within(kind)?));
     }
-    // One more than asked for tells whether there is a next part.
+    // One more than the limit shows whether there is a next page.
     let rows = query.order(entities::id).limit(i64::from(limit.get()) + 1).load(conn)?;
     let mut items = rows.into_iter().map(StoredEntity::try_from).collect::<Result<Vec<_>, _>>()?;
     let more = items.len() > usize::from(limit.get());
@@ -132,8 +132,8 @@ pub fn list(conn: &mut Connection, kind: &str, after: Option<&Cursor>, limit: No
     Ok(Page { items, next })
 }
 
-/// Shows every stored entity, some at a time, in the order of the bytes of their types and ids. A row that cannot be
-/// read as an entity is left out: a decision that needs it says so.
+/// Calls `visit` with every stored entity, in pages, ordered by the bytes of type and id. A row that is no valid entity
+/// is skipped; a decision that needs it reports the fault.
 pub fn visit(conn: &mut Connection, mut visit: impl FnMut(&[Entity])) -> Result<(), StoreError> {
     let limit = NonZeroU16::MIN.saturating_add(999);
     let mut after: Option<EntityUid> = None;
@@ -165,7 +165,7 @@ pub fn names(
     let part = |limit: i64| entities::table.select(columns).order(columns).limit(limit).into_boxed();
     let limit = usize::from(limit.get());
     let mut names: Vec<(String, String)> = Vec::new();
-    // Two looks into the key's index: a condition on both columns at once would go through all of a type.
+    // Two look-ups in the key's index: a condition on both columns at once would scan all entities of a type.
     if let Some(EntityUid { kind, id }) = after {
         let same = part(rows(limit)).filter(entities::type_.eq(kind.as_str()).and(entities::id.gt(id.as_str())));
         names = same.load(conn)?;
@@ -185,8 +185,8 @@ fn rows(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// The types that have stored entities, in the order of their bytes. Costs one look at the key's index for each type,
-/// however many entities there are.
+/// The types that have stored entities, in byte order. Costs one index look-up for each type, however many entities
+/// there are.
 pub fn types(conn: &mut Connection) -> Result<Vec<SmolStr>, StoreError> {
     let smallest = entities::table.select(entities::type_).order(entities::type_).limit(1);
     let mut types = Vec::new();
@@ -198,10 +198,10 @@ pub fn types(conn: &mut Connection) -> Result<Vec<SmolStr>, StoreError> {
     Ok(types)
 }
 
-/// Stores an entity, in place of one of the same name.
+/// Stores an entity, in place of one with the same uid.
 ///
-/// [`StoreError::Stale`] or [`StoreError::Exists`] where the precondition does not hold. `record` comes last before the
-/// commit: where it fails, nothing is stored.
+/// [`StoreError::Stale`] or [`StoreError::Exists`] if the precondition fails. `record` is called last before the
+/// commit: if it fails, nothing is stored.
 pub fn put(
     conn: &mut DbSession,
     entity: &Entity,
@@ -230,9 +230,9 @@ pub fn put(
     })
 }
 
-/// Stores many entities in one transaction: all of them or none. Answers in the order given.
+/// Stores many entities in one transaction, all or none. The results are in the same order.
 ///
-/// [`StoreError::Twice`] where two of them have one name. `record` comes last before the commit: where it fails, nothing
+/// [`StoreError::Twice`] if two of them have one uid. `record` is called last before the commit: if it fails, nothing
 /// is stored.
 pub fn put_many(
     conn: &mut DbSession,
@@ -248,7 +248,7 @@ pub fn put_many(
         let commit = advance(conn, i64::try_from(batch.len()).map_err(StoreError::unavailable)?)?;
         let mut written = Vec::with_capacity(batch.len());
         for part in batch.chunks(ROWS) {
-            // What is stored of them goes, and all of them come, so that there are few statements for many rows.
+            // Existing rows are deleted and all are inserted, which takes few statements for many rows.
             let mut stored = HashSet::new();
             for (kind, ids) in groups(part.iter().map(|entity| &entity.uid)) {
                 let old = || entities::table.filter(entities::type_.eq(kind)).filter(entities::id.eq_any(&ids));
@@ -272,8 +272,8 @@ pub fn put_many(
     })
 }
 
-/// Removes an entity, and answers the commit of its removal. [`StoreError::Missing`] where there is none, whatever the
-/// precondition. `record` comes last before the commit: where it fails, nothing is removed.
+/// Removes an entity, and returns the commit. [`StoreError::Missing`] if there is none, whatever the precondition.
+/// `record` is called last before the commit: if it fails, nothing is removed.
 pub fn remove(
     conn: &mut DbSession,
     uid: &EntityUid,

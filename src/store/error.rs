@@ -1,4 +1,4 @@
-//! What can go wrong between a question and the database.
+//! Errors of the store.
 
 use diesel::result::{ConnectionError, DatabaseErrorKind, Error as QueryError};
 use thiserror::Error;
@@ -9,14 +9,14 @@ use crate::domain::{Cycle, EntityUid, Revision};
 /// A cause from below the store.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why the store could not do what it was asked.
+/// Why the store refused or failed.
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// There is no such entity.
     #[error("`{0}` is not stored")]
     Missing(EntityUid),
-    /// The entity is at another version than the writer believes, or it is gone.
-    #[error("`{uid}` is at another version than the one that was expected")]
+    /// The entity does not have the version that the writer expects, or it was removed.
+    #[error("`{uid}` does not have the expected version")]
     Stale {
         /// Which entity.
         uid: EntityUid,
@@ -26,16 +26,16 @@ pub enum StoreError {
     /// The entity was to be created and is there already.
     #[error("`{0}` is stored already")]
     Exists(EntityUid),
-    /// An entity would be in itself, by its parents and theirs.
+    /// The write would make an entity its own ancestor.
     #[error("{0}")]
     Cycle(Cycle),
-    /// One batch has two entities of one name, and it cannot be told which is meant.
+    /// A batch contains an entity twice, so it is ambiguous.
     #[error("`{0}` is named twice in one batch")]
     Twice(EntityUid),
     /// Another user, client or key has the name.
     #[error("`{0}` is taken")]
     NameTaken(String),
-    /// The user or client is at another version than the writer believes.
+    /// The user or client does not have the version that the writer expects.
     #[error("`{0}` was changed meanwhile")]
     Changed(String),
     /// There is no such user, client or key.
@@ -44,7 +44,7 @@ pub enum StoreError {
     /// The transaction was undone, since its job failed.
     #[error("the change was undone")]
     Undone,
-    /// What is stored is not as new as somebody who asks has seen.
+    /// The database has not reached a version that a caller has seen.
     #[error("version `{version}` is asked for, and the newest is `{newest}`")]
     Ahead {
         /// The version that is asked for.
@@ -52,15 +52,13 @@ pub enum StoreError {
         /// The newest one.
         newest: i64,
     },
-    /// The database does not have the changes up to a revision that somebody who asks has seen: it was restored, or failed
-    /// over without them.
-    #[error(
-        "revision `{revision}` is asked for, which the database does not contain: it is at `{newest}`, and changes were lost"
-    )]
+    /// The database does not contain a revision that a caller has seen: it was restored, or failed over without its
+    /// newest changes.
+    #[error("the database is at revision `{newest}` and does not contain `{revision}`: changes were lost")]
     Lost {
-        /// The revision that is asked for.
+        /// The revision that was asked for.
         revision: Revision,
-        /// The newest one.
+        /// The newest revision of the database.
         newest: Revision,
     },
     /// The database cannot store the name.
@@ -75,15 +73,15 @@ pub enum StoreError {
     /// The change cannot be recorded. It was not made.
     #[error("the change cannot be recorded: {0}")]
     Unrecorded(Cause),
-    /// The answer did not come before the deadline of the one who asked. A write may still have been made.
+    /// The answer did not come before the caller's deadline. A write may still have been made.
     #[error("the database did not answer in time")]
     Late,
-    /// The database file is not what was written. It is never repaired or made anew here.
+    /// The database file is damaged. It is never repaired or recreated here.
     #[error("the database{} is damaged: {detail}", named(.place.as_deref()))]
     Damaged {
-        /// The file or server, where it is known.
+        /// The file or server, if known.
         place: Option<String>,
-        /// What is wrong with it.
+        /// The kind of the damage.
         detail: String,
     },
     /// A stored row cannot be read as an entity.
@@ -91,7 +89,7 @@ pub enum StoreError {
     DamagedEntity {
         /// Which entity.
         uid: EntityUid,
-        /// What is wrong with it.
+        /// The cause.
         detail: String,
     },
     /// The database has a migration that this version does not know.
@@ -105,7 +103,7 @@ pub enum StoreError {
     /// The database cannot be reached or does not work.
     #[error("the database{} is unavailable: {cause}", named(.place.as_deref()))]
     Unavailable {
-        /// The file or server, where it is known.
+        /// The file or server, if known.
         place: Option<String>,
         /// Why.
         cause: Cause,
@@ -123,17 +121,17 @@ impl StoreError {
         Self::Unavailable { place: None, cause: cause.into() }
     }
 
-    /// The session with the database is of no use any more, and others may be like it.
+    /// The session is unusable, and other sessions of the pool may be, too.
     pub(super) fn session_lost(why: &str) -> Self {
         Self::unavailable(SessionFault::Lost(why.to_owned()))
     }
 
-    /// What is wrong with the session itself, where that is known: others of the same pool are mostly like it.
+    /// The fault of the session itself, if known: other sessions of the same pool mostly share it.
     pub(super) fn session_fault(&self) -> Option<&SessionFault> {
         if let Self::Unavailable { cause, .. } = self { cause.downcast_ref() } else { None }
     }
 
-    /// What it means that a new row could not be inserted under this name.
+    /// The error for a row that could not be inserted under this name.
     pub(super) fn taken(error: QueryError, name: &str) -> Self {
         match error {
             QueryError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Self::NameTaken(name.to_owned()),
@@ -141,7 +139,7 @@ impl StoreError {
         }
     }
 
-    /// The same error, naming the database where it does not yet.
+    /// The same error, with the database's place, if it has none yet.
     #[must_use]
     pub fn at(mut self, target: &Target) -> Self {
         match &mut self {
@@ -155,22 +153,22 @@ impl StoreError {
     }
 }
 
-/// Why a session cannot be used any more.
+/// Why a session is unusable.
 #[derive(Debug, Error)]
 pub(super) enum SessionFault {
-    /// Its server has ended it, or takes no writes, as one that was replaced.
+    /// The server ended it, or accepts no writes, like a primary that was replaced.
     #[error("{0}")]
     Lost(String),
-    /// It is another one than that in which a statement was prepared: a pooler lends sessions.
+    /// It lacks a prepared statement: a pooler has assigned another session.
     #[error("{0}")]
     Lent(String),
 }
 
-/// How statements are called that are kept prepared.
+/// The prefix of the names of cached prepared statements.
 const PREPARED: &str = "\"__diesel_stmt_";
 
-/// Diesel passes on only the text of errors, not their codes. SQLite's texts are fixed in its source; PostgreSQL's may be
-/// in another language, and what is not known for busy is unavailable then.
+/// Diesel passes on only the text of errors, not their codes. SQLite's texts are fixed in its source; PostgreSQL's may
+/// be in another language, and errors that are not recognized as busy count as unavailable.
 const BUSY: [&str; 6] = [
     "database is locked",
     "database table is locked",
@@ -188,7 +186,7 @@ const DAMAGED: [&str; 6] = [
     "no such column",
 ];
 
-/// What an error text of a database means.
+/// The error that a database's error text means.
 pub(super) fn of_text(text: &str) -> StoreError {
     if BUSY.iter().any(|known| text.starts_with(known)) {
         StoreError::Busy(text.to_owned())

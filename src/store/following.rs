@@ -14,7 +14,7 @@ use crate::domain::Revision;
 /// How long a connection by itself waits for a lock.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// What following needs beside the store's versions and types; shared by all clones.
+/// The state for following changes; shared by all clones.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Following {
     /// One at a time reads changes.
@@ -23,28 +23,28 @@ pub(super) struct Following {
     callers: Arc<AtomicU64>,
 }
 
-/// A connection by itself to the database of a [`Store`]: it waits for none of the pool, and hears that there is something to
-/// follow.
+/// A connection of its own to the database of a [`Store`], outside of the pool, which receives notifications of
+/// changes.
 pub struct Listener {
     store: Store,
     conn: DbSession,
 }
 
 impl Listener {
-    /// Opens the connection. A database file that is gone is not made anew.
+    /// Opens the connection. A missing database file is not created.
     pub fn open(store: &Store) -> Result<Self, StoreError> {
         let mut conn = match &*store.target {
             Target::Sqlite(path) => sqlite::pooled(&ENTITIES, path, WAIT).map_err(|error| error.at(&store.target))?,
             Target::Postgres(_) => open(&store.target, WAIT)?,
         };
-        // A session that is lent hears nothing once it was given back: changes are found by looking for them.
+        // A pooled session receives no notifications, so changes are found by polling.
         if !conn.is_lent() {
             changes::listen(&mut conn).map_err(|error| error.at(&store.target))?;
         }
         Ok(Self { store: store.clone(), conn })
     }
 
-    /// Whether others said since the last time that they changed something. Waits for nothing.
+    /// Whether a notification arrived since the last call, without blocking.
     pub fn is_told(&mut self) -> Result<bool, StoreError> {
         if self.conn.is_lent() {
             return Ok(false);
@@ -52,12 +52,12 @@ impl Listener {
         changes::is_told(&mut self.conn).map_err(|error| error.at(&self.store.target))
     }
 
-    /// Follows everything that was changed until now. A server that takes no writes any more may have been replaced by
-    /// another one, which has what is to be followed: all connections are opened anew then.
+    /// Applies all changes up to now. A server that accepts no writes may have been replaced as primary; then all
+    /// connections are reopened, to find the new one.
     pub fn follow(&mut self) -> Result<(), StoreError> {
         if self.conn.is_read_only().map_err(|error| error.at(&self.store.target))? {
             self.store.pool.renew();
-            return Err(StoreError::session_lost("the server takes no writes").at(&self.store.target));
+            return Err(StoreError::session_lost("the server accepts no writes").at(&self.store.target));
         }
         let _turn = self.store.turn();
         self.store.follow_on(&mut self.conn).map_err(|error| error.at(&self.store.target))
@@ -65,17 +65,17 @@ impl Listener {
 }
 
 impl Store {
-    /// Brings [`versions`](Self::versions) and [`types`](Self::types) up to date with everything that was committed by
-    /// now, whoever changed it.
+    /// Brings [`versions`](Self::versions) and [`types`](Self::types) up to date with everything that was committed up
+    /// to now, by any node.
     pub fn follow(&self) -> Result<(), StoreError> {
         let _turn = self.turn();
         self.run(|conn| self.follow_on(conn))
     }
 
-    /// The same, where it is not known here that the database contains that revision.
+    /// Like [`follow`](Self::follow), up to a revision that another node may have committed.
     ///
-    /// [`StoreError::Ahead`] where there is no such version yet; [`StoreError::Lost`] where the database has another history,
-    /// in which the revision does not occur.
+    /// [`StoreError::Ahead`] if the database has not reached that version; [`StoreError::Lost`] if the revision is not
+    /// in the database's history.
     pub fn follow_to(&self, revision: &Revision) -> Result<(), StoreError> {
         if self.versions.contains(revision) {
             return Ok(());
@@ -99,13 +99,13 @@ impl Store {
         }
     }
 
-    /// How the database stands to a revision that it once had.
+    /// Compares the database with a revision that it once had.
     pub fn standing(&self, revision: &Revision) -> Result<Standing, StoreError> {
         self.query(|conn| revisions::standing(conn, revision))
     }
 
-    /// Begins a new incarnation of a database that does not contain a revision any more, as it did once: nothing that was
-    /// read before is current then. What the database is at after that.
+    /// Begins a new incarnation of a database that has lost `lost`, and invalidates everything that was read before.
+    /// Returns the revision of the database after that.
     pub fn begin_anew(&self, lost: &Revision) -> Result<Revision, StoreError> {
         let _turn = self.turn();
         self.run(|conn| self.begin_anew_on(conn, lost))
@@ -127,7 +127,8 @@ impl Store {
         self.following.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Two at a time do no harm: what is bumped twice is read twice, and what is applied was in the slots before.
+    /// Concurrent calls are harmless: a slot that is bumped twice costs a second read, and `applied` never runs ahead
+    /// of the slots.
     pub(super) fn follow_on(&self, conn: &mut DbSession) -> Result<(), StoreError> {
         loop {
             let followed = self.versions.followed();
@@ -137,7 +138,7 @@ impl Store {
                 Changes::Unknown(newest) => {
                     tracing::warn!(
                         %newest, %followed,
-                        "changes of the database are missing, or there are too many to follow: every cache is invalidated"
+                        "too many changes since the last poll, or old ones are gone; every cache is invalidated"
                     );
                     self.types.insert(&entities::types(conn)?);
                     self.doubt_all(newest.version);
@@ -146,8 +147,8 @@ impl Store {
                 Changes::Lost(newest) => {
                     tracing::error!(
                         %newest, %followed,
-                        "the database was restored or failed over, and lacks changes that this node has seen: every cache \
-                         is invalidated"
+                        "the database was restored or failed over and lacks changes that this node has seen; every \
+                         cache is invalidated"
                     );
                     self.begin_anew_on(conn, &followed)?;
                 }
@@ -155,8 +156,8 @@ impl Store {
         }
     }
 
-    /// INVARIANT: nothing is current any more before the new incarnation is begun: where that fails, it is done again, and
-    /// what is read meanwhile is doubted once more.
+    /// INVARIANT: everything is invalidated before the new incarnation begins. If that fails, it is repeated, and
+    /// entities read meanwhile are invalidated again.
     fn begin_anew_on(&self, conn: &mut DbSession, lost: &Revision) -> Result<Revision, StoreError> {
         let known = self.versions.known().max(lost.version);
         self.doubt_all(known);
@@ -167,7 +168,7 @@ impl Store {
         Ok(begun)
     }
 
-    /// INVARIANT: as for a write of this process: types, then versions, then what is said to be applied.
+    /// INVARIANT: as for a write of this process: types, then versions, then the applied revision.
     fn apply(&self, followed: &Revision, changes: &[Versioned]) {
         self.types.insert(changes.iter().filter_map(|changed| match &changed.change {
             Change::Entity(uid) => Some(&uid.kind),
@@ -185,7 +186,7 @@ impl Store {
         self.versions.follow(followed, changes);
     }
 
-    /// Nothing that was read is current any more.
+    /// Invalidates every cache.
     fn doubt_all(&self, version: i64) {
         self.versions.bump_all(version);
         self.following.callers.fetch_add(1, Ordering::AcqRel);

@@ -1,14 +1,14 @@
 //! A connection that stays open as long as the store.
 //!
-//! SQLite removes the write-ahead log with the last connection to the file. This one stays, so that a log that is another
-//! one, or is gone, was removed by somebody else.
+//! SQLite removes the write-ahead log when the last connection to the database closes. With this connection open, a
+//! missing or replaced write-ahead log means that another process removed it.
 
 use std::fmt;
 use std::sync::Mutex;
 
 use super::connection::DbSession;
 
-/// A connection that is never used.
+/// A connection that is held open and never used.
 pub(super) struct KeptOpen(#[expect(dead_code, reason = "it is held, never used")] Mutex<DbSession>);
 
 impl KeptOpen {

@@ -1,46 +1,46 @@
-//! Which database a file is: what marks it, which migrations it has, and what each connection to it is told.
+//! The kinds of database files: their markers, migrations, and connection settings.
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
 /// One of the daemon's databases. Each is a file of its own, and none is taken for another.
 #[derive(Debug)]
 pub(super) struct Kind {
-    /// What the file is, in errors.
+    /// The kind's name in errors.
     pub(super) name: &'static str,
     /// SQLite's `application_id`, as the first migration writes it.
     pub(super) application: i64,
     /// Everything that makes its tables.
     pub(super) migrations: Migrations,
-    /// What becomes of it where the file is gone or empty and something says that there was one.
+    /// What happens if the file is missing or empty although it existed before.
     pub(super) loss: Loss,
-    /// What a connection is told that was opened by itself. It may make the file.
+    /// The pragmas for a connection outside of a pool. It may create the file.
     pub(super) single: &'static str,
-    /// What a connection of a pool is told.
+    /// The pragmas for a pooled connection.
     pub(super) pooled: &'static str,
-    /// What a connection of a pool to a server is told.
+    /// The settings for a pooled connection to a server.
     pub(super) session: &'static str,
 }
 
-/// What makes the tables, for each database there is.
+/// The migrations, for each database system.
 #[derive(Debug)]
 pub(super) struct Migrations {
     /// In an SQLite file.
     pub(super) sqlite: fn() -> EmbeddedMigrations,
-    /// In PostgreSQL, where one database has everything.
+    /// For PostgreSQL, where one database contains everything.
     pub(super) postgres: fn() -> EmbeddedMigrations,
 }
 
-/// What it means that a database was lost.
+/// What happens if a database was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Loss {
-    /// Nobody has what was in it, so it is refused, and not taken for a new one.
+    /// There is no other copy, so it is refused instead of being created again.
     Refused,
-    /// It is a copy, and is made anew: so is a file that a kill left before anything was in it.
+    /// It is derived data, and is created again; so is an empty file of an interrupted start.
     MadeGood,
 }
 
-/// `synchronous = FULL`: a write that was answered must outlast a power failure, since it may be what takes a right
-/// away. A connection caches at most 1 MiB, because the pool may have 50.
+/// `synchronous = FULL`: an answered write must survive a power failure, since it may be a withdrawal. A connection
+/// caches at most 1 MiB, because the pool may have 50.
 const EACH: &str = "PRAGMA synchronous = FULL; PRAGMA cache_size = -1024;";
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");

@@ -1,8 +1,8 @@
-//! One process for a database file: what caches keep is told apart from what changed only by this process's own writes.
+//! Allows one process per database file, since caches learn of changes only through this process's own writes.
 //!
-//! A file may have several names, and a lock file may be removed. So the lock is on the file itself (its inode), besides a
-//! file `<path>.lock` beside it, which also keeps two first starts apart, when the database is not there yet. The path is
-//! the canonical one: symbolic links are followed.
+//! A file may have several names, and a lock file may be removed. So the lock is on the database file's inode, in
+//! addition to the file `<path>.lock` beside it, which also serializes first starts while there is no database yet.
+//! Symbolic links in the path are resolved.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,10 +12,10 @@ use super::error::StoreError;
 use super::sqlite;
 use super::target::Target;
 
-/// Held as long as it lives. It goes with the process, however that ends.
+/// The lock of a database file, held as long as this lives. It ends with the process, however that ends.
 ///
-/// INVARIANT: it outlives every connection to the file. SQLite's own locks are POSIX locks of the process, which go when
-/// any descriptor of the file is closed.
+/// INVARIANT: it outlives every connection to the file. SQLite's own locks are POSIX locks of the process, which are
+/// released when any descriptor of the file is closed.
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
@@ -24,9 +24,9 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the database file at `path` for this process; where there is none yet, the right to make it.
+    /// Locks the database file at `path` for this process; if there is none yet, the right to create it.
     ///
-    /// [`StoreError::Unavailable`] where another process has it.
+    /// [`StoreError::Unavailable`] if another process holds the lock.
     pub fn take(path: &Path) -> Result<Self, StoreError> {
         let taken = || {
             let canonical = sqlite::canonical(path).map_err(StoreError::unavailable)?;
@@ -41,13 +41,13 @@ impl Lock {
         taken().map_err(|error: StoreError| error.at(&Target::from(path)))
     }
 
-    /// Takes the file itself once it is there.
+    /// Locks the database file itself, once it exists.
     pub fn cover_file(&mut self) -> Result<(), StoreError> {
         self.hold().map_err(|error| error.at(&Target::from(&*self.path)))
     }
 
     fn hold(&mut self) -> Result<(), StoreError> {
-        // What is no file is refused by whoever opens it as a database; opening a pipe would wait for a writer.
+        // Other kinds of files are refused when they are opened as a database; opening a pipe would wait for a writer.
         if self.database.is_none() && fs::metadata(&self.path).is_ok_and(|found| found.is_file()) {
             let file = File::open(&self.path).map_err(StoreError::unavailable)?;
             claim(&file)?;

@@ -13,11 +13,11 @@ use super::connection::{Connection, DbSession, write};
 use super::error::{Cause, StoreError};
 use super::kind::Kind;
 
-/// Runs the migrations that the database does not have yet: all of them or none. Answers how many there were.
+/// Runs the migrations that the database lacks, all or none. Returns their number.
 ///
-/// [`StoreError::Newer`] where it has one that is unknown here; the database is left as it is then.
+/// [`StoreError::Newer`] if it has one that is unknown here; the database is left unchanged then.
 pub(super) fn run(kind: &Kind, conn: &mut DbSession) -> Result<usize, StoreError> {
-    // A database that is up to date is opened without waiting for those who write to it.
+    // An up-to-date database is opened without waiting for its writers.
     if !is_behind(kind, conn)? {
         return Ok(0);
     }
@@ -39,7 +39,7 @@ pub(super) fn is_behind(kind: &Kind, conn: &mut Connection) -> Result<bool, Stor
             lacks::<Sqlite>(&known, conn.applied_migrations())
         }
         Connection::Postgres(conn) => {
-            // The harness makes its table where it only looks, and two that make it at once fail.
+            // The harness creates its table even for a look, and two that create it at once fail.
             if !has_table(conn)? {
                 return Ok(true);
             }
@@ -79,7 +79,7 @@ fn is_known<DB: Backend>(known: &[Box<dyn Migration<DB>>], version: &MigrationVe
     known.iter().any(|migration| migration.name().version() == *version)
 }
 
-/// What a failed migration means: mostly the database's own error, which the harness has boxed.
+/// The error for a failed migration: mostly the database's own, boxed by the harness.
 fn failed(cause: Cause) -> StoreError {
     match cause.downcast::<diesel::result::Error>() {
         Ok(error) => StoreError::from(*error),

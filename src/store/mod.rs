@@ -1,8 +1,8 @@
-//! What the daemon stores. One file a table; queries are plain functions over a connection.
+//! The daemon's database. One file per table; queries are plain functions over a connection.
 //!
-//! [`Store`] is how the rest of the daemon gets at the entities: it has the pool, and it keeps the order that makes
-//! caches safe. Of users, clients, keys and tokens it only lends a connection to those who ask their tables.
-//! [`audit::AuditStore`] has, in a file of its own, what of the audit log can be searched.
+//! [`Store`] is the access to entities for the rest of the daemon: it has the pool, and keeps the order of operations
+//! that makes caches safe. For users, clients, keys and tokens it only lends connections to queries of their tables.
+//! [`audit::AuditStore`] is the search index of the audit log, in a file of its own.
 
 mod any;
 pub mod api_keys;
@@ -106,7 +106,7 @@ impl Store {
     pub fn open(options: &StoreOptions) -> Result<Self, StoreError> {
         let mut conn = open(&options.target, options.acquire_timeout)?;
         let types = StoredTypes::default();
-        // The revision first: a change after it is followed, and may be in what is read besides.
+        // The revision is read first: a later change is followed, whether or not it is already in the data read next.
         let versions = revisions::newest(&mut conn).and_then(|newest| {
             types.insert(&entities::types(&mut conn)?);
             let versions = Versions::new(newest);
@@ -132,7 +132,7 @@ impl Store {
         })
     }
 
-    /// The file or server, without who and how.
+    /// The file or server, without credentials.
     #[must_use]
     pub fn place(&self) -> String {
         self.target.to_string()
@@ -159,17 +159,17 @@ impl Store {
                     StoreError::Undone
                 })
             });
-            // The job's error does not tell whether it was the session's fault.
+            // The job's error does not tell whether the session was at fault.
             if done.is_err() && session.is_read_only()? {
-                return Err(StoreError::session_lost("the server takes no writes"));
+                return Err(StoreError::session_lost("the server accepts no writes"));
             }
             done
         });
         done.map_err(|error| failed.unwrap_or_else(|| error.into()))
     }
 
-    /// Takes note of a commit of this process that changed nothing which its caches depend on. Where others committed
-    /// meanwhile, it is followed with theirs.
+    /// Notes a commit of this process that changed nothing in its caches. If other nodes committed meanwhile, it is
+    /// applied with their changes by the next poll.
     pub fn note(&self, commit: &Commit) {
         self.versions.committed(commit);
     }
@@ -191,13 +191,13 @@ impl Store {
         &self.replicas
     }
 
-    /// The files that have to stay where they are while the store is open; none on a server.
+    /// The files that must stay in place while the store is open; none for a server.
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
         self.target.path().map_or_else(Vec::new, sqlite::files)
     }
 
-    /// Whether the database answers anybody.
+    /// Whether the database answers its callers.
     #[must_use]
     pub fn answers(&self) -> Answers {
         self.pool.answers()
@@ -209,8 +209,8 @@ impl Store {
         self.pool.watched()
     }
 
-    /// Has somebody told of every version that is written here, after its commit; the first who asks for it. It must not
-    /// block.
+    /// Sets the function that is called with each version written here, after its commit; only the first one counts. It
+    /// must not block.
     pub fn on_write(&self, told: impl Fn(i64) + Send + Sync + 'static) {
         drop(self.told.set(Told(Box::new(told))));
     }
@@ -258,7 +258,7 @@ impl Store {
         self.read(|conn| entities::names(conn, after, limit))
     }
 
-    /// Shows every stored entity; see [`entities::visit`].
+    /// Calls `visit` with every stored entity; see [`entities::visit`].
     pub fn visit(&self, visit: impl FnMut(&[Entity])) -> Result<(), StoreError> {
         self.run(|conn| entities::visit(conn, visit))
     }
@@ -289,7 +289,7 @@ impl Store {
         self.write(uids, |conn| put(conn).map(|written| (commit(&written), written)))
     }
 
-    /// Removes an entity, and answers the commit of its removal; see [`entities::remove`].
+    /// Removes an entity, and returns the commit; see [`entities::remove`].
     pub fn remove(
         &self,
         uid: &EntityUid,
@@ -300,7 +300,7 @@ impl Store {
         self.write([uid], |conn| remove(conn).map(|commit| (Some(commit), commit)))
     }
 
-    /// Runs a job that changes these entities, and answers its commit; none where it changed nothing.
+    /// Runs a job that changes these entities, and returns its commit; `None` if it changed nothing.
     fn write<'a, T>(
         &self,
         uids: impl IntoIterator<Item = &'a EntityUid, IntoIter: Clone>,
@@ -313,7 +313,8 @@ impl Store {
             let Some(commit) = commit else { return Ok(written) };
             uids.clone().for_each(|uid| self.versions.bump(uid, commit.after.version));
             if !self.versions.committed(&commit) {
-                // Others wrote meanwhile, or the database is not what it was. Who cannot be followed now is followed later.
+                // Other nodes wrote meanwhile, or the database has lost changes. If following fails here, the next poll
+                // does it.
                 drop(self.follow_on(conn));
             }
             if let Some(Told(tell)) = self.told.get() {

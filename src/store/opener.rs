@@ -1,4 +1,4 @@
-//! How a pool opens its connections, and tells whether they still work.
+//! Opens and tests the connections of a pool.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(super) struct Opener {
 }
 
 impl Opener {
-    /// Connections that wait no longer than `wait` for a writer who is in the way.
+    /// Connections that wait for a writer up to `wait`.
     pub(super) fn new(kind: &'static Kind, target: &Target, wait: Duration) -> Self {
         Self { kind, target: target.clone(), wait }
     }

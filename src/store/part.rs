@@ -2,22 +2,22 @@
 
 use std::num::NonZeroU16;
 
-/// Some rows of a list, and where it goes on.
+/// A page of a list, and the position after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part<T> {
-    /// The rows, in the order of the bytes of what they are listed by.
+    /// The rows, ordered by the bytes of their key.
     pub items: Vec<T>,
     /// After which the next part begins, if there is one. It stays good when that row is removed.
     pub next: Option<String>,
 }
 
 impl<T> Part<T> {
-    /// How many rows to ask for: one more than wanted tells whether there is a next part.
+    /// The number of rows to query: one more than the limit shows whether there is a next page.
     pub(super) fn rows(limit: NonZeroU16) -> i64 {
         i64::from(limit.get()) + 1
     }
 
-    /// Of the rows that were found, the part to answer; `key` is what they are listed by.
+    /// Makes the page from the rows that were found; `key` returns the sort key of a row.
     pub(super) fn of(mut items: Vec<T>, limit: NonZeroU16, key: impl FnOnce(&T) -> &str) -> Self {
         let more = items.len() > usize::from(limit.get());
         items.truncate(usize::from(limit.get()));

@@ -1,4 +1,4 @@
-//! One PostgreSQL server: how connections to it are opened and set up, whether it is there itself or behind a pooler.
+//! A PostgreSQL server, direct or behind a pooler: how connections to it are opened and set up.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use super::kind::Kind;
 use super::migrations;
 use super::target::{PoolMode, Server};
 
-/// What libpq is told where the URL does not say otherwise: who calls, how long a connection may take to be opened, and
-/// when a server is given up that does not answer any more. A host that vanishes is noticed within some four seconds,
-/// by idle connections too.
+/// Connection parameters of libpq that the URL may override: the application's name, the connect timeout, and the
+/// timeouts after which a silent server is given up. A host that vanishes is detected within some four seconds, also on
+/// idle connections.
 const DEFAULTS: [(&str, &str); 6] = [
     ("application_name", "acgs"),
     ("connect_timeout", "2"),
@@ -41,15 +41,15 @@ pub(super) fn migrate(kind: &Kind, server: &Server, lock_timeout: Duration) -> R
     migrations::run(kind, &mut connect(server, &Limits::of_one(lock_timeout))?)
 }
 
-/// Looks whether [`open`] would take the database, without changing anything, and answers how to read it, where it is up
-/// to date.
+/// Checks without any change whether [`open`] would accept the database. Returns a connection if its schema is up to
+/// date.
 pub(super) fn inspect(kind: &Kind, server: &Server, lock_timeout: Duration) -> Result<Option<DbSession>, StoreError> {
     let mut session = connect(server, &Limits::of_one(lock_timeout))?;
     let is_behind = migrations::is_behind(kind, &mut session)?;
     Ok((!is_behind).then_some(session))
 }
 
-/// Looks whether the server takes connections to the database and answers, whatever is in it.
+/// Checks whether the server accepts connections to the database, whatever is in it.
 pub(super) fn reach(server: &Server) -> Result<(), StoreError> {
     Ok(establish(server)?.batch_execute("SELECT 1")?)
 }
@@ -63,23 +63,23 @@ pub(super) fn pooled(kind: &Kind, server: &Server, lock_timeout: Duration) -> Re
     Ok(session)
 }
 
-/// How long things may take.
+/// The timeouts of a session.
 struct Limits {
     lock_timeout: Duration,
-    /// None: as long as the server lets it.
+    /// `None`: the server's own limit.
     statement_timeout: Option<Duration>,
 }
 
 impl Limits {
-    /// Those of a connection by itself, which may have migrations to run.
+    /// For a connection outside of the pool, which may have migrations to run.
     fn of_one(lock_timeout: Duration) -> Self {
         Self { lock_timeout, statement_timeout: None }
     }
 
-    /// The statements that set them, for the session or for one transaction.
+    /// The statements that set the timeouts, for the session or for one transaction.
     ///
-    /// A write that was answered must outlast a power failure, since it may be what takes a right away: a server that
-    /// was told not to wait for its disk waits for ours.
+    /// An answered write must survive a power failure, since it may be a withdrawal: `synchronous_commit = off` is
+    /// overridden.
     fn statements(&self, sessions: PoolMode) -> String {
         let (set, is_local) = match sessions {
             PoolMode::Session => ("SET", false),
@@ -121,9 +121,9 @@ fn connect(server: &Server, limits: &Limits) -> Result<DbSession, StoreError> {
     }
 }
 
-/// Finds out whose the server's sessions are, and says so to all clones. A session of one's own has one process, which is
-/// no other connection's. A pooler gives out the process that is free: to the next connection too, or another one
-/// each time.
+/// Detects whether a pooler assigns sessions to transactions, and stores that for all clones. A direct connection
+/// always has the same server process, which no other connection has. A pooler uses whichever process is free: the same
+/// one for the next connection, or another one each time.
 fn find_out(server: &Server, conn: &mut PgConnection) -> Result<PoolMode, StoreError> {
     let mut other = establish(server)?;
     let own = process(conn)?;
@@ -131,15 +131,15 @@ fn find_out(server: &Server, conn: &mut PgConnection) -> Result<PoolMode, StoreE
         process(conn)? != own || process(conn)? != own || process(&mut other)? == own || process(conn)? != own;
     let sessions = if is_lent { PoolMode::Transaction } else { PoolMode::Session };
     if is_lent {
-        tracing::info!("a pooler lends the database's sessions for one transaction each: nothing is kept in them");
+        tracing::info!("a pooler assigns sessions to transactions; prepared statements and LISTEN are off");
     }
     server.set_pool_mode(sessions);
     Ok(sessions)
 }
 
-/// The process that the server has for a session.
+/// The id of the server process of a session.
 fn process(conn: &mut PgConnection) -> Result<i32, StoreError> {
-    // Not prepared: the statement would be another session's too.
+    // Not prepared: behind a pooler, the statement would stay in another client's session.
     Ok(diesel::select(sql::<Integer>("pg_backend_pid()")).get_result(conn)?)
 }
 

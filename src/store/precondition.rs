@@ -1,41 +1,41 @@
-//! Under which conditions an entity is written or removed.
+//! Preconditions for writing or removing an entity.
 
 use super::error::StoreError;
 use crate::domain::EntityUid;
 
-/// What must hold of an entity for something to be done with it (RFC 9110, section 13.2.2); by default nothing.
+/// The preconditions of a request (RFC 9110, section 13.2.2); none by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Precondition {
-    /// It is stored, at one of these versions.
+    /// The entity must be stored at one of these versions.
     pub if_match: Option<VersionSet>,
-    /// It is not stored at any of these versions.
+    /// The entity must not be stored at any of these versions.
     pub if_none_match: Option<VersionSet>,
 }
 
-/// Versions of an entity.
+/// A set of versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VersionSet {
-    /// Whichever is stored.
+    /// Every version.
     Any,
-    /// These.
+    /// The listed versions.
     Of(Vec<i64>),
 }
 
 impl Precondition {
-    /// That the entity is stored, at this version.
+    /// The entity must be stored at this version.
     #[must_use]
     pub fn at(version: i64) -> Self {
         Self { if_match: Some(VersionSet::Of(vec![version])), ..Self::default() }
     }
 
-    /// That the entity is not stored.
+    /// The entity must not be stored.
     #[must_use]
     pub fn absent() -> Self {
         Self { if_none_match: Some(VersionSet::Any), ..Self::default() }
     }
 
-    /// [`StoreError::Stale`] where the entity is not at a version that is wanted, [`StoreError::Exists`] where it is at one
-    /// that is not.
+    /// Checks the stored version, `None` if the entity is not stored. [`StoreError::Stale`] if `if_match` fails,
+    /// [`StoreError::Exists`] if `if_none_match` fails.
     pub fn check(self, uid: &EntityUid, stored: Option<i64>) -> Result<(), StoreError> {
         if self.if_match.is_some_and(|wanted| !wanted.has(stored)) {
             return Err(StoreError::Stale { uid: uid.clone(), stored });
@@ -48,7 +48,7 @@ impl Precondition {
 }
 
 impl VersionSet {
-    /// Whether the stored version is among them; never where none is stored.
+    /// Whether the stored version is in the set; false if the entity is not stored.
     fn has(&self, stored: Option<i64>) -> bool {
         stored.is_some_and(|stored| match self {
             Self::Any => true,

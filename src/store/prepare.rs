@@ -1,4 +1,4 @@
-//! A database by itself, before it has a [`Store`](super::Store): made, brought up to date, or looked at.
+//! A database before it is opened as a [`Store`](super::Store): creation, migration, inspection.
 
 use std::time::Duration;
 
@@ -9,25 +9,25 @@ use super::target::Target;
 use super::{entities, postgres, sqlite};
 use crate::domain::Entity;
 
-/// Opens the database of the entities, makes it where there is none, and brings it up to date.
+/// Opens the database of the entities, creates it if there is none, and migrates it.
 ///
-/// The folder of a file must be there; a new file is readable by its owner only. A file that is damaged, another
-/// application's, the audit log's or of a newer version is refused as it is: nothing is written to it.
+/// The folder of a file must exist; a new file is readable by its owner only. A file that is damaged, of another
+/// application, the audit log's, or of a newer version is refused, and nothing is written to it.
 pub fn open(target: &Target, wait: Duration) -> Result<DbSession, StoreError> {
     open_kind(&ENTITIES, target, wait)
 }
 
-/// Brings the database up to date as [`open`] does, and answers how many migrations it lacked.
+/// Migrates the database as [`open`] does, and returns the number of migrations that it lacked.
 pub fn migrate(target: &Target, wait: Duration) -> Result<usize, StoreError> {
     migrate_kind(&ENTITIES, target, wait)
 }
 
-/// Looks whether [`open`] would take the database, without changing anything. A file that is not there yet is fine.
+/// Checks without any change whether [`open`] would accept the database. A missing file is accepted.
 pub fn inspect(target: &Target, wait: Duration) -> Result<(), StoreError> {
     inspect_kind(&ENTITIES, target, wait)
 }
 
-/// Shows every stored entity of a database that is up to date, without changing anything; none of any other.
+/// Calls `visit` with every stored entity, without any change, if the database is up to date.
 pub fn visit(target: &Target, wait: Duration, visit: impl FnMut(&[Entity])) -> Result<(), StoreError> {
     let read = || {
         let conn = match target {
@@ -39,18 +39,18 @@ pub fn visit(target: &Target, wait: Duration, visit: impl FnMut(&[Entity])) -> R
     read().map_err(|error| error.at(target))
 }
 
-/// Removes what a first start left of a file before anything was in it. Only where nothing was ever recorded.
+/// Removes the empty file that an interrupted first start left. To be called only if nothing was ever recorded.
 pub fn discard_unfinished(target: &Target) -> Result<(), StoreError> {
     target.path().map_or(Ok(()), sqlite::discard_unfinished).map_err(|error| error.at(target))
 }
 
-/// Whether a database file is what [`discard_unfinished`] removes.
+/// Whether a database file is one that [`discard_unfinished`] removes.
 #[must_use]
 pub fn is_unfinished(target: &Target) -> bool {
     target.path().is_some_and(sqlite::is_unfinished)
 }
 
-/// Looks whether the database is there. A file always is: it is made where it is not.
+/// Checks whether the database is reachable. A file always is, since it is created on demand.
 pub fn reach(target: &Target) -> Result<(), StoreError> {
     match target {
         Target::Sqlite(_) => Ok(()),

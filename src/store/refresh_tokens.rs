@@ -21,13 +21,13 @@ pub struct RefreshToken {
     pub used_at: Option<i64>,
     /// From when on it is refused.
     pub expires_at: i64,
-    /// With what its successor is made from it, where it was used.
+    /// The seed from which the successor was made, if the token was used.
     pub seed: Option<Vec<u8>>,
-    /// A digest of who used it, if it was.
+    /// A digest of the client that used the token, if one did.
     pub used_by: Option<Vec<u8>>,
 }
 
-/// What came of a token that was shown for a new one.
+/// The result of using a refresh token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rotation {
     /// The new one is stored in its place, in this session.
@@ -51,10 +51,10 @@ pub fn find(conn: &mut Connection, digest: &[u8]) -> Result<Option<RefreshToken>
     Ok(refresh_tokens::table.find(digest).select(RefreshToken::as_select()).first(conn).optional()?)
 }
 
-/// Puts a new token, which expires at `expires_at`, in the place of an old one.
+/// Replaces a refresh token by a new one, which expires at `expires_at`.
 ///
-/// Of many who come with the same old token at once, one is told [`Rotation::Rotated`] and the others
-/// [`Rotation::Reused`]. A session that is ended meanwhile gives no new token once that is committed.
+/// Of several concurrent calls with the same old token, one gets [`Rotation::Rotated`] and the others
+/// [`Rotation::Reused`]. A session that ends meanwhile gets no new token once that is committed.
 pub fn rotate(
     conn: &mut Connection,
     old: &[u8],
@@ -67,7 +67,7 @@ pub fn rotate(
         #[diesel(sql_type = Text)]
         session: String,
     }
-    // Begins with a write, so what it reads after is what it wrote to, and of two at once the second sees the first.
+    // The transaction begins with a write, so it reads the current state, and the second of two sees the first.
     conn.transaction(|conn| {
         let query = "UPDATE refresh_tokens SET used_at = $1 WHERE digest = $2 AND used_at IS NULL AND expires_at > $1
                      AND EXISTS (SELECT 1 FROM sessions WHERE id = session AND ended_at IS NULL AND expires_at > $1)
@@ -89,7 +89,7 @@ pub fn rotate(
     })
 }
 
-/// Stores with what the successor of a used token was made, and who used it.
+/// Stores the seed of a used token's successor, and the digest of the client that used it.
 pub fn remember_use(conn: &mut Connection, digest: &[u8], seed: &[u8], used_by: &[u8]) -> Result<(), StoreError> {
     let used = (refresh_tokens::seed.eq(seed), refresh_tokens::used_by.eq(used_by));
     diesel::update(refresh_tokens::table.find(digest)).set(used).execute(conn)?;

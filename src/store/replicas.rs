@@ -1,8 +1,8 @@
-//! Read replicas: who may answer in the primary's place.
+//! Read replicas, which may answer in the primary's place.
 //!
-//! A replica is behind by some moments. It answers only where that cannot be noticed: it has everything up to the version
-//! that this process knows of when it asks, its own writes among it. So what is read from a replica is never older than
-//! what was read or written here before, and may be kept as if the primary had been asked.
+//! A replica lags behind. It is used only if that makes no difference: its snapshot has everything up to the version
+//! that this process knows of, including its own writes. So a value read from a replica is never older than what was
+//! read or written here before, and may be cached as if it came from the primary.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -19,7 +19,7 @@ use super::target::Target;
 use super::versions::Versions;
 use crate::domain::Revision;
 
-/// A replica that is looked at for longer is not asked.
+/// A replica whose probe takes longer is not used.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// For how many changes it is remembered which version there was when.
 const REMEMBERED: usize = 256;
@@ -39,39 +39,39 @@ struct Replica {
     state: Mutex<State>,
 }
 
-/// What the last look at a replica found.
+/// The result of the last probe.
 #[derive(Debug)]
 struct State {
     /// Which versions were known here, and when: the oldest first.
     known: VecDeque<(i64, Instant)>,
     lag: Option<Duration>,
     fault: Option<String>,
-    /// Since when somebody looks.
+    /// Since when a probe has been running.
     looking: Option<Instant>,
 }
 
-/// A replica as it is now.
+/// The present state of a replica.
 #[derive(Debug, Clone)]
 pub struct ReplicaStatus {
-    /// Where it is, without who and how.
+    /// Its place, without credentials.
     pub name: String,
-    /// How far it is behind, as far as is known: less than a look ago where that is zero.
+    /// Its lag, as far as is known; zero means less than the time since the last probe.
     pub lag: Option<Duration>,
     /// Whether it is asked.
     pub is_healthy: bool,
-    /// Why it is not, where it does not answer.
+    /// Why it is not healthy, if it does not answer.
     pub fault: Option<String>,
     /// Its connections.
     pub pool: WatchedPool,
 }
 
 impl Replicas {
-    /// Opens the pools, which have the size of the primary's. A replica that is away is not waited for.
+    /// Opens the pools, with the size of the primary's. An unavailable replica is not waited for.
     pub fn open(targets: Vec<Target>, options: &StoreOptions, max_lag: Duration) -> Result<Self, StoreError> {
         let replica = |target: Target| {
             let options = StoreOptions { target: target.clone(), min_idle: 0, ..options.clone() };
             let pool = Pool::open(&ENTITIES, &options).map_err(|error| error.at(&target))?;
-            // Nobody asks it before it was looked at.
+            // It is not used before its first probe.
             let state = State { known: VecDeque::new(), lag: None, fault: None, looking: None };
             Ok(Replica { target, pool, state: Mutex::new(state) })
         };
@@ -91,7 +91,7 @@ impl Replicas {
         self.all.len()
     }
 
-    /// Looks at one of them: whether it answers, and how far it is behind what is known here. It blocks.
+    /// Probes one of them: whether it answers, and how far it is behind this process. Blocks.
     pub fn look(&self, nth: usize, versions: &Versions) {
         let Some(replica) = self.all.get(nth) else { return };
         let (known, began) = (versions.known(), Instant::now());
@@ -100,7 +100,7 @@ impl Replicas {
         replica.state().note(found, known, began);
     }
 
-    /// What became of the last look.
+    /// The state of all replicas.
     #[must_use]
     pub fn status(&self) -> Vec<ReplicaStatus> {
         let status = |replica: &Replica| {
@@ -116,8 +116,8 @@ impl Replicas {
         self.all.iter().map(status).collect()
     }
 
-    /// Runs queries on one of them, on what is stored at one moment that has all that is known here, if that is given; none
-    /// where no replica can do that. One that follows a primary with another history cannot, whatever its version.
+    /// Runs queries on one snapshot of a replica; with `known`, only if the snapshot has every change that this process
+    /// knows. `None` if no replica can. A replica of a primary with another history cannot, whatever its version.
     pub(super) fn read<T>(
         &self,
         known: Option<&Versions>,
@@ -151,7 +151,8 @@ impl Replicas {
     }
 }
 
-/// Whether the database of a connection has all changes up to a version, and the history that a revision is of.
+/// Whether a connection's database has all changes up to the version `floor`, and the history of the revision
+/// `applied`.
 fn has_all(conn: &mut DbSession, floor: i64, applied: &Revision) -> Result<bool, StoreError> {
     let newest = revisions::newest(conn)?;
     Ok(newest.version >= floor
@@ -166,7 +167,7 @@ impl Replica {
 }
 
 impl State {
-    /// What a look found that began when `known` was the newest version known here.
+    /// Stores the result of a probe that began at `began`, when `known` was the newest version known here.
     fn note(&mut self, found: Result<i64, StoreError>, known: i64, began: Instant) {
         if self.known.back().is_none_or(|(version, _)| *version < known) {
             self.known.push_back((known, began));

@@ -1,9 +1,9 @@
-//! The table `entity_versions`: the newest revision, and how a change makes the next one.
+//! The table `entity_versions`: the newest revision, and how a change advances it.
 //!
-//! Whatever a cache may depend on has a version, greater than every version given before in the whole store. A writer
-//! takes it first, and its row is locked until the commit: writers go one after the other, versions are committed in
-//! their order, and who sees one of them sees all before it. Each change has a random nonce beside its version, and the
-//! database has a random incarnation; see [`Revision`].
+//! Everything that a cache may depend on has a version, greater than every version before it in the whole store. A
+//! writer takes its version first, and the row stays locked until its commit: writers are serialized, versions are
+//! committed in order, and a reader that sees one of them sees all before it. Each change has a random nonce beside its
+//! version, and the database has a random incarnation; see [`Revision`].
 
 use diesel::prelude::*;
 
@@ -13,25 +13,25 @@ use super::error::StoreError;
 use super::schema::{self, entity_versions};
 use crate::domain::Revision;
 
-/// A transaction that changes something: the revisions before and after it. Its versions are those between, all with the
-/// nonce of the last.
+/// A committed transaction, by the revisions before and after it. Its versions are those between, all with the nonce of
+/// the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Commit {
-    /// What the database was at when the transaction began.
+    /// The revision when the transaction began.
     pub before: Revision,
-    /// What it is at after the commit.
+    /// The revision after the commit.
     pub after: Revision,
 }
 
-/// How a database stands to a revision that it once had.
+/// The relation of a database to a revision that it once had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It has all changes up to that revision. Where the revision is too old for its change to be kept, that is concluded
-    /// from the incarnation and the version.
+    /// The database contains the revision. If the revision is too old for its row to be kept, this is concluded from
+    /// its incarnation and version.
     Contains,
-    /// It is behind: it gives the versions after this one once more.
+    /// The database is at this older revision of the same incarnation, and will assign the versions after it again.
     Behind(Revision),
-    /// It has another history: changes of that revision are not in it. The revision that it has.
+    /// The database, at this revision, has another history, without the changes of the given one.
     Diverged(Revision),
 }
 
@@ -44,7 +44,7 @@ pub fn newest(conn: &mut Connection) -> Result<Revision, StoreError> {
     Ok(Revision { incarnation, version, nonce })
 }
 
-/// Takes the next `count` versions, in a transaction that has the writer's place.
+/// Advances the version by `count`, in a transaction that holds the writer's lock.
 pub(super) fn advance(conn: &mut Connection, count: i64) -> Result<Commit, StoreError> {
     let before = newest(conn)?;
     let after = Revision { version: before.version + count, nonce: rand::random(), ..before };
@@ -62,13 +62,13 @@ fn store(conn: &mut Connection, revision: &Revision) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// How the database stands to a revision.
+/// Compares the database with a revision.
 pub fn standing(conn: &mut Connection, revision: &Revision) -> Result<Standing, StoreError> {
     let newest = newest(conn)?;
     compare(conn, newest, revision)
 }
 
-/// The same, in the transaction in which the newest revision was read.
+/// The same, given the newest revision as read in the same transaction.
 pub(super) fn compare(conn: &mut Connection, newest: Revision, revision: &Revision) -> Result<Standing, StoreError> {
     if newest == *revision {
         return Ok(Standing::Contains);
@@ -79,23 +79,22 @@ pub(super) fn compare(conn: &mut Connection, newest: Revision, revision: &Revisi
     }
     let found = schema::changes::table.find(revision.version).select(schema::changes::nonce);
     Ok(match found.first::<i64>(conn).optional()? {
-        // Changes are lost from the end: what was there before stays, under whatever incarnation.
+        // A database loses its newest changes: earlier ones remain, in whatever incarnation.
         Some(nonce) if nonce == revision.nonce => Standing::Contains,
         None if is_same => Standing::Contains,
         Some(_) | None => Standing::Diverged(newest),
     })
 }
 
-/// Gives a version to a transaction that changes something which no cache depends on, beside what it has versions for
-/// already. What the database was at when it began is `before`.
+/// Adds a version to a transaction for a change that no cache depends on. `before` is the revision when it began.
 pub fn revise(conn: &mut Connection, before: Revision) -> Result<Commit, StoreError> {
     let commit = changes::of_others(conn)?;
     Ok(Commit { before, ..commit })
 }
 
-/// Begins a new incarnation of a database that does not contain a revision which it once had, and answers what the
-/// database is at then. Versions go on above `known`, so that none that was seen is given again. Where another node has
-/// begun one already, that is taken.
+/// Begins a new incarnation of a database that has lost the revision `lost`, and returns its revision. Its versions
+/// continue above `known`, so that none that was seen is assigned again. If another node has begun one already, that is
+/// returned.
 pub fn begin_anew(conn: &mut DbSession, lost: &Revision, known: i64) -> Result<Revision, StoreError> {
     write(conn, |conn| {
         let newest = newest(conn)?;

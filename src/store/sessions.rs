@@ -28,7 +28,7 @@ pub struct Session {
     pub end_reason: Option<String>,
     /// The address that the login came from.
     pub address: String,
-    /// What the login said it was made with.
+    /// The `User-Agent` of the login.
     pub user_agent: String,
     /// The id of the client it was made through, if any; it is removed with that client.
     pub client_id: Option<String>,
@@ -68,7 +68,7 @@ pub fn end(conn: &mut Connection, id: &str, reason: &str, at: i64) -> Result<boo
     Ok(diesel::update(live).set(ended).execute(conn)? > 0)
 }
 
-/// Ends all sessions of a user, and answers the ids of those that were not ended before.
+/// Ends all sessions of a user, and returns the ids of those that had not ended before.
 pub fn end_all(conn: &mut Connection, user_id: &str, reason: &str, at: i64) -> Result<Vec<String>, StoreError> {
     let query =
         "UPDATE sessions SET ended_at = $1, end_reason = $2 WHERE user_id = $3 AND ended_at IS NULL RETURNING id";

@@ -1,4 +1,4 @@
-//! The table `signing_keys`: what access tokens are signed with.
+//! The table `signing_keys`: the keys that sign access tokens.
 
 use std::fmt;
 
@@ -31,30 +31,30 @@ pub fn all(conn: &mut Connection) -> Result<Vec<SigningKeyRow>, StoreError> {
     Ok(rows.order((signing_keys::created_at, signing_keys::kid)).load(conn)?)
 }
 
-/// Stores a new key, and tells every node. [`StoreError::NameTaken`] where it is stored already.
+/// Stores a new key, and notifies every node. [`StoreError::NameTaken`] if it exists.
 pub fn insert(conn: &mut Connection, key: &SigningKeyRow) -> Result<(), StoreError> {
     let inserted = diesel::insert_into(signing_keys::table).values(key).execute(conn);
     inserted.map_err(|error| StoreError::taken(error, &key.kid))?;
     changes::of_callers(conn)
 }
 
-/// Lets a key sign no more. One that was retired before keeps its time. [`StoreError::Absent`] where there is none.
+/// Retires a key from signing. An earlier retirement keeps its time. [`StoreError::Absent`] if there is no such key.
 pub fn retire(conn: &mut Connection, kid: &str, at: i64) -> Result<(), StoreError> {
     let key = signing_keys::table.filter(signing_keys::kid.eq(kid)).filter(signing_keys::retired_at.is_null());
     let retired = diesel::update(key).set(signing_keys::retired_at.eq(at)).execute(conn)?;
     present(conn, kid, retired)
 }
 
-/// Ends everything that a key signed, for good. One that was withdrawn before keeps its time.
+/// Withdraws a key permanently, with all tokens that it signed. An earlier withdrawal keeps its time.
 ///
-/// [`StoreError::Absent`] where there is none.
+/// [`StoreError::Absent`] if there is no such key.
 pub fn withdraw(conn: &mut Connection, kid: &str, at: i64) -> Result<(), StoreError> {
     let key = signing_keys::table.filter(signing_keys::kid.eq(kid)).filter(signing_keys::withdrawn_at.is_null());
     let withdrawn = diesel::update(key).set(signing_keys::withdrawn_at.eq(at)).execute(conn)?;
     present(conn, kid, withdrawn)
 }
 
-/// Where nothing was changed, the key may have been so already, or not be there.
+/// Tells an unchanged key from a missing one.
 fn present(conn: &mut Connection, kid: &str, changed: usize) -> Result<(), StoreError> {
     if changed > 0 {
         return Ok(());

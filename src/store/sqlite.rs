@@ -1,4 +1,4 @@
-//! One SQLite file: how it is set up, made, checked, and told from others.
+//! SQLite files: how they are set up, created, checked, and identified.
 
 use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
@@ -17,14 +17,14 @@ use super::error::StoreError;
 use super::kind::{Kind, Loss};
 use super::migrations;
 
-/// Files of up to so many bytes are read through when they are opened, which takes some ten milliseconds; in larger ones
-/// damage shows when the damaged page is read.
+/// Files up to this size in bytes are checked when they are opened, which takes some ten milliseconds; in larger ones
+/// damage is detected when the damaged page is read.
 const CHECKED_AT_OPEN: u64 = 8 * 1024 * 1024;
 
-/// Opens the database file, makes it where there is none, and brings it up to date.
+/// Opens the database file, creates it if there is none, and migrates it.
 ///
-/// The folder must be there. A new file is readable by its owner only. A file that is damaged, another
-/// application's, another kind's or of a newer version is refused as it is: nothing is written to it.
+/// The folder must exist. A new file is readable by its owner only. A file that is damaged, of another application,
+/// another kind or a newer version is refused, and nothing is written to it.
 pub(super) fn open(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<DbSession, StoreError> {
     make_missing(kind, path, busy_timeout)?;
     let mut conn = connect(kind, path, busy_timeout)?;
@@ -32,15 +32,15 @@ pub(super) fn open(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<D
     Ok(conn)
 }
 
-/// Whether it is what a first start leaves that is killed before it writes to the file it made.
+/// Whether the file is an empty one, as left by a first start that was killed before it wrote to it.
 pub(super) fn is_unfinished(path: &Path) -> bool {
     let is_empty = |file: &Path| fs::metadata(file).is_ok_and(|found| found.is_file() && found.len() == 0);
     let log = with_suffix(path, "-wal");
     is_empty(path) && (!log.exists() || is_empty(&log))
 }
 
-/// Removes a database file that a first start made and was killed before it wrote to it. To be called only where nothing
-/// was ever recorded: an empty file may else be what is left of a database.
+/// Removes the empty file of an interrupted first start. To be called only if nothing was ever recorded: otherwise an
+/// empty file may be the remains of a database.
 pub(super) fn discard_unfinished(path: &Path) -> Result<(), StoreError> {
     if !is_unfinished(path) {
         return Ok(());
@@ -55,8 +55,8 @@ pub(super) fn migrate(kind: &Kind, path: &Path, busy_timeout: Duration) -> Resul
     Ok(made + migrations::run(kind, &mut connect(kind, path, busy_timeout)?)?)
 }
 
-/// Looks whether [`open`] would take the file, without changing anything, and answers how to read it, where it is up to
-/// date. A file that is not there yet is fine.
+/// Checks without any change whether [`open`] would accept the file. Returns a connection if its schema is up to date.
+/// A missing file is accepted.
 pub(super) fn inspect(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<Option<DbSession>, StoreError> {
     if !path.exists() {
         return Ok(None);
@@ -94,13 +94,13 @@ fn establish(url: &str) -> Result<Connection, StoreError> {
     Ok(Connection::Sqlite(SqliteConnection::establish(url)?))
 }
 
-/// How SQLite is told where the file is. An absolute path cannot be taken for a URI or `:memory:`.
+/// The file's name for SQLite. An absolute path cannot be taken for a URI or `:memory:`.
 fn url(path: &Path) -> Result<String, StoreError> {
     let path = std::path::absolute(path).map_err(StoreError::unavailable)?;
     path.into_os_string().into_string().map_err(|_| StoreError::unavailable("its path is not UTF-8"))
 }
 
-/// The same for a file that is there already, which is opened in that mode.
+/// The URI of an existing file, to be opened in that mode.
 fn uri(path: &Path, mode: &str) -> Result<String, StoreError> {
     let name = url(path)?.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     Ok(format!("file:{name}?mode={mode}"))
@@ -109,15 +109,16 @@ fn uri(path: &Path, mode: &str) -> Result<String, StoreError> {
 /// Which files a database file and its write-ahead log are: device and inode of each that is there.
 pub(super) type Identity = [Option<(u64, u64)>; 2];
 
-/// The identity of a database. It stays the same as long as the database is open, unless somebody moves or deletes files.
+/// The identity of a database file and its companions, which is constant while the database is open and its files are
+/// in place.
 pub(super) fn identity(path: &Path) -> Identity {
     [path, &with_suffix(path, "-wal")].map(|file| fs::metadata(file).ok().map(|file| (file.dev(), file.ino())))
 }
 
-/// Sets what SQLite keeps per connection: what holds for all databases, and the `pragmas` of this one, which come before
-/// anything that makes the file.
+/// Configures a connection: first the settings of all databases, then the `pragmas` of this one, which precede any
+/// write to the file.
 ///
-/// `cell_size_check` finds damaged pages sooner.
+/// `cell_size_check` detects damaged pages earlier.
 fn configure(conn: &mut Connection, pragmas: &str, busy_timeout: Duration) -> QueryResult<()> {
     conn.batch_execute(&format!(
         "PRAGMA busy_timeout = {};
@@ -130,9 +131,10 @@ fn configure(conn: &mut Connection, pragmas: &str, busy_timeout: Duration) -> Qu
     ))
 }
 
-/// Moves what is in a file's write-ahead log into the database file and empties the log, so that the file alone is whole.
+/// Moves the contents of the write-ahead log into the database file and empties the log, so that the file alone is
+/// complete.
 ///
-/// Readers and writers go on; where they are in the way, part of the log stays.
+/// Readers and writers are not blocked; if they are in the way, part of the log remains.
 pub(super) fn checkpoint(conn: &mut Connection) -> QueryResult<()> {
     let Connection::Sqlite(conn) = conn else { return Ok(()) };
     conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE);")
@@ -152,7 +154,7 @@ pub(super) fn sync(conn: &mut Connection) -> Result<(), StoreError> {
     if progress.busy == 0 { Ok(()) } else { Err(StoreError::Busy("the write-ahead log is still read".to_owned())) }
 }
 
-/// Reads the whole database file and says the first thing that is wrong with it. Takes seconds where it is large.
+/// Reads the whole database file and reports the first fault. Takes seconds for a large one.
 pub fn check(conn: &mut Connection) -> Result<(), StoreError> {
     #[derive(QueryableByName)]
     struct Line {
@@ -168,12 +170,12 @@ pub fn check(conn: &mut Connection) -> Result<(), StoreError> {
     }
 }
 
-/// Makes the database where there is none, and answers how many migrations that took.
+/// Creates the database if there is none, and returns the number of migrations that this took.
 fn make_missing(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<usize, StoreError> {
     if is_to_be_made(kind, path)? { make(kind, path, busy_timeout) } else { Ok(0) }
 }
 
-/// Whether there is no database; an empty file is none where it may be begun anew.
+/// Whether there is no database. An empty file counts as none if its kind may be recreated.
 fn is_to_be_made(kind: &Kind, path: &Path) -> Result<bool, StoreError> {
     let log = with_suffix(path, "-wal");
     match fs::exists(path) {
@@ -186,7 +188,7 @@ fn is_to_be_made(kind: &Kind, path: &Path) -> Result<bool, StoreError> {
     }
 }
 
-/// The size in bytes of a file that is there; 0 only where it may be begun anew.
+/// The size of an existing file in bytes; 0 only if it may be created again.
 fn measure(kind: &Kind, path: &Path) -> Result<u64, StoreError> {
     match fs::metadata(path) {
         Ok(file) if !file.is_file() => Err(StoreError::unavailable("it is not a file")),
@@ -199,8 +201,8 @@ fn measure(kind: &Kind, path: &Path) -> Result<u64, StoreError> {
     }
 }
 
-/// Makes a database under another name, with all its tables, and gives it its own when it is durable: a start that is
-/// killed leaves none, or a whole one.
+/// Creates a database with all its tables under a temporary name, and renames it once it is durable: an interrupted
+/// start leaves no database or a complete one.
 fn make(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<usize, StoreError> {
     let missing = |error: std::io::Error| match path.parent() {
         Some(folder) if error.kind() == ErrorKind::NotFound => {
@@ -222,7 +224,7 @@ fn make(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<usize, Store
     };
     let publish = || {
         fs::File::open(&unfinished)?.sync_all()?;
-        // SQLite would take what is left of a database that is gone for the new one's.
+        // SQLite would apply the remains of an earlier database's journal to the new one.
         remove_files(&path, &["-journal", "-wal", "-shm"])?;
         fs::rename(&unfinished, &path)?;
         path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
@@ -231,7 +233,7 @@ fn make(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<usize, Store
     Ok(migrations)
 }
 
-/// Removes the files of a database that have these suffixes, where they are there.
+/// Removes a database's files with these suffixes, if they exist.
 fn remove_files(path: &Path, suffixes: &[&str]) -> std::io::Result<()> {
     for suffix in suffixes {
         match fs::remove_file(with_suffix(path, suffix)) {
@@ -242,9 +244,9 @@ fn remove_files(path: &Path, suffixes: &[&str]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The path without symbolic links, also of a file that is not there yet: SQLite keeps its other files beside that one.
+/// The path with symbolic links resolved, also for a missing file: SQLite creates its other files beside the target.
 pub(super) fn canonical(path: &Path) -> std::io::Result<PathBuf> {
-    /// As many as Linux follows.
+    /// The most links that Linux follows.
     const LINKS: usize = 40;
     let mut path = std::path::absolute(path)?;
     for _ in 0..LINKS {
@@ -258,10 +260,10 @@ pub(super) fn canonical(path: &Path) -> std::io::Result<PathBuf> {
             Err(_) => return Ok(fs::canonicalize(folder)?.join(name)),
         }
     }
-    Err(std::io::Error::other("it is behind too many symbolic links"))
+    Err(std::io::Error::other("there are too many levels of symbolic links"))
 }
 
-/// The files of an open database, as SQLite opens them.
+/// The files of an open database, under the names with which SQLite opens them.
 pub(super) fn files(path: &Path) -> Vec<PathBuf> {
     let path = canonical(path).unwrap_or_else(|_| path.to_owned());
     ["", "-wal", "-shm"].map(|suffix| with_suffix(&path, suffix)).into()
@@ -274,7 +276,7 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Refuses a database that is another application's or another kind's, or that is damaged, as far as can be seen at little cost.
+/// Refuses a database of another application or kind, or with damage that can be detected cheaply.
 fn verify(kind: &Kind, conn: &mut Connection, size: u64) -> Result<(), StoreError> {
     #[derive(QueryableByName)]
     struct Header {

@@ -28,7 +28,7 @@ impl StoredTypes {
         self.0.load().is_empty()
     }
 
-    /// Says that entities of these types are, or are about to be, stored.
+    /// Adds types of entities that are, or are about to be, stored.
     pub fn insert<'a>(&self, kinds: impl IntoIterator<Item = &'a SmolStr>) {
         let known = self.0.load();
         let new = kinds.into_iter().filter(|kind| !known.contains(*kind)).collect::<HashSet<_>>();

@@ -14,38 +14,38 @@ pub enum Target {
     Postgres(Server),
 }
 
-/// A PostgreSQL server, or a pooler before it.
+/// A PostgreSQL server, or a pooler in front of it.
 #[derive(Clone)]
 pub struct Server {
     url: Arc<str>,
-    /// What is known of its sessions, by all clones: the number of one of [`PoolMode`], or [`UNKNOWN`].
+    /// The detected pool mode, shared by all clones: a discriminant of [`PoolMode`], or [`UNKNOWN`].
     mode: Arc<AtomicU8>,
 }
 
-/// Whose a session of the server is.
+/// To what a server session is assigned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolMode {
-    /// Each connection has one of its own until it ends.
+    /// To a connection, until that ends.
     Session = 1,
-    /// A pooler lends one for each transaction, such as `PgBouncer` with `pool_mode = transaction`.
+    /// To a transaction, by a pooler such as `PgBouncer` with `pool_mode = transaction`.
     Transaction = 2,
 }
 
 const UNKNOWN: u8 = 0;
 
 impl Server {
-    /// The server at a URL as libpq takes it; whose its sessions are is found out when it is first connected to.
+    /// The server at a libpq URL. Its pool mode is detected by the first connection.
     #[must_use]
     pub fn new(url: &str) -> Self {
         Self { url: url.into(), mode: Arc::new(AtomicU8::new(UNKNOWN)) }
     }
 
-    /// The URL. It may have a password, so it is never shown as it is.
+    /// The URL. It may contain a password, so it must not be displayed.
     pub(super) fn url(&self) -> &str {
         &self.url
     }
 
-    /// Whose the sessions are, once that is known.
+    /// The pool mode, once it is known.
     pub(super) fn pool_mode(&self) -> Option<PoolMode> {
         match self.mode.load(Ordering::Acquire) {
             mode if mode == PoolMode::Session as u8 => Some(PoolMode::Session),
@@ -54,7 +54,7 @@ impl Server {
         }
     }
 
-    /// Says whose the sessions are, to all clones.
+    /// Sets the pool mode of all clones.
     pub fn set_pool_mode(&self, mode: PoolMode) {
         self.mode.store(mode as u8, Ordering::Release);
     }

@@ -10,15 +10,15 @@ use super::error::StoreError;
 use super::part::Part;
 use super::schema::users;
 
-/// A person who may log in. Times are Unix seconds.
+/// A user who may log in. Times are Unix seconds.
 #[derive(Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
 #[diesel(table_name = users)]
 pub struct User {
     /// A random id, which no other user ever has.
     pub id: String,
-    /// The name to log in with; no two users have the same. It never changes.
+    /// The login name, unique among users. It never changes.
     pub name: String,
-    /// What the password is checked against: a PHC string.
+    /// The password's hash: a PHC string.
     pub password: String,
     /// The roles, with a space between.
     pub roles: String,
@@ -36,7 +36,7 @@ pub struct User {
     pub password_changed_at: i64,
     /// One more after every update.
     pub version: i64,
-    /// The caller that made the user, as records name it, where that is known.
+    /// The caller that made the user, by its name in records, if known.
     pub made_by: Option<String>,
 }
 
@@ -64,16 +64,16 @@ pub fn list(conn: &mut Connection, after: Option<&str>, limit: NonZeroU16) -> Re
     Ok(Part::of(rows, limit, |user| &user.name))
 }
 
-/// Stores a new user, as given. [`StoreError::NameTaken`] where one has the name or the id.
+/// Stores a new user. [`StoreError::NameTaken`] if its name or id exists.
 pub fn insert(conn: &mut Connection, user: &User) -> Result<(), StoreError> {
     let inserted = diesel::insert_into(users::table).values(user).execute(conn);
     inserted.map(drop).map_err(|error| StoreError::taken(error, &user.name))
 }
 
-/// Stores a user in place of the one of that id and version, and answers the new version.
+/// Replaces the user with that id and version, and returns the new version.
 ///
-/// The name, the time of making and the last step of the second factor stay as they are stored.
-/// [`StoreError::Changed`] where another version is stored, [`StoreError::Absent`] where there is no such user.
+/// The name, the time of creation and the last step of the second factor stay as they are stored.
+/// [`StoreError::Changed`] if another version is stored, [`StoreError::Absent`] if there is no such user.
 pub fn update(conn: &mut Connection, user: &User) -> Result<i64, StoreError> {
     let stored = users::table.filter(users::id.eq(&user.id)).filter(users::version.eq(user.version));
     let updated = diesel::update(stored)
@@ -94,7 +94,8 @@ pub fn update(conn: &mut Connection, user: &User) -> Result<i64, StoreError> {
     }
 }
 
-/// Shuts out the users that a caller made and that are not shut out yet, and answers their ids and names.
+/// Disables the users that a caller made, and returns their ids and names. Users that were disabled before are left
+/// out.
 pub fn disable_made_by(conn: &mut Connection, maker: &str, at: i64) -> Result<Vec<(String, String)>, StoreError> {
     let made = users::table.filter(users::made_by.eq(maker)).filter(users::disabled_at.is_null());
     let found: Vec<(String, String)> = made.select((users::id, users::name)).load(conn)?;
@@ -103,15 +104,15 @@ pub fn disable_made_by(conn: &mut Connection, maker: &str, at: i64) -> Result<Ve
     Ok(found)
 }
 
-/// Takes a code of the second factor by its step: whether it is later than every step taken before.
+/// Uses a code of the second factor by its time step. True if it is later than every step used before.
 ///
-/// Of many who come with the same code at once, one is told that it is.
+/// Of several concurrent calls with the same code exactly one returns true.
 pub fn take_step(conn: &mut Connection, id: &str, step: i64) -> Result<bool, StoreError> {
     let earlier = users::table.filter(users::id.eq(id)).filter(users::totp_last_step.lt(step));
     Ok(diesel::update(earlier).set(users::totp_last_step.eq(step)).execute(conn)? > 0)
 }
 
-/// Removes a user, with recovery codes, sessions and refresh tokens. [`StoreError::Absent`] where there is none.
+/// Removes a user, with recovery codes, sessions and refresh tokens. [`StoreError::Absent`] if there is none.
 pub fn remove(conn: &mut Connection, id: &str) -> Result<(), StoreError> {
     match diesel::delete(users::table.find(id)).execute(conn)? {
         0 => Err(StoreError::Absent(id.to_owned())),
@@ -119,7 +120,7 @@ pub fn remove(conn: &mut Connection, id: &str) -> Result<(), StoreError> {
     }
 }
 
-/// The codes that stand in for a lost second factor, as digests. Each is good once.
+/// The codes that replace a lost second factor, as digests. Each is good once.
 pub mod recovery_codes {
     use diesel::Connection as _;
     use diesel::prelude::*;

@@ -1,4 +1,4 @@
-//! Tells whether what was read from the store may have changed since, without asking the store.
+//! Tells whether data read from the store may have changed since, without a query.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -8,32 +8,33 @@ use super::changes::Versioned;
 use super::revisions::Commit;
 use crate::domain::{EntityUid, Revision};
 
-/// What is known of changes to entities; shared by all clones.
+/// The known changes of entities; shared by all clones.
 ///
 /// Each entity has one of 65,536 slots. Two entities may share a slot; then a change of one makes the other look
-/// changed too, which costs a needless reload and nothing else. A slot has the version of the last change that is known,
-/// and a count of those whose version is not.
+/// changed, too, which costs a needless reload and nothing else. A slot contains the version of the last known change,
+/// and a count of changes with unknown versions.
 ///
-/// INVARIANT: a writer bumps after its commit and before its write is answered; a reader takes the stamp before it
-/// reads. So what was read before a commit has a stamp from before the bump, and is not current once the write is
-/// answered. What was read between commit and bump looks old and is read again. An entity that is not stored has a
-/// stamp too: its creation bumps it.
+/// INVARIANT: a writer bumps the slot after its commit and before its write is answered; a reader takes the stamp
+/// before it reads. So data read before a commit has a stamp from before the bump, and is not current once the write is
+/// answered. Data read between commit and bump looks outdated and is read again. An entity that is not stored has a
+/// stamp, too: its creation bumps it.
 ///
-/// INVARIANT: a bump always moves the slot, also where its version is not greater than the slot's, as after the database
-/// was restored.
+/// INVARIANT: a bump always changes the slot, even if its version is not greater than the slot's, as after a restore of
+/// the database.
 ///
-/// INVARIANT: [`applied`](Self::applied) never says more than what is in the slots.
+/// INVARIANT: [`applied`](Self::applied) is never ahead of the slots.
 #[derive(Clone)]
 pub struct Versions(Arc<Known>);
 
 struct Known {
     slots: Box<[AtomicU64]>,
     newest: AtomicI64,
-    /// All changes up to it are in the slots. Whoever moves it holds the lock; readers look at the three members below.
+    /// The revision up to which all changes are in the slots. Writers hold the lock; readers use the three atomics
+    /// below.
     applied: Mutex<Revision>,
     incarnation: AtomicI64,
     version: AtomicI64,
-    /// The nonces of the newest versions, each at the version's place, where later ones come again.
+    /// The nonces of the newest versions, in a ring buffer indexed by version.
     nonces: Box<[AtomicI64]>,
 }
 
@@ -41,22 +42,22 @@ struct Known {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Slot(u16);
 
-/// What an entity's slot was at one moment.
+/// The value of an entity's slot at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     slot: Slot,
     value: u64,
 }
 
-/// The bits of a slot that count changes of which the version is not known. Where there are more than they can count, the
-/// slot looks one version newer than it is.
+/// The bits of a slot that count changes with unknown versions. If the count overflows, the slot looks one version
+/// newer than it is.
 const UNKNOWN_BITS: u32 = 8;
 
-/// Of how many versions the nonces are kept; a power of two.
+/// The number of versions whose nonces are kept; a power of two.
 const NONCES: usize = 1 << 16;
 
 impl Versions {
-    /// Everything may have changed up to the newest revision there is.
+    /// With every entity considered changed up to the newest revision.
     #[must_use]
     pub fn new(newest: Revision) -> Self {
         let slots = (0..=u16::MAX).map(|_| AtomicU64::new(value_of(newest.version))).collect();
@@ -72,7 +73,7 @@ impl Versions {
         versions
     }
 
-    /// As if this were the newest version of a database.
+    /// With this version as the newest of a database; for tests.
     #[cfg(test)]
     #[must_use]
     pub fn at_version(version: i64) -> Self {
@@ -86,16 +87,17 @@ impl Versions {
         Slot(u16::from_le_bytes([a, b]))
     }
 
-    /// The slot as it is now. Take it before the entity is read.
+    /// The present value of the slot. Take it before the entity is read.
     #[must_use]
     pub fn stamp(&self, uid: &EntityUid) -> Stamp {
         self.stamp_of(Self::slot(uid))
     }
 
-    /// A slot as it is now.
+    /// The present value of a slot.
     #[must_use]
     pub fn stamp_of(&self, slot: Slot) -> Stamp {
-        // Acquire: whoever sees a bump also sees the commit before it, so the read that follows finds the new data.
+        // Acquire: a thread that sees a bump also sees the commit before it, so the read that follows finds the new
+        // data.
         let value = self.at(slot).map_or(0, |value| value.load(Ordering::Acquire));
         Stamp { slot, value }
     }
@@ -113,8 +115,8 @@ impl Versions {
         last.is_some_and(|last| i64::try_from(last).is_ok_and(|last| last <= version))
     }
 
-    /// All changes up to this revision are in the slots. It costs a few loads: where the revision moves meanwhile, what is
-    /// answered may be none that there ever was, and no other node has it.
+    /// The revision up to which all changes are in the slots, read without a lock. During a concurrent update it may be
+    /// a mixture of two revisions; no node knows that one, so it matches nothing.
     #[must_use]
     pub fn applied(&self) -> Revision {
         let incarnation = self.0.incarnation.load(Ordering::Acquire);
@@ -129,7 +131,8 @@ impl Versions {
         self.0.newest.load(Ordering::Acquire).max(self.applied().version)
     }
 
-    /// Whether all changes up to that revision are in the slots, as far as it is recent enough to be known.
+    /// Whether all changes up to a revision are in the slots; false if the revision is too old for its nonce to be
+    /// kept.
     #[must_use]
     pub fn contains(&self, revision: &Revision) -> bool {
         let applied = self.applied();
@@ -138,7 +141,7 @@ impl Versions {
             && self.nonce_at(revision.version).is_some_and(|nonce| nonce.load(Ordering::Acquire) == revision.nonce)
     }
 
-    /// Says that an entity changed at this version. Call it after the commit and before the write is answered.
+    /// Sets that an entity changed at this version. To be called after the commit and before the write is answered.
     pub fn bump(&self, uid: &EntityUid, version: i64) {
         self.0.newest.fetch_max(version, Ordering::AcqRel);
         if let Some(value) = self.at(Self::slot(uid)) {
@@ -146,32 +149,32 @@ impl Versions {
         }
     }
 
-    /// Says that an entity may have changed, at a version that is not known.
+    /// Sets that an entity may have changed, at an unknown version.
     pub fn disturb(&self, uid: &EntityUid) {
         if let Some(value) = self.at(Self::slot(uid)) {
             value.fetch_add(1, Ordering::AcqRel);
         }
     }
 
-    /// Says that every entity may have changed, up to this version.
+    /// Sets that every entity may have changed, up to this version.
     pub fn bump_all(&self, version: i64) {
         for value in &self.0.slots {
             move_to(value, version);
         }
     }
 
-    /// The revision up to which all changes are in the slots, exactly; it takes a lock.
+    /// The revision up to which all changes are in the slots, read under a lock.
     #[must_use]
     pub fn followed(&self) -> Revision {
         *self.lock()
     }
 
-    /// Says that all changes up to this revision are in the slots. Only who follows the changes in their order knows.
+    /// Sets that all changes up to a revision are in the slots. Only for a caller that applies changes in order.
     pub(super) fn set_applied(&self, revision: Revision) {
         self.apply(&mut self.lock(), revision);
     }
 
-    /// Says that the changes of a commit are in the slots: whether those before were, so that nothing is missing.
+    /// Advances past a commit whose changes are in the slots. False if changes before it are missing.
     pub(super) fn committed(&self, commit: &Commit) -> bool {
         let mut applied = self.lock();
         let is_next = *applied == commit.before;
@@ -184,7 +187,7 @@ impl Versions {
         is_next
     }
 
-    /// Says that the changes after a revision are in the slots. Nothing is done where another thread has come further.
+    /// Advances past changes that are in the slots, unless another thread has advanced further than `from`.
     pub(super) fn follow(&self, from: &Revision, changes: &[Versioned]) {
         let mut applied = self.lock();
         if *applied == *from
@@ -204,8 +207,8 @@ impl Versions {
         }
     }
 
-    /// INVARIANT: the nonce before the version, and both before the incarnation: so no reader puts together a revision that
-    /// is newer than the slots.
+    /// INVARIANT: the nonce is stored before the version, and both before the incarnation, so that no reader assembles
+    /// a revision that is newer than the slots.
     fn apply(&self, applied: &mut Revision, revision: Revision) {
         self.learn(revision.version, revision.nonce);
         self.0.version.store(revision.version, Ordering::Release);
@@ -250,7 +253,7 @@ impl Stamp {
     }
 }
 
-/// Moves a slot to a version; where it is there already, or further, by the least step.
+/// Sets a slot to a version; if it is there already, or further, increments it.
 fn move_to(slot: &AtomicU64, version: i64) {
     let next = |now: u64| Some(value_of(version).max(now.wrapping_add(1)));
     let _ = slot.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
@@ -271,7 +274,7 @@ impl fmt::Debug for Versions {
 const SEED: u64 = 0x243f_6a88_85a3_08d3;
 const FACTOR: u64 = 0x1319_8a2e_0370_7345;
 
-/// Mixes text into a hash. Texts come from writers who gain nothing by collisions, so it need not be keyed.
+/// Mixes text into a hash. It need not be keyed, since writers gain nothing by collisions.
 fn absorb(hash: u64, text: &str) -> u64 {
     let (words, rest) = text.as_bytes().as_chunks::<8>();
     let hash = words.iter().fold(hash, |hash, word| fold(hash ^ u64::from_le_bytes(*word)));

@@ -1,4 +1,4 @@
-//! A wall clock that is wrong for a while: nothing that was withdrawn is good again.
+//! A wall clock that is wrong for a while makes nothing valid again that was withdrawn.
 
 use serde_json::{Value, json};
 
@@ -10,13 +10,13 @@ use crate::{PASSWORD, Tokens, add_user, is_refused, me, setup};
 const HOUR: i64 = 3_600;
 const YEAR: i64 = 365 * 24 * HOUR;
 
-/// How often the clock jumped, as the log says.
+/// The number of clock jumps in the audit log.
 fn jumps(setup: &Setup) -> Vec<Value> {
     let records = Exported::from(setup, 0).records.into_iter();
     records.filter(|record| record["kind"] == "clock").map(|record| record["jump_ms"].clone()).collect()
 }
 
-/// Sets the clock, and waits until that is noticed.
+/// Sets the wall clock, and waits until the daemon has noticed.
 #[track_caller]
 fn set(faults: &Faults, setup: &Setup, ahead_s: i64) {
     let before = jumps(setup).len();
@@ -44,12 +44,12 @@ fn a_clock_that_is_wrong_during_a_revocation_or_a_start_brings_nothing_back() {
         let good = Tokens::log_in(&daemon, "ann", PASSWORD);
 
         set(&faults, &setup, ahead);
-        // Withdrawn while the clock is wrong, with a right token: its session ends too.
+        // Withdrawn while the clock is wrong, with a valid token: its session ends, too.
         let second = if ahead < 0 { None } else { Some(log_out(&daemon, "ann")) };
         let disabled = Request::new("PATCH", "/v1/users/ann").json(&json!({"disabled": true}));
         let token = issuer::key().sign("at+jwt", &admin_claims(ahead)).unwrap();
         assert_eq!(daemon.ask(&disabled.token(&token)).status, 200);
-        // A start while it is wrong purges nothing either.
+        // A start with a wrong clock purges nothing either.
         assert!(daemon.stop().success());
         let daemon = setup.start();
 
@@ -88,7 +88,7 @@ fn a_jump_of_the_clock_is_logged_and_recorded() {
     let (status, messages) = daemon.stop_and_tell();
     assert!(status.success() && messages.contains("the wall clock jumped"), "{messages}");
 
-    // While no daemon ran.
+    // The clock jumped while no daemon ran.
     faults.set_clock(-HOUR);
     let daemon = setup.start();
     until("recorded", || self::jumps(&setup).len() == 3);

@@ -1,4 +1,4 @@
-//! Nobody gives more than they have, and what was given ends with the giver.
+//! Grants never exceed the granter's own rights, and end with them.
 
 use acgs::store::api_keys::{self, ApiKey};
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ fn patch(path: &str, body: &Value) -> Request {
     Request::new("PATCH", path).json(body)
 }
 
-/// A key with these members, made by the administrator of the tests.
+/// An API key with these members, made by the tests' administrator.
 fn admin_key(daemon: &TestDaemon, body: &Value) -> Key {
     Key::of(&daemon.ask(&new_key(body)))
 }
@@ -84,7 +84,7 @@ fn a_key_is_bound_in_networks_rate_and_time_as_the_one_it_was_made_with() {
         let answer = with(member, value.clone());
         assert_eq!((answer.status, &answer.json()["type"]), (403, &json!("/problems/forbidden")), "{value}: {answer}");
     }
-    // What is not said is as with the maker.
+    // A missing bound is the maker's.
     let made = maker.make(&daemon, &json!({"scopes": ["read", "auth:write"]})).json();
     for member in ["networks", "rate_per_s", "expires_at"] {
         assert_eq!(made[member], bound[member], "{made}");
@@ -93,7 +93,7 @@ fn a_key_is_bound_in_networks_rate_and_time_as_the_one_it_was_made_with() {
     assert_eq!(made["networks"], json!(["10.1.0.0/16"]));
     let made = Key::of(&with("networks", json!(["127.0.0.1"])));
     assert_eq!(made.status(&daemon), 200);
-    // Nor can it let in those who have no bounds.
+    // A bound key cannot create users or clients, which have no bounds.
     for request in [
         Request::post("/v1/clients").json(&json!({"name": "c", "roles": []})),
         Request::post("/v1/users").json(&json!({"name": "u", "password": PASSWORD, "roles": []})),
@@ -162,7 +162,7 @@ fn whoever_may_only_manage_callers_makes_no_administrator_and_becomes_none() {
             assert_eq!(answer.status, 403, "{who}: {request:?}: {answer}");
         }
     }
-    // The administrator's password is what it was.
+    // The administrator's password is unchanged.
     Tokens::log_in(&daemon, "admin", &admin_password(&setup));
     assert_eq!(daemon.ask(&login("out", PASSWORD)).status, 401);
     assert_eq!(daemon.ask(&key.with(patch("/v1/users/out", &json!({"roles": []})))).status, 200, "less is no grant");
@@ -183,7 +183,7 @@ fn a_key_ends_with_each_of_those_it_comes_from() {
     };
     let mut nth = 0;
     let count = ends("x").len();
-    // The user, or the first of its keys, or the second.
+    // The withdrawn one: the user, its first key, or its second.
     for end in (0..count).chain([100, 101]) {
         nth += 1;
         let name = format!("user{nth}");
@@ -216,7 +216,7 @@ fn a_key_ends_with_each_of_those_it_comes_from() {
             assert_eq!(is_revoked(key), place >= kept, "{request:?}: key {place}");
         }
     }
-    // A client's keys, and the record says what ended.
+    // A client's keys end with it, and the record lists them.
     let made = daemon.post("/v1/clients", &json!({"name": "service", "roles": ["admin"]})).json();
     let [id, secret] = ["client_id", "client_secret"].map(|member| made[member].as_str().unwrap().to_owned());
     let fields = [("grant_type", "client_credentials"), ("client_id", &*id), ("client_secret", &*secret)];
@@ -255,7 +255,7 @@ fn users_and_clients_that_were_made_with_a_key_are_disabled_with_it() {
     for request in [me(&token), me(&bob.access), of_bob.with(Request::get(CONSTITUTION))] {
         assert_eq!(daemon.ask(&request).status, 200);
     }
-    // What ends the key ends all that came of it: here the removal of the one who made it.
+    // Removing the user ends the key, and everything made with it.
     assert_eq!(daemon.delete("/v1/users/ann").status, 204);
     for request in [me(&token), me(&bob.access), of_bob.with(Request::get(CONSTITUTION))] {
         is_refused(&daemon.ask(&request), "it came of a key that ended");
@@ -268,7 +268,7 @@ fn users_and_clients_that_were_made_with_a_key_are_disabled_with_it() {
     Tokens::log_in(&daemon, "bob", PASSWORD);
 }
 
-/// A key that an older version left behind, whose secret is that of another.
+/// A key stored by an older version, without a known maker.
 fn leave(setup: &Setup, like: &ApiKey, id: &str, owner: &str, networks: &str) {
     let mut conn = acgs::store::open(&setup.database_url().as_str().into(), PATIENCE).unwrap();
     let key = acgs::auth::secret::ApiKey::parse(&left(id)).unwrap();

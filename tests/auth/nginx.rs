@@ -1,4 +1,4 @@
-//! Where callers are, behind the real nginx.
+//! Client addresses behind a real nginx.
 
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
@@ -12,11 +12,11 @@ use crate::harness::{Connection, Request, Setup, TestDaemon, until};
 use crate::proxies::{bound_key, newest_session, with_key};
 use crate::{PASSWORD, Tokens, add_user, login, setup};
 
-/// How nginx tells of its clients, with one header and without the other.
+/// Configurations of nginx with one header set and the other removed.
 const CUSTOMARY: &str = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header Forwarded '';";
 const STANDARD: &str = r#"proxy_set_header Forwarded '$http_forwarded, for="$remote_addr:$remote_port";proto=http';
                           proxy_set_header X-Forwarded-For '';"#;
-/// The same, where what clients send in the other header comes through.
+/// Configurations in which the client's own value of the other header is passed on.
 const CARELESS: &str = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;";
 
 /// A running nginx in front of a daemon.
@@ -27,7 +27,7 @@ struct Nginx {
 }
 
 impl Nginx {
-    /// None where there is no nginx.
+    /// `None` without nginx.
     fn start(upstream: &str, headers: &str) -> Option<Self> {
         let program = if is_command("nginx") { "nginx" } else { "/usr/sbin/nginx" };
         if !std::path::Path::new("/usr/sbin/nginx").exists() && program != "nginx" {
@@ -50,7 +50,7 @@ impl Nginx {
         Some(Self { _server: server, _folder: folder, address })
     }
 
-    /// A connection from an address of this host.
+    /// A connection from a given address of this host.
     fn from(&self, host: [u8; 4]) -> Connection {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from((host, 0)).into()).unwrap();

@@ -1,11 +1,11 @@
-//! Where callers are, by what reverse proxies say: in `Forwarded`, in `X-Forwarded-For`, and by the PROXY protocol.
+//! Client addresses named by reverse proxies: in `Forwarded`, in `X-Forwarded-For`, and by the PROXY protocol.
 
 use serde_json::json;
 
 use crate::harness::{Answer, Connection, Request, Setup, TestDaemon};
 use crate::{CONSTITUTION, PASSWORD, Tokens, add_user, events, is_refused, login, setup};
 
-/// A request with header lines that need not be text.
+/// A request with raw header lines, which need not be UTF-8.
 fn with_lines(request: &Request, lines: &[&[u8]]) -> Vec<u8> {
     let bytes = request.bytes();
     let first = bytes.windows(2).position(|window| window == b"\r\n").unwrap() + 2;
@@ -25,7 +25,7 @@ fn ask(daemon: &TestDaemon, request: &Request, lines: &[&[u8]]) -> Answer {
     connection.answer()
 }
 
-/// The address that a session is recorded with, which somebody begins with these header lines.
+/// The address recorded with a session that is begun with these header lines.
 #[track_caller]
 fn address(daemon: &TestDaemon, lines: &[&[u8]]) -> String {
     let token = Tokens::of(&ask(daemon, &login("ann", PASSWORD), lines)).access;
@@ -40,7 +40,7 @@ pub fn newest_session(daemon: &TestDaemon, token: &str) -> String {
     current["address"].as_str().unwrap().to_owned()
 }
 
-/// A key that is bound to a network.
+/// An API key that is bound to a network.
 #[track_caller]
 pub fn bound_key(daemon: &TestDaemon, network: &str) -> String {
     let body = json!({"name": "robot", "scopes": ["read"], "networks": [network]});
@@ -100,7 +100,7 @@ fn where_somebody_is_says_only_a_proxy_that_is_trusted() {
 fn a_key_that_is_bound_to_networks_is_refused_where_the_address_is_unknown() {
     for (setup, proxies) in [(setup(), "127.0.0.0/8"), (setup().unix(), "unix")] {
         let daemon = setup.set("http.trusted_proxies", proxies).start();
-        // The proxy's own network and a client's.
+        // The networks of the proxy and of a client.
         let (proxys, clients) = (bound_key(&daemon, "127.0.0.0/8"), bound_key(&daemon, "10.0.0.0/8"));
         for line in [
             &b"X-Forwarded-For: 10.0.0.1"[..],
@@ -193,7 +193,7 @@ fn the_proxy_protocol_says_where_a_connection_comes_from() {
         is_refused(&outside.ask(&with_key(&key).header("X-Forwarded-For", "192.0.2.7")), "a client's own word");
         let mut unspecified = begin(&daemon, b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0");
         is_refused(&unspecified.ask(&with_key(&key)), "the address is unknown");
-        // A header in pieces is a header.
+        // A header may arrive in several pieces.
         let header = proxy_header(0x21, [192, 0, 2, 7]);
         let (first, rest) = header.split_at(7);
         let mut pieces = begin(&daemon, first);
@@ -214,7 +214,7 @@ fn the_proxy_protocol_says_where_a_connection_comes_from() {
 fn only_trusted_proxies_may_speak_the_proxy_protocol() {
     let daemon = setup().set("http.trusted_proxies", "10.0.0.0/8").set("http.proxy_protocol", "v2").start();
     let mut connection = daemon.connect();
-    // It may be closed before anything is sent.
+    // The connection may be closed before anything is sent.
     let _ = connection.try_send(&proxy_header(0x21, [192, 0, 2, 7]));
     assert!(connection.is_closed());
     for (bind, proxies) in [("127.0.0.1:0", ""), ("127.0.0.1:0", "unix"), ("unix:acgs.sock", "10.0.0.0/8")] {

@@ -1,10 +1,10 @@
-//! A refresh token is good once; for some seconds the same client gets the same successor again.
+//! A refresh token is good once; within the grace period the same client gets the same successor again.
 
 use crate::disk::Faults;
 use crate::harness::{Connection, Request, Setup, TestDaemon};
 use crate::{PASSWORD, Tokens, add_user, events, form, is_refused, me, refresh, setup};
 
-/// A daemon that knows `ann`, who is logged in.
+/// A daemon with a user `ann`, who is logged in.
 fn with_ann(setup: &Setup) -> (TestDaemon, Tokens) {
     let daemon = setup.start();
     add_user(&daemon, "ann", "operator");
@@ -12,7 +12,7 @@ fn with_ann(setup: &Setup) -> (TestDaemon, Tokens) {
     (daemon, tokens)
 }
 
-/// The session is over, for whoever has one of these.
+/// The session has ended for every holder of these tokens.
 #[track_caller]
 fn is_over(daemon: &TestDaemon, all: &[&Tokens]) {
     for tokens in all {
@@ -34,7 +34,7 @@ fn whoever_lost_the_answer_gets_the_same_successor_again_until_it_is_used() {
         assert_eq!(daemon.ask(&me(&tokens.access)).status, 200);
     }
     assert_eq!([events(&setup, "refreshed").len(), events(&setup, "refresh_repeated").len()], [1, 2]);
-    // The second is used: from then on the first is in two hands.
+    // The successor is used: from then on the first token counts as copied.
     let third = Tokens::of(&daemon.ask(&refresh(&second.refresh)));
     assert_eq!(Tokens::of(&daemon.ask(&refresh(&second.refresh))).refresh, third.refresh);
     assert_eq!(daemon.ask(&me(&third.access)).status, 200);

@@ -1,4 +1,4 @@
-//! What is withdrawn while it cannot be recorded or stored: it is out at once, and stays out.
+//! Withdrawals that cannot be recorded or stored yet are in force at once, and stay in force.
 
 use serde_json::{Value, json};
 
@@ -7,13 +7,13 @@ use crate::disk::{EIO, ENOSPC, Faults};
 use crate::harness::{Request, Setup, SmallDisk, TestDaemon, until};
 use crate::{PASSWORD, Tokens, add_user, events, form, is_refused, me, setup};
 
-/// Everything that can be withdrawn, with what it lets in.
+/// Everything that can be withdrawn, with the credentials that depend on it.
 struct Stage {
     setup: Setup,
     daemon: TestDaemon,
     client: (String, String),
     cases: Vec<Case>,
-    /// What stays good.
+    /// Credentials that remain valid.
     kept: Vec<Request>,
 }
 
@@ -77,7 +77,7 @@ impl Stage {
         Self { setup, daemon, client, cases, kept: vec![me(&kept.access), other] }
     }
 
-    /// Everything that is withdrawn is out, on connections that knew it too; all else is not.
+    /// Withdrawn credentials are refused, also on connections that have used them before; the others remain valid.
     #[track_caller]
     fn is_out(&self, case: &Case) {
         let mut connections: Vec<_> = (0..4).map(|_| self.daemon.connect()).collect();
@@ -114,10 +114,10 @@ fn what_is_withdrawn_while_the_log_cannot_be_written_is_out_at_once_and_is_recor
         assert_eq!((answer.status, &answer.json()["recorded"]), (202, &json!(false)), "{}: {answer}", case.name);
         stage.is_out(case);
     }
-    let pending = format!("{} withdrawals of access work on this node only", stage.cases.len());
+    let pending = format!("{} withdrawals of access are in force on this node only", stage.cases.len());
     let readiness = stage.daemon.get("/readyz?verbose");
     assert!(readiness.text().contains(&format!("[-]withdrawals degraded: {pending}")), "{readiness}");
-    // What gives rights is refused, and does not take effect later.
+    // Grants are refused meanwhile, and do not take effect later.
     let enable = Request::new("PATCH", "/v1/users/disabled").json(&json!({"disabled": false}));
     assert_eq!(stage.daemon.ask(&enable).status, 503);
     assert_eq!(stage.daemon.ask(&crate::login("disabled", PASSWORD)).status, 503);
@@ -189,7 +189,7 @@ fn what_is_withdrawn_on_a_full_disk_is_out_at_once_and_stays_out() {
     }
 }
 
-/// Takes all the room that is left on the disk.
+/// Fills the disk.
 fn fill(setup: &Setup) {
     use std::io::Write as _;
     let mut file = std::fs::File::create(setup.data_dir().join("filler")).unwrap();

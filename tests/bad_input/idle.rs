@@ -1,4 +1,4 @@
-//! Callers that hold connections and do nothing with them.
+//! Clients that hold connections without using them.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -20,7 +20,7 @@ fn fat_question() -> Request {
     Request::post("/access/v1/evaluations").json(&json!({"evaluations": vec![question; 30]}))
 }
 
-/// How many segments the log has.
+/// The number of segments of the log.
 fn segments(setup: &Setup) -> usize {
     let names = fs::read_dir(setup.data_dir().join("audit")).expect("the log has a folder");
     let is_segment = |name: &str| name.starts_with("segment-0");
@@ -40,7 +40,7 @@ fn begin(daemon: &TestDaemon) -> Connection {
     connection
 }
 
-/// Whether this host's administrator is answered.
+/// Whether the administrator on the admin socket is answered.
 #[track_caller]
 fn is_administered(setup: &Setup) {
     let output = setup.run(["status"]);
@@ -53,7 +53,7 @@ fn idle_connections_use_up_no_files_and_keep_nobody_out() {
     let setup = setup.set("http.shutdown_timeout_s", 31);
     let daemon = setup.start();
     let idle: Vec<Connection> = (0..1_200).map(|_| daemon.connect()).collect();
-    // The log goes on in another file several times.
+    // The log changes to another segment file several times.
     let before = segments(&setup);
     while segments(&setup) < before + 1 {
         let answer = daemon.ask(&fat_question());
@@ -152,7 +152,7 @@ fn one_address_has_only_so_many_connections() {
         daemon.connect().try_ask(&question()).is_ok_and(|answer| answer.status == 200)
     });
     assert!(daemon.stop().success());
-    // The connections of a proxy are those of many.
+    // A proxy's connections belong to many clients.
     let daemon = setup.set("http.trusted_proxies", "127.0.0.1").start();
     let busy: Vec<Connection> = (0..40).map(|_| begin(&daemon)).collect();
     goes_on(&daemon);

@@ -1,5 +1,4 @@
-//! Everything that a condition can reach by attributes: from principal, resource and context, and from entities that it
-//! names.
+//! Every attribute path that a condition can read: from principal, resource and context, and from named entities.
 
 use crate::choices::Choices;
 use crate::grammar::uid;

@@ -126,7 +126,7 @@ impl Chance {
         if let Some(members) = attrs.as_object_mut() {
             members.retain(|_, _| self.in_ten(6));
         }
-        // No entity is in itself: one of the same type is in later ones only.
+        // Parents come earlier in the list, so that there are no cycles.
         let is_above = |name: &Value| name["type"] != *uid.kind || name["id"].as_str() > Some(&*uid.id);
         let mut parents: Vec<Value> = (0..self.below(3)).map(|_| self.name(parent)).collect();
         parents.retain(is_above);

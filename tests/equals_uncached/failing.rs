@@ -1,5 +1,5 @@
-//! What happens where the facts of a question cannot be gathered: every request is answered, each question of a batch in
-//! its place, with what a fresh evaluation gives or with a denial that names the cause.
+//! Questions whose facts cannot be gathered: every request is answered, each question of a batch in its place, with the
+//! same verdict as a fresh evaluation or with a deny that names the cause.
 
 use std::time::{Duration, Instant};
 
@@ -29,8 +29,8 @@ fn entity(kind: &str, id: &str, attrs: &Value, parents: usize) -> Entity {
     serde_json::from_value(json!({"uid": {"type": kind, "id": id}, "attrs": attrs, "parents": parents})).unwrap()
 }
 
-/// Asks the questions in every constellation: in one batch with each of them three times, until a decision ends it, in
-/// two batches at once, and one after the other.
+/// Asks the questions in every combination: in one batch with each of them three times, up to the decision that ends
+/// it, in two concurrent batches, and one by one.
 async fn ask(workers: &Workers, questions: &[Evaluation]) -> Vec<Vec<Decided>> {
     let thrice = [questions, questions, questions].concat();
     let mut answers = vec![workers.ask(0, &thrice, None).await];
@@ -67,7 +67,7 @@ fn a_stored_entity_that_does_not_fit_the_schema_denies_each_time_it_is_asked_abo
                 }
                 let asked = &questions[nth % questions.len()];
                 assert_eq!(*decided.verdict, reference(&workers.constitution, &stored, asked), "{asked:?}");
-                // What was decided on is recorded with the decision, so that it can be decided again.
+                // The recorded entities are those of the decision, so that it can be replayed.
                 let is_misfit = decided.verdict.reason == Reason::InvalidProperties;
                 assert!(!is_misfit || decided.entities.is_some(), "{decided:?}");
             }
@@ -79,7 +79,7 @@ fn a_stored_entity_that_does_not_fit_the_schema_denies_each_time_it_is_asked_abo
 fn a_question_that_reads_too_many_entities_is_denied_each_time() {
     each_capacity(|workers| async move {
         workers.write(&Write::Put(vec![entity("User", "many", &json!({}), 5_000)])).await;
-        // Each alone may read that many, but not all of them together.
+        // Each question may read that many entities, but not all of them together.
         let large = (0..9).map(|nth| entity("User", &format!("large{nth}"), &json!({}), 4_000));
         let large: Vec<Entity> = large.collect();
         workers.write(&Write::Put(large.clone())).await;
@@ -97,7 +97,7 @@ fn a_question_that_reads_too_many_entities_is_denied_each_time() {
         for (nth, decided) in together.iter().enumerate() {
             assert_eq!(decided.verdict, together[nth % questions.len()].verdict);
         }
-        // What a batch may not read is no matter of those who ask one of its questions alone.
+        // The limit of a batch does not affect other requests with one of its questions.
         assert!(alone.iter().flatten().all(|decided| decided.verdict.reason == Reason::NoPermit), "{alone:?}");
     });
 }
@@ -105,7 +105,7 @@ fn a_question_that_reads_too_many_entities_is_denied_each_time() {
 #[test]
 fn where_the_store_cannot_be_read_each_question_is_denied_each_time() {
     each_capacity(|workers| async move {
-        // The types of entities of which none was ever stored are not looked for.
+        // Types without any stored entity are not queried.
         workers.write(&Write::Put(vec![entity("User", "any", &json!({}), 0)])).await;
         workers.break_store();
         let questions = [question("ann", &json!({})), question("bob", &json!({})), question("ann", &json!({"n": 1}))];

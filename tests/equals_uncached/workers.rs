@@ -166,7 +166,7 @@ impl Workers {
         self.validators[worker].send(decide).await.unwrap().map(|decisions| decisions.decided)
     }
 
-    /// From now on no entity can be read from the database.
+    /// From now on, reading entities from the database fails.
     pub fn break_store(&self) {
         let path = self.folder.path().join("acgs.db");
         let mut connection = SqliteConnection::establish(path.to_str().unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! The database is put back to an older state, or replaced, behind a log that knows better.
+//! The database is restored to an older state, or replaced, under an audit log that has recorded later changes.
 
 use std::fs;
 
@@ -62,7 +62,7 @@ fn is_refused(setup: &Setup, case: &str) {
     for said in ["older than the audit log", "acgs serve --accept-rollback database"] {
         assert!(refused.stderr.contains(said), "{case}: {refused}");
     }
-    // Nor does a command change anything then.
+    // A command does not change anything either.
     assert_eq!(setup.run(["user", "list"]).status.code(), Some(74), "{case}");
 }
 
@@ -84,7 +84,7 @@ fn a_database_that_lacks_any_recorded_change_is_refused_whichever_the_change_was
         let newer_mark = fs::read(&mark).unwrap();
         setup.restore(&backup);
         is_refused(&setup, case);
-        // The file beside the log only says where to look.
+        // The mark beside the log only says where to begin scanning.
         fs::remove_file(&mark).unwrap();
         if nth % 2 == 1 {
             is_refused(&setup, case);
@@ -126,7 +126,7 @@ fn an_older_database_is_accepted_once_when_an_administrator_says_so_and_that_is_
     assert_eq!(daemon.ask(&token(&written)).status, 200);
     daemon.kill();
 
-    // It is the database that the log knows, from then on, without the flag and with it.
+    // From then on the log belongs to this database, with or without the flag.
     let daemon = setup.start();
     assert_eq!((risk(&daemon), daemon.ask(&token(&written)).status), (json!(2), 200));
     assert!(daemon.stop().success());
@@ -143,7 +143,7 @@ fn a_history_that_went_on_from_a_backup_is_refused_though_its_numbers_are_greate
     done(&daemon.put("/v1/entities/Tool/saw", &tool(9)));
     daemon.kill();
     setup.restore(&backup);
-    // Somebody else's daemon goes on with the backup.
+    // Another daemon continues with the backup.
     let other = setup.clone().set("data_dir", setup.data_dir().with_file_name("other").display());
     let other = other.set("audit.origin", "acgs.example/other");
     let other = if Tiers::current() == Tiers::Sqlite {
@@ -188,7 +188,7 @@ fn daemons_that_are_killed_while_they_write_start_again() {
                 let put = |risk: u64| Request::put("/v1/entities/Tool/saw").json(&tool(risk));
                 (0..u64::MAX).take_while(|n| connection.try_ask(&put(*n)).is_ok()).count()
             });
-            // At some moment while it writes.
+            // Killed at some moment while it writes.
             (0..round * 3).for_each(|_| drop(daemon.get("/healthz")));
             daemon.kill();
             writer.join().unwrap()

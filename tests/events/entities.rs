@@ -163,8 +163,8 @@ fn an_entity_is_not_stored_before_its_record_is_written() {
     assert!(daemon.stop().success());
 }
 
-/// What one writer knows of an entity of its own: its states in order, as far as they were answered, and the one that was
-/// not, if there is one.
+/// A writer's view of an entity of its own: its acknowledged states in order, and the unacknowledged one, if there is
+/// one.
 #[derive(Default)]
 struct Told {
     answered: Vec<Option<u64>>,

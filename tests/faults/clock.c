@@ -1,5 +1,5 @@
-/* Preloaded into a program: its wall clock is as many seconds ahead as the file says that CLOCK names. The monotonic clock
- * is what it is.
+/* Preloaded into a program: sets its wall clock ahead by the number of seconds in the file named by CLOCK. The monotonic
+ * clock is not affected.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

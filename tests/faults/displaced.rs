@@ -1,5 +1,5 @@
-//! Files are taken away from under a running daemon: removed, moved, replaced, or hidden by a mount. It notices, names the
-//! path, and decides nothing more.
+//! Files are removed, moved, replaced or hidden by a mount under a running daemon. It reports the path, and stops
+//! deciding.
 
 use std::fs;
 use std::path::Path;
@@ -17,13 +17,13 @@ fn put(daemon: &TestDaemon) -> u16 {
     daemon.ask(&Request::put(NEW).json(&tool)).status
 }
 
-/// A daemon that has decided, and has records enough for tiles of two levels.
+/// A daemon that has made decisions, with enough records for tiles of two levels.
 fn daemon() -> (Setup, TestDaemon) {
     let setup = crate::audit::setup().in_files();
     let daemon = setup.start();
     (0..80).for_each(|number| assert_eq!(daemon.ask(&question(4 * number)).status, 200));
     until("two levels of tiles", || setup.data_dir().join("audit/tiles-1").exists());
-    // So that the daemon has looked at every file since.
+    // The daemon has checked every file since.
     let lock = setup.data_dir().join("acgs.db.lock");
     run(MOVE, &lock);
     until("noticed", || daemon.get("/readyz").status == 503);
@@ -32,7 +32,7 @@ fn daemon() -> (Setup, TestDaemon) {
     (setup, daemon)
 }
 
-/// It is noticed, with the path, and nothing happens any more.
+/// Checks that the path is reported and decisions have stopped.
 #[track_caller]
 fn is_noticed(name: &str, daemon: &TestDaemon, path: &Path) {
     let named = format!("[-]files failed: `{}` ", path.display());
@@ -54,7 +54,7 @@ fn run(command: &str, path: &Path) {
 const MOVE: &str = "mv \"$1\" \"$1.moved\"";
 const MOVE_BACK: &str = "mv \"$1.moved\" \"$1\"";
 const REMOVE: &str = "rm -r \"$1\"";
-/// Looks the same, and is another file.
+/// Replaces a file by a copy with the same contents.
 const COPY: &str = "cp -a \"$1\" \"$1.copy\" && rm -r \"$1\" && mv \"$1.copy\" \"$1\"";
 
 fn segment(data: &Path) -> String {
@@ -63,7 +63,7 @@ fn segment(data: &Path) -> String {
     names.filter(|name| name.starts_with("segment-") && name.strip_suffix(".log").is_some()).max().unwrap()
 }
 
-/// Everything that has to stay where it is, the outermost first.
+/// Every path that must stay in place, the outermost first.
 fn paths(data: &Path) -> Vec<String> {
     let segment = format!("audit/{}", segment(data));
     let fixed = ["", "audit", "audit/lock", "constitutions", "acgs.db", "acgs.db-wal", "acgs.db-shm", "acgs.db.lock"];
@@ -86,7 +86,7 @@ fn what_is_moved_away_is_noticed_and_when_it_is_back_decisions_go_on() {
         is_noticed(name, &daemon, &path);
         run(MOVE_BACK, &path);
         until("back", || daemon.get("/readyz").status == 200);
-        // Nothing that was refused is done later.
+        // A refused change is not made later.
         assert_eq!((Exported::from(&setup, 0).records.len(), daemon.get(NEW).status), (before, 404), "{name}");
         assert_eq!(daemon.ask(&question(1)).status, 200, "{name}");
     }
@@ -172,7 +172,7 @@ fn a_mount_over_a_folder_is_noticed() {
     verify(&setup);
 }
 
-/// A folder that somebody puts back from a backup under a running daemon is not written to.
+/// A folder restored from a backup under a running daemon is not written to.
 #[test]
 fn a_folder_that_takes_the_place_of_another_stays_as_it_is() {
     let (setup, daemon) = daemon();

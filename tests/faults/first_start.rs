@@ -1,4 +1,4 @@
-//! A first start that is killed, whenever that is, leaves nothing that keeps the next one from starting.
+//! A first start that is killed at any moment does not keep the next one from starting.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
@@ -12,10 +12,10 @@ use tempfile::TempDir;
 use crate::audit::verify;
 use crate::harness::{Setup, TestDaemon, preload};
 
-/// Starts at a time.
+/// The number of concurrent starts.
 const THREADS: usize = 4;
 
-/// What kills the daemon, once it is compiled.
+/// The library that kills the daemon, once it is compiled.
 fn killer() -> Option<PathBuf> {
     static KILLER: OnceLock<Option<(TempDir, PathBuf)>> = OnceLock::new();
     let killer = KILLER.get_or_init(|| {
@@ -26,7 +26,7 @@ fn killer() -> Option<PathBuf> {
     killer.as_ref().map(|(_, library)| library.clone())
 }
 
-/// Kills a start at its `step`th change of a file. The daemon, where it was ready before that.
+/// Kills a start before its change number `step` of a file. Returns the daemon if it became ready before that.
 fn start_until(setup: &Setup, killer: &std::path::Path, step: usize) -> Option<TestDaemon> {
     let within = setup.data_dir();
     let doomed = setup.clone().env("LD_PRELOAD", killer.display()).env("KILL_WITHIN", within.display());
@@ -39,7 +39,7 @@ fn start_until(setup: &Setup, killer: &std::path::Path, step: usize) -> Option<T
     }
 }
 
-/// The next start begins as if nothing had been, and everything is there that a first start makes.
+/// The next start behaves like a first one, and creates everything.
 #[track_caller]
 fn starts(setup: &Setup, step: &str) {
     let checked = setup.run(["check"]);
@@ -55,7 +55,7 @@ fn starts(setup: &Setup, step: &str) {
 #[test]
 fn a_first_start_can_be_killed_at_every_step_and_the_next_one_begins_anew() {
     let Some(killer) = killer() else { return };
-    // Each thread takes the next step, until one is behind the last.
+    // Each thread takes the next step, until one is beyond the last.
     let (next, last) = (AtomicUsize::new(1), AtomicUsize::new(usize::MAX));
     thread::scope(|scope| {
         for _ in 0..THREADS {
@@ -93,7 +93,7 @@ fn starts_that_are_killed_one_after_the_other_leave_nothing_either() {
     }
 }
 
-/// What starts of earlier versions left.
+/// The remains of first starts of earlier versions.
 #[test]
 fn what_an_earlier_version_left_of_a_killed_first_start_is_begun_anew() {
     type Damage = fn(&std::path::Path);
@@ -144,7 +144,7 @@ fn a_key_that_is_gone_from_a_log_with_records_is_not_replaced() {
     assert_eq!((refused.status.code(), fs::read(&list).unwrap()), (Some(74), before));
 }
 
-/// A command that starts the daemon's parts for one thing is a first start, too.
+/// A command that runs the daemon's parts without a daemon is a first start, too.
 #[test]
 fn a_command_may_be_the_first_start() {
     let setup = Setup::new().in_files();

@@ -1,4 +1,4 @@
-//! A disk or a database that hangs: readiness says so, nothing piles up, and what was refused never happens.
+//! A disk or database that hangs: readiness reports it, requests do not pile up, and refused changes are never made.
 
 use std::thread;
 
@@ -23,7 +23,7 @@ fn client(name: &str) -> Request {
     Request::post("/v1/clients").json(&json!({"name": name, "roles": ["agent"]}))
 }
 
-/// Whether it is stored by now.
+/// Whether the entity is stored now.
 fn is_stored(daemon: &TestDaemon, id: &str) -> bool {
     daemon.get(&path(id)).status == 200
 }
@@ -50,7 +50,7 @@ fn recorded(setup: &Setup) -> Vec<Value> {
         .collect()
 }
 
-/// What is told later of a change whose outcome was not known.
+/// The outcome of a change that was answered with 202.
 #[track_caller]
 fn outcome(daemon: &TestDaemon, accepted: &Answer) -> String {
     assert_eq!(accepted.status, 202, "{accepted}");
@@ -68,7 +68,7 @@ fn a_hanging_disk_of_the_log_makes_the_daemon_unready_and_what_it_refuses_never_
         let daemon = setup.start();
         assert_eq!(daemon.ask(&question(1)).status, 200);
         faults.set(&format!("{call} hang 0 .log"));
-        // Of what the disk has in its hands nobody knows the outcome.
+        // The outcome of a write in progress is unknown.
         let begun = daemon.ask(&put("begun"));
         assert_eq!(outcome(&daemon, &begun), "unknown");
         becomes_unready(&daemon, "[-]audit failed: the disk does not answer");
@@ -135,7 +135,7 @@ fn a_hanging_server_makes_the_daemon_unready_and_what_it_refuses_never_happens()
     assert_eq!(daemon.ask(&Request::delete(&path("before"))).status, 503);
     postgres.cont();
     becomes_ready(&daemon);
-    // After a write that came later: there is one writer at a time.
+    // After a later write: writers are serialized.
     assert_eq!(daemon.ask(&put("later")).status, 201);
     assert_eq!((is_stored(&daemon, "refused"), is_stored(&daemon, "before")), (false, true));
     assert_eq!(recorded(&setup), ["before", "later"]);

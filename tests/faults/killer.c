@@ -1,7 +1,7 @@
 /* Preloaded into the daemon: kills it just before a certain change of its files, and nothing else.
  *
- * Counted are the calls that make, name, remove, cut or sync a file or folder below the folder that KILL_WITHIN names; the
- * one with the number KILL_AT is never made.
+ * It counts the calls that create, rename, remove, truncate or sync a file or folder below the folder KILL_WITHIN, and
+ * kills the process in place of call number KILL_AT.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

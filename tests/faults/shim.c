@@ -1,9 +1,9 @@
 /* Preloaded into the daemon: makes writes and syncs of its files fail on command, and nothing else.
  *
- * The file that FAULTS names is read at every such call. Each line: the call ("write" or "sync"), what becomes of it
- * ("error" with an errno, "short" with the most bytes to write or 0 for half of them, "delay" with milliseconds, or "hang"
- * with any number: it goes on when the line is gone), and a part of the path that the fault is meant for. It is meant for
- * files of the audit log only, unless that part begins with a slash.
+ * The file named by FAULTS is read at every such call. Each line has the call ("write" or "sync"), the fault ("error"
+ * with an errno, "short" with the most bytes to write or 0 for half of them, "delay" with milliseconds, or "hang" with
+ * any number, until the line is removed), and a part of the path of the affected files. Only files of the audit log are
+ * affected, unless that part begins with a slash.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -1,4 +1,4 @@
-//! One daemon has its files alone, under whatever name another one comes.
+//! A daemon has its files for itself, under whatever path a second daemon opens them.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::audit::{question, verify};
 use crate::harness::{Setup, TestDaemon, Tiers};
 
-/// A second daemon that must not start: it would use files that the first one has.
+/// A second daemon that must refuse to start, since it would use files of the first one.
 #[track_caller]
 fn is_refused(name: &str, second: &Setup) {
     let refused = second.try_start().map(|_| format!("{name}: two daemons run on the same files")).unwrap_err();
@@ -24,7 +24,7 @@ fn first() -> (Setup, TestDaemon, PathBuf) {
     (setup, daemon, data)
 }
 
-/// The first daemon goes on undisturbed, and so does the next one.
+/// The first daemon keeps working, and a restart does too.
 fn goes_on(setup: &Setup, daemon: TestDaemon) {
     assert_eq!(daemon.ask(&question(2)).status, 200);
     assert!(daemon.stop().success());
@@ -33,7 +33,7 @@ fn goes_on(setup: &Setup, daemon: TestDaemon) {
     verify(setup);
 }
 
-/// A daemon with the same settings, whose data are in another folder.
+/// A daemon with the same settings and another data folder.
 fn elsewhere(data: &Path) -> Setup {
     Setup::new().in_files().set("data_dir", data.display())
 }
@@ -99,7 +99,7 @@ fn a_database_is_taken_once_under_whatever_name() {
         for (nth, path) in names.iter().enumerate() {
             let own = others.path().join(format!("data-{when}-{nth}"));
             let second = elsewhere(&own).set("database.url", format_args!("sqlite:{}", path.display()));
-            // A log of another name has no part in what the database knows of the first one.
+            // A log with another origin does not concern the database's records of the first one.
             let second = second.set("audit.origin", "acgs.example/second");
             is_refused(&format!("{when}: {}", path.display()), &second);
         }

@@ -122,8 +122,8 @@ fn share_what_will_be_lost(world: &World, asker: usize) {
     });
 }
 
-/// Has the other daemon, which was never asked, give the versions of what was lost to something else; then what it decides
-/// with the help of the fleet's verdicts is right.
+/// Lets the other daemon, which was never asked, assign the lost versions to other changes; then its decisions with the
+/// fleet's verdicts must be right.
 #[track_caller]
 fn nothing_lost_comes_back(world: &mut World, asker: usize) {
     let versions = u16::try_from(CELLS).unwrap() + 1;
@@ -161,7 +161,7 @@ fn a_verdict_of_a_state_that_was_lost_is_not_believed() {
     nothing_lost_comes_back(&mut world, asker);
 }
 
-/// A backup is restored under a running daemon, and what is lost was shared by one that has ended.
+/// A backup is restored under a running daemon; a daemon that has ended had shared verdicts of the lost changes.
 #[test]
 fn a_verdict_of_an_incarnation_that_was_lost_is_not_believed() {
     const TABLES: [&str; 3] = ["entities", "entity_versions", "changes"];

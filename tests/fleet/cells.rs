@@ -1,4 +1,4 @@
-//! Cells: stored entities whose content every verdict about them shows, so that it is known what was read.
+//! Cells: stored entities whose content is visible in every verdict about them, which shows the state that was read.
 //!
 //! A cell has a number by its bits, and a link to the next cell. Each bit has a policy that forbids with a warning only,
 //! so that a verdict names the bits; and odd numbers are permitted.

@@ -9,7 +9,7 @@ use crate::history::{Acknowledged, Demand, History, Look, Moment, Stored, Value,
 /// A rule that was not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
-    /// What was acknowledged is stored, as the version that was said, unless the database lost it.
+    /// An acknowledged write is stored under the acknowledged version, unless the database lost it.
     AcknowledgedIsStored,
     /// What is shown was written, and not only after it was shown.
     ShownIsWritten,
@@ -21,9 +21,9 @@ pub enum Rule {
     AtLeastTheToken,
     /// Where everything is demanded, what is shown is no older than what anybody acknowledged before.
     FullIsNewest,
-    /// What the database lost is shown no more after so much time.
+    /// Lost data is not shown after this time.
     LostIsForgotten,
-    /// A token of what the database lost is refused after so much time.
+    /// A token of lost data is refused after this time.
     LostTokenIsRefused,
 }
 
@@ -32,8 +32,8 @@ pub enum Rule {
 pub struct Outcome {
     /// How often each rule was broken, with the first case.
     pub broken: BTreeMap<Rule, (usize, String)>,
-    /// For each write and each other daemon that showed something older later: from the acknowledgement to the last such
-    /// question. First without those that an outage of the database fell into, then these.
+    /// For each write and each other daemon that showed an older value later: the time from the acknowledgement to the
+    /// last such question. First those without an outage of the database, then those with one.
     pub late: (Vec<Duration>, Vec<Duration>),
 }
 
@@ -54,7 +54,7 @@ struct Cell {
     first_by: Vec<Vec<Moment>>,
     /// The same by any node.
     first: Vec<Moment>,
-    /// What was written, or may have been, and the database lost; and until when it may be shown.
+    /// Values that were written, or may have been, and lost; each with the time until which it may be shown.
     lost: Vec<(Write, Moment)>,
 }
 
@@ -77,7 +77,7 @@ pub fn check(history: &History, bound: Duration) -> Outcome {
     let lost = |write: &Write| Some((write.acknowledged?.key(), history.lost_until(write)?));
     let lost: HashMap<(i64, u64), Moment> = history.writes.iter().filter_map(lost).collect();
     for look in &history.looks {
-        // Nothing is demanded by a token that is lost.
+        // A lost token demands nothing.
         if let Demand::AtLeast(token) = look.demand
             && !kept.contains(&(token.version, token.nonce))
         {
@@ -102,7 +102,7 @@ pub fn check(history: &History, bound: Duration) -> Outcome {
 }
 
 impl History {
-    /// When the database was there again that lost the write, if one did; the last time.
+    /// When the database was back that had lost the write, if one had; the last time.
     fn lost_until(&self, write: &Write) -> Option<Moment> {
         let may_be_lost = |loss: &&Range<Moment>| {
             let acknowledged = write.acknowledged.map_or(Moment::MAX, |answer| answer.at);
@@ -192,7 +192,7 @@ impl Cell {
                 Some(_) if asked > until.saturating_add(moments(bound)) => {
                     return outcome.breaks(Rule::LostIsForgotten, || format!("{look:?}"));
                 }
-                // That nothing is stored may be what was lost.
+                // Missing data may be lost data.
                 None if asked > until.saturating_add(moments(bound)) => {}
                 Some(_) | None => return,
             }
@@ -240,7 +240,7 @@ impl Cell {
 }
 
 impl Cell {
-    /// When the database was there again that lost what is shown, where it was lost; the last time.
+    /// When the database was back that had lost the shown value, if one had; the last time.
     fn lost_until(&self, look: &Look) -> Option<Moment> {
         let shown = |(write, _): &&(Write, Moment)| write.value == look.value && write.begun <= look.time.1;
         self.lost.iter().filter(shown).map(|(_, until)| *until).max()

@@ -123,7 +123,7 @@ fn an_acknowledged_write_that_is_not_stored_is_found() {
     assert!(broken(&history).contains(&Rule::AcknowledgedIsStored));
 }
 
-/// Like the history, but the database was put back at 400 to what it was at 250, and node 1 wrote another value then.
+/// Like the history above, but at 400 the database was restored to its state at 250, and node 1 then wrote another value.
 fn with_a_loss(look: Look) -> History {
     let mut history = history(look);
     history.stored.truncate(2);

@@ -1,4 +1,4 @@
-//! The wall clock of daemons, which a test sets.
+//! Wall clocks of daemons, set by a test.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,19 +14,19 @@ pub struct Clocks {
 }
 
 impl Clocks {
-    /// Compiles the library that is preloaded; none where there is no C compiler.
+    /// Compiles the preloaded library; `None` without a C compiler.
     pub fn new() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let library = preload::compile(&["clock.c"], folder.path())?;
         Some(Self { folder, library })
     }
 
-    /// The setup of a daemon whose clock is set here.
+    /// The setup of a daemon whose clock can be set.
     pub fn within(&self, node: usize, setup: Setup) -> Setup {
         setup.env("LD_PRELOAD", self.library.display()).env("CLOCK", self.file(node).display())
     }
 
-    /// Sets the clock of a daemon so many seconds ahead.
+    /// Sets a daemon's clock ahead by `seconds`.
     pub fn step(&self, node: usize, ahead_s: i64) {
         let new = self.folder.path().join("new");
         fs::write(&new, ahead_s.to_string()).unwrap();

@@ -24,8 +24,8 @@ const CELLS: usize = 24;
 /// These are written more often than the others, of which a change that was missed would be seen for long.
 const HOT: usize = 8;
 
-/// A daemon that does not know after so long what another acknowledged has missed it: it looks several times a second. It is
-/// so long because the tests are not alone on the machine.
+/// A daemon that does not know an acknowledged change of another one after this time has missed it, since it polls
+/// several times a second. It is long because the machine may be busy.
 const BOUND: Duration = Duration::from_secs(10);
 
 /// What all clients share.
@@ -36,7 +36,7 @@ struct Run<'f> {
     operations: u64,
     /// The last number given to a write of each cell.
     numbers: [AtomicU32; CELLS],
-    /// The newest token that any client was given, by its version.
+    /// The newest token given to any client, by version.
     newest: Mutex<Option<Token>>,
     seen: Mutex<History>,
     counts: Counts,
@@ -232,7 +232,7 @@ impl Run<'_> {
                 return asked.len();
             }
             Ok(answer) => {
-                // The token may be of what the database lost: the client goes on without it.
+                // The token may be one that the database lost: the client continues without it.
                 let is_lost = answer.status == 412;
                 assert!(answer.status == 503 || (is_lost && matches!(demand, Demand::AtLeast(_))), "{answer}");
                 count(if is_lost { &self.counts.lost_tokens } else { &self.counts.refused }, 1);
@@ -246,7 +246,7 @@ impl Run<'_> {
     }
 }
 
-/// The tokens of what a write stored.
+/// The tokens of a write.
 fn tokens(answer: &Answer, count: usize) -> Vec<Token> {
     let token = Token::parse(answer.header("x-consistency-token").unwrap());
     if count == 1 {
@@ -284,7 +284,7 @@ fn stored(fleet: &Fleet) -> Vec<Stored> {
     rows.lines().map(row).collect()
 }
 
-/// Every change that a daemon acknowledged is in its log, and each log is what was signed.
+/// Every change that a daemon acknowledged is in its log, and each log verifies.
 fn nothing_is_lost_from_the_logs(fleet: &Fleet, history: &History) {
     for node in 0..fleet.count() {
         fleet.kill(node);

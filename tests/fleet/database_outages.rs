@@ -1,5 +1,5 @@
-//! Without its database a daemon decides what it has in its caches and denies the rest; and it takes up where it was when
-//! the database is back.
+//! Without its database a daemon decides from its caches and denies the rest, and it recovers when the database is
+//! back.
 
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ impl Fault {
 
 fn ready(fleet: &Fleet, node: usize) -> String {
     let answer = fleet.ask(node, &Request::get("/readyz?verbose"));
-    // A daemon that decides from its caches and denies what it cannot know is ready, unless its database hangs.
+    // A daemon that decides from its caches and denies the rest is ready, unless its database hangs.
     let hangs = answer.text().contains("[-]database failed: it does not answer");
     assert_eq!(answer.status, if hangs { 503 } else { 200 }, "{answer}");
     answer.text().to_owned()

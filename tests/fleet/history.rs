@@ -19,12 +19,11 @@ pub struct History {
     pub stored: Vec<Stored>,
     /// When the database did not answer.
     pub outages: Vec<Range<Moment>>,
-    /// When the database lost what was committed: from the moment of the copy that it was put back to, until it was there
-    /// again.
+    /// Times at which the database lost commits: from when the restored copy was made, until the database was back.
     pub losses: Vec<Range<Moment>>,
 }
 
-/// What a write is answered with, as far as it is looked at here.
+/// The part of a write's answer that is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Token {
     pub version: i64,
@@ -33,7 +32,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// As it stands in the header.
+    /// The token as in the header.
     #[track_caller]
     pub fn parse(text: &str) -> Self {
         let parts: Vec<&str> = text.split('.').collect();

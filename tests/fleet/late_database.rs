@@ -1,4 +1,4 @@
-//! A start waits for a database that is not there yet, and obeys whoever tells it to stop meanwhile.
+//! A start waits for a database that is not reachable yet, and can be stopped meanwhile.
 
 use std::fs::File;
 use std::os::unix::net::UnixDatagram;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::harness::postgres::Postgres;
 use crate::harness::{PATIENCE, Setup, Signal};
 
-/// A daemon from its first moment on, ready or not.
+/// A daemon from its first moment, ready or not.
 struct Starting {
     child: Child,
     notifications: UnixDatagram,
@@ -29,7 +29,7 @@ impl Starting {
         Self { child: command.spawn().unwrap(), notifications, folder }
     }
 
-    /// Waits for a notification that has this in it.
+    /// Waits for a notification that contains a text.
     fn tells(&self, part: &str) -> String {
         let mut buffer = [0; 4096];
         loop {
@@ -60,7 +60,7 @@ impl Drop for Starting {
     }
 }
 
-/// A server that is down, and a daemon's setup for it.
+/// A stopped server, and a daemon's setup for it.
 fn down() -> Option<(Postgres, Setup)> {
     if !Postgres::is_installed() {
         println!("skipped: PostgreSQL is missing");
@@ -103,7 +103,7 @@ fn a_daemon_that_waits_for_its_database_stops_when_it_is_told_to() {
     let mut daemon = Starting::new(&setup);
     daemon.tells("STATUS=waiting");
     assert_eq!(daemon.stop().code(), Some(0), "{}", daemon.stderr());
-    // Nothing was made that a later start would find half done.
+    // Nothing was left half done for a later start.
     assert!(!setup.data_dir().join("audit").exists());
 }
 

@@ -1,5 +1,5 @@
-//! A database that loses changes under running daemons: no verdict of what was lost is given any more, and no token of it is
-//! believed.
+//! A database loses changes under running daemons: verdicts on lost data are not given any more, and their tokens are
+//! refused.
 
 use std::path::Path;
 
@@ -31,19 +31,19 @@ fn token(answer: &Answer) -> Token {
     Token::parse(answer.header("x-consistency-token").unwrap())
 }
 
-/// What a daemon shows of a cell, to somebody who has asked before; nothing where it cannot be read.
+/// A daemon's view of a cell, for a caller that has asked before; `None` if it cannot be read.
 #[track_caller]
 fn shown(daemon: &TestDaemon, cell: usize) -> Option<Value> {
     let answer = daemon.ask(&cells::ask(&[cells::question(0, cell, false)]));
     if answer.status == 503 { None } else { cells::shown(&answer)[0].map(|shown| shown.cell) }
 }
 
-/// Whether it shows that on all workers.
+/// Whether all workers have that view.
 fn all_show(daemon: &TestDaemon, cell: usize, value: u16) -> bool {
     (0..16).all(|_| shown(daemon, cell) == Some(Some(value)))
 }
 
-/// Each way to demand that an answer is at least as new as a token.
+/// Each way to demand an answer at least as new as a token.
 fn demanding(token: &dyn std::fmt::Display) -> [Request; 4] {
     let question = cells::question(0, 0, false);
     let requests = [
@@ -74,7 +74,7 @@ fn a_token_is_believed_only_of_this_database_and_of_changes_that_it_has() {
     let setup = setup(folder.path());
     let daemon = setup.start();
     let tokens: Vec<Token> = (1..4).map(|number| token(&daemon.ask(&put(0, number)))).collect();
-    // After a restart they are as good.
+    // The same after a restart.
     assert!(daemon.stop().success());
     let daemon = setup.start();
     let last = tokens[2];
@@ -91,7 +91,7 @@ fn a_token_is_believed_only_of_this_database_and_of_changes_that_it_has() {
     }
 }
 
-/// Follows without anybody asking: nothing is written, and nothing demanded.
+/// Losses are detected without any write or consistency demand.
 #[test]
 fn a_database_file_that_is_put_back_under_its_daemon_invalidates_every_verdict() {
     let folder = tempfile::tempdir().unwrap();
@@ -117,11 +117,12 @@ fn a_database_file_that_is_put_back_under_its_daemon_invalidates_every_verdict()
     assert!(new.version > lost.version && new.incarnation != lost.incarnation, "{lost}, {new}");
     is_answered(&daemon, &new, 200);
     daemon.kill();
-    // It was recorded, so a start takes the database as it is.
+    // The loss was recorded, so a start accepts the database.
     assert!(all_show(&setup.start(), 0, 4));
 }
 
-/// The newest two changes do not come to the standby, and four others are made after the failover: numbers alone do not tell.
+/// The newest two changes do not reach the standby, and four others follow after the failover, so versions alone do not
+/// tell.
 #[test]
 fn a_failover_that_loses_changes_is_noticed_however_many_come_instead() {
     if !Postgres::is_installed() {
@@ -149,7 +150,7 @@ fn a_failover_that_loses_changes_is_noticed_however_many_come_instead() {
         standby.catch_up_with(&primary);
         standby.shut_down();
         let lost: Vec<Token> = [put(0, 1), put(1, 1)].iter().map(|put| token(&daemons[0].ask(put))).collect();
-        // The other node has not seen them, and writes on behind what the standby has.
+        // The other node has not seen them, and continues with the standby's state.
         assert!(all_show(&daemons[0], 0, 1));
         primary.kill();
         standby.start_again();

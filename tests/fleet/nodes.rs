@@ -19,7 +19,7 @@ pub struct Fleet {
     pub redis: Redis,
     /// The name of the database.
     pub database: String,
-    /// The clocks of the daemons, where they can be set.
+    /// The clocks of the daemons, if they can be set.
     pub clocks: Option<Clocks>,
     nodes: Vec<Node>,
 }
@@ -99,7 +99,7 @@ impl Fleet {
         running.unwrap().kill();
     }
 
-    /// Starts a daemon that was killed. Where it refuses a database that was put back since, that is accepted.
+    /// Starts a daemon that was killed, with `--accept-rollback database` if it refuses a restored database.
     #[track_caller]
     pub fn start_again(&self, nth: usize) {
         let setup = &self.nodes[nth].setup;
@@ -111,27 +111,27 @@ impl Fleet {
         *self.nodes[nth].running.write().unwrap() = Some(daemon);
     }
 
-    /// Sets a daemon's clock so many seconds ahead, where that can be done.
+    /// Sets a daemon's clock ahead by `seconds`, if clocks can be set.
     pub fn step_clock(&self, nth: usize, ahead_s: i64) {
         if let Some(clocks) = &self.clocks {
             clocks.step(nth, ahead_s);
         }
     }
 
-    /// Takes the folder of a daemon's audit log away while it runs.
+    /// Removes a daemon's audit log folder while it runs.
     pub fn take_log_away(&self, nth: usize) {
         let log = self.nodes[nth].setup.data_dir().join("audit");
         std::fs::rename(&log, log.with_extension("away")).unwrap();
     }
 
-    /// Puts it back while the daemon does not run, in place of what may have been made there.
+    /// Restores it while the daemon does not run, in place of any new one.
     pub fn put_log_back(&self, nth: usize) {
         let log = self.nodes[nth].setup.data_dir().join("audit");
         drop(std::fs::remove_dir_all(&log));
         std::fs::rename(log.with_extension("away"), log).unwrap();
     }
 
-    /// What a daemon's log says of the changes that it made: what the database was at after each.
+    /// The revisions after each change, from a daemon's log.
     #[track_caller]
     pub fn recorded_changes(&self, nth: usize) -> std::collections::HashSet<String> {
         let export = self.nodes[nth].setup.run(["audit", "export"]);
@@ -146,7 +146,7 @@ impl Fleet {
         records.map(revision).collect()
     }
 
-    /// Whether a daemon's log is what was signed.
+    /// Whether a daemon's log verifies.
     #[track_caller]
     pub fn verify_log(&self, nth: usize) {
         let verified = self.nodes[nth].setup.run(["audit", "verify"]);

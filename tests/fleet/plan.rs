@@ -13,7 +13,7 @@ use crate::nodes::Fleet;
 /// The most operations that are waited for while the database is away.
 const AWAY: u64 = 300;
 
-/// How far clocks step, in seconds: more than verdicts are kept, and less than the tests' tokens last.
+/// The size of clock jumps in seconds: more than verdicts are cached, and less than the tests' tokens are valid.
 const STEP: i64 = 1_200;
 
 /// Something that goes wrong, and ends.
@@ -26,20 +26,20 @@ pub enum Episode {
     DatabaseKilled,
     DatabaseStopped,
     DatabaseRestarted,
-    /// The server dies, and what comes in its place has none of the newest changes: as after a failover to a standby that was
-    /// behind, or from a backup.
+    /// The server dies, and its successor lacks the newest changes: as after a failover to a standby that was behind,
+    /// or a restore from a backup.
     DatabaseFailedOver,
-    /// The tables are put back to an older state by a transaction, while everybody stays connected.
+    /// The tables are restored to an older state by a transaction, while all daemons stay connected.
     DatabaseRestored,
     ClockStepped,
     LogTakenAway,
     NodeKilled,
 }
 
-/// The tables of which a state is kept, and put back.
+/// The tables that are saved and restored.
 const TABLES: [&str; 4] = ["entities", "entity_versions", "changes", "was"];
 
-/// What keeps other writers out, as daemons do it.
+/// The lock that excludes other writers, as daemons take it.
 const WRITER: &str = "SELECT pg_advisory_xact_lock(1094928211)";
 
 impl Episode {
@@ -58,7 +58,7 @@ impl Episode {
         Self::NodeKilled,
     ];
 
-    /// Answers, where the database will lose what comes from now on, from when on that is.
+    /// If the episode loses data: the time from which on commits will be lost.
     fn begin(self, fleet: &Fleet, node: usize, now: &impl Fn() -> Moment) -> Option<Moment> {
         match self {
             Self::RedisKilled => fleet.redis.kill(),
@@ -76,7 +76,7 @@ impl Episode {
                 return Some(since);
             }
             Self::DatabaseRestored => {
-                // What is acknowledged before this is in the copy.
+                // Writes acknowledged before this are in the copy.
                 let since = now();
                 let copy =
                     |table| format!("DROP TABLE IF EXISTS saved_{table}; CREATE TABLE saved_{table} AS TABLE {table};");
@@ -118,18 +118,18 @@ impl Episode {
         }
     }
 
-    /// Whether the database does not answer while it lasts.
+    /// Whether the database does not answer during the episode.
     fn is_outage(self) -> bool {
         matches!(self, Self::DatabaseKilled | Self::DatabaseStopped | Self::DatabaseRestarted)
     }
 }
 
-/// What went wrong with the database.
+/// Faults of the database.
 #[derive(Debug, Default)]
 pub struct Outages {
-    /// When it did not answer.
+    /// Periods without an answer.
     pub away: Vec<Range<Moment>>,
-    /// When it lost what was written.
+    /// Losses of data.
     pub losses: Vec<Range<Moment>>,
 }
 
@@ -159,8 +159,8 @@ impl Progress {
     }
 }
 
-/// Runs `rounds` times through all episodes, in an order that chance makes, evenly over so many operations; answers what
-/// went wrong with the database.
+/// Runs all episodes `rounds` times in a random order, evenly distributed over the operations. Returns the faults of
+/// the database.
 pub fn run(
     fleet: &Fleet,
     progress: &Progress,

@@ -78,7 +78,7 @@ fn more_slow_queries_than_connections_wait_and_are_answered() {
     assert_eq!(figure(&shown, "/failed/timeout"), 0, "{shown}");
     assert!(figure(&shown, "/waits/waited") >= 10, "{shown}");
     println!("waits: {}", shown["waits"]);
-    // What was opened beyond the size is closed when it has been idle for some time: that the figures stay the server's.
+    // Overflow connections are closed when they have been idle for some time, and the figures must follow.
     until("the server knows as many", || others(&world) == others_before);
 }
 

@@ -1,5 +1,5 @@
-//! Daemons behind a `PgBouncer` that lends each transaction another session of the server: nothing that they rely on is kept
-//! in a session, and nothing of theirs is left there for others.
+//! Daemons behind a `PgBouncer` that assigns a server session to each transaction: they rely on no session state, and
+//! leave none behind for other clients.
 
 use std::thread;
 
@@ -14,7 +14,7 @@ use crate::harness::{Request, Setup, TestDaemon, until};
 const USERS: usize = 8;
 const ROUNDS: usize = 12;
 
-/// The servers, with a pooler between.
+/// The servers, with a pooler in front of PostgreSQL.
 struct Pooled {
     postgres: Postgres,
     bouncer: PgBouncer,
@@ -51,7 +51,7 @@ impl Pooled {
             .set("cache.l2.timeout_ms", 100)
     }
 
-    /// What a session that the pooler lends says of a parameter.
+    /// The value of a parameter in a session that the pooler assigns.
     fn shows(&self, parameter: &str) -> String {
         psql(&self.bouncer.url(&self.database), &format!("SHOW {parameter}")).unwrap()
     }
@@ -62,7 +62,7 @@ fn number(daemon: &TestDaemon, cell: usize) -> Option<u64> {
     (answer.status == 200).then(|| answer.json()["attrs"]["bits"].as_array().unwrap().len() as u64)
 }
 
-/// Writes and reads on two daemons at once, so that each transaction gets the session that comes free.
+/// Writes and reads on two daemons concurrently, so that transactions get varying sessions.
 fn work(daemons: &[TestDaemon; 2]) {
     thread::scope(|scope| {
         for user in 0..USERS {
@@ -105,7 +105,7 @@ fn daemons_behind_a_pooler_of_transactions_work_as_with_sessions_of_their_own() 
             setups.map(|setup| told.map_or(setup.clone(), |told| setup.set("database.prepared_statements", told)));
         let daemons = setups.each_ref().map(Setup::start);
         work(&daemons);
-        // Callers, and the copy of the log, are stored there too.
+        // Callers and the search index are stored in the database, too.
         let key = daemons[0].post("/v1/api-keys", &json!({"name": "robot", "scopes": ["read"]}));
         assert!(key.status < 300, "{key}");
         let shown = Request::get("/v1/constitution").header("X-API-Key", key.json()["key"].as_str().unwrap());
@@ -117,11 +117,11 @@ fn daemons_behind_a_pooler_of_transactions_work_as_with_sessions_of_their_own() 
         for daemon in &daemons {
             until("ready", || !daemon.get("/readyz?verbose").text().contains("degraded"));
         }
-        // A daemon comes to those that are there, and goes.
+        // A daemon joins the running ones, and leaves.
         let [first, second] = daemons;
         let (status, log) = first.stop_and_tell();
         assert!(status.success(), "{log}");
-        assert_eq!(log.contains("a pooler lends"), mode == "transaction" && told.is_none(), "{mode}: {log}");
+        assert_eq!(log.contains("a pooler assigns"), mode == "transaction" && told.is_none(), "{mode}: {log}");
         assert!(!log.contains("ERROR"), "{log}");
         let again = [setups[0].start(), second];
         work(&again);

@@ -1,4 +1,4 @@
-//! A `PgBouncer` of the tests' own, before a server of theirs.
+//! A `PgBouncer` for tests, in front of a test server.
 
 use std::fs;
 use std::path::Path;
@@ -8,10 +8,10 @@ use tempfile::TempDir;
 use super::postgres::{Postgres, ROLE};
 use super::server::{self, Server};
 
-/// Where Debian has it, which is not in everybody's `PATH`.
+/// Debian's path, which is not in every user's `PATH`.
 const PROGRAM: &str = "/usr/sbin/pgbouncer";
 
-/// A running pooler. It ends with its value, or with the test process.
+/// A running pooler, stopped when this is dropped or the test process ends.
 #[derive(Debug)]
 pub struct PgBouncer {
     server: Server,
@@ -20,12 +20,13 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Whether the program is there.
+    /// Whether the program is installed.
     pub fn is_installed() -> bool {
         Path::new(PROGRAM).exists() || server::is_command("pgbouncer")
     }
 
-    /// Starts one in a mode, such as `transaction`, with so many connections to the server, and waits until it is ready.
+    /// Starts a pooler in a mode, such as `transaction`, with `size` connections to the server, and waits until it is
+    /// ready.
     #[track_caller]
     pub fn start(postgres: &Postgres, mode: &str, size: u32, settings: &str) -> Self {
         let (folder, port) = (Postgres::new_folder(), server::free_port());
@@ -46,12 +47,12 @@ impl PgBouncer {
         Self { server, port, _folder: folder }
     }
 
-    /// The URL of a database through it.
+    /// The URL of a database through the pooler.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://{ROLE}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// What it wrote.
+    /// The pooler's log.
     pub fn log(&self) -> String {
         self.server.log()
     }

@@ -128,7 +128,7 @@ impl Postgres {
         }
     }
 
-    /// A throwaway folder of the user that servers run as.
+    /// A temporary folder of the user under which servers run.
     pub fn new_folder() -> TempDir {
         folder()
     }
@@ -244,13 +244,13 @@ impl Postgres {
         *self.running.lock().unwrap() = Some(server);
     }
 
-    /// Copies all its files beside them, while it is down, in place of a copy before.
+    /// Copies the files of a stopped server, in place of an earlier copy.
     #[track_caller]
     pub fn back_up(&self) {
         self.copy("data", "backup");
     }
 
-    /// Puts the copy of its files in their place, while it is down.
+    /// Restores the copied files of a stopped server.
     #[track_caller]
     pub fn restore(&self) {
         self.copy("backup", "data");

@@ -53,7 +53,7 @@ impl Setup {
         self
     }
 
-    /// With a limit on open files, soft and hard.
+    /// With a limit on open files, both soft and hard.
     pub fn open_files(self, limit: u32) -> Self {
         Self { open_files: Some(limit), ..self }
     }
@@ -128,7 +128,7 @@ impl Setup {
         self.stores().restore(&self.data_dir(), backup);
     }
 
-    /// The command with these arguments, as this setup would start it. Where it is to ask a daemon by its URL, it has the
+    /// The command with these arguments, in this setup. A command that asks a daemon by its URL gets the
     /// administrator's token.
     pub fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         let mut arguments: Vec<OsString> = arguments.into_iter().map(|one| one.as_ref().to_owned()).collect();
@@ -169,7 +169,7 @@ impl Setup {
         self.try_start_with(&[])
     }
 
-    /// The same, with more arguments behind `serve`.
+    /// The same with further arguments after `serve`.
     #[track_caller]
     pub fn try_start_with(&self, arguments: &[&str]) -> Result<TestDaemon, Refused> {
         let command = self.command([&["serve"], arguments].concat());

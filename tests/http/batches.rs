@@ -181,7 +181,7 @@ fn items_come_with_their_reasons_where_the_caller_prefers_it() {
         let expected = if full { [Some("permitted"), Some("forbidden")] } else { [None, None] };
         assert_eq!(reasons, expected, "{prefer}");
     }
-    // Where nothing is preferred, as many have reasons as a page shows.
+    // Without a preference, batches up to the size of a page have reasons.
     for (count, full) in [(1, true), (32, true), (33, false)] {
         let items = daemon.post(EVALUATIONS, &batch(&"PD".repeat(17)[..count], &json!({}))).json();
         let items = items["evaluations"].as_array().unwrap();
@@ -229,7 +229,7 @@ fn large_batches_take_turns_and_single_questions_go_on() {
         .set("http.max_large_requests", 1)
         .set("http.request_timeout_ms", 30_000)
         .start();
-    // What a batch repeats takes neither memory nor time for each of its items.
+    // Members repeated in a batch cost neither memory nor time for each item.
     let defaults = with(permitted(), &json!({"context": {"text": "x".repeat(3_000), "numbers": vec![0; 500]}}));
     let items: Vec<Value> =
         (0..900).map(|tool| json!({"resource": {"type": "Tool", "id": tool.to_string()}})).collect();

@@ -152,7 +152,7 @@ fn a_deny_is_explained_to_users_and_administrators_where_clients_of_authzen_look
     }
     assert_eq!(forbidden["reasons"], json!(["ask an operator to approve the deployment"]));
 
-    // Where nothing permits, it is said what came nearest, and again where the verdict comes from a cache.
+    // Without a permit the answer names the nearest ones, also if the verdict is cached.
     let mut question = call("unknown-tool");
     question["resource"]["properties"] = json!({"risk": 5});
     for _ in 0..2 {

@@ -323,14 +323,14 @@ fn an_entity_that_would_be_in_itself_is_not_stored() {
     assert!(put("a", &["a"]).starts_with("422 invalid-entity"), "{}", put("a", &["a"]));
     assert_eq!((put("a", &["b"]), put("b", &["c"])), ("stored".into(), "stored".into()));
     let refused = put("c", &["a"]);
-    assert!(refused.contains("`Team::\"c\"` would be in itself"), "{refused}");
+    assert!(refused.contains("`Team::\"c\"` would be its own ancestor"), "{refused}");
     assert_eq!(problem(&daemon.get("/v1/entities/Team/c")), "404 not-found");
     let item =
         |id: &str, parent: &str| json!({"uid": {"type": "Team", "id": id}, "parents": member(&[parent])["parents"]});
     let batch = daemon.post("/v1/entities/batch", &json!([item("d", "e"), item("e", "f"), item("f", "d")]));
     assert!(problem(&batch).starts_with("422 invalid-entity"), "{batch}");
     let batch = daemon.post("/v1/entities/batch", &json!([item("d", "e"), item("c", "d"), item("e", "a")]));
-    assert!(problem(&batch).contains("would be in itself"), "{batch}");
+    assert!(problem(&batch).contains("would be its own ancestor"), "{batch}");
     assert_eq!(problem(&daemon.get("/v1/entities/Team/d")), "404 not-found");
 }
 

@@ -1,9 +1,9 @@
-//! `Host` and `Origin`: web pages that reach a daemon on loopback by names of their own get nothing.
+//! `Host` and `Origin`: web pages that reach a daemon on loopback under a host name of their own get nothing.
 
 use super::harness::{Answer, Request, Setup, TestDaemon};
 use super::{EVALUATION, permitted, problem};
 
-/// A request with these header lines and no other `Host`.
+/// A request with these header lines, and no other `Host`.
 #[track_caller]
 fn ask(daemon: &TestDaemon, line: &str, headers: &[&str]) -> Answer {
     let body = permitted().to_string();
@@ -53,7 +53,7 @@ fn on_loopback_a_request_is_for_this_host_or_refused() {
     }
     assert_eq!(decide(&daemon, &["Host: localhost", "Host: localhost"]), 400);
     assert_eq!(decide(&daemon, &[]), 400);
-    // A target with a host of its own.
+    // A request target with an authority.
     for (target, status) in [
         ("http://localhost:1", 200),
         ("http://evil.example", 421),
@@ -121,7 +121,7 @@ fn a_web_page_that_the_settings_name_may_call() {
     assert_eq!((answer.status, answer.header("access-control-allow-origin")), (204, Some(origin)), "{answer}");
     assert!(answer.header("access-control-allow-methods").unwrap().contains("POST"));
     assert_eq!(decide(&daemon, &["Host: localhost", "Origin: http://localhost:3001"]), 403);
-    // Its errors can be read, too.
+    // Errors are readable for allowed origins, too.
     let answer = ask(&daemon, "POST /v1/nothing HTTP/1.1", &headers);
     assert_eq!((answer.status, answer.header("access-control-allow-origin")), (404, Some(origin)), "{answer}");
 }

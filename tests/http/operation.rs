@@ -165,7 +165,7 @@ fn a_daemon_that_is_not_ready_yet_stops_when_it_is_told_to() {
         [(&[Signal::TERM][..], Some(0)), (&[Signal::INT], Some(0)), (&[Signal::HUP, Signal::TERM], Some(0))]
     {
         let folder = tempfile::tempdir().unwrap();
-        // Its start waits for somebody to write this file.
+        // The start blocks until this pipe is written.
         let pipe = folder.path().join("keys");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         let issuers = format!("[{{ issuer = 'https://id.example', jwks_file = '{}' }}]", pipe.display());

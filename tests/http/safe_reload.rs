@@ -1,4 +1,4 @@
-//! What a reload refuses although Cedar would take it, who may insist, and what callers notice of a swap.
+//! Reloads that are refused although Cedar accepts the policies, forced reloads, and the view of callers during a swap.
 
 use std::fs;
 use std::path::Path;
@@ -91,7 +91,7 @@ fn what_would_have_no_effect_is_a_fault_of_check_reload_and_start_and_all_faults
         "tests/x.tml: has no place",
         "tests/more.toml:1:1: missing field",
     ];
-    // Policies that are no Cedar keep the rest from being validated as impossible, so those come alone.
+    // A syntax error keeps the other policies from being validated, so impossible policies are tested alone.
     let refused = reload(&daemon);
     for fault in faults.iter().filter(|fault| !fault.contains("for policy `")) {
         assert!(refused.contains(fault.trim_start()), "no `{fault}` in {refused}");

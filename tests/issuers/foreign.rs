@@ -1,4 +1,5 @@
-//! What real issuers do: keys without names, bad ones among good ones, other algorithms and kinds, roles deep inside.
+//! Real-world issuers: keys without `kid`, invalid keys among valid ones, other algorithms and token types, nested
+//! roles.
 
 use std::sync::atomic::Ordering;
 
@@ -14,7 +15,7 @@ fn claims() -> Value {
     json!({"iss": ISSUER, "sub": "ann", "aud": "acgs", "exp": issuer::now() + 600, "roles": ["auditor"]})
 }
 
-/// A token of a key, which names it or does not.
+/// A token signed with a key, with or without its `kid`.
 fn token(signer: &Signer, algorithm: &str, kid: Option<&str>) -> String {
     let mut header = json!({"alg": algorithm, "typ": "at+jwt"});
     if let Some(kid) = kid {
@@ -27,7 +28,7 @@ fn set(keys: &[Value]) -> String {
     json!({"keys": keys}).to_string()
 }
 
-/// Whether a token is taken by a daemon of its own that trusts an issuer with these keys and settings.
+/// Whether a daemon of its own accepts a token, if it trusts an issuer with these keys and settings.
 fn taken(keys: &[Value], settings: &str, token: &str) -> bool {
     let (address, _) = serve("200 OK", set(keys));
     let daemon = with_issuer(address, settings).start();
@@ -73,7 +74,7 @@ fn every_algorithm_is_taken_that_the_settings_and_the_key_allow() {
     for algorithm in ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"] {
         assert_eq!(status(&daemon, PATH, &token(rsa, algorithm, None)), 200, "{algorithm}");
     }
-    // Signed by one algorithm, and said to be by another.
+    // The header names another algorithm than the one used.
     let forged = token(rsa, "PS256", Some("k"));
     let (_, rest) = forged.split_once('.').unwrap();
     let header = token(rsa, "RS256", Some("k")).split_once('.').unwrap().0.to_owned();
@@ -159,7 +160,7 @@ fn redirects_are_followed_on_the_same_host() {
     assert_eq!(others.load(Ordering::Relaxed), 0, "no other host is asked");
 }
 
-/// What a daemon says in its log about tokens that it refuses.
+/// A daemon's log messages about tokens that it refuses.
 #[track_caller]
 fn told(daemon: TestDaemon, tokens: &[String]) -> Vec<Value> {
     for token in tokens {
@@ -180,9 +181,9 @@ fn every_refusal_is_in_the_log_with_its_reason() {
         signer.sign(&json!({"alg": "EdDSA", "kid": "k", "typ": "at+jwt"}), &claims)
     };
     let cases = [
-        (token(&Signer::ed25519(), "EdDSA", Some("k")), "its signature does not fit the key of its issuer"),
+        (token(&Signer::ed25519(), "EdDSA", Some("k")), "its issuer's key does not verify its signature"),
         (token(&Signer::ed25519(), "EdDSA", Some("other")), "its key is not known"),
-        (token(&signer, "HS256", Some("k")), "its algorithm is not one that is accepted of its issuer"),
+        (token(&signer, "HS256", Some("k")), "its algorithm is not accepted for its issuer"),
         (signer.sign(&json!({"alg": "EdDSA", "kid": "k", "typ": "JWT"}), &claims()), "the token is of another kind"),
         (changed("aud", json!("others")), "the token is for another audience"),
         (changed("exp", json!(1)), "the credential has expired"),
@@ -198,7 +199,7 @@ fn every_refusal_is_in_the_log_with_its_reason() {
     assert_eq!(lines.len(), cases.len());
     assert_eq!((&lines[1]["kid"], &lines[1]["issuer"]), (&json!("other"), &json!(ISSUER)));
 
-    // Not of every one where there are very many.
+    // The messages are limited in rate.
     let (address, _) = serve("200 OK", set(&[signer.jwk(Some("k"))]));
     let many: Vec<String> = (0..300).map(|nth| changed("sub", json!(format!("{nth}"))) + "A").collect();
     let lines = told(with_issuer(address, "").start(), &many);

@@ -1,4 +1,4 @@
-//! Keys of foreign issuers, of every kind that is accepted.
+//! Keys of foreign issuers, one for every accepted algorithm.
 
 use acgs::auth::signing_key::SigningKey;
 use base64::Engine as _;
@@ -10,10 +10,10 @@ use ring::signature::{
 };
 use serde_json::{Value, json};
 
-/// A key of 2048 bits that nobody uses but these tests (PKCS #8).
+/// A 2048-bit key that only these tests use (PKCS #8).
 const RSA: &str = include_str!("rsa-2048.pkcs8");
 
-/// A key that signs.
+/// A signing key.
 pub enum Signer {
     Ed25519(SigningKey),
     Elliptic(EcdsaKeyPair, &'static str, &'static str),
@@ -43,7 +43,7 @@ impl Signer {
         Self::Elliptic(EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).unwrap(), curve, name)
     }
 
-    /// The public key, with a name or without.
+    /// The public key, with or without a `kid`.
     pub fn jwk(&self, kid: Option<&str>) -> Value {
         let mut jwk = match self {
             Self::Ed25519(key) => {
@@ -67,7 +67,7 @@ impl Signer {
         jwk
     }
 
-    /// The only algorithm of the key, or the first.
+    /// The only algorithm of the key, or its first.
     pub fn algorithm(&self) -> &'static str {
         match self {
             Self::Ed25519(_) => "EdDSA",

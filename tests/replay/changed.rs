@@ -123,7 +123,7 @@ fn what_was_decided_under_a_constitution_that_is_not_there_any_more_is_not_decid
     let (archive, exported) = lived();
     let digest = exported.records[2]["digest"].as_str().unwrap();
     let kept = archive.setup.data_dir().join("constitutions").join(digest);
-    // A claim is held against the record alone, and what cannot be read is denied under every constitution.
+    // A claim is checked against the record alone, and an unreadable item is denied under every constitution.
     let claim = |record: &Value| {
         let reason = record["reason"].as_str().unwrap();
         reason.starts_with("constitution_") || reason == "invalid_request"
@@ -182,7 +182,7 @@ fn a_decision_that_read_many_large_entities_is_decided_again() {
 fn a_decision_that_would_read_more_than_can_be_recorded_is_denied_and_says_so() {
     let archive = Archive::new();
     let daemon = archive.setup.start();
-    // Sixty folders with 230 KB each are more than the 8 MiB that can be recorded for one request.
+    // Sixty folders of 230 KB each exceed the 8 MiB that can be recorded for one request.
     let folder = |nth: u32| json!({"type": "Folder", "id": format!("large-{nth}")});
     for nth in 0..60 {
         let entity = json!({"attrs": {"note": "x".repeat(230_000)}});

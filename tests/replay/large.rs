@@ -1,4 +1,4 @@
-//! However large a question is, whatever its decision depends on is in the log, and it can be decided again.
+//! Everything that a decision depends on is in the log, however large the question is, so that it can be replayed.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ fn question(subject: &Value, action: &str, context: &Value) -> Value {
         "context": context})
 }
 
-/// Questions that one entry of the log has no room for, each in a way of its own.
+/// Questions too large for one entry of the log, each in another way.
 fn large() -> Vec<(&'static str, Value)> {
     let (nothing, long) = (json!({}), "x".repeat(100_000));
     let many: HashMap<String, u32> = (0..9_000).map(|nth| (format!("member-{nth}"), nth)).collect();
@@ -60,7 +60,7 @@ fn ask(daemon: &TestDaemon, what: &str, question: &Value) -> (String, u64) {
     (context["id"].as_str().unwrap().to_owned(), context["audit_index"].as_u64().unwrap())
 }
 
-/// Holds what is recorded of a question against the question: all of it is there, or is named with its digest.
+/// Compares the record with the question: each member is recorded, or omitted with its digest.
 #[track_caller]
 fn is_recorded(what: &str, question: &Value, record: &Value) {
     assert_eq!(record["v"], 1, "{what}");
@@ -104,7 +104,7 @@ fn padding_a_question_takes_nothing_from_its_record_and_it_is_decided_again() {
     assert_eq!(daemon.put("/v1/entities/Document/a", &owned).status, 201);
     let mut asked = Vec::new();
     for (what, question) in large() {
-        // Once more from the cache.
+        // The same from the cache.
         for _ in 0..2 {
             asked.push((what, question.clone(), ask(&daemon, what, &question)));
         }
@@ -165,7 +165,7 @@ fn a_request_that_cannot_be_recorded_is_refused_before_it_is_decided() {
         assert_eq!(answer.status, 413, "{length}: {answer}");
     }
     assert_eq!(size(&daemon), before, "nothing was decided");
-    // The largest ones are.
+    // The largest questions are.
     let (id, index) = ask(&daemon, "8 MB", &large(4_000_000));
     assert!(daemon.stop().success());
     let exported = Exported::from(&setup, 0);

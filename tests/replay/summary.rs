@@ -1,4 +1,4 @@
-//! What a replay is asked for, and what it sums up.
+//! Positions and periods of a replay, and its summary.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::archive::{Archive, replay};
 use crate::audit::Exported;
 use crate::harness::Request;
 
-/// The archive with a document of Ann's, asked for by her and by Bob; the answers' ids and indices.
+/// An archive with a document of Ann's, read by her and by Bob; with the answers' ids and indices.
 fn asked(archive: &Archive) -> Vec<(String, u64)> {
     let daemon = archive.setup.start();
     let owned = json!({"attrs": {"owner": {"type": "User", "id": "ann"}, "score": 1}});
@@ -24,7 +24,7 @@ fn asked(archive: &Archive) -> Vec<(String, u64)> {
     asked
 }
 
-/// What a replay prints.
+/// The output of a replay.
 #[track_caller]
 fn printed(archive: &Archive, arguments: &[&str]) -> (Option<i32>, String) {
     let output = archive.setup.run([&["audit", "replay"], arguments].concat());
@@ -73,7 +73,7 @@ fn a_replay_goes_from_and_to_indices_ids_and_times() {
     }
     assert_eq!(replay(&archive.setup, &["--from", "2000-01-01", "--to", "2000-01-02"]).decided, 0);
     assert_eq!(replay(&archive.setup, &["--from", "2000-01-01"]).decided, 4);
-    // What is nowhere in the log is told, and what is no place at all is refused.
+    // Unknown ids are reported, and malformed positions are refused.
     for unknown in ["0197a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b", "100000"] {
         assert_eq!(printed(&archive, &[unknown]).0, Some(1), "{unknown}");
     }

@@ -118,7 +118,7 @@ fn entities_that_do_not_have_their_digest_are_not_decided_by() {
         }
     }
     assert!(!digests.is_empty());
-    // A record in parts may name one of them in its parts.
+    // A record in parts may have the name in one of its parts.
     let without = |record: &&Value| {
         record["kind"] == "decision" && (digests.contains(&record["entities"]) || record["whole"].is_object())
     };

@@ -115,7 +115,7 @@ impl Chance {
             }
         };
         attrs.as_object_mut().unwrap().retain(|_, _| self.percent(60));
-        // No entity is in itself: one of the same type is in later ones only.
+        // Parents come earlier in the list, so that there are no cycles.
         let is_above = |name: &Value| name["type"] != *kind || name["id"].as_str() > Some(&*id);
         let mut parents: Vec<Value> = (0..self.below(3)).map(|_| self.name(parent)).collect();
         parents.retain(is_above);
@@ -238,7 +238,7 @@ pub fn patient(setup: Setup) -> Setup {
         .set("http.shutdown_timeout_s", 60)
 }
 
-/// Requests that store the entities of which a decision reads a lot, and ask for such decisions; and for one with a large
+/// Requests that store entities of which a decision reads a lot, and ask for such decisions, and for one with a large
 /// context.
 pub fn large_ones() -> Vec<Request> {
     let team = |nth: u32| json!({"type": "Team", "id": format!("crowd-{nth}-{}", "x".repeat(40))});

@@ -77,7 +77,7 @@ pub fn lived() -> (Setup, TestDaemon) {
     (setup, daemon)
 }
 
-/// Waits until the whole log is copied into the database, and its origin is told, which comes with the first checkpoint.
+/// Waits until the whole log is indexed, and its origin is known, which comes with the first checkpoint.
 #[track_caller]
 pub fn copied(daemon: &TestDaemon) -> Value {
     let since = Instant::now();

@@ -198,7 +198,7 @@ fn a_decision_is_found_by_its_id_and_by_the_id_of_its_request() {
     }
     let origin = copied(&daemon)["origin"].clone();
     let is_found = |(id, index, request_id): &(String, Value, String)| {
-        // At once, whether or not it is copied.
+        // Found at once, whether or not it is indexed.
         let found = entries(&daemon, &format!("?id={id}")).json();
         assert_eq!(found["items"].as_array().unwrap().len(), 1, "{found}");
         let item = &found["items"][0];
@@ -229,7 +229,7 @@ fn a_decision_is_found_by_its_id_and_by_the_id_of_its_request() {
         assert!(ids(of(request_id)).iter().eq([id]), "{request_id}");
     }
     assert_eq!(of("ticket"), json!([]));
-    // An event has an id too, and is no decision.
+    // An event has an id, too, and is not a decision.
     let start = entries(&daemon, "?kind=start").json()["items"][0]["record"]["id"].as_str().unwrap().to_owned();
     assert_eq!(entries(&daemon, &format!("?id={start}")).json()["items"][0]["index"], 0);
     for unknown in [start.as_str(), "0197a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b", "00000000-0000-0000-0000-000000000000", "x"]

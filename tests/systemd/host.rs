@@ -1,4 +1,4 @@
-//! A throwaway Debian with a real systemd as PID 1, in which the service is installed as its unit says.
+//! A throwaway Debian with a real systemd as PID 1, in which the service is installed as its unit file says.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -9,19 +9,20 @@ use tempfile::TempDir;
 
 use crate::harness::{repository, until};
 
-/// A running host. It ends with the test.
+/// A running host, stopped when this is dropped.
 #[derive(Debug)]
 pub struct Host {
     boot: Child,
-    /// Its PID 1, as this host knows it.
+    /// Its PID 1, as seen from outside.
     pid: u32,
     dir: TempDir,
 }
 
 impl Host {
-    /// Boots a host with the service installed as `acgs.service` tells, and these settings in `local.toml`; not started.
+    /// Boots a host with the service installed as `acgs.service` says and these settings in `local.toml`, but not
+    /// started.
     ///
-    /// Nothing where no host can be made, which is a failure under `CI`.
+    /// `None` if no host can be made, which is a failure under `CI`.
     #[track_caller]
     pub fn with_service(local: &str) -> Option<Self> {
         let host = Self::boot()?;
@@ -51,7 +52,7 @@ impl Host {
         let dir = tempfile::tempdir().expect("there is a folder for temporary files");
         let log = File::create(dir.path().join("boot.log")).expect("the folder is there");
         let binary = Path::new(env!("CARGO_BIN_EXE_acgs")).parent().expect("the binary is in a folder");
-        // It ends with this test, however that ends.
+        // It ends with this test process, however that ends.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]).arg(script()).arg("boot").arg(root).arg(dir.path());
         command.arg(format!("{}:/build", binary.display())).arg(format!("{}:/repository", repository().display()));
@@ -86,7 +87,7 @@ impl Host {
             .expect("the script is there")
     }
 
-    /// Runs a shell command that must succeed, and answers what it printed.
+    /// Runs a shell command that must succeed, and returns its output.
     #[track_caller]
     pub fn succeeds(&self, command: &str) -> String {
         let done = self.run(&format!("set -e\n{command}"));
@@ -94,19 +95,19 @@ impl Host {
         text(&done.stdout)
     }
 
-    /// A property of the service, as systemd shows it.
+    /// A property of the service according to systemd.
     #[track_caller]
     pub fn property(&self, name: &str) -> String {
         self.succeeds(&format!("systemctl show --value -p {name} acgs")).trim().to_owned()
     }
 
-    /// What the service and systemd wrote to the journal about it.
+    /// The journal of the service.
     #[track_caller]
     pub fn journal(&self) -> String {
         self.succeeds("journalctl --no-pager -o cat -u acgs")
     }
 
-    /// Starts the service, which must become ready at its first start.
+    /// Starts the service, which must become ready on its first start.
     #[track_caller]
     pub fn start(&self) {
         let started = self.run("systemctl enable --now acgs");
@@ -115,7 +116,7 @@ impl Host {
         assert!(started.status.success() && state == expected, "{state:?}\n{}", self.journal());
     }
 
-    /// Asks the service with curl, and answers what it said.
+    /// Sends a request to the service with curl, and returns the answer.
     #[track_caller]
     pub fn curl(&self, arguments: &str) -> String {
         self.succeeds(&format!("curl -sS --fail-with-body --unix-socket /run/acgs/acgs.sock {arguments}"))
@@ -134,7 +135,7 @@ impl Drop for Host {
             let _ = write!(shown, "{}", text(&self.run("journalctl --no-pager -n 50").stdout));
             eprintln!("---- the host\n{shown}----");
         }
-        // With PID 1 everything in the host ends.
+        // The end of PID 1 ends all processes in the host.
         let _ = self.boot.kill();
         let _ = self.boot.wait();
         let Ok(cgroup) = fs::read_to_string(self.dir.path().join("cgroup")) else { return };
@@ -161,7 +162,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The Debian root, made once and kept with what else is built; or why there is none.
+/// The Debian root, made once and kept in the target folder; or the reason for which there is none.
 fn root() -> Result<PathBuf, String> {
     if !rustix::process::geteuid().is_root() {
         return Err("it takes root".to_owned());

@@ -1,12 +1,12 @@
-//! The unit as it is shipped, under a real systemd.
+//! The unit file as shipped, under a real systemd.
 
 use super::harness::until;
 use super::host::Host;
 
-/// A single host without PostgreSQL and Redis, as `production.toml` says it is set up.
+/// A single host without PostgreSQL and Redis, as `production.toml` describes it.
 const SQLITE: &str = "database.url = \"sqlite:acgs.db\"\n[cache.l2]\nurl = \"\"\n";
 
-/// The constitution's hash, which the profile demands of callers.
+/// The constitution's hash, which the profile requires of callers.
 const HASH: &str = "-H \"X-Constitutional-Hash: $(curl -sI --unix-socket /run/acgs/acgs.sock http://acgs/livez |
     sed -n 's/^x-constitutional-hash: \\([0-9a-f]*\\).*/\\1/pi')\"";
 
@@ -14,7 +14,7 @@ const QUESTION: &str = "http://acgs/access/v1/evaluation -H 'Content-Type: appli
     \"subject\": {\"type\": \"Agent\", \"id\": \"helper\"}, \"action\": {\"name\": \"call_tool\"},
     \"resource\": {\"type\": \"Tool\", \"id\": \"unit-converter\", \"properties\": {\"risk\": 1}}}'";
 
-/// What the command line needs to find the service's settings and data.
+/// The environment for the command line to find the service's settings and data.
 const COMMAND: &str = "STATE_DIRECTORY=/var/lib/acgs acgs --settings /etc/acgs --profile production";
 
 #[track_caller]
@@ -23,7 +23,7 @@ fn decides(host: &Host) {
     assert!(answer.contains("\"decision\":true"), "{answer}");
 }
 
-/// Nothing that the daemon did was refused by the unit's sandbox.
+/// Checks that the unit's sandbox has blocked nothing.
 #[track_caller]
 fn nothing_was_filtered(host: &Host) {
     let journal = host.journal();
@@ -40,7 +40,7 @@ fn a_fresh_install_starts_and_does_everything_under_the_unit_as_it_is_shipped() 
     decides(&host);
     host.succeeds("systemctl reload acgs");
     decides(&host);
-    // As root, who leaves what is made to the service's user.
+    // Run as root, who leaves new files to the service's user.
     host.succeeds(&format!("{COMMAND} key rotate audit && {COMMAND} key rotate token && {COMMAND} reload"));
     host.succeeds(&format!("{COMMAND} status && {COMMAND} api-key list && {COMMAND} user list"));
     let strangers = host.succeeds("find /var/lib/acgs ! -user acgs -o ! -group acgs -o -perm /007");

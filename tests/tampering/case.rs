@@ -54,7 +54,7 @@ impl Kept {
 }
 
 impl Original {
-    /// Three small segments with frames of the daemon's, of one record and of several; a checkpoint was kept after each.
+    /// Three small segments with frames of one and of several records; after each a checkpoint was kept.
     pub fn get() -> &'static Self {
         static ORIGINAL: OnceLock<Original> = OnceLock::new();
         ORIGINAL.get_or_init(|| {
@@ -212,7 +212,7 @@ impl Case {
         assert!(refused.stderr.contains(why), "{what}: {refused}");
     }
 
-    /// A start that is told to accept an older log goes on from what is there, and says so in the log.
+    /// A start with `--accept-rollback log` continues with the remaining records, and records that.
     #[track_caller]
     pub fn accepts(&self, what: &str) -> TestDaemon {
         let started = self.setup.try_start_with(&["--accept-rollback", "log"]);
@@ -224,7 +224,7 @@ impl Case {
         daemon
     }
 
-    /// The records of rollbacks that were accepted.
+    /// The records of accepted rollbacks.
     pub fn acceptances(&self) -> Vec<Value> {
         let storage = self.storage();
         let records = ledger::records(&storage, 0..u64::MAX);
@@ -232,7 +232,7 @@ impl Case {
         records.filter(|record| record["kind"] == "log").collect()
     }
 
-    /// Takes the checkpoint away that is kept apart from the log.
+    /// Removes the checkpoint that is kept outside of the log's folder.
     pub fn forget_kept(&self) {
         fs::remove_file(self.setup.data_dir().join("audit-checkpoint")).unwrap();
     }

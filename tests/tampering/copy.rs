@@ -133,7 +133,7 @@ fn a_new_log_beside_the_copy_of_another_is_refused() {
     fs::remove_dir_all(case.file("")).unwrap();
     case.forget_kept();
     case.is_refused_at_once("shorter", &format!("has `{size}` records"));
-    // Under another name it is a new log all the same.
+    // Under another origin it is a new log all the same.
     assert!(!case.file("").exists(), "nothing is in the way of the log that is to be put back");
     change(&case.setup, "UPDATE audit_logs SET origin = 'elsewhere'");
     case.is_refused_at_once("another name", &format!("has `{size}` records of `elsewhere`"));
@@ -207,7 +207,7 @@ fn a_copy_that_is_deleted_under_a_running_daemon_is_made_again() {
             fs::remove_file(setup.data_dir().join(format!("acgs-audit.db{suffix}"))).unwrap();
         }
         let since = Instant::now();
-        while daemon.stderr().matches("it is opened anew").count() < times {
+        while daemon.stderr().matches("opening it again").count() < times {
             assert!(since.elapsed() < PATIENCE, "{suffixes:?}: {}", daemon.stderr());
         }
         assert_eq!(daemon.ask(&question(1)).status, 200);
@@ -248,7 +248,7 @@ fn a_start_does_not_wait_for_a_copy_of_an_older_version_to_be_brought_up_to_date
     let daemon = setup.start();
     holder.batch_execute("ROLLBACK").unwrap();
     ask_until(&daemon, "/readyz?verbose", "[+]search ok");
-    assert!(daemon.stop_and_tell().1.contains("the start goes on without it"));
+    assert!(daemon.stop_and_tell().1.contains("starting without it"));
     is_whole(&setup);
 }
 

@@ -19,7 +19,7 @@ fn long_log(setup: &Setup) {
     let storage = DiskStorage::create(setup.data_dir().join("audit")).unwrap();
     let options = Options { segment_size: SegmentSize::new(2 << 20).unwrap() };
     let (mut ledger, _) = Ledger::open(storage.clone(), options).unwrap();
-    // As a first start makes it.
+    // As a first start creates it.
     CheckpointFile::open(&storage).unwrap();
     let mut batch = Batch::default();
     for index in 0..RECORDS {

@@ -21,7 +21,7 @@ fn log_from(setup: &Setup, count: u64, begun: OffsetDateTime) {
     let storage = DiskStorage::create(setup.data_dir().join("audit")).unwrap();
     let options = Options { segment_size: SegmentSize::new(64 << 10).unwrap() };
     let (mut ledger, _) = Ledger::open(storage.clone(), options).unwrap();
-    // As a first start makes it.
+    // As a first start creates it.
     CheckpointFile::open(&storage).unwrap();
     let mut batch = Batch::default();
     for index in 0..count {

@@ -76,13 +76,13 @@ fn a_log_that_was_rolled_back_with_its_checkpoint_only_a_later_one_can_tell() {
             }
             case.verify_from(std::slice::from_ref(older), &["--vkey", &original.vkey]).is_sound(&what);
             case.verify_from(std::slice::from_ref(newest), &[]).is_false_from(&what, log.size());
-            // What was kept, and what was copied, is still there, unless root thinks of that too.
+            // The kept checkpoint and the search index remain, unless root removes them, too.
             let kept = format!("is of `{}` records", newest.checkpoint.size);
             case.is_refused_at_once(&what, &kept);
             case.is_refused_at_once(&what, "serve --accept-rollback log");
             case.forget_kept();
             if database == "left" {
-                case.is_refused_at_once(&what, "the copy of the log in");
+                case.is_refused_at_once(&what, "the search index in");
             } else {
                 case.goes_on(&what);
             }
@@ -108,7 +108,7 @@ fn a_log_that_was_rolled_back_goes_on_where_that_is_accepted_and_says_so() {
     // From then on it is a log like any other.
     case.goes_on("accepted before");
     copy::is_whole(&case.setup);
-    // Nothing that is newer than the log is left, but its own checkpoint.
+    // Only the log's own checkpoint is newer than the log.
     case.put(&original.files);
     case.put_log(&rolled_back(older.checkpoint.size));
     case.is_refused_at_once("its own checkpoint is newer", "records are missing");
@@ -163,7 +163,7 @@ fn a_log_that_is_gone_is_not_begun_anew() {
             files(&case.setup.data_dir()).keys().collect::<Vec<_>>(),
             "{what}"
         );
-        // The log comes back, and nothing is in its way.
+        // The log is restored, and nothing is in its way.
         for (path, bytes) in original.files.iter().filter(|(path, _)| path.starts_with("audit")) {
             fs::create_dir_all(case.file("")).unwrap();
             let path = case.setup.data_dir().join(path);
@@ -172,7 +172,7 @@ fn a_log_that_is_gone_is_not_begun_anew() {
         }
         case.goes_on(what);
         case.put(&original.files);
-        // Where the kept checkpoint is gone too, the copy tells.
+        // Without the kept checkpoint, the search index shows the rollback.
         fs::remove_dir_all(case.file("")).unwrap();
         case.forget_kept();
         case.is_refused_at_once(what, &format!("has `{size}` records"));

@@ -199,7 +199,7 @@ fn a_record_that_shares_members_is_proven_with_them() {
     }
 }
 
-/// Waits until a checkpoint covers a record; its index.
+/// Waits until a checkpoint covers a record, and returns its index.
 fn checkpoint_covers(daemon: &TestDaemon, index: u64) -> u64 {
     checkpoint_over(daemon, index);
     index
@@ -223,7 +223,7 @@ fn a_proof_that_was_printed_is_checked_with_nothing_but_a_key() {
         refused(&auditor, ["audit", "check-proof", &proof, "--vkey", &foreign], 1);
         let text = std::fs::read_to_string(&proof).unwrap();
         let extra = text.lines().nth(1).unwrap();
-        // The proof of the daemon has no record in it.
+        // The daemon's proof does not contain the record.
         let bare = shelf.put("bare", daemon.get(&format!("/v1/audit/entries/{index}/proof")).body);
         assert!(refused(&auditor, ["audit", "check-proof", &bare, "--vkey", &vkey], 1).contains("--record"));
         printed(&auditor, ["audit", "check-proof", &bare, "--record", &record, "--vkey", &vkey]);

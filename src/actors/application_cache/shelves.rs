@@ -1,4 +1,4 @@
-//! Where entities are kept: at most so many, and in at most so much memory.
+//! The cached entities, bounded in number and in memory.
 
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
@@ -14,7 +14,7 @@ use crate::store::Versions;
 /// How many locks the entities are spread over.
 const SHARDS: usize = 16;
 
-/// What an entity costs beside its own data, in bytes: its name, its place in lists and tables, its version.
+/// The cost of an entity beside its own data, in bytes: its uid, list node, table slot and version.
 const OVERHEAD: usize = 256;
 
 /// How many entities are kept, in how much memory, and for how long.
@@ -31,7 +31,7 @@ pub struct ShelfOptions {
 /// How full the shelves are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShelfRoom {
-    /// Entities on them, and how many of those that were asked for are known not to be stored.
+    /// Cached entities, including those known to be absent.
     pub entries: usize,
     /// The most there may be. 0: the tier is off.
     pub capacity: usize,
@@ -82,8 +82,8 @@ impl Shelves {
         None
     }
 
-    /// Keeps an entity; those that were not used for longest make room. One that is larger than all the room of a shelf
-    /// is not kept.
+    /// Keeps an entity, and evicts the least recently used ones to make room. One that is larger than a whole shelf is
+    /// not kept.
     pub(super) fn put(&self, uid: EntityUid, read: Read) {
         let most = self.options.max_bytes.get() / SHARDS;
         let Some(mut shard) = self.shard(&uid) else { return };
@@ -134,7 +134,7 @@ fn locked(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Always the same for the same entity.
+/// Deterministic for each entity.
 fn weight(uid: &EntityUid, read: &Read) -> usize {
     OVERHEAD + uid.bytes() + read.entity.as_ref().map_or(0, |stored| stored.entity.bytes())
 }

@@ -1,4 +1,4 @@
-//! The records of one worker or thread on their way to the thread that writes them.
+//! The records of one worker or thread on their way to the committer.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, mpsc};
@@ -8,40 +8,40 @@ use actix::{Message, Recipient};
 use super::{AuditError, lock};
 use crate::ledger::{Batch, BatchError};
 
-/// The records of one worker or thread that are to be written next.
+/// A queue of one worker's or thread's records for the committer, in order.
 #[derive(Debug)]
 pub struct Lane {
-    // INVARIANT: no batch is empty but the only one.
+    // INVARIANT: a batch is empty only if it is the only one.
     batches: Mutex<VecDeque<Batch>>,
     listener: Listener,
 }
 
-/// Who is told when records of a lane are durable.
+/// The receiver of a lane's outcomes.
 #[derive(Debug)]
 pub enum Listener {
-    /// The logger of an HTTP worker.
+    /// The audit logger of an HTTP worker.
     Worker(Recipient<Durable>),
-    /// A thread that waits.
+    /// A thread that blocks until its records are durable.
     Thread(mpsc::Sender<Durable>),
-    /// No one: the records have to be written whatever happens. Those that are being written are kept here until they
-    /// are durable.
+    /// None, for the priority lane: its records must be written in any case. The batch holds the records of the frame
+    /// in progress until they are durable.
     Nobody(Mutex<Batch>),
 }
 
-/// From the committer, once a batch: what became of this worker's oldest records.
+/// From the committer to a lane's listener, once for each frame: the outcome of the lane's oldest records.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Durable {
-    /// The index of the first of them.
+    /// The log index of the first of these records.
     pub outcome: Result<u64, AuditError>,
-    /// How many they are.
+    /// The number of records.
     pub records: u32,
 }
 
-/// What was taken out of a lane.
+/// The result of taking records from a lane.
 pub(super) struct Taken {
     pub(super) records: u32,
-    /// Whether there was more than the frame had room for.
+    /// Whether the frame had no room for all records of the lane.
     pub(super) left: bool,
 }
 
@@ -50,11 +50,11 @@ impl Lane {
         Self { batches: Mutex::new(VecDeque::from([Batch::default()])), listener }
     }
 
-    /// Adds records behind the others: those of one batch stay together. `count` is called before they can be taken.
+    /// Appends records; those of one batch stay together. `count` is called before the committer can take them.
     pub(super) fn put(&self, records: &Batch, count: impl FnOnce()) -> Result<(), BatchError> {
         let mut batches = lock(&self.batches);
         match batches.back_mut().map(|last| last.extend(records)) {
-            // No room in that one: it goes behind it.
+            // The last batch is full, so a new one follows it.
             Some(Err(BatchError::Full(_))) | None => {
                 batches.push_back(records.clone());
             }
@@ -76,10 +76,12 @@ impl Lane {
             if let Listener::Nobody(kept) = &self.listener
                 && lock(kept).extend(batch).is_err()
             {
-                tracing::error!("records of withdrawals are lost if writing them fails: too many wait");
+                tracing::error!(
+                    "too many withdrawal records are queued; if the next write to the audit log fails, they are lost"
+                );
             }
             batch.clear();
-            // The last one keeps its memory.
+            // The last batch is kept for its allocation.
             if batches.len() > 1 {
                 batches.pop_front();
             }
@@ -87,7 +89,8 @@ impl Lane {
         Taken { records, left: false }
     }
 
-    /// Tells the listener what became of its oldest records. One that is gone has nobody waiting.
+    /// Sends the outcome of the lane's oldest records to its listener. If that listener has ended, the outcome is
+    /// dropped.
     pub(in crate::actors) fn tell(&self, durable: Durable) {
         match &self.listener {
             Listener::Worker(worker) => worker.do_send(durable),
@@ -100,7 +103,7 @@ impl Lane {
         }
     }
 
-    /// Takes all records back; how many there were.
+    /// Removes all records, and returns how many there were.
     pub(super) fn clear(&self) -> u32 {
         let mut batches = lock(&self.batches);
         let count = batches.iter().map(Batch::count).sum();
@@ -109,7 +112,7 @@ impl Lane {
         count
     }
 
-    /// Puts back the records that are being written, where they wait whatever happens; how many they are.
+    /// Returns the records of the failed frame to the priority lane, and answers how many; 0 for any other lane.
     pub(super) fn put_back(&self) -> u32 {
         let Listener::Nobody(kept) = &self.listener else { return 0 };
         let mut batches = lock(&self.batches);

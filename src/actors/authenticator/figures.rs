@@ -1,4 +1,4 @@
-//! What it costs to know a caller. Run with
+//! Measures the cost of authentication. Run with
 //! `cargo test --release --lib -- --ignored --nocapture authenticator::figures`.
 
 use std::hint::black_box;

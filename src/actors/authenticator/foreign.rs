@@ -5,17 +5,17 @@ use crate::actors::trust::ForeignIssuer;
 use crate::auth::claims::{self, Claims, Expected, Typ};
 use crate::auth::jws::{JwsError, Unverified};
 
-/// Why a token could not be verified.
+/// Why a token of a foreign issuer could not be verified.
 #[derive(Debug)]
 pub(super) enum Unverifiable {
-    /// Its issuer is trusted, but none of its keys that are known here signed the token: they may be other ones by now.
+    /// The issuer is trusted, but none of its cached keys verifies the signature: it may have rotated its keys.
     Key {
-        /// The issuer.
+        /// The issuer's URL (`iss`).
         issuer: Box<str>,
-        /// What was tried.
+        /// Why no key verified the token.
         why: String,
     },
-    /// It is not good.
+    /// The token is invalid, whatever the issuer's keys are.
     Refused(CredentialError),
 }
 
@@ -41,10 +41,10 @@ pub(super) fn claims_error(error: claims::ClaimsError) -> CredentialError {
     }
 }
 
-/// What a token of a foreign issuer says, where one of its keys signed it.
+/// Verifies a token with the cached keys of its issuer, and returns its claims.
 pub(super) fn check(token: &Unverified<'_>, foreign: &ForeignIssuer, now: i64) -> Result<Claims, Unverifiable> {
     if !foreign.algorithms.iter().any(|algorithm| algorithm.as_str() == token.algorithm()) {
-        let why = "its algorithm is not one that is accepted of its issuer";
+        let why = "its algorithm is not accepted for its issuer";
         return Err(CredentialError::Invalid(why.to_owned()).into());
     }
     let keys = foreign.keys.load();
@@ -53,7 +53,7 @@ pub(super) fn check(token: &Unverified<'_>, foreign: &ForeignIssuer, now: i64) -
         match token.verify_by(key, &foreign.algorithms) {
             Ok(()) => is_signed = true,
             Err(JwsError::Signature) => tried += 1,
-            // The key is for another algorithm.
+            // The key is for another algorithm than the token's.
             Err(_) => {}
         }
         if is_signed {
@@ -63,8 +63,8 @@ pub(super) fn check(token: &Unverified<'_>, foreign: &ForeignIssuer, now: i64) -
     if !is_signed {
         let why = match tried {
             0 => "its key is not known".to_owned(),
-            1 => "its signature does not fit the key of its issuer".to_owned(),
-            tried => format!("its signature does not fit any of {tried} keys of its issuer"),
+            1 => "its issuer's key does not verify its signature".to_owned(),
+            tried => format!("none of {tried} keys of its issuer verifies its signature"),
         };
         return Err(Unverifiable::Key { issuer: foreign.issuer.clone(), why });
     }

@@ -15,19 +15,19 @@ use crate::auth::network::Networks;
 /// A caller whose credential was checked.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
-    /// Who it is.
+    /// The caller.
     pub(super) caller: Arc<Caller>,
     /// Unix seconds.
     pub(super) expires_at: i64,
-    /// The credential is looked up anew from then on; Unix seconds.
+    /// When the credential must be looked up again, in Unix seconds.
     pub(super) fresh_until: i64,
-    /// What it is known by where it is withdrawn.
+    /// The ids under which a withdrawal denies it.
     pub(super) ids: Vec<SmolStr>,
     /// The epoch of the denied ids at which none of these was among them.
     pub(super) epoch: u64,
-    /// Where it may be used: in one network of each of these; anywhere where there are none.
+    /// Sets of networks, each of which must contain the client's address. Empty: any address.
     pub(super) networks: Arc<[Networks]>,
-    /// How often a second it, and each key that it comes from, may be used, and how often they were.
+    /// The rate limit of this key and of each key in its provenance, in requests per second, with its counter.
     pub(super) rates: Vec<(NonZeroU32, KeyRate)>,
 }
 

@@ -1,4 +1,4 @@
-//! Says in the log of messages why tokens are refused: not of every one where there are very many.
+//! Logs why tokens are refused, at a limited rate.
 
 use std::cell::Cell;
 use std::num::NonZeroU32;
@@ -8,16 +8,16 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use super::CredentialError;
 use crate::auth::jws::Unverified;
 
-/// Lines a second, in the long run.
+/// Messages per second in the long run.
 const RATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
 
-/// Lines at once.
+/// Messages in a burst.
 const BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
 
-/// The most characters of what a stranger wrote.
+/// The most characters shown of each claim or header of an unverified token.
 const SHOWN: usize = 100;
 
-/// The refusals of one worker.
+/// The rate-limited log of one worker's refusals.
 #[derive(Debug)]
 pub(super) struct RefusalLog {
     limiter: DefaultDirectRateLimiter,
@@ -30,7 +30,7 @@ impl RefusalLog {
         Self { limiter, left_out: Cell::new(0) }
     }
 
-    /// Says why a token is refused, and what it says of its issuer, key and kind, none of which is secret.
+    /// Logs why a token is refused, with its issuer, key id, algorithm and type, none of which is secret.
     pub(super) fn tell(&self, token: &str, error: &CredentialError) {
         if self.limiter.check().is_err() {
             self.left_out.set(self.left_out.get() + 1);
@@ -49,7 +49,7 @@ impl RefusalLog {
     }
 }
 
-/// The beginning of a text, escaped.
+/// The first characters of a text, escaped; `None` for `None`.
 fn shown(text: Option<&str>) -> Option<String> {
     Some(text?.chars().take(SHOWN).flat_map(char::escape_debug).collect())
 }

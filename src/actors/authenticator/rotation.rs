@@ -1,4 +1,4 @@
-//! An issuer whose keys change: also under the same name.
+//! An issuer rotates its keys, also under the same `kid`.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -15,7 +15,7 @@ use crate::actors::trust::KeySource;
 use crate::auth::jwks::Jwks;
 use crate::auth::signing_key::SigningKey;
 
-/// The public key of the same name as every other.
+/// The public JWK of a key; all of them have the same `kid`.
 fn jwk(key: &SigningKey) -> Value {
     let mut jwk = key.public_jwk();
     jwk["kid"] = "same".into();
@@ -35,7 +35,7 @@ fn token(key: &SigningKey, subject: &str) -> Credential {
     Credential::Token(format!("{signed}.{signature}"))
 }
 
-/// Serves the keys that are set, and counts how often.
+/// Serves the current `keys` over HTTP; returns the URL and the number of requests so far.
 fn serve(keys: Arc<Mutex<Vec<Value>>>) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/jwks", listener.local_addr().unwrap());
@@ -74,7 +74,7 @@ async fn a_key_that_was_replaced_under_its_name_is_fetched_at_most_once_a_minute
     assert_eq!(asked.load(Ordering::Relaxed), 1);
     assert!(!is_taken(&first, "c").await, "it was replaced");
     assert!(is_taken(&second, "d").await);
-    // Replaced again within the minute, and whoever forges makes nobody ask again.
+    // Replaced again within a minute: neither this nor a forged token causes another request.
     *served.lock().unwrap() = vec![jwk(&third)];
     for nth in 0..5 {
         assert!(!is_taken(&third, &nth.to_string()).await);

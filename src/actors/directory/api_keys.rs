@@ -20,11 +20,11 @@ use crate::store::{Connection, Part, ended_tokens};
 /// An API key that was looked up.
 #[derive(Debug)]
 pub struct FoundApiKey {
-    /// Who has it.
+    /// The holder.
     pub caller: Caller,
     /// SHA-256 of the whole key.
     pub digest: Vec<u8>,
-    /// From whom it has its rights, and what they allow it.
+    /// The makers of the key up to the first, and the rights that they leave to it.
     pub provenance: Provenance,
 }
 
@@ -57,13 +57,13 @@ impl Handler<FindApiKey> for Directory {
 }
 
 impl Directory {
-    /// Lets a key give rights for as long as it is good itself: it may have been withdrawn since it was shown.
+    /// Refuses a granter whose own API key was withdrawn after it was authenticated.
     pub(super) fn check_granter(&self, conn: &mut Connection, granter: &Granter) -> Result<(), DirectoryError> {
         let Some(id) = granter.name.strip_prefix("key:") else { return Ok(()) };
         let provenance = api_keys::find(conn, id)?.map(|key| Provenance::of(conn, key, &self.trust)).transpose()?;
         match provenance {
             Some(provenance) if !provenance.is_revoked => Ok(()),
-            _ => Err(DirectoryError::Missing(format!("API key `{id}` any more"))),
+            _ => Err(DirectoryError::Missing(format!("API key `{id}`"))),
         }
     }
 }
@@ -71,20 +71,20 @@ impl Directory {
 /// An API key to be made.
 #[derive(Debug, Clone)]
 pub struct NewApiKey {
-    /// What people call it.
+    /// The label for people.
     pub name: String,
-    /// What it permits.
+    /// The scopes of the key.
     pub scopes: Scopes,
-    /// When it expires, and where and how often it may be used.
+    /// The expiry, networks and rate of the key.
     pub bounds: Bounds,
 }
 
 /// An API key that was made.
 #[derive(Debug, Clone)]
 pub struct ApiKeyMade {
-    /// As it is stored.
+    /// The stored key.
     pub stored: ApiKey,
-    /// The key, which nobody is told again.
+    /// The text of the key, which is not shown again.
     pub key: String,
 }
 
@@ -94,7 +94,7 @@ pub struct ApiKeyMade {
 pub struct AddApiKey {
     /// The key.
     pub new: NewApiKey,
-    /// Who makes it, and whose it is.
+    /// The caller, who becomes the key's maker.
     pub granter: Granter,
 }
 
@@ -149,13 +149,13 @@ impl Handler<ListApiKeys> for Directory {
     }
 }
 
-/// Withdraws an API key, and all that was made with it.
+/// Withdraws an API key, and everything that was made with it.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Withdrawn<()>, DirectoryError>")]
 pub struct RevokeApiKey {
     /// Its id.
     pub id: String,
-    /// Who asks.
+    /// The caller's name in records.
     pub caller: String,
 }
 
@@ -172,7 +172,7 @@ impl Withdrawal for RevokeApiKey {
 
     fn apply(&self, _: &Directory, conn: &mut Connection, now: i64) -> Result<Applied<()>, DirectoryError> {
         api_keys::revoke(conn, &self.id, now)?;
-        // Workers remember a key for a minute; after that the row says that it is withdrawn.
+        // Workers cache a key for a minute; after that the row says that it is withdrawn.
         let denied = (Denied::api_key(&self.id), denied_until(now));
         ended_tokens::deny(conn, &denied.0, denied.1)?;
         let mut ended = end_made_by(conn, &Caller::key_name(&self.id), now)?;

@@ -21,7 +21,7 @@ use crate::store::{Connection, Part, assertions};
 /// How far a client's clock may differ, in seconds.
 const LEEWAY: u32 = 30;
 
-/// How a client shows who it is (RFC 6749, section 2.3; RFC 7523, section 2.2).
+/// A client's proof of identity (RFC 6749, section 2.3; RFC 7523, section 2.2).
 #[derive(Debug, Clone)]
 pub enum ClientProof {
     /// Its secret.
@@ -30,7 +30,7 @@ pub enum ClientProof {
     Assertion {
         /// The token.
         token: String,
-        /// What it may have as `aud`.
+        /// The accepted values of `aud`.
         audiences: Vec<String>,
     },
     /// Nothing.
@@ -71,13 +71,13 @@ fn asserted(conn: &mut Connection, client: &Client, token: &str, audiences: &[St
     assertions::use_once(conn, &client.id, &id, checked.expires_at + i64::from(LEEWAY), now).ok()
 }
 
-/// Looks whether a client is who it says it is.
+/// Verifies a client's proof of identity.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Client, DirectoryError>")]
 pub struct ProveClient {
     /// The client's id.
     pub client: String,
-    /// What it shows.
+    /// The proof.
     pub proof: ClientProof,
 }
 
@@ -89,7 +89,7 @@ impl Handler<ProveClient> for Directory {
     }
 }
 
-/// Whether there is a client with this id.
+/// Asks whether a client with this id exists.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<bool, DirectoryError>")]
 pub struct HasClient(pub String);
@@ -105,20 +105,20 @@ impl Handler<HasClient> for Directory {
 /// A client to be made.
 #[derive(Debug, Clone)]
 pub struct NewClient {
-    /// What people call it.
+    /// The label for people.
     pub name: String,
-    /// What it may do.
+    /// The roles of the client.
     pub roles: Roles,
-    /// Its public keys (a JWK set); it gets a secret where there are none.
+    /// Its public keys (a JWK set); without them it gets a secret.
     pub jwks: Option<String>,
 }
 
 /// A client that was made.
 #[derive(Debug, Clone)]
 pub struct ClientMade {
-    /// As it is stored.
+    /// The stored client.
     pub client: Client,
-    /// Its secret, which nobody is told again.
+    /// Its secret, which is not shown again.
     pub secret: Option<String>,
 }
 
@@ -128,7 +128,7 @@ pub struct ClientMade {
 pub struct AddClient {
     /// The client.
     pub new: NewClient,
-    /// Who makes it.
+    /// The caller.
     pub granter: Granter,
 }
 
@@ -144,7 +144,7 @@ impl Handler<AddClient> for Directory {
                 return Err(refused(&format_args!("key {}: {}", skipped.place, skipped.cause)));
             }
             if keys.keys().is_empty() {
-                return Err(refused(&"there is no key in it"));
+                return Err(refused(&"it has no key"));
             }
         }
         let secret = new.jwks.is_none().then(ClientSecret::generate);
@@ -191,25 +191,25 @@ impl Handler<ListClients> for Directory {
     }
 }
 
-/// Disables or enables a client, gives it other roles, or a new secret. Its tokens end with any of these, and so do the API
-/// keys that it made, but with a new secret.
+/// Disables or enables a client, or gives it other roles or a new secret. Each of these ends its tokens, and, except
+/// for a new secret, the API keys that it made.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Withdrawn<ClientMade>, DirectoryError>")]
 pub struct SetClient {
     /// The client's id.
     pub id: String,
-    /// Whether it may do anything; as before where none.
+    /// Whether to disable it; `None`: no change.
     pub disabled: Option<bool>,
-    /// What it may do; as before where none.
+    /// The new roles; `None`: no change.
     pub roles: Option<Roles>,
-    /// The secret that it gets in place of the old one.
+    /// The new secret, which replaces the old one.
     pub secret: Option<ClientSecret>,
-    /// Who asks.
+    /// The caller.
     pub granter: Granter,
 }
 
 impl SetClient {
-    /// Whether it takes rights away and gives none.
+    /// Whether the change only takes rights away.
     fn withdraws(&self, directory: &Directory) -> bool {
         let has_less = |roles: Roles| {
             let client = directory.store.query(|conn| clients::find(conn, &self.id)).ok().flatten();
@@ -250,11 +250,12 @@ impl Withdrawal for SetClient {
         }
         let gives_roles = self.roles.is_some_and(|roles| !roles.is_empty());
         if self.secret.is_some() || self.disabled == Some(false) || gives_roles {
-            let roles = client.roles.parse().map_err(|_| DirectoryError::Failed("stored roles are unknown".into()))?;
+            let roles =
+                client.roles.parse().map_err(|_| DirectoryError::Failed("the stored roles cannot be parsed".into()))?;
             self.granter.check_roles(roles)?;
         }
         client.version = clients::update(conn, &client)?;
-        // With a new secret only the tokens end: it is still the same client that made the keys.
+        // A new secret ends the client's tokens only. The keys that it made are still those of the same client.
         let ended = if self.disabled == Some(true) || self.roles.is_some() {
             end_access(conn, ended, &format!("client:{}", client.id), now)?
         } else {
@@ -286,7 +287,7 @@ impl Handler<SetClient> for Directory {
 pub struct RemoveClient {
     /// The client's id.
     pub id: String,
-    /// Who asks.
+    /// The caller's name in records.
     pub caller: String,
 }
 

@@ -1,4 +1,4 @@
-//! Tokens, for those who have proven who they are.
+//! Tokens for authenticated users and clients.
 
 use super::clients::{ClientProof, prove};
 use super::{Directory, DirectoryError, deny_sessions, event, new_id, now};
@@ -21,13 +21,13 @@ pub struct Grant {
     pub access_token: String,
     /// Seconds until it expires.
     pub expires_in: i64,
-    /// What it permits.
+    /// The scopes of the token.
     pub scopes: Scopes,
     /// For the next one; only people have such.
     pub refresh_token: Option<String>,
 }
 
-/// What an access token is to say.
+/// The contents of an access token.
 pub(super) struct Wanted<'w> {
     pub(super) subject: &'w str,
     pub(super) client: &'w str,
@@ -58,7 +58,7 @@ impl Directory {
         Ok((token.map_err(|error| DirectoryError::Failed(error.to_string()))?, id))
     }
 
-    /// Makes the tokens of a person's session; `fresh` is the refresh token, which is stored by the caller.
+    /// Makes the tokens of a user's session. `fresh` is the refresh token, which the caller stores.
     pub(super) fn grant_session(
         &self,
         user: &User,
@@ -67,7 +67,8 @@ impl Directory {
         narrowed: Option<Scopes>,
         now: i64,
     ) -> Result<(Grant, RefreshToken, String), DirectoryError> {
-        let roles: Roles = user.roles.parse().map_err(|_| DirectoryError::Failed("stored roles are unknown".into()))?;
+        let roles: Roles =
+            user.roles.parse().map_err(|_| DirectoryError::Failed("the stored roles cannot be parsed".into()))?;
         let scopes = narrowed.unwrap_or(roles.scopes());
         if !roles.scopes().contains_all(scopes) {
             return Err(DirectoryError::BadScope);
@@ -92,15 +93,15 @@ impl Directory {
     }
 }
 
-/// Grants an access token to a client that proves who it is (RFC 6749, section 4.4).
+/// Grants an access token to a client that proves its identity (RFC 6749, section 4.4).
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Grant, DirectoryError>")]
 pub struct GrantClient {
     /// The client's id.
     pub client: String,
-    /// What it shows.
+    /// The proof.
     pub proof: ClientProof,
-    /// What it wants; all it may where it does not say.
+    /// The wanted scopes; `None`: all that the client may have.
     pub scopes: Option<Scopes>,
 }
 
@@ -112,7 +113,7 @@ impl Handler<GrantClient> for Directory {
         let granted = self.record_use(|conn| {
             let client = prove(conn, &ask.client, &ask.proof, now)?;
             let roles: Roles =
-                client.roles.parse().map_err(|_| DirectoryError::Failed("stored roles are unknown".into()))?;
+                client.roles.parse().map_err(|_| DirectoryError::Failed("the stored roles cannot be parsed".into()))?;
             let scopes = ask.scopes.unwrap_or(roles.scopes());
             let subject = format!("client:{}", client.id);
             if !roles.scopes().contains_all(scopes) {

@@ -1,4 +1,4 @@
-//! What is done now and then: old keys are replaced, and what has lapsed is forgotten.
+//! Periodic purging of expired sessions, tokens and denied ids, and the check of the signing key's age.
 
 use std::time::{Duration, Instant};
 
@@ -7,21 +7,21 @@ use actix::{Handler, Message};
 use super::{Directory, DirectoryError, now};
 use crate::store::{assertions, ended_tokens, refresh_tokens, sessions, signing_keys};
 
-/// For how long sessions and refresh tokens are kept after they lapsed, in seconds: who shows one later is told that it
-/// has expired, and not that it is unknown.
+/// How long expired sessions and refresh tokens are kept, in seconds: until then the answer is that they have expired,
+/// and not that they are unknown.
 const KEPT: i64 = 7 * 86_400;
 
-/// Sessions are forgotten by the wall clock where it has not jumped for so long: a clock that is wrong for a while ends
-/// nobody's session for good.
+/// Expired sessions are purged by the wall clock only if it has not jumped for this long: a clock that is wrong for a
+/// while must not end sessions for good.
 const STEADY: Duration = Duration::from_hours(2);
 
-/// Forgets what has lapsed, and says whether the key that signs tokens is older than it should be.
+/// Purges expired rows, and answers whether the signing key is due for rotation.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<bool, DirectoryError>")]
 pub struct KeepHouse {
     /// How long a key may sign, in seconds.
     pub key_lifetime: i64,
-    /// For how long the wall clock has not jumped, as far as this process knows.
+    /// Time since the wall clock last jumped, or since the start of this process.
     pub steady: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! How users log in.
+//! Logins of users.
 
 use actix::{Handler, Message};
 
@@ -9,28 +9,28 @@ use crate::store::refresh_tokens;
 use crate::store::sessions::{self, Session};
 use crate::store::users::{self, User};
 
-/// Where a login comes from.
+/// The origin of a login attempt.
 #[derive(Debug, Clone, Default)]
 pub struct Attempt {
     /// The client's address; empty on a Unix socket.
     pub address: String,
-    /// What the client calls itself.
+    /// The `User-Agent` of the client.
     pub user_agent: String,
 }
 
-/// Logs a user in whose password was found right.
+/// Logs in a user whose password has been verified.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Grant, DirectoryError>")]
 pub struct LogIn {
-    /// As the user was when the password was looked at.
+    /// The user's row with which the password was verified.
     pub user: User,
     /// The second factor: a one-time password, or a recovery code.
     pub code: Option<String>,
-    /// Where it comes from.
+    /// Where the attempt comes from.
     pub attempt: Attempt,
 }
 
-/// What everybody is told whose login is refused, whatever the reason.
+/// The message for every refused login, whatever the reason, so that it reveals nothing.
 const REFUSED: &str = "the name, the password or the code is wrong";
 
 impl Handler<LogIn> for Directory {
@@ -39,7 +39,8 @@ impl Handler<LogIn> for Directory {
     fn handle(&mut self, ask: LogIn, _: &mut Self::Context) -> Self::Result {
         let now = now();
         self.change(|conn| {
-            // The user as it is now: disabled or changed since, the password that was looked at no longer counts.
+            // Reads the user again: if it was disabled or its password changed meanwhile, the verification no longer
+            // counts.
             let user = users::find_by_id(conn, &ask.user.id)?.filter(|user| user.password == ask.user.password);
             let user = user.filter(|user| user.disabled_at.is_none()).ok_or(DirectoryError::BadGrant(REFUSED))?;
             if user.totp_confirmed && !second_factor::check(conn, &user, ask.code.as_deref(), now)? {
@@ -74,9 +75,9 @@ impl Handler<LogIn> for Directory {
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), DirectoryError>")]
 pub struct RefuseLogin {
-    /// The name that was given.
+    /// The name that the client gave.
     pub name: String,
-    /// Why: `wrong_credentials` or `locked`.
+    /// The reason: `wrong_credentials` or `locked`.
     pub why: &'static str,
     /// The client's address.
     pub address: String,

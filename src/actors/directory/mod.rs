@@ -1,7 +1,7 @@
-//! People, clients and keys: what is stored of them, changed only with a record in the audit log.
+//! Users, clients, keys and sessions, changed only together with a record in the audit log.
 //!
-//! Each file has the messages about one noun. An answer leaves after the change is recorded and committed, and after
-//! every worker knows what was withdrawn.
+//! Each file has the messages about one noun. A change is answered after it is recorded and committed, and after every
+//! worker can see what was withdrawn.
 
 mod api_keys;
 mod clients;
@@ -62,15 +62,15 @@ use crate::store::{Connection, Store, StoreError, ended_tokens, revisions, users
 pub struct Lifetimes {
     /// Of an access token.
     pub access: i64,
-    /// Of a refresh token, and so of a session that nobody uses.
+    /// Of a refresh token, and so of an unused session.
     pub refresh: i64,
-    /// After the use of a refresh token, in which its successor is given again.
+    /// Seconds after the first use of a refresh token in which the same successor is given again.
     pub grace: i64,
 }
 
-/// Answers questions about people, clients and keys, several at a time.
+/// Manages users, clients, keys and sessions, on several threads.
 ///
-/// INVARIANT: what is withdrawn is among the denied of [`Trust`] at once, then recorded, then committed, then answered.
+/// INVARIANT: a withdrawal is denied in [`Trust`] first, then recorded, then committed, then answered.
 #[derive(Debug, Clone)]
 pub struct Directory {
     store: Store,
@@ -95,16 +95,16 @@ pub enum DirectoryError {
     /// Nothing is known under that name.
     #[error("there is no {0}")]
     Missing(String),
-    /// What was asked for makes no sense.
+    /// The request is invalid.
     #[error("{0}")]
     Refused(String),
-    /// The grant is not good (RFC 6749, `invalid_grant`); the text says no more than the caller may know.
+    /// The grant is invalid (RFC 6749, `invalid_grant`); the text reveals no more than the caller may know.
     #[error("{0}")]
     BadGrant(&'static str),
-    /// The client is not who it says it is, or may not do this.
+    /// The client's proof is invalid, or the client may not do this.
     #[error("the client is not known by that credential")]
     BadClient,
-    /// More is to be given than the caller has.
+    /// The grant exceeds the caller's own rights.
     #[error(transparent)]
     Exceeds(#[from] Excess),
     /// More is asked for than the grant has.
@@ -132,7 +132,7 @@ impl Directory {
         Self { store, changes, trust, lifetimes, in_force, rotating, owed, uptime }
     }
 
-    /// Starts the actor on so many threads.
+    /// Starts the actor on `threads` threads.
     ///
     /// # Panics
     /// Where no actix system runs, or the system has no more threads to give.
@@ -148,9 +148,9 @@ impl Directory {
         &self.trust
     }
 
-    /// Reads again what others may have withdrawn, and the keys that they may have put into force.
+    /// Reads withdrawals and signing keys that other nodes may have changed.
     pub fn recall(&self) -> Result<(), DirectoryError> {
-        // Who rotates meanwhile puts newer ones into force.
+        // A concurrent rotation must not be overwritten with older keys.
         let _turn = self.rotating.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(keys) = signing::stored_keys(&self.store, self.lifetimes.access)? {
             self.trust.set_own(keys);
@@ -158,7 +158,7 @@ impl Directory {
         self.recall_denied()
     }
 
-    /// Denies what was withdrawn before this process began: all of it, since the wall clock may be wrong.
+    /// Loads all committed withdrawals into the denied ids, expired ones too, since the wall clock may be wrong.
     pub fn recall_denied(&self) -> Result<(), DirectoryError> {
         let denied = self.store.query(|conn| ended_tokens::denied(conn, i64::MIN))?;
         self.trust.denied().add(denied.into_iter().map(|(id, until)| (id.into(), until)), Instant::now());
@@ -170,8 +170,8 @@ impl Directory {
         Ok(!self.store.query(|conn| users::list(conn, None, std::num::NonZeroU16::MIN))?.items.is_empty())
     }
 
-    /// Records what needs nothing of the database, or what nobody would miss in an older one, such as that an assertion was
-    /// used: it gets no revision.
+    /// Records an event without a revision: one that changes nothing in the database, or a change that may be lost with
+    /// an older database without harm, such as the use of an assertion.
     fn record_use<T>(
         &self,
         job: impl FnOnce(&mut Connection) -> Result<(T, Event), DirectoryError>,
@@ -184,8 +184,8 @@ impl Directory {
         })
     }
 
-    /// Changes what is stored, together with its record: the record comes last before the commit. A change without a record
-    /// is one that nobody would miss. Withdrawals that are owed come before it.
+    /// Makes a change and records it, as the last step before the commit. A change without events is not recorded, and
+    /// may be lost with an older database without harm. Owed withdrawals are made first.
     fn change<T>(
         &self,
         job: impl FnOnce(&mut Connection) -> Result<(T, Vec<Event>), DirectoryError>,
@@ -194,7 +194,7 @@ impl Directory {
         self.record_and_commit(job)
     }
 
-    /// The same, also where withdrawals are owed.
+    /// Like [`Self::change`], without making owed withdrawals first.
     fn record_and_commit<T>(
         &self,
         job: impl FnOnce(&mut Connection) -> Result<(T, Vec<Event>), DirectoryError>,
@@ -202,7 +202,7 @@ impl Directory {
         change(&self.store, &self.changes, job)
     }
 
-    /// Records what changes nothing.
+    /// Records an event that changes nothing in the database.
     fn record(&self, event: Event) -> Result<(), DirectoryError> {
         self.changes.journal().record(&[event]).map(drop).map_err(DirectoryError::from)
     }
@@ -232,7 +232,7 @@ fn change<T>(
 /// Seconds that a withdrawn token is denied beyond its lifetime: clocks differ.
 const GRACE: i64 = 120;
 
-/// A change that may be given up until its record is handed in.
+/// Makes a change, unless its caller gave it up before its record was handed in.
 impl Handler<Write<Self>> for Directory {
     type Result = ();
 
@@ -264,12 +264,12 @@ pub fn event(caller: &str, what: &str) -> Event {
     Event::new(EventKind::Auth, caller).name("event", what)
 }
 
-/// Says that something was withdrawn that is recorded as it should be later, under its own name.
+/// The event that a withdrawal is in force but cannot be recorded yet; it is recorded under its own name later.
 fn delayed(caller: &str, withdrawal: &str) -> Event {
     event(caller, "withdrawal_delayed").name("withdrawal", withdrawal)
 }
 
-/// Ends sessions of a user or client, and all that it made and that does not outlast it.
+/// Ends sessions of a user or client, and everything that it made and that ends with it.
 fn end_access(
     conn: &mut Connection,
     sessions: impl IntoIterator<Item = String>,
@@ -291,8 +291,8 @@ fn deny_sessions(sessions: impl IntoIterator<Item = String>, now: i64) -> Vec<(S
     sessions.into_iter().map(|id| (Denied::session(&id), until)).collect()
 }
 
-/// Until when tokens that were made by now are denied, in Unix seconds. The setting may have been greater when they were
-/// made, so it is not asked.
+/// Until when tokens that exist now are denied, in Unix seconds. The setting of their lifetime may have been greater
+/// when they were made, so it is not used.
 fn denied_until(now: i64) -> i64 {
     now + ended_tokens::HELD_S
 }

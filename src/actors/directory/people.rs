@@ -1,4 +1,4 @@
-//! Users: who may log in.
+//! Users and their passwords.
 
 use std::num::NonZeroU16;
 
@@ -53,7 +53,7 @@ pub struct NewUser {
     pub name: String,
     /// The hash of its password (PHC string).
     pub password: String,
-    /// What it may do.
+    /// The roles of the user.
     pub roles: Roles,
 }
 
@@ -63,7 +63,7 @@ pub struct NewUser {
 pub struct AddUser {
     /// The user.
     pub new: NewUser,
-    /// Who makes it.
+    /// The caller.
     pub granter: Granter,
 }
 
@@ -109,16 +109,16 @@ impl Handler<AddUser> for Directory {
 pub struct SetUser {
     /// The user's name.
     pub name: String,
-    /// Whether it may log in; as before where none.
+    /// Whether to disable the user; `None`: no change.
     pub disabled: Option<bool>,
-    /// What it may do; as before where none.
+    /// The new roles; `None`: no change.
     pub roles: Option<Roles>,
-    /// Who asks.
+    /// The caller.
     pub granter: Granter,
 }
 
 impl SetUser {
-    /// Whether it takes rights away and gives none.
+    /// Whether the change only takes rights away.
     fn withdraws(&self, directory: &Directory) -> bool {
         let has_less = |roles: Roles| {
             let user = directory.store.query(|conn| users::find_by_name(conn, &self.name)).ok().flatten();
@@ -167,17 +167,17 @@ impl Handler<SetUser> for Directory {
     }
 }
 
-/// Who changes what a user logs in with.
+/// The caller who changes a user's password or second factor.
 #[derive(Debug, Clone)]
 pub enum By {
-    /// The user, who showed the password that it has; with a last code of the second factor, where that is to go.
+    /// The user itself, after its password was verified; with a code of the second factor if that is to be removed.
     Itself(Option<String>),
-    /// Somebody who manages users.
+    /// A caller who manages users.
     Granter(Granter),
 }
 
 impl By {
-    /// The name in records.
+    /// The caller's name in records.
     pub(super) fn name(&self, user: &str) -> SmolStr {
         match self {
             Self::Itself(_) => Caller::user_name(user),
@@ -185,7 +185,7 @@ impl By {
         }
     }
 
-    /// Lets through who may log in as the user, or has as many rights.
+    /// Allows a caller who is the user itself, or has at least the user's rights.
     pub(super) fn check(&self, user: &User) -> Result<(), DirectoryError> {
         match self {
             Self::Itself(_) => Ok(()),
@@ -194,13 +194,13 @@ impl By {
     }
 }
 
-/// The stored roles of a user.
+/// The roles of a user, parsed from its row.
 pub(super) fn user_roles(user: &User) -> Result<Roles, DirectoryError> {
-    user.roles.parse().map_err(|_| DirectoryError::Failed("stored roles are unknown".to_owned()))
+    user.roles.parse().map_err(|_| DirectoryError::Failed("the stored roles cannot be parsed".to_owned()))
 }
 
-/// Gives a user another password; its sessions end, and the API keys that it made: whoever had the old one may have made
-/// some.
+/// Changes a user's password, and ends its sessions and the API keys that it made: a holder of the old password may
+/// have made some.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<User, DirectoryError>")]
 pub struct ChangePassword {
@@ -208,7 +208,7 @@ pub struct ChangePassword {
     pub name: String,
     /// The hash of the new one.
     pub password: String,
-    /// Who asks.
+    /// The caller.
     pub by: By,
 }
 
@@ -242,7 +242,8 @@ impl Handler<ChangePassword> for Directory {
     }
 }
 
-/// Changes a user, and ends its sessions and its API keys. `what` is the event, and why the sessions ended.
+/// Changes a user, and ends its sessions and API keys. `what` names the event, and the reason for which the sessions
+/// ended.
 fn change(
     conn: &mut Connection,
     name: &str,
@@ -270,7 +271,7 @@ fn change(
 pub struct RemoveUser {
     /// The user's name.
     pub name: String,
-    /// Who asks.
+    /// The caller's name in records.
     pub caller: String,
 }
 

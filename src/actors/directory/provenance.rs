@@ -1,4 +1,4 @@
-//! From whom an API key has its rights: a key is good for as long as everybody is from whom it comes, and no longer.
+//! The provenance of API keys: a key is valid as long as every key and caller that it comes from is.
 
 use std::num::NonZeroU32;
 
@@ -14,30 +14,30 @@ use crate::auth::scope::{Roles, Scopes};
 use crate::store::api_keys::{self, ApiKey};
 use crate::store::{Connection, StoreError, clients, ended_tokens, users};
 
-/// The most keys of which each made the next. A key that comes through more is refused.
+/// The longest chain of keys, each made with the one before. A key at the end of a longer chain is refused.
 const MOST_KEYS: usize = 32;
 
-/// What all from whom a key comes allow it.
+/// The rights that all keys and callers in a key's provenance leave to it.
 #[derive(Debug)]
 pub struct Provenance {
-    /// What it permits.
+    /// The scopes that all of them have.
     pub scopes: Scopes,
-    /// Its own bounds; where it has none, those of the nearest key before it that has.
+    /// The key's own bounds; where it has none, those of the nearest key before it that has.
     pub bounds: Bounds,
-    /// Where it may be used from: in one network of each of these.
+    /// Sets of networks, each of which must contain the client's address.
     pub networks: Vec<Networks>,
-    /// How often a second it, and each key before it, may be used, by the key's id.
+    /// The rate limits of the key and of each key before it, in requests per second, by key id.
     pub rates: Vec<(SmolStr, NonZeroU32)>,
-    /// When the first of the keys expires, in Unix seconds.
+    /// The earliest expiry of the keys, in Unix seconds.
     pub expires_at: Option<i64>,
-    /// The names among the denied that end it.
+    /// The denied ids that end the key; see [`Denied`](crate::actors::denied::Denied).
     pub ids: Vec<SmolStr>,
-    /// Whether it is no longer good, since it or one from whom it comes was withdrawn.
+    /// Whether the key, or anything that it comes from, was withdrawn.
     pub is_revoked: bool,
 }
 
 impl Provenance {
-    /// Follows a key to the one who made the first.
+    /// Follows the chain from a key to the user, client or issuer that made the first one.
     pub(super) fn of(conn: &mut Connection, key: ApiKey, trust: &Trust) -> Result<Self, DirectoryError> {
         let mut found = Self {
             scopes: Scopes::ALL,
@@ -99,7 +99,7 @@ impl Provenance {
     }
 }
 
-/// A key's own bounds, as they are stored.
+/// The key's own bounds, parsed from its row.
 fn bounds(key: &ApiKey) -> Result<Bounds, DirectoryError> {
     let networks = match key.networks.as_str() {
         "" => None,
@@ -113,17 +113,17 @@ fn unreadable(what: &str) -> DirectoryError {
     DirectoryError::Failed(format!("the stored {what} of an API key are unreadable"))
 }
 
-/// What ended with something else.
+/// The result of ending what a caller made.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
-    /// The names to deny once that is committed, and until when.
+    /// The ids to deny after the commit, each with its expiry in Unix seconds.
     pub(super) ids: Vec<(SmolStr, i64)>,
-    /// The callers that ended, as records name them.
+    /// The ended callers, by their names in records.
     pub(super) callers: Vec<String>,
 }
 
-/// Ends what a caller made: its API keys, what was made with these, and so on. Users and clients that were made with a key
-/// are disabled with it; those that a person or a client made stay.
+/// Ends everything that a caller made: its API keys, what was made with these, and so on. Users and clients made with a
+/// key are disabled with it; users and clients made by a user or a client stay.
 pub(super) fn end_made_by(conn: &mut Connection, maker: &str, now: i64) -> Result<Ended, StoreError> {
     let (mut ended, until) = (Ended::default(), denied_until(now));
     let mut makers = vec![maker.to_owned()];

@@ -1,8 +1,8 @@
-//! New tokens for a refresh token, which is good once.
+//! Refresh token rotation: a refresh token is exchanged for new tokens once.
 //!
-//! An answer can be lost, and two tabs can come with the same token: so for some seconds after its use the same client is
-//! given the same successor again, until that is used. Whoever comes with a used token otherwise is not the one whom it
-//! was given to, or not the only one: the session ends.
+//! An answer can be lost, and two browser tabs can send the same token. So for a few seconds after the first use the
+//! same client gets the same successor again, until that successor is used. Any other reuse means that the token was
+//! copied: the session ends.
 
 use std::time::Instant;
 
@@ -20,15 +20,15 @@ use crate::store::refresh_tokens::{self, RefreshToken, Rotation};
 use crate::store::sessions::{self, Session};
 use crate::store::users::{self, User};
 
-/// Grants new tokens for a refresh token.
+/// Exchanges a refresh token for new tokens.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Grant, DirectoryError>")]
 pub struct Refresh {
     /// The refresh token.
     pub token: String,
-    /// What is wanted; as much as before where the caller does not say.
+    /// The scopes of the new tokens; `None`: those of the session.
     pub scopes: Option<Scopes>,
-    /// Where it comes from.
+    /// Where the request comes from.
     pub attempt: Attempt,
 }
 
@@ -47,13 +47,13 @@ impl Handler<Refresh> for Directory {
     }
 }
 
-/// Why no tokens are granted, and the session that ends with it.
+/// Why no tokens are granted, and the session that ended for it.
 struct Ended {
     why: &'static str,
     session: Option<String>,
 }
 
-/// The new tokens, or why there are none: that is no error, since what ended with it is to be committed.
+/// The new tokens, or the reason for a refusal. A refusal is no error, since the end of its session must be committed.
 type Refreshed = (Result<Grant, Ended>, Vec<Event>);
 
 fn refused(why: &'static str) -> Refreshed {
@@ -78,7 +78,7 @@ impl Directory {
         }
     }
 
-    /// Puts a successor in the place of an unused token.
+    /// Replaces an unused token by its successor.
     fn rotate(
         &self,
         conn: &mut Connection,
@@ -100,7 +100,8 @@ impl Directory {
         Ok((Ok(grant), vec![event.name("token", token_id)]))
     }
 
-    /// The successor of a used token, where it may be given again: to the same client, soon, and as long as it is unused.
+    /// The successor of a used token, if it may be given again: to the same client, within the grace period, while
+    /// unused.
     fn successor(
         &self,
         conn: &mut Connection,
@@ -117,7 +118,7 @@ impl Directory {
         Ok(stored.filter(|stored| stored.used_at.is_none() && stored.expires_at > now).map(|_| successor))
     }
 
-    /// Gives a successor once more.
+    /// Gives the same successor again.
     fn repeat(
         &self,
         ask: &Refresh,
@@ -135,7 +136,7 @@ impl Directory {
     }
 }
 
-/// Ends the session of a token that is in two hands.
+/// Ends the session of a refresh token that was used twice.
 fn end_family(
     conn: &mut Connection,
     ask: &Refresh,
@@ -152,7 +153,7 @@ fn end_family(
 }
 
 impl Attempt {
-    /// Tells the clients of one token from each other.
+    /// A digest that tells apart the clients that send the same token.
     fn digest(&self) -> [u8; 32] {
         Sha256::new_with_prefix(&self.address).chain_update([0_u8]).chain_update(&self.user_agent).finalize().into()
     }

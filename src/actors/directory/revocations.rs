@@ -1,4 +1,4 @@
-//! Tokens that are ended one by one (RFC 7009).
+//! Token revocation (RFC 7009).
 
 use actix::{Handler, Message};
 use smol_str::SmolStr;
@@ -14,15 +14,15 @@ use crate::domain::Json;
 use crate::ledger::Event;
 use crate::store::{Connection, ended_tokens, refresh_tokens, sessions};
 
-/// Ends a token. What is no token is no error.
+/// Revokes a token. A text that is no valid token is no error (RFC 7009, section 2.2).
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Withdrawn<()>, DirectoryError>")]
 pub struct RevokeToken {
-    /// An access or refresh token.
+    /// An access token or a refresh token.
     pub token: String,
-    /// Who asks: a client may end only its own tokens.
+    /// The id of the calling client, which may revoke only its own tokens.
     pub client: String,
-    /// What it shows.
+    /// The client's proof of identity.
     pub proof: ClientProof,
 }
 
@@ -37,7 +37,7 @@ impl Handler<RevokeToken> for Directory {
         }
         let digest = secret::digest(&ask.token);
         if let Some(token) = self.store.query(|conn| refresh_tokens::find(conn, &digest))? {
-            // People's refresh tokens are bearer secrets of the own client.
+            // Refresh tokens of users are bearer secrets of the daemon's own client.
             if ask.client != OWN_CLIENT {
                 return Ok(Withdrawn::Recorded(()));
             }
@@ -51,7 +51,7 @@ impl Handler<RevokeToken> for Directory {
     }
 }
 
-/// Ends one access token.
+/// Revokes one access token.
 struct RevokeAccessToken {
     name: SmolStr,
     id: String,
@@ -77,7 +77,7 @@ impl Withdrawal for RevokeAccessToken {
     }
 }
 
-/// Ends the session that a refresh token is of.
+/// Ends the session to which a refresh token belongs.
 struct RevokeSession {
     session: String,
     caller: String,
@@ -104,7 +104,7 @@ impl Withdrawal for RevokeSession {
 }
 
 impl Directory {
-    /// The id and expiry of an access token that this daemon made for a client, where it still matters.
+    /// The id and expiry (Unix seconds) of an access token that this daemon issued to `client`, if it has not expired.
     fn own_token(&self, token: &str, client: &str, now: i64) -> Option<(String, i64)> {
         let token = Unverified::parse(token).ok()?;
         let own = self.trust.own();

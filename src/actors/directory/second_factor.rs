@@ -8,7 +8,7 @@ use crate::auth::totp::{RecoveryCode, TotpSecret};
 use crate::store::Connection;
 use crate::store::users::{self, User, recovery_codes};
 
-/// What one-time passwords of this daemon are called in an authenticator.
+/// The issuer that authenticator apps display for one-time passwords.
 const ISSUER: &str = "acgs";
 
 /// Whether a code is the user's: a one-time password, or a recovery code. It is good no more after that.
@@ -110,7 +110,7 @@ impl Handler<ConfirmEnrolment> for Directory {
 pub struct RemoveSecondFactor {
     /// The user's name.
     pub user: String,
-    /// Who asks.
+    /// The caller.
     pub by: By,
 }
 
@@ -127,7 +127,7 @@ impl Handler<RemoveSecondFactor> for Directory {
                 By::Itself(code) => code.as_deref(),
                 By::Granter(_) => None,
             };
-            // Whoever manages users needs a code for its own all the same.
+            // A caller who manages users needs a code for its own second factor all the same.
             let is_own = caller == Caller::user_name(&user.name);
             if is_own && user.totp_confirmed && !check(conn, &user, code, now)? {
                 return Err(DirectoryError::Refused("the code is wrong".to_owned()));

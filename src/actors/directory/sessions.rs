@@ -77,12 +77,12 @@ impl Handler<EndSession> for Directory {
 pub struct EndAllSessions {
     /// The user's name.
     pub user: String,
-    /// Who asks.
+    /// The caller's name in records.
     pub caller: String,
 }
 
 impl Withdrawal for EndAllSessions {
-    /// How many ended.
+    /// The number of sessions that ended.
     type Done = usize;
 
     fn names(&self, _: &Directory) -> Vec<SmolStr> {

@@ -51,7 +51,7 @@ pub(super) fn stored_keys(store: &Store, access_lifetime: i64) -> Result<Option<
     read(store.query(signing_keys::all)?, access_lifetime + GRACE, now())
 }
 
-/// The stored keys; a first one is made, and recorded before it is stored, where there is none.
+/// The stored signing keys. If there are none, the first one is made, and recorded before it is stored.
 pub fn open_keys(
     store: &Store,
     access_lifetime: i64,
@@ -72,7 +72,7 @@ pub fn open_keys(
 pub struct RotateSigningKey {
     /// Whether the keys before are withdrawn at once, with all their tokens.
     pub withdraw: bool,
-    /// Who asks.
+    /// The caller's name in records.
     pub caller: String,
 }
 
@@ -112,7 +112,7 @@ impl Withdrawal for RotateSigningKey {
         Ok(Applied { done: Arc::new(keys), ids, events: vec![event] })
     }
 
-    /// Others who rotate come after, or the keys of the first could be put in place of those of the second.
+    /// Serializes rotations: otherwise the key list of an earlier one could replace that of a later one.
     fn turn<'d>(&self, directory: &'d Directory) -> Option<MutexGuard<'d, ()>> {
         Some(directory.rotating.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,4 +1,4 @@
-//! How long daemons have run on the database: the time by which withdrawals are forgotten there.
+//! The total time for which daemons have run on this database, by which withdrawals expire.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -8,12 +8,12 @@ use actix::{Handler, Message};
 use super::{Directory, DirectoryError, now};
 use crate::store::uptime::{self, Uptime};
 
-/// The stored uptime, and when this process last saw it; shared by all clones.
+/// The stored uptime in seconds, and when this process last read or stored it; shared by all clones.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Counted(Arc<Mutex<Option<(i64, Instant)>>>);
 
 impl Counted {
-    /// What the uptime is at least: what it was when it was last seen, and the time since.
+    /// A lower bound of the uptime, in seconds: the stored value and the time since.
     ///
     /// INVARIANT: however many daemons run, the uptime grows no faster than time.
     fn at(&self, at: Instant) -> Option<i64> {
@@ -23,20 +23,20 @@ impl Counted {
         Some(seconds.saturating_add(passed))
     }
 
-    /// It was so many seconds at that moment, or already before it.
+    /// Sets that the uptime was at least `seconds` at that moment.
     fn set(&self, seconds: i64, at: Instant) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *seen = Some((seconds, at));
     }
 }
 
-/// Stores how long daemons have run, so far as this one knows; answers what was stored before.
+/// Stores the uptime as this process knows it; answers the value that was stored before.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Uptime, DirectoryError>")]
 pub struct StoreUptime;
 
 impl Directory {
-    /// Stores how long daemons have run, so far as this one knows; answers what was stored before.
+    /// Stores the uptime as this process knows it; answers the value that was stored before.
     pub fn store_uptime(&self) -> Result<Uptime, DirectoryError> {
         let at = Instant::now();
         let before = self.store.transaction(|conn| {

@@ -1,8 +1,9 @@
-//! What takes access away: it works at once, also where it cannot be recorded or stored yet.
+//! Withdrawals: changes that take access away. They are in force at once, even if they cannot be recorded or stored
+//! yet.
 //!
-//! A withdrawal is denied in memory first, then recorded and committed. Where the log or the database cannot be written
-//! it stays denied in memory, the fact is recorded first of all when the log can be written again, and the withdrawal
-//! itself is made before any other change of callers. Other nodes know of it once it is committed.
+//! A withdrawal is denied in memory first, then recorded and committed. If the log or the database cannot be written,
+//! it stays denied in memory (it is *owed*); a `withdrawal_delayed` record is written first when the log can be written
+//! again, and the withdrawal itself is made before any other change of callers. Other nodes learn of it by its commit.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,20 +19,20 @@ use crate::actors::audit_queue::AuditError;
 use crate::ledger::Event;
 use crate::store::{Connection, StoreError};
 
-/// How many withdrawals may be owed. With more, one is refused, though it works in memory.
+/// The most withdrawals that may be owed. A further one is answered with an error, although it is in force in memory.
 const MOST_OWED: usize = 1024;
 
-/// How far a withdrawal has come when it is answered.
+/// How far a withdrawal had come when it was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Withdrawn<T> {
-    /// It is recorded and committed.
+    /// Recorded and committed.
     Recorded(T),
-    /// It works on this node, in memory; it is recorded and committed as soon as that is possible.
+    /// In force on this node only, in memory; it is recorded and committed as soon as that is possible.
     Owed,
 }
 
 impl<T> Withdrawn<T> {
-    /// With something else in place of what was done.
+    /// Converts the result of a recorded withdrawal.
     pub fn map<U>(self, other: impl FnOnce(T) -> U) -> Withdrawn<U> {
         match self {
             Self::Recorded(done) => Withdrawn::Recorded(other(done)),
@@ -40,15 +41,15 @@ impl<T> Withdrawn<T> {
     }
 }
 
-/// Something that takes access away.
+/// A change that takes access away.
 pub(super) trait Withdrawal: Send + 'static {
-    /// What comes of it.
+    /// The result of the change.
     type Done;
 
-    /// The names among the denied under which it works before it is committed.
+    /// The ids that are denied before the change is committed.
     fn names(&self, directory: &Directory) -> Vec<SmolStr>;
 
-    /// Says in the log what works already and is not recorded as it should be.
+    /// The event for a withdrawal that is in force but cannot be recorded yet.
     fn delayed(&self) -> Event;
 
     /// Makes the change in the database.
@@ -59,24 +60,24 @@ pub(super) trait Withdrawal: Send + 'static {
         now: i64,
     ) -> Result<Applied<Self::Done>, DirectoryError>;
 
-    /// Held while the change is made.
+    /// A lock to be held while the change is made, if it needs one.
     fn turn<'d>(&self, _: &'d Directory) -> Option<MutexGuard<'d, ()>> {
         None
     }
 
-    /// What else follows from the commit.
+    /// Called after the commit.
     fn committed(&self, _: &Directory, _: &Self::Done) {}
 }
 
-/// A change of the database, before it is committed.
+/// The result of a change that is not committed yet.
 pub(super) struct Applied<T> {
     pub(super) done: T,
-    /// What is no longer good, and when it lapses by itself.
+    /// The ids to deny, each with its expiry in Unix seconds.
     pub(super) ids: Vec<(SmolStr, i64)>,
     pub(super) events: Vec<Event>,
 }
 
-/// The withdrawals that work and are not committed yet, the oldest first; shared by all clones.
+/// Withdrawals that are in force in memory and not committed yet, the oldest first; shared by all clones.
 #[derive(Debug, Clone, Default)]
 pub struct OwedWithdrawals(Arc<Owed>);
 
@@ -86,7 +87,7 @@ struct Owed {
     count: AtomicUsize,
 }
 
-/// Makes the withdrawal in the database.
+/// Retries a withdrawal in the database.
 type Commit = Box<dyn Fn(&Directory) -> Result<(), DirectoryError> + Send>;
 
 struct OwedWithdrawal {
@@ -95,7 +96,7 @@ struct OwedWithdrawal {
 }
 
 impl OwedWithdrawals {
-    /// How many there are.
+    /// The number of owed withdrawals.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.count.load(Ordering::Acquire)
@@ -126,7 +127,7 @@ impl DirectoryError {
     /// Whether the same change may succeed later.
     fn is_passing(&self) -> bool {
         match self {
-            // The caller of an abandoned change was told that it is not done.
+            // The caller of an abandoned change was told that the change was not made.
             Self::Unrecorded(error) => *error != AuditError::Abandoned,
             Self::Late => true,
             Self::Store(error) => matches!(
@@ -149,7 +150,7 @@ impl DirectoryError {
 }
 
 impl Directory {
-    /// Takes access away, at once.
+    /// Takes access away at once, and records and commits it if possible.
     pub(super) fn withdraw<W: Withdrawal>(&self, withdrawal: W) -> Result<Withdrawn<W::Done>, DirectoryError> {
         let denied = self.trust.denied();
         let names = withdrawal.names(self);
@@ -165,7 +166,7 @@ impl Directory {
             denied.lift(&held);
             return Err(error);
         }
-        // Another withdrawal of the same names may have lifted them meanwhile.
+        // A concurrent withdrawal of the same ids may have lifted them.
         denied.hold(names.iter().cloned());
         let delayed = withdrawal.delayed();
         let commit = move |directory: &Self| directory.commit(&withdrawal).map(drop);
@@ -174,15 +175,15 @@ impl Directory {
         }
         tracing::warn!(
             %error,
-            "access was withdrawn in memory only: the withdrawal is recorded and stored as soon as that is possible"
+            "access was withdrawn in memory only; recording and storing the withdrawal is retried every second"
         );
         if let Err(error) = self.changes.journal().record_first(&[delayed]) {
-            tracing::error!(%error, "a withdrawal that works already cannot be recorded");
+            tracing::error!(%error, "a withdrawal is in force in memory, but cannot be queued for the audit log");
         }
         Ok(Withdrawn::Owed)
     }
 
-    /// Makes a change that ends access and gives some besides: it is not owed where it fails.
+    /// Makes a change that ends access and grants some besides: if it fails, it is not owed.
     pub(super) fn grant<W: Withdrawal>(&self, change: &W) -> Result<W::Done, DirectoryError> {
         self.settle()?;
         self.commit(change)
@@ -200,7 +201,7 @@ impl Directory {
         Ok(done)
     }
 
-    /// Makes the withdrawals that are owed, in their order; an error says that one cannot be made yet.
+    /// Makes the owed withdrawals, in order. An error means that one of them cannot be made yet.
     pub fn settle(&self) -> Result<(), DirectoryError> {
         if self.owed.count() == 0 {
             return Ok(());
@@ -208,9 +209,9 @@ impl Directory {
         let mut waiting = self.owed.lock();
         while let Some(next) = waiting.front() {
             match (next.commit)(self) {
-                Ok(()) => tracing::info!("a withdrawal that worked in memory only is recorded and stored"),
+                Ok(()) => tracing::info!("a withdrawal that was in force in memory only is now recorded and stored"),
                 Err(error) if error.is_passing() => return Err(error),
-                Err(error) => tracing::warn!(%error, "there is nothing left to withdraw"),
+                Err(error) => tracing::warn!(%error, "an owed withdrawal cannot be made and is dropped"),
             }
             let settled = waiting.pop_front().map(|settled| settled.names).unwrap_or_default();
             let lifted = settled.into_iter().filter(|name| !waiting.iter().any(|other| other.names.contains(name)));
@@ -220,14 +221,14 @@ impl Directory {
         Ok(())
     }
 
-    /// The withdrawals that are owed.
+    /// The owed withdrawals.
     #[must_use]
     pub fn owed(&self) -> OwedWithdrawals {
         self.owed.clone()
     }
 }
 
-/// Makes the withdrawals that are owed.
+/// Makes the owed withdrawals.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), DirectoryError>")]
 pub struct SettleWithdrawals;

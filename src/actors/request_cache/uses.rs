@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How long what counts as one time is.
+/// The resolution of the counts.
 const PERIOD: Duration = Duration::from_mins(10);
 /// How many of them make an hour.
 const PERIODS: usize = 6;
@@ -17,7 +17,7 @@ pub(super) struct Uses {
 }
 
 impl Uses {
-    /// One more use, so long after some beginning; at no earlier time than the one before.
+    /// Counts a use at a time since some epoch; times must not decrease.
     pub(super) fn add(&mut self, at: Duration) {
         let period = period(at);
         if period != self.last {
@@ -34,7 +34,7 @@ impl Uses {
         self.counts_at(period(at)).into_iter().map(u64::from).sum()
     }
 
-    /// The counts without those that are an hour old by then.
+    /// The counts without those more than an hour before `period`.
     fn counts_at(&self, period: u64) -> [u32; PERIODS] {
         let mut counts = self.counts;
         let passed = period.saturating_sub(self.last).min(PERIODS as u64);

@@ -1,15 +1,15 @@
-//! Whether the server is asked at all: while it does not answer, nobody waits for it.
+//! A circuit breaker: while the server does not answer, it is not used.
 
 use std::time::{Duration, Instant};
 
-/// So many failures in a row open it,
+/// Consecutive failures that open the breaker.
 const IN_A_ROW: u32 = 5;
-/// or so many of the last 32 asks.
+/// Failures among the last 32 requests that open it.
 const OF_THE_LAST: u32 = 16;
 /// How long it is at least from one trial to the next.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Closed while the server answers. It opens when asks fail, and closes when a trial, which nobody waits for, succeeds.
+/// Closed while the server answers. It opens when requests fail, and closes when a probe in the background succeeds.
 #[derive(Debug)]
 pub struct Breaker {
     closed: bool,
@@ -33,7 +33,7 @@ impl Breaker {
         self.closed
     }
 
-    /// Since when it is what it is.
+    /// When the state last changed.
     #[must_use]
     pub fn since(&self) -> Instant {
         self.since
@@ -67,7 +67,7 @@ impl Breaker {
         false
     }
 
-    /// How long it is to the next trial; zero where it may begin now.
+    /// The time until the next probe; zero if it may begin now.
     #[must_use]
     pub fn pause(&self, now: Instant) -> Duration {
         self.tried.map_or(Duration::ZERO, |tried| (tried + PAUSE).saturating_duration_since(now))

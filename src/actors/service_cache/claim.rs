@@ -1,5 +1,5 @@
-//! An expensive question is evaluated once in the fleet, where that can be had: who claims it evaluates, and the others
-//! look for the verdict. Nobody waits longer than evaluating takes.
+//! Leases that let one node of the fleet evaluate an expensive question, while the others wait for its verdict, for no
+//! longer than evaluating takes.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -11,29 +11,29 @@ use crate::actors::request_cache::{Kept, Key};
 
 /// How long it is from one look to the next.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
-/// How long a claim lasts of somebody who is heard of no more.
+/// The least and the longest duration of a lease, after which it expires if its holder has disappeared.
 const LASTS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(10));
 
-/// Who evaluates.
+/// The result of claiming a question.
 #[derive(Debug)]
 pub enum Claim {
     /// This node does. Put the verdict, then drop this.
     Mine(Claimed),
     /// Another node did.
     Found(Kept),
-    /// Nobody knows, or it took another node too long: evaluate.
+    /// Unknown, or the other node took too long: evaluate.
     Nobody,
 }
 
-/// The claim to a question. Dropped, it is given back, after what was put before.
+/// A lease on a question. When it is dropped, it is released, after the values queued before.
 pub struct Claimed {
     name: String,
     shared: SharedVerdicts,
 }
 
 impl SharedVerdicts {
-    /// Claims a question that takes about so long to evaluate, or waits for the verdict of who has claimed it, and no
-    /// longer than that.
+    /// Claims a question whose evaluation takes about `evaluation`, or waits for the verdict of the node that has
+    /// claimed it, for no longer than that.
     pub async fn claim(&self, key: &Key, evaluation: Duration) -> Claim {
         let end = Instant::now() + evaluation;
         let name = self.front.secret.load().claim(key);

@@ -1,4 +1,4 @@
-//! Removes what a fleet has in Redis, and nothing of anybody else.
+//! Removes all keys of one fleet from Redis, and no others.
 
 use std::collections::HashMap;
 
@@ -7,10 +7,10 @@ use redis::{Cmd, ErrorKind, FromRedisValue as _, RedisError, RedisResult, Value}
 
 use super::server::{Link, Request, Server};
 
-/// How many keys are looked at with one command.
+/// The number of keys scanned by one command.
 const COUNT: usize = 1000;
 
-/// Where a scan goes on, and the keys that it found.
+/// The cursor of a scan, and the keys that it found.
 type Page = (u64, Vec<Vec<u8>>);
 
 /// Removes all keys that begin with a prefix, on a connection of its own; how many they were.

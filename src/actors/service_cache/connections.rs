@@ -16,9 +16,9 @@ use super::breaker::Breaker;
 use super::front::Front;
 use super::server::{Link, Request};
 
-/// With so many asks in flight on each connection, one more is opened.
+/// With more requests in flight than this on each connection, another one is opened.
 const BUSY: u32 = 16;
-/// One that is not needed is closed after so long.
+/// The idle time after which a connection above the minimum is closed.
 const IDLE: Duration = Duration::from_secs(30);
 /// How long nothing is opened after that failed.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -57,14 +57,14 @@ impl Drop for Turn {
     }
 }
 
-/// Why there is no answer. What exactly went wrong is in the status.
+/// Why there is no answer. The details are in the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AskError {
     /// There is no connection.
     Away,
     /// The answer did not come in time.
     Late,
-    /// The connections broke, or what came was no answer.
+    /// The connection broke, or the answer was invalid.
     Failed,
 }
 
@@ -122,7 +122,7 @@ impl Connections {
         }
     }
 
-    /// Opens what is missing, closes what is not needed, and tries whether a server that was away is back; for ever.
+    /// Opens missing connections, closes superfluous ones, and probes a server that was unavailable; never ends.
     pub(super) async fn keep(&self) {
         loop {
             if !self.is_usable() {
@@ -179,7 +179,8 @@ impl Connections {
         self.error.replace(Some(error.to_owned()));
     }
 
-    /// The connection with the least to do, of those the first: what is opened for a rush is idle after it.
+    /// The first of the connections with the fewest requests in flight, so that connections opened for a burst become
+    /// idle.
     fn turn(&self) -> Option<Turn> {
         let mut links = self.links.borrow_mut();
         let count = links.len();
@@ -193,7 +194,7 @@ impl Connections {
         Some(Turn { id: slot.id, link: slot.link.clone(), in_flight: Rc::clone(&slot.in_flight) })
     }
 
-    /// A connection that answers as fast as every ask has to be answered. Nobody waits for it.
+    /// Opens a connection that answers as fast as a request requires. Runs in the background.
     async fn attempt(&self) -> Result<Link, String> {
         let mut link = self.options.server.open().await.map_err(|error| error.to_string())?;
         let name = format!("{}trial", self.front.secret.load().prefix());
@@ -258,7 +259,7 @@ impl Connections {
         let mut links = self.links.borrow_mut();
         let before = links.len();
         links.retain(|slot| slot.id != id);
-        // Somebody else may have noticed before.
+        // Another task may have closed some already.
         self.front.figures.closed.add((before - links.len()) as u64);
         self.wanted.notify_one();
     }

@@ -1,4 +1,4 @@
-//! What this tier did, counted by all threads that use it.
+//! Counters of this tier, shared by all threads that use it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -48,7 +48,7 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    /// An ask was answered after so long.
+    /// Counts a request that was answered after `took`.
     pub(super) fn asked(&self, took: Duration) {
         let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let before = self.ask.load(Ordering::Relaxed);
@@ -84,7 +84,7 @@ impl Figures {
     }
 }
 
-/// What this tier did since the process started.
+/// The counts since the start of the process.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Counts {
     /// Verdicts that were found and used.
@@ -93,7 +93,7 @@ pub struct Counts {
     pub misses: u64,
     /// Verdicts that were not asked for, since the server does not answer.
     pub bypassed: u64,
-    /// Of the misses, values that nobody of this fleet made for that question.
+    /// Misses because a value was not authenticated for its key.
     pub forged: u64,
     /// Of the misses, values of another form.
     pub malformed: u64,
@@ -138,7 +138,7 @@ pub struct ServiceStatus {
     pub since_s: u64,
     /// How often the server stopped answering.
     pub outages: u64,
-    /// The last error; none where there was none.
+    /// The last error; `None` if there was none.
     pub error: Option<String>,
     /// Whether messages of other nodes are listened to.
     pub listening: bool,
@@ -148,8 +148,8 @@ pub struct ServiceStatus {
     pub in_flight: u32,
     /// Bytes of verdicts that wait to be written.
     pub waiting_bytes: usize,
-    /// What the server says of its memory.
+    /// The memory of the server.
     pub memory: ServerMemory,
-    /// What was done.
+    /// The counters.
     pub counts: Counts,
 }

@@ -1,4 +1,4 @@
-//! What stands before the thread of this tier: what can be known without asking it, and whether a value is believed.
+//! State shared with the L2 thread: what can be decided without asking it, such as whether a value is valid.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,14 +16,14 @@ use crate::store::{Slot, Versions};
 /// The most bytes of verdicts that wait to be written.
 const MOST_WAITING: usize = 8 << 20;
 
-/// What the thread shares with those who use it.
+/// The state shared by the thread and its users.
 #[derive(Debug)]
 pub(super) struct Front {
     pub(super) secret: ArcSwap<Secret>,
     pub(super) versions: Versions,
     pub(super) ttl: Duration,
     pub(super) timeout: Duration,
-    /// Whether the server is asked. Everybody looks here first, so that an outage costs nobody a wake-up.
+    /// Whether the server is used. It is checked first, so that an outage costs no wake-up of the thread.
     pub(super) usable: AtomicBool,
     /// Whether messages of other nodes are listened to.
     pub(super) listening: AtomicBool,
@@ -49,7 +49,7 @@ impl Front {
         self.usable.load(Ordering::Relaxed)
     }
 
-    /// What is to be written of a verdict that is as of a revision; none where somebody took the text of its entities.
+    /// The value to be written for a verdict as of a revision; `None` if the text of its entities has been taken.
     pub(super) fn content(&self, kept: &Kept, as_of: Revision) -> Option<Content> {
         let entities = match &kept.entities {
             Some(set) => Some(set.text()?),
@@ -83,9 +83,9 @@ impl Front {
         }
     }
 
-    /// INVARIANT: a verdict whose entities changed since it was made, as far as this node knows, is not given out. The
-    /// stamps are taken before that is looked at, so what changes afterwards is seen by who looks at them. Nor is one
-    /// that is as of a revision which this node does not know of: it may be one that was lost.
+    /// INVARIANT: a verdict is not returned if its entities have changed since it was made, as far as this node knows.
+    /// The stamps are taken before that check, so a later change is seen by whoever compares them. Nor is a verdict
+    /// returned as of a revision that this node does not know: that may be one that was lost.
     fn current(&self, content: Content) -> Option<Kept> {
         let stamps = content.slots.iter().map(|slot| self.versions.stamp_of(*slot)).collect();
         let holds = self.versions.contains(&content.as_of)
@@ -97,7 +97,7 @@ impl Front {
         Some(Kept { verdict: content.verdict, entities, stamps })
     }
 
-    /// Whether so many bytes more may wait; if so, they do.
+    /// Reserves `bytes` bytes for pending writes; false if there are too many.
     pub(super) fn admit(&self, bytes: usize) -> bool {
         let before = self.waiting.fetch_add(bytes, Ordering::Relaxed);
         if before + bytes > MOST_WAITING {

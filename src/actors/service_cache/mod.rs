@@ -1,10 +1,10 @@
 //! L2: the verdicts of the whole fleet, in Redis.
 //!
-//! Nothing here is ever needed: what is missing, late or not to be believed is evaluated. A verdict is written after it
-//! was given out, with the versions of the entities it read and a MAC ([`sealed`]), and is believed only by who finds
-//! that none of these entities changed since. While the server does not answer, nobody asks it ([`breaker`]).
+//! This tier is optional: a missing, late or invalid value is evaluated. A verdict is written after it was answered,
+//! with the versions of the entities that it read and a MAC ([`sealed`]), and is used only if none of these entities
+//! has changed since. While the server does not answer, it is not used ([`breaker`]).
 //!
-//! One thread has the connections. Others use it through [`SharedVerdicts`], which opens the values where they are used.
+//! One thread owns the connections. Others use [`SharedVerdicts`], which opens sealed values on the calling thread.
 
 pub mod breaker;
 pub mod claim;
@@ -85,7 +85,7 @@ pub struct ServiceCache {
 impl ServiceCache {
     /// Starts the actor on a thread of its own. It does not wait for the server.
     ///
-    /// Values are authenticated with the secret of the fleet. The function `changed` is called when another node may have changed
+    /// Values are authenticated with the fleet's secret. `changed` is called when another node may have changed
     /// something, and must not block.
     ///
     /// # Panics

@@ -1,5 +1,5 @@
-//! What waits to be written. Nobody waits for that: whatever the server does not take at once is lost, which costs an
-//! evaluation elsewhere and nothing else.
+//! The queue of pending writes. No caller waits for them: a write that the server does not accept at once is lost,
+//! which costs an evaluation elsewhere and nothing else.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -15,7 +15,7 @@ use super::sealed::Content;
 use super::server::Request;
 use crate::actors::request_cache::Key;
 
-/// How many are written at once, and about how many bytes: sealing them must not hold up those who ask.
+/// The writes in one batch, and about how many bytes: sealing them must not delay reads.
 const BATCH: usize = 64;
 const BATCH_BYTES: usize = 128 << 10;
 /// How long writing a batch may take.
@@ -47,7 +47,7 @@ impl Letter {
     }
 }
 
-/// What waits, in order.
+/// The pending writes, in order.
 #[derive(Debug)]
 pub(super) struct Outbox {
     front: Arc<Front>,
@@ -60,19 +60,19 @@ impl Outbox {
         Self { front, letters: RefCell::default(), more: Notify::new() }
     }
 
-    /// Puts letters behind those that wait; room for them was made before.
+    /// Appends writes for which room was reserved.
     pub(super) fn push(&self, letters: Vec<Letter>) {
         self.letters.borrow_mut().extend(letters);
         self.more.notify_one();
     }
 
-    /// Forgets what waits.
+    /// Drops the pending writes.
     pub(super) fn clear(&self) {
         let letters = self.letters.take();
         self.front.dismiss(letters.iter().map(Letter::weight).sum());
     }
 
-    /// Writes what waits and what comes, for ever.
+    /// Writes pending and future values; never ends.
     pub(super) async fn send(&self, connections: &Connections) {
         loop {
             let letters = self.take();

@@ -40,7 +40,7 @@ impl PrivateRedis {
             .map(|(port, child)| Self { child, port, folder, arguments })
     }
 
-    /// Where it is.
+    /// The server's address.
     pub(super) fn server(&self) -> Server {
         let hosts = vec![("127.0.0.1".to_owned(), self.port)];
         Server { kind: ServerKind::Standalone, hosts, tls: false, user: None, password: None, db: 0 }
@@ -55,7 +55,7 @@ impl PrivateRedis {
         self.ask_bytes(&words.iter().map(|word| word.as_bytes()).collect::<Vec<_>>())
     }
 
-    /// The same with words that need be no text.
+    /// The same with arguments that need not be text.
     pub(super) fn ask_bytes(&self, words: &[&[u8]]) -> Value {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}/", self.port)).unwrap();
         let mut command = redis::Cmd::new();
@@ -84,7 +84,7 @@ impl PrivateRedis {
         self.child.wait().unwrap();
     }
 
-    /// Starts it anew after it was killed: empty, at the same port.
+    /// Restarts it after it was killed: empty, on the same port.
     pub(super) fn start_again(&mut self) {
         self.child = run(self.folder.path(), self.port, &self.arguments).expect("the port was its own");
     }
@@ -101,7 +101,7 @@ impl Drop for PrivateRedis {
     }
 }
 
-/// A port that nobody listens at, with room above it for the one of a cluster's nodes among themselves.
+/// A free port, with room above it for the cluster bus port.
 pub(super) fn free_port() -> u16 {
     loop {
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
@@ -111,7 +111,7 @@ pub(super) fn free_port() -> u16 {
     }
 }
 
-/// Runs the server until it says that it is ready; none where it ends before.
+/// Runs the server until it reports readiness; `None` if it ends before.
 fn run(folder: &std::path::Path, port: u16, arguments: &[String]) -> Option<Child> {
     // It dies with the thread that started it, that is, with the test, however that ends.
     let mut command = Command::new("setpriv");

@@ -1,10 +1,11 @@
-//! The form in which a verdict lies in Redis: compact, and authenticated with a secret of the fleet, so that who can
-//! write to Redis can make this tier useless, but no verdict.
+//! The form in which a verdict is stored in Redis: compact, and authenticated with a secret of the fleet, so that a
+//! party with write access to Redis can make this tier useless, but cannot forge a verdict.
 //!
-//! A value is, in this order: the format (one byte); the revision of the store that the verdict is as of (version and
-//! nonce), and when it expires in milliseconds since 1970 (eight bytes each, little endian); the slots of the entities that were read; the
-//! verdict; the text of the entities; and HMAC-SHA256 over the key and all of that. Numbers are LEB128, a text has its
-//! length before it, and what may be absent has one byte that says whether it is there.
+//! A value consists of, in this order: the format (one byte); the revision of the store that the verdict is as of
+//! (version and nonce) and its expiry in milliseconds since 1970 (eight bytes each, little endian); the slots of the
+//! entities that were read; the verdict; the text of the entities; and HMAC-SHA256 over the key and all of that.
+//! Numbers are LEB128, a text is preceded by its length, and an optional field by one byte that says whether it is
+//! present.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,26 +25,26 @@ const MAC: usize = 32;
 /// The most bytes of a value.
 pub const MAX_BYTES: usize = 64 << 10;
 
-/// With what the values of one fleet are authenticated. It is kept in the fleet's database.
+/// The secret that authenticates the values of a fleet. It is stored in the fleet's database.
 ///
-/// Every incarnation of the database has a key of its own, so that verdicts and claims from a history of the database that
-/// was lost are not found by those who know of the loss.
+/// Every incarnation of the database has a key of its own, so that nodes which know of a lost history do not find the
+/// verdicts and leases made under it.
 pub struct Secret {
     incarnation: i64,
     key: hmac::Key,
     prefix: String,
 }
 
-/// What is sealed.
+/// The contents of a sealed value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Content {
     /// The verdict.
     pub verdict: Arc<Verdict>,
-    /// The text of the stored entities that were read; none where none was stored.
+    /// The text of the stored entities that were read; `None` if none was.
     pub entities: Option<Arc<str>>,
     /// The slots of all entities that were asked for, absent ones included, in order and each once.
     pub slots: Vec<Slot>,
-    /// All changes of the store up to this revision are in the verdict.
+    /// The revision up to which all changes of the store are in the verdict.
     pub as_of: Revision,
     /// Milliseconds since 1970 from which on it is not to be used.
     pub expires: u64,
@@ -54,14 +55,14 @@ pub struct Content {
 pub enum Flaw {
     /// It has another form, perhaps that of another version of this program.
     Malformed,
-    /// It was not made for this key by somebody who knows the secret.
+    /// The value was not sealed for this key with this secret.
     Forged,
     /// Its time is over.
     Expired,
 }
 
 impl Secret {
-    /// The secret that is made of these bytes for an incarnation of the database.
+    /// Derives the key of an incarnation of the database from the fleet's secret bytes.
     #[must_use]
     pub fn new(bytes: &[u8; 32], incarnation: i64) -> Self {
         let base = hmac::Key::new(hmac::HMAC_SHA256, bytes);
@@ -72,8 +73,8 @@ impl Secret {
         Self { incarnation, key, prefix: format!("acgs:v1:{tag}:") }
     }
 
-    /// What the names of all keys in Redis begin with. Fleets with other secrets have other names, so several may share
-    /// a server.
+    /// The prefix of all keys in Redis. Fleets with different secrets have different prefixes, so several may share a
+    /// server.
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.prefix
@@ -95,7 +96,7 @@ impl Secret {
         name
     }
 
-    /// The value for a key; none where it would be too large, or is of another incarnation.
+    /// The value for a key; `None` if it would be too large, or belongs to another incarnation.
     #[must_use]
     pub fn seal(&self, key: &Key, content: &Content) -> Option<Vec<u8>> {
         let is_foreign = content.as_of.incarnation != self.incarnation;
@@ -110,7 +111,7 @@ impl Secret {
         (value.len() <= MAX_BYTES).then_some(value)
     }
 
-    /// What is in a value that was found under a key.
+    /// Opens a sealed value that was found under a key.
     pub fn open(&self, key: &Key, value: &[u8], now: u64) -> Result<Content, Flaw> {
         if value.len() > MAX_BYTES || value.first() != Some(&FORMAT) {
             return Err(Flaw::Malformed);
@@ -137,7 +138,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The numbers of what has a few forms only. They are in Redis: change one, and change [`FORMAT`].
+/// The encodings of enumerations. They are stored in Redis: change [`FORMAT`] with them.
 const REASONS: [(Reason, u8); 10] = [
     (Reason::ConstitutionHashRequired, 0),
     (Reason::ConstitutionMismatch, 1),

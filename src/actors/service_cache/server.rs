@@ -15,17 +15,17 @@ use redis::{
 
 /// How long opening a connection may take, with logging in.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
-/// How many commands one connection takes before those who ask wait for it.
+/// The most commands queued on one connection before senders wait.
 const QUEUE: usize = 256;
 
-/// Where the servers are, and who we are there.
+/// The servers, and the user on them.
 ///
-/// The user needs `+get +mget +set ~acgs:v1:*` for verdicts, `+unlink +scan` for claims and clearing, `+publish
-/// +subscribe +ping &acgs:v1:*` for messages, `+info` for what is shown of the memory, with sentinels `+role`, and in a
-/// cluster `+cluster|slots`. What it may not do is done without, but for the first.
+/// The user needs `+get +mget +set ~acgs:v1:*` for verdicts, `+unlink +scan` for leases and clearing, `+publish
+/// +subscribe +ping &acgs:v1:*` for messages, `+info` for the memory that is reported, with Sentinels `+role`, and in a
+/// cluster `+cluster|slots`. All but the first are optional.
 #[derive(Clone)]
 pub struct Server {
-    /// What they are.
+    /// The topology of the servers.
     pub kind: ServerKind,
     /// Their hosts and ports: of the server, of some nodes of the cluster, or of the sentinels. At least one.
     pub hosts: Vec<(String, u16)>,
@@ -39,14 +39,14 @@ pub struct Server {
     pub db: i64,
 }
 
-/// What the servers are.
+/// The topology of the servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerKind {
     /// One server.
     Standalone,
     /// A cluster.
     Cluster,
-    /// Sentinels, which know who the master is.
+    /// Sentinels, which know the current master.
     Sentinel {
         /// The master's name.
         master: String,
@@ -71,7 +71,7 @@ pub enum Link {
     Cluster(ClusterConnection),
 }
 
-/// What is asked of the server at once.
+/// A request that is sent as one.
 #[derive(Debug, Clone)]
 pub enum Request {
     /// One command.
@@ -110,7 +110,7 @@ impl Server {
 
     fn cluster(&self) -> RedisResult<ClusterClient> {
         let nodes = self.hosts.iter().map(|host| self.at(host, self.access())).collect::<RedisResult<Vec<_>>>()?;
-        // The retries follow slots that moved; who asks has a deadline of its own.
+        // Retries follow moved slots; the caller has a deadline of its own.
         let client = ClusterClient::builder(nodes).retries(3).min_retry_wait(1).max_retry_wait(20);
         client.tcp_settings(tcp()).connection_timeout(PATIENCE).response_timeout(PATIENCE).build()
     }
@@ -120,7 +120,7 @@ impl Server {
             return Client::open(self.at(self.hosts.first().ok_or_else(no_host)?, self.access())?);
         };
         let client = Client::open(self.at(&self.master(master).await?, self.access())?)?;
-        // One that sentinels have not deposed yet, or not told so, does not take writes.
+        // A former master that the Sentinels have not demoted yet refuses writes.
         let mut link = client.get_multiplexed_async_connection_with_config(&config()).await?;
         match redis::cmd("ROLE").query_async::<Vec<Value>>(&mut link).await?.first() {
             Some(Value::BulkString(role)) if role == b"master" => Ok(client),
@@ -189,7 +189,7 @@ async fn subscribed(client: &Client, channel: &str) -> RedisResult<PubSub> {
     Ok(messages)
 }
 
-/// What a sentinel says of a master.
+/// A Sentinel's address of a master.
 async fn asked(sentinel: ConnectionInfo, name: &str) -> RedisResult<Option<(String, u16)>> {
     let config = config().set_response_timeout(Some(PATIENCE));
     let mut link = Client::open(sentinel)?.get_multiplexed_async_connection_with_config(&config).await?;

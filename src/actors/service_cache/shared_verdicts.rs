@@ -19,7 +19,7 @@ use crate::domain::Revision;
 /// How long the status is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The verdicts of the fleet, for one who looks for them and adds to them. Clones are the same.
+/// The verdicts of the fleet, for readers and writers. Clones share them.
 #[derive(Clone)]
 pub struct SharedVerdicts {
     pub(super) address: Addr<ServiceCache>,
@@ -33,10 +33,9 @@ impl SharedVerdicts {
         self.front.is_usable()
     }
 
-    /// Finds the verdicts for some keys, in their order, and none that does not hold here. It takes no longer than the
-    /// deadline of the tier.
+    /// Finds the valid verdicts for some keys, in their order. It takes no longer than the tier's timeout.
     ///
-    /// INVARIANT: what is found held after this was called. Its stamps are of this process, and show what changes later.
+    /// INVARIANT: each of them was valid after this was called. Its stamps are of this process, and show later changes.
     pub async fn fetch(&self, keys: &[Key]) -> Vec<Option<Kept>> {
         let figures = &self.front.figures;
         if !self.is_usable() {
@@ -61,8 +60,8 @@ impl SharedVerdicts {
 
     /// Writes verdicts, after this returns. Their loss costs an evaluation each, and nothing else.
     ///
-    /// All changes up to the revision `as_of` have to be in them: take it before it is checked for the last time whether
-    /// what was read for them is current.
+    /// All changes up to the revision `as_of` must be in them: read it before the last check that the entities are
+    /// current.
     pub fn put(&self, verdicts: &[(Key, Kept)], as_of: Revision) {
         let figures = &self.front.figures;
         if !self.is_usable() {
@@ -79,28 +78,28 @@ impl SharedVerdicts {
         }
     }
 
-    /// Tells the other nodes that there are changes up to a version, after they are committed.
+    /// Notifies the other nodes of changes up to a version, after their commit.
     pub fn publish(&self, version: i64) {
         self.address.do_send(Publish(version));
     }
 
-    /// Removes all verdicts of the fleet; how many they were. What other nodes are just writing may stay.
+    /// Removes all verdicts of the fleet, and returns how many. Values that other nodes are just writing may remain.
     pub async fn clear(&self) -> Result<u64, ClearError> {
         self.address.send(Clear).await?
     }
 
-    /// How often what was asked for was there, and held.
+    /// Hits and misses of look-ups.
     #[must_use]
     pub fn share(&self) -> Share {
         Share { hits: self.front.figures.hits.get(), misses: self.front.figures.misses.get() }
     }
 
-    /// How the tier does; none where its thread does not answer.
+    /// The status of the tier; `None` if its thread does not answer.
     pub async fn status(&self) -> Option<ServiceStatus> {
         self.ask(Show, Instant::now() + PATIENCE).await
     }
 
-    /// Uses another secret from now on: what was written with the old one is not found any more.
+    /// Replaces the secret: values written with the old one are not found any more.
     pub fn replace_secret(&self, secret: Secret) {
         self.front.secret.store(Arc::new(secret));
     }

@@ -1,5 +1,5 @@
-//! Messages among the nodes: something changed, so look. They carry nothing that is believed, and may be lost: who
-//! listens also looks by itself from time to time.
+//! Notifications between nodes that there are changes to poll. They contain no data that is trusted, and may be lost,
+//! since receivers also poll from time to time.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,10 +19,10 @@ pub const CHANNEL: &str = "acgs:v1:changes";
 /// How long connecting may take, and how long it is from one attempt to the next.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_secs(1);
-/// A connection that is silent for so long is asked whether it still works.
+/// The silence after which a connection is pinged.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// What is done on a message, and whenever some may have been missed.
+/// Called for a notification, and whenever some may have been missed.
 pub(super) type Call = Arc<dyn Fn() + Send + Sync>;
 
 /// Listens for ever.
@@ -32,7 +32,7 @@ pub(super) async fn listen(server: &Server, front: &Front, call: &Call) {
         let failure = match timeout(PATIENCE, server.subscribe(CHANNEL)).await {
             Ok(Ok(messages)) => {
                 front.listening.store(true, Ordering::Relaxed);
-                // What was said before is lost.
+                // Earlier notifications may have been missed.
                 call();
                 said.clear();
                 let outcome = hear(messages, front, call).await;
@@ -43,14 +43,17 @@ pub(super) async fn listen(server: &Server, front: &Front, call: &Call) {
             Err(_) => "no answer in time".to_owned(),
         };
         if failure != said {
-            tracing::warn!(error = failure, "messages of other nodes are not heard; they are looked for anyway");
+            tracing::warn!(
+                error = failure,
+                "redis pub/sub is unavailable; changes of other nodes are found by polling the database"
+            );
             said = failure;
         }
         sleep(PAUSE).await;
     }
 }
 
-/// Calls for each message, once for those that came together, until the connection breaks.
+/// Calls `call` for each notification, once for several at a time, until the connection breaks.
 async fn hear(messages: PubSub, front: &Front, call: &Call) -> RedisResult<()> {
     let (mut sink, mut stream) = messages.split();
     loop {

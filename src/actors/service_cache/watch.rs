@@ -1,16 +1,17 @@
-//! Whether the server's memory is set up for a cache: bounded, and what is used least goes first.
+//! Checks whether the server's memory is configured for a cache: bounded, with an LRU or LFU eviction policy.
 
 use redis::{Cmd, FromRedisValue as _, Value};
 use serde::Serialize;
 
 use super::server::Request;
 
-/// What a server says of its memory; none where it does not say. Of a cluster's masters, the sums and the worst.
+/// The server's memory figures; `None` where it does not report them. For a cluster, the sums, and the worst of its
+/// masters.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ServerMemory {
     /// Bytes in use.
     pub used: Option<u64>,
-    /// The most bytes it may use; 0 where there is no bound.
+    /// The limit in bytes; 0 without one.
     pub limit: Option<u64>,
     /// Which keys go when it is full.
     pub policy: Option<String>,
@@ -19,7 +20,7 @@ pub struct ServerMemory {
 }
 
 impl ServerMemory {
-    /// What the admin of the server should change; none where nothing is, or nothing is known.
+    /// Advice for the server's administrator; `None` if nothing is to be changed, or nothing is known.
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
         if self.limit == Some(0) {
@@ -33,7 +34,7 @@ impl ServerMemory {
         }
     }
 
-    /// What to ask. The answers may be errors: a user of the access list need not be allowed to see it.
+    /// The request for the figures. Its answers may be errors, if the user's ACL forbids them.
     pub(super) fn request() -> Request {
         let command = |words: [&str; 2]| -> Cmd {
             let [name, argument] = words;
@@ -46,7 +47,7 @@ impl ServerMemory {
         Request::Many(vec![command(["INFO", "memory"]), command(["INFO", "stats"]), config])
     }
 
-    /// What the answers say. `INFO` says it all; where it is forbidden, `CONFIG GET` may not be.
+    /// Parses the answers. `INFO` is sufficient; if it is forbidden, `CONFIG GET` may be allowed.
     pub(super) fn of<E>(answers: &[Result<Value, E>]) -> Self {
         let mut memory = Self::default();
         for value in answers.iter().flatten() {
@@ -99,7 +100,7 @@ fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
     a.map(|a| a.saturating_add(b.unwrap_or(0))).or(b)
 }
 
-/// The tighter bound, or none where one has none.
+/// The tighter limit, or `None` if one is unlimited.
 fn least(a: Option<u64>, b: Option<u64>) -> Option<u64> {
     a.zip(b).map(|(a, b)| a.min(b)).or(b)
 }

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 /// Weight of the newest figure in an average.
 const NEWEST: f64 = 1.0 / 16.0;
-/// Where asking is worth it, one question in so many is evaluated all the same, so that it is known what that takes.
+/// While look-ups pay off, one of this number of questions is evaluated all the same, to measure that cost.
 const SAMPLE: u32 = 64;
-/// Where it is not, somebody asks once in so much time: those who wait for nothing are to be few.
+/// While they do not, one look-up is made in this interval, to measure its cost at little expense.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Running averages of what was paid and got.
+/// Running averages of the costs and the success of look-ups.
 #[derive(Debug, Default)]
 pub struct Worth {
     ask: Average,
@@ -39,7 +39,7 @@ impl Worth {
         asks
     }
 
-    /// Whether to give what was evaluated to others: only what is cheaper to ask for than to evaluate.
+    /// Whether evaluated verdicts should be written: only if a look-up is cheaper than an evaluation.
     #[must_use]
     pub fn gives(&self) -> bool {
         match (self.ask.0, self.evaluation.0) {
@@ -48,19 +48,19 @@ impl Worth {
         }
     }
 
-    /// An ask took so long, and gave a verdict or did not. One that was given up counts with the time it was waited
-    /// for.
+    /// Counts a look-up that took `took`, and whether it was a hit. One that was given up counts with the time until
+    /// then.
     pub fn asked(&mut self, took: Duration, hit: bool) {
         self.ask.add(took.as_secs_f64());
         self.hits.add(f64::from(u8::from(hit)));
     }
 
-    /// An evaluation here took so long, reading its entities included.
+    /// Counts an evaluation that took `took`, including the reading of entities.
     pub fn evaluated(&mut self, took: Duration) {
         self.evaluation.add(took.as_secs_f64());
     }
 
-    /// How long an evaluation takes; none where none was made.
+    /// The average time of an evaluation; `None` before the first one.
     #[must_use]
     pub fn evaluation(&self) -> Option<Duration> {
         self.evaluation.0.map(Duration::from_secs_f64)

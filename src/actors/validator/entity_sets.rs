@@ -1,4 +1,4 @@
-//! The stored entities that the decisions of a request read, as they are recorded.
+//! The stored entities that the decisions of a request read, in the form in which they are recorded.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -7,19 +7,18 @@ use crate::actors::application_cache::Read;
 use crate::domain::{Entity, EntityUid};
 use crate::ledger::EntitySet;
 
-/// The most bytes of text that the entity sets of one request may have, each set counted once: as many as can be recorded
-/// with it.
+/// The most bytes of text in the entity sets of one request, each set counted once. More could not be recorded.
 const MAX_BYTES: usize = 8 << 20;
 
 /// The entity sets of one request.
 #[derive(Debug)]
 pub(super) struct EntitySets {
-    /// By the names of the entities; none where there is only one decision, which shares its set with no other.
+    /// Sets by the uids of their entities; `None` for a single decision, which shares its set with no other.
     known: Option<HashMap<Vec<EntityUid>, Arc<EntitySet>>>,
     bytes: usize,
 }
 
-/// More was read than can be recorded.
+/// The entity sets exceed [`MAX_BYTES`].
 #[derive(Debug, thiserror::Error)]
 #[error("the entities that the request reads have more than {MAX_BYTES} bytes")]
 pub(super) struct TooMuch;
@@ -29,7 +28,7 @@ impl EntitySets {
         Self { known: is_batch.then(HashMap::new), bytes: 0 }
     }
 
-    /// The stored ones of these entities, in the order of their names; none where none is stored.
+    /// The set of those entities that are stored, ordered by uid; `None` if none is.
     pub(super) fn of(&mut self, reads: &[Read]) -> Result<Option<Arc<EntitySet>>, TooMuch> {
         let stored = reads.iter().filter_map(|read| read.entity.as_ref());
         let stored: BTreeMap<&EntityUid, &Entity> = stored.map(|stored| (&stored.entity.uid, &stored.entity)).collect();

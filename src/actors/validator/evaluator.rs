@@ -1,4 +1,4 @@
-//! From questions to verdicts in one worker: each distinct question is evaluated once at a time.
+//! Decides the questions of one worker; concurrent requests share the evaluation of equal questions.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -24,17 +24,17 @@ use crate::constitution::BatchValues;
 use crate::domain::{Consistency, EntityUid, Evaluation, Reason, Verdict};
 use crate::store::StoreError;
 
-/// How often a decision begins anew where the constitution or entities changed meanwhile, or the request that it waited
-/// for gave up.
+/// The most attempts at a decision. An attempt is void if the constitution or an entity changed, or the request that
+/// leads the flight gave up.
 const ATTEMPTS: usize = 16;
 
-/// What the decisions of one worker share.
+/// The state shared by the decisions of one worker.
 #[derive(Debug)]
 pub(super) struct Evaluator {
     active: RefCell<Arc<Active>>,
     cache: Addr<RequestCache>,
     entities: EntityReader,
-    /// None: the tier is off.
+    /// The fleet's shared cache (L2); `None` if it is off.
     fleet: Option<Fleet>,
     flights: SingleFlight,
     tally: Arc<Tally>,
@@ -57,7 +57,7 @@ impl Evaluator {
         Arc::clone(&self.active.borrow())
     }
 
-    /// Decides under another constitution from now on.
+    /// Replaces the constitution in force.
     pub(super) fn activate(&self, active: Arc<Active>) {
         self.active.replace(active);
     }
@@ -66,19 +66,19 @@ impl Evaluator {
         Arc::ptr_eq(active, &self.active.borrow())
     }
 
-    /// The questions that were found in the worker's cache in the past hour, the hottest first.
+    /// The questions answered from the worker's cache in the past hour, the most frequent first.
     pub(super) async fn hottest(&self) -> Vec<Arc<str>> {
         let mut questions = self.cache.send(Hottest).await.unwrap_or_default();
         questions.sort_by_key(|(_, uses)| std::cmp::Reverse(*uses));
         questions.into_iter().map(|(question, _)| question).collect()
     }
 
-    /// Decides questions; it ends at their deadline, whether or not the caller still waits.
+    /// Decides questions until their deadline, whether or not the caller still waits.
     pub(super) async fn decide(&self, decide: &Decide) -> Result<Decisions, DecideError> {
         self.catch_up(decide.consistency).await?;
         for _ in 0..ATTEMPTS {
             let active = self.active();
-            // INVARIANT: nothing is decided under a constitution that was replaced meanwhile.
+            // INVARIANT: no question is decided under a constitution that was replaced meanwhile.
             if let Some(decided) = self.attempt(&active, decide).await? {
                 return Ok(Decisions { active, decided });
             }
@@ -89,7 +89,7 @@ impl Evaluator {
         Err(DecideError::Unsettled)
     }
 
-    /// INVARIANT: after this, everything that the demand covers has moved the versions that caches go by.
+    /// Applies the changes that the consistency demand requires, so that caches take them into account.
     async fn catch_up(&self, demand: Consistency) -> Result<(), DecideError> {
         let caught_up = match demand {
             Consistency::Usual => return Ok(()),
@@ -102,8 +102,8 @@ impl Evaluator {
         })
     }
 
-    /// All decisions; `None` where the questions have to be put again, since another constitution came into force or
-    /// entities changed while they were read, or another request gave up deciding one of them.
+    /// Makes one attempt at all decisions. `None` if it has to be repeated, because another constitution came into
+    /// force, entities changed while they were read, or a request that leads a flight gave up.
     pub(super) async fn attempt(
         &self,
         active: &Arc<Active>,
@@ -117,16 +117,18 @@ impl Evaluator {
         };
         let began = Instant::now();
         if let Err(error) = self.load(&mut items, decide, &mut slice).await? {
-            tracing::warn!(%error, "entities cannot be read: decisions that need them are denied");
+            tracing::warn!(%error, "entities cannot be read from the database; decisions that need them are denied");
             deny_unread(&mut items);
         }
         if !self.is_in_force(active) {
             return Ok(None);
         }
-        // INVARIANT: taken before it is checked whether what was read is current: so nothing up to it is missing.
+        // INVARIANT: read before the check that the entities are current, so no change up to it is missing from the
+        // verdicts.
         let as_of = self.entities.applied();
-        // INVARIANT: what was read, perhaps in several rounds, stood together at this moment, at which the flights are
-        // closed. So no verdict is older than a write that was answered before a question that gets it.
+        // INVARIANT: all entities, though perhaps read in several rounds, were current together at this moment, and
+        // from here on no request can join the flights. So no verdict is older than a write that was answered before a
+        // question which gets it.
         if items.iter_mut().any(|item| !item.close(&self.entities)) {
             return Ok(None);
         }
@@ -163,7 +165,7 @@ impl Evaluator {
         self.tally.overall.add(of(&[Source::Verdicts, Source::Entities]), of(&[Source::Database]));
     }
 
-    /// Decides what can be decided without entities, and begins to gather the facts of the rest.
+    /// Decides the questions that need no entities, and begins to gather the facts of the others.
     async fn begin(&self, active: &Active, decide: &Decide, slice: &mut Timeslice) -> Result<Vec<Item>, DecideError> {
         let evaluations = &decide.evaluations;
         let mut keys = Vec::with_capacity(evaluations.len());
@@ -179,7 +181,7 @@ impl Evaluator {
         let mut items = Vec::with_capacity(evaluations.len());
         let values = (evaluations.len() > 1).then(BatchValues::default);
         let mut asked = 0;
-        // Where a question of this batch stands that has no verdict yet.
+        // The index of the first undecided item for each distinct question.
         let mut open: HashMap<Key, usize> = HashMap::new();
         for ((index, evaluation), (key, denied)) in evaluations.iter().enumerate().zip(keys.into_iter().zip(denied)) {
             let item = match (denied, cached.next().flatten(), open.get(&key)) {
@@ -201,15 +203,15 @@ impl Evaluator {
         Ok(items)
     }
 
-    /// Looks for verdicts in the worker's cache.
+    /// Looks the questions up in the worker's cache.
     async fn find(&self, decide: &Decide, keys: &[Key], denied: &[Option<Verdict>]) -> Vec<Option<Kept>> {
         if decide.consistency == Consistency::Full {
             return Vec::new();
         }
-        // A cache that does not answer is as good as an empty one.
+        // A cache that does not answer counts as empty.
         let cached = self.cache.send(Fetch(keys.to_vec())).await.unwrap_or_default();
         if decide.purpose == Purpose::Answer {
-            // No verdict is looked for where the question alone settles it.
+            // A question that is denied by itself is not looked up.
             let asked = || cached.iter().zip(denied).filter(|(_, denied)| denied.is_none());
             let hits = asked().filter(|(kept, _)| kept.is_some()).count();
             self.tally.l1.add(hits, asked().count() - hits);
@@ -226,7 +228,7 @@ impl Evaluator {
         values: Option<&BatchValues>,
     ) -> Item {
         let leader = match consistency {
-            // A request that takes nothing from a cache does not take a verdict of another one, which may.
+            // A request that may not use caches must not use another request's verdict, which may come from one.
             Consistency::Full => FlightLeader::alone(key),
             Consistency::Usual | Consistency::AtLeast(_) => match self.flights.join(key) {
                 Flight::Follows(flight) => return Item::Follows(flight),
@@ -246,7 +248,7 @@ impl Evaluator {
         }
     }
 
-    /// Reads the entities that all items want, together, round by round.
+    /// Reads the entities that all items need, together, in rounds.
     async fn load(
         &self,
         items: &mut [Item],
@@ -284,7 +286,8 @@ impl Evaluator {
         }
     }
 
-    /// Takes from the fleet what others have decided already. Answers the claim to what this node alone evaluates now.
+    /// Takes verdicts of other nodes from the shared cache. Returns the lease on the questions that only this node
+    /// evaluates now.
     async fn recall(&self, fleet: &Fleet, decide: &Decide, items: &mut [Item]) -> Result<Option<Claimed>, DecideError> {
         let key = |item: &Item| if let Item::Leads(led) = item { Some(led.leader.key()) } else { None };
         let keys: Vec<Key> = items.iter().filter_map(key).collect();
@@ -310,7 +313,7 @@ impl Evaluator {
     }
 }
 
-/// Denies what still waits for entities, and tells everyone who asked the same.
+/// Denies the items that still need entities, and informs their followers.
 fn deny_unread(items: &mut [Item]) {
     let denied = Verdict::deny(Reason::Unavailable, "the entities that the decision needs cannot be read");
     let denied = Decided { source: Source::Database, ..fresh(denied) };
@@ -324,8 +327,7 @@ fn deny_unread(items: &mut [Item]) {
     }
 }
 
-/// The decisions in their order, up to the first that ends the batch; `None` where a request that one of them waited for
-/// gave up.
+/// The decisions in order, up to the first that ends the batch; `None` if a leader that one of them followed gave up.
 async fn collect(items: Vec<Item>, decide: &Decide) -> Result<Option<Vec<Decided>>, DecideError> {
     let mut decided: Vec<Decided> = Vec::with_capacity(items.len());
     for item in items {
@@ -341,7 +343,7 @@ async fn collect(items: Vec<Item>, decide: &Decide) -> Result<Option<Vec<Decided
                 Ok(Ok(Landing::Verdict(kept))) => known(&kept),
                 Ok(Ok(Landing::Denied(verdict))) => Decided { verdict, entities: None, source: Source::Database },
             },
-            // `judge` leaves none.
+            // `judge` has ended all flights that this request leads.
             Item::Leads(_) => break,
         };
         let stop = decide.stop_at == Some(one.verdict.permits());

@@ -1,4 +1,4 @@
-//! What a worker takes from, and gives to, the verdicts of the fleet: only where that is expected to be cheaper.
+//! A worker's use of the fleet's shared verdicts: only if that is expected to be cheaper than evaluating.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::actors::service_cache::claim::{Claim, Claimed};
 use crate::actors::service_cache::worth::Worth;
 use crate::domain::Revision;
 
-/// An evaluation that takes longer is made by one node for all who ask at the same time.
+/// Longer evaluations are made by one node for all that ask at the same time.
 const EXPENSIVE: Duration = Duration::from_millis(5);
 
 /// The verdicts of the fleet, as one worker uses them.
@@ -24,8 +24,7 @@ impl Fleet {
         Self { shared, worth: RefCell::default() }
     }
 
-    /// The verdicts that are there for these questions, and the claim to evaluate the one there is, where that is
-    /// expensive.
+    /// The verdicts found for these questions. For a single expensive question, also the lease to evaluate it.
     pub(super) async fn find(&self, keys: &[Key]) -> (Vec<(Key, Kept)>, Option<Claimed>) {
         let [first, others @ ..] = keys else { return (Vec::new(), None) };
         let began = Instant::now();
@@ -49,7 +48,7 @@ impl Fleet {
         }
     }
 
-    /// Gives verdicts that were made here, as of a revision and in so much time, where a hit would be cheaper.
+    /// Writes new verdicts to the shared cache, as of a revision, if a hit would be cheaper than evaluating for `took`.
     pub(super) fn tell(&self, made: &[(Key, Kept)], as_of: Revision, took: Duration) {
         let gives = {
             let mut worth = self.worth.borrow_mut();

@@ -1,4 +1,4 @@
-//! How far one question of a request has come, and the judgement on those whose facts are gathered.
+//! The state of one question of a request, and the evaluation of those whose facts are complete.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,57 +16,57 @@ use crate::actors::request_cache::{Kept, Key};
 use crate::constitution::{Gathering, MAX_ENTITIES};
 use crate::domain::{EntityUid, Reason, Verdict};
 
-/// How many entities the items of one batch may read together, each counted as often as it is read.
+/// The most entities that the items of one batch may read together, counted once for each item that reads them.
 pub(super) const MAX_BATCH_ENTITIES: usize = 8 * MAX_ENTITIES;
 
-/// How far one question has come.
+/// The state of one question.
 #[derive(Debug)]
 pub(super) enum Item {
-    /// It is decided.
+    /// Decided.
     Done(Decided),
-    /// It is decided here, for every request that asks the same meanwhile.
+    /// This request leads the flight: it decides the question for every request that asks it meanwhile.
     Leads(Box<Led>),
-    /// Another request decides it.
+    /// Another request leads the flight.
     Follows(oneshot::Receiver<Landing>),
-    /// The earlier item with this index is the same question.
+    /// Equal to the earlier item with this index.
     Repeats(usize),
 }
 
-/// A question that is decided here.
+/// A question that this request decides.
 #[derive(Debug)]
 pub(super) struct Led {
     pub(super) leader: FlightLeader,
     pub(super) stage: Stage,
-    /// The entities that were read so far.
+    /// The entities read so far.
     pub(super) reads: Vec<Read>,
 }
 
-/// What is known of a question that is decided here.
+/// The progress of a question that this request decides.
 #[derive(Debug)]
 pub(super) enum Stage {
-    /// Its facts, perhaps not all of them.
+    /// The facts gathered so far.
     Gathering(Gathering),
-    /// Its verdict: what was read for it cannot be decided on.
+    /// A deny, because what was read cannot be decided on.
     Denied(Verdict),
 }
 
-/// A verdict that may be kept.
+/// A new verdict that may be cached.
 #[derive(Debug)]
 pub(super) struct Made {
     pub(super) key: Key,
     pub(super) kept: Kept,
-    /// Which question of the request it is.
+    /// The index of the question in its request.
     pub(super) index: usize,
 }
 
-/// What was judged, and the verdicts that were made for it.
+/// The evaluated items, and the new verdicts among them.
 pub(super) struct Judged {
     pub(super) items: Vec<Item>,
     pub(super) made: Vec<Made>,
 }
 
 impl Item {
-    /// The entities that it needs next.
+    /// The entities to be read next.
     pub(super) fn wanted(&self) -> &[EntityUid] {
         match self {
             Self::Leads(led) => led.wanted(),
@@ -74,7 +74,7 @@ impl Item {
         }
     }
 
-    /// How many entities it asked for so far.
+    /// The number of entities requested so far.
     pub(super) fn asked(&self) -> usize {
         match self {
             Self::Leads(led) => match &led.stage {
@@ -85,13 +85,13 @@ impl Item {
         }
     }
 
-    /// An item of a batch that reads too much.
+    /// A deny for an item of a batch that reads too many entities.
     pub(super) fn runaway() -> Self {
         let detail = format!("the batch reads more than {MAX_BATCH_ENTITIES} entities");
         Self::Done(fresh(Verdict::deny(Reason::Unavailable, detail)))
     }
 
-    /// Lets nobody join the question any more. Answers whether what was read for it is current.
+    /// Closes the flight to further requests. Returns whether the entities that were read are current.
     pub(super) fn close(&mut self, entities: &EntityReader) -> bool {
         let Self::Leads(led) = self else { return true };
         led.leader.close();
@@ -107,7 +107,7 @@ impl Led {
         }
     }
 
-    /// Takes those entities that it wants.
+    /// Adds those of the found entities that it needs.
     pub(super) fn supply(&mut self, found: &HashMap<&EntityUid, &Read>) {
         let Stage::Gathering(gathering) = &mut self.stage else { return };
         let wanted = gathering.wanted().iter().filter_map(|uid| found.get(uid).copied());
@@ -120,7 +120,7 @@ impl Led {
         }
     }
 
-    /// The verdict, and how it ends the flight.
+    /// The verdict, and the result of the flight.
     fn judge(self, active: &Active, sets: &mut EntitySets) -> (FlightLeader, Landing, Source) {
         let is_queried = self.reads.iter().any(|read| read.is_queried);
         let source = if is_queried { Source::Database } else { Source::Entities };
@@ -140,8 +140,8 @@ impl Led {
     }
 }
 
-/// Judges what has its facts, in order, up to the first decision that ends the batch; behind that only what others wait
-/// for.
+/// Evaluates the items with complete facts in order, up to the first decision that ends the batch; after that only the
+/// items that other requests follow.
 pub(super) async fn judge(
     active: &Active,
     items: Vec<Item>,
@@ -179,8 +179,8 @@ pub(super) async fn judge(
     Ok(Judged { items: judged, made })
 }
 
-/// Denies what is still gathered where all items together read more than a batch may. That is no matter of those who ask
-/// one of the questions elsewhere: they begin anew.
+/// Denies the incomplete items of a batch that reads too many entities. Followers in other requests begin anew, since
+/// the limit concerns this batch only.
 pub(super) fn refuse_runaway(items: &mut [Item]) {
     if items.len() < 2 || items.iter().map(Item::asked).sum::<usize>() <= MAX_BATCH_ENTITIES {
         return;

@@ -1,4 +1,4 @@
-//! What a verdict depends on, and what is told of it.
+//! The cache key of a question, and its canonical form.
 
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use crate::settings::RequestProperties;
 
 use super::{Decided, Source};
 
-/// A member of a question with a longer text counts by its digest, which the items of a batch that share it compute once.
+/// A member with a text longer than this is hashed by its digest, which the items of a batch that share it compute
+/// once.
 const LONG_MEMBER: usize = 256;
 
 /// Everything that the verdict depends on, but for the entities: their versions are checked when it is found.
@@ -28,8 +29,8 @@ pub(super) fn key(active: &Active, evaluation: &Evaluation) -> Key {
     hasher.finalize().into()
 }
 
-/// INVARIANT: the lengths before the texts make it unambiguous where each member ends, and no text is as long as the
-/// length that stands before a digest.
+/// INVARIANT: texts are preceded by their lengths, so the end of each member is unambiguous, and no text is as long as
+/// the length that precedes a digest.
 fn add_member<T>(hasher: &mut Sha256, member: &Member<T>) {
     match u32::try_from(member.text().len()) {
         Ok(length) if member.text().len() <= LONG_MEMBER => {

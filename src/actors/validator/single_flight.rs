@@ -1,5 +1,5 @@
-//! Lets a worker decide each distinct question once at a time: the first request that asks it leads, and the others wait
-//! for the result.
+//! Shares the evaluation of equal questions in a worker: the first request that asks one leads, and the others wait for
+//! its result.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,44 +11,44 @@ use tokio::sync::oneshot;
 use crate::actors::request_cache::{Kept, Key};
 use crate::domain::Verdict;
 
-/// The questions of one worker that are being decided. Clones are the same.
+/// The questions that one worker is deciding; clones share them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SingleFlight(Rc<RefCell<HashMap<Key, Followers>>>);
 
-/// Everyone who waits for one question.
+/// The receivers of one flight's result.
 type Followers = Vec<oneshot::Sender<Landing>>;
 
-/// What a flight ends with.
+/// The result of a flight.
 #[derive(Debug, Clone)]
 pub(super) enum Landing {
-    /// A verdict that may be kept.
+    /// A verdict that may be cached.
     Verdict(Kept),
-    /// A denial that says nothing about the next time: something that the decision needs is not available.
+    /// A deny for this time only: something that the decision needs is unavailable.
     Denied(Arc<Verdict>),
 }
 
-/// How a request takes part in a flight.
+/// The role of a request in a flight.
 #[derive(Debug)]
 pub(super) enum Flight {
-    /// It has to decide the question.
+    /// It decides the question.
     Leads(FlightLeader),
-    /// Another request decides it. An error means that this one gave up: the follower has to begin anew.
+    /// It waits for the leader's result. An error means that the leader gave up, and this request begins anew.
     Follows(oneshot::Receiver<Landing>),
 }
 
-/// The duty to decide a question for everyone who asks it meanwhile. One that is dropped before it [lands](Self::land)
-/// sends its followers back to the beginning.
+/// The duty to decide a question for every request that asks it meanwhile. If it is dropped before it
+/// [lands](Self::land), its followers begin anew.
 #[derive(Debug)]
 pub(super) struct FlightLeader {
     key: Key,
-    /// None: nobody can join, or nobody can join any more.
+    /// The flights that others can join; `None` if this one is closed or private.
     open: Option<SingleFlight>,
-    /// Those who joined before the flight was closed.
+    /// The requests that joined before the flight was closed.
     followers: Followers,
 }
 
 impl SingleFlight {
-    /// Takes part in the flight of a question, or begins it.
+    /// Joins the flight of a question, or begins one.
     pub(super) fn join(&self, key: Key) -> Flight {
         let mut flights = self.0.borrow_mut();
         if let Some(followers) = flights.get_mut(&key) {
@@ -62,7 +62,7 @@ impl SingleFlight {
 }
 
 impl FlightLeader {
-    /// Leads a flight that nobody else can join.
+    /// Leads a private flight.
     pub(super) fn alone(key: Key) -> Self {
         Self { key, open: None, followers: Vec::new() }
     }
@@ -71,23 +71,23 @@ impl FlightLeader {
         self.key
     }
 
-    /// Lets nobody join from now on: a request that asks later begins a flight of its own.
+    /// Closes the flight: a later request begins a new one.
     pub(super) fn close(&mut self) {
         if let Some(flights) = self.open.take() {
             self.followers = flights.0.borrow_mut().remove(&self.key).unwrap_or_default();
         }
     }
 
-    /// Whether a closed flight has requests that wait for its end.
+    /// Whether requests wait for the result of a closed flight.
     pub(super) fn has_followers(&self) -> bool {
         !self.followers.is_empty()
     }
 
-    /// Ends the flight, and tells everyone who waits.
+    /// Ends the flight, and sends the result to its followers.
     pub(super) fn land(mut self, landing: &Landing) {
         self.close();
         for follower in self.followers.drain(..) {
-            // A request that has ended does not listen any more.
+            // The follower's request may have ended.
             drop(follower.send(landing.clone()));
         }
     }

@@ -1,13 +1,13 @@
-//! How long a large batch occupies its worker at a stretch.
+//! Limits how long a large batch occupies its worker without yielding.
 
 use std::time::{Duration, Instant};
 
 use super::DecideError;
 
-/// After so much work other requests of the worker have their turn.
+/// After this time other tasks of the worker run.
 const SLICE: Duration = Duration::from_micros(500);
 
-/// The work of one request, which goes on in slices until its deadline.
+/// The work of one request, in slices until its deadline.
 #[derive(Debug)]
 pub struct Timeslice {
     began: Instant,
@@ -15,14 +15,14 @@ pub struct Timeslice {
 }
 
 impl Timeslice {
-    /// A slice that begins now.
+    /// Begins a slice.
     #[must_use]
     pub fn new(deadline: Instant) -> Self {
         Self { began: Instant::now(), deadline }
     }
 
-    /// Call it between two pieces of work: where the slice is used up, others come first. Work that is not done by its
-    /// deadline ends here.
+    /// Yields to other tasks if the slice is used up; to be called between two pieces of work. [`DecideError::Late`]
+    /// after the deadline.
     pub async fn pause(&mut self) -> Result<(), DecideError> {
         let now = Instant::now();
         if now >= self.deadline {

@@ -189,7 +189,7 @@ fn roles_are_found_by_name_by_pointer_and_by_dots() {
         ("realm_access.roles", Ok(vec!["auditor"])),
         ("/realm_access/roles", Ok(vec!["auditor"])),
         ("https://a.example/roles", Ok(vec!["agent"])),
-        // A claim that has the name itself comes first.
+        // A claim with that very name takes precedence over the path.
         ("a.b", Ok(vec!["admin"])),
         ("/a/b", Ok(vec!["ratifier"])),
         ("/a/c~1d/e~0f", Ok(vec!["operator"])),

@@ -1,4 +1,4 @@
-//! `acgs audit check-proof`: whether a file that `acgs audit prove` wrote proves what it says, with nothing but a key.
+//! `acgs audit check-proof`: verifies a proof written by `acgs audit prove`, with only the log's public key.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,26 +11,26 @@ use super::Data;
 use crate::daemon::Source;
 use crate::ledger::{self, Assembly, InclusionProof, Payload, VerifierKey};
 
-/// What to check.
+/// The arguments of `acgs audit check-proof`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(flatten)]
     data: Data,
     /// The proof, as `acgs audit prove` prints it.
     file: PathBuf,
-    /// The record, as `acgs audit show --raw` prints it, where the proof does not have it.
+    /// The record, as `acgs audit show --raw` prints it, if the proof does not contain it.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// The log's public key, as `acgs audit vkey` prints it [default: the keys in the data folder]. May be given several
-    /// times.
+    /// The log's public key, as `acgs audit vkey` prints it [default: the keys in the data folder]. May be given
+    /// several times.
     #[arg(long, value_name = "KEY")]
     vkey: Vec<VerifierKey>,
 }
 
 impl Arguments {
-    /// 0 where the record is proven, 1 where it is not.
+    /// 0 if the record is proven, 1 if it is not.
     pub(super) fn run(&self, source: &Source) -> Result<ExitCode, ExitCode> {
-        let not = |why: &dyn std::fmt::Display| fail(&format!("`{}` proves nothing: {why}", self.file.display()), 1);
+        let not = |why: &dyn std::fmt::Display| fail(&format!("`{}` is no valid proof: {why}", self.file.display()), 1);
         let text = String::from_utf8(read(&self.file)?).map_err(|error| not(&error))?;
         let proof: InclusionProof = text.parse().map_err(|error| not(&error))?;
         let record = self.record.as_deref().map(read).transpose()?;
@@ -47,10 +47,12 @@ impl Arguments {
         };
         // What the record shares comes first, then its parts, as in the log.
         let entry = match (record.as_deref(), attached.last().copied()) {
-            (Some(record), Some(attached)) if record != attached => return Err(not(&"it has another record in it")),
+            (Some(record), Some(attached)) if record != attached => {
+                return Err(not(&"it contains another record than `--record`"));
+            }
             (Some(record), _) => record,
             (None, Some(attached)) => attached,
-            (None, None) => return Err(not(&"it has no record in it; give the record by `--record`")),
+            (None, None) => return Err(not(&"it does not contain the record; give the record with `--record`")),
         };
         let checkpoint = proof.verify(entry, &keys).map_err(|error| not(&error))?;
         let mut assembly = Assembly::of_proof();

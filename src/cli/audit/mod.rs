@@ -20,7 +20,7 @@ use super::{EXIT_CONFIG, EXIT_IO, fail, print_fault, print_line, unwritten};
 use crate::daemon::{self, Source};
 use crate::ledger::{self, DiskStorage, InclusionProof, LedgerError, Nodes as _, Note, TileReader, WholeRecord};
 
-/// What to do with the audit log.
+/// Audit log commands.
 #[derive(Debug, Args)]
 pub struct Command {
     #[command(subcommand)]
@@ -31,8 +31,8 @@ pub struct Command {
 enum Action {
     /// Recompute the whole log: frames, tree, tiles, checkpoints; exit 1 and name the first bad index otherwise.
     Verify(verify::Arguments),
-    /// Print records as JSON lines, each with its `index`; a record in parts, or one that shares members with others,
-    /// comes whole, behind these.
+    /// Print records as JSON lines, each with its `index`; a record in parts or with shared members is printed
+    /// whole, after these.
     Export {
         #[command(flatten)]
         data: Data,
@@ -42,28 +42,29 @@ enum Action {
         /// The index behind the last record [default: all there are].
         #[arg(long, value_name = "INDEX")]
         to: Option<u64>,
-        /// Print every entry as it is in the log.
+        /// Print every entry as it is in the log, parts included.
         #[arg(long)]
         raw: bool,
     },
-    /// Print one record as a whole, also where it is in parts or shares members with others.
+    /// Print one record; a record in parts or with shared members is printed whole.
     Show {
         #[command(flatten)]
         data: Data,
         /// The record's index, or its id.
         record: RecordName,
-        /// Print the entry as it is in the log: these bytes are what a proof is about.
+        /// Print the entry as it is in the log: a proof is about these bytes.
         #[arg(long)]
         raw: bool,
     },
-    /// Print the proof that a record is in the log (C2SP tlog-proof), under the newest checkpoint, with the record in it.
+    /// Print the proof that a record is in the log (C2SP tlog-proof), under the newest checkpoint, including the
+    /// record.
     Prove {
         #[command(flatten)]
         data: Data,
         /// The record's index, or its id.
         record: RecordName,
     },
-    /// Check a proof that `prove` printed; exit 1 where it proves nothing.
+    /// Verify a proof printed by `prove`; exit 1 if it does not verify.
     CheckProof(check_proof::Arguments),
     /// Print the newest checkpoint (C2SP tlog-checkpoint): keep it elsewhere, for `verify --from`.
     Checkpoint {
@@ -125,7 +126,7 @@ pub fn run(command: &Command, source: &Source) -> ExitCode {
     done.unwrap_or_else(|code| code)
 }
 
-/// 1 where the log is not what was written, 74 where it cannot be read.
+/// Exit code 1 if the log is damaged, 74 if it cannot be read.
 fn failed(error: &LedgerError, log: &Path) -> ExitCode {
     if let LedgerError::Corrupt(fault) = error {
         print_fault(&format!("the audit log in `{}` is corrupt: {fault}", log.display()));
@@ -136,12 +137,12 @@ fn failed(error: &LedgerError, log: &Path) -> ExitCode {
     }
 }
 
-/// How records are printed.
+/// The form in which records are printed.
 #[derive(Debug, Clone, Copy)]
 enum Form {
-    /// Put together from their parts, and with what they share.
+    /// Joined from their parts, with their shared members.
     Whole,
-    /// Entry by entry.
+    /// Entry by entry, as in the log.
     Raw,
 }
 
@@ -150,7 +151,7 @@ impl Form {
         if raw { Self::Raw } else { Self::Whole }
     }
 
-    /// What is printed of an entry.
+    /// The printed form of an entry.
     fn text<'r>(self, storage: &DiskStorage, index: u64, entry: &'r [u8]) -> Result<Cow<'r, [u8]>, LedgerError> {
         match self {
             Self::Whole => ledger::whole(storage, index, entry),
@@ -191,7 +192,7 @@ fn export(log: &Path, indices: Range<u64>, form: Form) -> ExitCode {
     out.flush().map_or_else(|error| ExitCode::from(unwritten(&error)), |()| ExitCode::SUCCESS)
 }
 
-/// The index of a record that is named.
+/// The index of a record that is named on the command line.
 fn find(storage: &DiskStorage, log: &Path, name: &RecordName) -> Result<u64, ExitCode> {
     match name.find(storage) {
         Ok(Some(index)) => Ok(index),
@@ -215,7 +216,7 @@ fn show(log: &Path, name: &RecordName, form: Form) -> ExitCode {
         entry.and_then(|entry| entry.map(|entry| form.text(&storage, index, &entry).map(Cow::into_owned)).transpose());
     match record {
         Ok(Some(record)) => {
-            // Without a newline: the bytes of an entry are what the leaf hash is over.
+            // Without a newline: the leaf hash covers exactly the bytes of the entry.
             let mut out = io::stdout().lock();
             let written = out.write_all(&record).and_then(|()| out.flush());
             written.map_or_else(|error| ExitCode::from(unwritten(&error)), |()| ExitCode::SUCCESS)
@@ -241,7 +242,10 @@ fn proof(log: &Path, name: &RecordName) -> Result<InclusionProof, ExitCode> {
     let index = find(&storage, log, name)?;
     let size = note.text().parse().map_or(0, |checkpoint: ledger::Checkpoint| checkpoint.size);
     if index >= size {
-        return Err(fail(&format!("the newest checkpoint covers `{size}` records, and so not record `{name}`"), 1));
+        return Err(fail(
+            &format!("the newest checkpoint covers `{size}` records, not yet record `{name}`; try again in a second"),
+            1,
+        ));
     }
     let path = TileReader::new(&storage, size).prove_inclusion(index, size).map_err(|error| failed(&error, log))?;
     let entries = ledger::entries_of(&storage, index).map_err(|error| failed(&error, log))?;

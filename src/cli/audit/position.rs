@@ -1,4 +1,4 @@
-//! How a command line names a place in the log: by index, by a record's id, or by time.
+//! Positions in the log on the command line: an index, a record's id, or a time.
 
 use std::str::FromStr;
 
@@ -18,7 +18,7 @@ pub enum RecordName {
 }
 
 impl RecordName {
-    /// The record's index; nothing where the log has no record with that id.
+    /// The record's index; `None` if the log has no record with that id.
     pub fn find(&self, storage: &DiskStorage) -> Result<Option<u64>, LedgerError> {
         match self {
             Self::Index(index) => Ok(Some(*index)),
@@ -46,12 +46,12 @@ impl FromStr for RecordName {
     }
 }
 
-/// A place in the log.
+/// A position in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Position {
-    /// At a record.
+    /// At this record.
     Record(RecordName),
-    /// At the first record that was made at that time or later.
+    /// At the first record made at that time or later.
     Time(OffsetDateTime),
 }
 

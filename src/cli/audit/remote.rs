@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// The most bytes of an answer: 256 records of the longest kind.
 const MAX_ANSWER: u64 = 17 << 20;
 
-/// Fetches every record and every tile, and holds the tree that they make against the newest checkpoint and the kept ones.
+/// Fetches every record and every tile, and compares their tree with the newest checkpoint and the kept ones.
 pub(super) fn verify(
     url: &str,
     credential: Option<(&'static str, String)>,
@@ -36,7 +36,9 @@ pub(super) fn verify(
             ));
             ExitCode::SUCCESS
         }
-        Err(error) if error.is_fault() => fail(&format!("the audit log at `{url}` is not what was signed: {error}"), 1),
+        Err(error) if error.is_fault() => {
+            fail(&format!("the audit log at `{url}` does not match its signed checkpoint: {error}"), 1)
+        }
         Err(error) => fail(&format!("the audit log at `{url}` cannot be read: {error}"), EXIT_IO),
     }
 }
@@ -81,7 +83,7 @@ impl Log {
         Ok(newest)
     }
 
-    /// What is at a path below the log; `None` where there is nothing.
+    /// The body at a path below the log's URL; `None` for 404.
     fn get(&self, path: &str) -> Result<Option<Vec<u8>>, LedgerError> {
         let url = format!("{}/v1/audit/log/{path}", self.url);
         let failed = |error: ureq::Error| LedgerError::Disk {

@@ -18,7 +18,7 @@ use crate::domain::Object;
 use crate::ledger::{self, DiskStorage, WholeRecord, text_of};
 use crate::replay::{Difference, Differences, Outcome, Replay};
 
-/// What to decide again.
+/// The arguments of `acgs audit replay`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -26,10 +26,11 @@ pub struct Arguments {
     /// Only this decision, by its index or its id.
     #[arg(conflicts_with_all = ["from", "to"])]
     record: Option<RecordName>,
-    /// The first record: its index, its id, or the earliest time (RFC 3339, or a date) [default: the first there is].
+    /// The first record: its index, its id, or the earliest time (RFC 3339, or a date) [default: the first in the log].
     #[arg(long, value_name = "POSITION")]
     from: Option<Position>,
-    /// The record behind the last one: its index, its id, or the time before which they were made [default: all there are].
+    /// The end: the index or id of the first record to be left out, or the time before which records were made
+    /// [default: the end of the log].
     #[arg(long, value_name = "POSITION")]
     to: Option<Position>,
     /// Another constitution: shows what would have been decided under it.
@@ -38,7 +39,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// 0 where every decision is the same again, 1 where one differs or cannot be decided again. Both are listed.
+    /// 0 if every decision is the same again; 1 if one differs or cannot be made again. Both kinds are listed.
     pub(super) fn run(&self, source: &Source) -> Result<ExitCode, ExitCode> {
         let folder = self.data.folder(source)?;
         let log = daemon::audit_folder(&folder);
@@ -84,7 +85,7 @@ impl Arguments {
     }
 }
 
-/// Which records are decided again.
+/// The records that are replayed.
 struct Wanted {
     start: u64,
     end: u64,
@@ -93,7 +94,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// Whether a record was made within the times that are wanted. Clocks may be set, so each record is asked.
+    /// Whether a record was made in the wanted period. Clocks may be set, so every record's own time is compared.
     fn has_time_of(&self, record: &[u8]) -> bool {
         if self.earliest.is_none() && self.before.is_none() {
             return true;
@@ -106,7 +107,7 @@ impl Wanted {
     }
 }
 
-/// What was found, as it is printed.
+/// Prints outcomes, and counts them.
 #[derive(Default)]
 struct Told {
     same: u64,
@@ -144,7 +145,7 @@ impl Told {
     }
 }
 
-/// The most frequent first: `owner 7, dear 2`; `none` where there is nothing.
+/// Counts by name, the highest first: `owner 7, dear 2`; `none` if there are none.
 fn counted<K: Display>(counts: &BTreeMap<K, u64>) -> String {
     let mut counts: Vec<_> = counts.iter().collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));

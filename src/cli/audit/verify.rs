@@ -12,12 +12,12 @@ use crate::auth::secret::ApiKey;
 use crate::daemon::Source;
 use crate::ledger::{self, EvidenceError, Note, VerifierKey};
 
-/// What to verify, and against what.
+/// The arguments of `acgs audit verify`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(flatten)]
     data: Data,
-    /// A checkpoint that was kept elsewhere, which the log has to continue. May be given several times.
+    /// A checkpoint kept elsewhere, which the log must continue. May be given several times.
     #[arg(long, value_name = "CHECKPOINT")]
     from: Vec<PathBuf>,
     /// The log's public key, as `acgs audit vkey` prints it. May be given several times, after a rotation.

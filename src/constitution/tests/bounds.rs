@@ -71,7 +71,7 @@ fn a_policy_that_is_too_long_is_refused_whatever_it_is_made_of() {
     let set = format!("[{}].contains(2)", vec!["1"; 200_000].join(","));
     assert_eq!(
         condition(&set),
-        ["policies/a.cedar:2:1: the policy has more than 100000 words and signs; split it into several"]
+        ["policies/a.cedar:2:1: the policy has more than 100000 tokens; split it into several"]
     );
 }
 
@@ -147,7 +147,7 @@ fn a_schema_that_expands_without_end_is_refused() {
     for name in ["", "N::"] {
         assert_eq!(
             schema(&chain(500, name)),
-            ["schema.cedarschema: has a type that nests deeper than 100 levels where it is expanded"]
+            ["schema.cedarschema: has a type that nests deeper than 100 levels when expanded"]
         );
     }
     let wide = (0..600).map(|n| format!("entity E{n} {{ all: Wide }};\n")).collect::<Vec<_>>().concat();

@@ -96,8 +96,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found.filter(|path| path.extension().is_some_and(|ending| ending == "json")).collect()
 }
 
-/// What our check makes of a vector. What is no hash proves nothing; only where two roots are just to be equal, it stands
-/// for one.
+/// The result of our verifier for a vector. Malformed hashes prove nothing, except where two equal roots are compared.
 fn judge(path: &Path, vector: &Value) -> bool {
     let number = |member: &str| vector[member].as_u64().unwrap_or_default();
     let bytes = |value: &Value| STANDARD.decode(value.as_str().unwrap_or_default()).unwrap();

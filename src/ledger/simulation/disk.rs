@@ -1,4 +1,4 @@
-//! A disk that forgets what was not synced, tears writes, and fails on purpose.
+//! A simulated disk that loses unsynced data, tears writes, and fails on demand.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use crate::ledger::{Storage, StorageFile};
 
 const SECTOR: usize = 512;
 
-/// What may go wrong beside the crash, each in calls of a thousand.
+/// The probability of each fault besides the crash, per thousand calls.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
     pub write: u32,
@@ -26,7 +26,7 @@ pub struct Faults {
 pub enum Crash {
     /// The process is killed: the page cache stays.
     Process,
-    /// The power goes: of what was not synced, any sector and any name may be there or not.
+    /// A power loss: any unsynced sector and name may be lost or kept.
     Power,
 }
 
@@ -132,7 +132,7 @@ impl SimulatedDisk {
         })))
     }
 
-    /// From now on every so many changing calls the disk dies.
+    /// From now on the disk fails after every `steps` changing calls.
     pub fn dies_after(&self, steps: u64) {
         self.0.borrow_mut().steps_left = steps;
     }
@@ -150,7 +150,7 @@ impl SimulatedDisk {
         self.0.borrow().steps
     }
 
-    /// What is there after the crash; the disk lives again.
+    /// The state after the crash; the disk works again.
     pub fn crash(&self, crash: Crash) {
         let state = &mut *self.0.borrow_mut();
         state.steps_left = u64::MAX;
@@ -283,7 +283,7 @@ impl StorageFile for SimulatedFile {
         Ok(())
     }
 
-    /// A write that fails or is cut short by the crash may have written a part all the same.
+    /// A write that fails or is interrupted by the crash may be partial.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         let state = &mut *self.disk.0.borrow_mut();
         let offset = usize::try_from(offset).unwrap();

@@ -62,7 +62,7 @@ fn that_decisions_are_open_is_said_where_it_was_written() {
     );
     // What was meant is not known.
     let printed = faults(&[("default.toml", "http.bind = '0.0.0.0:80'\nauth.decisions = 'tokens'")], &[]);
-    assert!(printed.starts_with("error: `auth.decisions` is `\"tokens\"`, not one of its words"), "{printed}");
+    assert!(printed.starts_with("error: `auth.decisions` is `\"tokens\"`, not an allowed value"), "{printed}");
     assert!(printed.contains("did you mean `token`?") && !printed.contains("http.bind"), "{printed}");
 }
 

@@ -213,7 +213,7 @@ fn values_of_another_type_or_out_of_range_are_faults() {
         (
             "audit.durability",
             "'asynch'",
-            r#"`"asynch"`, not one of its words"#,
+            r#"`"asynch"`, not an allowed value"#,
             &["  = help: did you mean `async`?", "  = allowed: `durable`, `async`"],
         ),
         (

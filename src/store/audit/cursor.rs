@@ -1,4 +1,4 @@
-//! Where the next part of what a search finds begins.
+//! The position after which a search continues.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,19 +9,19 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::place::{LogId, split};
 use crate::store::error::StoreError;
 
-/// How far a search has come; as text it means nothing to callers. Any place of any log is one.
+/// The position of a search, opaque to callers as text. Any position in any log is valid.
 ///
-/// It stays good when more entries are shipped: those are newer, and the search goes on to older ones.
+/// It stays valid when more entries are added: those are newer, and the search continues to older ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntryCursor(i64);
 
 impl EntryCursor {
-    /// The part of what is before this place.
+    /// Continues before this position.
     pub(super) fn before(place: i64) -> Self {
         Self(place)
     }
 
-    /// The place before which the search goes on; [`StoreError::Cursor`] where it is in another log.
+    /// The position before which the search continues; [`StoreError::Cursor`] if it is in another log.
     pub(super) fn place_within(self, log: Option<LogId>) -> Result<i64, StoreError> {
         if log.is_none_or(|log| split(self.0).0 == log) { Ok(self.0) } else { Err(StoreError::Cursor) }
     }

@@ -17,22 +17,22 @@ use crate::domain::EntityUid;
 use crate::store::connection::{Connection, DbSession, write_apart};
 use crate::store::error::StoreError;
 
-/// One record of the log, and what of it can be searched for.
+/// An entry of the search index for one record of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
     /// The hash of the record's leaf in the log.
     pub leaf: [u8; 32],
     /// When it was made, in microseconds since 1970.
     pub at: i64,
-    /// What it is about: `decision` for nearly all.
+    /// The record's kind: `decision` for nearly all.
     pub kind: SmolStr,
-    /// Who asked.
+    /// The caller.
     pub caller: Option<SmolStr>,
-    /// The id of the request that asked.
+    /// The id of the request that caused the record.
     pub request_id: Option<SmolStr>,
-    /// Who wanted to act.
+    /// The subject.
     pub subject: Option<EntityUid>,
-    /// What it wanted to do.
+    /// The action.
     pub action: Option<SmolStr>,
     /// To what.
     pub resource: Option<EntityUid>,
@@ -42,14 +42,14 @@ pub struct AuditEntry {
     pub reason: Option<SmolStr>,
     /// The principles that were violated. The same one may come twice.
     pub principles: Vec<SmolStr>,
-    /// The record as it is in the log; none where whoever searches reads it from there.
+    /// The record's text; `None` if searches read it from the log.
     pub record: Option<String>,
 }
 
 /// Why records could not be shipped. Nothing was written.
 #[derive(Debug, Error)]
 pub enum ShipError {
-    /// A record that is stored already has another leaf: one of the two is not what was recorded.
+    /// An entry with another leaf hash exists: the log or the index was changed.
     #[error("record `{index}` is stored with leaf `{}`, and the log has `{}`", hex(.stored), hex(.found))]
     Differs {
         /// The index of the record.
@@ -78,9 +78,9 @@ impl From<diesel::result::Error> for ShipError {
     }
 }
 
-/// Stores the records of a log from index `first` on, in one transaction, and answers the index of the next one.
+/// Stores the entries of a log from index `first` on, in one transaction, and returns the next index.
 ///
-/// Those that are there already are compared and left as they are.
+/// Existing entries are compared and left unchanged.
 pub(super) fn ship(conn: &mut DbSession, log: LogId, first: u64, entries: &[AuditEntry]) -> Result<u64, ShipError> {
     write_apart(conn, |conn| {
         let next = logs::next_alone(conn, log)?;
@@ -106,13 +106,13 @@ pub(super) fn ship(conn: &mut DbSession, log: LogId, first: u64, entries: &[Audi
     })
 }
 
-/// The leaf of a record that is stored.
+/// The leaf hash of a stored entry; `None` if there is none.
 pub(super) fn leaf(conn: &mut Connection, log: LogId, index: u64) -> Result<Option<[u8; 32]>, StoreError> {
     let places = log.range(index, 1)?;
     Ok(leaves(conn, &places)?.remove(&places.start))
 }
 
-/// Forgets the records of a log from index `first` on.
+/// Removes a log's entries from index `first` on.
 pub(super) fn forget(conn: &mut DbSession, log: LogId, first: u64) -> Result<(), StoreError> {
     write_apart(conn, |conn| {
         let next = logs::next_alone(conn, log)?;
@@ -125,7 +125,7 @@ pub(super) fn forget(conn: &mut DbSession, log: LogId, first: u64) -> Result<(),
     })
 }
 
-/// The leaves of what is stored there.
+/// The leaf hashes of the existing entries.
 fn leaves(conn: &mut Connection, places: &Range<i64>) -> Result<HashMap<i64, [u8; 32]>, StoreError> {
     let rows = audit_entries::table
         .filter(audit_entries::place.ge(places.start).and(audit_entries::place.lt(places.end)))
@@ -147,7 +147,7 @@ fn insert(conn: &mut Connection, new: &[(i64, &AuditEntry)]) -> Result<(), Store
         principles.into_iter().map(|principle| NewViolation { principle: principle.as_str().into(), place: *place })
     });
     match conn {
-        // One statement a row: it is kept prepared, where one for many rows would be another for each number of them.
+        // One statement per row: it stays prepared, while one for many rows would differ with their number.
         Connection::Sqlite(conn) => {
             for (place, entry) in new {
                 diesel::insert_into(audit_entries::table).values(NewRow::of(*place, entry)).execute(conn)?;

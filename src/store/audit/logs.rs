@@ -17,11 +17,11 @@ pub struct ShippedLog {
     pub id: LogId,
     /// Its origin, as its checkpoints state it.
     pub origin: Arc<str>,
-    /// The index of the next record to ship: so many are stored.
+    /// The index of the next record, which is the number of stored entries.
     pub next: u64,
 }
 
-/// Finds a log by its origin, and makes its row where there is none.
+/// Finds a log by its origin, and creates its row if there is none.
 pub(super) fn find_or_make(conn: &mut DbSession, origin: &str) -> Result<ShippedLog, StoreError> {
     let find = |conn: &mut Connection| -> Result<Option<ShippedLog>, StoreError> {
         let row = audit_logs::table.filter(audit_logs::origin.eq(origin)).select(Row::as_select());
@@ -48,9 +48,9 @@ pub(super) fn origins(conn: &mut Connection) -> Result<HashMap<LogId, Arc<str>>,
     Ok(list(conn)?.into_iter().map(|log| (log.id, log.origin)).collect())
 }
 
-/// The index of the next record to ship. Who else would ship to that log waits until the transaction ends.
+/// The index of the next record. Other writers to that log wait until the transaction ends.
 pub(super) fn next_alone(conn: &mut Connection, log: LogId) -> Result<u64, StoreError> {
-    // What is written is locked, in every database.
+    // A write locks the row in every database.
     diesel::update(audit_logs::table.find(log.number())).set(audit_logs::next.eq(audit_logs::next)).execute(conn)?;
     next(conn, log)
 }
@@ -62,7 +62,7 @@ fn next(conn: &mut Connection, log: LogId) -> Result<u64, StoreError> {
         .ok_or_else(|| StoreError::damaged("the row of the log in table `audit_logs` is gone"))
 }
 
-/// Says which record is the next to ship.
+/// Sets the index of the next record.
 pub(super) fn advance(conn: &mut Connection, log: LogId, next: u64) -> Result<(), StoreError> {
     let next = i64::try_from(next).map_err(StoreError::unavailable)?;
     diesel::update(audit_logs::table.find(log.number())).set(audit_logs::next.eq(next)).execute(conn)?;

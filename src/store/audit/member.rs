@@ -1,4 +1,4 @@
-//! What one member of a search demands of an entry, and the parts of an index where the entries are that have it.
+//! The predicate of one search parameter, and the index scans that find the entries for which it holds.
 
 use std::borrow::Cow;
 use std::ops::{Range, RangeInclusive};
@@ -9,7 +9,7 @@ use super::statement::{Statement, Value};
 use crate::store::connection::Connection;
 use crate::store::error::StoreError;
 
-/// What must hold of an entry `e`, with one `?`, and the value for it.
+/// A condition on an entry `e`, with one `?`, and the value for it.
 pub(super) type Condition<'a> = (&'static str, Value<'a>);
 
 /// A part of an index in which entries are in the order of their places.
@@ -70,9 +70,9 @@ impl<'a> Branch<'a> {
 /// One member of a search.
 #[derive(Debug, Clone)]
 pub(super) struct Member<'a> {
-    /// What must hold.
+    /// The conditions.
     pub(super) filter: Vec<Condition<'a>>,
-    /// Where all entries are for which it holds, each in one of these; `None` where no index tells.
+    /// Index scans that together find all entries for which it holds, each in one of them; `None` without an index.
     pub(super) branches: Option<Vec<Branch<'a>>>,
 }
 
@@ -96,8 +96,8 @@ impl<'a> Member<'a> {
         Self::of(BY_KIND, "e.kind <> 'decision' AND e.kind = ?", text(kind))
     }
 
-    /// An index has the type after the id, and before both a region where it is made of regions. Without a type each that
-    /// there is has its own part.
+    /// An index has the id before the type, and before both the region if it is partitioned into regions. Without a
+    /// type, each existing type needs a scan of its own.
     fn of_party(
         conn: &mut Connection,
         party: &Party,
@@ -124,11 +124,12 @@ impl<'a> Member<'a> {
     }
 }
 
-/// Finds the last of some regions that has an entry with each of those who are sought, not necessarily the same one.
-/// Costs one look at an index for each of them and each region. Only for searches for somebody.
+/// Finds the last region that has an entry for each of the sought entities, not necessarily the same entry. Costs one
+/// index look-up for each entity and region. Only for searches with a sought entity.
 pub(super) fn last_region<'a>(search: &'a Search, regions: &RangeInclusive<Region>) -> Statement<'a> {
     let ends = [regions.end(), regions.start()].map(|region| Value::Number(region.number()));
-    // In the order in which they are made, as SQLite promises where it is not asked for another one: the last comes first.
+    // SQLite returns the rows of a recursive query without ORDER BY in the order in which they are made: the last
+    // region first.
     let all =
         "WITH RECURSIVE regions (number) AS (SELECT ? UNION ALL SELECT number - 1 FROM regions WHERE number > ?) ";
     let statement = Statement::new(all).with("SELECT number AS place FROM regions WHERE TRUE", ends);
@@ -140,13 +141,13 @@ pub(super) fn last_region<'a>(search: &'a Search, regions: &RangeInclusive<Regio
     with_all.with(" LIMIT 1", [])
 }
 
-/// Those who are sought.
+/// The sought entities.
 fn parties(search: &Search) -> impl Iterator<Item = (&'static Party, &SoughtEntity)> {
     let parties = [(&SUBJECT, &search.subject), (&RESOURCE, &search.resource)];
     parties.into_iter().filter_map(|(party, sought)| Some((party, sought.as_ref()?)))
 }
 
-/// What the members of a search demand; in one region, where indexes are made of regions.
+/// The predicates of a search; within one region, if the indexes are partitioned.
 pub(super) fn members<'a>(
     conn: &mut Connection,
     search: &'a Search,
@@ -173,7 +174,7 @@ pub(super) fn members<'a>(
 /// The kind that has no index, because nearly every record is of it.
 const DECISION: &str = "decision";
 
-/// An id that is used with more types than these is looked for without an index.
+/// An id that occurs with more types than this is searched for without an index.
 const TYPES: usize = 16;
 
 const BY_ACTION: &str = "audit_entries AS e INDEXED BY audit_entries_action";
@@ -214,13 +215,13 @@ const RESOURCE: Party = Party {
 };
 
 impl Party {
-    /// What must hold of an entry in which this one is involved.
+    /// The conditions for an entry with this entity.
     fn conditions<'a>(&self, sought: &'a SoughtEntity) -> Vec<Condition<'a>> {
         let kind = sought.kind.as_deref().map(|kind| (self.kind, text(kind)));
         [(self.id, text(&sought.id))].into_iter().chain(kind).collect()
     }
 
-    /// Finds the first type with this id after another one. Costs one look at the index.
+    /// Finds the next type with this id. Costs one index look-up.
     fn next_kind<'a>(&self, indexed: &[Condition<'a>], after: &[Condition<'a>]) -> Statement<'a> {
         Statement::new(self.kinds).and(indexed).and(after).with(self.kinds_in_order, [])
     }

@@ -1,8 +1,8 @@
-//! What of the audit log can be searched: copies of its records, in a database file of their own.
+//! The search index of the audit log, in a database file of its own.
 //!
-//! All of it is derived: where the file is lost, it is made anew and the log is copied again from its first record. It
-//! is a file of its own so that copying, which is most of what is written, never holds the lock that writers of
-//! entities need.
+//! All of it is derived: if the file is lost, it is created again, and the log is indexed from its first record. It has
+//! a file of its own so that indexing, which is most of what is written, never holds the lock that writers of entities
+//! need.
 
 mod cursor;
 mod entries;
@@ -43,11 +43,11 @@ const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite_audit");
 
 /// The audit log's copy, "ACGA".
 ///
-/// The one connection that writes has `synchronous = NORMAL`: what a power failure takes is copied again, since the
-/// cursor goes with it. Entries go to many places of the indexes, and to the same again: each costs a page in the
-/// write-ahead log and one in the file, so pages are small, 64 MiB of them are cached, and 256 MiB gather in the
-/// write-ahead log before they go into the file, which is what others on the same disk notice. It then keeps its length,
-/// up to 512 MiB: giving back what it needs again costs the file system, and some disks, tens of milliseconds. Readers
+/// The writing connection has `synchronous = NORMAL`: entries lost in a power failure are indexed again, since the
+/// cursor is lost with them. Entries go to many pages of the indexes, and repeatedly to the same: each costs a page in
+/// the write-ahead log and one in the file, so pages are small, 64 MiB of them are cached, and 256 MiB accumulate in
+/// the write-ahead log before a checkpoint, which other users of the disk notice. The log then keeps its length, up to
+/// 512 MiB: releasing and allocating blocks again costs the file system, and some disks, tens of milliseconds. Readers
 /// cannot write.
 const AUDIT: Kind = Kind {
     name: "an audit database of acgs",
@@ -158,17 +158,17 @@ impl AuditStore {
         self.write(|conn| logs::find_or_make(conn, origin)).map_err(|error| error.at(&self.target))
     }
 
-    /// The hash of a stored record's leaf; none where the record is not stored.
+    /// The leaf hash of a stored entry; `None` if there is none.
     pub fn leaf(&self, log: LogId, index: u64) -> Result<Option<[u8; 32]>, StoreError> {
         self.write(|conn| entries::leaf(conn, log, index)).map_err(|error: StoreError| error.at(&self.target))
     }
 
-    /// Forgets the records of a log from index `first` on: the log does not have them any more.
+    /// Removes a log's entries from index `first` on, which the log has lost.
     pub fn forget(&self, log: LogId, first: u64) -> Result<(), StoreError> {
         self.write(|conn| entries::forget(conn, log, first)).map_err(|error: StoreError| error.at(&self.target))
     }
 
-    /// Where it is, for messages; without a password.
+    /// The file or server, for messages; without credentials.
     #[must_use]
     pub fn place(&self) -> String {
         self.target.to_string()

@@ -16,7 +16,7 @@ const LOGS: i64 = 1 << 22;
 pub struct LogId(i64);
 
 impl LogId {
-    /// The log of that number; none where it is out of range.
+    /// The log with that number; `None` if it is out of range.
     pub(super) fn new(number: i64) -> Option<Self> {
         (0..LOGS).contains(&number).then_some(Self(number))
     }

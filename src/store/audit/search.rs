@@ -1,10 +1,11 @@
-//! Searches: which entries have everything that is sought, the newest first.
+//! Searches: the entries that meet all conditions, newest first.
 //!
-//! A search goes from the newest place to older ones in steps. Each step looks how far back every index has to go for
-//! so many entries, and reads those of the index that has to go the furthest: however members are combined, a step
-//! costs no more than so many entries, and one rare member makes the search short. Between steps it may end, and say
-//! where it goes on. In SQLite the indexes of subjects and resources are made of regions: where one of these is sought, no
-//! step goes beyond a region, and another rare member makes the search short only within each of them.
+//! A search goes from the newest position to older ones in steps. Each step determines how far back every index has to
+//! be scanned for a number of entries, and scans the index that has to go the furthest: however conditions are
+//! combined, a step costs no more than that number of entries, and one selective condition makes the search short.
+//! Between steps it may stop, and return its position. In SQLite the indexes of subjects and resources are partitioned
+//! into regions: a search for one of these takes no step beyond a region, and another selective condition makes it
+//! short only within each of them.
 
 use std::ops::{Range, RangeInclusive};
 use std::time::Instant;
@@ -18,16 +19,16 @@ use super::statement::Value;
 use crate::store::connection::Connection;
 use crate::store::error::StoreError;
 
-/// What entries must have: all of it. By default, everything is found.
+/// The conditions of a search; an entry must meet all of them. By default, every entry does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Search {
     /// The earliest time, in microseconds since 1970.
     pub from: Option<i64>,
     /// The time before which they were made, in microseconds since 1970.
     pub to: Option<i64>,
-    /// Who wanted to act.
+    /// The subject.
     pub subject: Option<SoughtEntity>,
-    /// What it wanted to do.
+    /// The action.
     pub action: Option<SmolStr>,
     /// To what.
     pub resource: Option<SoughtEntity>,
@@ -37,15 +38,15 @@ pub struct Search {
     pub reason: Option<SmolStr>,
     /// A principle that was violated.
     pub principle: Option<SmolStr>,
-    /// What the record is about.
+    /// The record's kind.
     pub kind: Option<SmolStr>,
-    /// Who asked.
+    /// The caller.
     pub caller: Option<SmolStr>,
-    /// The id of the request that asked.
+    /// The id of the request that caused the entry.
     pub request_id: Option<SmolStr>,
 }
 
-/// An entity that is sought by its id, and by its type where one is given.
+/// An entity, by its id, and by its type if one is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SoughtEntity {
     /// Its type; any without one.
@@ -54,7 +55,7 @@ pub struct SoughtEntity {
     pub id: SmolStr,
 }
 
-/// What was found, and the place before which the search goes on, if it does.
+/// The entries found, and the position before which the search continues, if it does.
 #[derive(Debug)]
 pub(super) struct Found {
     /// Places and records, the newest first.
@@ -63,15 +64,15 @@ pub(super) struct Found {
     pub(super) next: Option<i64>,
 }
 
-/// How many regions are looked into at once for one that has something: a few milliseconds' worth.
+/// The number of regions examined at once for one with an entry: a few milliseconds' worth.
 const REGIONS: i64 = 256;
-/// How many entries the first step looks at. Few, since most searches find enough in them.
+/// The number of entries that the first step examines. It is small, since most searches find enough in them.
 const FIRST_STEP: i64 = 256;
-/// How many entries a step looks at, at most: some ten milliseconds' worth, and far more where they come from a disk.
+/// The most entries that a step examines: some ten milliseconds' worth, and far more if they come from a disk.
 const LAST_STEP: i64 = 4096;
 
-/// Searches some places, until `limit` entries are found or the deadline has passed. One step is always made, so that
-/// who goes on comes to the end.
+/// Searches a range of positions, until `limit` entries are found or the deadline has passed. At least one step is
+/// made, so that a continued search makes progress.
 pub(super) fn search(
     conn: &mut Connection,
     search: &Search,
@@ -96,7 +97,7 @@ pub(super) fn search(
             let within = current.within_region(&run);
             let Step { start, branches, filters } = current.next_step(conn, &within, times.as_ref(), step)?;
             plan = Some(current);
-            // One more than asked for tells whether there is a next part.
+            // One more than the limit shows whether there is a next page.
             let missing = i64::try_from(limit + 1 - records.len()).map_err(StoreError::unavailable)?;
             let mut found = Vec::new();
             for branch in &branches {
@@ -132,18 +133,18 @@ impl Search {
     }
 }
 
-/// What the next step reads.
+/// The scan of the next step.
 #[derive(Debug)]
 struct Step<'a> {
     /// The first place; it ends where the step before began.
     start: i64,
     /// The parts of an index that it reads.
     branches: Vec<Branch<'a>>,
-    /// What else must hold.
+    /// Further conditions.
     filters: Vec<Condition<'a>>,
 }
 
-/// The last places that may have something of the times that are sought; none where no more have.
+/// The last run of positions that may have entries of the sought times; `None` if there is none.
 fn last_run(
     conn: &mut Connection,
     places: Range<i64>,
@@ -155,13 +156,13 @@ fn last_run(
     }
 }
 
-/// Whether those who are sought are found by indexes that are made of regions.
+/// Whether the sought entities are found by partitioned indexes.
 fn is_regional(conn: &Connection, search: &Search) -> bool {
     matches!(conn, Connection::Sqlite(_)) && (search.subject.is_some() || search.resource.is_some())
 }
 
-/// The last region in `run` that may have something; none where none of the last [`REGIONS`] has. With it, or before
-/// those, `run` ends from now on.
+/// The last region in `run` that may have an entry; `None` if none of the last [`REGIONS`] has one. `run` is shortened
+/// to end with it, or before those.
 fn last_region_of(conn: &mut Connection, search: &Search, run: &mut Range<i64>) -> Result<Option<Region>, StoreError> {
     let Some(last) = Branch::everything().nth_last(run, 1).place(conn)? else {
         run.end = run.start;
@@ -178,17 +179,17 @@ fn last_region_of(conn: &mut Connection, search: &Search, run: &mut Range<i64>) 
     Ok(found)
 }
 
-/// A search as it is gone about.
+/// The plan of a search.
 #[derive(Debug)]
 struct Plan<'a> {
-    /// Where it holds; none: everywhere, since no index is made of regions.
+    /// The region for which it is valid; `None`: all, since no index is partitioned.
     region: Option<Region>,
     members: Vec<Member<'a>>,
 }
 
 impl<'a> Plan<'a> {
-    /// The plan for the end of `run`: this one where it holds there, or else a new one. `run` may end sooner from then on,
-    /// since nothing is there; none where it is to be tried again.
+    /// The plan for the end of `run`: this one if it is valid there, or a new one. `run` may be shortened, if there is
+    /// nothing at its end; `None` if this has to be repeated.
     fn for_end(
         conn: &mut Connection,
         search: &'a Search,
@@ -208,12 +209,12 @@ impl<'a> Plan<'a> {
         Ok(Some(Self { region, members: members(conn, search, region)? }))
     }
 
-    /// The end of `run` where it holds.
+    /// The end of `run` for which the plan is valid.
     fn within_region(&self, run: &Range<i64>) -> Range<i64> {
         self.region.map_or(run.start, |region| run.start.max(region.places().start))..run.end
     }
 
-    /// The step that ends with `run` and looks at no more than `size` entries of a part of an index.
+    /// The step that ends with `run` and examines at most `size` entries of an index scan.
     fn next_step(
         &self,
         conn: &mut Connection,
@@ -222,7 +223,7 @@ impl<'a> Plan<'a> {
         size: i64,
     ) -> Result<Step<'a>, StoreError> {
         let everything = Branch::everything();
-        // Whatever an index finds is good where nothing else is asked for: the limit alone bounds what is read.
+        // Without further conditions every scanned entry matches, so the limit alone bounds the scan.
         let whole = match (&*self.members, times) {
             ([], None) => Some(vec![everything.clone()]),
             ([Member { branches: Some(branches), .. }], None) => Some(branches.clone()),

@@ -1,8 +1,8 @@
-//! The table `audit_spans`: which times there are among each 4,096 places.
+//! The table `audit_spans`: the time range of each block of 4,096 positions.
 //!
-//! Records get their time before their index, and clocks are set back, so times only nearly rise with places, and no
-//! bound on how far they stray holds. What holds is the earliest and the latest time of a block of places: a search
-//! through a time leaves out the blocks that have none of it, and looks at each record of the others.
+//! Records get their time before their index, and clocks are set back, so times increase only approximately with
+//! positions, and there is no bound on the deviation. So the earliest and the latest time of each block are stored: a
+//! search by time skips the blocks outside of its range, and checks each record of the others.
 
 use std::ops::{Range, RangeInclusive};
 
@@ -16,9 +16,9 @@ use crate::store::error::StoreError;
 /// Bits of a place that say where in its block it is.
 const BLOCK_BITS: u32 = 12;
 
-/// Says of new entries, given as places that rise with their times, when they were.
+/// Extends the ranges by new entries, given as positions, which increase, with their times.
 ///
-/// INVARIANT: it is called in the transaction that stores them, so that no entry is outside the span of its block.
+/// INVARIANT: it is called in the transaction that stores them, so that no entry is outside the range of its block.
 pub(super) fn widen(conn: &mut Connection, entries: &[(i64, i64)]) -> Result<(), StoreError> {
     for block in entries.chunk_by(|a, b| block(a.0) == block(b.0)) {
         let (Some(&(place, _)), Some(earliest), Some(latest)) =
@@ -40,7 +40,7 @@ pub(super) fn widen(conn: &mut Connection, entries: &[(i64, i64)]) -> Result<(),
     Ok(())
 }
 
-/// The last places within `places` whose blocks all have some of these times; none where no block has.
+/// The last run within `places` whose blocks all overlap with these times; `None` if no block does.
 pub(super) fn last_run(
     conn: &mut Connection,
     places: &Range<i64>,

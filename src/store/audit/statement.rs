@@ -1,7 +1,7 @@
-//! SQL that is put together from parts, with the values that it binds.
+//! SQL assembled from parts, with the values to bind.
 //!
-//! Searches are the only queries whose shape depends on what is asked. Which index they read is said in the text, so
-//! that no statistics and no version of SQLite can make a search slow.
+//! Searches are the only queries whose shape depends on their parameters. The text names the index to be used, so that
+//! no statistics and no version of SQLite can make a search slow.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -25,7 +25,7 @@ pub(super) enum Value<'a> {
     Number(i64),
 }
 
-/// A statement as far as it is written.
+/// A statement in the making.
 #[derive(Debug, Clone)]
 pub(super) struct Statement<'a> {
     sql: String,
@@ -38,7 +38,7 @@ impl<'a> Statement<'a> {
         Self { sql: sql.into(), values: Vec::new() }
     }
 
-    /// Goes on with text that has one `?` for each of the values.
+    /// Appends text with one `?` for each of the values.
     #[must_use]
     pub(super) fn with(mut self, sql: &str, values: impl IntoIterator<Item = Value<'a>>) -> Self {
         self.sql.push_str(sql);
@@ -46,7 +46,7 @@ impl<'a> Statement<'a> {
         self
     }
 
-    /// Goes on with conditions, each after an `AND`.
+    /// Appends conditions, each after an `AND`.
     #[must_use]
     pub(super) fn and(self, conditions: &[(&'static str, Value<'a>)]) -> Self {
         conditions
@@ -115,7 +115,7 @@ fn numbered(sql: &str) -> String {
     text
 }
 
-/// Without what only tells SQLite how to go about it.
+/// Removes SQLite's index hints.
 fn without_hints(sql: &str) -> String {
     let sql = sql.replace(" NOT INDEXED", "").replace("CROSS JOIN", "JOIN");
     let mut parts = sql.split(" INDEXED BY ");

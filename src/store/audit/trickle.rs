@@ -1,7 +1,7 @@
-//! Brings a large transaction to the disk piece by piece while it is written.
+//! Syncs a large transaction in small pieces while it is written.
 //!
-//! What a transaction writes stays in the page cache until the kernel or a checkpoint of SQLite writes all of it at once.
-//! Whoever else waits for the same disk meanwhile, as the audit log does, waits for all of that.
+//! The pages that a transaction writes stay in the page cache until the kernel, or a checkpoint of SQLite, writes all
+//! of them at once. Other writers to the same disk, such as the audit log, then wait for all of that.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -12,13 +12,13 @@ use std::time::{Duration, SystemTime};
 
 use crate::store::sqlite::with_suffix;
 
-/// How often what was written is synced.
+/// The interval of syncs.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Runs a job that writes to the write-ahead log of a database file, and keeps syncing that log meanwhile.
 ///
-/// SQLite has its locks on other files, so this one may be opened and closed. Nothing depends on these syncs: where they
-/// fail, more is left for the next checkpoint, which syncs the log itself and fails if that fails.
+/// SQLite has its locks on other files, so this one may be opened and closed. The syncs are optional: if they fail,
+/// more is left for the next checkpoint, which syncs the log itself and reports failures.
 pub(super) fn trickling<T>(database: &Path, job: impl FnOnce() -> T) -> T {
     trickling_by(File::sync_data, database, job)
 }
@@ -30,14 +30,14 @@ fn trickling_by<T>(sync: impl Fn(&File) -> io::Result<()> + Send, database: &Pat
         let syncs = move || {
             while job_ended.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
                 if let Err(error) = log.sync_if_written(&sync) {
-                    tracing::warn!(%error, "what is written to the audit database is not synced in small pieces");
+                    tracing::warn!(%error, "a sync of the audit database failed; its next checkpoint takes longer");
                     break;
                 }
             }
         };
         let spawned = thread::Builder::new().name("audit-trickle".to_owned()).spawn_scoped(scope, syncs);
         if let Err(error) = &spawned {
-            tracing::debug!(%error, "no thread syncs what is written to the audit database in small pieces");
+            tracing::debug!(%error, "the thread that syncs the audit database cannot be started");
         }
         let outcome = job();
         drop(job_runs);

@@ -1,4 +1,4 @@
-//! No entity is in itself.
+//! Refuses cycles in the entity hierarchy.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,8 +10,8 @@ use crate::store::connection::Connection;
 use crate::store::error::StoreError;
 use crate::store::schema::entities;
 
-/// [`StoreError::Cycle`] where an entity that was just written is in itself, by what is stored now. Writers go one after
-/// the other, so that nothing else changes meanwhile.
+/// [`StoreError::Cycle`] if one of the entities just written is its own ancestor among the stored entities. Writers are
+/// serialized, so nothing else changes during the check.
 pub(super) fn refuse_cycle(conn: &mut Connection, written: &[Entity]) -> Result<(), StoreError> {
     let mut parents: HashMap<EntityUid, Vec<EntityUid>> = HashMap::new();
     for entity in written.iter().filter(|entity| !entity.parents.is_empty()) {
@@ -22,7 +22,7 @@ pub(super) fn refuse_cycle(conn: &mut Connection, written: &[Entity]) -> Result<
     while !wanted.is_empty() {
         let unknown = wanted.iter().filter(|uid| !parents.contains_key(*uid) && !of_batch.contains(uid));
         let unknown = unknown.filter(|uid| is_storable(conn, uid)).cloned().collect::<Vec<_>>();
-        // An entity that is not stored has no parents either.
+        // An entity that is not stored has no parents.
         parents.extend(unknown.iter().map(|uid| (uid.clone(), Vec::new())));
         wanted.clear();
         for (uid, above) in parents_of(conn, &unknown)? {
@@ -34,7 +34,7 @@ pub(super) fn refuse_cycle(conn: &mut Connection, written: &[Entity]) -> Result<
     find_cycle_of(&edges, of_batch).map_or(Ok(()), |cycle| Err(StoreError::Cycle(cycle)))
 }
 
-/// The parents of those of some entities that are stored.
+/// The parents of those of the given entities that are stored.
 fn parents_of(conn: &mut Connection, uids: &[EntityUid]) -> Result<Vec<(EntityUid, Vec<EntityUid>)>, StoreError> {
     let mut found = Vec::new();
     for (kind, ids) in groups(uids) {

@@ -1,8 +1,8 @@
-//! When somebody should know that a pool is nearly or wholly in use.
+//! Alerts about a pool that is nearly or completely in use.
 
 use time::OffsetDateTime;
 
-/// So many looks in a row have to find less before an alert ends, so that it does not come and go with each burst.
+/// The consecutive checks below the threshold after which an alert ends, so that it does not flap with each burst.
 const CALM: u32 = 10;
 
 /// How much of a pool is in use.
@@ -29,14 +29,14 @@ pub struct Alert {
 /// That an alert began, ended or is another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AlertChange {
-    /// What it was until now.
+    /// The load until now.
     pub from: PoolLoad,
-    /// What it is.
+    /// The present load.
     pub to: PoolLoad,
 }
 
 impl Alert {
-    /// None yet; what is high is so many percent of all connections.
+    /// Without an alert; the load is high above `percent` of all connections.
     #[must_use]
     pub fn new(percent: f64, now: OffsetDateTime) -> Self {
         Self { percent, load: PoolLoad::Ok, since: now, calmer: (0, PoolLoad::Ok) }
@@ -54,7 +54,7 @@ impl Alert {
         self.since
     }
 
-    /// So many of so many connections were in use at once since the last look.
+    /// Evaluates the peak of used connections since the last check.
     pub fn look(&mut self, busy: u32, capacity: u32, now: OffsetDateTime) -> Option<AlertChange> {
         let found = if busy >= capacity {
             PoolLoad::Exhausted

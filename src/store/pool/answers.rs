@@ -1,17 +1,17 @@
-//! Whether the database answers anybody: how one that hangs is told from one that has much to do.
+//! Tells a database that hangs from one that is busy: the latter still answers some callers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Since when somebody has been asking without anybody being answered; shared by all clones.
+/// Since when callers have been waiting without any answer to any of them; shared by all clones.
 #[derive(Debug, Clone, Default)]
 pub struct Answers(Arc<Since>);
 
 #[derive(Debug)]
 struct Since {
     base: Instant,
-    /// Milliseconds from the base, and one; 0 where the last one who asked was answered.
+    /// Milliseconds from `base` plus 1 to the first unanswered request; 0 if the last request was answered.
     since: AtomicU64,
 }
 
@@ -22,21 +22,21 @@ impl Default for Since {
 }
 
 impl Answers {
-    /// Somebody asks.
+    /// Notes that a caller asks.
     pub(super) fn asked(&self) {
         if self.0.since.load(Ordering::Relaxed) == 0 {
             let now = u64::try_from(self.0.base.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1);
-            // Who came first set it.
+            // An earlier request has already set it.
             let _ = self.0.since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 
-    /// Somebody was answered.
+    /// Notes that a caller was answered.
     pub(super) fn answered(&self) {
         self.0.since.store(0, Ordering::Relaxed);
     }
 
-    /// How long nobody was answered who asked.
+    /// How long no caller has been answered; zero if none waits.
     #[must_use]
     pub fn unanswered_for(&self) -> Duration {
         match self.0.since.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! What can be seen of a pool from outside.
+//! The observable state of a pool.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use super::waits::{WaitFigures, Waits};
 use super::watched::Watch;
 
-/// What a pool counts besides what each tier does; without a lock.
+/// The counters of a pool, besides those of its tiers; lock-free.
 #[derive(Debug)]
 pub(super) struct Gauges {
     pub(super) waiting: AtomicU32,
@@ -40,9 +40,9 @@ pub struct PoolFigures {
     pub max_overflow: u32,
     /// Connections opened before the pool is ready.
     pub min_idle: u32,
-    /// Those that are kept open.
+    /// The connections that are kept open.
     pub base: TierFigures,
-    /// Those that were opened beyond.
+    /// The overflow connections.
     pub overflow: TierFigures,
     /// Jobs that wait for a connection just now.
     pub waiting: u32,
@@ -52,7 +52,7 @@ pub struct PoolFigures {
     pub late: u64,
     /// Jobs that were refused at once, since no connection could be opened.
     pub refused: u64,
-    /// Why no connection can be opened, where none can and none is open.
+    /// Why no connection can be opened, if none can be and none is open.
     pub outage: Option<Arc<str>>,
     /// The last thing that went wrong with a connection, however long ago.
     pub last_error: Option<Arc<str>>,
@@ -61,13 +61,13 @@ pub struct PoolFigures {
 /// One kind of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TierFigures {
-    /// Open, be it in use or idle.
+    /// Open connections, used or idle.
     pub open: u32,
     /// In use.
     pub busy: u32,
     /// Ever opened.
     pub opened: u64,
-    /// Closed since nobody needed them.
+    /// Closed because they were idle.
     pub closed_idle: u64,
     /// Closed because of their age.
     pub closed_recycled: u64,

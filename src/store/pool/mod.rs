@@ -1,7 +1,8 @@
-//! The connections kept open, and those opened beyond them under load.
+//! The connection pool: connections that are kept open, and overflow connections under load.
 //!
-//! r2d2 opens, tests and closes them ([`tier`]); who may have one is decided here ([`turnstile`], [`tiers`]), so that it
-//! is fair, measured and bounded, and so that a database that is gone costs nobody the whole time-out.
+//! r2d2 opens, tests and closes connections ([`tier`]); their assignment is decided here ([`turnstile`], [`tiers`]), so
+//! that it is fair, measured and bounded, and so that an unavailable database does not cost each caller the whole
+//! timeout.
 
 mod alert;
 mod answers;
@@ -86,7 +87,7 @@ impl Pool {
         Ok(Self { tiers: Arc::new(tiers), target, answers: Answers::default(), acquire_timeout })
     }
 
-    /// Runs a job on a connection. [`StoreError::Busy`] where none comes free in time, [`StoreError::Unavailable`] where
+    /// Runs a job on a connection. [`StoreError::Busy`] if none becomes free in time, [`StoreError::Unavailable`] if
     /// none can be opened.
     pub(super) fn run<T>(&self, job: impl FnOnce(&mut DbSession) -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.answers.asked();
@@ -97,23 +98,23 @@ impl Pool {
                 lease.distrust();
                 self.suspect(error);
             }
-            // Others may be in the way, or the database hangs.
+            // Other callers may hold all connections, or the database hangs.
             Err(StoreError::Busy(_)) => {}
             _ => self.answers.answered(),
         }
         done
     }
 
-    /// Whether it answers anybody.
+    /// Whether the database answers its callers.
     pub(super) fn answers(&self) -> Answers {
         self.answers.clone()
     }
 
-    /// What is wrong with one session is mostly wrong with the others.
+    /// Replaces all connections after a session fault, which mostly concerns the others, too.
     fn suspect(&self, error: &StoreError) {
         match (error.session_fault(), &self.target) {
             (Some(SessionFault::Lent(_)), Target::Postgres(server)) => {
-                tracing::warn!(%error, "a pooler lends the database's sessions: statements are not kept prepared");
+                tracing::warn!(%error, "a pooler assigns sessions to transactions; prepared statements are off");
                 server.set_pool_mode(PoolMode::Transaction);
                 self.renew();
             }
@@ -122,8 +123,8 @@ impl Pool {
         }
     }
 
-    /// Has no connection used any more that is open by now. Where one lost its session, or its server takes no writes any
-    /// more, the others mostly did too, and each would cost a job to find out.
+    /// Retires every connection that is open now. If one has lost its session, or its server accepts no more writes,
+    /// the others mostly have, too, and each would fail a job before that is found.
     pub(super) fn renew(&self) {
         self.tiers.renew();
     }
@@ -137,7 +138,7 @@ impl Pool {
 fn refused(why: NoConnection, timeout: Duration) -> StoreError {
     match why {
         NoConnection::Down(cause) => error::of_text(&cause),
-        NoConnection::Late => StoreError::Busy(format!("no connection came free within {} ms", timeout.as_millis())),
+        NoConnection::Late => StoreError::Busy(format!("no connection became free within {} ms", timeout.as_millis())),
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 /// Opening a connection is never cheaper than this.
 const LEAST: Duration = Duration::from_millis(1);
-/// Nobody is held up longer than this before another connection is opened.
+/// The longest delay before an overflow connection is opened.
 const MOST: Duration = Duration::from_millis(20);
-/// The newest measurement counts as one in so many.
+/// The newest measurement has a weight of one in this number.
 const WEIGHT: u64 = 8;
 
 /// The running average of how long connections are held.
@@ -19,12 +19,12 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// For so many connections; nothing is known yet.
+    /// For a number of connections, without measurements yet.
     pub(super) fn new(size: u32) -> Self {
         Self { size: u64::from(size.max(1)), held: AtomicU64::new(0) }
     }
 
-    /// A connection was held so long.
+    /// Counts that a connection was held for `time`.
     pub(super) fn held(&self, time: Duration) {
         let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2).min(u64::MAX / 2);
         // Of two at once one may be lost: it is an average.
@@ -32,7 +32,7 @@ impl Patience {
         self.held.store(before - before / WEIGHT + time / WEIGHT, Ordering::Relaxed);
     }
 
-    /// Twice as long as it takes, on average, until a connection comes back for one who has so many ahead; 1 to 20 ms.
+    /// Twice the average time until a connection becomes free for a caller with `ahead` callers before it; 1 to 20 ms.
     pub(super) fn with_ahead(&self, ahead: usize) -> Duration {
         let turn = self.held.load(Ordering::Relaxed) / self.size;
         let places = u64::try_from(ahead).unwrap_or(u64::MAX).saturating_add(1);

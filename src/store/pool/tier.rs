@@ -11,10 +11,10 @@ use r2d2::{ManageConnection, NopErrorHandler, PooledConnection};
 
 use super::watched::{Watch, Watched};
 
-/// r2d2 tries again to open what it could not: after half of this at the latest, and at first after 400 ms.
+/// r2d2 retries to open a connection: first after 400 ms, and after half of this at the latest.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// How often one who waits for a connection to be opened looks whether that failed. r2d2 wakes nobody then.
+/// The interval at which a waiter checks whether opening failed, since r2d2 does not wake it then.
 const SLICE: Duration = Duration::from_millis(5);
 
 /// Why a tier gives no connection.
@@ -24,11 +24,11 @@ pub(super) enum Refused {
     Down(Arc<str>),
     /// None came free or was opened in time.
     Late,
-    /// Who waited is needed elsewhere.
+    /// The waiter was called to another tier.
     Called,
 }
 
-/// What a tier is like.
+/// The properties of a tier.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TierOptions {
     pub(super) max: NonZeroU32,
@@ -70,7 +70,7 @@ impl<M: ManageConnection> Tier<M> {
 
     /// Waits for the first connections; whether as many are there.
     pub(super) fn wait_for_first(&self, count: u32, until: Instant) -> bool {
-        // r2d2 says nothing of it, but has a connection right after it was opened.
+        // r2d2 gives no notice, but has a connection right after it was opened.
         let is_there = || self.connections.state().connections >= count;
         self.watch.wait_for_opened(count.into(), until) && {
             while !is_there() && Instant::now() < until {
@@ -101,7 +101,7 @@ impl<M: ManageConnection> Tier<M> {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 if self.watch.open.load(Ordering::Acquire) == 0 {
-                    // Those who come next need not find out for themselves.
+                    // The next callers need not find this out for themselves.
                     self.watch.goes_down(&"no connection was opened in time");
                 }
                 return Err(Refused::Late);

@@ -1,4 +1,4 @@
-//! The pool of two tiers: what is kept open, and what is opened when waiting for that takes too long.
+//! The two tiers of the pool: connections that are kept open, and overflow connections.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -16,7 +16,7 @@ use super::tier::{Refused, Tier, TierOptions};
 use super::turnstile::{Permit, Place, TierName, Turnstile};
 use super::watched::{Held, Watch, Watched};
 
-/// After so long without use a connection of the overflow is closed; r2d2 looks every 30 s.
+/// The idle time after which an overflow connection is closed; r2d2 checks every 30 s.
 const OVERFLOW_IDLE: Duration = Duration::from_secs(30);
 
 /// How long the first connections may take.
@@ -79,9 +79,10 @@ impl<M: ManageConnection> Tiers<M> {
         Ok(Self { manager, dimensions, turnstile, patience, gauges, base, overflow })
     }
 
-    /// Waits for a connection, no longer than the acquire timeout, and not at all where none can be opened.
+    /// Waits for a connection, up to the acquire timeout, and not at all if none can be opened.
     ///
-    /// One of the base at once; else as long as it pays to wait for one; then one of the overflow; else whatever comes.
+    /// A base connection at once; otherwise one as long as waiting for it is worthwhile; then an overflow connection;
+    /// otherwise whichever becomes free.
     pub(super) fn acquire(&self) -> Result<Lease<'_, M>, NoConnection> {
         if let Some(why) = self.base.watch.outage() {
             self.gauges.refused.fetch_add(1, Ordering::Relaxed);
@@ -119,7 +120,7 @@ impl<M: ManageConnection> Tiers<M> {
         acquired
     }
 
-    /// Tests an idle connection, and the next one where that is broken; opens one where none is open.
+    /// Tests an idle connection, and the next one if that is broken; opens one if none is open.
     pub(super) fn test(&self) -> Result<Pulse, NoConnection> {
         loop {
             let Some(permit) = self.turnstile.try_enter() else {
@@ -130,7 +131,7 @@ impl<M: ManageConnection> Tiers<M> {
                 None if self.base.watch.busy.load(Ordering::Acquire) > 0 => return Ok(Pulse::Busy),
                 None => self.base(permit, Instant::now() + self.dimensions.acquire_timeout)?,
             };
-            // What was tested when it was taken need not be tested again.
+            // A connection tested when it was taken need not be tested again.
             if self.dimensions.pre_ping {
                 return Ok(Pulse::Answers);
             }
@@ -141,13 +142,13 @@ impl<M: ManageConnection> Tiers<M> {
         }
     }
 
-    /// Has no connection used any more that is open by now.
+    /// Retires every connection that is open now.
     pub(super) fn renew(&self) {
         self.base.watch.renew();
         self.overflow.iter().for_each(|tier| tier.watch.renew());
     }
 
-    /// What the pool is like now.
+    /// The present state of the pool.
     pub(super) fn figures(&self) -> PoolFigures {
         let overflow = self.overflow.as_ref().map(|tier| &tier.watch);
         PoolFigures {
@@ -165,7 +166,7 @@ impl<M: ManageConnection> Tiers<M> {
         }
     }
 
-    /// The most connections that were in use at once since this was last asked, by one who asks alone.
+    /// The peak of used connections since the last call. For one caller only.
     pub(super) fn take_peak(&self) -> u32 {
         let busy = self.busy();
         self.gauges.peak.swap(busy, Ordering::Relaxed).max(busy)
@@ -213,7 +214,7 @@ impl<M: ManageConnection> Tiers<M> {
         Lease { conn, _use: use_of, permit }
     }
 
-    /// What is known of the base, for tests to wait for.
+    /// The monitor of the base tier, for tests.
     #[cfg(test)]
     pub(super) fn watch(&self) -> &Watch {
         &self.base.watch
@@ -246,7 +247,7 @@ impl<M: ManageConnection> fmt::Debug for Lease<'_, M> {
 }
 
 impl<M: ManageConnection> Lease<'_, M> {
-    /// The job failed, and it may be the connection's fault: nobody else gets it.
+    /// Marks the connection as suspect after a failed job: it is not reused.
     pub(super) fn distrust(&mut self) {
         self.conn.tag.distrust();
     }

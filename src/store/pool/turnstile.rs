@@ -1,7 +1,7 @@
-//! Who may have a connection, in the order in which they came.
+//! A fair semaphore for connections.
 //!
-//! r2d2 lets whoever asks at the right moment pass those who wait. So it is asked only by those who have a permit, of
-//! which there are as many as connections: there a connection comes free, or is being opened.
+//! r2d2 lets a caller at the right moment overtake waiting ones. So it is called only with a permit, of which there are
+//! as many as connections: with one, a connection is free or being opened.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +21,7 @@ pub(super) enum TierName {
 #[derive(Debug)]
 pub(super) struct Turnstile(Mutex<Gate>);
 
-/// INVARIANT: while somebody is queued, no permit of the base is free.
+/// INVARIANT: while a waiter is queued, no base permit is free.
 #[derive(Debug)]
 struct Gate {
     base: u32,
@@ -38,7 +38,7 @@ struct Waiter {
 }
 
 impl Turnstile {
-    /// With so many permits of each kind.
+    /// With a number of permits of each kind.
     pub(super) fn new(base: u32, overflow: u32) -> Self {
         Self(Mutex::new(Gate { base, overflow, queue: VecDeque::new() }))
     }
@@ -56,7 +56,7 @@ impl Turnstile {
         Err(Place { turnstile: self, waiter, ahead })
     }
 
-    /// A permit of the base where one is free.
+    /// A base permit, if one is free.
     pub(super) fn try_enter(&self) -> Option<Permit<'_>> {
         let mut gate = self.gate();
         gate.base = gate.base.checked_sub(1)?;
@@ -125,7 +125,7 @@ impl<'a> Place<'a> {
         self.ahead
     }
 
-    /// Waits for a permit of either kind; none where it has not come by then.
+    /// Waits for a permit of either kind; `None` at the deadline.
     pub(super) fn wait(&self, until: Instant) -> Option<Permit<'a>> {
         let granted = self.waiter.granted.lock().unwrap_or_else(PoisonError::into_inner);
         let left = until.saturating_duration_since(Instant::now());
@@ -148,11 +148,11 @@ impl<'a> Place<'a> {
         Some(Permit { turnstile: self.turnstile, of: TierName::Overflow })
     }
 
-    /// Waits for a permit of the base only, from now on, and before all others: what came of the overflow was of no use.
+    /// From now on waits for a base permit only, before all others: its overflow permit was of no use.
     pub(super) fn come_back(&self) {
         self.waiter.tries_overflow.store(true, Ordering::Relaxed);
         let mut gate = self.turnstile.gate();
-        // Permits are granted under this lock, and only to those who are queued.
+        // Permits are granted under this lock, and only to queued waiters.
         if self.is_granted() || gate.queue.iter().any(|waiter| Arc::ptr_eq(waiter, &self.waiter)) {
             return;
         }
@@ -169,7 +169,7 @@ impl<'a> Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.turnstile.gate().queue.retain(|waiter| !Arc::ptr_eq(waiter, &self.waiter));
-        // Nothing is granted to who is not queued; what was granted before is for the next one.
+        // A waiter that is not queued is granted nothing; an earlier grant is passed on.
         let granted = self.waiter.granted.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(of) = granted {
             self.turnstile.release(of);

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// The waiting times of a while are gathered; so long at least.
+/// The shortest window for which waiting times are collected.
 pub const WINDOW: Duration = Duration::from_mins(1);
 
 /// Four buckets for each power of two of microseconds, up to half an hour.
@@ -22,12 +22,12 @@ pub(super) struct Waits {
     written: AtomicUsize,
 }
 
-/// What is known of waiting times.
+/// The statistics of waiting times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WaitFigures {
     /// Connections that were given to jobs.
     pub acquired: u64,
-    /// How many of those jobs had to wait, be it in vain.
+    /// The jobs that had to wait, including those that timed out.
     pub waited: u64,
     /// How long they waited, all together.
     pub total: Duration,
@@ -58,13 +58,13 @@ impl Waits {
         self.count(0);
     }
 
-    /// A job got its connection after so long.
+    /// Counts a job that got its connection after `time`.
     pub(super) fn waited(&self, time: Duration) {
         self.acquired.fetch_add(1, Ordering::Relaxed);
         self.in_vain(time);
     }
 
-    /// A job waited so long and got none.
+    /// Counts a job that timed out after `time`.
     pub(super) fn in_vain(&self, time: Duration) {
         self.waited.fetch_add(1, Ordering::Relaxed);
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);

@@ -1,4 +1,4 @@
-//! What becomes of the connections of one tier: a manager around the manager, which sees each of them come and go.
+//! Monitors the connections of one tier, as a manager around r2d2's connection manager.
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -10,10 +10,10 @@ use r2d2::ManageConnection;
 /// How long a connection may take to be closed.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// How often all connections may be replaced: where new ones are no better, that must not keep the server busy.
+/// The least time between two replacements of all connections, so that useless replacements do not load the server.
 const RENEWAL: Duration = Duration::from_secs(1);
 
-/// What is known of the connections of one tier; shared by the tier and all of its connections.
+/// The state of the connections of one tier; shared by the tier and all of its connections.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     /// Connections that are open, in use or idle.
@@ -22,24 +22,24 @@ pub(super) struct Watch {
     pub(super) busy: AtomicU32,
     /// All connections that were ever opened.
     pub(super) opened: AtomicU64,
-    /// Those that were closed since nobody needed them.
+    /// Connections closed because they were idle.
     pub(super) idle: AtomicU64,
-    /// Those that were closed because of their age.
+    /// Connections closed because of their age.
     pub(super) recycled: AtomicU64,
-    /// Those that were closed since they did not work.
+    /// Connections closed because they were broken.
     pub(super) broken: AtomicU64,
     /// Connections that could not be opened.
     pub(super) unopened: AtomicU64,
     /// Connections that were tested and did not answer.
     pub(super) unanswered: AtomicU64,
     is_down: AtomicBool,
-    /// Moves when no connection is to be used that is open by then.
+    /// Incremented to retire all connections that were opened before.
     generation: AtomicU64,
     server: Mutex<Server>,
     changed: Condvar,
 }
 
-/// What is known of the server.
+/// The state of the server.
 #[derive(Debug, Default)]
 struct Server {
     /// Connections that it has of this tier, those included that are being opened and closed.
@@ -51,7 +51,7 @@ struct Server {
 }
 
 impl Watch {
-    /// Why no connection could be opened, where that failed when it was last tried and none is open.
+    /// Why the last attempt to open a connection failed, if none is open.
     pub(super) fn outage(&self) -> Option<Arc<str>> {
         if !self.is_down.load(Ordering::Acquire) || self.open.load(Ordering::Acquire) > 0 {
             return None;
@@ -86,7 +86,7 @@ impl Watch {
         self.changed.notify_all();
     }
 
-    /// Has no connection used any more that is open by now, at most once a second.
+    /// Retires every connection that is open now, at most once a second.
     pub(super) fn renew(&self) {
         let mut server = self.server();
         if server.renewed.is_none_or(|renewed| renewed.elapsed() >= RENEWAL) {
@@ -101,8 +101,8 @@ impl Watch {
         self.server().last = Some(one_line(why).into());
     }
 
-    /// Takes one of so many places at the server. r2d2 counts a connection as closed before it is: so that there is never
-    /// one too many, the next one waits for that, if not for ever.
+    /// Takes one of `max` slots at the server. r2d2 counts a connection as closed before it is closed, so the next one
+    /// waits for that, for a limited time, to stay within the limit.
     fn take(&self, max: u32) {
         let waited = self.changed.wait_timeout_while(self.server(), CLOSING, |server| server.taken >= max);
         let (mut server, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -114,7 +114,7 @@ impl Watch {
         self.changed.notify_all();
     }
 
-    /// Waits until so many connections were opened; whether they were.
+    /// Waits until `count` connections were opened; false at the deadline.
     pub(super) fn wait_for_opened(&self, count: u64, until: Instant) -> bool {
         let left = until.saturating_duration_since(Instant::now());
         let lacks = |_: &mut Server| self.opened.load(Ordering::Relaxed) < count;
@@ -142,18 +142,18 @@ pub(super) struct Watched<M> {
     pub(super) max: u32,
     /// The age of which no connection gets much older.
     pub(super) lifetime: Duration,
-    /// Whether a connection is tested before it is used.
+    /// Whether a connection is tested before each use (pre-ping).
     pub(super) pre_ping: bool,
 }
 
 /// Why a connection is not opened or not used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WatchedError<E: std::error::Error> {
-    /// The database says so.
+    /// An error of the database.
     #[error("{0}")]
     Database(E),
-    /// It was opened before another one was found to be of no use.
-    #[error("it is to be replaced")]
+    /// The connection was retired.
+    #[error("the connection is being replaced")]
     Outdated,
 }
 
@@ -165,7 +165,7 @@ pub(super) struct Held<C> {
     pub(super) tag: Tag,
 }
 
-/// What is remembered of a connection.
+/// The metadata of a connection.
 #[derive(Debug)]
 pub(super) struct Tag {
     watch: Arc<Watch>,
@@ -194,7 +194,7 @@ impl<M: ManageConnection> ManageConnection for Watched<M> {
 
     fn connect(&self) -> Result<Self::Connection, Self::Error> {
         self.watch.take(self.max);
-        // Before it is opened: what is found out meanwhile may be true of it too.
+        // Read before the connection is opened: a fault detected meanwhile may apply to it, too.
         let generation = self.watch.generation.load(Ordering::Acquire);
         match self.inner.connect() {
             Ok(conn) => {
@@ -221,7 +221,7 @@ impl<M: ManageConnection> ManageConnection for Watched<M> {
         }
         self.inner.is_valid(&mut held.conn).map_err(|error| {
             held.tag.breaks(&error);
-            // Each of the others could take as long to find out.
+            // The others would take as long to fail.
             self.watch.renew();
             WatchedError::Database(error)
         })
@@ -235,7 +235,7 @@ impl<M: ManageConnection> ManageConnection for Watched<M> {
 }
 
 impl Tag {
-    /// Whether another one was found to be of no use since it was opened.
+    /// Whether the connection was retired since it was opened.
     fn is_outdated(&self) -> bool {
         self.generation != self.watch.generation.load(Ordering::Acquire)
     }

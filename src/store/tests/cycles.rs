@@ -1,4 +1,4 @@
-//! No entity is stored that would be in itself.
+//! No entity is stored that would be its own ancestor.
 
 use super::*;
 
@@ -28,11 +28,11 @@ fn a_cycle_is_refused_whichever_write_would_close_it() {
     let Stored { store, .. } = &Stored::new();
     assert_eq!(
         put(store, "a", &["a"]),
-        r#"entity `Group::"a"` would be in itself, by its parents: `Group::"a"` in `Group::"a"`"#
+        r#"entity `Group::"a"` would be its own ancestor: `Group::"a"` in `Group::"a"`"#
     );
     assert_eq!(put(store, "a", &["x", "b", "y"]), "stored");
     assert_eq!(put(store, "b", &["c", "y"]), "stored");
-    let closed = r#"entity `Group::"c"` would be in itself, by its parents: `Group::"c"` in `Group::"a"` in `Group::"b"` in `Group::"c"`"#;
+    let closed = r#"entity `Group::"c"` would be its own ancestor: `Group::"c"` in `Group::"a"` in `Group::"b"` in `Group::"c"`"#;
     assert_eq!(put(store, "c", &["z", "a"]), closed);
     assert_eq!(put(store, "c", &["z", "y"]), "stored");
     assert_eq!(store.find(&EntityUid::new("Group", "c")).unwrap().unwrap().entity, group("c", &["z", "y"]));
@@ -40,21 +40,21 @@ fn a_cycle_is_refused_whichever_write_would_close_it() {
     assert_eq!(put(store, "z", &["a"]).split(':').next(), Some(r"entity `Group"));
     assert_eq!(put(store, "b", &["y"]), "stored");
     assert_eq!(put(store, "z", &["a"]), "stored");
-    assert!(put(store, "b", &["c"]).contains("would be in itself"));
+    assert!(put(store, "b", &["c"]).contains("would be its own ancestor"));
     store.remove(&EntityUid::new("Group", "z"), Precondition::default(), |_| Ok(())).unwrap();
     assert_eq!(put(store, "b", &["c"]), "stored");
     // And what comes back may close it again.
-    assert!(put(store, "z", &["a"]).contains("would be in itself"));
+    assert!(put(store, "z", &["a"]).contains("would be its own ancestor"));
 }
 
 #[test]
 fn a_batch_with_a_cycle_in_it_or_with_what_is_stored_changes_nothing() {
     let Stored { store, .. } = &Stored::new();
     let a_in_b: &[(&str, &[&str])] = &[("a", &["b"]), ("b", &["a"])];
-    assert!(put_many(store, a_in_b).contains("would be in itself"));
+    assert!(put_many(store, a_in_b).contains("would be its own ancestor"));
     assert_eq!(store.find(&EntityUid::new("Group", "a")).unwrap(), None);
     assert_eq!(put_many(store, &[("a", &["b"]), ("b", &["c"]), ("d", &["a", "b", "c"])]), "stored");
-    assert!(put_many(store, &[("e", &[]), ("c", &["f"]), ("f", &["d"])]).contains("would be in itself"));
+    assert!(put_many(store, &[("e", &[]), ("c", &["f"]), ("f", &["d"])]).contains("would be its own ancestor"));
     assert_eq!(store.find(&EntityUid::new("Group", "e")).unwrap(), None);
     // One batch may turn the whole order round.
     assert_eq!(put_many(store, &[("a", &[]), ("b", &["a"]), ("c", &["b"]), ("d", &[])]), "stored");
@@ -66,7 +66,7 @@ fn a_long_chain_is_closed_by_none_of_its_entities() {
     let chain: Vec<Entity> = (0..3_000).map(|nth| group(&nth.to_string(), &[&(nth + 1).to_string()])).collect();
     store.put_many(&chain, |_| Ok(())).unwrap();
     assert_eq!(put(store, "3001", &[]), "stored");
-    assert!(put(store, "3000", &["1500"]).contains("would be in itself"));
+    assert!(put(store, "3000", &["1500"]).contains("would be its own ancestor"));
     assert_eq!(put(store, "3000", &["3001"]), "stored");
 }
 
@@ -88,6 +88,6 @@ fn of_writers_who_would_close_a_cycle_together_one_is_refused() {
         });
         let refused: Vec<String> =
             outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).map(ToString::to_string).collect();
-        assert!(refused.len() == 1 && refused[0].contains("would be in itself"), "{outcomes:?}");
+        assert!(refused.len() == 1 && refused[0].contains("would be its own ancestor"), "{outcomes:?}");
     }
 }

@@ -26,17 +26,14 @@ fn an_entity_is_found_as_it_was_put() {
 fn a_write_whose_precondition_does_not_hold_changes_nothing() {
     let Stored { store, .. } = &Stored::new();
     let refused = |precondition| store.put(&user("ann", 9), precondition, |_| Ok(())).unwrap_err().to_string();
-    assert_eq!(refused(Precondition::at(1)), r#"`User::"ann"` is at another version than the one that was expected"#);
+    assert_eq!(refused(Precondition::at(1)), r#"`User::"ann"` does not have the expected version"#);
     assert_eq!(store.find(&uid("ann")).unwrap(), None);
 
     let first = store.put(&user("ann", 1), Precondition::absent(), |_| Ok(())).unwrap();
     assert_eq!(refused(Precondition::absent()), r#"`User::"ann"` is stored already"#);
     let second = store.put(&user("ann", 2), Precondition::at(first.version), |_| Ok(())).unwrap();
     assert!(second.version > first.version);
-    assert_eq!(
-        refused(Precondition::at(first.version)),
-        r#"`User::"ann"` is at another version than the one that was expected"#
-    );
+    assert_eq!(refused(Precondition::at(first.version)), r#"`User::"ann"` does not have the expected version"#);
     assert_eq!(store.find(&uid("ann")).unwrap().unwrap().entity, user("ann", 2));
 
     let stale = store.remove(&uid("ann"), Precondition::at(first.version), |_| Ok(())).unwrap_err();

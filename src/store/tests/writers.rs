@@ -75,7 +75,7 @@ fn a_job_that_gets_no_connection_is_told_in_time() {
         let began = Instant::now();
         let busy = store.find(&uid("ann")).unwrap_err();
         assert!(began.elapsed() < Duration::from_secs(5));
-        assert_eq!(busy.to_string(), "the database is busy: no connection came free within 50 ms");
+        assert_eq!(busy.to_string(), "the database is busy: no connection became free within 50 ms");
         // Nothing of this type is stored, so nothing needs to be asked.
         assert_eq!(store.find(&EntityUid::new("Team", "t")).unwrap(), None);
         assert_eq!(store.find_many(&[EntityUid::new("Team", "t")]).unwrap(), [None]);

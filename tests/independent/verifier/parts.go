@@ -11,15 +11,15 @@ import (
 	"strings"
 )
 
-// Entries that are not whole records by themselves begin like this; no others do.
+// The first bytes of entries that are not whole records; no other entry begins with them.
 var continued = []byte(`{"v":2,`)
 
 // The most bytes of entries, with their lengths, in one frame of a log.
 const maxFrame = 32 << 20
 
-// An assembly puts records together whose text no single entry has room for, or that share members with others: the
-// parts of a record come right before the entry that stands for them and has the digest of the whole text, and a member
-// that several records share comes before these records, which have its digest.
+// An assembly joins records that are larger than an entry, or that share members: the parts of a record come right
+// before a head, which has the digest of the whole text, and a shared member comes before the records that refer to it
+// by digest.
 type assembly struct {
 	parts  []string
 	digest string
@@ -55,7 +55,7 @@ type continuedEntry struct {
 	} `json:"shared"`
 }
 
-// take gives the whole text of the record that an entry completes; nothing for a part or a shared member.
+// take returns the whole text of the record that an entry completes, or nil for a part or a shared member.
 func (a *assembly) take(entry []byte) ([]byte, error) {
 	at, begin := a.taken, a.bytes
 	a.taken, a.bytes = a.taken+1, a.bytes+2+int64(len(entry))

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// inParts is a record whose text is in parts of so many bytes, as entries.
+// inParts returns the entries of a record whose text is split into parts of length bytes.
 func inParts(text string, length int) [][]byte {
 	digest := fmt.Sprintf("%x", sha256.Sum256([]byte(text)))
 	count := (len(text) + length - 1) / length
