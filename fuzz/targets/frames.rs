@@ -63,6 +63,10 @@ impl Storage for Memory {
         Ok(())
     }
 
+    fn hold_folder(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn lock(&self) -> io::Result<File> {
         Ok(File(Bytes::default()))
     }
@@ -87,6 +91,10 @@ impl StorageFile for File {
     }
 
     fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn claim(&self) -> io::Result<()> {
         Ok(())
     }
 

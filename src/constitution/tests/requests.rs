@@ -176,10 +176,10 @@ fn a_reference_that_names_two_entities_is_refused_wherever_it_stands() {
     let same = r#"{"type":"User","id":"u","__entity":{"type":"User","id":"u"}}"#;
     let plain = r#"{"__entity":{"type":"User","id":"u"}}"#;
     let wrong = [
-        (r#"{"type":"User","id":"v","__entity":{"type":"User","id":"u"}}"#, "another `id`"),
-        (r#"{"type":"Group","id":"u","__entity":{"type":"User","id":"u"}}"#, "another `type`"),
-        (r#"{"id":"v","__entity":{"type":"User","id":"u"}}"#, "another `id`"),
-        (r#"{"type":7,"__entity":{"type":"User","id":"u"}}"#, "another `type`"),
+        (r#"{"type":"User","id":"v","__entity":{"type":"User","id":"u"}}"#, "different values of `id`"),
+        (r#"{"type":"Group","id":"u","__entity":{"type":"User","id":"u"}}"#, "different values of `type`"),
+        (r#"{"id":"v","__entity":{"type":"User","id":"u"}}"#, "different values of `id`"),
+        (r#"{"type":7,"__entity":{"type":"User","id":"u"}}"#, "different values of `type`"),
         (r#"{"type":"User","id":"u","__entity":7}"#, "`__entity` must be an object"),
         (r#"{"type":"User","id":"u","__entity":null}"#, "`__entity` must be an object"),
         (r#"{"type":"User","id":"u","__extn":{"fn":"ip","arg":"::1"}}"#, "must not have `__extn`"),
