@@ -11,6 +11,8 @@ use crate::history::{Acknowledged, Demand, History, Look, Moment, Stored, Value,
 pub enum Rule {
     /// An acknowledged write is stored under the acknowledged version, unless the database lost it.
     AcknowledgedIsStored,
+    /// A write that was answered with an error status is not stored, neither at once nor later.
+    RefusedIsNotStored,
     /// What is shown was written, and not only after it was shown.
     ShownIsWritten,
     /// What a daemon shows is no older than what it acknowledged itself before.
@@ -155,7 +157,10 @@ impl Cell {
             } else {
                 // Removals look all the same.
                 let found = write.value.and_then(|_| places.get(&write.value)?.first().copied());
-                if let (None, Some(until)) = (found, history.lost_until(write)) {
+                if found.is_some() && write.is_refused {
+                    outcome.breaks(Rule::RefusedIsNotStored, || format!("{write:?}"));
+                }
+                if let (None, false, Some(until)) = (found, write.is_refused, history.lost_until(write)) {
                     lost.push((*write, until));
                 }
                 found

@@ -7,7 +7,7 @@ const BOUND: Duration = Duration::from_micros(1);
 
 fn write(node: usize, value: Value, begun: Moment, acknowledged: Option<(Moment, i64)>) -> Write {
     let acknowledged = acknowledged.map(|(at, version)| Acknowledged { at, version, nonce: nonce(version) });
-    Write { node, cell: 0, value, begun, acknowledged }
+    Write { node, cell: 0, value, begun, acknowledged, is_refused: false }
 }
 
 fn nonce(version: i64) -> u64 {
@@ -121,6 +121,17 @@ fn an_acknowledged_write_that_is_not_stored_is_found() {
     let mut history = right;
     history.stored[0].value = Some(9);
     assert!(broken(&history).contains(&Rule::AcknowledgedIsStored));
+}
+
+#[test]
+fn a_refused_write_that_takes_effect_is_found() {
+    let mut history = history(look(0, Demand::Usual, Some(1), 101));
+    history.writes[3].is_refused = true;
+    assert_eq!(broken(&history), [Rule::RefusedIsNotStored]);
+    history.stored.remove(3);
+    assert_eq!(broken(&history), []);
+    history.looks = vec![look(1, Demand::Usual, Some(3), 10_100)];
+    assert_eq!(broken(&history), [Rule::ShownIsWritten]);
 }
 
 /// Like the history above, but at 400 the database was restored to its state at 250, and node 1 then wrote another value.

@@ -176,6 +176,8 @@ impl Run<'_> {
         let tokens = match &answer {
             // There was nothing to remove.
             Ok(answer) if answer.status == 404 => return,
+            // The outcome is not known yet.
+            Ok(answer) if answer.status == 202 => vec![None; values.len()],
             Ok(answer) if answer.status < 300 => tokens(answer, values.len()).into_iter().map(Some).collect(),
             Ok(answer) => {
                 assert_eq!(answer.status, 503, "{answer}");
@@ -183,6 +185,7 @@ impl Run<'_> {
             }
             Err(_) => vec![None; values.len()],
         };
+        let is_refused = answer.is_ok_and(|answer| answer.status == 503);
         for ((cell, value), token) in values.into_iter().zip(tokens) {
             match token {
                 Some(token) => {
@@ -192,7 +195,7 @@ impl Run<'_> {
                 None => count(&self.counts.unacknowledged, 1),
             }
             let acknowledged = token.map(|Token { version, nonce, .. }| Acknowledged { at, version, nonce });
-            seen.writes.push(Write { node, cell, value, begun, acknowledged });
+            seen.writes.push(Write { node, cell, value, begun, acknowledged, is_refused });
         }
     }
 

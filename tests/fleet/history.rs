@@ -58,6 +58,8 @@ pub struct Write {
     pub begun: Moment,
     /// What it was answered with; nothing where nobody said that it was done, which it may be all the same.
     pub acknowledged: Option<Acknowledged>,
+    /// Whether it was answered with an error status: then it must never take effect.
+    pub is_refused: bool,
 }
 
 /// The answer to a write.
