@@ -30,7 +30,10 @@ pub enum LogRollback {
         origin: String,
     },
     /// The search index has more records than the log, or other ones.
-    #[error("the search index in {database} has `{copied}` records of `{origin}`, which this log does not continue")]
+    #[error(
+        "the search index in {database} has `{copied}` records of `{origin}`, which this log does not continue (if another \
+         node uses this name, give each node its own `audit.origin` instead)"
+    )]
     Copy {
         /// The database of the search index.
         database: String,

@@ -2,7 +2,7 @@
 //! nothing else.
 
 use std::os::unix::thread::JoinHandleExt as _;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use std::{io, num::NonZeroU32};
@@ -39,6 +39,8 @@ const HELD: u64 = 65_536;
 const REST: u32 = 4;
 /// The most that is copied when the daemon stops, so that it does stop.
 const LAST_BATCHES: usize = 4;
+/// How long a stop waits for that: the thread has idle priority, so other processes may delay it for any time.
+const STOPPING: Duration = Duration::from_secs(5);
 
 /// Why the log is not copied.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +97,10 @@ pub struct ShipperParts {
 #[derive(Debug)]
 pub struct Shipper {
     handle: JoinHandle<()>,
+    /// Closed when the thread ends.
+    end: Receiver<()>,
     shipping: Shipping,
+    queue: AuditQueue,
 }
 
 impl Shipper {
@@ -114,8 +119,11 @@ impl Shipper {
             retired: None,
             last_batches: LAST_BATCHES,
         };
+        let queue = thread.parts.queue.clone();
         let (opening, opened) = mpsc::channel();
+        let (running, end) = mpsc::channel();
         let run = move || {
+            let _running = running;
             let found = match thread.open() {
                 Err(ShippingError::RolledBack(found)) => Err(found),
                 // Any other error recurs in the first round, which reports it.
@@ -139,7 +147,7 @@ impl Shipper {
             }
         };
         drop(opened);
-        Ok((Self { handle, shipping }, accepted))
+        Ok((Self { handle, end, shipping, queue }, accepted))
     }
 
     /// How far the copy is.
@@ -148,10 +156,16 @@ impl Shipper {
         self.shipping.clone()
     }
 
-    /// Joins the thread, which ends after the sealer; unless it is still opening the database, whose next user will
-    /// undo what is not committed.
+    /// Joins the thread, which ends after the sealer, unless it is still opening the database or takes longer than
+    /// five seconds. The next user of the database rolls its last transaction back then.
     pub fn stop(self) {
-        if self.shipping.store().is_ok() {
+        if self.shipping.store().is_err() {
+            return;
+        }
+        if self.end.recv_timeout(STOPPING) == Err(RecvTimeoutError::Timeout) {
+            let records = self.shipping.next().map_or(0, |next| self.queue.durable().saturating_sub(next));
+            tracing::warn!(records, "stopping before the search index is complete; the next start continues it");
+        } else {
             // It does not panic: the process would have ended with it.
             drop(self.handle.join());
         }

@@ -310,6 +310,16 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_read_as_it_was_written() {
+        for number in
+            ["-933333332233372036854775832", "1.7976931348623157e308", "5e-324", "2.2250738585072014E-308", "0.1"]
+        {
+            let written = text(number);
+            assert_eq!(text(&written), written, "{number}");
+        }
+    }
+
+    #[test]
     fn numbers_beyond_64_bits_are_no_integers() {
         assert_eq!(serde_json::from_str::<Json>("9223372036854775807").unwrap(), Json::Int(i64::MAX));
         assert!(matches!(serde_json::from_str::<Json>("9223372036854775808").unwrap(), Json::Float(_)));

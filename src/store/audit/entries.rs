@@ -50,7 +50,12 @@ pub struct AuditEntry {
 #[derive(Debug, Error)]
 pub enum ShipError {
     /// An entry with another leaf hash exists: the log or the index was changed.
-    #[error("record `{index}` is stored with leaf `{}`, and the log has `{}`", hex(.stored), hex(.found))]
+    #[error(
+        "record `{index}` is stored with leaf `{}`, and the log has `{}`: another log has the same `audit.origin`, or one of \
+         the two was changed",
+        hex(.stored),
+        hex(.found)
+    )]
     Differs {
         /// The index of the record.
         index: u64,
@@ -60,7 +65,10 @@ pub enum ShipError {
         found: [u8; 32],
     },
     /// Records before these were not shipped yet.
-    #[error("records from `{first}` on were to be shipped, but `{next}` is the next one")]
+    #[error(
+        "records from `{first}` on were to be indexed, but `{next}` is the next one: another log has the same `audit.origin`, \
+         or the index was changed"
+    )]
     Gap {
         /// The index of the first record that was to be shipped.
         first: u64,

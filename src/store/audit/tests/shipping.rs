@@ -34,7 +34,13 @@ fn a_record_with_another_leaf_is_told_and_nothing_is_written() {
     again[1].leaf = [0xab; 32];
     let error = copied.store.ship(copied.log, 2, &again).unwrap_err();
     let (stored, found) = (format!("0000000000000003{}", "07".repeat(24)), "ab".repeat(32));
-    assert_eq!(error.to_string(), format!("record `3` is stored with leaf `{stored}`, and the log has `{found}`"));
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "record `3` is stored with leaf `{stored}`, and the log has `{found}`: another log has the same `audit.origin`, or \
+             one of the two was changed"
+        )
+    );
     assert!(matches!(error, ShipError::Differs { index: 3, stored, found }
         if stored == entry(3).leaf && found == again[1].leaf));
     assert_eq!(copied.store.log("acgs.example/log").unwrap().next, 5);
@@ -46,7 +52,11 @@ fn a_gap_is_refused() {
     let copied = Copied::new();
     copied.store.ship(copied.log, 0, &entries(0..5)).unwrap();
     let error = copied.store.ship(copied.log, 6, &entries(6..8)).unwrap_err();
-    assert_eq!(error.to_string(), "records from `6` on were to be shipped, but `5` is the next one");
+    assert_eq!(
+        error.to_string(),
+        "records from `6` on were to be indexed, but `5` is the next one: another log has the same `audit.origin`, or the \
+         index was changed"
+    );
     assert!(matches!(error, ShipError::Gap { first: 6, next: 5 }));
     assert_eq!(copied.found(&Search::default(), 100).len(), 5);
 }
