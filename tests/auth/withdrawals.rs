@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::audit::Exported;
 use crate::disk::{EIO, ENOSPC, Faults};
 use crate::harness::postgres::Postgres;
-use crate::harness::{Request, Setup, SmallDisk, TestDaemon, until};
+use crate::harness::{Request, Setup, SmallDisk, TestDaemon, issuer, until};
 use crate::{PASSWORD, Tokens, add_user, events, form, is_refused, me, setup};
 
 /// Everything that can be withdrawn, with the credentials that depend on it.
@@ -334,6 +334,45 @@ fn stays_out_when_lost(setup: Setup, database: &Database) {
     let stage = Stage { daemon: setup.start(), setup, cases, kept, client };
     check(&stage);
     assert_eq!(repeated(&stage).len(), lost);
+}
+
+/// These changes give something besides, and are made again without it.
+#[test]
+fn an_old_password_a_copied_refresh_token_and_withdrawn_keys_stay_out_when_the_database_loses_it() {
+    let setup = setup().in_files();
+    let database = Database::Sqlite(setup.data_dir().join("acgs.db"));
+    let daemon = setup.start();
+    let new_password = "a staple of a battery horse";
+    let [changed, copied, signed] = ["changed", "copied", "signed"].map(|name| {
+        add_user(&daemon, name, "admin");
+        Tokens::log_in(&daemon, name, PASSWORD)
+    });
+    database.save();
+    let change = json!({"old": PASSWORD, "new": new_password});
+    let change = Request::post("/v1/auth/password").json(&change).token(&changed.access);
+    let rotate = Request::post("/v1/auth/keys/rotate").json(&json!({"withdraw": true})).token(issuer::admin());
+    let answer = daemon.ask(&change);
+    assert!(answer.status < 300, "{answer}");
+    let second = Tokens::of(&daemon.ask(&crate::refresh(&copied.refresh)));
+    Tokens::of(&daemon.ask(&crate::refresh(&second.refresh)));
+    assert_eq!(daemon.ask(&crate::refresh(&copied.refresh)).status, 401);
+    let answer = daemon.ask(&rotate);
+    assert!(answer.status < 300, "{answer}");
+    database.put_back();
+    let events = || daemon.get("/v1/audit/entries?kind=database").json()["items"].clone();
+    until("it is noticed", || events().as_array().is_some_and(|events| !events.is_empty()));
+    let check = |daemon: &TestDaemon| {
+        for tokens in [&changed, &copied, &second, &signed] {
+            is_refused(&daemon.ask(&me(&tokens.access)), "a token of a withdrawn key");
+        }
+        assert_eq!(daemon.ask(&crate::refresh(&copied.refresh)).status, 401);
+        assert_eq!(daemon.ask(&crate::login("changed", PASSWORD)).status, 401);
+        let fresh = Tokens::log_in(daemon, "changed", new_password);
+        assert_eq!(daemon.ask(&me(&fresh.access)).status, 200);
+    };
+    check(&daemon);
+    assert!(daemon.stop().success());
+    check(&setup.start());
 }
 
 /// Fills the disk.

@@ -14,6 +14,7 @@ use smol_str::SmolStr;
 use super::withdrawal::{Applied, Withdrawal};
 use super::{Directory, DirectoryError, event, now};
 use crate::domain::Revision;
+use crate::ledger::Event;
 use crate::store::{Connection, Standing, StoreError, ended_tokens, revisions};
 
 /// The most withdrawals that are kept; the oldest are dropped first.
@@ -30,7 +31,7 @@ pub(super) struct MadeWithdrawals(Arc<State>);
 #[derive(Default)]
 struct State {
     made: Mutex<VecDeque<Made>>,
-    /// Held while lost withdrawals are moved to the owed ones, so that no change overtakes them.
+    /// Held while lost withdrawals are moved to the owed ones, so that no other change is made meanwhile.
     moving: Mutex<()>,
 }
 
@@ -194,7 +195,7 @@ impl Directory {
             };
             deny_lost(conn, lost, &mut ids, now)?;
             let is_needed = done.is_some() || !ids.is_empty();
-            let repeats = |event: crate::ledger::Event| event.name("repeats", lost.revision.to_string());
+            let repeats = |event: Event| event.name("repeats", lost.revision.to_string());
             let events = events.into_iter().filter(|_| is_needed).map(repeats).collect();
             Ok(((done, ids), events))
         })?;
