@@ -1,13 +1,17 @@
 //! Records every change of the database with the revisions before and after it, so that a start can detect an older
 //! database.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::audit_queue::AuditError;
 use super::journal::Journal;
 use crate::domain::Revision;
 use crate::ledger::{Event, EventKind, RevisionMark, SeenRevision};
 use crate::store::Commit;
+
+/// The number of newest committed changes whose records are known.
+const RECENT: usize = 4096;
 
 /// Writes changes to the audit log and marks them as committed; shared by all clones.
 ///
@@ -16,6 +20,8 @@ use crate::store::Commit;
 pub struct ChangeRecorder {
     journal: Journal,
     mark: Arc<RevisionMark>,
+    /// The newest committed changes, at most [`RECENT`].
+    recent: Arc<Mutex<VecDeque<SeenRevision>>>,
 }
 
 /// A change whose record is durable, and which may not be committed yet.
@@ -27,7 +33,7 @@ impl ChangeRecorder {
     /// Records in this journal, and marks commits in this file.
     #[must_use]
     pub fn new(journal: Journal, mark: RevisionMark) -> Self {
-        Self { journal, mark: Arc::new(mark) }
+        Self { journal, mark: Arc::new(mark), recent: Arc::default() }
     }
 
     /// The journal, for events that change nothing in the database.
@@ -51,6 +57,24 @@ impl ChangeRecorder {
     /// Marks a recorded change as committed.
     pub fn committed(&self, RecordedChange(seen): RecordedChange) {
         self.mark.set(&seen);
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.len() >= RECENT {
+            recent.pop_front();
+        }
+        recent.push_back(seen);
+    }
+
+    /// The record of the oldest change that the database had lost when `incarnation` began, of the newest 4,096 changes
+    /// of this process; `None` if there is none. A database loses its newest changes, so `is_lost` is called a few times
+    /// only.
+    #[must_use]
+    pub fn first_lost(&self, incarnation: i64, is_lost: impl Fn(&Revision) -> bool) -> Option<u64> {
+        let mut recent = Vec::from(self.recent.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        recent.retain(|seen| seen.revision.incarnation != incarnation);
+        // Threads may mark their commits in another order.
+        recent.sort_by_key(|seen| seen.index);
+        let kept = recent.partition_point(|seen| !is_lost(&seen.revision));
+        recent.get(kept).map(|seen| seen.index)
     }
 
     /// Records events of which the first names `revision`, which was found in the database.

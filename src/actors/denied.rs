@@ -76,7 +76,12 @@ impl Denied {
         held
     }
 
-    /// Removes ids that were added by [`Self::hold`] and have not been committed since.
+    /// Denies ids whose withdrawal the database has lost, until it is committed again.
+    pub fn hold_lost(&self, ids: impl IntoIterator<Item = SmolStr>) {
+        self.change(|known| known.extend(ids.into_iter().map(|id| (id, Denial { until: i64::MAX, since: None }))));
+    }
+
+    /// Removes ids that were added by [`Self::hold`] or [`Self::hold_lost`] and have not been committed since.
     pub fn lift(&self, held: &[SmolStr]) {
         self.change(|known| {
             for id in held {
@@ -206,5 +211,12 @@ mod tests {
         denied.add([(other.clone(), 0)], start);
         denied.lift(std::slice::from_ref(&other));
         assert!(denied.has_any([&other]), "it was committed meanwhile");
+        denied.hold_lost([other.clone()]);
+        denied.forget(i64::MAX, start + HELD * 100);
+        assert!(denied.has_any([&other]), "the commit is lost");
+        denied.add([(other.clone(), 0)], start + HELD * 100);
+        denied.lift(std::slice::from_ref(&other));
+        denied.forget(i64::MAX, start + HELD * 100);
+        assert!(denied.has_any([&other]), "it was committed again");
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::change_recorder::ChangeRecorder;
 use super::directory::Directory;
 use crate::domain::Revision;
-use crate::store::{Listener, Store, StoreError};
+use crate::store::{Listener, Standing, Store, StoreError};
 
 /// The interval for checking PostgreSQL notifications.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -108,7 +108,9 @@ impl Follower {
         let following = Following::new();
         let callers = store.callers_epoch();
         let known = store.versions().followed();
-        let work = Work { store, directory, changes, following: following.clone(), callers, known, listener: None };
+        let (following_too, reported) = (following.clone(), known.incarnation);
+        let work =
+            Work { store, directory, changes, following: following_too, callers, known, reported, listener: None };
         let handle = thread::Builder::new().name("acgs-follow".to_owned()).spawn(move || work.run())?;
         *following.0.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle.thread().clone());
         Ok(Self { handle, following })
@@ -140,6 +142,8 @@ struct Work {
     callers: u64,
     /// The revision at the last poll. All users of its incarnation have been informed.
     known: Revision,
+    /// The newest incarnation that was reported in the daemon's log.
+    reported: i64,
     listener: Option<Listener>,
 }
 
@@ -182,6 +186,8 @@ impl Work {
         }
         let began = Instant::now();
         listener.follow().map_err(text)?;
+        // Before signing keys are read again: a lost withdrawal may be one of them.
+        self.directory.owe_lost().map_err(|error| error.to_string())?;
         let callers = self.store.callers_epoch();
         if callers != self.callers {
             self.directory.recall().map_err(|error| error.to_string())?;
@@ -189,9 +195,12 @@ impl Work {
         }
         let revision = self.store.versions().followed();
         if revision.incarnation != self.known.incarnation {
+            self.report(revision.incarnation);
             if let Some(secret) = self.following.0.secret.get() {
                 secret.renew().map_err(text)?;
             }
+            // Before the loss is recorded, since a start accepts the database from then on.
+            self.directory.settle().map_err(|error| error.to_string())?;
             let recorded = self.changes.record_rollback(self.known, revision, DAEMON);
             recorded.map_err(|error| error.to_string())?;
         }
@@ -202,5 +211,27 @@ impl Work {
             self.following.set_fault(None);
         }
         Ok(true)
+    }
+
+    /// Reports in the daemon's log, once for each incarnation, that the database has lost changes, and the withdrawals
+    /// that are to be repeated by hand.
+    fn report(&mut self, incarnation: i64) {
+        if self.reported == incarnation {
+            return;
+        }
+        self.reported = incarnation;
+        // A database that does not answer is not known to have a change.
+        let is_lost = |revision: &Revision| !matches!(self.store.standing(revision), Ok(Standing::Contains));
+        let (since, from) = match self.changes.first_lost(incarnation, is_lost) {
+            Some(index) => (format!("since record `{index}` of this node's log at the latest"), index.to_string()),
+            None => ("of which this node made none since its start".to_owned(), "N".to_owned()),
+        };
+        tracing::error!(
+            newest_lost = %self.known,
+            "the database has lost changes, {since}; the withdrawals of access among those that this node made are \
+             being made again, at most 4,096 of the last 48 h; older ones, and those of nodes that do not run or were \
+             restarted since, are to be repeated: `acgs audit export --from {from}` lists them on each node, and \
+             `acgs key rotate token --withdraw` ends all tokens"
+        );
     }
 }

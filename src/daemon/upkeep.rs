@@ -47,8 +47,9 @@ impl Upkeep {
 
     /// Makes the withdrawals that are in memory only before the process ends, or logs that they are lost.
     pub(super) async fn stop(self) {
-        if self.owed.count() > 0
-            && let Err(error) = self.directory.ask(SettleWithdrawals).await
+        // Also finds withdrawals that the database has just lost.
+        if let Err(error) = self.directory.ask(SettleWithdrawals).await
+            && self.owed.count() > 0
         {
             tracing::error!(
                 withdrawals = self.owed.count(),

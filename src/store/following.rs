@@ -147,8 +147,8 @@ impl Store {
                 Changes::Lost(newest) => {
                     tracing::error!(
                         %newest, %followed,
-                        "the database was restored or failed over and lacks changes that this node has seen; every \
-                         cache is invalidated"
+                        "the database was restored or failed over and lacks changes that this node has seen, up to \
+                         revision `{followed}`; every cache is invalidated"
                     );
                     self.begin_anew_on(conn, &followed)?;
                 }

@@ -150,7 +150,7 @@ impl Handler<ListApiKeys> for Directory {
 }
 
 /// Withdraws an API key, and everything that was made with it.
-#[derive(Debug, Message)]
+#[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Withdrawn<()>, DirectoryError>")]
 pub struct RevokeApiKey {
     /// Its id.

@@ -4,6 +4,7 @@ use actix::{Handler, Message};
 use smol_str::SmolStr;
 
 use super::grants::deny_stored;
+use super::made::Sets;
 use super::withdrawal::{Applied, Withdrawal, Withdrawn};
 use super::{Directory, DirectoryError, Ended, delayed, deny_sessions, end_access, event, new_id, now};
 use crate::actors::denied::Denied;
@@ -193,7 +194,7 @@ impl Handler<ListClients> for Directory {
 
 /// Disables or enables a client, or gives it other roles or a new secret. Each of these ends its tokens, and, except
 /// for a new secret, the API keys that it made.
-#[derive(Debug, Message)]
+#[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Withdrawn<ClientMade>, DirectoryError>")]
 pub struct SetClient {
     /// The client's id.
@@ -271,6 +272,19 @@ impl Withdrawal for SetClient {
         let secret = self.secret.as_ref().map(|secret| secret.as_str().to_owned());
         Ok(Applied { done: ClientMade { client, secret }, ids: ended.ids, events: vec![event] })
     }
+
+    fn taking(&self) -> Option<Self> {
+        Some(Self { disabled: None, roles: None, ..self.clone() })
+    }
+
+    fn sets(&self) -> Sets {
+        Sets { disabled: self.disabled.is_some(), roles: self.roles.is_some() }
+    }
+
+    fn without(self, later: Sets) -> Self {
+        let (disabled, roles) = (self.disabled.filter(|_| !later.disabled), self.roles.filter(|_| !later.roles));
+        Self { disabled, roles, ..self }
+    }
 }
 
 impl Handler<SetClient> for Directory {
@@ -282,7 +296,7 @@ impl Handler<SetClient> for Directory {
 }
 
 /// Removes a client, and ends its tokens.
-#[derive(Debug, Message)]
+#[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Withdrawn<()>, DirectoryError>")]
 pub struct RemoveClient {
     /// The client's id.

@@ -8,6 +8,7 @@ mod clients;
 mod grants;
 mod housekeeping;
 mod logins;
+mod made;
 mod people;
 mod provenance;
 mod refreshes;
@@ -54,6 +55,7 @@ use super::denied::Denied;
 use super::trust::Trust;
 use super::write_ticket::Write;
 use crate::auth::granter::Excess;
+use crate::domain::Revision;
 use crate::ledger::{Event, EventKind};
 use crate::store::{Connection, Store, StoreError, ended_tokens, revisions, users};
 
@@ -80,6 +82,7 @@ pub struct Directory {
     in_force: InForce,
     rotating: Arc<Mutex<()>>,
     owed: OwedWithdrawals,
+    made: made::MadeWithdrawals,
     uptime: uptime::Counted,
 }
 
@@ -128,8 +131,9 @@ impl Directory {
     /// The directory over a store. Its functions block.
     #[must_use]
     pub fn new(store: Store, changes: ChangeRecorder, trust: Trust, lifetimes: Lifetimes, in_force: InForce) -> Self {
-        let (rotating, owed, uptime) = (Arc::default(), OwedWithdrawals::default(), uptime::Counted::default());
-        Self { store, changes, trust, lifetimes, in_force, rotating, owed, uptime }
+        let (rotating, owed, made) = (Arc::default(), OwedWithdrawals::default(), made::MadeWithdrawals::default());
+        let uptime = uptime::Counted::default();
+        Self { store, changes, trust, lifetimes, in_force, rotating, owed, made, uptime }
     }
 
     /// Starts the actor on `threads` threads.
@@ -191,14 +195,15 @@ impl Directory {
         job: impl FnOnce(&mut Connection) -> Result<(T, Vec<Event>), DirectoryError>,
     ) -> Result<T, DirectoryError> {
         self.settle()?;
-        self.record_and_commit(job)
+        self.record_and_commit(job).map(|(done, _)| done)
     }
 
-    /// Like [`Self::change`], without making owed withdrawals first.
+    /// Like [`Self::change`], without making owed withdrawals first; answers also the revision of the change, `None` if
+    /// it was not recorded.
     fn record_and_commit<T>(
         &self,
         job: impl FnOnce(&mut Connection) -> Result<(T, Vec<Event>), DirectoryError>,
-    ) -> Result<T, DirectoryError> {
+    ) -> Result<(T, Option<Revision>), DirectoryError> {
         change(&self.store, &self.changes, job)
     }
 
@@ -212,7 +217,7 @@ fn change<T>(
     store: &Store,
     changes: &ChangeRecorder,
     job: impl FnOnce(&mut Connection) -> Result<(T, Vec<Event>), DirectoryError>,
-) -> Result<T, DirectoryError> {
+) -> Result<(T, Option<Revision>), DirectoryError> {
     let (done, recorded) = store.transaction(|conn| {
         let before = revisions::newest(conn)?;
         let (done, events) = job(conn)?;
@@ -222,11 +227,12 @@ fn change<T>(
         let commit = revisions::revise(conn, before)?;
         Ok::<_, DirectoryError>((done, Some((commit, changes.record(events, &commit)?))))
     })?;
-    if let Some((commit, recorded)) = recorded {
+    let revision = recorded.map(|(commit, recorded)| {
         store.note(&commit);
         changes.committed(recorded);
-    }
-    Ok(done)
+        commit.after
+    });
+    Ok((done, revision))
 }
 
 /// Seconds that a withdrawn token is denied beyond its lifetime: clocks differ.

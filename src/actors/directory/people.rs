@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use actix::{Handler, Message};
 use smol_str::SmolStr;
 
+use super::made::Sets;
 use super::withdrawal::{Applied, Withdrawal, Withdrawn};
 use super::{Directory, DirectoryError, delayed, end_access, event, new_id, now};
 use crate::actors::denied::Denied;
@@ -104,7 +105,7 @@ impl Handler<AddUser> for Directory {
 }
 
 /// Disables or enables a user, or gives it other roles; its sessions end with either, and the API keys that it made.
-#[derive(Debug, Message)]
+#[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Withdrawn<User>, DirectoryError>")]
 pub struct SetUser {
     /// The user's name.
@@ -157,6 +158,19 @@ impl Withdrawal for SetUser {
             Ok(())
         })
     }
+
+    fn taking(&self) -> Option<Self> {
+        Some(Self { disabled: None, roles: None, ..self.clone() })
+    }
+
+    fn sets(&self) -> Sets {
+        Sets { disabled: self.disabled.is_some(), roles: self.roles.is_some() }
+    }
+
+    fn without(self, later: Sets) -> Self {
+        let (disabled, roles) = (self.disabled.filter(|_| !later.disabled), self.roles.filter(|_| !later.roles));
+        Self { disabled, roles, ..self }
+    }
 }
 
 impl Handler<SetUser> for Directory {
@@ -201,7 +215,7 @@ pub(super) fn user_roles(user: &User) -> Result<Roles, DirectoryError> {
 
 /// Changes a user's password, and ends its sessions and the API keys that it made: a holder of the old password may
 /// have made some.
-#[derive(Debug, Message)]
+#[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<User, DirectoryError>")]
 pub struct ChangePassword {
     /// The user's name.
@@ -266,7 +280,7 @@ fn change(
 }
 
 /// Removes a user, and ends its sessions.
-#[derive(Debug, Message)]
+#[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Withdrawn<()>, DirectoryError>")]
 pub struct RemoveUser {
     /// The user's name.

@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 
 use super::grants::{Grant, deny_stored};
 use super::logins::Attempt;
+use super::made::Made;
+use super::revocations::RevokeSession;
 use super::{Directory, DirectoryError, deny_sessions, event, now};
 use crate::auth::scope::Scopes;
 use crate::auth::secret;
@@ -37,20 +39,27 @@ impl Handler<Refresh> for Directory {
 
     fn handle(&mut self, ask: Refresh, _: &mut Self::Context) -> Self::Result {
         let now = now();
-        let refreshed = self.change(|conn| self.refresh(conn, &ask, now))?;
+        self.settle()?;
+        let (refreshed, revision) = self.record_and_commit(|conn| self.refresh(conn, &ask, now))?;
         refreshed.map_err(|ended| {
-            if let Some(session) = ended.session {
-                self.trust.denied().add(deny_sessions([session], now), Instant::now());
+            if let Some((session, caller)) = ended.session {
+                let ids = deny_sessions([session.clone()], now);
+                self.trust.denied().add(ids.iter().cloned(), Instant::now());
+                if let Some(revision) = revision {
+                    let again = RevokeSession { session, caller };
+                    self.made.add(Made::new(again, Vec::new(), ids, revision));
+                }
             }
             DirectoryError::BadGrant(ended.why)
         })
     }
 }
 
-/// Why no tokens are granted, and the session that ended for it.
+/// Why no tokens are granted.
 struct Ended {
     why: &'static str,
-    session: Option<String>,
+    /// The id of the session that ended for it, and the name of its user in records.
+    session: Option<(String, String)>,
 }
 
 /// The new tokens, or the reason for a refusal. A refusal is no error, since the end of its session must be committed.
@@ -146,10 +155,10 @@ fn end_family(
 ) -> Result<Refreshed, DirectoryError> {
     sessions::end(conn, &session.id, "refresh_token_reused", now)?;
     deny_stored(conn, std::slice::from_ref(&session.id), now)?;
-    let event = event(&format!("user:{}", user.name), "refresh_token_reused")
-        .name("session", &*session.id)
-        .name("address", &*ask.attempt.address);
-    Ok((Err(Ended { why: "the refresh token was used before", session: Some(session.id) }), vec![event]))
+    let caller = format!("user:{}", user.name);
+    let event =
+        event(&caller, "refresh_token_reused").name("session", &*session.id).name("address", &*ask.attempt.address);
+    Ok((Err(Ended { why: "the refresh token was used before", session: Some((session.id, caller)) }), vec![event]))
 }
 
 impl Attempt {

@@ -52,6 +52,7 @@ impl Handler<RevokeToken> for Directory {
 }
 
 /// Revokes one access token.
+#[derive(Clone)]
 struct RevokeAccessToken {
     name: SmolStr,
     id: String,
@@ -78,9 +79,11 @@ impl Withdrawal for RevokeAccessToken {
 }
 
 /// Ends the session to which a refresh token belongs.
-struct RevokeSession {
-    session: String,
-    caller: String,
+#[derive(Clone)]
+pub(super) struct RevokeSession {
+    pub(super) session: String,
+    /// The caller's name in records.
+    pub(super) caller: String,
 }
 
 impl Withdrawal for RevokeSession {

@@ -34,7 +34,7 @@ impl Handler<ListSessions> for Directory {
 }
 
 /// Ends one session, with all its tokens.
-#[derive(Debug, Message)]
+#[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Withdrawn<()>, DirectoryError>")]
 pub struct EndSession {
     /// The session's id.
@@ -72,7 +72,7 @@ impl Handler<EndSession> for Directory {
 }
 
 /// Ends all sessions of a user.
-#[derive(Debug, Message)]
+#[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Withdrawn<usize>, DirectoryError>")]
 pub struct EndAllSessions {
     /// The user's name.

@@ -67,7 +67,7 @@ pub fn open_keys(
 }
 
 /// Makes a new signing key. The one before verifies until its tokens have lapsed, or no more at all.
-#[derive(Debug, Message)]
+#[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Withdrawn<String>, DirectoryError>")]
 pub struct RotateSigningKey {
     /// Whether the keys before are withdrawn at once, with all their tokens.
@@ -119,6 +119,10 @@ impl Withdrawal for RotateSigningKey {
 
     fn committed(&self, directory: &Directory, keys: &Arc<OwnKeys>) {
         directory.trust.set_own(Arc::clone(keys));
+    }
+
+    fn taking(&self) -> Option<Self> {
+        None
     }
 }
 

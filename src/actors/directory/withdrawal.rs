@@ -3,7 +3,8 @@
 //!
 //! A withdrawal is denied in memory first, then recorded and committed. If the log or the database cannot be written,
 //! it stays denied in memory (it is *owed*); a `withdrawal_delayed` record is written first when the log can be written
-//! again, and the withdrawal itself is made before any other change of callers. Other nodes learn of it by its commit.
+//! again, and the withdrawal itself is made before any other change of callers. Other nodes learn of it by its commit. A
+//! committed withdrawal that the database loses is owed again; see [`made`](super::made).
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,12 +15,14 @@ use std::time::Instant;
 use actix::{Handler, Message};
 use smol_str::SmolStr;
 
+use super::made::{Made, Sets};
 use super::{Directory, DirectoryError, now};
 use crate::actors::audit_queue::AuditError;
 use crate::ledger::Event;
 use crate::store::{Connection, StoreError};
 
-/// The most withdrawals that may be owed. A further one is answered with an error, although it is in force in memory.
+/// The most withdrawals that may be owed, apart from those that the database has lost. A further one is answered with an
+/// error, although it is in force in memory.
 const MOST_OWED: usize = 1024;
 
 /// How far a withdrawal had come when it was answered.
@@ -42,7 +45,7 @@ impl<T> Withdrawn<T> {
 }
 
 /// A change that takes access away.
-pub(super) trait Withdrawal: Send + 'static {
+pub(super) trait Withdrawal: Clone + Send + Sync + 'static {
     /// The result of the change.
     type Done;
 
@@ -67,6 +70,22 @@ pub(super) trait Withdrawal: Send + 'static {
 
     /// Called after the commit.
     fn committed(&self, _: &Directory, _: &Self::Done) {}
+
+    /// The part to make again if the database loses this change, which was made by [`Directory::grant`]; `None` if it
+    /// took nothing away.
+    fn taking(&self) -> Option<Self> {
+        Some(self.clone())
+    }
+
+    /// The members of a user or client that it sets.
+    fn sets(&self) -> Sets {
+        Sets::default()
+    }
+
+    /// The change without these members, which still ends the same access.
+    fn without(self, _: Sets) -> Self {
+        self
+    }
 }
 
 /// The result of a change that is not committed yet.
@@ -93,6 +112,7 @@ type Commit = Box<dyn Fn(&Directory) -> Result<(), DirectoryError> + Send>;
 struct OwedWithdrawal {
     names: Vec<SmolStr>,
     commit: Commit,
+    is_lost: bool,
 }
 
 impl OwedWithdrawals {
@@ -108,12 +128,23 @@ impl OwedWithdrawals {
 
     fn push(&self, withdrawal: OwedWithdrawal) -> bool {
         let mut waiting = self.lock();
-        let has_room = waiting.len() < MOST_OWED;
+        let has_room = waiting.iter().filter(|waiting| !waiting.is_lost).count() < MOST_OWED;
         if has_room {
             waiting.push_back(withdrawal);
             self.0.count.store(waiting.len(), Ordering::Release);
         }
         has_room
+    }
+
+    /// Adds withdrawals that the database has lost before all others, since they were made before them.
+    pub(super) fn push_lost(&self, lost: Vec<Made>) {
+        let mut waiting = self.lock();
+        for lost in lost.into_iter().rev() {
+            let names = lost.denied();
+            let commit = Box::new(move |directory: &Directory| lost.repeat(directory));
+            waiting.push_front(OwedWithdrawal { names, commit, is_lost: true });
+        }
+        self.0.count.store(waiting.len(), Ordering::Release);
     }
 }
 
@@ -155,7 +186,7 @@ impl Directory {
         let denied = self.trust.denied();
         let names = withdrawal.names(self);
         let held = denied.hold(names.iter().cloned());
-        let error = match self.commit(&withdrawal) {
+        let error = match self.commit(&withdrawal, Some(&withdrawal)) {
             Ok(done) => {
                 denied.lift(&held);
                 return Ok(Withdrawn::Recorded(done));
@@ -169,8 +200,8 @@ impl Directory {
         // A concurrent withdrawal of the same ids may have lifted them.
         denied.hold(names.iter().cloned());
         let delayed = withdrawal.delayed();
-        let commit = move |directory: &Self| directory.commit(&withdrawal).map(drop);
-        if !self.owed.push(OwedWithdrawal { names, commit: Box::new(commit) }) {
+        let commit = move |directory: &Self| directory.commit(&withdrawal, Some(&withdrawal)).map(drop);
+        if !self.owed.push(OwedWithdrawal { names, commit: Box::new(commit), is_lost: false }) {
             return Err(error);
         }
         tracing::warn!(
@@ -186,37 +217,61 @@ impl Directory {
     /// Makes a change that ends access and grants some besides: if it fails, it is not owed.
     pub(super) fn grant<W: Withdrawal>(&self, change: &W) -> Result<W::Done, DirectoryError> {
         self.settle()?;
-        self.commit(change)
+        self.commit(change, change.taking().as_ref())
     }
 
-    fn commit<W: Withdrawal>(&self, withdrawal: &W) -> Result<W::Done, DirectoryError> {
-        let now = now();
+    /// Makes a change; `taken` is its part to make again if the database loses it.
+    fn commit<W: Withdrawal>(&self, withdrawal: &W, taken: Option<&W>) -> Result<W::Done, DirectoryError> {
+        let (now, names) = (now(), withdrawal.names(self));
         let _turn = withdrawal.turn(self);
-        let (done, ids) = self.record_and_commit(|conn| {
+        let ((done, ids), revision) = self.record_and_commit(|conn| {
             let Applied { done, ids, events } = withdrawal.apply(self, conn, now)?;
             Ok(((done, ids), events))
         })?;
-        self.trust.denied().add(ids, Instant::now());
+        self.trust.denied().add(ids.iter().cloned(), Instant::now());
         withdrawal.committed(self, &done);
+        self.made.change(&names, withdrawal.sets());
+        if let (Some(taken), Some(revision)) = (taken, revision) {
+            self.made.add(Made::new(taken.clone(), names, ids, revision));
+        }
         Ok(done)
     }
 
-    /// Makes the owed withdrawals, in order. An error means that one of them cannot be made yet.
+    /// Makes the owed withdrawals, in order; those that the database has lost are owed, too. An error means that one of
+    /// them cannot be made yet.
     pub fn settle(&self) -> Result<(), DirectoryError> {
+        self.owe_lost()?;
         if self.owed.count() == 0 {
             return Ok(());
         }
         let mut waiting = self.owed.lock();
         while let Some(next) = waiting.front() {
-            match (next.commit)(self) {
-                Ok(()) => tracing::info!("a withdrawal that was in force in memory only is now recorded and stored"),
+            let is_held = match (next.commit)(self) {
+                Ok(()) => {
+                    tracing::info!("a withdrawal that was in force in memory only is now recorded and stored");
+                    false
+                }
                 Err(error) if error.is_passing() => return Err(error),
-                Err(error) => tracing::warn!(%error, "an owed withdrawal cannot be made and is dropped"),
-            }
+                Err(error) if next.is_lost => {
+                    tracing::error!(
+                        %error, ids = ?next.names,
+                        "a withdrawal that the database has lost cannot be made again; it is in force until this \
+                         daemon ends: repeat it"
+                    );
+                    true
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "an owed withdrawal cannot be made and is dropped");
+                    false
+                }
+            };
             let settled = waiting.pop_front().map(|settled| settled.names).unwrap_or_default();
+            self.owed.0.count.store(waiting.len(), Ordering::Release);
+            if is_held {
+                continue;
+            }
             let lifted = settled.into_iter().filter(|name| !waiting.iter().any(|other| other.names.contains(name)));
             self.trust.denied().lift(&lifted.collect::<Vec<_>>());
-            self.owed.0.count.store(waiting.len(), Ordering::Release);
         }
         Ok(())
     }
