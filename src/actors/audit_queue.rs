@@ -69,6 +69,8 @@ struct Shared {
     /// How many records of the log are durable.
     durable: AtomicU64,
     health: LogHealth,
+    /// Why the last write failed, until one succeeds.
+    fault: Mutex<Option<String>>,
     /// The committer's disk operation in progress, if any.
     progress: Progress,
     /// The segment to which the committer appends.
@@ -100,6 +102,7 @@ impl AuditQueue {
             limit,
             durable: AtomicU64::new(durable),
             health: LogHealth::default(),
+            fault: Mutex::default(),
             progress: Progress::default(),
             segment: Mutex::default(),
             gathered: AtomicU32::new(0),
@@ -148,6 +151,12 @@ impl AuditQueue {
     #[must_use]
     pub fn health(&self) -> Health {
         self.0.health.get()
+    }
+
+    /// Why the last write failed; `None` if it succeeded.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        lock(&self.0.fault).clone()
     }
 
     /// Fails if no record can be written at the moment.
@@ -241,6 +250,10 @@ impl AuditQueue {
 
     pub(super) fn lift(&self, obstacle: Obstacle) {
         self.0.health.lift(obstacle);
+    }
+
+    pub(super) fn set_fault(&self, fault: Option<String>) {
+        *lock(&self.0.fault) = fault;
     }
 
     pub(super) fn has_obstacle(&self, obstacle: Obstacle) -> bool {

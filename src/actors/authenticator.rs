@@ -56,7 +56,7 @@ pub enum CredentialError {
     /// The credential or its holder was withdrawn.
     #[error("the credential was revoked")]
     Revoked,
-    /// It may not be used from the caller's address.
+    /// It is bound to networks that do not contain the caller's address.
     #[error("the credential may not be used from this address")]
     Elsewhere,
     /// It was used more often than it may be; it may be used again after a second.

@@ -175,6 +175,7 @@ impl Writer {
     /// Nothing of the batch is acknowledged. Nothing more is decided until the disk works again.
     fn fail(&mut self, error: &AppendError) {
         tracing::error!(%error, "the audit log cannot be written: no decision is made until it can");
+        self.queue.set_fault(Some(error.to_string()));
         self.queue.raise(Obstacle::Failing);
         loop {
             if let Rhythm::Durable(_) = self.rhythm {
@@ -194,10 +195,14 @@ impl Writer {
                     self.show_segment();
                     self.queue.set_durable(self.ledger.size());
                     self.queue.lift(Obstacle::Failing);
+                    self.queue.set_fault(None);
                     return self.answer(&first.ok_or(AuditError::Unwritable));
                 }
                 Err(error) if error.is_final() => return self.end(&error),
-                Err(error) => tracing::warn!(%error, "the audit log still cannot be written"),
+                Err(error) => {
+                    tracing::warn!(%error, "the audit log still cannot be written");
+                    self.queue.set_fault(Some(error.to_string()));
+                }
             }
             if stopping {
                 if let Rhythm::Async(_) = self.rhythm {

@@ -25,7 +25,7 @@ pub enum ReloadError {
     Faulty(Faults),
     /// Test cases of the bundle fail, or stored entities do not fit its schema, and the reload was not forced. The
     /// previous constitution stays in force.
-    #[error("the constitution is refused; `--force` overrides this")]
+    #[error("test cases fail, or stored entities do not fit its schema (`--force` overrides this)")]
     Objected(Faults),
     /// The settings have faults. The settings and the constitution stay as they were.
     #[error("the settings have faults")]
@@ -49,12 +49,23 @@ impl From<MailboxError> for ReloadError {
 }
 
 /// The result of a reload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reloaded {
     /// Hash and digest before.
     pub old: (ConstitutionalHash, ConstitutionDigest),
     /// Hash and digest now.
     pub new: (ConstitutionalHash, ConstitutionDigest),
+    /// The keys of settings that were changed, but take effect only after a restart.
+    pub restart_required: Vec<&'static str>,
+}
+
+/// Settings that were read again.
+#[derive(Debug)]
+pub struct Reread {
+    /// Those of the constitution.
+    pub constitution: settings::Constitution,
+    /// The keys of settings that were changed, but take effect only after a restart.
+    pub restart_required: Vec<&'static str>,
 }
 
 /// What happens to a valid constitution with objections: failing cases, or stored entities that do not fit.
@@ -66,16 +77,16 @@ pub enum OnObjections {
     Override,
 }
 
-/// Reads the settings again, and returns those of the constitution, or every fault. The argument is the caller's name.
+/// Reads the settings again; the error is every fault. The argument is the caller's name.
 #[derive(Clone)]
 pub struct SettingsReader(Arc<ReadSettings>);
 
 /// The function that reads the settings.
-type ReadSettings = dyn Fn(&str) -> Result<settings::Constitution, Vec<String>> + Send + Sync;
+type ReadSettings = dyn Fn(&str) -> Result<Reread, Vec<String>> + Send + Sync;
 
 impl SettingsReader {
     /// A reader that calls `read`, which may block.
-    pub fn new(read: impl Fn(&str) -> Result<settings::Constitution, Vec<String>> + Send + Sync + 'static) -> Self {
+    pub fn new(read: impl Fn(&str) -> Result<Reread, Vec<String>> + Send + Sync + 'static) -> Self {
         Self(Arc::new(read))
     }
 }
@@ -162,17 +173,18 @@ impl Handler<Reload> for Registry {
             let before = old.names();
             let loaded = tokio::task::spawn_blocking(move || books.load(&reload, &old)).await;
             let loaded = loaded.unwrap_or_else(|error| Err(ReloadError::Unanswered(error.to_string())));
-            let new = Arc::new(loaded.inspect_err(|error| {
+            let (new, restart_required) = loaded.inspect_err(|error| {
                 let why = error.in_one_line();
                 tracing::error!("the constitution stays as it was: {why}");
                 in_force.refuse(why);
-            })?);
+            })?;
+            let new = Arc::new(new);
             let given = validators.iter().map(|validator| validator.send(Activate(Arc::clone(&new))));
             // A validator that is gone decides nothing any more.
             drop(join_all(given).await);
             in_force.set(Arc::clone(&new));
             tracing::info!(hash = %new.names().0, digest = %new.names().1, "constitution reloaded");
-            Ok::<_, ReloadError>(Reloaded { old: before, new: new.names() })
+            Ok::<_, ReloadError>(Reloaded { old: before, new: new.names(), restart_required })
         };
         AtomicResponse::new(Box::pin(swap.into_actor(self)))
     }
@@ -209,9 +221,9 @@ pub fn recorded(faults: &[Fault]) -> Vec<String> {
 
 impl Books {
     /// Loads the constitution that is to come into force, compares it with the entities, archives and records it. A
-    /// refusal is recorded too.
-    fn load(&self, reload: &Reload, in_force: &Active) -> Result<Active, ReloadError> {
-        let settings = (self.settings.0)(&reload.caller).map_err(ReloadError::Settings)?;
+    /// refusal is recorded too. Also returns the keys of settings that require a restart.
+    fn load(&self, reload: &Reload, in_force: &Active) -> Result<(Active, Vec<&'static str>), ReloadError> {
+        let reread = (self.settings.0)(&reload.caller).map_err(ReloadError::Settings)?;
         let old = in_force.names();
         let event = |what| {
             let event = Event::new(EventKind::Constitution, &reload.caller).name("event", what);
@@ -222,7 +234,7 @@ impl Books {
                 tracing::error!(%error, "the refusal of a constitution is not in the audit log");
             }
         };
-        let (active, bundle) = Active::load(&settings).map_err(|faults| {
+        let (active, bundle) = Active::load(&reread.constitution).map_err(|faults| {
             refuse(&faults.0);
             ReloadError::Faulty(faults)
         })?;
@@ -243,7 +255,7 @@ impl Books {
         }
         let written = self.journal.record(&[reloaded]);
         written.map_err(|error| ReloadError::Unrecorded(format!("recorded: {error}")))?;
-        Ok(active.in_place_of(in_force))
+        Ok((active.in_place_of(in_force), reread.restart_required))
     }
 
     /// The objections to a valid constitution. The stored entities fit the schema in force, so they are checked only

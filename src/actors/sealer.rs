@@ -352,6 +352,9 @@ impl Thread {
         let note = Note::sign(checkpoint.to_string(), self.sealing.keys.signers());
         self.sealing.file.store(&note)?;
         let sealed = Sealed { checkpoint, note };
+        if self.seals.fault().is_some() {
+            tracing::info!(size = sealed.checkpoint.size, "checkpoints of the audit log are signed again");
+        }
         self.sealing.last = Some(sealed.clone());
         self.seals.publish(sealed);
         Ok(())

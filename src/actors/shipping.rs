@@ -78,6 +78,10 @@ impl Shipping {
 
     /// Sets the fault, and returns the previous one.
     pub(super) fn set_fault(&self, fault: Option<String>) -> Option<String> {
-        std::mem::replace(&mut self.told(), fault)
+        let before = std::mem::replace(&mut *self.told(), fault.clone());
+        if fault.is_none() && before.is_some() {
+            tracing::info!("the audit log is copied into the database again");
+        }
+        before
     }
 }

@@ -29,12 +29,12 @@ pub enum Scope {
 
 /// The word is no scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no scope `{}`", .0.escape_debug())]
+#[error("there is no scope `{}`{}", .0.escape_debug(), crate::domain::suggestion(.0, Scope::ALL.map(Scope::as_str)))]
 pub struct UnknownScope(pub String);
 
 /// The word is no role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no role `{}`", .0.escape_debug())]
+#[error("there is no role `{}`{}", .0.escape_debug(), crate::domain::suggestion(.0, Role::ALL.map(Role::as_str)))]
 pub struct UnknownRole(pub String);
 
 impl Scope {
@@ -364,7 +364,9 @@ mod tests {
 
     #[test]
     fn an_unknown_scope_is_named_or_left_out() {
-        assert_eq!("read Root".parse::<Scopes>().unwrap_err().to_string(), "there is no scope `Root`");
+        let error = |text: &str| text.parse::<Scopes>().unwrap_err().to_string();
+        assert_eq!(error("read Root"), "there is no scope `Root`");
+        assert_eq!(error("deicde"), "there is no scope `deicde`; did you mean `decide`?");
         assert_eq!(Scopes::parse_known("openid read READ profile"), Scopes::of([Scope::Read]));
     }
 

@@ -156,13 +156,17 @@ pub(super) fn print_json(value: &Value) {
     print_line(&value.to_string());
 }
 
-/// Shows the members of each item of a list as columns.
+/// Shows the members of each item of a list as columns, below their names. A true member shows as its name.
 pub(super) fn print_list(list: &Value, columns: &[&str]) {
+    print_line(&columns.join("\t"));
     for item in list.get("items").and_then(Value::as_array).into_iter().flatten() {
         let cells = columns.iter().map(|column| match item.get(*column) {
             Some(Value::String(text)) => text.clone(),
-            Some(Value::Array(texts)) => texts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
-            Some(Value::Null) | None => "-".to_owned(),
+            Some(Value::Array(texts)) if !texts.is_empty() => {
+                texts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")
+            }
+            Some(Value::Bool(true)) => (*column).to_owned(),
+            Some(Value::Null | Value::Bool(false) | Value::Array(_)) | None => "-".to_owned(),
             Some(other) => other.to_string(),
         });
         print_line(&cells.collect::<Vec<_>>().join("\t"));
@@ -175,20 +179,35 @@ pub(super) fn reload(source: &Source, on_objections: OnObjections) -> ExitCode {
         OnObjections::Refuse => "/v1/constitution/reload",
         OnObjections::Override => "/v1/constitution/reload?force=true",
     };
-    running(source, &Ask { method: "POST", path: path.to_owned(), body: None }, |answer| {
+    running(source, &Ask { method: "POST", path: path.to_owned(), body: None }, reload_refused, |answer| {
         let told: Value = serde_json::from_str(&answer.body).unwrap_or(Value::Null);
         let digest = told.pointer("/new/digest").and_then(Value::as_str).unwrap_or_default();
         print_line(&format!("in force: {digest}"));
+        for key in told.get("restart_required").and_then(Value::as_array).into_iter().flatten() {
+            let key = key.as_str().unwrap_or_default();
+            print_line(&format!("`{key}` was changed, but takes effect only after a restart"));
+        }
     })
 }
 
 /// Prints the status of the running daemon. Exits with 0 if it is ready, otherwise 1.
 pub(super) fn status(source: &Source) -> ExitCode {
-    running(source, &Ask::get("/readyz?verbose"), |answer| print_line(answer.body.trim_end()))
+    running(source, &Ask::get("/readyz?verbose"), Answer::refusal, |answer| print_line(answer.body.trim_end()))
 }
 
-/// Asks a daemon that runs.
-fn running(source: &Source, ask: &Ask, show: impl FnOnce(&Answer)) -> ExitCode {
+/// Why a reload was refused, and which constitution stays in force.
+fn reload_refused(answer: &Answer) -> String {
+    let hash = answer.header("x-constitutional-hash").unwrap_or_default();
+    format!("the reload is refused, `{hash}` stays in force: {}", answer.refusal())
+}
+
+/// Asks a daemon that runs; `refused` words its refusal.
+fn running(
+    source: &Source,
+    ask: &Ask,
+    refused: impl FnOnce(&Answer) -> String,
+    show: impl FnOnce(&Answer),
+) -> ExitCode {
     let settings = match source.load() {
         Ok(loaded) => loaded.settings,
         Err(faults) => return finish(Err(DaemonError::Settings(faults))),
@@ -199,7 +218,14 @@ fn running(source: &Source, ask: &Ask, show: impl FnOnce(&Answer)) -> ExitCode {
             show(&answer);
             ExitCode::SUCCESS
         }
-        Ok(answer) => fail(&answer.refusal(), 1),
+        Ok(answer) => fail(&refused(&answer), 1),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            let folder = settings.data_dir.display();
+            let told = format!(
+                "no daemon runs on the data folder `{folder}`: start it, or name its settings with `--settings`"
+            );
+            fail(&told, 1)
+        }
         Err(error) => fail(&format!("no daemon answers at `{}`: {error}", socket.display()), 1),
     }
 }

@@ -71,7 +71,7 @@ pub fn run(command: &Command, source: &Source) -> ExitCode {
                 if json {
                     print_json(keys);
                 } else {
-                    print_list(keys, &["id", "name", "scopes", "last_used_at", "expires_at", "revoked_at"]);
+                    print_list(keys, &["id", "name", "scopes", "networks", "last_used_at", "expires_at", "revoked_at"]);
                 }
             })
         }

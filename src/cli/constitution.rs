@@ -65,7 +65,10 @@ fn lint(folder: &Path) -> Result<ExitCode, Faults> {
     constitution.warnings().iter().for_each(|warning| print_fault(&format!("warning: {warning}")));
     let (policies, level) = (constitution.policies().len(), constitution.level());
     let principles = constitution.principles().len();
-    print_line(&format!("ok: {principles} principles, {policies} policies, level {level}"));
+    print_line(&format!(
+        "ok: {principles} principles, {policies} policies, references to entities up to level {level}; \
+         `acgs constitution test` runs the cases"
+    ));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -28,6 +28,9 @@ const EXIT_CONFIG: u8 = 78;
 /// Exit code where the disk fails: `EX_IOERR` of sysexits.h.
 const EXIT_IO: u8 = 74;
 
+/// Exit code where arguments are missing or wrong, as clap has it.
+const EXIT_USAGE: u8 = 2;
+
 /// The begin of the year 10000, in seconds since 1970.
 const YEAR_10000: u64 = 253_402_300_800;
 
@@ -98,6 +101,9 @@ enum Command {
     /// Manage keys that are sent with each request.
     ApiKey(api_key::Command),
     /// Make the running daemon reload its settings and its constitution; exit 1 if it refuses.
+    ///
+    /// Prints the digest in force, and changed settings that take effect only after a restart. Entities are not reloaded:
+    /// `entities.json` is stored only by a start that finds no entities in the database.
     Reload {
         /// Bring the constitution into force even if its test cases fail or stored entities do not fit its schema; this
         /// is recorded.
@@ -194,10 +200,11 @@ fn finish(outcome: Result<(), DaemonError>) -> ExitCode {
         }
         Err(
             error @ (DaemonError::Ledger { .. }
+            | DaemonError::DataTaken { .. }
             | DaemonError::LogRolledBack { .. }
             | DaemonError::Seal { .. }
             | DaemonError::DatabaseRolledBack { .. }
-            | DaemonError::Unrecorded(_)
+            | DaemonError::Unrecorded { .. }
             | DaemonError::Identity(_)
             | DaemonError::Store(_)),
         ) => fail(&error, EXIT_IO),

@@ -115,6 +115,10 @@ impl Reader<'_> {
                     }
                 }
             }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && file == MANIFEST => {
+                let detail = format!("is missing: `{}` has no `{MANIFEST}`", self.folder.display());
+                self.faults.push(Fault::of_file(file, detail));
+            }
             Err(error) => self.faults.push(unreadable(file, &error)),
         }
         None

@@ -46,6 +46,18 @@ pub enum DaemonError {
         /// Why.
         source: Box<LedgerError>,
     },
+    /// Another daemon uses the data folder.
+    #[error(
+        "another daemon{} uses the data folder `{}`: stop it, or give this one a `data_dir` of its own",
+        .pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default(),
+        .folder.display()
+    )]
+    DataTaken {
+        /// The folder.
+        folder: PathBuf,
+        /// The other daemon's process id, if known.
+        pid: Option<u32>,
+    },
     /// The audit log does not match its checkpoint, or cannot be signed.
     #[error("the audit log in `{}` cannot be used: {source}", .folder.display())]
     Seal {
@@ -87,8 +99,13 @@ pub enum DaemonError {
         found: Box<LogRollback>,
     },
     /// The start cannot be recorded.
-    #[error("the start cannot be recorded: {0}")]
-    Unrecorded(#[from] AuditError),
+    #[error("the start cannot be recorded: {error}{}", .cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default())]
+    Unrecorded {
+        /// Why.
+        error: AuditError,
+        /// Why the log cannot be written, if that is so.
+        cause: Option<String>,
+    },
     /// A witness's key is none.
     #[error("the key `{key}` of `audit.witness` cannot be used: {source}")]
     Witness {
@@ -119,6 +136,12 @@ pub enum DaemonError {
         /// Why it failed.
         source: io::Error,
     },
+}
+
+impl From<AuditError> for DaemonError {
+    fn from(error: AuditError) -> Self {
+        Self::Unrecorded { error, cause: None }
+    }
 }
 
 impl From<StoreError> for DaemonError {

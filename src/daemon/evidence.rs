@@ -22,8 +22,8 @@ use crate::actors::witnesses::{Witness, Witnesses, WitnessesError};
 use crate::constitution::{Constitution, Fault};
 use crate::domain::Revision;
 use crate::ledger::{
-    DiskStorage, Event, EventKind, KeptCheckpoint, Ledger, LedgerError, Options, Recovery, RevisionMark, SeenRevision,
-    is_new, seen_revision,
+    DiskStorage, Event, EventKind, KEY_FILE, KeptCheckpoint, Ledger, LedgerError, Options, Recovery, RevisionMark,
+    SeenRevision, is_new, seen_revision,
 };
 use crate::settings::{Durability, LogOrigin, RequestRecord, Settings};
 use crate::store::Replicas;
@@ -91,6 +91,7 @@ impl Evidence {
             }
             DaemonError::LogRolledBack { folder: folder.clone(), size, found: Box::new(found) }
         };
+        let had_key = folder.join(KEY_FILE).exists();
         let sealing = Sealing::open(SealingParts {
             folder: &folder,
             origin,
@@ -137,6 +138,9 @@ impl Evidence {
             }
         })?;
         accepted.extend(found);
+        if !accepted.is_empty() && !had_key {
+            tracing::warn!(key, "the log's key is gone too; a new one was made: tell verifiers and witnesses");
+        }
         let interval = audit.checkpoint_interval;
         let sealer = Sealer::start(sealing, committer.queue(), journal, interval, seals);
         let sealer = sealer.map_err(system("start the thread that signs checkpoints"))?;

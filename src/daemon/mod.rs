@@ -172,7 +172,8 @@ impl Parts {
         for objection in &objections {
             tracing::warn!("constitution: {objection}");
         }
-        evidence.record_start(&settings, &active.constitution, store.versions().followed(), &objections)?;
+        let recorded = evidence.record_start(&settings, &active.constitution, store.versions().followed(), &objections);
+        recorded.map_err(|error| DaemonError::Unrecorded { error, cause: evidence.queue().fault() })?;
         if store.types().is_empty() && !active.constitution.seed().is_empty() {
             let seed = active.constitution.seed();
             let recorder = evidence.recorder(settings.audit.request);

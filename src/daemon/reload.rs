@@ -9,7 +9,7 @@ use super::evidence::{DAEMON, record_settings};
 use super::signals::notify;
 use crate::actors::Mailbox;
 use crate::actors::journal::Journal;
-use crate::actors::registry::{OnObjections, Registry, Reload, ReloadError, SettingsReader};
+use crate::actors::registry::{OnObjections, Registry, Reload, ReloadError, Reread, SettingsReader};
 use crate::logging::LevelSwitch;
 use crate::settings::Settings;
 
@@ -43,10 +43,11 @@ pub(super) fn settings_reader(
         if let Some(level) = &level {
             level.set(&new.log.level);
         }
-        for key in started_with.restart_needed(&new) {
+        let restart_required = started_with.restart_needed(&new);
+        for key in &restart_required {
             tracing::warn!(key, "changed, but takes effect only after a restart");
         }
-        Ok(new.constitution)
+        Ok(Reread { constitution: new.constitution, restart_required })
     })
 }
 

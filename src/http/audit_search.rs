@@ -16,8 +16,8 @@ use super::page::Limit;
 use super::problem::{BAD_REQUEST, NOT_FOUND, Problem};
 use crate::actors::log_reader::{FindRecord, FoundRecord};
 use crate::actors::searcher::{FindEntry, SearchEntries};
-use crate::domain::InputFault;
-use crate::ledger::RecordView;
+use crate::domain::{InputFault, suggestion};
+use crate::ledger::{EventKind, RecordView};
 use crate::store::audit::{EntryCursor, EntryPage, FoundEntry, Search, SoughtEntity};
 
 /// The conditions of a search; an entry must meet all of them.
@@ -35,7 +35,7 @@ pub struct SearchQuery {
     /// The resource's id and type.
     resource: Option<String>,
     resource_type: Option<String>,
-    decision: Option<bool>,
+    decision: Option<String>,
     reason: Option<String>,
     principle: Option<String>,
     kind: Option<String>,
@@ -138,6 +138,21 @@ fn read(query: SearchQuery) -> Result<Search, Problem> {
     };
     let subject = entity("subject", query.subject, query.subject_type);
     let resource = entity("resource", query.resource, query.resource_type);
+    let decision = query.decision.and_then(|text| {
+        let read = text.parse::<bool>().ok();
+        if read.is_none() {
+            faults.push(InputFault::new("/decision", "must be `true` or `false`"));
+        }
+        read
+    });
+    if let Some(kind) = &query.kind {
+        let kinds: Vec<&str> =
+            ["decision", "part", "shared"].into_iter().chain(EventKind::ALL.map(EventKind::as_str)).collect();
+        if !kinds.contains(&kind.as_str()) {
+            let detail = format!("must be one of `{}`{}", kinds.join("`, `"), suggestion(kind, kinds.iter().copied()));
+            faults.push(InputFault::new("/kind", detail));
+        }
+    }
     if !faults.is_empty() {
         return Err(Problem::faults(&BAD_REQUEST, faults));
     }
@@ -147,7 +162,7 @@ fn read(query: SearchQuery) -> Result<Search, Problem> {
         subject,
         action: query.action.map(Into::into),
         resource,
-        decision: query.decision,
+        decision,
         reason: query.reason.map(Into::into),
         principle: query.principle.map(Into::into),
         kind: query.kind.map(Into::into),

@@ -71,5 +71,9 @@ pub async fn reload(who: Who, query: Query<ReloadQuery>, front: Data<Front>) -> 
     let on_objections = if query.force { OnObjections::Override } else { OnObjections::Refuse };
     let reloaded = front.shared.registry.ask(Reload { caller: who.name().into(), on_objections }).await?;
     let named = |(hash, digest)| json!({"hash": hash, "digest": digest});
-    Ok(HttpResponse::Ok().json(json!({"old": named(reloaded.old), "new": named(reloaded.new)})))
+    Ok(HttpResponse::Ok().json(json!({
+        "old": named(reloaded.old),
+        "new": named(reloaded.new),
+        "restart_required": reloaded.restart_required,
+    })))
 }

@@ -99,7 +99,7 @@ impl Visit {
     #[must_use]
     pub fn leave(self, mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
         if response.status().is_client_error() || response.status().is_server_error() {
-            response = explain(response, &self.id, self.plain);
+            response = self.explain(response);
         }
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID, self.id);
@@ -117,6 +117,45 @@ impl Visit {
             response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
         }
         response
+    }
+}
+
+impl Visit {
+    /// Writes the body of an error: a short message on the `AuthZEN` routes, problem details on all others.
+    fn explain(&self, response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+        let known = response.response().extensions().get::<Problem>().cloned();
+        let mut problem = match known {
+            Some(problem) => problem,
+            // An answer with a body of its own, such as that of `/readyz`, is complete.
+            None if response.headers().contains_key(header::CONTENT_TYPE) && response.response().error().is_none() => {
+                return response;
+            }
+            None => unforeseen(&response),
+        };
+        if problem.status_code().is_server_error() {
+            tracing::warn!(request = ?self.id, status = problem.status_code().as_u16(), "{}", problem.detail());
+        }
+        if self.peer.as_ref().is_some_and(Peer::is_admin) {
+            problem = problem.with_cause(self.front.shared.audit_queue.fault());
+        }
+        let (request, response) = response.into_parts();
+        let status = match problem.status_code() {
+            // AuthZEN has only the status 400 for unreadable requests.
+            StatusCode::UNSUPPORTED_MEDIA_TYPE if self.plain => StatusCode::BAD_REQUEST,
+            status => status,
+        };
+        let (kind, body) = if self.plain {
+            ("text/plain; charset=utf-8", problem.detail().to_owned())
+        } else {
+            ("application/problem+json", problem.json(self.id.to_str().unwrap_or_default()))
+        };
+        let mut explained = HttpResponse::build(status).insert_header((header::CONTENT_TYPE, kind)).body(body);
+        for (name, value) in response.headers() {
+            if name != header::CONTENT_TYPE {
+                explained.headers_mut().insert(name.clone(), value.clone());
+            }
+        }
+        ServiceResponse::new(request, explained)
     }
 }
 
@@ -181,40 +220,6 @@ fn is_percent_encoded_text(address: &str) -> bool {
         decoded.extend(rest);
     }
     std::str::from_utf8(&decoded).is_ok()
-}
-
-/// Writes the body of an error: a short message on the `AuthZEN` routes, problem details on all others.
-fn explain(response: ServiceResponse<BoxBody>, id: &HeaderValue, plain: bool) -> ServiceResponse<BoxBody> {
-    let known = response.response().extensions().get::<Problem>().cloned();
-    let problem = match known {
-        Some(problem) => problem,
-        // An answer with a body of its own, such as that of `/readyz`, is complete.
-        None if response.headers().contains_key(header::CONTENT_TYPE) && response.response().error().is_none() => {
-            return response;
-        }
-        None => unforeseen(&response),
-    };
-    if problem.status_code().is_server_error() {
-        tracing::warn!(request = ?id, status = problem.status_code().as_u16(), "{}", problem.detail());
-    }
-    let (request, response) = response.into_parts();
-    let status = match problem.status_code() {
-        // AuthZEN has only the status 400 for unreadable requests.
-        StatusCode::UNSUPPORTED_MEDIA_TYPE if plain => StatusCode::BAD_REQUEST,
-        status => status,
-    };
-    let (kind, body) = if plain {
-        ("text/plain; charset=utf-8", problem.detail().to_owned())
-    } else {
-        ("application/problem+json", problem.json(id.to_str().unwrap_or_default()))
-    };
-    let mut explained = HttpResponse::build(status).insert_header((header::CONTENT_TYPE, kind)).body(body);
-    for (name, value) in response.headers() {
-        if name != header::CONTENT_TYPE {
-            explained.headers_mut().insert(name.clone(), value.clone());
-        }
-    }
-    ServiceResponse::new(request, explained)
 }
 
 /// A problem for an error that came from the framework: a path or query that does not fit its route.

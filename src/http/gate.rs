@@ -22,6 +22,8 @@ use crate::auth::caller::Caller;
 use crate::auth::granter::Granter;
 use crate::auth::network::ClientAddress;
 use crate::auth::scope::{Scope, Scopes};
+use crate::auth::secret::ApiKey;
+use crate::ledger::Event;
 
 /// An API key, in requests.
 pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -88,14 +90,28 @@ async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc
             return Err(too_many(&error.to_string(), "key", limit, Duration::ZERO));
         }
         Err(error) => {
-            record(front, ANONYMOUS, "credential_refused", request, &error.to_string());
-            return Err(unauthenticated(Some("invalid_token"), &error.to_string()));
+            let why = if matches!(error, CredentialError::Elsewhere) {
+                elsewhere(self::address(request.request()))
+            } else {
+                error.to_string()
+            };
+            // For any other error, the key is not known to be one that was made here.
+            let is_known =
+                matches!(error, CredentialError::Elsewhere | CredentialError::Expired | CredentialError::Revoked);
+            record(front, || {
+                let event = refusal(ANONYMOUS, "credential_refused", request, &why);
+                match key_id(request.headers()).filter(|_| is_known) {
+                    Some(key) => event.name("key", key),
+                    None => event,
+                }
+            });
+            return Err(unauthenticated(Some("invalid_token"), &why));
         }
     };
     if let Access::Needs(scope) = access
         && !caller.scopes.contains(scope)
     {
-        record(front, &caller.name, "scope_refused", request, scope.as_str());
+        record(front, || refusal(&caller.name, "scope_refused", request, scope.as_str()));
         return Err(forbidden(scope));
     }
     if !matches!(access, Access::Anyone | Access::Needs(Scope::Decide)) {
@@ -104,20 +120,47 @@ async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc
     Ok(Some(caller))
 }
 
-/// Records a refusal in the background. Beyond a limited rate records are suppressed, and the next one contains their
-/// number.
-fn record(front: &Front, caller: &str, what: &str, request: &ServiceRequest, why: &str) {
-    let Some(left_out) = front.shared.refusals.take() else { return };
+/// The message for a credential that is bound to networks, used from an address outside of these.
+fn elsewhere(address: ClientAddress) -> String {
+    match address {
+        ClientAddress::Ip(address) => {
+            format!("the credential may not be used from `{address}`; is that a proxy? see `http.trusted_proxies`")
+        }
+        ClientAddress::Unix => {
+            "the credential is bound to networks, not for a Unix socket; is that a proxy's? see `http.trusted_proxies`"
+                .to_owned()
+        }
+        ClientAddress::Unknown => {
+            "the credential is bound to networks, but a proxy of `http.trusted_proxies` named no readable address"
+                .to_owned()
+        }
+    }
+}
+
+/// The public id in the API key of a request.
+fn key_id(headers: &HeaderMap) -> Option<String> {
+    let key = ApiKey::parse(headers.get(API_KEY)?.to_str().ok()?).ok()?;
+    Some(key.id().to_owned())
+}
+
+/// The event of a refusal.
+fn refusal(caller: &str, what: &str, request: &ServiceRequest, why: &str) -> Event {
     // The path of an anonymous request may contain a secret by mistake, so only the route's pattern is recorded.
     let path = if caller == ANONYMOUS { request.match_pattern() } else { Some(request.path().to_owned()) };
     let path: String = path.unwrap_or_default().chars().take(200).collect();
     let address = Some(address(request.request()).to_string()).filter(|address| !address.is_empty());
-    let event = event(caller, what)
+    event(caller, what)
         .name("method", request.method().as_str())
         .name("address", address)
-        .name("left_out", left_out)
         .detail("path", path)
-        .detail("why", why);
+        .detail("why", why)
+}
+
+/// Records a refusal in the background. Beyond a limited rate records are suppressed, and the next one contains their
+/// number.
+fn record(front: &Front, event: impl FnOnce() -> Event) {
+    let Some(left_out) = front.shared.refusals.take() else { return };
+    let event = event().name("left_out", left_out);
     let directory = front.shared.directory.clone();
     actix_web::rt::spawn(async move {
         if let Err(error) = directory.ask(RecordEvent(event)).await {

@@ -56,7 +56,10 @@ pub async fn readyz(front: Data<Front>, query: Query<Verbosity>) -> HttpResponse
 async fn checks(front: &Front) -> Vec<Check> {
     let audit = match front.shared.audit_queue.health() {
         Health::Writing => None,
-        Health::Failing => Some("the log cannot be written".to_owned()),
+        Health::Failing => Some(match front.shared.audit_queue.fault() {
+            Some(cause) => format!("the log cannot be written: {cause}"),
+            None => "the log cannot be written".to_owned(),
+        }),
         Health::Stalled => Some("the disk does not answer".to_owned()),
         Health::Displaced => Some("a file that the daemon has open was removed or replaced".to_owned()),
         Health::Ended => Some("the log has ended".to_owned()),
@@ -77,7 +80,7 @@ async fn checks(front: &Front) -> Vec<Check> {
         shared.is_database_shared.then(|| Check { name: "following", fault: shared.following.fault(), needed: false });
     let redis = shared.verdicts.as_ref().map(|verdicts| Check {
         name: "redis",
-        fault: (!verdicts.is_usable()).then(|| "it does not answer, and is done without".to_owned()),
+        fault: verdicts.fault().map(str::to_owned),
         needed: false,
     });
     let mut checks = vec![

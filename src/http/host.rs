@@ -12,6 +12,9 @@ use actix_web::http::header;
 use super::problem::{BAD_REQUEST, MISDIRECTED, Problem};
 use crate::settings::{Bind, Http, HttpUrl};
 
+/// The most characters of a refused host that are shown.
+const SHOWN: usize = 255;
+
 /// The hosts that requests may name.
 #[derive(Debug)]
 pub struct AcceptedHosts {
@@ -55,7 +58,9 @@ impl AcceptedHosts {
                 || Problem::new(&BAD_REQUEST, "the request's host is not a host name or address with an optional port");
             let host = host_of(authority).ok_or_else(malformed)?;
             if !self.is_any && !self.has(host) {
-                let detail = "the request is for another host; see `http.public_url` and `http.allowed_hosts`";
+                let shown: String = host.chars().take(SHOWN).collect();
+                let detail =
+                    format!("the request is for the host `{shown}`; see `http.public_url` and `http.allowed_hosts`");
                 return Err(Problem::new(&MISDIRECTED, detail));
             }
         }

@@ -99,6 +99,8 @@ pub struct Problem(Box<Told>);
 struct Told {
     kind: &'static Kind,
     detail: String,
+    /// The cause, which only this host's administrator is told.
+    cause: Option<String>,
     errors: Vec<InputFault>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -106,7 +108,7 @@ struct Told {
 impl Problem {
     /// A problem of a kind, with the details of this occurrence.
     pub fn new(kind: &'static Kind, detail: impl Into<String>) -> Self {
-        Self(Box::new(Told { kind, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }))
+        Self(Box::new(Told { kind, detail: detail.into(), cause: None, errors: Vec::new(), headers: Vec::new() }))
     }
 
     /// One fault in the input.
@@ -160,7 +162,25 @@ impl Problem {
     /// A failure whose cause is for the log, not for the caller.
     pub(super) fn logged(kind: &'static Kind, detail: &'static str, cause: &dyn fmt::Display) -> Self {
         tracing::error!(%cause, "{detail}");
-        Self::new(kind, detail)
+        let mut problem = Self::new(kind, detail);
+        problem.0.cause = Some(cause.to_string());
+        problem
+    }
+
+    /// With the cause in its detail, for this host's administrator. `log` is why the audit log cannot be written, which
+    /// is the cause where no other is known.
+    #[must_use]
+    pub(super) fn with_cause(mut self, log: Option<String>) -> Self {
+        if let Some(cause) = self.0.cause.take().or_else(|| log.filter(|_| *self.0.kind == UNAVAILABLE)) {
+            self.0.detail = format!("{}: {cause}", self.0.detail);
+        }
+        self
+    }
+
+    /// With a text before its detail.
+    fn after(mut self, begin: &str) -> Self {
+        self.0.detail = format!("{begin}: {}", self.0.detail);
+        self
     }
 }
 
@@ -286,13 +306,13 @@ impl From<SearchError> for Problem {
 impl From<ReloadError> for Problem {
     fn from(error: ReloadError) -> Self {
         match error {
-            ReloadError::Settings(faults) => {
+            ReloadError::Settings(ref faults) => {
                 let errors = faults.iter().map(|fault| InputFault::new("", fault)).collect();
-                Self::faults(&FAULTY_CONSTITUTION, errors)
+                Self::faults(&FAULTY_CONSTITUTION, errors).after(&error.to_string())
             }
-            ReloadError::Faulty(faults) | ReloadError::Objected(faults) => {
+            ReloadError::Faulty(ref faults) | ReloadError::Objected(ref faults) => {
                 let errors = faults.0.iter().map(|fault| InputFault::new("", fault.to_string())).collect();
-                Self::faults(&FAULTY_CONSTITUTION, errors)
+                Self::faults(&FAULTY_CONSTITUTION, errors).after(&error.to_string())
             }
             ReloadError::Unrecorded(_) | ReloadError::Unchecked(_) => Self::new(&UNAVAILABLE, error.to_string()),
             ReloadError::Unanswered(_) => Self::logged(&UNAVAILABLE, "the constitution could not be swapped", &error),

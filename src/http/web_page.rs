@@ -24,6 +24,9 @@ const ANSWER_HEADERS: &str = "ETag, Retry-After, Traceparent, WWW-Authenticate, 
 /// For how many seconds a browser may cache the answer to a preflight request.
 const MAX_AGE: &str = "600";
 
+/// The most characters of a refused origin that are shown.
+const SHOWN: usize = 255;
+
 /// The origins that may call.
 #[derive(Debug)]
 pub struct WebPages {
@@ -44,7 +47,12 @@ impl WebPages {
     pub fn check(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, Problem> {
         let mut origins = headers.get_all(header::ORIGIN);
         let Some(origin) = origins.next() else { return Ok(None) };
-        let refused = || Problem::new(&FOREIGN_ORIGIN, "web pages of this origin are not in `http.allowed_origins`");
+        let refused = || {
+            let shown: String =
+                String::from_utf8_lossy(origin.as_bytes()).chars().take(SHOWN).flat_map(char::escape_debug).collect();
+            let detail = format!("the origin `{shown}` of the web page is not in `http.allowed_origins`");
+            Problem::new(&FOREIGN_ORIGIN, detail)
+        };
         if origins.next().is_some() {
             return Err(refused());
         }

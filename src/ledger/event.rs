@@ -38,6 +38,21 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// All kinds.
+    pub const ALL: [Self; 11] = [
+        Self::Start,
+        Self::Stop,
+        Self::Settings,
+        Self::Constitution,
+        Self::Entity,
+        Self::Log,
+        Self::Cache,
+        Self::Auth,
+        Self::Database,
+        Self::Clock,
+        Self::Entities,
+    ];
+
     /// The kind's name in records.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

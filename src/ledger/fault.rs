@@ -112,7 +112,7 @@ pub struct Fault {
 #[derive(Debug, Error)]
 pub enum LedgerError {
     /// Another process has the log open.
-    #[error("another process has the audit log open")]
+    #[error("another process has the audit log open; stop it first")]
     Locked,
     /// The log is damaged.
     #[error("the audit log is corrupt: {0}")]

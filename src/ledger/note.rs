@@ -28,8 +28,19 @@ pub enum NoteError {
     #[error("it is not a key: {0}")]
     Key(&'static str),
     /// None of the keys that are known signed it.
-    #[error("it is not signed by `{0}`")]
-    Unsigned(String),
+    #[error("it is not signed by `{known}`, but by `{signers}`")]
+    Unsigned {
+        /// The known keys.
+        known: String,
+        /// Names and ids of the keys that signed it, unverified.
+        signers: String,
+    },
+    /// A proof does not lead from the record to the checkpoint.
+    #[error("the record, the index or the hashes in it were changed")]
+    Unproven,
+    /// It does not have the form of a proof.
+    #[error("it is not a proof as `acgs audit prove` prints it")]
+    NoProof,
     /// A signature of a known key is not over this text.
     #[error("the signature of `{0}` is not over this text")]
     Forged(String),
@@ -264,8 +275,12 @@ impl Note {
             }
             signers.push(key);
         }
-        let names = || keys.iter().map(ToString::to_string).collect::<Vec<_>>().join("` or `");
-        if signers.is_empty() { Err(NoteError::Unsigned(names())) } else { Ok(signers) }
+        if signers.is_empty() {
+            let known = keys.iter().map(ToString::to_string).collect::<Vec<_>>().join("` or `");
+            let signers = self.signatures.iter().map(|by| format!("{}+{}", by.name, hex(&by.id)));
+            return Err(NoteError::Unsigned { known, signers: signers.collect::<Vec<_>>().join("`, `") });
+        }
+        Ok(signers)
     }
 }
 
@@ -336,7 +351,8 @@ mod tests {
         assert_eq!(changed.verify(keys), Err(NoteError::Forged(KEY.to_owned())));
         let stranger = SigningKey::generate("example.com/foo").unwrap();
         let foreign = Note::sign("This is an example message.\n".to_owned(), [&stranger]);
-        assert_eq!(foreign.verify(keys), Err(NoteError::Unsigned(KEY.to_owned())));
+        let signers = format!("example.com/foo+{}", hex(&stranger.verifier().id));
+        assert_eq!(foreign.verify(keys), Err(NoteError::Unsigned { known: KEY.to_owned(), signers }));
         let mut both: Note = NOTE.parse().unwrap();
         both.extend(foreign.signatures().to_vec());
         assert_eq!(both.verify(keys), Ok(vec![&key]), "signatures of unknown keys are ignored");

@@ -38,7 +38,7 @@ impl InclusionProof {
         if is_included(leaf, self.index, checkpoint.size, checkpoint.root, &self.path) {
             Ok(checkpoint)
         } else {
-            Err(NoteError::Form("the record is not proven to be in the log"))
+            Err(NoteError::Unproven)
         }
     }
 }
@@ -59,7 +59,7 @@ impl FromStr for InclusionProof {
     type Err = NoteError;
 
     fn from_str(text: &str) -> Result<Self, NoteError> {
-        let wrong = NoteError::Form("it is not a proof");
+        let wrong = NoteError::NoProof;
         let (head, note) = text.split_once("\n\n").ok_or(wrong.clone())?;
         let mut lines = head.split('\n').peekable();
         if lines.next() != Some(FIRST_LINE) {

@@ -25,6 +25,14 @@ pub enum Wrong {
     /// A key that does not exist.
     #[error("`{0}` is not a key")]
     UnknownKey(String),
+    /// A key of the top level in a section.
+    #[error("`{key}` stands below `[{section}]`; move it above the first section")]
+    Misplaced {
+        /// The key.
+        key: String,
+        /// The section.
+        section: String,
+    },
     /// A table that does not exist.
     #[error("`{0}` is not a section")]
     UnknownSection(String),

@@ -99,6 +99,11 @@ impl Reader<'_> {
     }
 
     fn unknown(&mut self, name: &str, section: &str, span: &Range<usize>, is_table: bool) {
+        let key = leaf(name).1;
+        if !section.is_empty() && self.keys.iter().any(|known| known.name == key) {
+            let wrong = Wrong::Misplaced { key: key.to_owned(), section: section.to_owned() };
+            return self.fault(span, wrong, Some(key.to_owned()), None, None);
+        }
         let mut known: Vec<&str> =
             if is_table { sections(self.keys) } else { self.keys.iter().map(|key| key.name).collect() };
         let in_section: Vec<&str> = known.iter().copied().filter(|key| leaf(key).0 == section).collect();

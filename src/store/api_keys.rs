@@ -63,7 +63,7 @@ pub fn list(conn: &mut Connection, after: Option<&str>, limit: NonZeroU16) -> Re
 /// Stores a new key. [`StoreError::NameTaken`] if the id exists.
 pub fn insert(conn: &mut Connection, key: &ApiKey) -> Result<(), StoreError> {
     let inserted = diesel::insert_into(api_keys::table).values(key).execute(conn);
-    inserted.map(drop).map_err(|error| StoreError::taken(error, &key.id))
+    inserted.map(drop).map_err(|error| StoreError::taken(error, || format!("an API key with id `{}`", key.id)))
 }
 
 /// Revokes a key permanently; an earlier revocation keeps its time. [`StoreError::Absent`] if there is no such key.
@@ -71,7 +71,7 @@ pub fn revoke(conn: &mut Connection, id: &str, at: i64) -> Result<(), StoreError
     let good = api_keys::table.filter(api_keys::id.eq(id)).filter(api_keys::revoked_at.is_null());
     let revoked = diesel::update(good).set(api_keys::revoked_at.eq(at)).execute(conn)?;
     match revoked {
-        0 if find(conn, id)?.is_none() => Err(StoreError::Absent(id.to_owned())),
+        0 if find(conn, id)?.is_none() => Err(StoreError::Absent(format!("API key with id `{id}`"))),
         _ => Ok(()),
     }
 }

@@ -63,7 +63,7 @@ pub fn list(conn: &mut Connection, after: Option<&str>, limit: NonZeroU16) -> Re
 /// Stores a new client. [`StoreError::NameTaken`] if its name, id or session exists.
 pub fn insert(conn: &mut Connection, client: &Client) -> Result<(), StoreError> {
     let inserted = diesel::insert_into(clients::table).values(client).execute(conn);
-    inserted.map(drop).map_err(|error| StoreError::taken(error, &client.name))
+    inserted.map(drop).map_err(|error| StoreError::taken(error, || format!("a client called `{}`", client.name)))
 }
 
 /// Replaces the client with that id and version, and returns the new version.
@@ -83,7 +83,7 @@ pub fn update(conn: &mut Connection, client: &Client) -> Result<i64, StoreError>
         ))
         .execute(conn)?;
     match updated {
-        0 if find(conn, &client.id)?.is_none() => Err(StoreError::Absent(client.name.clone())),
+        0 if find(conn, &client.id)?.is_none() => Err(StoreError::Absent(format!("client called `{}`", client.name))),
         0 => Err(StoreError::Changed(client.name.clone())),
         _ => Ok(client.version + 1),
     }
@@ -102,7 +102,7 @@ pub fn disable_made_by(conn: &mut Connection, maker: &str, at: i64) -> Result<Ve
 /// Removes a client, with the sessions that it mediated. [`StoreError::Absent`] if there is none.
 pub fn remove(conn: &mut Connection, id: &str) -> Result<(), StoreError> {
     match diesel::delete(clients::table.find(id)).execute(conn)? {
-        0 => Err(StoreError::Absent(id.to_owned())),
+        0 => Err(StoreError::Absent(format!("client with id `{id}`"))),
         _ => Ok(()),
     }
 }

@@ -33,13 +33,13 @@ pub enum StoreError {
     #[error("`{0}` is named twice in one batch")]
     Twice(EntityUid),
     /// Another user, client or key has the name.
-    #[error("`{0}` is taken")]
+    #[error("{0} exists already: choose another name")]
     NameTaken(String),
     /// The user or client does not have the version that the writer expects.
     #[error("`{0}` was changed meanwhile")]
     Changed(String),
     /// There is no such user, client or key.
-    #[error("there is no `{0}`")]
+    #[error("there is no {0}")]
     Absent(String),
     /// The transaction was undone, since its job failed.
     #[error("the change was undone")]
@@ -131,12 +131,30 @@ impl StoreError {
         if let Self::Unavailable { cause, .. } = self { cause.downcast_ref() } else { None }
     }
 
-    /// The error for a row that could not be inserted under this name.
-    pub(super) fn taken(error: QueryError, name: &str) -> Self {
+    /// The error for a row that could not be inserted: something with its name, `what`, exists.
+    pub(super) fn taken(error: QueryError, what: impl FnOnce() -> String) -> Self {
         match error {
-            QueryError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Self::NameTaken(name.to_owned()),
+            QueryError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Self::NameTaken(what()),
             other => Self::from(other),
         }
+    }
+
+    /// Whether the server answered, and refused the user: waiting does not help, as it does for a server that starts. The
+    /// codes of such errors are not passed on, so those in other languages are not recognized.
+    #[must_use]
+    pub fn is_login_refused(&self) -> bool {
+        let Self::Unavailable { cause, .. } = self else { return false };
+        let text = cause.to_string();
+        let is_role_missing = text.contains("role \"") && text.contains("\" does not exist");
+        is_role_missing || LOGIN_REFUSED.iter().any(|known| text.contains(known))
+    }
+
+    /// Whether the server answered that it does not have the database.
+    #[must_use]
+    pub fn is_database_missing(&self) -> bool {
+        let Self::Unavailable { cause, .. } = self else { return false };
+        let text = cause.to_string();
+        text.contains("database \"") && text.contains("\" does not exist")
     }
 
     /// The same error, with the database's place, if it has none yet.
@@ -177,6 +195,13 @@ const BUSY: [&str; 6] = [
     "canceling statement due to statement timeout",
     "deadlock detected",
 ];
+/// How libpq and PostgreSQL say that a user may not connect.
+const LOGIN_REFUSED: [&str; 4] = [
+    "password authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry for",
+    "is not permitted to log in",
+];
 const DAMAGED: [&str; 6] = [
     "database disk image is malformed",
     "malformed database schema",
@@ -188,6 +213,7 @@ const DAMAGED: [&str; 6] = [
 
 /// The error that a database's error text means.
 pub(super) fn of_text(text: &str) -> StoreError {
+    let text = &*one_line(text);
     if BUSY.iter().any(|known| text.starts_with(known)) {
         StoreError::Busy(text.to_owned())
     } else if DAMAGED.iter().any(|known| text.starts_with(known)) {
@@ -226,9 +252,15 @@ impl From<ConnectionError> for StoreError {
     fn from(error: ConnectionError) -> Self {
         match error {
             ConnectionError::CouldntSetupConfiguration(error) => Self::from(error),
+            ConnectionError::BadConnection(text) => Self::unavailable(one_line(&text)),
             other => Self::unavailable(other),
         }
     }
+}
+
+/// The lines of a message of libpq, joined.
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 fn named(place: Option<&str>) -> String {

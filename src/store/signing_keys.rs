@@ -34,7 +34,7 @@ pub fn all(conn: &mut Connection) -> Result<Vec<SigningKeyRow>, StoreError> {
 /// Stores a new key, and notifies every node. [`StoreError::NameTaken`] if it exists.
 pub fn insert(conn: &mut Connection, key: &SigningKeyRow) -> Result<(), StoreError> {
     let inserted = diesel::insert_into(signing_keys::table).values(key).execute(conn);
-    inserted.map_err(|error| StoreError::taken(error, &key.kid))?;
+    inserted.map_err(|error| StoreError::taken(error, || format!("a signing key with id `{}`", key.kid)))?;
     changes::of_callers(conn)
 }
 
@@ -60,7 +60,7 @@ fn present(conn: &mut Connection, kid: &str, changed: usize) -> Result<(), Store
         return Ok(());
     }
     let found = signing_keys::table.find(kid).select(signing_keys::kid).first::<String>(conn).optional()?;
-    found.map(drop).ok_or_else(|| StoreError::Absent(kid.to_owned()))
+    found.map(drop).ok_or_else(|| StoreError::Absent(format!("signing key with id `{kid}`")))
 }
 
 /// Without the private key.

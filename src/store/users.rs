@@ -67,7 +67,7 @@ pub fn list(conn: &mut Connection, after: Option<&str>, limit: NonZeroU16) -> Re
 /// Stores a new user. [`StoreError::NameTaken`] if its name or id exists.
 pub fn insert(conn: &mut Connection, user: &User) -> Result<(), StoreError> {
     let inserted = diesel::insert_into(users::table).values(user).execute(conn);
-    inserted.map(drop).map_err(|error| StoreError::taken(error, &user.name))
+    inserted.map(drop).map_err(|error| StoreError::taken(error, || format!("a user called `{}`", user.name)))
 }
 
 /// Replaces the user with that id and version, and returns the new version.
@@ -88,7 +88,7 @@ pub fn update(conn: &mut Connection, user: &User) -> Result<i64, StoreError> {
         ))
         .execute(conn)?;
     match updated {
-        0 if find_by_id(conn, &user.id)?.is_none() => Err(StoreError::Absent(user.name.clone())),
+        0 if find_by_id(conn, &user.id)?.is_none() => Err(StoreError::Absent(format!("user called `{}`", user.name))),
         0 => Err(StoreError::Changed(user.name.clone())),
         _ => Ok(user.version + 1),
     }
@@ -115,7 +115,7 @@ pub fn take_step(conn: &mut Connection, id: &str, step: i64) -> Result<bool, Sto
 /// Removes a user, with recovery codes, sessions and refresh tokens. [`StoreError::Absent`] if there is none.
 pub fn remove(conn: &mut Connection, id: &str) -> Result<(), StoreError> {
     match diesel::delete(users::table.find(id)).execute(conn)? {
-        0 => Err(StoreError::Absent(id.to_owned())),
+        0 => Err(StoreError::Absent(format!("user with id `{id}`"))),
         _ => Ok(()),
     }
 }

@@ -65,20 +65,52 @@ fn a_key_is_told_once() {
 
 #[test]
 fn a_key_that_is_bound_to_networks_is_refused_elsewhere() {
-    let daemon = setup().start();
+    let setup = setup();
+    let daemon = setup.start();
     let body = |networks: Value| json!({"name": "robot", "scopes": ["read"], "networks": networks});
     let (_, here) = add(&daemon, &body(json!(["10.0.0.0/8", "127.0.0.1"])));
-    let (_, elsewhere) = add(&daemon, &body(json!(["10.0.0.0/8", "::1"])));
+    let (bound, elsewhere) = add(&daemon, &body(json!(["10.0.0.0/8", "::1"])));
     for _ in 0..4 {
         assert_eq!(daemon.ask(&with_key(Request::get(CONSTITUTION), &here)).status, 200);
         let asked = with_key(Request::get(CONSTITUTION), &elsewhere);
-        is_refused(&daemon.ask(&asked), "from elsewhere");
+        let refused = daemon.ask(&asked);
+        is_refused(&refused, "from elsewhere");
+        assert!(refused.text().contains("from `127.0.0.1`"), "{refused}");
         is_refused(&daemon.ask(&asked.header("X-Forwarded-For", "10.0.0.1")), "who only says where it is");
     }
     for wrong in [json!(["10.0.0.0/33"]), json!(["everywhere"]), json!([""]), json!([" ", ","]), json!("10.0.0.1")] {
         let answer = daemon.post("/v1/api-keys", &body(wrong.clone()));
         assert!(matches!(answer.status, 400 | 422), "{wrong}: {answer}");
     }
+    let (stranger, _) = elsewhere.rsplit_once('_').unwrap();
+    is_refused(&daemon.ask(&with_key(Request::get(CONSTITUTION), &format!("{stranger}_{}", "A".repeat(43)))), "forged");
+    // They are recorded in the background.
+    let mut refused = events(&setup, "credential_refused");
+    while refused.len() < 9 {
+        std::thread::yield_now();
+        refused = events(&setup, "credential_refused");
+    }
+    let named = refused.iter().filter(|record| record["key"] == json!(bound)).count();
+    let unknown = refused.iter().filter(|record| record.get("key").is_none()).count();
+    assert_eq!((named, unknown), (8, 1), "{refused:?}");
+}
+
+#[test]
+fn the_record_of_a_new_key_has_its_bounds() {
+    let setup = setup();
+    let daemon = setup.start();
+    add(&daemon, &json!({"name": "free", "scopes": ["read"]}));
+    add(
+        &daemon,
+        &json!({"name": "bound", "scopes": ["read"], "networks": ["10.0.0.0/8", "::1"], "rate_per_s": 7,
+            "expires_at": "2090-01-31T12:00:00Z"}),
+    );
+    daemon.stop();
+    let added = events(&setup, "api_key_added");
+    let bounds = |record: &Value| ["networks", "rate_per_s", "expires_at"].map(|member| record.get(member).cloned());
+    assert_eq!(bounds(&added[0]), [None, None, None]);
+    let wanted = [json!(["10.0.0.0/8", "::1"]), json!(7), json!("2090-01-31T12:00:00Z")];
+    assert_eq!(bounds(&added[1]), wanted.map(Some));
 }
 
 #[test]

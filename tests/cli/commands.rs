@@ -166,6 +166,58 @@ fn migrations_run_once_and_the_daemon_needs_no_other_command() {
 }
 
 #[test]
+fn a_reload_names_what_needs_a_restart_and_a_refused_one_what_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let constitution = folder.path().join("constitution");
+    copy(&repository().join("settings/constitution"), &constitution);
+    let write = |limit: u32| {
+        fs::write(folder.path().join("default.toml"), format!("[http]\nmax_in_flight = {limit}\n")).unwrap();
+    };
+    write(500);
+    let setup = Setup::new().settings(folder.path());
+    let none = outcome(&setup.run(["reload"])).2.to_owned();
+    names(&none, &["no daemon runs on the data folder", "--settings"]);
+    let daemon = setup.start();
+    write(600);
+    let reloaded = setup.run(["reload"]);
+    let (code, printed, _) = outcome(&reloaded);
+    assert_eq!(code, Some(0));
+    names(printed, &["in force: ", "`http.max_in_flight` was changed, but takes effect only after a restart"]);
+    fs::remove_file(constitution.join("constitution.toml")).unwrap();
+    let refused = setup.run(["reload"]);
+    let (code, _, faults) = outcome(&refused);
+    assert_eq!(code, Some(1));
+    names(faults, &["the reload is refused, `cdd01ef066bc6cf2` stays in force: the constitution has faults: "]);
+    decide(&daemon, 1);
+}
+
+#[test]
+fn lists_have_headers_and_missing_and_taken_names_are_explained() {
+    let setup = Setup::new();
+    let daemon = setup.start();
+    assert_eq!(setup.run(["client", "add", "gateway", "--role", "agent"]).status.code(), Some(0));
+    let listed = setup.run(["client", "list"]);
+    let (_, printed, _) = outcome(&listed);
+    assert!(printed.starts_with("client_id\tname\troles\tdisabled\n"), "{printed}");
+    assert!(printed.ends_with("\tgateway\tagent\t-\n"), "{printed}");
+    for (arguments, told) in [
+        (
+            &["client", "add", "gateway", "--role", "agent"][..],
+            "a client called `gateway` exists already: choose another",
+        ),
+        (&["api-key", "revoke", "nosuch"], "there is no API key with id `nosuch`"),
+        (&["api-key", "add", "x", "--scope", "deicde"], "did you mean `decide`?"),
+        (&["client", "add", "x", "--role", "agnet"], "did you mean `agent`?"),
+    ] {
+        let refused = setup.run(arguments);
+        let (code, _, faults) = outcome(&refused);
+        assert_eq!(code, Some(1), "{arguments:?}");
+        names(faults, &[told]);
+    }
+    decide(&daemon, 1);
+}
+
+#[test]
 fn the_file_of_a_running_daemon_is_not_migrated() {
     if Tiers::have_no_files() {
         return;

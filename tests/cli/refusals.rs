@@ -71,7 +71,8 @@ fn settings_that_are_not_there_are_refused_by_every_command() {
 fn what_another_process_uses_is_refused_and_that_process_goes_on() {
     let setup = Setup::new();
     let daemon = setup.start();
-    check(&setup.try_start().unwrap_err(), 74, &["the audit log in", "another process"]);
+    let (pid, folder) = (format!("another daemon (pid {})", daemon.pid()), setup.data_dir().display().to_string());
+    check(&setup.try_start().unwrap_err(), 74, &[&*pid, "uses the data folder", &*folder]);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let listener = TcpListener::bind(taken).unwrap();
     let second = Setup::new().set("http.bind", taken);

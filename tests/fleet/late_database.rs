@@ -98,6 +98,16 @@ fn a_database_that_is_made_after_its_server_is_waited_for_too() {
 }
 
 #[test]
+fn a_server_that_refuses_the_user_is_not_waited_for() {
+    let Some((server, setup)) = down() else { return };
+    server.start_again();
+    let url = server.url("postgres").replacen("acgs", "nobody", 1);
+    let refused = setup.set("database.url", &url).try_start().expect_err("there is no such user");
+    assert_eq!(refused.status.code(), Some(74), "{refused}");
+    assert!(refused.stderr.contains("FATAL") && !refused.stderr.contains("waiting for it"), "{refused}");
+}
+
+#[test]
 fn a_daemon_that_waits_for_its_database_stops_when_it_is_told_to() {
     let Some((_server, setup)) = down() else { return };
     let mut daemon = Starting::new(&setup);

@@ -194,7 +194,7 @@ pub fn replay(setup: &Setup, arguments: &[&str]) -> Replayed {
     }
     let decided: usize = summary.split(' ').next().unwrap().parse().unwrap();
     let (count, others) = (different.len(), undecided.len());
-    assert_eq!(summary, format!("{decided} decided again: {count} differences; {others} could not be"));
+    assert_eq!(summary, format!("{decided} decided again, {count} differ; {others} could not be decided again"));
     assert_eq!(output.status.code(), Some(i32::from(count + others > 0)), "{summary}");
     Replayed { code: output.status.code(), decided, different, undecided }
 }

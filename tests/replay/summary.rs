@@ -47,8 +47,11 @@ fn differences_are_summed_up_by_verdict_and_by_policy_and_each_says_who_wanted_w
     }
     assert!(lines.contains(&"by verdict: deny→permit 2, permit→deny 2"), "{text}");
     assert!(lines.contains(&"by policy: owner 4"), "{text}");
-    assert_eq!(lines.last(), Some(&"4 decided again: 4 differences; 0 could not be"));
-    assert_eq!(printed(&archive, &[]), (Some(0), "4 decided again: 0 differences; 0 could not be\n".to_owned()));
+    assert_eq!(lines.last(), Some(&"4 decided again, 4 differ; 0 could not be decided again"));
+    assert_eq!(
+        printed(&archive, &[]),
+        (Some(0), "4 decided again, 0 differ; 0 could not be decided again\n".to_owned())
+    );
 }
 
 #[test]
@@ -71,6 +74,8 @@ fn a_replay_goes_from_and_to_indices_ids_and_times() {
     for one in [index(2), id(2)] {
         assert_eq!(replay(&archive.setup, &[&one]).decided, 1, "{one}");
     }
+    let start = archive.setup.run(["audit", "replay", "0"]);
+    assert_eq!((start.status.code(), &*start.stderr), (Some(1), &b"record `0` is no decision\n"[..]));
     assert_eq!(replay(&archive.setup, &["--from", "2000-01-01", "--to", "2000-01-02"]).decided, 0);
     assert_eq!(replay(&archive.setup, &["--from", "2000-01-01"]).decided, 4);
     // Unknown ids are reported, and malformed positions are refused.

@@ -51,7 +51,9 @@ fn what_is_no_parameter_or_no_value_is_refused_by_name() {
         ("?limit=ten", "limit"),
         ("?limit=", "limit"),
         ("?limit=65537", "limit"),
-        ("?decision=maybe", "true"),
+        ("?decision=maybe", "`true` or `false`"),
+        ("?kind=refusal", "`decision`, `part`"),
+        ("?kind=", "/kind"),
         ("?decision=", "true"),
         ("?from=yesterday", "/from"),
         ("?from=2026-11-24", "/from"),
@@ -173,7 +175,7 @@ fn a_found_record_is_the_one_that_its_index_names() {
         let index = item["index"].as_u64().unwrap();
         let shown = daemon.get(&format!("/v1/audit/entries/{index}"));
         assert_eq!((shown.status, &shown.json()), (200, &item["record"]));
-        let printed = setup.run(["audit", "show", &index.to_string()]);
+        let printed = setup.run(["audit", "show", "--raw", &index.to_string()]);
         assert_eq!(printed.stdout, shown.body);
         seen.insert(index);
     }

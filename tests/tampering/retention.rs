@@ -55,7 +55,7 @@ fn is_readable(setup: &Setup, before: &Exported, kept: &[Kept]) {
     tiles::are_right(&case, Kept::newest(&case.setup).checkpoint.size);
     let daemon = case.setup.start();
     for index in [0, 255, 256, 700, before.records.len() - 1] {
-        let shown = case.setup.run(["audit", "show", &index.to_string()]).stdout;
+        let shown = case.setup.run(["audit", "show", "--raw", &index.to_string()]).stdout;
         let answer = daemon.get(&format!("/v1/audit/entries/{index}"));
         assert_eq!((answer.status, &answer.body), (200, &shown), "record {index}");
         assert_eq!(answer.json()["id"], before.records[index]["id"], "record {index}");
@@ -66,7 +66,7 @@ fn is_readable(setup: &Setup, before: &Exported, kept: &[Kept]) {
     for bundle in 0..last {
         let answer = daemon.get(&format!("/v1/audit/log/tile/entries/{bundle:03}"));
         let shown = (bundle * 256..(bundle + 1) * 256).flat_map(|index| {
-            let shown = case.setup.run(["audit", "show", &index.to_string()]).stdout;
+            let shown = case.setup.run(["audit", "show", "--raw", &index.to_string()]).stdout;
             [u16::try_from(shown.len()).unwrap().to_be_bytes().to_vec(), shown].concat()
         });
         // Each record costs a process.

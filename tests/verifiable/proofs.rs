@@ -140,7 +140,8 @@ fn a_record_in_parts_is_proven_by_its_head_and_a_log_with_one_is_verified() {
     let said = verifier.accepts(&["proof", &vkey, &record, &proof]);
     assert!(said.starts_with(&format!("ok index={index} ")), "{said}");
     let head: Value = serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();
-    let whole = printed(&setup, ["audit", "show", &index.to_string()]);
+    let mut whole = printed(&setup, ["audit", "show", &index.to_string()]);
+    assert_eq!(whole.pop(), Some(b'\n'));
     assert_eq!(head["whole"]["sha256"], hex(&Sha256::digest(&whole)));
     assert_eq!(head["whole"]["bytes"], whole.len());
     let whole: Value = serde_json::from_slice(&whole).unwrap();
@@ -248,16 +249,26 @@ fn a_proof_that_was_printed_is_checked_with_nothing_but_a_key() {
     }
     refused(&auditor, ["audit", "check-proof", "/nowhere", "--vkey", &vkey], 74);
     refused(&auditor, ["audit", "check-proof"], 2);
+    let index = checkpoint_covers(&daemon, 0);
+    let (_, proof) = exported(&setup, &shelf, index);
+    let keyless = refused(&auditor, ["audit", "check-proof", &proof], 2);
+    assert!(keyless.contains("no key to check with"), "{keyless}");
+    let other = refused(&auditor, ["audit", "check-proof", &proof, "--vkey", &foreign], 1);
+    assert!(other.contains("but by `") && other.contains("--all"), "{other}");
+    let text = std::fs::read_to_string(&proof).unwrap();
+    let changed = shelf.put("changed", text.replace(&format!("index {index}\n"), &format!("index {}\n", index + 1)));
+    let changed = refused(&auditor, ["audit", "check-proof", &changed, "--vkey", &vkey], 1);
+    assert!(changed.contains("does not prove its record"), "{changed}");
 }
 
 #[test]
 fn what_is_not_in_the_log_is_neither_shown_nor_proven() {
     let setup = patient();
     let nothing = refused(&setup, ["audit", "prove", "0"], 1);
-    assert!(nothing.contains("no checkpoint"), "{nothing}");
+    assert!(nothing.contains("there is no audit log in"), "{nothing}");
     refused(&setup, ["audit", "show", "0"], 74);
     refused(&setup, ["audit", "checkpoint"], 1);
-    refused(&setup, ["audit", "vkey"], 1);
+    assert!(refused(&setup, ["audit", "vkey"], 1).contains("there is no audit log in"));
     assert!(setup.start().stop().success());
     printed(&setup, ["audit", "prove", "0"]);
     for index in ["1000", &u64::MAX.to_string()] {

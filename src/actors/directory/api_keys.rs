@@ -4,6 +4,8 @@ use std::num::NonZeroU16;
 
 use actix::{Handler, Message};
 use smol_str::SmolStr;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::provenance::{Provenance, end_made_by};
 use super::withdrawal::{Applied, Withdrawal, Withdrawn};
@@ -121,14 +123,27 @@ impl Handler<AddApiKey> for Directory {
         self.change(|conn| {
             self.check_granter(conn, &granter)?;
             api_keys::insert(conn, &stored)?;
-            let event = event(&granter.name, "api_key_added")
-                .name("key", &*stored.id)
-                .name("scopes", &*stored.scopes)
-                .detail("name", &*stored.name);
-            Ok(((), vec![event]))
+            Ok(((), vec![added(&stored, &granter)]))
         })?;
         Ok(ApiKeyMade { stored, key: key.as_str().to_owned() })
     }
+}
+
+/// The event that a key was made, with the bounds that it has.
+fn added(key: &ApiKey, granter: &Granter) -> Event {
+    let mut added = event(&granter.name, "api_key_added").name("key", &*key.id).name("scopes", &*key.scopes);
+    if let Some(rate) = key.rate_per_s {
+        added = added.name("rate_per_s", rate);
+    }
+    let expiry = key.expires_at.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok()?.format(&Rfc3339).ok());
+    if let Some(expiry) = expiry {
+        added = added.name("expires_at", expiry);
+    }
+    let networks: Vec<&str> = key.networks.split(',').map(str::trim).filter(|network| !network.is_empty()).collect();
+    if !networks.is_empty() {
+        added = added.detail("networks", networks);
+    }
+    added.detail("name", &*key.name)
 }
 
 /// Lists API keys by id.

@@ -27,6 +27,8 @@ pub(super) struct Front {
     pub(super) usable: AtomicBool,
     /// Whether messages of other nodes are listened to.
     pub(super) listening: AtomicBool,
+    /// Whether listening ended, and was not resumed. An access list may forbid it from the beginning; then it is false.
+    pub(super) is_deaf: AtomicBool,
     waiting: AtomicUsize,
     pub(super) figures: Figures,
 }
@@ -40,6 +42,7 @@ impl Front {
             timeout,
             usable: AtomicBool::new(false),
             listening: AtomicBool::new(false),
+            is_deaf: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             figures: Figures::default(),
         }

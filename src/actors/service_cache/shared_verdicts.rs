@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use actix::dev::ToEnvelope;
@@ -31,6 +32,18 @@ impl SharedVerdicts {
     #[must_use]
     pub fn is_usable(&self) -> bool {
         self.front.is_usable()
+    }
+
+    /// Why the server is used less than it should be; `None` if it is well.
+    #[must_use]
+    pub fn fault(&self) -> Option<&'static str> {
+        if !self.is_usable() {
+            Some("it does not answer, and is done without")
+        } else if self.front.is_deaf.load(Ordering::Relaxed) {
+            Some("pub/sub is unavailable: changes of other nodes are found by polling the database")
+        } else {
+            None
+        }
     }
 
     /// Finds the valid verdicts for some keys, in their order. It takes no longer than the tier's timeout.

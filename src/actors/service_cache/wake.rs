@@ -32,11 +32,13 @@ pub(super) async fn listen(server: &Server, front: &Front, call: &Call) {
         let failure = match timeout(PATIENCE, server.subscribe(CHANNEL)).await {
             Ok(Ok(messages)) => {
                 front.listening.store(true, Ordering::Relaxed);
+                front.is_deaf.store(false, Ordering::Relaxed);
                 // Earlier notifications may have been missed.
                 call();
                 said.clear();
                 let outcome = hear(messages, front, call).await;
                 front.listening.store(false, Ordering::Relaxed);
+                front.is_deaf.store(true, Ordering::Relaxed);
                 outcome.err().map_or_else(|| "the connection ended".to_owned(), |error| error.to_string())
             }
             Ok(Err(error)) => error.to_string(),

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::super::{EXIT_IO, fail, print_line};
+use super::super::{EXIT_IO, EXIT_USAGE, fail, print_line};
 use super::Data;
 use crate::daemon::Source;
-use crate::ledger::{self, Assembly, InclusionProof, Payload, VerifierKey};
+use crate::ledger::{self, Assembly, InclusionProof, NoteError, Payload, VerifierKey};
 
 /// The arguments of `acgs audit check-proof`.
 #[derive(Debug, Args)]
@@ -39,6 +39,11 @@ impl Arguments {
         } else {
             self.vkey.clone()
         };
+        if keys.is_empty() {
+            let missing =
+                "no key to check with: give `--vkey` (the log's owner prints it with `acgs audit vkey --all`)";
+            return Err(fail(&missing, EXIT_USAGE));
+        }
         let attached: Vec<&[u8]> = match &proof.entries {
             Some(bundle) => Payload(bundle)
                 .collect::<Result<_, _>>()
@@ -54,7 +59,10 @@ impl Arguments {
             (None, Some(attached)) => attached,
             (None, None) => return Err(not(&"it does not contain the record; give the record with `--record`")),
         };
-        let checkpoint = proof.verify(entry, &keys).map_err(|error| not(&error))?;
+        let checkpoint = proof.verify(entry, &keys).map_err(|error| match error {
+            NoteError::Unproven => fail(&format!("`{}` does not prove its record: {error}", self.file.display()), 1),
+            error => not(&super::with_advice(&error, &self.vkey)),
+        })?;
         let mut assembly = Assembly::of_proof();
         for entry in attached {
             assembly.take(entry).map_err(|problem| not(&problem))?;

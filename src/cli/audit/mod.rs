@@ -18,7 +18,9 @@ use position::RecordName;
 
 use super::{EXIT_CONFIG, EXIT_IO, fail, print_fault, print_line, unwritten};
 use crate::daemon::{self, Source};
-use crate::ledger::{self, DiskStorage, InclusionProof, LedgerError, Nodes as _, Note, TileReader, WholeRecord};
+use crate::ledger::{
+    self, DiskStorage, InclusionProof, LedgerError, Nodes as _, Note, NoteError, TileReader, VerifierKey, WholeRecord,
+};
 
 /// Audit log commands.
 #[derive(Debug, Args)]
@@ -52,7 +54,7 @@ enum Action {
         data: Data,
         /// The record's index, or its id.
         record: RecordName,
-        /// Print the entry as it is in the log: a proof is about these bytes.
+        /// Print the entry as it is in the log, without a newline: a proof is about these bytes.
         #[arg(long)]
         raw: bool,
     },
@@ -126,9 +128,31 @@ pub fn run(command: &Command, source: &Source) -> ExitCode {
     done.unwrap_or_else(|code| code)
 }
 
+/// Prints that a folder has no log, if that is so.
+fn absent(log: &Path, code: u8) -> Option<ExitCode> {
+    let told = || {
+        fail(&format!("there is no audit log in `{}`; `--data` or `--settings` names the folder", log.display()), code)
+    };
+    (!log.exists()).then(told)
+}
+
+/// The error of a note; if it is signed by a key other than the `given` ones, with the remedy.
+fn with_advice(error: &NoteError, given: &[VerifierKey]) -> String {
+    match error {
+        NoteError::Unsigned { .. } if !given.is_empty() => {
+            format!(
+                "{error}, which was not given: after a rotation pass every key of `acgs audit vkey --all` as `--vkey`"
+            )
+        }
+        error => error.to_string(),
+    }
+}
+
 /// Exit code 1 if the log is damaged, 74 if it cannot be read.
 fn failed(error: &LedgerError, log: &Path) -> ExitCode {
-    if let LedgerError::Corrupt(fault) = error {
+    if let Some(code) = absent(log, EXIT_IO) {
+        code
+    } else if let LedgerError::Corrupt(fault) = error {
         print_fault(&format!("the audit log in `{}` is corrupt: {fault}", log.display()));
         ExitCode::FAILURE
     } else {
@@ -216,9 +240,13 @@ fn show(log: &Path, name: &RecordName, form: Form) -> ExitCode {
         entry.and_then(|entry| entry.map(|entry| form.text(&storage, index, &entry).map(Cow::into_owned)).transpose());
     match record {
         Ok(Some(record)) => {
-            // Without a newline: the leaf hash covers exactly the bytes of the entry.
+            // Raw, it is without a newline: the leaf hash covers exactly the bytes of the entry.
+            let end: &[u8] = match form {
+                Form::Whole => b"\n",
+                Form::Raw => b"",
+            };
             let mut out = io::stdout().lock();
-            let written = out.write_all(&record).and_then(|()| out.flush());
+            let written = out.write_all(&record).and_then(|()| out.write_all(end)).and_then(|()| out.flush());
             written.map_or_else(|error| ExitCode::from(unwritten(&error)), |()| ExitCode::SUCCESS)
         }
         Ok(None) => missing(log, name),
@@ -265,14 +293,17 @@ fn checkpoint(log: &Path) -> ExitCode {
 fn newest(storage: &DiskStorage, log: &Path) -> Result<Note, ExitCode> {
     match ledger::last_checkpoint(storage) {
         Ok(Some(note)) => Ok(note),
-        Ok(None) => Err(fail(&format!("the audit log in `{}` has no checkpoint yet", log.display()), 1)),
+        Ok(None) => Err(absent(log, 1)
+            .unwrap_or_else(|| fail(&format!("the audit log in `{}` has no checkpoint yet", log.display()), 1))),
         Err(error) => Err(failed(&error, log)),
     }
 }
 
 fn vkey(log: &Path, all: bool) -> ExitCode {
     match ledger::public_keys(log) {
-        Ok(keys) if keys.is_empty() => fail(&format!("the audit log in `{}` has no key yet", log.display()), 1),
+        Ok(keys) if keys.is_empty() => {
+            absent(log, 1).unwrap_or_else(|| fail(&format!("the audit log in `{}` has no key yet", log.display()), 1))
+        }
         Ok(keys) => {
             let skipped = if all { 0 } else { keys.len() - 1 };
             keys.iter().skip(skipped).for_each(|key| print_line(&key.to_string()));

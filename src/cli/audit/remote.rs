@@ -4,9 +4,11 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use serde_json::Value;
 use ureq::Agent;
 
 use super::super::{EXIT_IO, fail, print_line};
+use super::verify::advised;
 use crate::ledger::{
     Checkpoint, EvidenceError, LedgerError, Note, NoteError, Payload, Recomputed, TileKind, TileName, TileSource,
     VerifierKey, WIDTH, open_checkpoint,
@@ -30,14 +32,15 @@ pub(super) fn verify(
         Ok(checkpoint) => {
             let (size, root) = (checkpoint.size, checkpoint.root);
             print_line(&format!(
-                "ok: {size} records of {}, root {root}, {} kept checkpoints",
+                "ok: {size} records of {}, root {root}; compared with {} checkpoints given by `--from`",
                 checkpoint.origin,
                 kept.len()
             ));
             ExitCode::SUCCESS
         }
         Err(error) if error.is_fault() => {
-            fail(&format!("the audit log at `{url}` does not match its signed checkpoint: {error}"), 1)
+            let cause = advised(&error, keys);
+            fail(&format!("the audit log at `{url}` does not match its signed checkpoint: {cause}"), 1)
         }
         Err(error) => fail(&format!("the audit log at `{url}` cannot be read: {error}"), EXIT_IO),
     }
@@ -101,7 +104,15 @@ impl Log {
             200 => Ok(Some(body)),
             404 => Ok(None),
             status => {
-                let source = io::Error::other(format!("the daemon answered with status {status}"));
+                let problem: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+                let detail = problem.get("detail").and_then(Value::as_str).map(|detail| format!(": {detail}"));
+                let advice = match (status, &self.credential) {
+                    (401, None) => "; give `--credential-file`, a file with a token or an API key",
+                    (401 | 403, _) => "; the credential in `--credential-file` needs the scope `audit:read`",
+                    _ => "",
+                };
+                let detail = detail.unwrap_or_default();
+                let source = io::Error::other(format!("the daemon answered with status {status}{detail}{advice}"));
                 Err(LedgerError::Disk { action: "fetch", name: url, source })
             }
         }

@@ -59,7 +59,10 @@ impl Arguments {
                 told.take(index, replay.decide(&record));
             }
         }
-        Ok(told.finish())
+        match &self.record {
+            Some(name) if told.is_empty() => Err(fail(&format!("record `{name}` is no decision"), 1)),
+            _ => Ok(told.finish()),
+        }
     }
 
     fn wanted(&self, storage: &DiskStorage, log: &Path) -> Result<Wanted, ExitCode> {
@@ -116,6 +119,11 @@ struct Told {
 }
 
 impl Told {
+    /// Whether no decision was among the records.
+    fn is_empty(&self) -> bool {
+        self.same == 0 && self.undecided == 0 && self.differences.count() == 0
+    }
+
     fn take(&mut self, index: u64, outcome: Outcome) {
         match outcome {
             Outcome::NoDecision => {}
@@ -140,7 +148,10 @@ impl Told {
             print_line(&format!("by policy: {}", counted(&self.differences.by_policy)));
         }
         let decided = self.same + differences;
-        print_line(&format!("{decided} decided again: {differences} differences; {} could not be", self.undecided));
+        print_line(&format!(
+            "{decided} decided again, {differences} differ; {} could not be decided again",
+            self.undecided
+        ));
         if differences == 0 && self.undecided == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::super::{EXIT_IO, fail, print_fault, print_line};
-use super::{Data, remote};
+use super::{Data, absent, remote, with_advice};
 use crate::auth::secret::ApiKey;
 use crate::daemon::Source;
 use crate::ledger::{self, EvidenceError, Note, VerifierKey};
@@ -74,7 +74,7 @@ fn local(log: &Path, kept: &[Note], trusted: &[VerifierKey]) -> ExitCode {
             match audited.checkpoint {
                 None => {}
                 Some(checkpoint) => print_line(&format!(
-                    "checkpoint of {} records by {}, and {} kept elsewhere",
+                    "its checkpoint of {} records, signed by {}, is valid; compared with {} checkpoints given by `--from`",
                     checkpoint.size,
                     checkpoint.origin,
                     kept.len()
@@ -85,10 +85,24 @@ fn local(log: &Path, kept: &[Note], trusted: &[VerifierKey]) -> ExitCode {
         Err(error) if error.is_fault() => {
             let what = match &error {
                 EvidenceError::Ledger(ledger::LedgerError::Corrupt(fault)) => fault.to_string(),
-                other => other.to_string(),
+                other => advised(other, trusted),
             };
             fail(&format!("the audit log in `{}` is corrupt: {what}", log.display()), 1)
         }
-        Err(error) => fail(&format!("the audit log in `{}` cannot be read: {error}", log.display()), EXIT_IO),
+        Err(error) => absent(log, EXIT_IO)
+            .unwrap_or_else(|| fail(&format!("the audit log in `{}` cannot be read: {error}", log.display()), EXIT_IO)),
+    }
+}
+
+/// The error of a log; if one of its notes is signed by a key other than the `given` ones, with the remedy.
+pub(super) fn advised(error: &EvidenceError, given: &[VerifierKey]) -> String {
+    match error {
+        EvidenceError::Stored(note) => {
+            format!("the stored checkpoint is not one of this log: {}", with_advice(note, given))
+        }
+        EvidenceError::Foreign(note) => {
+            format!("the given checkpoint is not one of this log: {}", with_advice(note, given))
+        }
+        error => error.to_string(),
     }
 }

@@ -57,7 +57,8 @@ fn every_fault_of_a_case_file_has_its_place() {
 fn every_file_that_cannot_be_read_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let read = || lines(&Bundle::read(folder.path()).unwrap_err());
-    assert_eq!(read(), ["constitution.toml: is missing", "policies: is missing", "schema.cedarschema: is missing"]);
+    let manifest = format!("constitution.toml: is missing: `{}` has no `constitution.toml`", folder.path().display());
+    assert_eq!(read(), [&*manifest, "policies: is missing", "schema.cedarschema: is missing"]);
     let write = |file: &str, text: &[u8]| fs::write(folder.path().join(file), text).unwrap();
     fs::create_dir_all(folder.path().join("policies/more")).unwrap();
     fs::create_dir(folder.path().join("tests")).unwrap();

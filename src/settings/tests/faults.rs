@@ -65,6 +65,16 @@ fn unknown_keys_are_faults_with_suggestions() {
                 "  = allowed: `data_dir`",
             ],
         ),
+        (
+            "[constitution]\ndata_dir = 'x'",
+            &[
+                "error: `data_dir` stands below `[constitution]`; move it above the first section",
+                " --> default.toml:2:1",
+                "  |",
+                "2 | data_dir = 'x'",
+                "  | ^^^^^^^^",
+            ],
+        ),
     ] {
         check(text, expected);
     }

@@ -85,16 +85,16 @@ fn a_name_is_given_once() {
         other => panic!("{other:?}"),
     };
     users::insert(conn, &person("ann")).unwrap();
-    assert_eq!(taken(users::insert(conn, &User { id: "other".to_owned(), ..person("ann") })), "ann");
+    assert_eq!(taken(users::insert(conn, &User { id: "other".to_owned(), ..person("ann") })), "a user called `ann`");
     clients::insert(conn, &program("bot")).unwrap();
     assert_eq!(
         taken(clients::insert(conn, &Client { id: "o".to_owned(), session: "o".to_owned(), ..program("bot") })),
-        "bot"
+        "a client called `bot`"
     );
     let same_session = Client { session: "s-bot".to_owned(), ..program("bat") };
-    assert_eq!(taken(clients::insert(conn, &same_session)), "bat");
+    assert_eq!(taken(clients::insert(conn, &same_session)), "a client called `bat`");
     api_keys::insert(conn, &key("k1", "user:ann")).unwrap();
-    assert_eq!(taken(api_keys::insert(conn, &key("k1", "user:bob"))), "k1");
+    assert_eq!(taken(api_keys::insert(conn, &key("k1", "user:bob"))), "an API key with id `k1`");
     api_keys::insert(conn, &key("k2", "user:ann")).unwrap();
     assert_eq!(users::find_by_name(conn, "ann").unwrap().unwrap().id, "u-ann");
 }
@@ -126,13 +126,17 @@ fn an_update_of_another_version_changes_nothing() {
     assert_eq!(users::find_by_id(conn, "u-ann").unwrap(), Some(User { version: 2, ..disabled }));
     assert!(matches!(users::update(conn, &ann), Err(StoreError::Changed(name)) if name == "ann"));
     assert_eq!(users::find_by_id(conn, "u-ann").unwrap().unwrap().disabled_at, Some(200));
-    assert!(matches!(users::update(conn, &person("bob")), Err(StoreError::Absent(name)) if name == "bob"));
+    assert!(
+        matches!(users::update(conn, &person("bob")), Err(StoreError::Absent(name)) if name == "user called `bob`")
+    );
 
     let other = Client { secret: None, jwks: Some("{}".to_owned()), session: "new".to_owned(), ..bot.clone() };
     assert_eq!(clients::update(conn, &other).unwrap(), 2);
     assert_eq!(clients::find(conn, "c-bot").unwrap(), Some(Client { version: 2, ..other }));
     assert!(matches!(clients::update(conn, &bot), Err(StoreError::Changed(name)) if name == "bot"));
-    assert!(matches!(clients::update(conn, &program("bat")), Err(StoreError::Absent(name)) if name == "bat"));
+    assert!(
+        matches!(clients::update(conn, &program("bat")), Err(StoreError::Absent(name)) if name == "client called `bat`")
+    );
 }
 
 #[test]
@@ -206,7 +210,7 @@ fn a_key_is_revoked_for_good_and_keeps_its_first_time() {
     }
     api_keys::revoke(conn, "k1", 200).unwrap();
     api_keys::revoke(conn, "k1", 300).unwrap();
-    assert!(matches!(api_keys::revoke(conn, "k9", 300), Err(StoreError::Absent(id)) if id == "k9"));
+    assert!(matches!(api_keys::revoke(conn, "k9", 300), Err(StoreError::Absent(id)) if id == "API key with id `k9`"));
     assert_eq!(api_keys::revoke_of(conn, "user:ann", 400).unwrap(), ["k2"]);
     let revoked = ["k1", "k2", "k3"].map(|id| api_keys::find(conn, id).unwrap().unwrap().revoked_at);
     assert_eq!(revoked, [Some(200), Some(400), None]);

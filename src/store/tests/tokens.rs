@@ -80,7 +80,9 @@ fn a_signing_key_is_retired_and_withdrawn_once_and_never_forgotten() {
     };
     signing_keys::insert(conn, &key("a", 200)).unwrap();
     signing_keys::insert(conn, &key("b", 100)).unwrap();
-    assert!(matches!(signing_keys::insert(conn, &key("a", 300)), Err(StoreError::NameTaken(kid)) if kid == "a"));
+    assert!(
+        matches!(signing_keys::insert(conn, &key("a", 300)), Err(StoreError::NameTaken(key)) if key == "a signing key with id `a`")
+    );
     assert_eq!(signing_keys::all(conn).unwrap(), [key("b", 100), key("a", 200)]);
 
     for at in [300, 400] {
@@ -89,7 +91,11 @@ fn a_signing_key_is_retired_and_withdrawn_once_and_never_forgotten() {
     }
     let old = SigningKeyRow { retired_at: Some(300), withdrawn_at: Some(301), ..key("b", 100) };
     assert_eq!(signing_keys::all(conn).unwrap(), [old.clone(), key("a", 200)]);
-    assert!(matches!(signing_keys::retire(conn, "c", 1), Err(StoreError::Absent(kid)) if kid == "c"));
-    assert!(matches!(signing_keys::withdraw(conn, "c", 1), Err(StoreError::Absent(kid)) if kid == "c"));
+    assert!(
+        matches!(signing_keys::retire(conn, "c", 1), Err(StoreError::Absent(key)) if key == "signing key with id `c`")
+    );
+    assert!(
+        matches!(signing_keys::withdraw(conn, "c", 1), Err(StoreError::Absent(key)) if key == "signing key with id `c`")
+    );
     assert!(!format!("{old:?}").contains("42"));
 }

@@ -56,9 +56,20 @@ async fn a_server_that_was_killed_and_started_again_is_used_again() {
         until(async || !node.shared.is_usable()).await;
         redis.start_again();
         node.until_usable().await;
+        until(async || node.shared.fault().is_none()).await;
         assert!(node.fetch(1).await.is_none(), "it is empty");
         assert_eq!(node.shared.status().await.unwrap().outages, round);
     }
+}
+
+#[actix::test]
+async fn a_server_that_was_killed_is_reported_before_it_is_asked() {
+    let Some(mut redis) = PrivateRedis::start(&[]) else { return };
+    let node = Node::ready(options(redis.server())).await;
+    until(async || node.shared.status().await.unwrap().listening).await;
+    assert_eq!(node.shared.fault(), None);
+    redis.kill();
+    until(async || node.shared.fault().is_some()).await;
 }
 
 #[actix::test]
