@@ -78,8 +78,9 @@ impl Shipping {
 
     /// Sets the fault, and returns the previous one.
     pub(super) fn set_fault(&self, fault: Option<String>) -> Option<String> {
-        let before = std::mem::replace(&mut *self.told(), fault.clone());
-        if fault.is_none() && before.is_some() {
+        let is_mended = fault.is_none();
+        let before = std::mem::replace(&mut *self.told(), fault);
+        if is_mended && before.is_some() {
             tracing::info!("the audit log is copied into the database again");
         }
         before

@@ -57,7 +57,7 @@ pub(super) fn claim_data_dir(folder: &Path) -> Result<File, DaemonError> {
     }
 }
 
-/// The process that holds the lock of a file (proc_locks(5)); `None` if it is in another pid namespace.
+/// The process that holds the lock of a file (`proc_locks(5)`); `None` if it is in another pid namespace.
 fn holder(locked: &File) -> Option<u32> {
     let inode = locked.metadata().ok()?.ino().to_string();
     let locks = fs::read_to_string("/proc/locks").ok()?;

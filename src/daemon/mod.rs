@@ -175,9 +175,8 @@ impl Parts {
         let recorded = evidence.record_start(&settings, &active.constitution, store.versions().followed(), &objections);
         recorded.map_err(|error| DaemonError::Unrecorded { error, cause: evidence.queue().fault() })?;
         if store.types().is_empty() && !active.constitution.seed().is_empty() {
-            let seed = active.constitution.seed();
-            let recorder = evidence.recorder(settings.audit.request);
-            recorder.put_many(&store, DAEMON, seed)?;
+            let entities = evidence.recorder(settings.audit.request);
+            entities.put_many(&store, DAEMON, active.constitution.seed())?;
         }
         Ok(Self { settings: Arc::new(settings), evidence, locks, store, turn, active })
     }

@@ -258,7 +258,7 @@ mod tests {
         (0..=most).for_each(|version| all.add(made(version)));
         assert_eq!(versions(&all), (1..=most).collect::<Vec<_>>());
         let later = made(most + 1);
-        all.add(Made { at: later.at + KEPT + Duration::from_secs(60), ..later });
+        all.add(Made { at: later.at + KEPT + Duration::from_mins(1), ..later });
         assert_eq!(versions(&all), [most + 1]);
     }
 
