@@ -6,7 +6,7 @@ use crate::audit::Exported;
 use crate::clients::{KeyHolder, asserted};
 use crate::disk::{EIO, ENOSPC, Faults};
 use crate::harness::{Request, Setup, SmallDisk, TestDaemon, until};
-use crate::{PASSWORD, Tokens, add_user, events, form, is_refused, me, setup};
+use crate::{PASSWORD, Tokens, add_user, events, form, is_refused, me, refresh, setup};
 
 /// Everything that can be withdrawn, with the credentials that depend on it.
 struct Stage {
@@ -176,6 +176,35 @@ fn what_is_withdrawn_while_the_log_cannot_be_written_is_out_at_once_and_is_recor
     stage.is_used();
     for case in &stage.cases {
         stage.is_out(case);
+    }
+}
+
+#[test]
+fn a_copied_refresh_token_ends_its_session_although_the_log_cannot_be_written() {
+    let Some(faults) = Faults::new() else { return };
+    let setup = faults.within(setup());
+    let daemon = setup.start();
+    let users = ["ann", "bob"].map(|name| {
+        add_user(&daemon, name, "auditor");
+        let first = Tokens::log_in(&daemon, name, PASSWORD);
+        let second = Tokens::of(&daemon.ask(&refresh(&first.refresh)));
+        (first, Tokens::of(&daemon.ask(&refresh(&second.refresh))))
+    });
+    faults.set(&format!("write error {ENOSPC} audit"));
+    for _ in 0..2 {
+        for (first, third) in &users {
+            assert_eq!(daemon.ask(&refresh(&first.refresh)).status, 401);
+            is_refused(&daemon.ask(&me(&third.access)), "the token was copied");
+        }
+    }
+    let readiness = daemon.get("/readyz?verbose");
+    let owed = "degraded: 2 withdrawals of access are in force on this node only";
+    assert!(readiness.text().contains(owed), "{readiness}");
+    faults.clear();
+    until("recorded", || events(&setup, "refresh_token_reused").len() == 2);
+    for (_, third) in &users {
+        is_refused(&daemon.ask(&me(&third.access)), "the token was copied");
+        assert_eq!(daemon.ask(&refresh(&third.refresh)).status, 401);
     }
 }
 
