@@ -119,6 +119,12 @@ impl Denied {
         format_smolstr!("jti:{issuer}:{id}")
     }
 
+    /// The id of an assertion with which a client proved its identity.
+    #[must_use]
+    pub fn assertion(client: &str, id: &str) -> SmolStr {
+        format_smolstr!("assertion:{client}:{id}")
+    }
+
     /// The id of all tokens of a session.
     #[must_use]
     pub fn session(id: &str) -> SmolStr {

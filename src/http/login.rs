@@ -11,11 +11,11 @@ use serde_json::json;
 use super::front::Front;
 use super::gate::{Who, address};
 use super::oauth::{fresh, granted_json};
-use super::problem::{FORBIDDEN, INVALID_PASSWORD, LOGIN_REFUSED, NOT_FOUND, Problem, TOO_MANY};
+use super::problem::{FORBIDDEN, INVALID_PASSWORD, LOGIN_REFUSED, Problem, TOO_MANY};
 use super::{body, withdrawn, writes};
 use crate::actors::directory::{
-    Attempt, By, ChangePassword, DirectoryError, EndAllSessions, EndSession, FindUser, ListSessions, LogIn, Refresh,
-    RefuseLogin,
+    Attempt, By, ChangePassword, DirectoryError, EndAllSessions, EndSession, EndSessionOf, FindUser, ListSessions,
+    LogIn, Refresh, RefuseLogin,
 };
 use crate::auth::network::ClientAddress;
 use crate::auth::scope::Scope;
@@ -174,22 +174,16 @@ pub async fn sessions(who: Who, front: Data<Front>) -> Result<HttpResponse, Prob
 /// `DELETE /v1/auth/sessions/{id}`: one of one's own.
 pub async fn end_session(who: Who, id: Path<String>, front: Data<Front>) -> Result<HttpResponse, Problem> {
     let (user, _) = person(&who)?;
-    let sessions = front.shared.directory.ask(ListSessions { user: user.to_owned() }).await?;
-    if !sessions.iter().any(|session| session.id == *id) {
-        return Err(Problem::new(&NOT_FOUND, "you have no such session"));
-    }
-    end(&front, &who, id.into_inner()).await
+    let end = EndSessionOf { user: user.to_owned(), session: id.into_inner(), caller: who.name().to_owned() };
+    let ended = writes::write(&front, &front.shared.directory, end).await?;
+    Ok(withdrawn::answer(ended, |()| HttpResponse::NoContent().finish()))
 }
 
 /// `POST /v1/auth/logout`
 pub async fn logout(who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
     let (_, session) = person(&who)?;
-    end(&front, &who, session.to_owned()).await
-}
-
-async fn end(front: &Front, who: &Who, session: String) -> Result<HttpResponse, Problem> {
-    let ended =
-        writes::write(front, &front.shared.directory, EndSession { session, caller: who.name().to_owned() }).await?;
+    let end = EndSession { session: session.to_owned(), caller: who.name().to_owned() };
+    let ended = writes::write(&front, &front.shared.directory, end).await?;
     Ok(withdrawn::answer(ended, |()| HttpResponse::NoContent().finish()))
 }
 

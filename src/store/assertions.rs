@@ -7,6 +7,7 @@ use diesel::sql_types::{BigInt, Text};
 use super::connection::Connection;
 use super::ended_tokens::HELD_S;
 use super::error::StoreError;
+use super::schema::assertions;
 
 /// The longest time for which an id is kept, in seconds of uptime.
 const LONGEST_HELD_S: i64 = 10 * 365 * 86_400;
@@ -25,6 +26,12 @@ pub fn use_once(conn: &mut Connection, client: &str, jti: &str, expires_at: i64,
     let held = expires_at.saturating_sub(now).clamp(HELD_S, LONGEST_HELD_S);
     let query = query.bind::<BigInt, _>(expires_at).bind::<BigInt, _>(held);
     Ok(query.bind::<BigInt, _>(now).execute(conn)? > 0)
+}
+
+/// Whether a client's assertion, by its `jti`, was used before. Its id may be used again once it has expired.
+pub fn is_used(conn: &mut Connection, client: &str, jti: &str, now: i64) -> Result<bool, StoreError> {
+    let row = assertions::table.find((client, jti)).filter(assertions::expires_at.gt(now));
+    Ok(row.select(assertions::expires_at).first::<i64>(conn).optional()?.is_some())
 }
 
 /// Removes the ids of assertions that have expired by both the wall clock and the uptime, and returns how many.

@@ -31,6 +31,15 @@ pub fn all(conn: &mut Connection) -> Result<Vec<SigningKeyRow>, StoreError> {
     Ok(rows.order((signing_keys::created_at, signing_keys::kid)).load(conn)?)
 }
 
+/// Finds a key, retired or withdrawn ones too.
+pub fn find(conn: &mut Connection, kid: &str) -> Result<Option<SigningKeyRow>, StoreError> {
+    // PostgreSQL refuses a text with this character.
+    if kid.contains('\0') {
+        return Ok(None);
+    }
+    Ok(signing_keys::table.find(kid).select(SigningKeyRow::as_select()).first(conn).optional()?)
+}
+
 /// Stores a new key, and notifies every node. [`StoreError::NameTaken`] if it exists.
 pub fn insert(conn: &mut Connection, key: &SigningKeyRow) -> Result<(), StoreError> {
     let inserted = diesel::insert_into(signing_keys::table).values(key).execute(conn);

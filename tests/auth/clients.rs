@@ -182,13 +182,13 @@ fn a_client_gets_no_more_than_its_roles_permit() {
 }
 
 /// A client that has a key in place of a secret.
-struct KeyHolder {
-    id: String,
+pub struct KeyHolder {
+    pub id: String,
     key: SigningKey,
 }
 
 impl KeyHolder {
-    fn add(setup: &Setup) -> Self {
+    pub fn add(setup: &Setup) -> Self {
         let key = SigningKey::generate().unwrap();
         let file = setup.data_dir().join("client.json");
         fs::write(&file, json!({"keys": [key.public_jwk()]}).to_string()).unwrap();
@@ -198,6 +198,13 @@ impl KeyHolder {
         Self { id: made["client_id"].as_str().unwrap().to_owned(), key }
     }
 
+    /// An assertion with that id, valid for an hour.
+    pub fn assertion(&self, id: &str) -> String {
+        let mut claims = self.claims(id);
+        claims["exp"] = json!(issuer::now() + 3_600);
+        self.key.sign("JWT", &claims).unwrap()
+    }
+
     fn claims(&self, id: &str) -> Value {
         let (now, audience) = (issuer::now(), format!("{URL}{TOKEN}"));
         json!({"iss": self.id, "sub": self.id, "aud": audience, "exp": now + 60, "iat": now, "jti": id})
@@ -205,7 +212,7 @@ impl KeyHolder {
 }
 
 /// The form with an assertion.
-fn asserted(path: &str, field: (&str, &str), assertion: &str) -> Request {
+pub fn asserted(path: &str, field: (&str, &str), assertion: &str) -> Request {
     form(path, &[field, ("client_assertion_type", JWT_BEARER), ("client_assertion", assertion)])
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::audit::Exported;
 use crate::disk::Faults;
 use crate::harness::{Request, Setup, TestDaemon, issuer, until};
-use crate::{PASSWORD, Tokens, add_user, is_refused, me, setup};
+use crate::{PASSWORD, Tokens, add_user, events, form, is_refused, me, setup};
 
 const HOUR: i64 = 3_600;
 const YEAR: i64 = 365 * 24 * HOUR;
@@ -63,6 +63,60 @@ fn a_clock_that_is_wrong_during_a_revocation_or_a_start_brings_nothing_back() {
         let daemon = setup.start();
         for tokens in [&first, &good] {
             is_refused(&daemon.ask(&me(&tokens.access)), "withdrawn, after another start");
+        }
+    }
+}
+
+#[test]
+fn a_revocation_counts_although_the_clock_says_that_its_token_has_expired() {
+    let Some(faults) = Faults::new() else { return };
+    for ahead in [2 * HOUR, YEAR] {
+        faults.set_clock(0);
+        let setup = faults.with_clock(setup());
+        let mut daemon = setup.start();
+        let made = daemon.post("/v1/clients", &json!({"name": "service", "roles": ["agent"]})).json();
+        let [id, secret] = ["client_id", "client_secret"].map(|member| made[member].as_str().unwrap().to_owned());
+        let client = [("client_id", &*id), ("client_secret", &*secret)];
+        let ask = |daemon: &TestDaemon, path: &str, field| daemon.ask(&form(path, &[&[field], &client[..]].concat()));
+        let token = |daemon: &TestDaemon| {
+            let granted = ask(daemon, "/oauth2/token", ("grant_type", "client_credentials")).json();
+            granted["access_token"].as_str().unwrap().to_owned()
+        };
+        add_user(&daemon, "ann", "auditor");
+        let [refresh, access, other] = [(); 3].map(|()| Tokens::log_in(&daemon, "ann", PASSWORD));
+        let session = daemon.ask(&me(&other.access)).json()["session"].as_str().unwrap().to_owned();
+        // Of the two tokens of the client, one is signed with a key that is retired since.
+        let old = token(&daemon);
+        assert!(setup.run(["key", "rotate", "token"]).status.success());
+        let tokens = [old, token(&daemon)];
+        let all = || tokens.iter().chain([&refresh.access, &access.access, &other.access]);
+        for token in all() {
+            assert_eq!(daemon.ask(&me(token)).status, 200);
+        }
+
+        set(&faults, &setup, ahead);
+        // The retired key is read again, and verifies nothing now.
+        assert!(daemon.stop().success());
+        daemon = setup.start();
+        for token in &tokens {
+            assert_eq!(ask(&daemon, "/oauth2/revoke", ("token", token)).status, 200);
+        }
+        for token in [&refresh.refresh, &access.access] {
+            let revoke = form("/oauth2/revoke", &[("token", token), ("client_id", "acgs")]);
+            assert_eq!(daemon.ask(&revoke).status, 200);
+        }
+        let again = Tokens::log_in(&daemon, "ann", PASSWORD);
+        let end = Request::delete(&format!("/v1/auth/sessions/{session}")).token(&again.access);
+        assert_eq!(daemon.ask(&end).status, 204);
+        assert_eq!(events(&setup, "revoked").len(), 4);
+
+        set(&faults, &setup, 0);
+        for _ in 0..2 {
+            for token in all() {
+                is_refused(&daemon.ask(&me(token)), "revoked");
+            }
+            assert!(daemon.stop().success());
+            daemon = setup.start();
         }
     }
 }

@@ -7,16 +7,19 @@ use diesel::{Connection as _, QueryableByName, RunQueryDsl as _};
 use serde_json::{Value, json};
 
 use crate::audit::Exported;
+use crate::clients::{KeyHolder, asserted};
 use crate::disk::{EIO, ENOSPC, Faults};
 use crate::harness::postgres::Postgres;
 use crate::harness::{Request, Setup, SmallDisk, TestDaemon, issuer, until};
-use crate::{PASSWORD, Tokens, add_user, events, form, is_refused, me, setup};
+use crate::{PASSWORD, Tokens, add_user, events, form, is_refused, me, refresh, setup};
 
 /// Everything that can be withdrawn, with the credentials that depend on it.
 struct Stage {
     setup: Setup,
     daemon: TestDaemon,
     client: (String, String),
+    /// The assertion of a client, used by one of the cases.
+    assertion: String,
     cases: Vec<Case>,
     /// Credentials that remain valid.
     kept: Vec<Request>,
@@ -56,6 +59,12 @@ impl Stage {
             form("/oauth2/revoke", &[("token", token), ("client_id", id), ("client_secret", secret)])
         };
         case("an access token", "revoked", revoke(&tokens[0], &client.0, &client.1), vec![me(&tokens[0])]);
+        let holder = KeyHolder::add(&setup);
+        let grant = ("grant_type", "client_credentials");
+        let token = daemon.ask(&asserted("/oauth2/token", grant, &holder.assertion("1"))).json();
+        let (token, assertion) = (token["access_token"].as_str().unwrap(), holder.assertion("2"));
+        let by_assertion = asserted("/oauth2/revoke", ("token", token), &assertion);
+        case("an access token, by an assertion", "revoked", by_assertion, vec![me(token)]);
         let by_refresh = form("/oauth2/revoke", &[("token", &revoked.refresh), ("client_id", "acgs")]);
         case("a refresh token", "revoked", by_refresh, vec![me(&revoked.access)]);
         let out = log_in("loggedout");
@@ -79,7 +88,26 @@ impl Stage {
         case("an API key", "api_key_revoked", Request::delete(&format!("/v1/api-keys/{key}")), vec![shown]);
         let change = Request::new("PATCH", &format!("/v1/clients/{}", client.0)).json(&json!({"disabled": true}));
         case("a client", "client_changed", change, vec![me(&tokens[1])]);
-        Self { setup, daemon, client, cases, kept: vec![me(&kept.access), other] }
+        Self { setup, daemon, client, assertion, cases, kept: vec![me(&kept.access), other] }
+    }
+
+    /// The daemon is stopped and started again.
+    fn restart(self) -> Self {
+        assert!(self.daemon.stop().success());
+        Self { daemon: self.setup.start(), ..self }
+    }
+
+    /// The assertion that authenticated a revocation counts for nothing more.
+    #[track_caller]
+    fn is_used(&self) {
+        let grant = ("grant_type", "client_credentials");
+        for request in
+            [("/oauth2/token", grant), ("/oauth2/introspect", ("token", "x")), ("/oauth2/revoke", ("token", "x"))]
+                .map(|(path, field)| asserted(path, field, &self.assertion))
+        {
+            let answer = self.daemon.ask(&request);
+            assert_eq!((answer.status, &answer.json()["error"]), (401, &json!("invalid_client")), "{answer}");
+        }
     }
 
     /// Withdrawn credentials are refused, also on connections that have used them before; the others remain valid.
@@ -119,6 +147,9 @@ fn what_is_withdrawn_while_the_log_cannot_be_written_is_out_at_once_and_is_recor
         assert_eq!((answer.status, &answer.json()["recorded"]), (202, &json!(false)), "{}: {answer}", case.name);
         stage.is_out(case);
     }
+    // The use of the assertion is in memory only: this refusal cannot be recorded.
+    let again = asserted("/oauth2/introspect", ("token", "x"), &stage.assertion);
+    assert_eq!(stage.daemon.ask(&again).status, 503);
     let pending = format!("{} withdrawals of access are in force on this node only", stage.cases.len());
     let readiness = stage.daemon.get("/readyz?verbose");
     assert!(readiness.text().contains(&format!("[-]withdrawals degraded: {pending}")), "{readiness}");
@@ -145,11 +176,40 @@ fn what_is_withdrawn_while_the_log_cannot_be_written_is_out_at_once_and_is_recor
     }
     assert_eq!(stage.daemon.ask(&crate::login("disabled", PASSWORD)).status, 401);
     assert_eq!(stage.daemon.ask(&crate::login("loggedout", PASSWORD)).status, 200, "the user itself is as before");
-    let Stage { setup, daemon, cases, kept, client } = stage;
-    assert!(daemon.stop().success());
-    let stage = Stage { daemon: setup.start(), setup, cases, kept, client };
+    stage.is_used();
+    let stage = stage.restart();
+    stage.is_used();
     for case in &stage.cases {
         stage.is_out(case);
+    }
+}
+
+#[test]
+fn a_copied_refresh_token_ends_its_session_although_the_log_cannot_be_written() {
+    let Some(faults) = Faults::new() else { return };
+    let setup = faults.within(setup());
+    let daemon = setup.start();
+    let users = ["ann", "bob"].map(|name| {
+        add_user(&daemon, name, "auditor");
+        let first = Tokens::log_in(&daemon, name, PASSWORD);
+        let second = Tokens::of(&daemon.ask(&refresh(&first.refresh)));
+        (first, Tokens::of(&daemon.ask(&refresh(&second.refresh))))
+    });
+    faults.set(&format!("write error {ENOSPC} audit"));
+    for _ in 0..2 {
+        for (first, third) in &users {
+            assert_eq!(daemon.ask(&refresh(&first.refresh)).status, 401);
+            is_refused(&daemon.ask(&me(&third.access)), "the token was copied");
+        }
+    }
+    let readiness = daemon.get("/readyz?verbose");
+    let owed = "degraded: 2 withdrawals of access are in force on this node only";
+    assert!(readiness.text().contains(owed), "{readiness}");
+    faults.clear();
+    until("recorded", || events(&setup, "refresh_token_reused").len() == 2);
+    for (_, third) in &users {
+        is_refused(&daemon.ask(&me(&third.access)), "the token was copied");
+        assert_eq!(daemon.ask(&refresh(&third.refresh)).status, 401);
     }
 }
 
@@ -186,9 +246,9 @@ fn what_is_withdrawn_on_a_full_disk_is_out_at_once_and_stays_out() {
         until(case.event, || !events(&stage.setup, case.event).is_empty());
         stage.is_out(case);
     }
-    let Stage { setup, daemon, cases, kept, client } = stage;
-    assert!(daemon.stop().success());
-    let stage = Stage { daemon: setup.start(), setup, cases, kept, client };
+    stage.is_used();
+    let stage = stage.restart();
+    stage.is_used();
     for case in &stage.cases {
         stage.is_out(case);
     }

@@ -9,86 +9,13 @@ use super::withdrawal::{Applied, Withdrawal, Withdrawn};
 use super::{Directory, DirectoryError, Ended, delayed, deny_sessions, end_access, event, new_id, now};
 use crate::actors::denied::Denied;
 use crate::auth::caller::Caller;
-use crate::auth::claims::{self, Expected, Typ};
 use crate::auth::granter::Granter;
 use crate::auth::jwks::Jwks;
-use crate::auth::jws::Unverified;
 use crate::auth::scope::Roles;
-use crate::auth::secret::{self, ClientSecret};
+use crate::auth::secret::ClientSecret;
 use crate::ledger::Event;
 use crate::store::clients::{self, Client};
-use crate::store::{Connection, Part, assertions};
-
-/// How far a client's clock may differ, in seconds.
-const LEEWAY: u32 = 30;
-
-/// A client's proof of identity (RFC 6749, section 2.3; RFC 7523, section 2.2).
-#[derive(Debug, Clone)]
-pub enum ClientProof {
-    /// Its secret.
-    Secret(String),
-    /// A token signed with its key, and meant for one of these audiences.
-    Assertion {
-        /// The token.
-        token: String,
-        /// The accepted values of `aud`.
-        audiences: Vec<String>,
-    },
-    /// Nothing.
-    Nothing,
-}
-
-/// The client, where the proof is good.
-pub(super) fn prove(conn: &mut Connection, id: &str, proof: &ClientProof, now: i64) -> Result<Client, DirectoryError> {
-    let client = clients::find(conn, id)?.filter(|client| client.disabled_at.is_none());
-    let client = client.ok_or(DirectoryError::BadClient)?;
-    let good = match proof {
-        ClientProof::Secret(given) => {
-            let digest = secret::digest(given);
-            client.secret.as_deref().is_some_and(|stored| secret::equals(stored, &digest))
-        }
-        ClientProof::Assertion { token, audiences } => {
-            asserted(conn, &client, token, audiences, now).is_some_and(|unused| unused)
-        }
-        ClientProof::Nothing => false,
-    };
-    if good { Ok(client) } else { Err(DirectoryError::BadClient) }
-}
-
-/// Whether a client signed this for us, and for the first time.
-fn asserted(conn: &mut Connection, client: &Client, token: &str, audiences: &[String], now: i64) -> Option<bool> {
-    let keys = Jwks::parse(client.jwks.as_deref()?).ok()?;
-    let token = Unverified::parse(token).ok()?;
-    keys.candidates(token.kid()).find(|key| token.verify(key).is_ok())?;
-    let checked = audiences.iter().find_map(|audience| {
-        let expected =
-            Expected { issuer: &client.id, audience, typ: Typ::ClientAssertion, leeway_s: LEEWAY, role_claim: None };
-        claims::check(&token, &expected, now).ok()
-    })?;
-    if checked.subject != client.id {
-        return None;
-    }
-    let id = checked.token_id?;
-    assertions::use_once(conn, &client.id, &id, checked.expires_at + i64::from(LEEWAY), now).ok()
-}
-
-/// Verifies a client's proof of identity.
-#[derive(Debug, Message)]
-#[rtype(result = "Result<Client, DirectoryError>")]
-pub struct ProveClient {
-    /// The client's id.
-    pub client: String,
-    /// The proof.
-    pub proof: ClientProof,
-}
-
-impl Handler<ProveClient> for Directory {
-    type Result = Result<Client, DirectoryError>;
-
-    fn handle(&mut self, ask: ProveClient, _: &mut Self::Context) -> Self::Result {
-        self.store.transaction(|conn| prove(conn, &ask.client, &ask.proof, now()))
-    }
-}
+use crate::store::{Connection, Part};
 
 /// Asks whether a client with this id exists.
 #[derive(Debug, Message)]

@@ -1,6 +1,6 @@
 //! Tokens for authenticated users and clients.
 
-use super::clients::{ClientProof, prove};
+use super::proofs::ClientProof;
 use super::{Directory, DirectoryError, deny_sessions, event, new_id, now};
 use crate::auth::claims::{AT_JWT, AccessClaims};
 use crate::auth::scope::{Roles, Scopes};
@@ -111,7 +111,7 @@ impl Handler<GrantClient> for Directory {
     fn handle(&mut self, ask: GrantClient, _: &mut Self::Context) -> Self::Result {
         let now = now();
         let granted = self.record_use(|conn| {
-            let client = prove(conn, &ask.client, &ask.proof, now)?;
+            let client = self.prove(conn, &ask.client, &ask.proof, now)?;
             let roles: Roles =
                 client.roles.parse().map_err(|_| DirectoryError::Failed("the stored roles cannot be parsed".into()))?;
             let scopes = ask.scopes.unwrap_or(roles.scopes());

@@ -10,6 +10,7 @@ mod housekeeping;
 mod logins;
 mod made;
 mod people;
+mod proofs;
 mod provenance;
 mod refreshes;
 mod revocations;
@@ -31,19 +32,18 @@ use time::OffsetDateTime;
 pub use api_keys::{
     AddApiKey, ApiKeyMade, FindApiKey, FoundApiKey, ListApiKeys, NewApiKey, RevokeApiKey, TouchApiKeys,
 };
-pub use clients::{
-    AddClient, ClientMade, ClientProof, HasClient, ListClients, NewClient, ProveClient, RemoveClient, SetClient,
-};
+pub use clients::{AddClient, ClientMade, HasClient, ListClients, NewClient, RemoveClient, SetClient};
 pub use grants::{Grant, GrantClient};
 pub use housekeeping::KeepHouse;
 pub use logins::{Attempt, LogIn, RefuseLogin};
 pub use people::{AddUser, By, ChangePassword, FindUser, ListUsers, NewUser, RemoveUser, SetUser};
+pub use proofs::{ClientProof, ProveClient};
 pub use provenance::Provenance;
 use provenance::{Ended, end_made_by};
 pub use refreshes::Refresh;
 pub use revocations::RevokeToken;
 pub use second_factor::{ConfirmEnrolment, Enrol, Enrolment, RemoveSecondFactor};
-pub use sessions::{EndAllSessions, EndSession, ListSessions};
+pub use sessions::{EndAllSessions, EndSession, EndSessionOf, ListSessions};
 pub use signing::{RotateSigningKey, open_keys};
 pub use uptime::StoreUptime;
 pub use withdrawal::{OwedWithdrawals, SettleWithdrawals, Withdrawn};

@@ -4,23 +4,23 @@
 //! same client gets the same successor again, until that successor is used. Any other reuse means that the token was
 //! copied: the session ends.
 
-use std::time::Instant;
-
 use actix::{Handler, Message};
 use sha2::{Digest, Sha256};
+use smol_str::SmolStr;
 
 use super::grants::{Grant, deny_stored};
 use super::logins::Attempt;
-use super::made::Made;
-use super::revocations::RevokeSession;
-use super::{Directory, DirectoryError, deny_sessions, event, now};
+use super::withdrawal::{Applied, Withdrawal};
+use super::{Directory, DirectoryError, delayed, deny_sessions, event, now};
+use crate::actors::denied::Denied;
+use crate::auth::caller::Caller;
 use crate::auth::scope::Scopes;
 use crate::auth::secret;
 use crate::ledger::Event;
-use crate::store::Connection;
 use crate::store::refresh_tokens::{self, RefreshToken, Rotation};
 use crate::store::sessions::{self, Session};
 use crate::store::users::{self, User};
+use crate::store::{Connection, StoreError};
 
 /// Exchanges a refresh token for new tokens.
 #[derive(Debug, Message)]
@@ -39,52 +39,77 @@ impl Handler<Refresh> for Directory {
 
     fn handle(&mut self, ask: Refresh, _: &mut Self::Context) -> Self::Result {
         let now = now();
-        self.settle()?;
-        let (refreshed, revision) = self.record_and_commit(|conn| self.refresh(conn, &ask, now))?;
-        refreshed.map_err(|ended| {
-            if let Some((session, caller)) = ended.session {
-                let ids = deny_sessions([session.clone()], now);
-                self.trust.denied().add(ids.iter().cloned(), Instant::now());
-                if let Some(revision) = revision {
-                    let again = RevokeSession { session, caller };
-                    self.made.add(Made::new(again, Vec::new(), ids, revision));
-                }
-            }
-            DirectoryError::BadGrant(ended.why)
-        })
+        let refused = match self.change(|conn| self.refresh(conn, &ask, now)) {
+            Ok(Ok(grant)) => return Ok(grant),
+            Ok(Err(refused)) => refused,
+            // A copied token ends its session also if nothing can be written.
+            Err(error) => match self.store.query(|conn| self.standing(conn, &ask, now)) {
+                Ok(Standing::Refused(refused @ Refused { copied: Some(_), .. })) => refused,
+                Ok(_) | Err(_) => return Err(error),
+            },
+        };
+        // Each further use of the token would owe one more withdrawal while nothing can be written.
+        let is_over = |copied: &EndCopied| self.trust.denied().has_any(&copied.names(self));
+        if let Some(copied) = refused.copied.filter(|copied| !is_over(copied)) {
+            self.withdraw(copied)?;
+        }
+        Err(DirectoryError::BadGrant(refused.why))
     }
 }
 
 /// Why no tokens are granted.
-struct Ended {
+struct Refused {
     why: &'static str,
-    /// The id of the session that ended for it, and the name of its user in records.
-    session: Option<(String, String)>,
+    /// The session to end, if the token was copied.
+    copied: Option<EndCopied>,
 }
 
-/// The new tokens, or the reason for a refusal. A refusal is no error, since the end of its session must be committed.
-type Refreshed = (Result<Grant, Ended>, Vec<Event>);
-
-fn refused(why: &'static str) -> Refreshed {
-    (Err(Ended { why, session: None }), Vec::new())
+impl Refused {
+    fn because(why: &'static str) -> Self {
+        Self { why, copied: None }
+    }
 }
+
+/// How a refresh token is to be answered.
+enum Standing {
+    /// It is replaced by its successor.
+    Unused(Session, User),
+    /// The same successor is given again.
+    Repeated(secret::RefreshToken, Session, User),
+    Refused(Refused),
+}
+
+/// The new tokens, or the reason for a refusal.
+type Refreshed = (Result<Grant, Refused>, Vec<Event>);
 
 impl Directory {
     fn refresh(&self, conn: &mut Connection, ask: &Refresh, now: i64) -> Result<Refreshed, DirectoryError> {
-        let unknown = "the refresh token is not valid";
-        let Some(token) = refresh_tokens::find(conn, &secret::digest(&ask.token))? else { return Ok(refused(unknown)) };
-        let Some(session) = sessions::find(conn, &token.session)? else { return Ok(refused(unknown)) };
-        let Some(user) = users::find_by_id(conn, &session.user_id)? else { return Ok(refused(unknown)) };
+        match self.standing(conn, ask, now)? {
+            Standing::Unused(session, user) => self.rotate(conn, ask, &session, &user, now),
+            Standing::Repeated(successor, session, user) => self.repeat(ask, &successor, &session, &user, now),
+            Standing::Refused(refused) => Ok((Err(refused), Vec::new())),
+        }
+    }
+
+    /// Looks a refresh token up, without writing.
+    fn standing(&self, conn: &mut Connection, ask: &Refresh, now: i64) -> Result<Standing, StoreError> {
+        let unknown = || Standing::Refused(Refused::because("the refresh token is not valid"));
+        let Some(token) = refresh_tokens::find(conn, &secret::digest(&ask.token))? else { return Ok(unknown()) };
+        let Some(session) = sessions::find(conn, &token.session)? else { return Ok(unknown()) };
+        let Some(user) = users::find_by_id(conn, &session.user_id)? else { return Ok(unknown()) };
         if session.ended_at.is_some() || user.disabled_at.is_some() {
-            return Ok(refused("the session has ended"));
+            return Ok(Standing::Refused(Refused::because("the session has ended")));
         }
         if token.used_at.is_none() {
-            return self.rotate(conn, ask, &session, &user, now);
+            return Ok(Standing::Unused(session, user));
         }
-        match self.successor(conn, ask, &token, now)? {
-            Some(successor) => self.repeat(ask, &successor, &session, &user, now),
-            None => end_family(conn, ask, session, &user, now),
-        }
+        Ok(match self.successor(conn, ask, &token, now)? {
+            Some(successor) => Standing::Repeated(successor, session, user),
+            None => Standing::Refused(Refused {
+                why: "the refresh token was used before",
+                copied: Some(EndCopied { session: session.id, user: user.name, address: ask.attempt.address.clone() }),
+            }),
+        })
     }
 
     /// Replaces an unused token by its successor.
@@ -102,7 +127,7 @@ impl Directory {
         match refresh_tokens::rotate(conn, &old, &fresh.digest, fresh.expires_at, now)? {
             Rotation::Rotated(_) => refresh_tokens::remember_use(conn, &old, &seed, &ask.attempt.digest())?,
             Rotation::Reused(_) | Rotation::Expired | Rotation::Unknown => {
-                return Ok(refused("the refresh token has expired"));
+                return Ok((Err(Refused::because("the refresh token has expired")), Vec::new()));
             }
         }
         let event = event(&format!("user:{}", user.name), "refreshed").name("session", &*session.id);
@@ -117,7 +142,7 @@ impl Directory {
         ask: &Refresh,
         token: &RefreshToken,
         now: i64,
-    ) -> Result<Option<secret::RefreshToken>, DirectoryError> {
+    ) -> Result<Option<secret::RefreshToken>, StoreError> {
         let is_soon = token.used_at.is_some_and(|used| (used..=used + self.lifetimes.grace).contains(&now));
         let is_same = token.used_by.as_deref().is_some_and(|by| secret::equals(by, &ask.attempt.digest()));
         let seed = token.seed.as_deref().and_then(|seed| <&[u8; 32]>::try_from(seed).ok());
@@ -146,19 +171,37 @@ impl Directory {
 }
 
 /// Ends the session of a refresh token that was used twice.
-fn end_family(
-    conn: &mut Connection,
-    ask: &Refresh,
-    session: Session,
-    user: &User,
-    now: i64,
-) -> Result<Refreshed, DirectoryError> {
-    sessions::end(conn, &session.id, "refresh_token_reused", now)?;
-    deny_stored(conn, std::slice::from_ref(&session.id), now)?;
-    let caller = format!("user:{}", user.name);
-    let event =
-        event(&caller, "refresh_token_reused").name("session", &*session.id).name("address", &*ask.attempt.address);
-    Ok((Err(Ended { why: "the refresh token was used before", session: Some((session.id, caller)) }), vec![event]))
+struct EndCopied {
+    session: String,
+    /// The user's name.
+    user: String,
+    /// The address from which the token came the second time.
+    address: String,
+}
+
+impl Withdrawal for EndCopied {
+    type Done = ();
+
+    fn names(&self, _: &Directory) -> Vec<SmolStr> {
+        vec![Denied::session(&self.session)]
+    }
+
+    fn delayed(&self) -> Event {
+        delayed(&Caller::user_name(&self.user), "refresh_token_reused")
+            .name("session", &*self.session)
+            .name("address", &*self.address)
+    }
+
+    fn apply(&self, _: &Directory, conn: &mut Connection, now: i64) -> Result<Applied<()>, DirectoryError> {
+        let ended = [self.session.clone()];
+        let is_first = sessions::end(conn, &self.session, "refresh_token_reused", now)?;
+        deny_stored(conn, &ended, now)?;
+        let event = event(&Caller::user_name(&self.user), "refresh_token_reused")
+            .name("session", &*self.session)
+            .name("address", &*self.address);
+        let events = is_first.then_some(event).into_iter().collect();
+        Ok(Applied { done: (), ids: deny_sessions(ended, now), events })
+    }
 }
 
 impl Attempt {

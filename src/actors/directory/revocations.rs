@@ -3,8 +3,9 @@
 use actix::{Handler, Message};
 use smol_str::SmolStr;
 
-use super::clients::{ClientProof, prove};
 use super::grants::{OWN_CLIENT, deny_stored};
+use super::proofs::{AssertionUse, ClientProof};
+use super::signing::stored_key;
 use super::withdrawal::{Applied, Withdrawal, Withdrawn};
 use super::{Directory, DirectoryError, GRACE, delayed, deny_sessions, event, now};
 use crate::actors::denied::Denied;
@@ -30,24 +31,28 @@ impl Handler<RevokeToken> for Directory {
     type Result = Result<Withdrawn<()>, DirectoryError>;
 
     fn handle(&mut self, ask: RevokeToken, _: &mut Self::Context) -> Self::Result {
-        let now = now();
         let caller = format!("client:{}", ask.client);
-        if ask.client != OWN_CLIENT {
-            self.store.transaction(|conn| prove(conn, &ask.client, &ask.proof, now).map(drop))?;
+        let assertion = if ask.client == OWN_CLIENT { None } else { self.verify_caller(&ask)? };
+        if let Some((id, until)) = self.own_token(&ask.token, &ask.client)? {
+            let name = Denied::token(&self.trust.issuer, &id);
+            let until = until.saturating_add(GRACE);
+            return self.withdraw(RevokeAccessToken { name, id, until, caller, assertion });
         }
-        let digest = secret::digest(&ask.token);
-        if let Some(token) = self.store.query(|conn| refresh_tokens::find(conn, &digest))? {
+        if ask.client == OWN_CLIENT {
             // Refresh tokens of users are bearer secrets of the daemon's own client.
-            if ask.client != OWN_CLIENT {
-                return Ok(Withdrawn::Recorded(()));
+            let digest = secret::digest(&ask.token);
+            if let Some(token) = self.store.query(|conn| refresh_tokens::find(conn, &digest))? {
+                return self.withdraw(RevokeSession { session: token.session, caller });
             }
-            return self.withdraw(RevokeSession { session: token.session, caller });
         }
-        let Some((id, until)) = self.own_token(&ask.token, &ask.client, now) else {
-            return Ok(Withdrawn::Recorded(()));
-        };
-        let name = Denied::token(&self.trust.issuer, &id);
-        self.withdraw(RevokeAccessToken { name, id, until: until + GRACE, caller })
+        // Without a withdrawal that stores it, the use of the assertion is stored alone.
+        if let Some(assertion) = assertion {
+            let is_first = self.store.transaction(|conn| assertion.store(conn, now()))?;
+            if !is_first {
+                return Err(DirectoryError::BadClient);
+            }
+        }
+        Ok(Withdrawn::Recorded(()))
     }
 }
 
@@ -58,21 +63,28 @@ struct RevokeAccessToken {
     id: String,
     until: i64,
     caller: String,
+    /// The assertion that authenticated the caller, if it was one.
+    assertion: Option<AssertionUse>,
 }
 
 impl Withdrawal for RevokeAccessToken {
     type Done = ();
 
     fn names(&self, _: &Directory) -> Vec<SmolStr> {
-        vec![self.name.clone()]
+        // The assertion does not count again while its use is in memory only.
+        std::iter::once(self.name.clone()).chain(self.assertion.as_ref().map(AssertionUse::name)).collect()
     }
 
     fn delayed(&self) -> Event {
         delayed(&self.caller, "revoked").name("token", &*self.id)
     }
 
-    fn apply(&self, _: &Directory, conn: &mut Connection, _: i64) -> Result<Applied<()>, DirectoryError> {
+    fn apply(&self, _: &Directory, conn: &mut Connection, now: i64) -> Result<Applied<()>, DirectoryError> {
         ended_tokens::deny(conn, &self.name, self.until)?;
+        if let Some(assertion) = &self.assertion {
+            // A use stored meanwhile is no error: to revoke a token twice is harmless.
+            assertion.store(conn, now)?;
+        }
         let events = vec![event(&self.caller, "revoked").name("token", &*self.id)];
         Ok(Applied { done: (), ids: vec![(self.name.clone(), self.until)], events })
     }
@@ -107,16 +119,31 @@ impl Withdrawal for RevokeSession {
 }
 
 impl Directory {
-    /// The id and expiry (Unix seconds) of an access token that this daemon issued to `client`, if it has not expired.
-    fn own_token(&self, token: &str, client: &str, now: i64) -> Option<(String, i64)> {
-        let token = Unverified::parse(token).ok()?;
-        let own = self.trust.own();
-        let key = own.verifying.iter().find(|key| token.kid().is_some() && key.kid() == token.kid())?;
-        token.verify(key).ok()?;
-        let claims = token.claims().ok()?;
+    /// Verifies the caller's proof without writing, so that a full disk keeps no token valid. Answers the assertion
+    /// whose use is to be stored, if the proof is one.
+    fn verify_caller(&self, ask: &RevokeToken) -> Result<Option<AssertionUse>, DirectoryError> {
+        let proven = self.store.query(|conn| self.verify(conn, &ask.client, &ask.proof, now()))?;
+        Ok(proven.ok_or(DirectoryError::BadClient)?.assertion)
+    }
+
+    /// The id and expiry (Unix seconds) of an access token that this daemon issued to `client`.
+    ///
+    /// An expired token counts too, and so does one of a retired key: if the wall clock is ahead now, the token is valid
+    /// again later.
+    fn own_token(&self, token: &str, client: &str) -> Result<Option<(String, i64)>, DirectoryError> {
+        let Ok(token) = Unverified::parse(token) else { return Ok(None) };
+        let Some(kid) = token.kid() else { return Ok(None) };
+        let in_use = self.trust.own().verifying.iter().find(|key| key.kid() == Some(kid)).cloned();
+        let key = match in_use {
+            Some(key) => Some(key),
+            None => stored_key(&self.store, kid)?,
+        };
+        let Some(claims) = key.filter(|key| token.verify(key).is_ok()).and_then(|_| token.claims().ok()) else {
+            return Ok(None);
+        };
         let text = |name: &str| claims.get(name).and_then(|claim| claim.as_str());
-        let Some(Json::Int(expires_at)) = claims.get("exp").cloned() else { return None };
-        let is_own = text("client_id") == Some(client) && expires_at >= now;
-        is_own.then(|| text("jti").map(|id| (id.to_owned(), expires_at))).flatten()
+        let Some(Json::Int(expires_at)) = claims.get("exp") else { return Ok(None) };
+        let id = text("jti").filter(|_| text("client_id") == Some(client));
+        Ok(id.map(|id| (id.to_owned(), *expires_at)))
     }
 }

@@ -71,6 +71,34 @@ impl Handler<EndSession> for Directory {
     }
 }
 
+/// Ends one session of a user.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Withdrawn<()>, DirectoryError>")]
+pub struct EndSessionOf {
+    /// The user's name.
+    pub user: String,
+    /// The session's id.
+    pub session: String,
+    /// The caller's name in records.
+    pub caller: String,
+}
+
+impl Handler<EndSessionOf> for Directory {
+    type Result = Result<Withdrawn<()>, DirectoryError>;
+
+    fn handle(&mut self, EndSessionOf { user, session, caller }: EndSessionOf, _: &mut Self::Context) -> Self::Result {
+        let (user, found) =
+            self.store.query(|conn| Ok((users::find_by_name(conn, &user)?, sessions::find(conn, &session)?)))?;
+        // An expired session counts too: if the wall clock is ahead now, it is valid again later.
+        let is_own =
+            found.zip(user).is_some_and(|(session, user)| session.user_id == user.id && session.ended_at.is_none());
+        if !is_own {
+            return Err(DirectoryError::Missing(format!("session `{session}` of this user")));
+        }
+        self.withdraw(EndSession { session, caller })
+    }
+}
+
 /// Ends all sessions of a user.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Withdrawn<usize>, DirectoryError>")]

@@ -51,6 +51,13 @@ pub(super) fn stored_keys(store: &Store, access_lifetime: i64) -> Result<Option<
     read(store.query(signing_keys::all)?, access_lifetime + GRACE, now())
 }
 
+/// The stored key with this id, whether or not its tokens are valid now.
+pub(super) fn stored_key(store: &Store, kid: &str) -> Result<Option<VerifyingKey>, DirectoryError> {
+    let Some(row) = store.query(|conn| signing_keys::find(conn, kid))? else { return Ok(None) };
+    let key = SigningKey::from_pkcs8(&row.pkcs8).map_err(|error| DirectoryError::Failed(error.to_string()))?;
+    Ok(Some(key.verifying_key()))
+}
+
 /// The stored signing keys. If there are none, the first one is made, and recorded before it is stored.
 pub fn open_keys(
     store: &Store,

@@ -47,6 +47,9 @@ fn an_assertion_is_good_once_until_it_expires() {
     assert!(!assertions::use_once(conn, "bot", "1", 100, 50).unwrap());
     assert!(!assertions::use_once(conn, "bot", "1", 900, 99).unwrap());
     assert!(assertions::use_once(conn, "bat", "1", 100, 50).unwrap());
+    let is_used = [("bot", 99), ("bot", 100), ("bat", 99), ("bit", 99)];
+    let is_used = is_used.map(|(client, now)| assertions::is_used(conn, client, "1", now).unwrap());
+    assert_eq!(is_used, [true, false, true, false]);
     assert!(assertions::use_once(conn, "bot", "1", 200, 100).unwrap());
     assert!(!assertions::use_once(conn, "bot", "1", 200, 199).unwrap());
     assert_eq!(assertions::purge(conn, i64::MAX).unwrap(), 0, "a wall clock that is ahead removes nothing");
