@@ -18,6 +18,15 @@ pub(crate) fn excerpt(text: &str) -> Cow<'_, str> {
     if text.len() <= MAX_QUOTED { text.into() } else { format!("{}… ({} bytes)", beginning(text), text.len()).into() }
 }
 
+/// A text of up to `max` bytes, or the beginning of a longer one.
+pub(crate) fn cut(mut text: String, max: usize) -> String {
+    if text.len() > max {
+        text.truncate(text.floor_char_boundary(max));
+        text.push('…');
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,5 +37,7 @@ mod tests {
         assert_eq!(excerpt(&whole), whole);
         let longer = "é".repeat(65);
         assert_eq!(excerpt(&longer), format!("{whole}… (130 bytes)"));
+        assert_eq!(cut("aéb".to_owned(), 4), "aéb");
+        assert_eq!(cut("aéb".to_owned(), 2), "a…");
     }
 }

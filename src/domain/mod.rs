@@ -22,7 +22,7 @@ pub(crate) use cycle::find_cycle_of;
 pub use cycle::{Cycle, find_cycle};
 pub use entity::{Entity, EntityUid};
 pub use evaluation::{Action, Defaults, Evaluation, FaultyItem, MAX_FAULTS, MAX_NAME, Party, UnknownMembers};
-pub(crate) use excerpt::{beginning, excerpt};
+pub(crate) use excerpt::{beginning, cut, excerpt};
 pub use fault::InputFault;
 pub(crate) use fault::step;
 pub use hash::{ConstitutionDigest, ConstitutionalHash, HashError};
