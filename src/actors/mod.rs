@@ -39,6 +39,7 @@ pub mod sealer;
 pub mod seals;
 pub mod searcher;
 pub mod service_cache;
+mod shipped_batch;
 mod shipped_entry;
 pub mod shipper;
 pub mod shipping;

@@ -15,6 +15,9 @@ use crate::store::audit::{EntryCursor, EntryPage, FoundEntry, Search};
 /// Entries with the same millisecond that are read at a time.
 const PAGE: NonZeroU16 = NonZeroU16::MIN.saturating_add(999);
 
+/// A page ends early with the entry whose record makes all of them together this large, in bytes.
+const MAX_BYTES: usize = 4 << 20;
+
 /// The offset at which a record's id ends.
 const ID_END: usize = "{\"v\":1,\"id\":\"\"".len() + 36;
 
@@ -45,8 +48,8 @@ pub struct Searcher {
 }
 
 impl Searcher {
-    /// Starts the actor on `threads` threads. A search that takes longer than `patience` returns what it has found by
-    /// then.
+    /// Starts the actor on `threads` threads. A search that takes longer than `patience`, or finds more than 4 MiB of
+    /// records, returns the entries that it has read by then.
     ///
     /// # Panics
     /// Where no actix system runs, or the system has no more threads to give.
@@ -132,10 +135,23 @@ impl Searcher {
         let own = self.shipping.origin();
         let is_in_log =
             |found: &FoundEntry| *found.origin == *own && (found.record.is_none() || !store.needs_records());
-        for found in page.items.iter_mut().filter(|found| is_in_log(found)) {
-            let entry = ledger::record(&self.storage, found.index)?;
-            let record = entry.as_deref().map(|entry| ledger::whole(&self.storage, found.index, entry)).transpose()?;
-            found.record = record.and_then(|record| String::from_utf8(record.into_owned()).ok());
+        let (mut bytes, mut shown) = (0, 0);
+        for found in &mut page.items {
+            // The first entry is always shown, so that a continued search makes progress.
+            if shown > 0 && (bytes >= MAX_BYTES || Instant::now() >= deadline) {
+                break;
+            }
+            if is_in_log(found) {
+                let entry = ledger::record(&self.storage, found.index)?;
+                let record = entry.as_deref().map(|entry| ledger::whole(&self.storage, found.index, entry));
+                found.record = record.transpose()?.and_then(|record| String::from_utf8(record.into_owned()).ok());
+            }
+            bytes += found.record.as_ref().map_or(0, String::len);
+            shown += 1;
+        }
+        if shown < page.items.len() {
+            page.items.truncate(shown);
+            page.next = page.items.last().map(|last| store.after(last)).transpose()?;
         }
         Ok(page)
     }

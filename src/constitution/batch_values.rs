@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 use super::coerce::{Misfit, Required};
 use super::value::{Record, Value};
 use super::vocabulary::{Action, EntityType, Vocabulary};
-use crate::domain::{self, Entity, EntityUid, Evaluation, Member, Object, Party};
+use crate::domain::{self, Entity, EntityUid, Evaluation, Member, Object, Party, excerpt};
 
 /// The values of one batch; clones share them.
 ///
@@ -106,6 +106,7 @@ pub(super) fn stored(
 ) -> Result<StoredValues, Misfit> {
     let check = || {
         let owner = entity.uid.to_string();
+        let owner = excerpt(&owner);
         let attrs = vocabulary.record(&owner, &entity.attrs, &declared.attrs, Required::Waived)?;
         let tags = match &declared.tags {
             Some(kind) => vocabulary.tags(&owner, &entity.tags, kind)?,

@@ -1,6 +1,6 @@
 //! The constitution that a caller claims, compared with the one in force.
 
-use crate::domain::{Claims, ConstitutionalHash, Reason, Verdict};
+use crate::domain::{Claims, ConstitutionalHash, Reason, Verdict, beginning};
 use crate::settings::HashEnforcement;
 
 /// The deny for a claim to another constitution than the one with this hash, or for a missing claim where one is
@@ -18,7 +18,6 @@ pub fn deny_claim(
         return Some(Verdict::deny(Reason::ConstitutionHashRequired, detail));
     }
     let wrong = claims.find(|claim| ***claim != *hash.as_str() && !is_accepted(claim))?;
-    let stated: String = wrong.chars().take(64).collect();
-    let detail = format!("the constitution in force is `{hash}`, not `{stated}`");
+    let detail = format!("the constitution in force is `{hash}`, not `{}`", beginning(wrong));
     Some(Verdict::deny(Reason::ConstitutionMismatch, detail))
 }

@@ -6,7 +6,7 @@ use smol_str::SmolStr;
 
 use super::value::{Record, Set, Value};
 use super::vocabulary::{Attribute, Kind, Shape, Vocabulary};
-use crate::domain::{Entity, EntityUid, Json, Object};
+use crate::domain::{Entity, EntityUid, Json, Object, excerpt};
 
 /// A value that does not fit the schema: the attribute's path, and the fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +61,7 @@ impl Vocabulary {
             return Ok(());
         };
         let owner = entity.uid.to_string();
+        let owner = excerpt(&owner);
         self.record(&owner, &entity.attrs, &declared.attrs, Required::Waived)?;
         declared.tags.as_ref().map_or(Ok(()), |kind| self.tags(&owner, &entity.tags, kind).map(drop))
     }
@@ -81,7 +82,7 @@ impl Vocabulary {
     /// Tags: any name, one type.
     pub fn tags(&self, owner: &str, object: &Object, kind: &Kind) -> Result<Record, Misfit> {
         let tag = |(name, json): (&str, &Json)| {
-            let value = self.value(json, kind).map_err(|detail| misfit(owner, name, &detail))?;
+            let value = self.value(json, kind).map_err(|detail| misfit(owner, &excerpt(name), &detail))?;
             Ok((SmolStr::new(name), value))
         };
         object.iter().map(tag).collect()
@@ -122,7 +123,7 @@ impl Vocabulary {
             return Err(format!("must be an entity reference {{\"type\": \"{kind}\", \"id\": …}}"));
         };
         if **given != *kind {
-            return Err(format!("must refer to an entity of type `{kind}`, not `{given}`"));
+            return Err(format!("must refer to an entity of type `{kind}`, not `{}`", excerpt(given)));
         }
         let uid = EntityUid::new(kind, &**id);
         self.enumerated(&uid)?;
@@ -132,7 +133,9 @@ impl Vocabulary {
     /// Fails if an id is not among those that its type enumerates.
     pub fn enumerated(&self, uid: &EntityUid) -> Result<(), String> {
         match self.entity_type(&uid.kind).and_then(|declared| declared.ids.as_ref()) {
-            Some(ids) if !ids.contains(&uid.id) => Err(format!("`{uid}` is not one of the entities of its type")),
+            Some(ids) if !ids.contains(&uid.id) => {
+                Err(format!("`{}` is not one of the entities of its type", excerpt(&uid.to_string())))
+            }
             _ => Ok(()),
         }
     }
@@ -166,7 +169,7 @@ fn misfit(owner: &str, name: &str, detail: &str) -> Misfit {
 
 /// A value of an extension type from the text that its constructor takes.
 fn extension(function: &ast::Name, text: &str) -> Result<Value, String> {
-    let refused = |_| format!("must be text that `{function}` accepts, not `{text}`");
+    let refused = |_| format!("must be text that `{function}` accepts, not `{}`", excerpt(text));
     let made = Extensions::all_available()
         .func(function)
         .map_err(|_| format!("has the unknown extension function `{function}`"))?

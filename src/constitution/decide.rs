@@ -12,12 +12,15 @@ use super::facts::Facts;
 use super::gathering::Gathering;
 use super::rule::Rule;
 use super::{Constitution, Principle};
-use crate::domain::{Enforcement, Entity, EntityUid, Evaluation, Finding, Reason, Verdict};
+use crate::domain::{Enforcement, Entity, EntityUid, Evaluation, Finding, Reason, Verdict, cut};
 use crate::settings::RequestProperties;
 
 /// From how many policies on a slice is evaluated by several threads: below, handing out the work costs more than it
 /// saves (`cargo bench --bench figures -- parallel` prints both).
 pub const PARALLEL_FROM: usize = 16_384;
+
+/// The longest message of a failed policy, in bytes: it may quote the request.
+const MAX_ERROR: usize = 256;
 
 /// The outcome of one policy.
 type Outcome = Result<bool, EvaluationError>;
@@ -94,7 +97,8 @@ impl Constitution {
         for (rule, outcome) in outcomes {
             match (outcome, rule.effect, rule.principle) {
                 (Err(error), _, _) => {
-                    detail.get_or_insert_with(|| format!("policy `{}`: {error}", rule.id));
+                    detail
+                        .get_or_insert_with(|| format!("policy `{}`: {}", rule.id, cut(error.to_string(), MAX_ERROR)));
                     failures.push(Arc::clone(&rule.id));
                 }
                 (Ok(_), Effect::Forbid, Some(principle)) => forbids.entry(principle).or_default().push(rule),

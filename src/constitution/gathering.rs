@@ -13,7 +13,7 @@ use super::facts::{Data, Facts};
 use super::undeclared;
 use super::value::{Record, Value};
 use super::vocabulary::{Action, EntityType, Vocabulary};
-use crate::domain::{Entity, EntityUid, Evaluation, Party, Reason, Verdict, suggestion};
+use crate::domain::{Entity, EntityUid, Evaluation, Party, Reason, Verdict, excerpt, suggestion};
 use crate::settings::RequestProperties;
 
 /// The most entities that one decision may read; more indicate a runaway hierarchy.
@@ -331,7 +331,7 @@ fn known_action<'a>(vocabulary: &'a Vocabulary, evaluation: &Evaluation) -> Resu
     let name = &evaluation.action.name;
     vocabulary.action(name).ok_or_else(|| {
         let near = suggestion(name, vocabulary.action_names());
-        Box::new(Verdict::deny(Reason::UnknownAction, format!("the schema has no action `{name}`{near}")))
+        Box::new(Verdict::deny(Reason::UnknownAction, format!("the schema has no action `{}`{near}", excerpt(name))))
     })
 }
 
@@ -346,7 +346,7 @@ fn known_type<'a>(
     let unknown = |detail| Box::new(Verdict::deny(Reason::UnknownType, detail));
     let Some(declared) = vocabulary.entity_type(kind) else {
         let near = suggestion(kind, vocabulary.type_names());
-        return Err(unknown(format!("the schema has no type `{kind}`, which the {role} has{near}")));
+        return Err(unknown(format!("the schema has no type `{}`, which the {role} has{near}", excerpt(kind))));
     };
     if !applies_to.contains(kind) {
         let name = &action.uid.id;

@@ -4,7 +4,7 @@ use std::fs;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::http::ConnectionLimits;
+use crate::http::{self, ConnectionLimits};
 use crate::settings::{DatabaseUrl, Settings};
 
 /// Descriptors of one SQLite connection: the database, its write-ahead log, and a temporary file.
@@ -61,7 +61,6 @@ fn reserved(settings: &Settings) -> usize {
     };
     let service_cache =
         if settings.cache.l2.url.is_some() { settings.cache.l2.max_connections.get() as usize } else { 0 };
-    let workers = settings.http.workers.or_else(|| std::thread::available_parallelism().ok());
-    let workers = workers.map_or(1, std::num::NonZeroUsize::get).saturating_mul(WORKER);
+    let workers = http::workers(&settings.http).saturating_mul(WORKER);
     [database, service_cache, workers, SPARE].into_iter().fold(now, usize::saturating_add)
 }

@@ -226,7 +226,8 @@ impl Parts {
         let log_reader = LogReader::start(evidence.storage(), evidence.seals(), LOG_READERS);
         let recollection = if listeners.public.is_some() {
             let end = evidence.queue().durable();
-            Recollection::start(evidence.storage(), end, entities.clone(), database.clone())
+            let workers = http::workers(&settings.http);
+            Recollection::start(evidence.storage(), end, entities.clone(), database.clone(), workers)
         } else {
             Recollection::nothing()
         };

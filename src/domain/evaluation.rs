@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use super::claims::Claims;
 use super::fault::step;
 use super::member::Member;
 use super::{EntityUid, InputFault, Json, Object};
@@ -34,15 +35,6 @@ pub struct Action {
     pub name: SmolStr,
     /// The properties in the request.
     pub properties: Object,
-}
-
-/// The constitutional hashes that a caller states; every one of them must be the one in force.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Claims {
-    /// From the header `X-Constitutional-Hash`.
-    pub header: Option<Arc<str>>,
-    /// From `context.constitutional_hash`.
-    pub context: Option<Arc<str>>,
 }
 
 /// A well-formed evaluation request (AuthZEN 1.0, section 5), or *question*. Cloning is cheap.
@@ -205,9 +197,7 @@ impl Evaluation {
     /// The length of the canonical text and the claims, in bytes.
     #[must_use]
     pub fn written_bytes(&self) -> usize {
-        let claims = [&self.claims.header, &self.claims.context];
-        let claims = claims.into_iter().flatten().map(|claim| claim.len()).sum::<usize>();
-        self.canonical_parts().iter().map(|part| part.len()).sum::<usize>() + claims
+        self.canonical_parts().iter().map(|part| part.len()).sum::<usize>() + self.claims.bytes()
     }
 }
 
@@ -270,8 +260,8 @@ impl Reader {
         let Some(value) = value else { return Some((Member::new(Object::NOTHING), None)) };
         let mut context = self.object("/context", value)?.clone();
         let claim = context.remove(CLAIM).map(|claim| match claim {
-            Json::Str(hash) => hash.into(),
-            other => serde_json::to_string(&other).unwrap_or_default().into(),
+            Json::Str(hash) => Claims::stated(&hash),
+            other => Claims::stated(&serde_json::to_string(&other).unwrap_or_default()),
         });
         Some((Member::new(context), claim))
     }

@@ -1,9 +1,11 @@
 //! The nouns of the field: parsed once at the edge, valid ever after.
 
+mod claims;
 mod consistency;
 mod cycle;
 mod entity;
 mod evaluation;
+mod excerpt;
 mod explanation;
 mod fault;
 mod hash;
@@ -14,11 +16,13 @@ mod near;
 mod revision;
 mod verdict;
 
+pub use claims::Claims;
 pub use consistency::Consistency;
 pub(crate) use cycle::find_cycle_of;
 pub use cycle::{Cycle, find_cycle};
 pub use entity::{Entity, EntityUid};
-pub use evaluation::{Action, Claims, Defaults, Evaluation, FaultyItem, MAX_FAULTS, MAX_NAME, Party, UnknownMembers};
+pub use evaluation::{Action, Defaults, Evaluation, FaultyItem, MAX_FAULTS, MAX_NAME, Party, UnknownMembers};
+pub(crate) use excerpt::{beginning, cut, excerpt};
 pub use fault::InputFault;
 pub(crate) use fault::step;
 pub use hash::{ConstitutionDigest, ConstitutionalHash, HashError};

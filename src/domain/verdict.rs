@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::excerpt::cut;
 use super::explanation;
+
+/// The longest detail, in bytes; longer ones are cut. The record and the answer of every item of a batch have one.
+const MAX_DETAIL: usize = 1024;
 
 /// The reason for a verdict: the first that applies, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -137,6 +141,7 @@ impl Verdict {
         score: f64,
         detail: Option<String>,
     ) -> Self {
+        let detail = detail.map(|detail| cut(detail, MAX_DETAIL));
         let members = members(reason, &policies, &violations, &warnings, detail.as_deref());
         let explanation = Box::default();
         let nearest = Vec::new();
@@ -229,6 +234,13 @@ mod tests {
         for reason in [Reason::ConstitutionHashRequired, Reason::NoPermit, Reason::Permitted, Reason::UnknownAction] {
             assert_eq!(json(&reason), format!("\"{}\"", reason.as_str()));
         }
+    }
+
+    #[test]
+    fn a_long_detail_is_cut() {
+        let verdict = Verdict::deny(Reason::UnknownType, "é".repeat(5_000));
+        assert_eq!(verdict.detail, Some(format!("{}…", "é".repeat(512))));
+        assert!(verdict.members().len() < 1_200 && verdict.explanation().len() < 3_000);
     }
 
     #[test]

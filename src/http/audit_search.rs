@@ -50,7 +50,7 @@ pub struct SearchQuery {
 }
 
 /// Answers the newest entries first. A page may have fewer than `limit`, or none, and yet a `next_cursor`: then the
-/// search has not come to the end in the time it has.
+/// search has not come to the end in the time it has, or the records have more than 4 MiB.
 pub async fn search(
     request: HttpRequest,
     front: Data<Front>,

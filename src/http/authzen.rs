@@ -1,7 +1,6 @@
 //! The OpenID AuthZEN Authorization API 1.0: evaluations, batches, and metadata.
 
 use std::fmt::Write as _;
-use std::time::Instant;
 
 use actix_web::http::header::ContentType;
 use actix_web::web::{Data, Payload};
@@ -15,12 +14,13 @@ use super::gate::Who;
 use super::problem::{BAD_REQUEST, Problem, TOO_LARGE};
 use super::questions::Questions;
 use crate::actors::validator::Timeslice;
-use crate::domain::{Defaults, Evaluation, Json, Object, Reason, UnknownMembers};
+use crate::domain::{Defaults, Evaluation, Json, Object, Reason, UnknownMembers, excerpt};
 
 /// Batches of up to this many items are answered with their reasons, unless the caller prefers otherwise.
 pub const SMALL_BATCH: usize = 32;
 
-/// The most bytes that the evaluations of one batch may have together after their defaults are filled in.
+/// The most bytes that the evaluations of one batch may have together after their defaults are filled in, with the
+/// constitution that each claims.
 const MAX_EXPANDED: usize = 4 << 20;
 
 /// `POST /access/v1/evaluation`: one decision.
@@ -61,7 +61,7 @@ pub async fn evaluations(
         asked.take_turn().await?;
     }
     let full = prefers_representation(&request).unwrap_or(items.len() <= SMALL_BATCH);
-    let questions = parse_items(items, &body, stop_at, asked.deadline).await?;
+    let questions = parse_items(items, &body, stop_at, &asked).await?;
     // Frees the body: from here on only the parsed questions are needed.
     drop(body);
     let recorded = asked.decide(questions).await?;
@@ -97,14 +97,14 @@ async fn parse_items(
     items: &[Json],
     batch: &Object,
     stop_at: Option<bool>,
-    deadline: Instant,
+    asked: &DecisionRequest<'_>,
 ) -> Result<Questions, Problem> {
     let defaults = Defaults::read(batch);
-    let (mut questions, mut slice) = (Questions::new(stop_at), Timeslice::new(deadline));
+    let (mut questions, mut slice) = (Questions::new(stop_at), Timeslice::new(asked.deadline));
     let mut size = 0;
     for item in items {
         let evaluation = Evaluation::from_item(item, &defaults);
-        size += evaluation.as_ref().map_or(0, Evaluation::written_bytes);
+        size += evaluation.as_ref().map_or(0, |evaluation| evaluation.written_bytes() + asked.claimed_bytes());
         if size > MAX_EXPANDED {
             let detail = format!("the evaluations, with their defaults, have more than {MAX_EXPANDED} bytes");
             return Err(Problem::new(&TOO_LARGE, detail));
@@ -129,7 +129,7 @@ fn stop_at(body: &Object) -> Result<Option<bool>, Problem> {
         Some((other, _)) => {
             let detail = "must be `execute_all`, `deny_on_first_deny` or `permit_on_first_permit`";
             let given = serde_json::to_string(other).unwrap_or_default();
-            Err(Problem::fault("/options/evaluations_semantic", format!("{detail}, not {given}")))
+            Err(Problem::fault("/options/evaluations_semantic", format!("{detail}, not {}", excerpt(&given))))
         }
     }
 }

@@ -8,7 +8,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use uuid::Uuid;
 
 use super::consistency;
-use super::door::{CONSTITUTIONAL_HASH, REQUEST_ID, claimed_hash, hash_value};
+use super::door::{CONSTITUTIONAL_HASH, REQUEST_ID, hash_value};
 use super::front::Front;
 use super::gate::Who;
 use super::problem::{Problem, TOO_LARGE, UNAVAILABLE};
@@ -58,15 +58,9 @@ pub async fn decide(
     front: &Front,
     who: &Who,
     headers: &HeaderMap,
-    mut questions: Questions,
+    questions: Questions,
     deadline: Instant,
 ) -> Result<Recorded, Problem> {
-    if let Some(claim) = claimed_hash(headers) {
-        let claim: Arc<str> = claim.into();
-        for evaluation in &mut questions.sound {
-            evaluation.claims.header = Some(Arc::clone(&claim));
-        }
-    }
     let request_id = headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
     let asked_by = AskedBy { caller: who.name(), request_id };
     let job = decide_and_record(front, asked_by, consistency::demanded(headers)?, questions, deadline);

@@ -1,5 +1,6 @@
 //! A request for decisions: its body, its slot among the large requests, and its deadline.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::HttpRequest;
@@ -10,11 +11,13 @@ use tokio::time::timeout_at;
 
 use super::body;
 use super::decide::{Recorded, decide};
+use super::door::claimed_hash;
 use super::front::Front;
 use super::gate::{Who, address};
 use super::problem::Problem;
 use super::questions::Questions;
 use crate::actors::large_requests::Turn;
+use crate::domain::Claims;
 
 /// A request with a larger body in bytes, or with more than [`LARGE_BATCH`] evaluations, is large: a worker handles
 /// only a few of them at once.
@@ -30,6 +33,8 @@ pub struct DecisionRequest<'a> {
     front: &'a Front,
     /// When the request is answered at the latest.
     pub deadline: Instant,
+    /// The constitution that the caller claims in a header.
+    claim: Option<Arc<str>>,
     /// The slot of a large request, held until it is answered.
     turn: Option<Turn>,
 }
@@ -38,7 +43,9 @@ impl<'a> DecisionRequest<'a> {
     /// A request that has just arrived.
     #[must_use]
     pub fn new(request: &'a HttpRequest, who: &'a Who, front: &'a Front) -> Self {
-        Self { request, who, front, deadline: Instant::now() + front.deadline(), turn: None }
+        let deadline = Instant::now() + front.deadline();
+        let claim = claimed_hash(request.headers()).map(|claim| Claims::stated(&claim));
+        Self { request, who, front, deadline, claim, turn: None }
     }
 
     /// Reads the body, and parses it once the request has its slot.
@@ -64,8 +71,17 @@ impl<'a> DecisionRequest<'a> {
         Ok(())
     }
 
+    /// How many bytes the claim in a header adds to the record of each decision.
+    #[must_use]
+    pub fn claimed_bytes(&self) -> usize {
+        self.claim.as_ref().map_or(0, |claim| claim.len())
+    }
+
     /// Decides the questions and records the decisions.
-    pub async fn decide(&self, questions: Questions) -> Result<Recorded, Problem> {
+    pub async fn decide(&self, mut questions: Questions) -> Result<Recorded, Problem> {
+        for evaluation in &mut questions.sound {
+            evaluation.claims.header.clone_from(&self.claim);
+        }
         decide(self.front, self.who, self.request.headers(), questions, self.deadline).await
     }
 }

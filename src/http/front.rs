@@ -176,9 +176,7 @@ impl Front {
         shared.registry_addr.do_send(Register(validator.clone().recipient()));
         let (recollection, warmed) = (shared.recollection.clone(), validator.clone());
         actix::spawn(async move {
-            if let Some(questions) = recollection.questions().await {
-                warmed.do_send(Warm(questions));
-            }
+            warmed.do_send(Warm(recollection.questions().await));
         });
         let authenticator =
             Authenticator::start(shared.trust.clone(), shared.directory.clone(), shared.key_fetcher.clone(), CALLERS);

@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::io;
 use std::net::TcpListener;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -14,7 +15,7 @@ use super::connections::{ConnectionLimits, Connections};
 use super::entrance::Entrance;
 use super::front::Shared;
 use super::service;
-use crate::settings::Bind;
+use crate::settings::{Bind, Http};
 
 /// How many connections wait to be accepted.
 const BACKLOG: u32 = 4096;
@@ -87,11 +88,17 @@ const ADMIN: ConnectionLimits = ConnectionLimits { total: 32, per_address: 32 };
 /// Additional connections of each worker, accepted only to be refused.
 const TO_BE_REFUSED: usize = 32;
 
+/// The number of threads that serve requests.
+#[must_use]
+pub fn workers(http: &Http) -> usize {
+    http.workers.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+}
+
 impl Listeners {
     /// Starts serving.
     pub fn serve(self, shared: Shared, limits: ConnectionLimits) -> io::Result<Server> {
         let http = &shared.settings.http;
-        let workers = http.workers.or_else(|| available_parallelism().ok()).map_or(1, std::num::NonZeroUsize::get);
+        let workers = workers(http);
         let server = Server::build()
             .workers(workers)
             // The entrances refuse connections beyond their limits. This bounds the connections that wait for that, and

@@ -50,6 +50,6 @@ mod writes;
 pub use connections::ConnectionLimits;
 pub use front::Shared;
 pub use limits::Limits;
-pub use listener::{Bound, Listeners, bind, bind_admin};
+pub use listener::{Bound, Listeners, bind, bind_admin, workers};
 pub use refusals::Refusals;
 pub use writes::Writes;

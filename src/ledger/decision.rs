@@ -15,7 +15,7 @@ use super::batch::{Batch, BatchError};
 use super::omission::Shortened;
 use super::parts;
 use super::record_text::{self, hex};
-use super::shared::{self, SharedMembers, claim_identity};
+use super::shared::{self, SharedMembers};
 use crate::domain::{Claims, ConstitutionalHash, Evaluation, Reason, Verdict, write_json};
 use crate::settings::{HashEnforcement, RequestProperties, RequestRecord};
 
@@ -117,13 +117,13 @@ impl DecisionRecord<'_> {
         }
     }
 
-    /// A claim that is no hash may be anything: of a digested record it is `null`, as it is in the place of a shared one.
+    /// A claim that is no hash may be anything: of a digested record it is `null`.
     fn write_claims(&self, form: RequestRecord, text: &mut Vec<u8>) {
         let claims: &Claims = &self.evaluation.claims;
         for (member, claim) in [("claimed_in_header", &claims.header), ("claimed_in_context", &claims.context)] {
             if let Some(claim) = claim {
                 let shown = match form {
-                    RequestRecord::Full => self.shared.get(claim_identity(claim)).is_none(),
+                    RequestRecord::Full => true,
                     RequestRecord::Digest => claim.parse::<ConstitutionalHash>().is_ok(),
                 };
                 let _ = write!(text, ",\"{member}\":");

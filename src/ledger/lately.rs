@@ -20,6 +20,22 @@ const SPAN: Duration = Duration::from_hours(1);
 /// The most records that are read, from the log's end.
 const RECORDS: u64 = 50_000;
 
+/// The longest record that is looked into, and the longest question that is kept, in bytes. Longer ones are rare, and
+/// are decided when they are asked.
+const MAX_RECORD: usize = 64 << 10;
+const MAX_QUESTION: usize = 4 << 10;
+/// The longest name of an entity that is kept, type and id together, in bytes.
+const MAX_ENTITY: usize = 512;
+/// The most bytes that the questions take, and the entities: callers decide how many there are.
+const MAX_BYTES: usize = 16 << 20;
+
+/// Counts of different values. Once these have [`MAX_BYTES`] bytes, no further value is counted.
+#[derive(Debug)]
+struct Counts<K> {
+    counts: HashMap<K, u32>,
+    bytes: usize,
+}
+
 /// The questions and entities of recent decisions.
 #[derive(Debug, Default)]
 pub struct Lately {
@@ -34,11 +50,14 @@ pub struct Lately {
 pub fn lately<S: Storage>(storage: &S, end: u64) -> Result<Lately, LedgerError> {
     let mut earliest = Vec::new();
     timestamp(OffsetDateTime::now_utc() - SPAN, &mut earliest);
-    let (mut questions, mut entities) = (HashMap::<Arc<str>, u32>::new(), HashMap::<EntityUid, u32>::new());
+    let (mut questions, mut entities) = (Counts::<Arc<str>>::new(), Counts::<EntityUid>::new());
     let mut found = whole_records(storage, end.saturating_sub(RECORDS)..end);
     while let Some(record) = found.advance()? {
         // Damaged records are reported when the log is verified.
         let Ok(record) = record.text else { continue };
+        if record.len() > MAX_RECORD {
+            continue;
+        }
         let Ok(record) = serde_json::from_slice::<Object>(&record) else { continue };
         let is_recent = text_of(&record, "ts").is_some_and(|at| at.as_bytes() >= earliest.as_slice());
         if !is_recent || text_of(&record, "kind") != Some("decision") {
@@ -50,20 +69,44 @@ pub fn lately<S: Storage>(storage: &S, end: u64) -> Result<Lately, LedgerError> 
         let Ok(evaluation) = Evaluation::from_object(&record, UnknownMembers::Ignored) else { continue };
         // Such records do not contain the whole question.
         if !["request", "replaced", "omitted"].iter().any(|member| record.get(member).is_some()) {
-            *questions.entry(evaluation.canonical().into()).or_default() += 1;
+            let question = evaluation.canonical();
+            if question.len() <= MAX_QUESTION {
+                let length = question.len();
+                questions.add(question.into(), length);
+            }
         }
-        for uid in [evaluation.subject.uid.clone(), evaluation.resource.uid.clone()] {
-            *entities.entry(uid).or_default() += 1;
+        for uid in [&evaluation.subject.uid, &evaluation.resource.uid] {
+            let length = uid.kind.len() + uid.id.len();
+            if length <= MAX_ENTITY {
+                entities.add(uid.clone(), length);
+            }
         }
     }
-    Ok(Lately { questions: most_first(questions), entities: most_first(entities) })
+    Ok(Lately { questions: questions.most_first(), entities: entities.most_first() })
 }
 
-/// Sorts by count, the highest first; equal counts by value.
-fn most_first<K: Hash + Ord>(counts: HashMap<K, u32>) -> Vec<K> {
-    let mut counted: Vec<(Reverse<u32>, K)> = counts.into_iter().map(|(key, count)| (Reverse(count), key)).collect();
-    counted.sort_unstable();
-    counted.into_iter().map(|(_, key)| key).collect()
+impl<K: Hash + Ord> Counts<K> {
+    fn new() -> Self {
+        Self { counts: HashMap::new(), bytes: 0 }
+    }
+
+    /// Counts a value of `length` bytes.
+    fn add(&mut self, value: K, length: usize) {
+        if let Some(count) = self.counts.get_mut(&value) {
+            *count += 1;
+        } else if self.bytes + length <= MAX_BYTES {
+            self.bytes += length;
+            self.counts.insert(value, 1);
+        }
+    }
+
+    /// Sorts by count, the highest first; equal counts by value.
+    fn most_first(self) -> Vec<K> {
+        let counts = self.counts.into_iter();
+        let mut counted: Vec<(Reverse<u32>, K)> = counts.map(|(key, count)| (Reverse(count), key)).collect();
+        counted.sort_unstable();
+        counted.into_iter().map(|(_, key)| key).collect()
+    }
 }
 
 #[cfg(test)]
@@ -114,5 +157,39 @@ mod tests {
         let entities = [("Record", "1"), ("User", "usual"), ("User", "digested"), ("User", "rare")];
         assert_eq!(found.entities, entities.map(|(kind, id)| uid(kind, id)));
         assert!(lately(&storage, 0).unwrap().questions.is_empty());
+    }
+
+    #[test]
+    fn large_questions_and_names_are_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = DiskStorage::create(folder.path()).unwrap();
+        let (mut ledger, _) = Ledger::open(storage.clone(), Options::default()).unwrap();
+        let mut batch = Batch::default();
+        let padding = |bytes| format!(r#","context":{{"padding":"{}"}}"#, "x".repeat(bytes));
+        for text in [
+            record(1, "decision", "small", ""),
+            record(1, "decision", "padded", "").replace(r#","context":{}"#, &padding(MAX_QUESTION)),
+            record(1, "decision", &"n".repeat(MAX_ENTITY), ""),
+        ] {
+            batch.push(text.as_bytes()).unwrap();
+        }
+        ledger.append(&batch).unwrap();
+        let found = lately(&storage, 3).unwrap();
+        assert_eq!(found.questions.len(), 2);
+        assert!(found.questions.iter().all(|question| question.len() <= MAX_QUESTION));
+        let entities = [("Record", "1"), ("User", "padded"), ("User", "small")];
+        assert_eq!(found.entities, entities.map(|(kind, id)| uid(kind, id)));
+    }
+
+    #[test]
+    fn the_values_that_are_counted_have_a_limit_in_bytes() {
+        let mut counts = Counts::<Arc<str>>::new();
+        for nth in 0..10_000 {
+            counts.add(format!("{nth:4096}").into(), 4_096);
+        }
+        assert_eq!((counts.bytes, counts.counts.len()), (MAX_BYTES, 4_096));
+        counts.add(format!("{:4096}", 7).into(), 4_096);
+        let counted = counts.most_first();
+        assert_eq!((counted.len(), counted.first().unwrap().trim()), (4_096, "7"));
     }
 }

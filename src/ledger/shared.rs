@@ -17,14 +17,13 @@
 //! would have been written if it shared nothing. A proof of a referring record proves the whole one, since the record has
 //! the digests of what it shares.
 //!
-//! A decision that is recorded in full shares its subject, action, resource, context and claims with others of its
+//! A decision that is recorded in full shares its subject, action, resource and context with others of its
 //! request: those that at least two questions have from their batch, and that would add at least 256 bytes to each record.
 //! Names of more than 256 bytes are not repeated. An item that cannot be read shares its names where they are as long. The
 //! records of other events, and those of decisions that are recorded by digests, share nothing.
 //!
 //! This file writes them; `whole.rs` reads them.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
 
@@ -60,7 +59,7 @@ pub(super) struct SharedText<'e> {
     pub(super) name: &'static str,
     /// What a record has in its place.
     pub(super) names: String,
-    text: Cow<'e, str>,
+    text: &'e str,
     /// SHA-256 of the text, in hex.
     digest: String,
 }
@@ -70,31 +69,20 @@ pub(super) struct SharedText<'e> {
 struct Candidate<'e> {
     name: &'static str,
     identity: usize,
-    /// Of a claim the claim itself, else the canonical text.
+    /// The canonical text.
     text: &'e str,
 }
 
 fn candidates(evaluation: &Evaluation) -> impl Iterator<Item = Candidate<'_>> {
     let (subject, action) = (&evaluation.subject, &evaluation.action);
     let (resource, context) = (&evaluation.resource, &evaluation.context);
-    let members = [
+    [
         Candidate { name: "subject", identity: subject.identity(), text: subject.text() },
         Candidate { name: "action", identity: action.identity(), text: action.text() },
         Candidate { name: "resource", identity: resource.identity(), text: resource.text() },
         Candidate { name: "context", identity: context.identity(), text: context.text() },
-    ];
-    let claims = &evaluation.claims;
-    let claims = [("claimed_in_header", &claims.header), ("claimed_in_context", &claims.context)];
-    let claims = claims.into_iter().filter_map(|(name, claim)| {
-        let text: &str = claim.as_deref()?;
-        Some(Candidate { name, identity: claim_identity(text), text })
-    });
-    members.into_iter().chain(claims)
-}
-
-/// Tells a claim and its clones from all other claims, while there are any.
-pub(super) fn claim_identity(claim: &str) -> usize {
-    claim.as_ptr().addr()
+    ]
+    .into_iter()
 }
 
 impl<'e> SharedMembers<'e> {
@@ -147,7 +135,7 @@ impl<'e> SharedMembers<'e> {
             let shared = self.get(candidate.identity);
             shared.map_or(candidate.text.len(), |shared| shared.names.len() + REFERENCE)
         };
-        candidates(evaluation).map(own).sum()
+        candidates(evaluation).map(own).sum::<usize>() + evaluation.claims.bytes()
     }
 
     /// About how many bytes of the questions are in their records and in what these share.
@@ -166,23 +154,20 @@ impl<'e> SharedText<'e> {
             "subject" => serde_json::to_string(&evaluation.subject.uid),
             "action" => serde_json::to_string(&BTreeMap::from([("name", &evaluation.action.name)])),
             "resource" => serde_json::to_string(&evaluation.resource.uid),
+            // A context has no names.
             _ => Ok(NO_NAMES.to_owned()),
         };
         let names = names.ok().filter(|names| names.len() <= MAX_NAMES).unwrap_or_else(|| NO_NAMES.to_owned());
-        let text = match name {
-            "subject" | "action" | "resource" | "context" => Cow::Borrowed(text),
-            _ => Cow::Owned(serde_json::to_string(text).unwrap_or_default()),
-        };
         Self::new(name, names, text)
     }
 
     /// The names of a subject, an action or a resource, as JSON, where no more than these is recorded of it; `None` where
     /// they are short.
     pub(super) fn of_names(name: &'static str, names: &'e str) -> Option<Self> {
-        Self::new(name, NO_NAMES.to_owned(), names.into())
+        Self::new(name, NO_NAMES.to_owned(), names)
     }
 
-    fn new(name: &'static str, names: String, text: Cow<'e, str>) -> Option<Self> {
+    fn new(name: &'static str, names: String, text: &'e str) -> Option<Self> {
         let is_worthwhile = text.len() >= names.len() + MIN_SAVED;
         is_worthwhile.then(|| Self { name, names, digest: hex(&Sha256::digest(text.as_bytes())), text })
     }

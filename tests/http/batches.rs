@@ -247,3 +247,46 @@ fn large_batches_take_turns_and_single_questions_go_on() {
         }
     });
 }
+
+/// A claim is recorded with every item, so a long one is not recorded whole.
+#[test]
+fn a_claim_that_is_no_hash_is_denied_and_recorded_short() {
+    let setup = Setup::new();
+    let daemon = setup.start();
+    let long = "y".repeat(20_000);
+    let items = batch(&"P".repeat(100), &json!({}));
+    let in_context = with(items.clone(), &json!({"context": {"constitutional_hash": long}}));
+    for request in [
+        Request::post(EVALUATIONS).json(&items).header("X-Constitutional-Hash", &long),
+        Request::post(EVALUATIONS).json(&in_context),
+    ] {
+        let answer = daemon.ask(&request.header("Prefer", "return=representation"));
+        assert_eq!(answer.status, 200, "{answer}");
+        let items = answer.json();
+        let reasons = items["evaluations"].as_array().unwrap().iter().map(|item| &item["context"]["reason"]);
+        assert!(reasons.eq(std::iter::repeat_n(&json!("constitution_mismatch"), 100)), "{items}");
+    }
+    assert!(daemon.stop().success());
+    let exported = String::from_utf8(setup.run(["audit", "export"]).stdout).unwrap();
+    let decisions: Vec<_> = exported.lines().filter(|record| record.contains("constitution_mismatch")).collect();
+    let shortened = format!("{}… (20000 bytes, SHA-256 ", "y".repeat(64));
+    assert_eq!(decisions.len(), 200);
+    for record in decisions {
+        assert!(record.len() < 2_000 && record.contains(&shortened), "{record}");
+    }
+}
+
+/// The members that items have from their batch count once for each item, and so does a claim in a header.
+#[test]
+fn the_claim_of_a_header_counts_for_every_item() {
+    let daemon = TestDaemon::start();
+    // 300 items with 13,850 bytes each are just below 4 MiB; with a claim of 200 bytes each, they are not.
+    let note = json!({"context": {"note": "x".repeat(13_800)}});
+    let items = with(call("calculator"), &note);
+    let items = with(items, &json!({"evaluations": vec![json!({}); 300]}));
+    for (claim, status) in [(None, 200), (Some("z".repeat(20_000)), 413)] {
+        let request = Request::post(EVALUATIONS).json(&items);
+        let request = claim.iter().fold(request, |request, claim| request.header("X-Constitutional-Hash", claim));
+        assert_eq!(daemon.ask(&request).status, status);
+    }
+}

@@ -288,3 +288,25 @@ fn what_is_found_of_a_batch_has_what_the_items_have_from_it() {
     let shared = find(&mut connection, &origin, &vec![("kind", "shared".to_owned())], || 1_000);
     assert_eq!(shared.len(), 2);
 }
+
+/// Records that share a large context are small in the log, and large each in an answer.
+#[test]
+fn a_page_of_large_records_ends_early_and_goes_on() {
+    let setup = patient(audit::setup());
+    let daemon = setup.start();
+    let body = json!({"subject": {"type": "Agent", "id": "a"}, "action": {"name": "call_tool"},
+        "resource": {"type": "Tool", "id": "t"}, "context": {"note": "x".repeat(200_000)},
+        "evaluations": vec![json!({}); 20]});
+    for _ in 0..3 {
+        assert_eq!(daemon.post("/access/v1/evaluations", &body).status, 200);
+    }
+    let origin = copied(&daemon)["origin"].as_str().unwrap().to_owned();
+    let page = entries(&daemon, "?kind=decision&limit=60").json();
+    let items = page["items"].as_array().unwrap();
+    assert!((1..30).contains(&items.len()) && page["next_cursor"].is_string(), "{} items", items.len());
+    let sought: Sought = vec![("kind", "decision".to_owned())];
+    let found = find(&mut daemon.connect(), &origin, &sought, || 60);
+    assert!(daemon.stop().success());
+    assert_eq!(found.len(), 60);
+    check(&found, &newest_first(&setup), &sought);
+}

@@ -171,6 +171,7 @@ impl Directory {
 }
 
 /// Ends the session of a refresh token that was used twice.
+#[derive(Clone)]
 struct EndCopied {
     session: String,
     /// The user's name.

@@ -98,6 +98,27 @@ fn an_attribute_of_another_type_is_named() {
 }
 
 #[test]
+fn a_detail_quotes_long_texts_of_callers_by_their_beginning() {
+    let long = "x".repeat(1_000);
+    let user = r#""id":"u""#;
+    let subject = |properties: &str| question(&format!(r#"{user},"properties":{{{properties}}}"#), READ, DOCUMENT, "");
+    let rows = [
+        question(user, &format!(r#""name":"{long}""#), DOCUMENT, ""),
+        question(user, READ, &format!(r#""type":"{long}","id":"d""#), ""),
+        subject(&format!(r#""next":{{"type":"{long}{long}","id":"g"}}"#)),
+        subject(&format!(r#""colour":{{"type":"Colour","id":"{long}{long}"}}"#)),
+    ];
+    let stored_under = |tag: &str| [entity("Document::d", &format!(r#""tags":{{"{tag}":1}}"#))];
+    let policies = "@id(\"a\") permit (principal, action, resource);";
+    let mut verdicts: Vec<String> = rows.iter().map(|row| decide(policies, Merge, row, &[])).collect();
+    let read_tags = "@id(\"a\") permit (principal, action, resource is Document) when { resource.hasTag(\"a\") };";
+    verdicts.push(decide(read_tags, Merge, &question(user, READ, DOCUMENT, ""), &stored_under(&long)));
+    for verdict in verdicts {
+        assert!(verdict.contains("xxx… (") && verdict.contains(" bytes)") && verdict.len() < 300, "{verdict}");
+    }
+}
+
+#[test]
 fn a_stored_attribute_of_another_type_is_named_with_its_entity() {
     let stored = [entity("Document::d", r#""attrs":{"owner":"ann"}"#)];
     let evaluation = question(r#""id":"u""#, READ, DOCUMENT, "");

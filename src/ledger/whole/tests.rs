@@ -106,26 +106,20 @@ fn stored(batches: &[&Batch]) -> (tempfile::TempDir, DiskStorage) {
 
 #[test]
 fn a_batch_records_its_defaults_once_and_every_record_is_whole() {
-    let claim = |mut evaluation: Evaluation, header: &Arc<str>| {
-        evaluation.claims.header = Some(Arc::clone(header));
-        evaluation
-    };
     let mut items = vec![json!({}); 100];
     items[3] = json!({"context": {"own": "y".repeat(5_000)}});
     items[4] = json!({"subject": {"type": "Agent", "id": "other"}, "action": {"name": "other"}});
-    let header: Arc<str> = "h".repeat(400).into();
-    let evaluations: Vec<_> =
-        questions(&large_defaults(), &items).into_iter().map(|question| claim(question, &header)).collect();
+    let evaluations = questions(&large_defaults(), &items);
     let (batch, apart) = recorded(&evaluations);
-    assert_eq!((shared_entries(&batch), batch.count()), (6, 106));
+    assert_eq!((shared_entries(&batch), batch.count()), (4, 104));
     assert_eq!(decisions(&texts(&batch)), apart);
     assert!(batch.bytes().len() < 20_000 + 100 * 1_536, "{}", batch.bytes().len());
-    let first = parsed(batch.records().nth(6).unwrap());
+    let first = parsed(batch.records().nth(4).unwrap());
     assert_eq!((&first["v"], &first["kind"], &first["decision"]), (&json!(2), &json!("decision"), &json!(false)));
     assert_eq!(first["subject"], json!({"type": "Agent", "id": "a\"b"}));
     assert_eq!((&first["action"], &first["resource"]), (&json!({"name": "call"}), &json!(null)));
-    assert_eq!((&first["context"], &first["claimed_in_context"]), (&json!(null), &json!(null)));
-    assert_eq!(first["shared"]["context"]["back"], 3);
+    assert_eq!(first["context"], json!(null));
+    assert_eq!(first["shared"]["context"]["back"], 1);
     // What counts before anything is decided is about what is recorded.
     let counted = SharedMembers::of(&evaluations).recorded_bytes(&evaluations);
     assert!((batch.bytes().len() / 3..batch.bytes().len()).contains(&counted), "{counted}");
@@ -184,7 +178,7 @@ fn records_in_parts_share_members_in_parts() {
     let own = json!({"resource": {"type": "Tool", "id": "own", "properties": {"n": "z".repeat(150_000)}}});
     let evaluations = questions(&defaults, &[json!({}), own.clone(), json!({}), own]);
     let (batch, apart) = recorded(&evaluations);
-    assert_eq!((decisions(&texts(&batch)), shared_entries(&batch)), (apart.clone(), 5));
+    assert_eq!((decisions(&texts(&batch)), shared_entries(&batch)), (apart.clone(), 4));
     let (_folder, storage) = stored(&[&batch]);
     let count = u64::from(batch.count());
     verify(&storage).unwrap();
@@ -266,7 +260,7 @@ fn another_batch_has_the_shared_members_again() {
     }
     let batches: Vec<&Batch> = batches.batches().collect();
     assert!(batches.len() > 1);
-    assert!(batches.iter().all(|batch| shared_entries(batch) == 4), "{batches:?}");
+    assert!(batches.iter().all(|batch| shared_entries(batch) == 3), "{batches:?}");
     assert_eq!(batches.iter().map(|batch| decisions(&texts(batch)).len()).sum::<usize>(), 12);
     verify(&stored(&batches).1).unwrap();
 }
@@ -285,7 +279,7 @@ fn a_batch_without_room_for_a_record_has_nothing_of_it() {
     assert!((batch.bytes().to_vec(), batch.count()) == before);
     batch.clear();
     push(&evaluations[0], Uuid::nil(), &shared, &mut batch).unwrap();
-    assert_eq!(shared_entries(&batch), 5);
+    assert_eq!(shared_entries(&batch), 4);
 }
 
 #[test]
@@ -345,7 +339,7 @@ fn a_reference_to_anything_else_is_a_fault() {
     }
     second.push(&entries[place]).unwrap();
     assert!(verify(&stored(&[&first, &second]).1).is_err_and(
-        |error| matches!(error, LedgerError::Corrupt(fault) if fault.problem == Problem::Shared && fault.index == 6)
+        |error| matches!(error, LedgerError::Corrupt(fault) if fault.problem == Problem::Shared && fault.index == 5)
     ));
     // One that is further away than a frame is long.
     let mut assembly = Assembly::default();

@@ -46,6 +46,19 @@ pub struct AuditEntry {
     pub record: Option<String>,
 }
 
+impl AuditEntry {
+    /// The length of its texts, in bytes.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        let text = |text: &Option<SmolStr>| text.as_ref().map_or(0, SmolStr::len);
+        let texts: usize = [&self.caller, &self.request_id, &self.action, &self.reason].into_iter().map(text).sum();
+        let parties = [&self.subject, &self.resource].into_iter().flatten();
+        let names: usize = parties.map(|uid| uid.kind.len() + uid.id.len()).sum();
+        let principles: usize = self.principles.iter().map(SmolStr::len).sum();
+        texts + names + principles + self.record.as_ref().map_or(0, String::len)
+    }
+}
+
 /// Why records could not be shipped. Nothing was written.
 #[derive(Debug, Error)]
 pub enum ShipError {

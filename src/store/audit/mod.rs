@@ -244,6 +244,14 @@ impl AuditStore {
         })
     }
 
+    /// Where a search goes on after this entry.
+    pub fn after(&self, found: &FoundEntry) -> Result<EntryCursor, StoreError> {
+        let logs = self.logs()?;
+        let log = logs.iter().find(|log| *log.origin == *found.origin);
+        let place = log.and_then(|log| log.id.place(found.index));
+        place.map(EntryCursor::before).ok_or_else(|| StoreError::damaged("an entry is of a log that is not there"))
+    }
+
     fn read<T>(&self, job: impl Fn(&mut DbSession) -> Result<T, StoreError>) -> Result<T, StoreError> {
         // Copies are behind the log anyhow.
         if let Some(done) = self.replicas.read(None, &job) {

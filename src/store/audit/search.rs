@@ -71,6 +71,11 @@ const FIRST_STEP: i64 = 256;
 /// The most entries that a step examines: some ten milliseconds' worth, and far more if they come from a disk.
 const LAST_STEP: i64 = 4096;
 
+/// The most entries that are read at once with the texts of their records.
+const PART: usize = 64;
+/// A search ends with the entries whose records make all of them together this large, in bytes.
+const MAX_BYTES: usize = 4 << 20;
+
 /// Searches a range of positions, until `limit` entries are found or the deadline has passed. At least one step is
 /// made, so that a continued search makes progress.
 pub(super) fn search(
@@ -83,7 +88,9 @@ pub(super) fn search(
     let times = search.times();
     let is_over = |reached: i64| reached > places.start && Instant::now() >= deadline;
     let mut plan = None::<Plan>;
-    let mut records = Vec::new();
+    let (mut records, mut bytes) = (Vec::new(), 0);
+    // Only a server has the records' texts.
+    let part = if matches!(conn, Connection::Postgres(_)) { PART } else { usize::MAX };
     let mut step = FIRST_STEP;
     let mut end = places.end;
     while let Some(mut run) = last_run(conn, places.start..end, times.as_ref())? {
@@ -98,12 +105,16 @@ pub(super) fn search(
             let Step { start, branches, filters } = current.next_step(conn, &within, times.as_ref(), step)?;
             plan = Some(current);
             // One more than the limit shows whether there is a next page.
-            let missing = i64::try_from(limit + 1 - records.len()).map_err(StoreError::unavailable)?;
+            let part = part.min(limit + 1 - records.len());
+            let most = i64::try_from(part).map_err(StoreError::unavailable)?;
             let mut found = Vec::new();
             for branch in &branches {
-                found.extend(branch.records(&(start..run.end), &filters, missing).records(conn)?);
+                found.extend(branch.records(&(start..run.end), &filters, most).records(conn)?);
             }
             found.sort_unstable_by_key(|(place, _)| std::cmp::Reverse(*place));
+            found.truncate(part);
+            let start = found.last().filter(|_| found.len() == part).map_or(start, |(place, _)| *place);
+            bytes += found.iter().filter_map(|(_, record)| record.as_ref()).map(String::len).sum::<usize>();
             records.extend(found);
             if records.len() > limit {
                 records.truncate(limit);
@@ -112,7 +123,7 @@ pub(super) fn search(
             }
             run.end = start;
             step = LAST_STEP.min(step * 2);
-            if is_over(start) {
+            if is_over(start) || (bytes >= MAX_BYTES && start > places.start) {
                 return Ok(Found { records, next: Some(start) });
             }
         }
