@@ -389,9 +389,9 @@ fn stays_out_when_lost(setup: Setup, database: &Database) {
     for part in ["ERROR", "since record `", "acgs audit export --from ", "acgs key rotate token --withdraw"] {
         assert!(line.contains(part), "{line}");
     }
-    let Stage { setup, daemon, cases, kept, client } = stage;
+    let Stage { setup, daemon, cases, kept, client, assertion } = stage;
     assert!(daemon.stop().success());
-    let stage = Stage { daemon: setup.start(), setup, cases, kept, client };
+    let stage = Stage { daemon: setup.start(), setup, cases, kept, client, assertion };
     check(&stage);
     assert_eq!(repeated(&stage).len(), lost);
 }

@@ -14,7 +14,7 @@ use acgs::actors::database::{Database, PutEntities, PutEntity, RemoveEntity};
 use acgs::actors::entity_recorder::EntityRecorder;
 use acgs::actors::journal::Journal;
 use acgs::actors::pace::Pace;
-use acgs::actors::registry::{Books, Register, Registry, SettingsReader};
+use acgs::actors::registry::{Books, Register, Registry, Reread, SettingsReader};
 use acgs::actors::request_cache::{RequestCache, RequestCacheOptions};
 use acgs::actors::validator::{Decide, DecideError, Decided, Purpose, Validator};
 use acgs::constitution::Constitution;
@@ -91,7 +91,9 @@ impl Workers {
         );
         let constitution = Arc::clone(&active.constitution);
         let constitution_settings = settings.constitution;
-        let settings = SettingsReader::new(move |_| Ok(constitution_settings.clone()));
+        let settings = SettingsReader::new(move |_| {
+            Ok(Reread { constitution: constitution_settings.clone(), restart_required: Vec::new() })
+        });
         let books = Books { kept: folder.path().join("constitutions"), journal, store: store.clone(), settings };
         let registry = Registry::new(active, books);
         let in_force = registry.in_force();
