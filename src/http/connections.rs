@@ -16,7 +16,7 @@ use crate::auth::network::ClientAddress;
 /// The most evicted connections that are not closed yet. Beyond that, new connections are refused.
 const CLOSING: usize = 64;
 
-/// The limits of [`Connections`].
+/// The limits of `Connections`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionLimits {
     /// The most connections in total.

@@ -335,7 +335,9 @@ fn stays_out_when_lost(setup: Setup, database: &Database) {
     let stage = Stage::new(setup);
     // Users who are disabled and enabled again, before and after the state that is put back.
     let names = ["before", "between", "after"];
-    names.iter().for_each(|name| add_user(&stage.daemon, name, "admin"));
+    for name in &names {
+        add_user(&stage.daemon, name, "admin");
+    }
     let set = |name: &str, disabled: bool| {
         let change = Request::new("PATCH", &format!("/v1/users/{name}")).json(&json!({"disabled": disabled}));
         until("it is changed", || stage.daemon.ask(&change).status < 300);
