@@ -319,8 +319,8 @@ impl Thread {
     /// If the database was deleted or replaced, closes it, so that it is opened or created again.
     fn let_go_of_what_is_displaced(&mut self) {
         if self.log.as_ref().is_some_and(|(store, _)| store.is_displaced()) {
-            tracing::warn!("the audit database was moved or deleted; opening it again");
             self.shipping.set_store(None);
+            tracing::warn!("the audit database was moved or deleted; opening it again");
             self.log = None;
             self.compared = false;
         }
