@@ -43,6 +43,12 @@ pub const MAX_JSON_NESTING: usize = 64;
 /// Whether a JSON text nests too deep. Malformed JSON is scanned, too.
 #[must_use]
 pub fn is_json_too_deep(text: &[u8]) -> bool {
+    // Counting is many times quicker than the scan, and spares most requests it.
+    let opened = text.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    opened > MAX_JSON_NESTING && nests_too_deep(text)
+}
+
+fn nests_too_deep(text: &[u8]) -> bool {
     let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
     for byte in text {
         match byte {

@@ -1,5 +1,6 @@
 //! A value with its canonical JSON text, computed once and shared by all questions that contain it.
 
+use std::cell::RefCell;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
@@ -20,6 +21,14 @@ struct Shared<T> {
     digest: OnceLock<[u8; 32]>,
 }
 
+/// The most bytes that a thread keeps for writing texts.
+const MAX_BUFFER: usize = 64 << 10;
+
+thread_local! {
+    /// Texts are written here before their length is known, so that each is allocated once.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// A value with a canonical JSON text, which is the same for every value of the same meaning.
 pub trait Canonical {
     /// Appends the canonical text.
@@ -30,11 +39,15 @@ impl<T: Canonical> Member<T> {
     /// A member that is not shared yet.
     #[must_use]
     pub fn new(value: T) -> Self {
-        let mut text = Vec::with_capacity(256);
-        value.write(&mut text);
-        // JSON text is always UTF-8, so the lossy conversion never applies.
-        let text = String::from_utf8(text).unwrap_or_else(|text| String::from_utf8_lossy(text.as_bytes()).into_owned());
-        Self(Arc::new(Shared { value, text: text.into(), digest: OnceLock::new() }))
+        let text = BUFFER.with_borrow_mut(|text| {
+            value.write(text);
+            // JSON text is always UTF-8, so the lossy conversion never applies.
+            let written = Box::from(String::from_utf8_lossy(text));
+            text.clear();
+            text.shrink_to(MAX_BUFFER);
+            written
+        });
+        Self(Arc::new(Shared { value, text, digest: OnceLock::new() }))
     }
 }
 
