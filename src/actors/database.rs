@@ -118,7 +118,7 @@ impl Handler<NameEntities> for Database {
     }
 }
 
-/// Applies what other nodes committed: everything up to now, or at least up to a revision.
+/// Applies the commits of other nodes: everything up to now, or at least up to a revision.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Result<(), StoreError>")]
 pub enum Follow {

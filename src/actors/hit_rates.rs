@@ -1,7 +1,7 @@
 //! Hit rates of the caches, for each tier and overall.
 //!
 //! Each worker has counters of its own, on a cache line to which no other thread writes. They are summed from time to
-//! time; the difference of two sums is what happened in between.
+//! time; the difference of two sums counts the lookups in between.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -56,7 +56,7 @@ pub struct Sealing {
     accepted: Vec<LogRollback>,
 }
 
-/// What is needed to open a log for signing.
+/// The parts that are needed to open a log for signing.
 #[derive(Debug)]
 pub struct SealingParts<'a> {
     /// The log's folder.

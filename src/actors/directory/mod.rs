@@ -1,7 +1,7 @@
 //! Users, clients, keys and sessions, changed only together with a record in the audit log.
 //!
 //! Each file has the messages about one noun. A change is answered after it is recorded and committed, and after every
-//! worker can see what was withdrawn.
+//! worker can see that access was withdrawn.
 
 mod api_keys;
 mod clients;
