@@ -17,7 +17,7 @@ use uses::Uses;
 /// SHA-256 over everything that a verdict depends on, but for the entities, whose versions are kept with it.
 pub type Key = [u8; 32];
 
-/// The longest question, in bytes, that is kept beside its verdict, to be evaluated again unasked.
+/// The longest question, in bytes, that is kept with its verdict, to be evaluated in advance later.
 pub(super) const MAX_QUESTION: usize = 4 << 10;
 /// The cost of an entry beside its data, in bytes: its key, list node and table slot.
 const OVERHEAD: usize = 256;
@@ -73,7 +73,7 @@ pub struct RequestCache {
 struct Entry {
     /// `None`: the verdict is outdated, and there is no newer one yet.
     kept: Option<(Kept, Instant)>,
-    /// The canonical question; `None` if it is long, or too many are kept.
+    /// The canonical question; `None` before its first hit, and if it is long.
     question: Option<Arc<str>>,
     uses: Uses,
     /// The memory that this entry takes, in bytes, estimated.
@@ -88,14 +88,14 @@ impl RequestCache {
     }
 
     /// INVARIANT: a verdict whose entities changed since they were read is not given out.
-    fn find(&mut self, key: &Key, now: Instant) -> Option<Kept> {
+    fn find(&mut self, key: &Key, now: Instant) -> Option<Hit> {
         let entry = self.kept.as_mut()?.get_mut(key)?;
         let (found, since) = entry.kept.as_ref()?;
         if now.duration_since(*since) < self.options.ttl
             && found.stamps.iter().all(|stamp| self.versions.is_current(stamp))
         {
             entry.uses.add(now.duration_since(self.started));
-            return Some(found.clone());
+            return Some(Hit { kept: found.clone(), has_question: entry.question.is_some() });
         }
         // How often it was used stays: it is likely to be made again at once.
         entry.kept = None;
@@ -104,22 +104,37 @@ impl RequestCache {
 
     /// Keeps a verdict, and evicts the least recently used ones to make room. A verdict larger than `max_bytes` is not
     /// kept.
-    fn put(&mut self, answered: Answered, now: Instant) {
-        let Answered { key, question, kept } = answered;
+    fn put(&mut self, key: Key, kept: Kept, now: Instant) {
         let Some(all) = &mut self.kept else { return };
         let known = all.pop(&key);
         self.bytes -= known.as_ref().map_or(0, |entry| entry.bytes);
+        let (question, uses) = known.map(|entry| (entry.question, entry.uses)).unwrap_or_default();
         let bytes = OVERHEAD + kept.bytes() + question.as_ref().map_or(0, |question| question.len());
-        let most = self.options.max_bytes.get();
-        if bytes > most {
+        if bytes > self.options.max_bytes.get() {
             return;
         }
-        let uses = known.map(|entry| entry.uses).unwrap_or_default();
         self.bytes += bytes;
         if let Some((_, evicted)) = all.push(key, Entry { kept: Some((kept, now)), question, uses, bytes }) {
             self.bytes -= evicted.bytes;
         }
-        while self.bytes > most
+        self.make_room();
+    }
+
+    /// Adds its question to an entry.
+    fn remember(&mut self, key: &Key, question: Arc<str>) {
+        let Some(entry) = self.kept.as_mut().and_then(|all| all.get_mut(key)) else { return };
+        if entry.question.is_none() {
+            entry.bytes += question.len();
+            self.bytes += question.len();
+            entry.question = Some(question);
+            self.make_room();
+        }
+    }
+
+    /// Evicts the least recently used entries until the others have at most `max_bytes`.
+    fn make_room(&mut self) {
+        let Some(all) = &mut self.kept else { return };
+        while self.bytes > self.options.max_bytes.get()
             && let Some((_, evicted)) = all.pop_lru()
         {
             self.bytes -= evicted.bytes;
@@ -137,7 +152,7 @@ impl Actor for RequestCache {
 
 /// Finds the verdicts for some keys, in their order.
 #[derive(Debug, Message)]
-#[rtype(result = "Vec<Option<Kept>>")]
+#[rtype(result = "Vec<Option<Hit>>")]
 pub struct Fetch(pub Vec<Key>);
 
 impl Handler<Fetch> for RequestCache {
@@ -149,30 +164,42 @@ impl Handler<Fetch> for RequestCache {
     }
 }
 
-/// A question and its verdict.
+/// A verdict that was found.
 #[derive(Debug)]
-pub struct Answered {
-    /// By which it is found.
-    pub key: Key,
-    /// The question in its canonical form; `None` if it is longer than `MAX_QUESTION`.
-    pub question: Option<Arc<str>>,
+pub struct Hit {
     /// The verdict.
     pub kept: Kept,
+    /// Whether the cache has the question, too. If it has not, it should be told with [`Remember`].
+    pub has_question: bool,
 }
 
 /// Keeps verdicts. Their loss costs an evaluation each, and nothing else.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Put(pub Vec<Answered>);
+pub struct Put(pub Vec<(Key, Kept)>);
 
 impl Handler<Put> for RequestCache {
     type Result = ();
 
     fn handle(&mut self, Put(verdicts): Put, _: &mut Self::Context) {
         let now = Instant::now();
-        for answered in verdicts {
-            self.put(answered, now);
+        for (key, kept) in verdicts {
+            self.put(key, kept, now);
         }
+    }
+}
+
+/// Adds a canonical question of at most `MAX_QUESTION` bytes to its verdict. Most questions are asked only once, so
+/// they are kept from the first hit on.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Remember(pub Key, pub Arc<str>);
+
+impl Handler<Remember> for RequestCache {
+    type Result = ();
+
+    fn handle(&mut self, Remember(key, question): Remember, _: &mut Self::Context) {
+        self.remember(&key, question);
     }
 }
 
@@ -258,13 +285,9 @@ mod tests {
         RequestCache::new(RequestCacheOptions { capacity, max_bytes, ttl: MINUTE }, versions.clone())
     }
 
-    fn answered(number: u8, question: &str, stamps: &[Stamp]) -> Answered {
+    fn kept(stamps: &[Stamp]) -> Kept {
         let verdict = Arc::new(Verdict::deny(Reason::Unavailable, "no"));
-        Answered {
-            key: [number; 32],
-            question: (question.len() <= MAX_QUESTION).then(|| question.into()),
-            kept: Kept { verdict, entities: None, stamps: stamps.into() },
-        }
+        Kept { verdict, entities: None, stamps: stamps.into() }
     }
 
     fn hottest(cache: &RequestCache) -> Vec<(String, u64)> {
@@ -277,14 +300,17 @@ mod tests {
         let versions = Versions::at_version(1);
         let ann = EntityUid::new("User", "ann");
         let (mut cache, now) = (cache(2, &versions), Instant::now());
-        cache.put(answered(1, "one", &[versions.stamp(&ann)]), now);
-        assert!(cache.find(&[1; 32], now + MINUTE / 2).is_some());
+        cache.put([1; 32], kept(&[versions.stamp(&ann)]), now);
+        assert_eq!(cache.find(&[1; 32], now + MINUTE / 2).map(|hit| hit.has_question), Some(false));
+        cache.remember(&[1; 32], "one".into());
         assert!(cache.find(&[1; 32], now + MINUTE).is_none());
         assert!(cache.find(&[1; 32], now + MINUTE / 2).is_none(), "it does not come back");
-        cache.put(answered(1, "one", &[versions.stamp(&ann)]), now);
+        cache.put([1; 32], kept(&[versions.stamp(&ann)]), now);
         versions.bump(&ann, 2);
         assert!(cache.find(&[1; 32], now).is_none());
         assert_eq!(hottest(&cache), [("one".to_owned(), 1)], "how often it was used is still known");
+        cache.put([1; 32], kept(&[versions.stamp(&ann)]), now);
+        assert_eq!(cache.find(&[1; 32], now).map(|hit| hit.has_question), Some(true));
     }
 
     #[test]
@@ -296,9 +322,11 @@ mod tests {
             for more in 0..4_u8 {
                 // Putting an entry again replaces it; an outdated entry keeps its memory until it is replaced.
                 let size = usize::from(more) * 300;
-                let mut answered = answered(number, &"x".repeat(size), stamps.get(..size).unwrap());
-                answered.key[0] = more / 2;
-                cache.put(answered, now);
+                let mut key = [number; 32];
+                key[0] = more / 2;
+                cache.put(key, kept(stamps.get(..size).unwrap()), now);
+                assert!(cache.bytes <= 1 << 20);
+                cache.remember(&key, "x".repeat(size).into());
                 assert!(cache.bytes <= 1 << 20);
             }
         }
@@ -318,23 +346,26 @@ mod tests {
             "the newest stay"
         );
         let mut small = bounded(10, 1 << 10, &versions);
-        small.put(answered(1, "one", &[]), now);
-        small.put(answered(2, "two", &stamps), now);
+        small.put([1; 32], kept(&[]), now);
+        small.put([2; 32], kept(&stamps), now);
         assert!(small.find(&[1; 32], now).is_some() && small.find(&[2; 32], now).is_none());
-        small.put(answered(1, "one", &stamps), now);
+        small.put([1; 32], kept(&stamps), now);
         assert_eq!((small.find(&[1; 32], now).is_none(), small.bytes), (true, 0), "what it had is outdated");
     }
 
     #[actix::test]
     async fn the_room_is_told_and_given_back() {
         let cache = cache(2, &Versions::at_version(1)).start();
-        cache.send(Put((1..=3).map(|number| answered(number, "one", &[])).collect())).await.unwrap();
+        cache.send(Put((1..=3).map(|number| ([number; 32], kept(&[]))).collect())).await.unwrap();
         let room = cache.send(Measure).await.unwrap();
         assert_eq!((room.entries, room.capacity, room.max_bytes), (2, 2, 1 << 20));
         assert!(room.bytes > 0 && room.bytes < 4_000, "{room:?}");
         let found = cache.send(Fetch(vec![[1; 32], [3; 32]])).await.unwrap();
         assert_eq!(found.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true]);
+        assert_eq!(cache.send(Hottest).await.unwrap(), []);
+        cache.send(Remember([3; 32], "one".into())).await.unwrap();
         assert_eq!(cache.send(Hottest).await.unwrap(), [("one".into(), 1)]);
+        assert!(cache.send(Measure).await.unwrap().bytes > room.bytes);
         assert_eq!(cache.send(Forget).await.unwrap(), 2);
         let room = cache.send(Measure).await.unwrap();
         assert_eq!((room.entries, room.bytes), (0, 0));

@@ -8,7 +8,7 @@ use actix::prelude::*;
 use uuid::Uuid;
 
 use super::shipping::Shipping;
-use crate::ledger::{self, DiskStorage, LedgerError, millis_of};
+use crate::ledger::{self, DiskStorage, LedgerError, RecordView, millis_of};
 use crate::store::StoreError;
 use crate::store::audit::{EntryCursor, EntryPage, FoundEntry, Search};
 
@@ -17,6 +17,9 @@ const PAGE: NonZeroU16 = NonZeroU16::MIN.saturating_add(999);
 
 /// A page ends early with the entry whose record makes all of them together this large, in bytes.
 const MAX_BYTES: usize = 4 << 20;
+
+/// The kind of the records of decisions.
+const DECISION: &str = "decision";
 
 /// The offset at which a record's id ends.
 const ID_END: usize = "{\"v\":1,\"id\":\"\"".len() + 36;
@@ -84,7 +87,21 @@ impl Handler<SearchEntries> for Searcher {
     type Result = Result<EntryPage, SearchError>;
 
     fn handle(&mut self, ask: SearchEntries, _: &mut Self::Context) -> Self::Result {
-        self.search(&ask.search, ask.after.as_ref(), ask.limit, Instant::now() + self.patience)
+        let deadline = Instant::now() + self.patience;
+        let page = self.search(&ask.search, ask.after.as_ref(), ask.limit, deadline)?;
+        let (is_first, is_empty) = (ask.after.is_none(), page.items.is_empty() && page.next.is_none());
+        match ask.search.request_id.as_deref().and_then(|id| id.parse().ok()) {
+            Some(id) if is_first && is_empty => {
+                let found = self.find(id, Search { request_id: None, ..ask.search }, deadline)?;
+                // The id of a single decision is that of its request, if the caller gave none.
+                let is_named_by_id = |found: &FoundEntry| {
+                    let record = found.record.as_deref().and_then(|record| RecordView::parse(record.as_bytes()).ok());
+                    record.is_some_and(|record| record.kind == DECISION && record.request_id.is_none())
+                };
+                Ok(EntryPage { items: found.into_iter().filter(is_named_by_id).collect(), next: None })
+            }
+            _ => Ok(page),
+        }
     }
 }
 
@@ -96,13 +113,22 @@ pub struct FindEntry(pub Uuid);
 impl Handler<FindEntry> for Searcher {
     type Result = Result<Option<FoundEntry>, SearchError>;
 
-    /// A UUIDv7 contains the time of its record, so only the entries of that millisecond are searched.
     fn handle(&mut self, FindEntry(id): FindEntry, _: &mut Self::Context) -> Self::Result {
+        self.find(id, Search::default(), Instant::now() + self.patience)
+    }
+}
+
+impl Searcher {
+    /// Finds the entry with an id that meets the other conditions. A `UUIDv7` contains the time of its record, so only
+    /// the entries of that millisecond are searched.
+    fn find(&self, id: Uuid, search: Search, deadline: Instant) -> Result<Option<FoundEntry>, SearchError> {
         let Some(from) = millis_of(&id).and_then(|millis| i64::try_from(millis).ok()?.checked_mul(1000)) else {
             return Ok(None);
         };
-        let search = Search { from: Some(from), to: Some(from.saturating_add(1000)), ..Search::default() };
-        let deadline = Instant::now() + self.patience;
+        let to = from.saturating_add(1000);
+        let from = search.from.map_or(from, |earliest| earliest.max(from));
+        let to = search.to.map_or(to, |end| end.min(to));
+        let search = Search { from: Some(from), to: Some(to), ..search };
         let begin = format!("\"id\":\"{}\"", id.hyphenated());
         let mut after = None;
         loop {
@@ -120,9 +146,7 @@ impl Handler<FindEntry> for Searcher {
             }
         }
     }
-}
 
-impl Searcher {
     fn search(
         &self,
         search: &Search,

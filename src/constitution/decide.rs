@@ -41,24 +41,38 @@ impl Constitution {
         Gathering::start(&self.vocabulary, &self.tree, mode, evaluation, Some(values))
     }
 
-    /// Decides on facts, asking only the policies whose scope could match.
+    /// Decides on facts, evaluating only the policies whose scope could match.
     #[must_use]
-    pub fn judge(&self, facts: &Facts) -> Verdict {
+    pub fn judge(&self, facts: &Facts) -> Arc<Verdict> {
         let candidates = self.index.candidates(facts);
-        let ask = |position: &u32| {
-            let rule = self.rules.get(*position as usize)?;
-            match rule.holds(facts) {
-                Ok(false) => None,
-                outcome => Some((rule, outcome)),
-            }
+        let evaluate = |position: &u32| match self.rules.get(*position as usize)?.holds(facts) {
+            Ok(false) => None,
+            outcome => Some((*position, outcome)),
         };
-        let outcomes: Vec<(&Rule, Outcome)> = if candidates.len() < self.parallel_from {
-            candidates.iter().filter_map(ask).collect()
+        let outcomes: Vec<(u32, Outcome)> = if candidates.len() < self.parallel_from {
+            candidates.iter().filter_map(evaluate).collect()
         } else {
-            candidates.par_iter().filter_map(ask).collect()
+            candidates.par_iter().filter_map(evaluate).collect()
         };
-        let verdict = self.verdict(&outcomes, facts.note());
-        if verdict.reason == Reason::NoPermit { verdict.with_nearest(self.nearest(facts)) } else { verdict }
+        let holding = outcomes.iter().map(|(position, outcome)| outcome.is_ok().then_some(*position));
+        let holding: Option<Vec<u32>> = holding.collect();
+        // A note is part of the detail of a deny, so it makes a verdict that is not shared.
+        let is_shared = |verdict: &Verdict| verdict.permits() || facts.note().is_none();
+        let known = holding.as_ref().and_then(|holding| self.verdicts.get(holding));
+        if let Some(verdict) = known.filter(|verdict| is_shared(verdict)) {
+            return verdict;
+        }
+        let rules =
+            outcomes.into_iter().filter_map(|(position, outcome)| Some((self.rules.get(position as usize)?, outcome)));
+        let verdict = self.verdict(&rules.collect::<Vec<_>>(), facts.note());
+        if verdict.reason == Reason::NoPermit {
+            return Arc::new(verdict.with_nearest(self.nearest(facts)));
+        }
+        let verdict = Arc::new(verdict);
+        if let Some(holding) = holding.filter(|_| is_shared(&verdict)) {
+            self.verdicts.insert(&holding, &verdict);
+        }
+        verdict
     }
 
     /// The same constitution, evaluating slices of `policies` and more by several threads.
@@ -83,7 +97,7 @@ impl Constitution {
             Ok(gathering.finish())
         });
         match gathered {
-            Ok(facts) => self.judge(&facts),
+            Ok(facts) => Arc::unwrap_or_clone(self.judge(&facts)),
             Err(verdict) => *verdict,
         }
     }

@@ -147,15 +147,15 @@ impl Gathering {
 
     /// The facts, when nothing more is wanted.
     #[must_use]
-    pub fn finish(self) -> Facts {
-        let data = |(uid, known): (EntityUid, Known)| {
+    pub fn finish(mut self) -> Facts {
+        let data = |known: Known| {
             let Found { values, parents } = known.found?;
             let ((attrs, tags), is_reached) = (values.unwrap_or_default(), !known.accesses.is_empty());
-            Some((uid, Data { attrs, tags, is_reached, climbs: known.climbs, parents, ancestors: OnceLock::new() }))
+            Some(Data { attrs, tags, is_reached, climbs: known.climbs, parents, ancestors: OnceLock::new() })
         };
-        let mut others: HashMap<EntityUid, Data> = self.known.into_iter().filter_map(data).collect();
-        let subject = others.remove(&self.subject);
-        let object = others.remove(&self.resource);
+        let subject = self.known.remove(&self.subject).and_then(data);
+        let object = self.known.remove(&self.resource).and_then(data);
+        let others = self.known.into_iter().filter_map(|(uid, known)| Some((uid, data(known)?))).collect();
         Facts {
             principal: Value::Entity(self.subject),
             action: Value::Entity(self.action),

@@ -30,6 +30,7 @@ mod schema;
 mod seed;
 mod undeclared;
 mod value;
+mod verdict_table;
 mod vocabulary;
 
 #[cfg(test)]
@@ -60,6 +61,7 @@ use index::ScopeIndex;
 use manifest::Manifest;
 use policies::Policies;
 use rule::Rule;
+use verdict_table::VerdictTable;
 use vocabulary::Vocabulary;
 
 /// The stack of the thread that loads a bundle, in bytes. Only what is used of it takes memory.
@@ -83,6 +85,7 @@ pub struct Constitution {
     impossible: Vec<Fault>,
     warnings: Vec<Fault>,
     parallel_from: usize,
+    verdicts: VerdictTable,
 }
 
 /// A policy as it is shown.
@@ -177,6 +180,7 @@ impl Constitution {
             impossible: policies.impossible,
             warnings: read.warnings.into_iter().chain(policies.warnings).collect(),
             parallel_from: decide::PARALLEL_FROM,
+            verdicts: VerdictTable::default(),
         })
     }
 

@@ -5,7 +5,7 @@ use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use actix_web::rt::net::{TcpStream, UnixStream};
@@ -46,7 +46,7 @@ pub struct Peer {
 
 impl Peer {
     pub(super) fn new(address: ClientAddress, is_proxy: bool, admin: Option<LocalAdmin>, place: Place) -> Self {
-        let phase = Cell::new(Phase::Waiting(Instant::now()));
+        let phase = Cell::new(Phase::Waiting(None));
         let progress = Progress { phase, is_first: Cell::new(true), place };
         Self { address, is_proxy, admin, progress: Rc::new(progress) }
     }
@@ -64,7 +64,7 @@ impl Peer {
 
     /// Notes that a request was answered. True if the connection has to close then, because it was evicted.
     pub fn end_request(&self) -> bool {
-        self.progress.set(Phase::Waiting(Instant::now()));
+        self.progress.set(Phase::Waiting(None));
         self.progress.place.is_evicted()
     }
 }
@@ -78,12 +78,13 @@ struct Progress {
     place: Place,
 }
 
+/// The moments are those of the first read that has to wait: requests that arrive whole need no look at the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// No byte of the next request has arrived, since that moment.
-    Waiting(Instant),
+    Waiting(Option<Instant>),
     /// Part of a request's head has arrived, since that moment.
-    Head(Instant),
+    Head(Option<Instant>),
     /// A request is in progress.
     Busy,
 }
@@ -94,11 +95,20 @@ impl Progress {
         self.phase.set(phase);
     }
 
-    /// When the next bytes of a request must have arrived; `None` while one is in progress.
+    /// When the next bytes of a request must have arrived; `None` while one is in progress. Called when a read has to
+    /// wait.
     fn deadline(&self) -> Option<Instant> {
         match self.phase.get() {
-            Phase::Waiting(since) => Some(since + KEEP_ALIVE),
-            Phase::Head(since) => Some(since + if self.is_first.get() { KEEP_ALIVE } else { HEAD_TIMEOUT }),
+            Phase::Waiting(since) => {
+                let since = since.unwrap_or_else(Instant::now);
+                self.phase.set(Phase::Waiting(Some(since)));
+                Some(since + KEEP_ALIVE)
+            }
+            Phase::Head(since) => {
+                let since = since.unwrap_or_else(Instant::now);
+                self.phase.set(Phase::Head(Some(since)));
+                Some(since + if self.is_first.get() { KEEP_ALIVE } else { HEAD_TIMEOUT })
+            }
             Phase::Busy => None,
         }
     }
@@ -112,11 +122,24 @@ pub(super) struct Connection {
     /// Since when the client has taken no byte of an answer.
     stalled: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// The waker of the task, which an eviction wakes.
+    waker: Option<Waker>,
+    /// Whether the timer wakes the task, too.
+    is_armed: bool,
 }
 
 impl Connection {
     pub(super) fn new(stream: Stream, peer: Peer) -> Self {
-        Self { stream, peer, stalled: None, timer: None }
+        Self { stream, peer, stalled: None, timer: None, waker: None, is_armed: false }
+    }
+
+    /// Registers the waker for an eviction, if it is another than before.
+    fn register(&mut self, waker: &Waker) {
+        if !self.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            self.peer.progress.place.register(waker);
+            self.waker = Some(waker.clone());
+            self.is_armed = false;
+        }
     }
 
     pub(super) fn peer(&self) -> &Peer {
@@ -125,10 +148,15 @@ impl Connection {
 
     /// Polls for the deadline; wakes the task at the deadline or before.
     fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<io::Error> {
+        self.register(cx.waker());
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         // An earlier timer costs one needless wake-up; resetting it for each request would cost more.
         if timer.deadline() > deadline {
             timer.as_mut().reset(deadline);
+            self.is_armed = false;
+        }
+        if self.is_armed && !timer.is_elapsed() {
+            return Poll::Pending;
         }
         while timer.as_mut().poll(cx).is_ready() {
             if Instant::now() >= deadline {
@@ -136,6 +164,7 @@ impl Connection {
             }
             timer.as_mut().reset(deadline);
         }
+        self.is_armed = true;
         Poll::Pending
     }
 
@@ -153,12 +182,10 @@ impl Connection {
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let progress = Rc::clone(&this.peer.progress);
-        if progress.phase.get() != Phase::Busy {
-            progress.place.register(cx.waker());
-            if progress.place.is_evicted() {
-                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-            }
+        this.register(cx.waker());
+        let progress = &this.peer.progress;
+        if progress.phase.get() != Phase::Busy && progress.place.is_evicted() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         let before = buffer.filled().len();
         let read = match &mut this.stream {
@@ -166,13 +193,13 @@ impl AsyncRead for Connection {
             Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
         };
         if read.is_pending() {
-            return match progress.deadline() {
+            return match this.peer.progress.deadline() {
                 Some(deadline) => this.poll_deadline(cx, deadline).map(Err),
                 None => Poll::Pending,
             };
         }
         if matches!(progress.phase.get(), Phase::Waiting(_)) && buffer.filled().len() > before {
-            progress.set(Phase::Head(Instant::now()));
+            progress.set(Phase::Head(None));
         }
         read
     }

@@ -8,7 +8,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use uuid::Uuid;
 
 use super::consistency;
-use super::door::{CONSTITUTIONAL_HASH, REQUEST_ID, hash_value};
+use super::door::{CONSTITUTIONAL_HASH, REQUEST_ID, hash_value, id_value};
 use super::front::Front;
 use super::gate::Who;
 use super::problem::{Problem, TOO_LARGE, UNAVAILABLE};
@@ -34,9 +34,12 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// An answer that names the constitution of the decisions.
+    /// An answer that names the constitution of the decisions, and the request by its first decision.
     pub fn respond(&self) -> HttpResponseBuilder {
         let mut response = HttpResponse::Ok();
+        if let Some(first) = self.decisions.first() {
+            response.insert_header((REQUEST_ID, id_value(first.id)));
+        }
         response.insert_header((CONSTITUTIONAL_HASH, hash_value(self.active.constitution.hash())));
         response
     }
@@ -61,7 +64,7 @@ pub async fn decide(
     questions: Questions,
     deadline: Instant,
 ) -> Result<Recorded, Problem> {
-    let request_id = headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let request_id = headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok());
     let asked_by = AskedBy { caller: who.name(), request_id };
     let job = decide_and_record(front, asked_by, consistency::demanded(headers)?, questions, deadline);
     match tokio::time::timeout_at(deadline.into(), job).await {

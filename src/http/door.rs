@@ -11,6 +11,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::{HttpResponse, ResponseError};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::connection::Peer;
 use super::front::Front;
@@ -20,7 +21,7 @@ use crate::domain::ConstitutionalHash;
 use crate::ledger::new_id;
 use crate::settings::HashEnforcement;
 
-/// Names a request in answers and logs.
+/// Names a request in answers and logs: the caller's id, otherwise the id of its first decision, otherwise a new one.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The header with a constitutional hash: in requests the claimed one, in answers the one in force.
@@ -45,7 +46,8 @@ impl Drop for Place {
 pub struct Visit {
     front: Rc<Front>,
     peer: Option<Peer>,
-    id: HeaderValue,
+    /// The caller's request id.
+    id: Option<HeaderValue>,
     trace: Option<HeaderValue>,
     /// The foreign origin that may read the answer (CORS).
     page: Option<HeaderValue>,
@@ -60,10 +62,10 @@ impl Visit {
     pub fn enter(front: &Rc<Front>, request: &mut ServiceRequest) -> (Self, Option<HttpResponse>) {
         let place = Place(Arc::clone(&front.shared.in_flight));
         let before = place.0.fetch_add(1, Ordering::Relaxed);
-        let id = request_id(request.headers());
-        // Recorders read the request id from the headers, where a caller may also have set it.
-        if request.headers().get(&REQUEST_ID) != Some(&id) {
-            request.headers_mut().insert(REQUEST_ID, id.clone());
+        let id = given_request_id(request.headers());
+        // Recorders read the request id from the headers, so an unusable one is removed.
+        if id.is_none() && request.headers().contains_key(&REQUEST_ID) {
+            request.headers_mut().remove(&REQUEST_ID);
         }
         let headers = request.headers();
         let peer = request.request().conn_data::<Peer>().cloned();
@@ -97,12 +99,14 @@ impl Visit {
 
     /// Finishes the answer.
     #[must_use]
-    pub fn leave(self, mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    pub fn leave(mut self, mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+        let decided = || response.headers().get(&REQUEST_ID).cloned();
+        let id = self.id.take().or_else(decided).unwrap_or_else(|| id_value(new_id(OffsetDateTime::now_utc())));
         if response.status().is_client_error() || response.status().is_server_error() {
-            response = self.explain(response);
+            response = self.explain(response, &id);
         }
         let headers = response.headers_mut();
-        headers.insert(REQUEST_ID, self.id);
+        headers.insert(REQUEST_ID, id);
         // A decision names the constitution that it was made under, which may have been replaced since.
         if !headers.contains_key(&CONSTITUTIONAL_HASH) {
             headers.insert(CONSTITUTIONAL_HASH, hash_value(self.front.shared.in_force.hash()));
@@ -122,7 +126,7 @@ impl Visit {
 
 impl Visit {
     /// Writes the body of an error: a short message on the `AuthZEN` routes, problem details on all others.
-    fn explain(&self, response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    fn explain(&self, response: ServiceResponse<BoxBody>, id: &HeaderValue) -> ServiceResponse<BoxBody> {
         let known = response.response().extensions().get::<Problem>().cloned();
         let mut problem = match known {
             Some(problem) => problem,
@@ -133,7 +137,7 @@ impl Visit {
             None => unforeseen(&response),
         };
         if problem.status_code().is_server_error() {
-            tracing::warn!(request = ?self.id, status = problem.status_code().as_u16(), "{}", problem.detail());
+            tracing::warn!(request = ?id, status = problem.status_code().as_u16(), "{}", problem.detail());
         }
         if self.peer.as_ref().is_some_and(Peer::is_admin) {
             problem = problem.with_cause(self.front.shared.audit_queue.fault());
@@ -147,7 +151,7 @@ impl Visit {
         let (kind, body) = if self.plain {
             ("text/plain; charset=utf-8", problem.detail().to_owned())
         } else {
-            ("application/problem+json", problem.json(self.id.to_str().unwrap_or_default()))
+            ("application/problem+json", problem.json(id.to_str().unwrap_or_default()))
         };
         let mut explained = HttpResponse::build(status).insert_header((header::CONTENT_TYPE, kind)).body(body);
         for (name, value) in response.headers() {
@@ -234,16 +238,18 @@ fn unforeseen(response: &ServiceResponse<BoxBody>) -> Problem {
     }
 }
 
-/// The caller's request id, if it is printable and short; otherwise a new one.
-fn request_id(headers: &HeaderMap) -> HeaderValue {
-    let given = headers
-        .get(&REQUEST_ID)
-        .filter(|id| (1..=MAX_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic));
-    given.cloned().unwrap_or_else(|| {
-        let id = new_id(OffsetDateTime::now_utc());
-        let mut text = uuid::Uuid::encode_buffer();
-        HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)).unwrap_or_else(|_| HeaderValue::from_static("-"))
-    })
+/// The caller's request id, if it is printable and short.
+fn given_request_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    let is_usable =
+        |id: &&HeaderValue| (1..=MAX_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
+    headers.get(&REQUEST_ID).filter(is_usable).cloned()
+}
+
+/// A UUID as the value of a header.
+pub fn id_value(id: Uuid) -> HeaderValue {
+    let mut text = Uuid::encode_buffer();
+    // Hex digits and hyphens are a header value.
+    HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)).unwrap_or_else(|_| HeaderValue::from_static("-"))
 }
 
 /// The caller's trace, with a span of this request (W3C Trace Context, section 3.2).

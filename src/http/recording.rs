@@ -47,8 +47,8 @@ impl Default for RecordedSets {
 pub struct AskedBy<'a> {
     /// The caller's name, or `anonymous`.
     pub caller: &'a str,
-    /// The request id, as in the `X-Request-ID` of the answer.
-    pub request_id: &'a str,
+    /// The caller's request id.
+    pub request_id: Option<&'a str>,
 }
 
 /// Why the decisions of a request cannot be recorded.
@@ -90,12 +90,21 @@ impl Recording {
         let (records, remembered) = (Batches::default(), remembered.clone());
         let mut recording =
             Self { records, decisions: Vec::with_capacity(decided.len()), sets: Vec::new(), remembered };
-        for (asked, decided) in decided {
+        // Without an id of the caller's, a request has the id of its first decision, which the record of a single
+        // decision has already.
+        let first_id = new_id(at);
+        let ids = std::iter::once(first_id).chain(std::iter::repeat_with(|| new_id(at)));
+        let mut text = Uuid::encode_buffer();
+        let request_id = match asked_by.request_id {
+            Some(given) => given,
+            None if decided.len() > 1 => first_id.hyphenated().encode_lower(&mut text),
+            None => "",
+        };
+        let caller = asked_by.caller;
+        for ((asked, decided), id) in decided.iter().zip(ids) {
             if let (RequestRecord::Full, Some(set)) = (form, &decided.entities) {
                 recording.push_set(set, at)?;
             }
-            let id = new_id(at);
-            let AskedBy { caller, request_id } = asked_by;
             match asked {
                 Asked::Faulty(item) => {
                     let (hash, digest) = (active.constitution.hash(), &active.digest);

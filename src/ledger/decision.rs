@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::batch::{Batch, BatchError};
 use super::omission::Shortened;
 use super::parts;
-use super::record_text::{self, hex};
+use super::record_text::{self, append, hex};
 use super::shared::{self, SharedMembers};
 use crate::domain::{Claims, ConstitutionalHash, Evaluation, Reason, Verdict, write_json};
 use crate::settings::{HashEnforcement, RequestProperties, RequestRecord};
@@ -28,7 +28,7 @@ pub struct DecisionRecord<'a> {
     pub at: OffsetDateTime,
     /// The caller's name, or `anonymous`.
     pub caller: &'a str,
-    /// The id of the request, in printable ASCII; not recorded if it is empty.
+    /// The id of the request, in printable ASCII; empty, and not recorded, if that is the decision's id.
     pub request_id: &'a str,
     /// The question.
     pub evaluation: &'a Evaluation,
@@ -84,7 +84,7 @@ impl DecisionRecord<'_> {
             RequestRecord::Digest => self.write_digested(text),
         }
         self.write_claims(form, text);
-        let _ = write!(text, ",\"decision\":{},", self.verdict.permits());
+        append(text, &[",\"decision\":", bool_text(self.verdict.permits()), ","]);
         match form {
             RequestRecord::Full => text.extend_from_slice(self.verdict.members().as_bytes()),
             RequestRecord::Digest => text.extend_from_slice(self.verdict.members_without_detail().as_bytes()),
@@ -103,7 +103,7 @@ impl DecisionRecord<'_> {
             ("context", context.identity(), context.text()),
         ] {
             let own = self.shared.get(identity).map_or(own, |shared| shared.names.as_str());
-            let _ = write!(text, ",\"{member}\":{own}");
+            append(text, &[",\"", member, "\":", own]);
         }
         if let Some(shortened) = self.shortened {
             let _ = write!(text, ",\"omitted\":{}", shortened.omissions);
@@ -133,7 +133,7 @@ impl DecisionRecord<'_> {
     }
 
     fn write_tail(&self, form: RequestRecord, text: &mut Vec<u8>) {
-        let _ = write!(text, ",\"hash\":\"{}\",\"digest\":\"{}\"", self.hash, self.digest);
+        append(text, &[",\"hash\":\"", self.hash.as_str(), "\",\"digest\":\"", self.digest, "\""]);
         if self.hash_enforcement == HashEnforcement::Required {
             text.extend_from_slice(b",\"hash_enforcement\":\"required\"");
         }
@@ -146,12 +146,12 @@ impl DecisionRecord<'_> {
         text.extend_from_slice(b",\"entities\":");
         match (self.entities, form) {
             (Some(digest), RequestRecord::Full) => {
-                let _ = write!(text, "\"{digest}\"");
+                append(text, &["\"", digest, "\""]);
             }
             (Some(digest), RequestRecord::Digest) => write_salted(&[digest], text),
             (None, _) => text.extend_from_slice(b"null"),
         }
-        let _ = write!(text, ",\"cached\":{}", self.cached);
+        append(text, &[",\"cached\":", bool_text(self.cached)]);
     }
 
     /// The hash that the caller claimed, if it is a former one that was accepted in its grace period.
@@ -194,6 +194,10 @@ impl DecisionRecord<'_> {
         let (permits, reason) = (self.verdict.permits(), self.verdict.reason.as_str());
         let _ = write!(text, ",\"decision\":{permits},\"reason\":\"{reason}\"");
     }
+}
+
+const fn bool_text(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
 }
 
 /// Writes an object with a random salt, and the SHA-256 over the salt's bytes and the pieces of a text.

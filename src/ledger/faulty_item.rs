@@ -23,7 +23,7 @@ pub struct FaultyItemRecord<'a> {
     pub at: OffsetDateTime,
     /// The caller's name, or `anonymous`.
     pub caller: &'a str,
-    /// The id of the request, in printable ASCII; not recorded if it is empty.
+    /// The id of the request, in printable ASCII; empty, and not recorded, if that is the decision's id.
     pub request_id: &'a str,
     /// The well-formed names of the item, and its faults.
     pub item: &'a FaultyItem,

@@ -1,7 +1,5 @@
 //! The common beginning of all records, and helpers to write their text.
 
-use std::io::Write as _;
-
 use data_encoding::HEXLOWER;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -9,9 +7,9 @@ use uuid::Uuid;
 use crate::domain::write_json;
 
 /// The version of a record that is one entry.
-const WHOLE: u8 = 1;
+const WHOLE: &str = "1";
 /// The version of a part or a head.
-const CONTINUED: u8 = 2;
+const CONTINUED: &str = "2";
 
 /// An id for something that happens now: a `UUIDv7`, which is the time in milliseconds and random bits.
 #[must_use]
@@ -30,19 +28,41 @@ pub(super) fn begin_continued(text: &mut Vec<u8>, id: Uuid, at: OffsetDateTime, 
     begin_version(text, CONTINUED, id, at, kind, caller);
 }
 
-fn begin_version(text: &mut Vec<u8>, version: u8, id: Uuid, at: OffsetDateTime, kind: &str, caller: &str) {
-    let _ = write!(text, "{{\"v\":{version},\"id\":\"{}\",\"ts\":\"", id.hyphenated());
+fn begin_version(text: &mut Vec<u8>, version: &str, id: Uuid, at: OffsetDateTime, kind: &str, caller: &str) {
+    let mut id_text = Uuid::encode_buffer();
+    let id = &*id.hyphenated().encode_lower(&mut id_text);
+    append(text, &["{\"v\":", version, ",\"id\":\"", id, "\",\"ts\":\""]);
     timestamp(at, text);
-    let _ = write!(text, "\",\"kind\":\"{kind}\",\"caller\":");
+    append(text, &["\",\"kind\":\"", kind, "\",\"caller\":"]);
     write_json(text, caller);
 }
 
-/// RFC 3339 in UTC with microseconds.
+/// Appends texts; several times quicker than formatting them.
+pub(super) fn append(text: &mut Vec<u8>, parts: &[&str]) {
+    for part in parts {
+        text.extend_from_slice(part.as_bytes());
+    }
+}
+
+/// RFC 3339 in UTC with microseconds; years from 0 to 9999.
 pub(super) fn timestamp(at: OffsetDateTime, text: &mut Vec<u8>) {
     let (year, month, day) = at.to_calendar_date();
     let (hour, minute, second, micros) = at.to_hms_micro();
-    let month = u8::from(month);
-    let _ = write!(text, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z");
+    let year = u32::try_from(year).unwrap_or_default();
+    let fields = [
+        (year, 4, b'-'),
+        (u8::from(month).into(), 2, b'-'),
+        (day.into(), 2, b'T'),
+        (hour.into(), 2, b':'),
+        (minute.into(), 2, b':'),
+        (second.into(), 2, b'.'),
+        (micros, 6, b'Z'),
+    ];
+    for (number, digits, end) in fields {
+        let digit = |power| u8::try_from(number / 10_u32.pow(power) % 10).map_or(b'0', |digit| b'0' + digit);
+        text.extend((0..digits).rev().map(digit));
+        text.push(end);
+    }
 }
 
 /// Lower-case hex digits.

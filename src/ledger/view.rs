@@ -17,7 +17,7 @@ pub struct RecordView {
     pub kind: String,
     /// The caller that caused it.
     pub caller: String,
-    /// The id of the request that caused the record.
+    /// The id of the request that caused the record; without one, a decision's own id is that of its request.
     #[serde(default)]
     pub request_id: Option<String>,
     /// Of an event: its name.

@@ -205,7 +205,10 @@ fn a_decision_is_found_by_its_id_and_by_the_id_of_its_request() {
         assert_eq!(found["items"].as_array().unwrap().len(), 1, "{found}");
         let item = &found["items"][0];
         assert_eq!((&item["index"], &item["origin"]), (index, &origin));
-        assert_eq!((&item["record"]["id"], &item["record"]["request_id"]), (&json!(id), &json!(request_id)));
+        assert_eq!(&item["record"]["id"], &json!(id));
+        // A request without an id of its own has that of its decision.
+        let named = item["record"].get("request_id").unwrap_or(&item["record"]["id"]);
+        assert_eq!(named, &json!(request_id));
         let decision = daemon.get(&format!("/v1/decisions/{id}"));
         assert_eq!(decision.status, 200, "{decision}");
         let decision = decision.json();
@@ -228,8 +231,13 @@ fn a_decision_is_found_by_its_id_and_by_the_id_of_its_request() {
     };
     assert_eq!(ids(of("ticket-4711/")), [answers[1].0.clone(), answers[0].0.clone()]);
     for (id, _, request_id) in &answers[2..] {
+        assert_eq!(id, request_id);
         assert!(ids(of(request_id)).iter().eq([id]), "{request_id}");
+        assert!(ids(of(&format!("{request_id}&subject=nobody"))).is_empty());
+        assert!(ids(of(&format!("{request_id}&to=2020-01-01T00:00:00Z"))).is_empty());
     }
+    // This one's request has another id.
+    assert_eq!(of(&answers[0].0), json!([]));
     assert_eq!(of("ticket"), json!([]));
     // An event has an id, too, and is not a decision.
     let start = entries(&daemon, "?kind=start").json()["items"][0]["record"]["id"].as_str().unwrap().to_owned();
@@ -254,10 +262,17 @@ fn every_decision_of_a_batch_is_found_by_its_id_and_all_by_that_of_their_request
     for one in &decided {
         assert_eq!(daemon.get(&format!("/v1/decisions/{}", one.id)).json()["index"], json!(one.index));
     }
-    let found = entries(&daemon, "?request_id=batch-1").json();
-    let indices: Vec<u64> =
-        found["items"].as_array().unwrap().iter().map(|item| item["index"].as_u64().unwrap()).collect();
-    assert_eq!(indices, decided.iter().rev().map(|one| one.index.unwrap()).collect::<Vec<_>>());
+    let anonymous = daemon.ask(&question(8));
+    let of_anonymous = audit::decisions(&anonymous, (0, 0));
+    copied(&daemon);
+    let first_id = of_anonymous[0].id.to_string();
+    assert_eq!(anonymous.header("x-request-id"), Some(first_id.as_str()));
+    for (request_id, decided) in [("batch-1", decided), (&first_id, of_anonymous)] {
+        let found = entries(&daemon, &format!("?request_id={request_id}")).json();
+        let indices: Vec<u64> =
+            found["items"].as_array().unwrap().iter().map(|item| item["index"].as_u64().unwrap()).collect();
+        assert_eq!(indices, decided.iter().rev().map(|one| one.index.unwrap()).collect::<Vec<_>>());
+    }
 }
 
 #[test]

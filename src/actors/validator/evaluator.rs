@@ -17,7 +17,7 @@ use super::{Decide, DecideError, Decided, Decisions, Purpose, Source};
 use crate::actors::active::Active;
 use crate::actors::application_cache::{EntityReader, Read};
 use crate::actors::hit_rates::Tally;
-use crate::actors::request_cache::{Answered, Fetch, Hottest, Kept, Key, MAX_QUESTION, Put, RequestCache};
+use crate::actors::request_cache::{Fetch, Hottest, Kept, Key, MAX_QUESTION, Put, Remember, RequestCache};
 use crate::actors::service_cache::SharedVerdicts;
 use crate::actors::service_cache::claim::Claimed;
 use crate::constitution::BatchValues;
@@ -139,7 +139,7 @@ impl Evaluator {
                 fleet.tell(&made, as_of, began.elapsed());
             }
             drop(claimed);
-            self.keep(made, &decide.evaluations);
+            self.keep(made);
         }
         let Some(decided) = collect(items, decide).await? else { return Ok(None) };
         if !self.is_in_force(active) {
@@ -152,12 +152,8 @@ impl Evaluator {
     }
 
     /// Keeps verdicts in the worker's cache.
-    fn keep(&self, made: Vec<Made>, evaluations: &[Evaluation]) {
-        let answered = |Made { key, kept, index }| {
-            let short = evaluations.get(index).filter(|evaluation| evaluation.written_bytes() <= MAX_QUESTION);
-            Answered { key, question: short.map(|evaluation| evaluation.canonical().into()), kept }
-        };
-        self.cache.do_send(Put(made.into_iter().map(answered).collect()));
+    fn keep(&self, made: Vec<Made>) {
+        self.cache.do_send(Put(made.into_iter().map(|Made { key, kept }| (key, kept)).collect()));
     }
 
     fn count(&self, decided: &[Decided]) {
@@ -209,7 +205,13 @@ impl Evaluator {
             return Vec::new();
         }
         // A cache that does not answer counts as empty.
-        let cached = self.cache.send(Fetch(keys.to_vec())).await.unwrap_or_default();
+        let found = self.cache.send(Fetch(keys.to_vec())).await.unwrap_or_default();
+        for ((hit, key), evaluation) in found.iter().zip(keys).zip(decide.evaluations.iter()) {
+            if hit.as_ref().is_some_and(|hit| !hit.has_question) && evaluation.written_bytes() <= MAX_QUESTION {
+                self.cache.do_send(Remember(*key, evaluation.canonical().into()));
+            }
+        }
+        let cached: Vec<Option<Kept>> = found.into_iter().map(|hit| Some(hit?.kept)).collect();
         if decide.purpose == Purpose::Answer {
             // A question that is denied by itself is not looked up.
             let asked = || cached.iter().zip(denied).filter(|(_, denied)| denied.is_none());
@@ -261,7 +263,7 @@ impl Evaluator {
             if wanted.is_empty() {
                 return Ok(Ok(()));
             }
-            if wanted.len() > 2 {
+            if items.len() > 1 {
                 wanted.sort_unstable();
                 wanted.dedup();
             }
@@ -276,10 +278,14 @@ impl Evaluator {
                 Ok(Err(error)) => return Ok(Err(error)),
                 Ok(Ok(reads)) => reads,
             };
+            if let [Item::Leads(led)] = items {
+                led.supply(reads);
+                continue;
+            }
             let found: HashMap<&EntityUid, &Read> = wanted.iter().zip(&reads).collect();
             for item in items.iter_mut() {
                 if let Item::Leads(led) = item {
-                    led.supply(&found);
+                    led.supply(led.wanted().iter().filter_map(|uid| found.get(uid).copied().cloned()).collect());
                     slice.pause().await?;
                 }
             }
@@ -298,16 +304,16 @@ impl Evaluator {
         let (found, claimed) = finding.map_err(|_| DecideError::Late)?;
         let found: HashMap<Key, Kept> = found.into_iter().collect();
         let mut taken = Vec::new();
-        for (index, item) in items.iter_mut().enumerate() {
+        for item in items.iter_mut() {
             let kept = key(item).and_then(|key| found.get(&key));
             let Some(kept) = kept else { continue };
             if let Item::Leads(led) = std::mem::replace(item, Item::Done(known(kept))) {
-                taken.push(Made { key: led.leader.key(), kept: kept.clone(), index });
+                taken.push(Made { key: led.leader.key(), kept: kept.clone() });
                 led.leader.land(&Landing::Verdict(kept.clone()));
             }
         }
         if !taken.is_empty() {
-            self.keep(taken, &decide.evaluations);
+            self.keep(taken);
         }
         Ok(claimed)
     }

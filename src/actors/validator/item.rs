@@ -1,6 +1,5 @@
 //! The state of one question of a request, and the evaluation of those whose facts are complete.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -55,8 +54,6 @@ pub(super) enum Stage {
 pub(super) struct Made {
     pub(super) key: Key,
     pub(super) kept: Kept,
-    /// The index of the question in its request.
-    pub(super) index: usize,
 }
 
 /// The evaluated items, and the new verdicts among them.
@@ -100,18 +97,16 @@ impl Item {
 }
 
 impl Led {
-    fn wanted(&self) -> &[EntityUid] {
+    pub(super) fn wanted(&self) -> &[EntityUid] {
         match &self.stage {
             Stage::Gathering(gathering) => gathering.wanted(),
             Stage::Denied(_) => &[],
         }
     }
 
-    /// Adds those of the found entities that it needs.
-    pub(super) fn supply(&mut self, found: &HashMap<&EntityUid, &Read>) {
+    /// Adds the entities that it wants, in that order.
+    pub(super) fn supply(&mut self, reads: Vec<Read>) {
         let Stage::Gathering(gathering) = &mut self.stage else { return };
-        let wanted = gathering.wanted().iter().filter_map(|uid| found.get(uid).copied());
-        let reads: Vec<Read> = wanted.cloned().collect();
         let entities = reads.iter().map(|read| read.entity.as_ref().map(|stored| &stored.entity));
         let supplied = gathering.supply(entities);
         self.reads.extend(reads);
@@ -130,10 +125,10 @@ impl Led {
             (stage, Ok(entities)) => {
                 let verdict = match stage {
                     Stage::Gathering(gathering) => active.constitution.judge(&gathering.finish()),
-                    Stage::Denied(verdict) => verdict,
+                    Stage::Denied(verdict) => Arc::new(verdict),
                 };
                 let stamps = self.reads.iter().map(|read| read.stamp).collect();
-                Landing::Verdict(Kept { verdict: Arc::new(verdict), entities, stamps })
+                Landing::Verdict(Kept { verdict, entities, stamps })
             }
         };
         (self.leader, landing, source)
@@ -151,13 +146,13 @@ pub(super) async fn judge(
     let (mut judged, mut made, mut is_over) = (Vec::with_capacity(items.len()), Vec::new(), false);
     let is_batch = items.len() > 1;
     let mut sets = EntitySets::new(is_batch);
-    for (index, item) in items.into_iter().enumerate() {
+    for item in items {
         let item = match item {
             Item::Leads(led) if !is_over || led.leader.has_followers() => {
                 let (leader, landing, source) = led.judge(active, &mut sets);
                 let decided = match &landing {
                     Landing::Verdict(kept) => {
-                        made.push(Made { key: leader.key(), kept: kept.clone(), index });
+                        made.push(Made { key: leader.key(), kept: kept.clone() });
                         Decided { source, ..known(kept) }
                     }
                     Landing::Denied(verdict) => Decided { verdict: Arc::clone(verdict), entities: None, source },

@@ -1,5 +1,7 @@
 //! A question of a batch has the verdict that it has alone, whatever it shares with the others.
 
+use std::sync::Arc;
+
 use std::collections::HashMap;
 
 use super::*;
@@ -36,7 +38,7 @@ fn shared(
         }
         Ok(gathering.finish())
     });
-    gathered.map_or_else(|verdict| *verdict, |facts| constitution.judge(&facts))
+    gathered.map_or_else(|verdict| *verdict, |facts| Arc::unwrap_or_clone(constitution.judge(&facts)))
 }
 
 #[test]
