@@ -63,7 +63,7 @@ impl Drop for Starting {
 /// A stopped server, and a daemon's setup for it.
 fn down() -> Option<(Postgres, Setup)> {
     if !Postgres::is_installed() {
-        println!("skipped: PostgreSQL is missing");
+        crate::harness::skip("PostgreSQL is missing");
         return None;
     }
     let server = Postgres::options().hasty().start();

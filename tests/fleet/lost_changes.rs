@@ -126,7 +126,7 @@ fn a_database_file_that_is_put_back_under_its_daemon_invalidates_every_verdict()
 #[test]
 fn a_failover_that_loses_changes_is_noticed_however_many_come_instead() {
     if !Postgres::is_installed() {
-        println!("skipped: PostgreSQL is missing");
+        crate::harness::skip("PostgreSQL is missing");
         return;
     }
     for instead in [0, 2, 4] {

@@ -41,7 +41,7 @@ impl Fleet {
     #[track_caller]
     pub fn start_with(count: usize, redis: redis::Options, setup: impl Fn(usize, Setup) -> Setup) -> Option<Self> {
         if !(Postgres::is_installed() && Redis::is_installed()) {
-            println!("skipped: there is no PostgreSQL or no Redis");
+            crate::harness::skip("there is no PostgreSQL or no Redis");
             return None;
         }
         // The machine does not fail here, only processes do.

@@ -26,7 +26,7 @@ struct Pooled {
 impl Pooled {
     fn start(mode: &str, settings: &str) -> Option<Self> {
         if !(Postgres::is_installed() && Redis::is_installed() && PgBouncer::is_installed()) {
-            println!("skipped: there is no PostgreSQL, no Redis or no PgBouncer");
+            crate::harness::skip("there is no PostgreSQL, no Redis or no PgBouncer");
             return None;
         }
         let postgres = Postgres::options().hasty().start();

@@ -38,7 +38,7 @@ impl Tiers {
     pub fn have_no_files() -> bool {
         let skipped = Self::current() != Self::Sqlite;
         if skipped {
-            println!("skipped: this is about the files of SQLite");
+            println!("not tested: this is about the files of SQLite");
         }
         skipped
     }

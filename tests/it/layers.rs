@@ -1,0 +1,195 @@
+//! The layers of `src/lib.rs`: imports point down only, the cores know nothing of each other or of actors, and files
+//! stay small and are called after nouns.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// From top to bottom. What stands in one line must not import each other.
+const LAYERS: [&[&str]; 8] = [
+    &["main"],
+    &["cli"],
+    &["daemon"],
+    &["http"],
+    &["actors", "replay"],
+    &["constitution", "auth", "ledger", "store", "logging"],
+    &["settings"],
+    &["domain"],
+];
+
+/// The first layer, counted from the top, that knows nothing of actors and of HTTP.
+const PURE: usize = 5;
+
+/// The most lines of a file.
+const LINES: usize = 400;
+
+/// Names that say of which kind a file's content is, and not what it is about.
+const NO_NOUNS: [&str; 6] = ["utils", "helpers", "types", "common", "models", "messages"];
+
+/// A source file: its path from `src`, and its text.
+struct File {
+    path: String,
+    text: String,
+}
+
+impl File {
+    fn new(path: &str, text: &str) -> Self {
+        Self { path: path.to_owned(), text: text.to_owned() }
+    }
+
+    /// The module of the crate's root that the file belongs to; none for the root itself.
+    fn module(&self) -> Option<&str> {
+        let first = self.path.split('/').next()?.trim_end_matches(".rs");
+        (first != "lib").then_some(first)
+    }
+
+    /// Everything that is wrong with the file.
+    fn violations(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let lines = self.text.lines().count();
+        if lines > LINES {
+            found.push(format!("{}: has {lines} lines, more than {LINES}", self.path));
+        }
+        for name in self.path.split('/').map(|part| part.trim_end_matches(".rs")).filter(|name| NO_NOUNS.contains(name))
+        {
+            found.push(format!("{}: `{name}` is no noun of the field", self.path));
+        }
+        let Some(module) = self.module() else {
+            return found;
+        };
+        let Some(own) = layer(module) else {
+            found.push(format!("{}: module `{module}` has no layer", self.path));
+            return found;
+        };
+        let code = code(&self.text);
+        for import in imports(&code, root(module)).iter().filter(|import| *import != module) {
+            match layer(import) {
+                Some(of) if of > own => {}
+                Some(_) => found.push(format!("{}: `{module}` must not know `{import}`", self.path)),
+                None => found.push(format!("{}: imports `{import}`, which has no layer", self.path)),
+            }
+        }
+        let words: BTreeSet<&str> = code.split(|c: char| !is_word(c)).collect();
+        for word in ["actix", "actix_web", "actix_rt"].into_iter().filter(|word| own >= PURE && words.contains(word)) {
+            found.push(format!("{}: `{module}` must not know `{word}`", self.path));
+        }
+        found
+    }
+}
+
+/// The place of a module's layer, from the top.
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&module))
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// The text without what follows `//` in a line.
+fn code(text: &str) -> String {
+    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+/// How a module names the root of the library; elsewhere than in the binary `acgs::` is text, such as a directive for
+/// the log.
+fn root(module: &str) -> &'static str {
+    if module == "main" { "acgs::" } else { "self::" }
+}
+
+/// The modules of the root that follow its name, alone or in braces.
+fn imports(code: &str, root: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (at, _) in code.match_indices(root).filter(|(at, _)| !code[..*at].ends_with(is_word)) {
+        let rest = code[at + root.len()..].trim_start();
+        match rest.strip_prefix('{') {
+            Some(list) => found.extend(first_names(list)),
+            None => found.extend(name(rest)),
+        }
+    }
+    found
+}
+
+/// `a::{b, c}, d}` begins with `a` and `d`.
+fn first_names(list: &str) -> Vec<String> {
+    let (mut depth, mut names, mut starts) = (0, Vec::new(), true);
+    for (at, c) in list.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => starts = true,
+            c if starts && is_word(c) => {
+                names.extend(name(&list[at..]));
+                starts = false;
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+/// The module at the beginning of a path; a root's own item, which has a capital, is none.
+fn name(path: &str) -> Option<String> {
+    let name: String = path.chars().take_while(|c| is_word(*c)).collect();
+    name.starts_with(char::is_lowercase).then_some(name)
+}
+
+fn read(folder: &Path, from: &Path, files: &mut Vec<File>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read(&path, from, files);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            let name = path.strip_prefix(from).unwrap().to_string_lossy();
+            files.push(File::new(&name, &fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+#[test]
+fn every_import_points_down() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    read(&folder, &folder, &mut files);
+    assert!(files.iter().any(|file| file.path == "constitution/mod.rs"), "no sources in {}", folder.display());
+    let mut violations: Vec<String> = files.iter().flat_map(File::violations).collect();
+    violations.sort();
+    assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
+}
+
+#[test]
+fn a_violation_is_seen_however_it_is_written() {
+    let rows = [
+        ("ledger/log.rs", "use self::domain::Verdict;\nuse self::settings::Log;", ""),
+        ("lib.rs", "pub mod http;\nuse self::http::Server;", ""),
+        ("main.rs", "use acgs::daemon::Daemon;", ""),
+        ("main.rs", "acgs::cli::run()", ""),
+        ("main.rs", "acgs::cache::run()", "main.rs: imports `cache`, which has no layer"),
+        ("settings/log_level.rs", "\"info,acgs::http=debug\"", ""),
+        ("cli.rs", "use self::main;", "cli.rs: `cli` must not know `main`"),
+        ("domain/mod.rs", "use self::store::Row;", "domain/mod.rs: `domain` must not know `store`"),
+        ("store/agent.rs", "fn f() -> self::ledger::Entry {}", "store/agent.rs: `store` must not know `ledger`"),
+        (
+            "auth.rs",
+            "use self::{\n    domain::{Json, Object},\n    http::Problem,\n};",
+            "auth.rs: `auth` must not know `http`",
+        ),
+        ("settings/mod.rs", "pub(crate) use self::actors;", "settings/mod.rs: `settings` must not know `actors`"),
+        ("ledger/mod.rs", "use actix::prelude::*;", "ledger/mod.rs: `ledger` must not know `actix`"),
+        ("store/mod.rs", "actix_web::web::block(f)", "store/mod.rs: `store` must not know `actix_web`"),
+        ("actors/mod.rs", "use actix::prelude::*;\nuse self::store::Row;", ""),
+        ("actors/mod.rs", "// Not even use self::http::Problem;", ""),
+        ("actors/mod.rs", "use self::http::Problem;", "actors/mod.rs: `actors` must not know `http`"),
+        ("domain/mod.rs", "use self::cache::Key;", "domain/mod.rs: imports `cache`, which has no layer"),
+        ("cache/mod.rs", "", "cache/mod.rs: module `cache` has no layer"),
+        ("http/utils.rs", "", "http/utils.rs: `utils` is no noun of the field"),
+        ("http/models/mod.rs", "", "http/models/mod.rs: `models` is no noun of the field"),
+    ];
+    for (path, text, expected) in rows {
+        assert_eq!(File::new(path, text).violations().join("\n"), expected, "{path}: {text}");
+    }
+    let long = "\n".repeat(LINES);
+    assert_eq!(File::new("domain/a.rs", &long).violations().len(), 0);
+    assert_eq!(File::new("domain/a.rs", &(long + "\n")).violations(), ["domain/a.rs: has 401 lines, more than 400"]);
+}

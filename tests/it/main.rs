@@ -1,0 +1,40 @@
+//! Tests of the real binary, which they start in temporary folders and on free ports.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../audit/mod.rs"]
+mod audit;
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod auth;
+mod authzen;
+mod bad_input;
+mod bind;
+mod cli;
+mod corrupt;
+mod documents;
+mod equals_uncached;
+mod events;
+mod faults;
+mod http;
+mod issuers;
+mod kill;
+mod layers;
+mod oauth_library;
+mod reload;
+mod replay;
+mod replicas;
+mod search;
+mod servers;
+mod systemd;
+mod tampering;
+mod token_keys;
+mod verifiable;
+mod warming;
+mod wycheproof;

@@ -1,0 +1,5 @@
+//! Searches of the audit log find what a naive filter finds in all of it.
+
+mod combinations;
+mod corpus;
+mod parameters;

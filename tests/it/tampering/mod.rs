@@ -1,0 +1,20 @@
+//! Root of the host wants another history: what is done to the audit log, and what tells.
+//!
+//! Every attack is made on a copy of a log that the daemon wrote. `acgs audit verify` reads the whole of it and names
+//! the record where it is found out; a start reads the end of it. What neither can tell without a checkpoint that was
+//! kept elsewhere is shown both ways.
+
+mod archive;
+mod case;
+mod checkpoint;
+mod copy;
+mod disk_faults;
+mod format;
+mod keys;
+mod kills;
+mod many_records;
+mod records;
+mod retention;
+mod rollback;
+mod tiles;
+mod unsigned;
