@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{fail, finish, print_fault, print_line};
-use crate::actors::registry::OnObjections;
+use crate::actors::decision::registry::OnObjections;
 use crate::daemon::{self, DaemonError, Source};
 
 /// How long the daemon may take.

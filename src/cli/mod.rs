@@ -15,8 +15,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::actors::registry::OnObjections;
-use crate::actors::sealer::SealError;
+use crate::actors::audit::checkpointer::SealError;
+use crate::actors::decision::registry::OnObjections;
 use crate::daemon::{self, DaemonError, Rollback, Source};
 use crate::ledger::KeyError;
 use crate::settings;

@@ -3,10 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::actors::audit_queue::AuditError;
-use crate::actors::directory::DirectoryError;
-use crate::actors::log_rollback::LogRollback;
-use crate::actors::sealer::SealError;
+use crate::actors::audit::checkpointer::SealError;
+use crate::actors::audit::queue::AuditError;
+use crate::actors::audit::rollback::LogRollback;
+use crate::actors::identity::directory::DirectoryError;
 use crate::constitution::Faults as ConstitutionFaults;
 use crate::domain::Revision;
 use crate::ledger::{LedgerError, NoteError};

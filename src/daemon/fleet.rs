@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::actors::application_cache::{EntityReader, ShelfOptions};
-use crate::actors::follower::{Following, SharedSecret};
-use crate::actors::hit_rates::HitRates;
-use crate::actors::service_cache::sealed::Secret;
-use crate::actors::service_cache::server::{Server, ServerKind};
-use crate::actors::service_cache::{L2Options, ServiceCache, SharedVerdicts};
-use crate::actors::tiers::Tiers;
+use crate::actors::cache::application_cache::{EntityReader, ShelfOptions};
+use crate::actors::cache::hit_rates::HitRates;
+use crate::actors::cache::service_cache::sealed::Secret;
+use crate::actors::cache::service_cache::server::{Server, ServerKind};
+use crate::actors::cache::service_cache::{L2Options, ServiceCache, SharedVerdicts};
+use crate::actors::cache::tiers::Tiers;
+use crate::actors::database::change_feed::{Following, SharedSecret};
 use crate::settings::{Cache, RedisKind, RedisUrl, ServiceTier, Settings};
 use crate::store::cache_keys::{self, CacheKey};
 use crate::store::{Store, StoreError};

@@ -4,7 +4,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 
 use actix::Addr;
 
-use crate::actors::pool_keeper::{Care, KeptPool, PoolKeeper};
+use crate::actors::database::pool_monitor::{Care, KeptPool, PoolKeeper};
 use crate::settings::{DatabaseUrl, PostgresUrl, Settings};
 use crate::store::audit::beside;
 use crate::store::{PoolMode, Replicas, Server, Store, StoreError, StoreOptions, Target};

@@ -8,8 +8,8 @@ use super::Source;
 use super::evidence::{DAEMON, record_settings};
 use super::signals::notify;
 use crate::actors::Mailbox;
-use crate::actors::journal::Journal;
-use crate::actors::registry::{OnObjections, Registry, Reload, ReloadError, Reread, SettingsReader};
+use crate::actors::audit::journal::Journal;
+use crate::actors::decision::registry::{OnObjections, Registry, Reload, ReloadError, Reread, SettingsReader};
 use crate::logging::LevelSwitch;
 use crate::settings::Settings;
 

@@ -3,7 +3,7 @@
 use super::audit_folder;
 use super::error::DaemonError;
 use super::evidence::{DAEMON, Evidence};
-use crate::actors::log_rollback::OnRollback;
+use crate::actors::audit::rollback::OnRollback;
 use crate::ledger::{Event, EventKind};
 use crate::settings::Settings;
 use crate::store::{Standing, Store};

@@ -7,11 +7,11 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::evidence::DAEMON;
 use crate::actors::Mailbox;
-use crate::actors::directory::{
+use crate::actors::audit::journal::Journal;
+use crate::actors::health::clock_monitor::{Reading, Steady, WallClock};
+use crate::actors::identity::directory::{
     Directory, DirectoryError, KeepHouse, OwedWithdrawals, RotateSigningKey, SettleWithdrawals, StoreUptime, Withdrawn,
 };
-use crate::actors::journal::Journal;
-use crate::actors::wall_clock::{Reading, Steady, WallClock};
 use crate::ledger::{Event, EventKind};
 
 /// The interval for purging expired credentials and checking the age of the signing key.

@@ -15,7 +15,7 @@ use super::oauth::fresh;
 use super::page::{After, label, listed, time};
 use super::problem::Problem;
 use super::{body, withdrawn, writes};
-use crate::actors::directory::{AddApiKey, ListApiKeys, NewApiKey, RevokeApiKey};
+use crate::actors::identity::directory::{AddApiKey, ListApiKeys, NewApiKey, RevokeApiKey};
 use crate::auth::granter::Bounds;
 use crate::auth::network::Networks;
 use crate::auth::scope::Scopes;

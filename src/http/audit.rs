@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::front::{Front, Shared};
 use super::problem::{NOT_FOUND, Problem, UNAVAILABLE};
-use crate::actors::log_reader::{ProveConsistency, ProveInclusion, ReadError, ReadRecord, ReadTile};
-use crate::actors::seals::Sealed;
+use crate::actors::audit::checkpoints::Sealed;
+use crate::actors::audit::reader::{ProveConsistency, ProveInclusion, ReadError, ReadRecord, ReadTile};
 use crate::ledger::TileName;
 
 /// `Cache-Control` of data that never changes: a year, in the client's own cache only.

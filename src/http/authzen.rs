@@ -13,7 +13,7 @@ use super::front::Front;
 use super::gate::Who;
 use super::problem::{BAD_REQUEST, Problem, TOO_LARGE};
 use super::questions::Questions;
-use crate::actors::validator::Timeslice;
+use crate::actors::decision::validator::Timeslice;
 use crate::domain::{Defaults, Evaluation, Json, Object, Reason, UnknownMembers, excerpt};
 
 /// Batches of up to this many items are answered with their reasons, unless the caller prefers otherwise.

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use super::front::Front;
 use super::gate::Who;
 use super::problem::{Problem, UNAVAILABLE};
-use crate::actors::hit_rates::{Share, Shares};
-use crate::actors::tiers::Tier;
+use crate::actors::cache::hit_rates::{Share, Shares};
+use crate::actors::cache::tiers::Tier;
 use crate::ledger::{Event, EventKind};
 use crate::settings::DatabaseUrl;
 

@@ -12,7 +12,7 @@ use super::page::{After, label, listed, time};
 use super::problem::Problem;
 use super::users::roles;
 use super::{body, withdrawn, writes};
-use crate::actors::directory::{AddClient, ClientMade, ListClients, NewClient, RemoveClient, SetClient};
+use crate::actors::identity::directory::{AddClient, ClientMade, ListClients, NewClient, RemoveClient, SetClient};
 use crate::auth::secret::ClientSecret;
 use crate::store::clients::Client;
 

@@ -10,7 +10,7 @@ use super::front::Front;
 use super::gate::Who;
 use super::page::{Limit, page};
 use super::problem::{INTERNAL, NOT_FOUND, Problem};
-use crate::actors::registry::{OnObjections, Reload};
+use crate::actors::decision::registry::{OnObjections, Reload};
 
 /// `GET /v1/constitution`
 pub async fn show(front: Data<Front>) -> Result<HttpResponse, Problem> {

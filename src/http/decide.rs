@@ -14,10 +14,10 @@ use super::gate::Who;
 use super::problem::{Problem, TOO_LARGE, UNAVAILABLE};
 use super::questions::Questions;
 use super::recording::{AskedBy, Recording};
-use crate::actors::active::Active;
-use crate::actors::audit_logger::{self, Record};
-use crate::actors::audit_queue::AuditError;
-use crate::actors::validator::{Decide, DecideError, Decided, Decisions, Purpose};
+use crate::actors::audit::logger::{self, Record};
+use crate::actors::audit::queue::AuditError;
+use crate::actors::decision::active::Active;
+use crate::actors::decision::validator::{Decide, DecideError, Decided, Decisions, Purpose};
 use crate::domain::{Consistency, Evaluation};
 use crate::ledger::SharedMembers;
 
@@ -110,8 +110,7 @@ async fn decide_and_record(
         Problem::new(&UNAVAILABLE, format!("the decision cannot be recorded: {error}"))
     })?;
     let records = std::mem::take(&mut recording.records);
-    let recorded: audit_logger::Recorded =
-        front.audit.send(Record { records, place }).await.map_err(AuditError::from)??;
+    let recorded: logger::Recorded = front.audit.send(Record { records, place }).await.map_err(AuditError::from)??;
     let decisions = decided.into_iter().zip(recording.done()).map(|((_, decided), (id, number))| {
         let index = recorded.as_ref().map(|indices| indices.of(number));
         RecordedDecision { decided, id, index }

@@ -16,7 +16,7 @@ use super::front::Front;
 use super::gate::{Who, address};
 use super::problem::Problem;
 use super::questions::Questions;
-use crate::actors::large_requests::Turn;
+use crate::actors::decision::large_requests::Turn;
 use crate::domain::Claims;
 
 /// A request with a larger body in bytes, or with more than [`LARGE_BATCH`] evaluations, is large: a worker handles

@@ -13,7 +13,7 @@ use super::gate::{Who, address};
 use super::oauth::{fresh, granted_json};
 use super::problem::{FORBIDDEN, INVALID_PASSWORD, LOGIN_REFUSED, Problem, TOO_MANY};
 use super::{body, withdrawn, writes};
-use crate::actors::directory::{
+use crate::actors::identity::directory::{
     Attempt, By, ChangePassword, DirectoryError, EndAllSessions, EndSession, EndSessionOf, FindUser, ListSessions,
     LogIn, Refresh, RefuseLogin,
 };

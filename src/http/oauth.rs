@@ -13,8 +13,8 @@ use super::login::made_from;
 use super::oauth_client::{ShownClient, shown};
 use super::problem::Problem;
 use super::{body, withdrawn};
-use crate::actors::authenticator::{Authenticate, Credential};
-use crate::actors::directory::{
+use crate::actors::identity::authenticator::{Authenticate, Credential};
+use crate::actors::identity::directory::{
     DirectoryError, Grant, GrantClient, HasClient, ProveClient, RecordEvent, Refresh, RevokeToken, event,
 };
 use crate::auth::jws::Unverified;

@@ -7,7 +7,7 @@ use actix_web::web::Query;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::actors::directory::ClientProof;
+use crate::actors::identity::directory::ClientProof;
 use crate::auth::jws::Unverified;
 
 /// The only type of assertion there is.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::front::Front;
 use super::page;
 use super::problem::{Problem, UNAVAILABLE};
-use crate::actors::pool_keeper::{PoolReport, PoolStatus};
+use crate::actors::database::pool_monitor::{PoolReport, PoolStatus};
 use crate::settings::DatabaseUrl;
 use crate::store::{PoolLoad, ReplicaStatus, TierFigures};
 

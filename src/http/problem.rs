@@ -8,14 +8,14 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use serde_json::json;
 
-use crate::actors::audit_queue::AuditError;
-use crate::actors::directory::DirectoryError;
-use crate::actors::hasher::HashError;
-use crate::actors::large_requests::Crowded;
-use crate::actors::pool_keeper::KeeperError;
-use crate::actors::registry::ReloadError;
-use crate::actors::searcher::SearchError;
-use crate::actors::validator::DecideError;
+use crate::actors::audit::queue::AuditError;
+use crate::actors::audit::searcher::SearchError;
+use crate::actors::database::pool_monitor::KeeperError;
+use crate::actors::decision::large_requests::Crowded;
+use crate::actors::decision::registry::ReloadError;
+use crate::actors::decision::validator::DecideError;
+use crate::actors::identity::directory::DirectoryError;
+use crate::actors::identity::password_hasher::HashError;
 use crate::domain::InputFault;
 use crate::store::StoreError;
 

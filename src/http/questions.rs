@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::actors::validator::{Decided, Source};
+use crate::actors::decision::validator::{Decided, Source};
 use crate::domain::{Evaluation, FaultyItem, Reason, Verdict};
 
 /// The questions of one request.

@@ -10,8 +10,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::questions::Asked;
-use crate::actors::active::Active;
-use crate::actors::validator::Decided;
+use crate::actors::decision::active::Active;
+use crate::actors::decision::validator::Decided;
 use crate::domain::Evaluation;
 use crate::ledger::{
     BatchError, Batches, DecisionRecord, EntitySet, FaultyItemRecord, SharedMembers, Shortened, new_id,

@@ -12,7 +12,7 @@ use super::login::{person, too_many};
 use super::oauth::fresh;
 use super::problem::Problem;
 use super::writes;
-use crate::actors::directory::{By, ConfirmEnrolment, DirectoryError, Enrol, RemoveSecondFactor};
+use crate::actors::identity::directory::{By, ConfirmEnrolment, DirectoryError, Enrol, RemoveSecondFactor};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

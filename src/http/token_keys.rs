@@ -9,7 +9,7 @@ use super::front::Front;
 use super::gate::Who;
 use super::problem::Problem;
 use super::{body, withdrawn, writes};
-use crate::actors::directory::RotateSigningKey;
+use crate::actors::identity::directory::RotateSigningKey;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

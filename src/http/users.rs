@@ -11,7 +11,7 @@ use super::login::hashed;
 use super::page::{After, listed, time};
 use super::problem::{NOT_FOUND, Problem};
 use super::{body, withdrawn, writes};
-use crate::actors::directory::{
+use crate::actors::identity::directory::{
     AddUser, By, ChangePassword, FindUser, ListUsers, NewUser, RemoveSecondFactor, RemoveUser, SetUser,
 };
 use crate::auth::precis;

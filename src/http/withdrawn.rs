@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use serde_json::json;
 
 use super::oauth::fresh;
-use crate::actors::directory::Withdrawn;
+use crate::actors::identity::directory::Withdrawn;
 
 /// The answer of a recorded withdrawal, or 202 for one that is in force but not recorded yet.
 pub fn answer<T>(withdrawn: Withdrawn<T>, done: impl FnOnce(T) -> HttpResponse) -> HttpResponse {

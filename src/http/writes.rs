@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::front::Front;
 use super::problem::{NOT_FOUND, OUTCOME_UNKNOWN, Problem};
-use crate::actors::write_ticket::Write;
+use crate::actors::database::write_ticket::Write;
 use crate::actors::{Mailbox, Outcome};
 
 /// How long the outcome of a change is kept after its end.

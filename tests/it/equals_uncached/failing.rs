@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use acgs::actors::validator::{DecideError, Decided};
+use acgs::actors::decision::validator::{DecideError, Decided};
 use acgs::domain::{Consistency, Entity, Evaluation, Reason, UnknownMembers};
 use futures_util::future::join_all;
 use serde_json::{Value, json};

@@ -1,0 +1,351 @@
+//! The thread that writes the search index of the log into the database. It lags behind, has idle priority, and delays
+//! nothing else.
+
+use std::os::unix::thread::JoinHandleExt as _;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use std::{io, num::NonZeroU32};
+
+use crate::actors::audit::checkpoints::Seals;
+use crate::actors::audit::committer::EXIT_IO;
+use crate::actors::audit::index_batch::ShippedBatch;
+use crate::actors::audit::index_entry::entry;
+use crate::actors::audit::index_status::{NOT_OPEN, Shipping};
+use crate::actors::audit::log_health::Obstacle;
+use crate::actors::audit::queue::AuditQueue;
+use crate::actors::audit::retention::{self, RetentionError};
+use crate::actors::audit::rollback::{LogRollback, OnRollback};
+use crate::actors::background::{give_way, let_give_way};
+use crate::ledger::{self, DiskStorage, Hash, LedgerError, whole_records};
+use crate::store::audit::{AuditStore, ShipError, ShippedLog};
+use crate::store::{Replicas, StoreError, StoreOptions};
+
+/// The interval between two looks at the log at low load.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long a start waits for the database, so that searches work from the first moment on. Migrating a large one may
+/// take minutes.
+const OPENING: Duration = Duration::from_secs(1);
+/// How long a fault is left alone.
+const RETRY: Duration = Duration::from_secs(2);
+/// How often it is looked whether segments are old enough to go.
+const RETIRE: Duration = Duration::from_hours(1);
+/// The log is busy if it grew by more than this since the last look. Then nothing is indexed until a large batch is
+/// pending, so that a short burst of decisions is not disturbed at all.
+const CALM: u64 = 250;
+const HELD: u64 = 65_536;
+/// The ratio of rest to work while decisions are being made.
+const REST: u32 = 4;
+/// The most that is copied when the daemon stops, so that it does stop.
+const LAST_BATCHES: usize = 4;
+/// How long a stop waits for that: the thread has idle priority, so other processes may delay it for any time.
+const STOPPING: Duration = Duration::from_secs(5);
+
+/// Why the log is not copied.
+#[derive(Debug, thiserror::Error)]
+pub enum ShippingError {
+    /// The log cannot be read.
+    #[error("the audit log cannot be read: {0}")]
+    Ledger(#[from] LedgerError),
+    /// The database does not take it, or has something else.
+    #[error("{0}")]
+    Ship(#[from] ShipError),
+    /// The database cannot be used.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The database has records that the log does not have.
+    #[error("the audit log does not match its search index: {0}")]
+    RolledBack(#[from] LogRollback),
+}
+
+/// Why the thread was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum ShipperError {
+    /// The log has fewer records than its search index, or other ones.
+    #[error("{0}")]
+    RolledBack(#[from] LogRollback),
+    /// The system gives no thread.
+    #[error("{0}")]
+    System(#[from] io::Error),
+}
+
+/// The parts that the thread needs.
+#[derive(Debug)]
+pub struct ShipperParts {
+    /// The log's folder.
+    pub storage: DiskStorage,
+    /// The database.
+    pub options: StoreOptions,
+    /// The replicas that searches may use.
+    pub replicas: Replicas,
+    /// The log's origin.
+    pub origin: String,
+    /// How far the log is durable.
+    pub queue: AuditQueue,
+    /// The number of records in the log when it was opened.
+    pub opened: u64,
+    /// What happens if the log is behind its search index.
+    pub on_rollback: OnRollback,
+    /// How far it is signed, and when to stop.
+    pub seals: Seals,
+    /// After how many days segments may go; none: never.
+    pub retention_days: Option<NonZeroU32>,
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub struct Shipper {
+    handle: JoinHandle<()>,
+    /// Closed when the thread ends.
+    end: Receiver<()>,
+    shipping: Shipping,
+    queue: AuditQueue,
+}
+
+impl Shipper {
+    /// Starts the thread. Opening the database is retried until it succeeds, while the daemon works without it. Also
+    /// returns evidence of a rollback that was accepted.
+    pub fn start(parts: ShipperParts) -> Result<(Self, Vec<LogRollback>), ShipperError> {
+        let shipping = Shipping::new(parts.origin.clone());
+        let seen = parts.queue.durable();
+        let mut thread = Thread {
+            parts,
+            shipping: shipping.clone(),
+            log: None,
+            compared: false,
+            accepted: Vec::new(),
+            seen,
+            retired: None,
+            last_batches: LAST_BATCHES,
+        };
+        let queue = thread.parts.queue.clone();
+        let (opening, opened) = mpsc::channel();
+        let (running, end) = mpsc::channel();
+        let run = move || {
+            let _running = running;
+            let found = match thread.open() {
+                Err(ShippingError::RolledBack(found)) => Err(found),
+                // Any other error recurs in the first round, which reports it.
+                Ok(_) | Err(_) => Ok(std::mem::take(&mut thread.accepted)),
+            };
+            let is_refused = found.is_err();
+            // If the start has stopped waiting, the first round reports the refusal.
+            let is_heard = opening.send(found).is_ok();
+            if !(is_refused && is_heard) {
+                thread.run();
+            }
+        };
+        let handle = thread::Builder::new().name("audit-ship".to_owned()).spawn(run)?;
+        let accepted = match opened.recv_timeout(OPENING) {
+            Ok(found) => found?,
+            Err(RecvTimeoutError::Disconnected) => Vec::new(),
+            Err(RecvTimeoutError::Timeout) => {
+                tracing::warn!("{NOT_OPEN}; starting without it");
+                let_give_way(handle.as_pthread_t());
+                Vec::new()
+            }
+        };
+        drop(opened);
+        Ok((Self { handle, end, shipping, queue }, accepted))
+    }
+
+    /// How far the copy is.
+    #[must_use]
+    pub fn shipping(&self) -> Shipping {
+        self.shipping.clone()
+    }
+
+    /// Joins the thread, which ends after the sealer, unless it is still opening the database or takes longer than
+    /// five seconds. The next user of the database rolls its last transaction back then.
+    pub fn stop(self) {
+        if self.shipping.store().is_err() {
+            return;
+        }
+        if self.end.recv_timeout(STOPPING) == Err(RecvTimeoutError::Timeout) {
+            let records = self.shipping.next().map_or(0, |next| self.queue.durable().saturating_sub(next));
+            tracing::warn!(records, "stopping before the search index is complete; the next start continues it");
+        } else {
+            // It does not panic: the process would have ended with it.
+            drop(self.handle.join());
+        }
+    }
+}
+
+/// The state of the thread.
+struct Thread {
+    parts: ShipperParts,
+    shipping: Shipping,
+    log: Option<(AuditStore, ShippedLog)>,
+    /// Whether the last record that was copied by an earlier process is the one that the log has.
+    compared: bool,
+    /// Evidence of a rollback that was accepted.
+    accepted: Vec<LogRollback>,
+    /// The log's size at the last look.
+    seen: u64,
+    /// When it was last looked whether segments may go.
+    retired: Option<Instant>,
+    /// How many batches are still copied once the daemon stops.
+    last_batches: usize,
+}
+
+impl Thread {
+    fn run(mut self) {
+        give_way();
+        loop {
+            let stopping = self.parts.seals.is_stopping();
+            let pause = match self.ship() {
+                Ok(()) => {
+                    self.shipping.set_fault(None);
+                    self.retire();
+                    PAUSE
+                }
+                Err(ShippingError::RolledBack(found)) => {
+                    tracing::error!(%found, "the audit log was rolled back or replaced; exiting");
+                    std::process::exit(EXIT_IO);
+                }
+                Err(error) => {
+                    if self.shipping.set_fault(Some(error.to_string())).is_none() {
+                        tracing::error!(%error, "the audit log is not copied into the database");
+                    }
+                    RETRY
+                }
+            };
+            if stopping {
+                return self.close();
+            }
+            self.parts.seals.pause(pause);
+        }
+    }
+
+    fn close(self) {
+        if let Some((store, _)) = self.log
+            && let Err(error) = store.checkpoint()
+        {
+            tracing::warn!(%error, "the write-ahead log of the audit database could not be checkpointed and remains");
+        }
+    }
+
+    /// Indexes the durable records; once the daemon stops, a limited number of batches.
+    fn ship(&mut self) -> Result<(), ShippingError> {
+        self.let_go_of_what_is_displaced();
+        let (store, log) = self.open()?;
+        let size = self.parts.queue.durable();
+        let mut next = self.shipping.next().unwrap_or(log.next);
+        let is_busy = size - self.seen > CALM;
+        self.seen = size;
+        if is_busy && size - next < HELD && !self.parts.seals.is_stopping() {
+            return Ok(());
+        }
+        // The last record copied by an earlier process is copied again: if it differs from the log, that is an error.
+        if !self.compared {
+            next = next.saturating_sub(1);
+        }
+        let mut found = whole_records(&self.parts.storage, next..size);
+        while !store.is_displaced() {
+            if self.parts.seals.is_stopping() {
+                let Some(left) = self.last_batches.checked_sub(1) else { break };
+                self.last_batches = left;
+            }
+            let (began, size) = (Instant::now(), self.parts.queue.durable());
+            let mut batch = ShippedBatch::default();
+            let is_last = self.parts.seals.is_stopping();
+            // The beginning of a stop ends a batch early: only a few more follow.
+            while !batch.is_full()
+                && (is_last || !self.parts.seals.is_stopping())
+                && let Some(record) = found.advance()?
+            {
+                let text = record.text?;
+                batch.push(entry(record.entry, &text, &store), text.len());
+            }
+            if batch.entries().is_empty() {
+                if is_last || !self.parts.seals.is_stopping() {
+                    break;
+                }
+                continue;
+            }
+            next = store.ship(log.id, next, batch.entries())?;
+            self.compared = true;
+            self.shipping.set_next(next);
+            if self.parts.queue.durable() > size {
+                self.parts.seals.pause(began.elapsed() * REST);
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&mut self) -> Result<(AuditStore, ShippedLog), ShippingError> {
+        if let Some(log) = &self.log {
+            return Ok(log.clone());
+        }
+        let store = AuditStore::open(&self.parts.options)?.with_replicas(self.parts.replicas.clone());
+        let log = store.log(&self.parts.origin)?;
+        let log = self.compare(&store, log)?;
+        self.shipping.set_next(log.next);
+        self.shipping.set_store(Some(store.clone()));
+        Ok(self.log.insert((store, log)).clone())
+    }
+
+    /// Checks that the log has at least the records that an earlier process copied. If it has not, and that is
+    /// accepted, the index is truncated to fit.
+    fn compare(&mut self, store: &AuditStore, log: ShippedLog) -> Result<ShippedLog, ShippingError> {
+        let parts = &self.parts;
+        let size = parts.queue.durable();
+        let found =
+            |copied, origin: &str| LogRollback::Copy { database: store.place(), copied, origin: origin.to_owned() };
+        if parts.opened == 0 && !store.needs_records() {
+            // A database file belongs to one daemon, so a new log beside another log's index means that the log was
+            // replaced.
+            for other in store.logs()?.iter().filter(|other| other.id != log.id && other.next > 0) {
+                parts.on_rollback.meet(found(other.next, &other.origin), &mut self.accepted)?;
+            }
+        }
+        let is_same = |next: u64| -> Result<bool, ShippingError> {
+            let Some(last) = next.checked_sub(1) else { return Ok(true) };
+            let Some(copied) = store.leaf(log.id, last)? else { return Ok(true) };
+            let record = ledger::record(&parts.storage, last)?;
+            Ok(record.is_some_and(|record| *Hash::leaf(&record).as_bytes() == copied))
+        };
+        let is_accepted = parts.on_rollback == OnRollback::Accept;
+        if log.next <= size && (!is_accepted || is_same(log.next)?) {
+            return Ok(log);
+        }
+        parts.on_rollback.meet(found(log.next, &log.origin), &mut self.accepted)?;
+        let shared = log.next.min(parts.opened);
+        let kept = if is_same(shared)? { shared } else { 0 };
+        store.forget(log.id, kept)?;
+        Ok(store.log(&parts.origin)?)
+    }
+
+    /// If the database was deleted or replaced, closes it, so that it is opened or created again.
+    fn let_go_of_what_is_displaced(&mut self) {
+        if self.log.as_ref().is_some_and(|(store, _)| store.is_displaced()) {
+            self.shipping.set_store(None);
+            tracing::warn!("the audit database was moved or deleted; opening it again");
+            self.log = None;
+            self.compared = false;
+        }
+    }
+
+    /// Moves old segments into the archive, where their records are signed and copied.
+    fn retire(&mut self) {
+        let (Some(days), Some((store, _))) = (self.parts.retention_days, &self.log) else { return };
+        if self.parts.queue.has_obstacle(Obstacle::Displaced) {
+            return;
+        }
+        if self.retired.is_some_and(|since| since.elapsed() < RETIRE) {
+            return;
+        }
+        self.retired = Some(Instant::now());
+        let safe = self.shipping.next().map_or(0, |next| next.min(self.parts.seals.size()));
+        match retention::retire(&self.parts.storage, days, safe, || store.sync()) {
+            Ok(0) => {}
+            Ok(segments) => tracing::info!(segments, "old segments of the audit log were moved into its archive"),
+            Err(error @ (RetentionError::Ledger(_) | RetentionError::Store(_))) => {
+                tracing::error!(%error, "old segments of the audit log stay");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! L3: the entities that this process used, shared by all its workers.
+
+mod shelves;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Context, Handler, Message, ResponseFuture};
+
+use crate::actors::Mailbox;
+use crate::actors::cache::hit_rates::Tally;
+use crate::actors::database::{Database, FindEntities, Follow};
+use crate::domain::{EntityUid, Revision};
+use crate::store::{Stamp, StoreError, StoredEntity, StoredTypes, Versions};
+use shelves::Shelves;
+pub use shelves::{ShelfOptions, ShelfRoom};
+
+/// An entity as it was read, or the fact that it was not stored.
+#[derive(Debug, Clone)]
+pub struct Read {
+    /// The entity; `None` if it is not stored.
+    pub entity: Option<Arc<StoredEntity>>,
+    /// Its version from before it was read.
+    pub stamp: Stamp,
+    /// Whether the database was asked for it, and not the shelf.
+    pub is_queried: bool,
+}
+
+/// Reads entities from the database, and keeps them for all workers.
+#[derive(Debug)]
+pub struct ApplicationCache {
+    database: Mailbox<Database>,
+    shelves: Arc<Shelves>,
+}
+
+/// How a worker reads entities: from the shelf without crossing threads, and only for the rest from the actor.
+#[derive(Debug, Clone)]
+pub struct EntityReader {
+    cache: Mailbox<ApplicationCache>,
+    database: Mailbox<Database>,
+    shelves: Arc<Shelves>,
+    versions: Versions,
+    types: StoredTypes,
+    tally: Arc<Tally>,
+}
+
+impl ApplicationCache {
+    /// Starts the cache in the current arbiter.
+    #[must_use]
+    pub fn start(
+        database: Mailbox<Database>,
+        deadline: Duration,
+        options: ShelfOptions,
+        versions: Versions,
+        types: StoredTypes,
+    ) -> EntityReader {
+        let shelves = Arc::new(Shelves::new(options));
+        let cache = Self { database: database.clone(), shelves: Arc::clone(&shelves) };
+        let cache = Mailbox::new(Actor::start(cache), deadline);
+        EntityReader { cache, database, shelves, versions, types, tally: Arc::default() }
+    }
+}
+
+impl Actor for ApplicationCache {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(crate::actors::MAILBOX);
+    }
+}
+
+/// Reads entities from the database, in one query, and puts them on the shelf.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Vec<Read>, StoreError>")]
+pub struct Load(Vec<(EntityUid, Stamp)>);
+
+impl Handler<Load> for ApplicationCache {
+    type Result = ResponseFuture<Result<Vec<Read>, StoreError>>;
+
+    fn handle(&mut self, Load(wanted): Load, _: &mut Self::Context) -> Self::Result {
+        let database = self.database.clone();
+        let shelves = Arc::clone(&self.shelves);
+        Box::pin(async move {
+            let uids = wanted.iter().map(|(uid, _)| uid.clone()).collect();
+            let found = database.ask(FindEntities(uids)).await?;
+            let reads = wanted.into_iter().zip(found).map(|((uid, stamp), entity)| {
+                let read = Read { entity: entity.map(Arc::new), stamp, is_queried: true };
+                shelves.put(uid, Read { is_queried: false, ..read.clone() });
+                read
+            });
+            Ok(reads.collect())
+        })
+    }
+}
+
+impl EntityReader {
+    /// The same reader, with hit counters of a worker.
+    pub(in crate::actors) fn counting(self, tally: &Arc<Tally>) -> Self {
+        Self { tally: Arc::clone(tally), ..self }
+    }
+
+    /// Reads entities, and answers in the order asked.
+    pub async fn read(&self, uids: &[EntityUid]) -> Result<Vec<Read>, StoreError> {
+        let mut found: Vec<Result<Read, Stamp>> = uids.iter().map(|uid| self.at_hand(uid)).collect();
+        let stamps = found.iter().map(|read| read.as_ref().err().copied());
+        let missing: Vec<_> = uids.iter().zip(stamps).filter_map(|(uid, stamp)| Some((uid.clone(), stamp?))).collect();
+        if !missing.is_empty() {
+            let mut loaded = self.cache.ask(Load(missing)).await?.into_iter();
+            for slot in found.iter_mut().filter(|read| read.is_err()) {
+                if let Some(read) = loaded.next() {
+                    *slot = Ok(read);
+                }
+            }
+        }
+        found.into_iter().map(|read| read.map_err(|_| StoreError::Late)).collect()
+    }
+
+    /// Like [`Self::read`], bypassing the cache.
+    pub async fn read_stored(&self, uids: &[EntityUid]) -> Result<Vec<Read>, StoreError> {
+        let wanted = uids.iter().map(|uid| (uid.clone(), self.versions.stamp(uid))).collect();
+        self.cache.ask(Load(wanted)).await
+    }
+
+    /// How full the shelf is.
+    #[must_use]
+    pub fn room(&self) -> ShelfRoom {
+        self.shelves.room()
+    }
+
+    /// Takes everything off the shelf; how much it was.
+    #[expect(clippy::must_use_candidate, reason = "what is done matters more than how much it was")]
+    pub fn clear(&self) -> usize {
+        self.shelves.clear()
+    }
+
+    /// Learns of everything that others changed by now.
+    pub async fn follow(&self) -> Result<(), StoreError> {
+        self.database.ask(Follow::Now).await
+    }
+
+    /// Applies every change that other nodes committed up to this revision.
+    pub async fn follow_to(&self, revision: &Revision) -> Result<(), StoreError> {
+        if self.versions.contains(revision) { Ok(()) } else { self.database.ask(Follow::To(*revision)).await }
+    }
+
+    /// The revision up to which all changes have been applied.
+    #[must_use]
+    pub fn applied(&self) -> Revision {
+        self.versions.applied()
+    }
+
+    /// Whether none of the entities has changed since it was read.
+    #[must_use]
+    pub fn is_current(&self, reads: &[Read]) -> bool {
+        reads.iter().all(|read| self.versions.is_current(&read.stamp))
+    }
+
+    /// The entity as cached; otherwise the stamp to load it with.
+    fn at_hand(&self, uid: &EntityUid) -> Result<Read, Stamp> {
+        // INVARIANT: the stamp is taken before anything is read, so that a change meanwhile makes the read outdated.
+        let stamp = self.versions.stamp(uid);
+        if !self.types.contains(&uid.kind) {
+            return Ok(Read { entity: None, stamp, is_queried: false });
+        }
+        let found = self.shelves.find(uid, &self.versions);
+        self.tally.l3.add(usize::from(found.is_some()), usize::from(found.is_none()));
+        found.ok_or(stamp)
+    }
+}

@@ -1,0 +1,73 @@
+//! Leases that let one node of the fleet evaluate an expensive question, while the others wait for its verdict, for no
+//! longer than evaluating takes.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use tokio::time::{sleep, timeout};
+
+use super::{Release, SharedVerdicts, Take};
+use crate::actors::cache::request_cache::{Kept, Key};
+
+/// How long it is from one look to the next.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
+/// The least and the longest duration of a lease, after which it expires if its holder has disappeared.
+const LASTS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(10));
+
+/// The result of claiming a question.
+#[derive(Debug)]
+pub enum Claim {
+    /// This node does. Put the verdict, then drop this.
+    Mine(Claimed),
+    /// Another node did.
+    Found(Kept),
+    /// Unknown, or the other node took too long: evaluate.
+    Nobody,
+}
+
+/// A lease on a question. When it is dropped, it is released, after the values queued before.
+pub struct Claimed {
+    name: String,
+    shared: SharedVerdicts,
+}
+
+impl SharedVerdicts {
+    /// Claims a question whose evaluation takes about `evaluation`, or waits for the verdict of the node that has
+    /// claimed it, for no longer than that.
+    pub async fn claim(&self, key: &Key, evaluation: Duration) -> Claim {
+        let end = Instant::now() + evaluation;
+        let name = self.front.secret.load().claim(key);
+        let lasts = (evaluation * 2).clamp(LASTS.0, LASTS.1);
+        let deadline = Instant::now() + self.front.timeout.min(evaluation);
+        match self.ask(Take { name: name.clone(), lasts, deadline }, deadline).await.flatten() {
+            Some(true) => return Claim::Mine(Claimed { name, shared: self.clone() }),
+            Some(false) => {}
+            None => return Claim::Nobody,
+        }
+        let pause = (evaluation / 8).clamp(LOOKS.0, LOOKS.1);
+        let look = async {
+            loop {
+                sleep(pause).await;
+                if let Some(kept) = self.fetch(&[*key]).await.into_iter().next().flatten() {
+                    return kept;
+                }
+            }
+        };
+        match timeout(end.saturating_duration_since(Instant::now()), look).await {
+            Ok(kept) => Claim::Found(kept),
+            Err(_) => Claim::Nobody,
+        }
+    }
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        self.shared.address.do_send(Release(std::mem::take(&mut self.name)));
+    }
+}
+
+impl fmt::Debug for Claimed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claimed").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,148 @@
+//! The queue of pending writes. No caller waits for them: a write that the server does not accept at once is lost,
+//! which costs an evaluation elsewhere and nothing else.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis::Cmd;
+use tokio::sync::Notify;
+
+use super::connections::Connections;
+use super::front::{Front, now};
+use super::sealed::Content;
+use super::server::Request;
+use crate::actors::cache::request_cache::Key;
+
+/// The writes in one batch, and about how many bytes: sealing them must not delay reads.
+const BATCH: usize = 64;
+const BATCH_BYTES: usize = 128 << 10;
+/// How long writing a batch may take.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Something to write.
+#[derive(Debug)]
+pub(super) enum Letter {
+    /// A verdict.
+    Verdict(Key, Content),
+    /// A claim is given back.
+    Release(String),
+}
+
+impl Letter {
+    /// About how many bytes it takes while it waits.
+    pub(super) fn weight(&self) -> usize {
+        let more = |content: &Content| {
+            let entities = content.entities.as_ref().map_or(0, |text| text.len());
+            content.verdict.members().len()
+                + content.verdict.explanation().len()
+                + entities
+                + content.slots.len() * size_of::<u16>()
+        };
+        match self {
+            Self::Verdict(_, content) => 512 + more(content),
+            Self::Release(_) => 128,
+        }
+    }
+}
+
+/// The pending writes, in order.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    front: Arc<Front>,
+    letters: RefCell<VecDeque<Letter>>,
+    more: Notify,
+}
+
+impl Outbox {
+    pub(super) fn new(front: Arc<Front>) -> Self {
+        Self { front, letters: RefCell::default(), more: Notify::new() }
+    }
+
+    /// Appends writes for which room was reserved.
+    pub(super) fn push(&self, letters: Vec<Letter>) {
+        self.letters.borrow_mut().extend(letters);
+        self.more.notify_one();
+    }
+
+    /// Drops the pending writes.
+    pub(super) fn clear(&self) {
+        let letters = self.letters.take();
+        self.front.dismiss(letters.iter().map(Letter::weight).sum());
+    }
+
+    /// Writes pending and future values; never ends.
+    pub(super) async fn send(&self, connections: &Connections) {
+        loop {
+            let letters = self.take();
+            if letters.is_empty() {
+                self.more.notified().await;
+                continue;
+            }
+            self.write(letters, connections).await;
+        }
+    }
+
+    /// The next batch.
+    fn take(&self) -> Vec<Letter> {
+        let mut waiting = self.letters.borrow_mut();
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while batch.len() < BATCH
+            && bytes < BATCH_BYTES
+            && let Some(letter) = waiting.pop_front()
+        {
+            bytes += letter.weight();
+            batch.push(letter);
+        }
+        self.front.dismiss(bytes);
+        batch
+    }
+
+    async fn write(&self, letters: Vec<Letter>, connections: &Connections) {
+        let figures = &self.front.figures;
+        let (mut commands, mut releases) = (Vec::new(), Vec::new());
+        for letter in letters {
+            match letter {
+                Letter::Verdict(key, content) => match self.set(&key, &content) {
+                    Some(command) => commands.push(command),
+                    None => figures.too_large.add(1),
+                },
+                Letter::Release(name) => {
+                    let mut command = redis::cmd("UNLINK");
+                    command.arg(name);
+                    releases.push(command);
+                }
+            }
+        }
+        let verdicts = commands.len();
+        // A claim is given back after the verdict is there.
+        commands.append(&mut releases);
+        if commands.is_empty() {
+            return;
+        }
+        match connections.ask(&Request::Many(commands), Instant::now() + PATIENCE).await {
+            Ok(answers) => {
+                for answer in answers.iter().take(verdicts) {
+                    match answer {
+                        Ok(_) => figures.written.add(1),
+                        Err(error) => {
+                            connections.note(&error.to_string());
+                            figures.refused.add(1);
+                        }
+                    }
+                }
+            }
+            Err(_) => figures.lost.add(verdicts as u64),
+        }
+    }
+
+    fn set(&self, key: &Key, content: &Content) -> Option<Cmd> {
+        let secret = self.front.secret.load();
+        let value = secret.seal(key, content)?;
+        let left = content.expires.saturating_sub(now()).max(1);
+        let mut command = redis::cmd("SET");
+        command.arg(secret.name(key)).arg(value).arg("PX").arg(left);
+        Some(command)
+    }
+}

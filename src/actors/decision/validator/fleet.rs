@@ -1,0 +1,62 @@
+//! A worker's use of the fleet's shared verdicts: only if that is expected to be cheaper than evaluating.
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+use crate::actors::cache::request_cache::{Kept, Key};
+use crate::actors::cache::service_cache::SharedVerdicts;
+use crate::actors::cache::service_cache::claim::{Claim, Claimed};
+use crate::actors::cache::service_cache::worth::Worth;
+use crate::domain::Revision;
+
+/// Longer evaluations are made by one node for all that ask at the same time.
+const EXPENSIVE: Duration = Duration::from_millis(5);
+
+/// The verdicts of the fleet, as one worker uses them.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    shared: SharedVerdicts,
+    worth: RefCell<Worth>,
+}
+
+impl Fleet {
+    pub(super) fn new(shared: SharedVerdicts) -> Self {
+        Self { shared, worth: RefCell::default() }
+    }
+
+    /// The verdicts found for these questions. For a single expensive question, also the lease to evaluate it.
+    pub(super) async fn find(&self, keys: &[Key]) -> (Vec<(Key, Kept)>, Option<Claimed>) {
+        let [first, others @ ..] = keys else { return (Vec::new(), None) };
+        let began = Instant::now();
+        if !self.shared.is_usable() || !self.worth.borrow_mut().asks(began) {
+            return (Vec::new(), None);
+        }
+        let found = self.shared.fetch(keys).await;
+        let found: Vec<_> = keys.iter().zip(found).filter_map(|(key, kept)| Some((*key, kept?))).collect();
+        // Whole batches count as one.
+        self.worth.borrow_mut().asked(began.elapsed(), !found.is_empty());
+        let expensive = self.worth.borrow().evaluation().filter(|evaluation| *evaluation > EXPENSIVE);
+        match expensive {
+            Some(evaluation) if found.is_empty() && others.is_empty() => {
+                match self.shared.claim(first, evaluation).await {
+                    Claim::Mine(claimed) => (Vec::new(), Some(claimed)),
+                    Claim::Found(kept) => (vec![(*first, kept)], None),
+                    Claim::Nobody => (Vec::new(), None),
+                }
+            }
+            _ => (found, None),
+        }
+    }
+
+    /// Writes new verdicts to the shared cache, as of a revision, if a hit would be cheaper than evaluating for `took`.
+    pub(super) fn tell(&self, made: &[(Key, Kept)], as_of: Revision, took: Duration) {
+        let gives = {
+            let mut worth = self.worth.borrow_mut();
+            worth.evaluated(took);
+            worth.gives()
+        };
+        if gives {
+            self.shared.put(made, as_of);
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Callers: who they are, and what they may do.
+
+pub mod authenticator;
+pub mod denylist;
+pub mod directory;
+pub mod jwks_fetcher;
+pub mod lockouts;
+pub mod password_hasher;
+pub mod rate_limits;
+pub mod trust;
