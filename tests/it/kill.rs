@@ -8,7 +8,7 @@ use crate::audit::{Exported, kill_under_load, verify};
 const CLIENTS: u64 = 4;
 
 fn rounds() -> usize {
-    std::env::var("ACGS_KILL_ROUNDS").map_or(50, |rounds| rounds.parse().unwrap())
+    std::env::var("ACGS_KILL_ROUNDS").map_or(10, |rounds| rounds.parse().unwrap())
 }
 
 #[test]

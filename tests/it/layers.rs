@@ -94,7 +94,7 @@ fn code(text: &str) -> String {
 /// How a module names the root of the library; elsewhere than in the binary `acgs::` is text, such as a directive for
 /// the log.
 fn root(module: &str) -> &'static str {
-    if module == "main" { "acgs::" } else { "self::" }
+    if module == "main" { "acgs::" } else { "crate::" }
 }
 
 /// The modules of the root that follow its name, alone or in braces.
@@ -161,27 +161,27 @@ fn every_import_points_down() {
 #[test]
 fn a_violation_is_seen_however_it_is_written() {
     let rows = [
-        ("ledger/log.rs", "use self::domain::Verdict;\nuse self::settings::Log;", ""),
-        ("lib.rs", "pub mod http;\nuse self::http::Server;", ""),
+        ("ledger/log.rs", "use crate::domain::Verdict;\nuse crate::settings::Log;", ""),
+        ("lib.rs", "pub mod http;\nuse crate::http::Server;", ""),
         ("main.rs", "use acgs::daemon::Daemon;", ""),
         ("main.rs", "acgs::cli::run()", ""),
         ("main.rs", "acgs::cache::run()", "main.rs: imports `cache`, which has no layer"),
         ("settings/log_level.rs", "\"info,acgs::http=debug\"", ""),
-        ("cli.rs", "use self::main;", "cli.rs: `cli` must not know `main`"),
-        ("domain/mod.rs", "use self::store::Row;", "domain/mod.rs: `domain` must not know `store`"),
-        ("store/agent.rs", "fn f() -> self::ledger::Entry {}", "store/agent.rs: `store` must not know `ledger`"),
+        ("cli.rs", "use crate::main;", "cli.rs: `cli` must not know `main`"),
+        ("domain/mod.rs", "use crate::store::Row;", "domain/mod.rs: `domain` must not know `store`"),
+        ("store/agent.rs", "fn f() -> crate::ledger::Entry {}", "store/agent.rs: `store` must not know `ledger`"),
         (
             "auth.rs",
-            "use self::{\n    domain::{Json, Object},\n    http::Problem,\n};",
+            "use crate::{\n    domain::{Json, Object},\n    http::Problem,\n};",
             "auth.rs: `auth` must not know `http`",
         ),
-        ("settings/mod.rs", "pub(crate) use self::actors;", "settings/mod.rs: `settings` must not know `actors`"),
+        ("settings/mod.rs", "pub(crate) use crate::actors;", "settings/mod.rs: `settings` must not know `actors`"),
         ("ledger/mod.rs", "use actix::prelude::*;", "ledger/mod.rs: `ledger` must not know `actix`"),
         ("store/mod.rs", "actix_web::web::block(f)", "store/mod.rs: `store` must not know `actix_web`"),
-        ("actors/mod.rs", "use actix::prelude::*;\nuse self::store::Row;", ""),
-        ("actors/mod.rs", "// Not even use self::http::Problem;", ""),
-        ("actors/mod.rs", "use self::http::Problem;", "actors/mod.rs: `actors` must not know `http`"),
-        ("domain/mod.rs", "use self::cache::Key;", "domain/mod.rs: imports `cache`, which has no layer"),
+        ("actors/mod.rs", "use actix::prelude::*;\nuse crate::store::Row;", ""),
+        ("actors/mod.rs", "// Not even use crate::http::Problem;", ""),
+        ("actors/mod.rs", "use crate::http::Problem;", "actors/mod.rs: `actors` must not know `http`"),
+        ("domain/mod.rs", "use crate::cache::Key;", "domain/mod.rs: imports `cache`, which has no layer"),
         ("cache/mod.rs", "", "cache/mod.rs: module `cache` has no layer"),
         ("http/utils.rs", "", "http/utils.rs: `utils` is no noun of the field"),
         ("http/models/mod.rs", "", "http/models/mod.rs: `models` is no noun of the field"),

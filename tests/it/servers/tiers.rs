@@ -72,7 +72,7 @@ fn servers_and_their_folders_are_gone_after_the_tests_were_killed() {
         return;
     }
     let mut tests = Command::new(std::env::current_exe().unwrap());
-    tests.args(["--exact", "tiers::servers_that_wait_to_be_killed", "--ignored", "--nocapture"]);
+    tests.args(["--exact", "servers::tiers::servers_that_wait_to_be_killed", "--ignored", "--nocapture"]);
     let mut tests = tests.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(tests.stdout.take().unwrap()).lines().map(Result::unwrap);
     let told: Vec<String> = lines.take_while(|line| line != "ready").filter(|line| line.contains("/proc/")).collect();

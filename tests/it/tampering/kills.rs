@@ -11,7 +11,7 @@ use crate::audit::{self, Answered, Clients, Exported, question};
 use crate::harness::Setup;
 
 fn rounds() -> usize {
-    std::env::var("ACGS_KILL_ROUNDS").map_or(15, |rounds| rounds.parse().unwrap())
+    std::env::var("ACGS_KILL_ROUNDS").map_or(5, |rounds| rounds.parse().unwrap())
 }
 
 /// Starts the daemon, asks, and kills it at a random moment; what was answered, and the last checkpoint that was shown.
