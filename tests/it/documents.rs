@@ -1,4 +1,4 @@
-//! README, ARCHITECTURE and CHANGELOG say what is so.
+//! README, ARCHITECTURE, CHANGELOG and CONTRIBUTING say what is so.
 
 use std::fs;
 
@@ -89,7 +89,7 @@ fn the_readme_has_the_address_that_is_the_default() {
 
 #[test]
 fn every_file_that_a_document_names_is_there() {
-    for document in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"] {
+    for document in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md"] {
         let text = read(document);
         assert!(!names(&text).is_empty(), "{document} names no file");
         assert_eq!(missing(&text), [""; 0], "{document}");

@@ -9,7 +9,7 @@ use super::*;
 
 /// Holds the port in the inner process.
 const PORT: &str = "ACGS_TEST_REDIS_TLS_PORT";
-const NAME: &str = "actors::service_cache::tests::tls::only_a_server_that_the_system_trusts_is_used";
+const NAME: &str = "actors::cache::service_cache::tests::tls::only_a_server_that_the_system_trusts_is_used";
 
 #[actix::test]
 async fn only_a_server_that_the_system_trusts_is_used() {
