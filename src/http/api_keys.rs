@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
-use super::front::Front;
-use super::gate::Who;
+use super::authorization::Who;
 use super::oauth::fresh;
 use super::page::{After, label, listed, time};
 use super::problem::Problem;
+use super::worker_state::WorkerState;
 use super::{body, withdrawn, writes};
 use crate::actors::identity::directory::{AddApiKey, ListApiKeys, NewApiKey, RevokeApiKey};
 use crate::auth::granter::Bounds;
@@ -49,7 +49,7 @@ fn shown(key: &ApiKey) -> Value {
 }
 
 /// `GET /v1/api-keys`
-pub async fn list(query: Query<After>, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn list(query: Query<After>, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let (after, limit) = (query.name()?, query.limit().get());
     let keys = front.shared.directory.ask(ListApiKeys { after, limit }).await?;
     Ok(listed(&keys, shown))
@@ -60,7 +60,7 @@ pub async fn add(
     request: HttpRequest,
     payload: Payload,
     who: Who,
-    front: Data<Front>,
+    front: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
     let body: NewBody = body::json(&request, payload, front.bounds()).await?;
     let scopes: Scopes =
@@ -105,7 +105,7 @@ fn expiry(given: Option<String>) -> Result<Option<i64>, Problem> {
 }
 
 /// `DELETE /v1/api-keys/{id}`
-pub async fn revoke(id: Path<String>, who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn revoke(id: Path<String>, who: Who, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let revoke = RevokeApiKey { id: id.into_inner(), caller: who.name().to_owned() };
     let revoked = writes::write(&front, &front.shared.directory, revoke).await?;
     Ok(withdrawn::answer(revoked, |()| HttpResponse::NoContent().finish()))

@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::front::{Front, Shared};
 use super::problem::{NOT_FOUND, Problem, UNAVAILABLE};
+use super::worker_state::{Shared, WorkerState};
 use crate::actors::audit::checkpoints::Sealed;
 use crate::actors::audit::reader::{ProveConsistency, ProveInclusion, ReadError, ReadRecord, ReadTile};
 use crate::ledger::TileName;
@@ -23,7 +23,7 @@ const IMMUTABLE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "private, 
 const CHANGING: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-cache");
 
 /// `GET /v1/audit`: how far the log is written, signed, cosigned and copied into the database.
-pub async fn status(front: Data<Front>) -> HttpResponse {
+pub async fn status(front: Data<WorkerState>) -> HttpResponse {
     let Shared { audit_queue, seals, shipping, .. } = &front.shared;
     // Read in this order, since indexed records were durable before.
     let copied = shipping.next();
@@ -40,12 +40,12 @@ pub async fn status(front: Data<Front>) -> HttpResponse {
 }
 
 /// `GET /v1/audit/log/checkpoint`: the newest checkpoint, with the cosignatures that came so far.
-pub async fn checkpoint(front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn checkpoint(front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     show(front.shared.seals.newest(), "no checkpoint was signed yet")
 }
 
 /// `GET /v1/audit/log/checkpoint/witnessed`: the newest checkpoint that a witness cosigned.
-pub async fn witnessed(front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn witnessed(front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     show(front.shared.seals.witnessed(), "no witness has cosigned a checkpoint")
 }
 
@@ -56,21 +56,21 @@ fn show(sealed: Option<Arc<Sealed>>, none: &str) -> Result<HttpResponse, Problem
 }
 
 /// `GET /v1/audit/log/tile/<L>/<N>[.p/<W>]` and `…/tile/entries/<N>[.p/<W>]`
-pub async fn tile(front: Data<Front>, name: Path<String>) -> Result<HttpResponse, Problem> {
+pub async fn tile(front: Data<WorkerState>, name: Path<String>) -> Result<HttpResponse, Problem> {
     let name: TileName = name.parse().map_err(|_| Problem::new(&NOT_FOUND, format!("`{name}` is no tile")))?;
     let tile = front.shared.log_reader.ask(ReadTile(name)).await?;
     Ok(HttpResponse::Ok().insert_header(ContentType::octet_stream()).insert_header(IMMUTABLE).body(tile))
 }
 
 /// `GET /v1/audit/entries/{index}`: the record, exactly as its leaf hash covers it.
-pub async fn entry(front: Data<Front>, index: Path<u64>) -> Result<HttpResponse, Problem> {
+pub async fn entry(front: Data<WorkerState>, index: Path<u64>) -> Result<HttpResponse, Problem> {
     recorded(&front, *index)?;
     let record = front.shared.log_reader.ask(ReadRecord(*index)).await?;
     Ok(HttpResponse::Ok().insert_header(ContentType::json()).insert_header(IMMUTABLE).body(record))
 }
 
 /// `GET /v1/audit/entries/{index}/proof`: the proof that the record is in the log (C2SP tlog-proof).
-pub async fn proof(front: Data<Front>, index: Path<u64>) -> Result<HttpResponse, Problem> {
+pub async fn proof(front: Data<WorkerState>, index: Path<u64>) -> Result<HttpResponse, Problem> {
     recorded(&front, *index)?;
     cover(&front, index.saturating_add(1)).await?;
     let proof = front.shared.log_reader.ask(ProveInclusion(*index)).await?;
@@ -88,7 +88,7 @@ pub struct ConsistencyQuery {
 
 /// `GET /v1/audit/consistency?from=&to=`: the proof that the log of `to` records continues that of `from`. By default
 /// `to` is the size of the newest checkpoint.
-pub async fn consistency(front: Data<Front>, query: Query<ConsistencyQuery>) -> Result<HttpResponse, Problem> {
+pub async fn consistency(front: Data<WorkerState>, query: Query<ConsistencyQuery>) -> Result<HttpResponse, Problem> {
     let ConsistencyQuery { from, to } = query.into_inner();
     let size = from.max(to.unwrap_or_default());
     if let Some(last) = size.checked_sub(1) {
@@ -101,12 +101,12 @@ pub async fn consistency(front: Data<Front>, query: Query<ConsistencyQuery>) -> 
 }
 
 /// Fails for a record that is not durable, even if it can be read already.
-fn recorded(front: &Front, index: u64) -> Result<(), Problem> {
+fn recorded(front: &WorkerState, index: u64) -> Result<(), Problem> {
     if index < front.shared.audit_queue.durable() { Ok(()) } else { Err(ReadError::NoRecord(index).into()) }
 }
 
 /// Waits for a checkpoint that covers `size` durable records.
-async fn cover(front: &Front, size: u64) -> Result<(), Problem> {
+async fn cover(front: &WorkerState, size: u64) -> Result<(), Problem> {
     let covered = tokio::time::timeout(front.deadline(), front.shared.seals.covering(size)).await;
     match covered {
         Ok(Some(_)) => Ok(()),

@@ -11,9 +11,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use super::front::Front;
 use super::page::Limit;
 use super::problem::{BAD_REQUEST, NOT_FOUND, Problem};
+use super::worker_state::WorkerState;
 use crate::actors::audit::reader::{FindRecord, FoundRecord};
 use crate::actors::audit::searcher::{FindEntry, SearchEntries};
 use crate::domain::{InputFault, suggestion};
@@ -53,7 +53,7 @@ pub struct SearchQuery {
 /// search has not come to the end in the time it has, or the records have more than 4 MiB.
 pub async fn search(
     request: HttpRequest,
-    front: Data<Front>,
+    front: Data<WorkerState>,
     query: Query<SearchQuery>,
 ) -> Result<HttpResponse, Problem> {
     let query = query.into_inner();
@@ -74,7 +74,7 @@ pub async fn search(
 
 /// Finds an entry by its id: in this log, however new it is, or in another log whose search index is in the same
 /// database.
-pub async fn find(front: &Front, id: Uuid) -> Result<Option<FoundEntry>, Problem> {
+pub async fn find(front: &WorkerState, id: Uuid) -> Result<Option<FoundEntry>, Problem> {
     let size = front.shared.audit_queue.durable();
     if let Some(FoundRecord { index, record }) = front.shared.log_reader.ask(FindRecord { id, size }).await? {
         let (origin, record) = (front.shared.shipping.origin().into(), String::from_utf8(record).ok());
@@ -84,7 +84,7 @@ pub async fn find(front: &Front, id: Uuid) -> Result<Option<FoundEntry>, Problem
 }
 
 /// `GET /v1/decisions/{id}`: the record of a decision, with its place in the log.
-pub async fn decision(front: Data<Front>, id: Path<String>) -> Result<HttpResponse, Problem> {
+pub async fn decision(front: Data<WorkerState>, id: Path<String>) -> Result<HttpResponse, Problem> {
     let nothing = || Problem::new(&NOT_FOUND, format!("there is no decision `{id}`"));
     let uuid = Uuid::parse_str(&id).map_err(|_| nothing())?;
     let found = find(&front, uuid).await?.ok_or_else(nothing)?;

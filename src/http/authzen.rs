@@ -7,12 +7,12 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
+use super::authorization::Who;
 use super::decide::RecordedDecision;
 use super::decision_request::{DecisionRequest, LARGE_BATCH};
-use super::front::Front;
-use super::gate::Who;
 use super::problem::{BAD_REQUEST, Problem, TOO_LARGE};
 use super::questions::Questions;
+use super::worker_state::WorkerState;
 use crate::actors::decision::validator::Timeslice;
 use crate::domain::{Defaults, Evaluation, Json, Object, Reason, UnknownMembers, excerpt};
 
@@ -28,7 +28,7 @@ pub async fn evaluation(
     request: HttpRequest,
     payload: Payload,
     who: Who,
-    front: Data<Front>,
+    front: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
     let mut asked = DecisionRequest::new(&request, &who, &front);
     let body = asked.read(payload).await?;
@@ -40,7 +40,7 @@ pub async fn evaluations(
     request: HttpRequest,
     payload: Payload,
     who: Who,
-    front: Data<Front>,
+    front: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
     let mut asked = DecisionRequest::new(&request, &who, &front);
     let body: Object = asked.read(payload).await?;
@@ -69,7 +69,7 @@ pub async fn evaluations(
 }
 
 /// `GET /.well-known/authzen-configuration`: the endpoints that exist.
-pub async fn configuration(front: Data<Front>) -> HttpResponse {
+pub async fn configuration(front: Data<WorkerState>) -> HttpResponse {
     let url = &front.shared.public_url;
     HttpResponse::Ok().json(json!({
         "policy_decision_point": &**url,

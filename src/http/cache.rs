@@ -6,16 +6,16 @@ use actix_web::web::{Data, Query};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::front::Front;
-use super::gate::Who;
+use super::authorization::Who;
 use super::problem::{Problem, UNAVAILABLE};
+use super::worker_state::WorkerState;
 use crate::actors::cache::hit_rates::{Share, Shares};
 use crate::actors::cache::tiers::Tier;
 use crate::ledger::{Event, EventKind};
 use crate::settings::DatabaseUrl;
 
 /// `GET /v1/cache`: each tier, the overall hit rate, and how far changes of other daemons were followed.
-pub async fn show(front: Data<Front>) -> HttpResponse {
+pub async fn show(front: Data<WorkerState>) -> HttpResponse {
     let shared = &front.shared;
     let (cache, rates) = (&shared.settings.cache, shared.tiers.rates());
     let (total, recent) = (rates.total(), rates.recent());
@@ -73,7 +73,7 @@ fn share(share: Share) -> Map<String, Value> {
 }
 
 /// No other daemon writes to an SQLite database.
-fn follower(front: &Front) -> Value {
+fn follower(front: &WorkerState) -> Value {
     let shared = &front.shared;
     let is_alone = matches!(shared.settings.database.url, DatabaseUrl::Sqlite(_));
     let age = (!is_alone).then(|| u64::try_from(shared.following.age().as_millis()).unwrap_or(u64::MAX));
@@ -89,7 +89,7 @@ pub struct ClearQuery {
 
 /// `DELETE /v1/cache`: empties all tiers, or one: those of this daemon, and the fleet's shared one. No answer changes
 /// by that: a cached verdict is always one that would be decided again.
-pub async fn clear(who: Who, front: Data<Front>, query: Query<ClearQuery>) -> Result<HttpResponse, Problem> {
+pub async fn clear(who: Who, front: Data<WorkerState>, query: Query<ClearQuery>) -> Result<HttpResponse, Problem> {
     // From the bottom up, so that no tier is filled from one that is emptied after it.
     let asked = match query.tier.as_deref() {
         None => vec![Tier::L3, Tier::L2, Tier::L1],

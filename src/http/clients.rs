@@ -5,12 +5,12 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::front::Front;
-use super::gate::Who;
+use super::authorization::Who;
 use super::oauth::fresh;
 use super::page::{After, label, listed, time};
 use super::problem::Problem;
 use super::users::roles;
+use super::worker_state::WorkerState;
 use super::{body, withdrawn, writes};
 use crate::actors::identity::directory::{AddClient, ClientMade, ListClients, NewClient, RemoveClient, SetClient};
 use crate::auth::secret::ClientSecret;
@@ -56,7 +56,7 @@ pub fn made(made: &ClientMade) -> Value {
 }
 
 /// `GET /v1/clients`
-pub async fn list(query: Query<After>, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn list(query: Query<After>, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let (after, limit) = (query.name()?, query.limit().get());
     let clients = front.shared.directory.ask(ListClients { after, limit }).await?;
     Ok(listed(&clients, shown))
@@ -67,7 +67,7 @@ pub async fn add(
     request: HttpRequest,
     payload: Payload,
     who: Who,
-    front: Data<Front>,
+    front: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
     let body: NewBody = body::json(&request, payload, front.bounds()).await?;
     let new = NewClient {
@@ -85,7 +85,7 @@ pub async fn change(
     payload: Payload,
     id: Path<String>,
     who: Who,
-    front: Data<Front>,
+    front: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
     let body: ChangeBody = body::json(&request, payload, front.bounds()).await?;
     let set = SetClient {
@@ -100,7 +100,7 @@ pub async fn change(
 }
 
 /// `DELETE /v1/clients/{id}`
-pub async fn remove(id: Path<String>, who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn remove(id: Path<String>, who: Who, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let remove = RemoveClient { id: id.into_inner(), caller: who.name().to_owned() };
     let removed = writes::write(&front, &front.shared.directory, remove).await?;
     Ok(withdrawn::answer(removed, |()| HttpResponse::NoContent().finish()))

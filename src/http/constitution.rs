@@ -6,14 +6,14 @@ use serde::Deserialize;
 use serde_json::json;
 use time::format_description::well_known::Rfc3339;
 
-use super::front::Front;
-use super::gate::Who;
+use super::authorization::Who;
 use super::page::{Limit, page};
 use super::problem::{INTERNAL, NOT_FOUND, Problem};
+use super::worker_state::WorkerState;
 use crate::actors::decision::registry::{OnObjections, Reload};
 
 /// `GET /v1/constitution`
-pub async fn show(front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn show(front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let active = front.shared.in_force.get();
     let constitution = &active.constitution;
     let (permits, forbids): (Vec<_>, Vec<_>) = constitution.policies().partition(|policy| policy.effect == "permit");
@@ -44,14 +44,14 @@ pub struct PoliciesQuery {
 }
 
 /// `GET /v1/constitution/policies`
-pub async fn policies(front: Data<Front>, query: Query<PoliciesQuery>) -> Result<HttpResponse, Problem> {
+pub async fn policies(front: Data<WorkerState>, query: Query<PoliciesQuery>) -> Result<HttpResponse, Problem> {
     let active = front.shared.in_force.get();
     let policies = active.constitution.policies().map(|policy| (policy.id.to_owned(), policy));
     page(policies, query.limit, query.cursor.as_deref())
 }
 
 /// `GET /v1/constitution/policies/{id}`
-pub async fn policy(front: Data<Front>, id: Path<String>) -> Result<HttpResponse, Problem> {
+pub async fn policy(front: Data<WorkerState>, id: Path<String>) -> Result<HttpResponse, Problem> {
     let active = front.shared.in_force.get();
     let policy = active.constitution.policy(&id);
     let policy = policy.ok_or_else(|| Problem::new(&NOT_FOUND, format!("there is no policy `{id}`")))?;
@@ -67,7 +67,7 @@ pub struct ReloadQuery {
 }
 
 /// `POST /v1/constitution/reload`; with `?force=true` even if test cases fail or stored entities do not fit.
-pub async fn reload(who: Who, query: Query<ReloadQuery>, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn reload(who: Who, query: Query<ReloadQuery>, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let on_objections = if query.force { OnObjections::Override } else { OnObjections::Refuse };
     let reloaded = front.shared.registry.ask(Reload { caller: who.name().into(), on_objections }).await?;
     let named = |(hash, digest)| json!({"hash": hash, "digest": digest});

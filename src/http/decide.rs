@@ -7,13 +7,13 @@ use actix_web::http::header::HeaderMap;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use uuid::Uuid;
 
+use super::authorization::Who;
 use super::consistency;
-use super::door::{CONSTITUTIONAL_HASH, REQUEST_ID, hash_value, id_value};
-use super::front::Front;
-use super::gate::Who;
+use super::middleware::{CONSTITUTIONAL_HASH, REQUEST_ID, hash_value, id_value};
 use super::problem::{Problem, TOO_LARGE, UNAVAILABLE};
 use super::questions::Questions;
 use super::recording::{AskedBy, Recording};
+use super::worker_state::WorkerState;
 use crate::actors::audit::logger::{self, Record};
 use crate::actors::audit::queue::AuditError;
 use crate::actors::decision::active::Active;
@@ -58,7 +58,7 @@ pub struct RecordedDecision {
 
 /// Decides questions until a deadline and records the decisions: all of them, or up to the first that ends the request.
 pub async fn decide(
-    front: &Front,
+    front: &WorkerState,
     who: &Who,
     headers: &HeaderMap,
     questions: Questions,
@@ -74,7 +74,7 @@ pub async fn decide(
 }
 
 async fn decide_and_record(
-    front: &Front,
+    front: &WorkerState,
     asked_by: AskedBy<'_>,
     consistency: Consistency,
     mut questions: Questions,

@@ -9,13 +9,13 @@ use serde::de::DeserializeOwned;
 use smol_str::format_smolstr;
 use tokio::time::timeout_at;
 
+use super::authorization::{Who, address};
 use super::body;
 use super::decide::{Recorded, decide};
-use super::door::claimed_hash;
-use super::front::Front;
-use super::gate::{Who, address};
+use super::middleware::claimed_hash;
 use super::problem::Problem;
 use super::questions::Questions;
+use super::worker_state::WorkerState;
 use crate::actors::decision::large_requests::Turn;
 use crate::domain::Claims;
 
@@ -30,7 +30,7 @@ pub const LARGE_BATCH: usize = 64;
 pub struct DecisionRequest<'a> {
     request: &'a HttpRequest,
     who: &'a Who,
-    front: &'a Front,
+    front: &'a WorkerState,
     /// When the request is answered at the latest.
     pub deadline: Instant,
     /// The constitution that the caller claims in a header.
@@ -42,7 +42,7 @@ pub struct DecisionRequest<'a> {
 impl<'a> DecisionRequest<'a> {
     /// A request that has just arrived.
     #[must_use]
-    pub fn new(request: &'a HttpRequest, who: &'a Who, front: &'a Front) -> Self {
+    pub fn new(request: &'a HttpRequest, who: &'a Who, front: &'a WorkerState) -> Self {
         let deadline = Instant::now() + front.deadline();
         let claim = claimed_hash(request.headers()).map(|claim| Claims::stated(&claim));
         Self { request, who, front, deadline, claim, turn: None }

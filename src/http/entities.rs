@@ -6,14 +6,14 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::authorization::Who;
 use super::body;
 use super::consistency;
 use super::entity_body;
-use super::front::Front;
-use super::gate::Who;
 use super::page::Limit;
 use super::precondition::{etag, precondition};
 use super::problem::{INVALID_ENTITY, NOT_FOUND, Problem};
+use super::worker_state::WorkerState;
 use super::writes;
 use crate::actors::database::{FindEntity, ListEntities, PutEntities, PutEntity, RemoveEntity};
 use crate::constitution::Constitution;
@@ -35,7 +35,7 @@ pub struct ListQuery {
 pub async fn show(
     request: HttpRequest,
     path: Path<(String, String)>,
-    front: Data<Front>,
+    front: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
     let uid = uid(path)?;
     catch_up(&front, &request).await?;
@@ -56,7 +56,7 @@ pub async fn put(
     path: Path<(String, String)>,
     payload: Payload,
     who: Who,
-    front: Data<Front>,
+    front: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
     let uid = uid(path)?;
     let precondition = precondition(request.headers())?;
@@ -76,7 +76,7 @@ pub async fn remove(
     request: HttpRequest,
     path: Path<(String, String)>,
     who: Who,
-    front: Data<Front>,
+    front: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
     let precondition = precondition(request.headers())?;
     let remove = RemoveEntity { uid: uid(path)?, precondition, caller: who.name().into() };
@@ -87,7 +87,11 @@ pub async fn remove(
 }
 
 /// `GET /v1/entities?type=`
-pub async fn list(request: HttpRequest, query: Query<ListQuery>, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn list(
+    request: HttpRequest,
+    query: Query<ListQuery>,
+    front: Data<WorkerState>,
+) -> Result<HttpResponse, Problem> {
     let query = query.into_inner();
     catch_up(&front, &request).await?;
     let after = query.cursor.map(|cursor| cursor.parse::<Cursor>()).transpose()?;
@@ -103,7 +107,7 @@ pub async fn put_batch(
     request: HttpRequest,
     payload: Payload,
     who: Who,
-    front: Data<Front>,
+    front: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
     let body: Json = body::json(&request, payload, front.bounds()).await?;
     let entities = entity_body::many(&body)?;
@@ -123,7 +127,7 @@ pub async fn put_batch(
 }
 
 /// Applies changes of other nodes, as far as the request demands.
-async fn catch_up(front: &Front, request: &HttpRequest) -> Result<(), Problem> {
+async fn catch_up(front: &WorkerState, request: &HttpRequest) -> Result<(), Problem> {
     match consistency::demanded(request.headers())? {
         Consistency::Usual => Ok(()),
         Consistency::AtLeast(revision) => Ok(front.shared.entities.follow_to(&revision).await?),

@@ -8,7 +8,7 @@ use time::format_description::well_known::Rfc3339;
 
 use std::time::Duration;
 
-use super::front::Front;
+use super::worker_state::WorkerState;
 use crate::actors::audit::queue::Health;
 use crate::actors::database::Probe;
 use crate::actors::decision::active::Refusal;
@@ -39,7 +39,7 @@ pub async fn livez() -> HttpResponse {
 }
 
 /// `GET /readyz`: 503 if no decision can be made. Degraded parts are listed with `?verbose`.
-pub async fn readyz(front: Data<Front>, query: Query<Verbosity>) -> HttpResponse {
+pub async fn readyz(front: Data<WorkerState>, query: Query<Verbosity>) -> HttpResponse {
     let checks = checks(&front).await;
     let ready = checks.iter().all(|check| check.fault.is_none() || !check.needed);
     let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
@@ -53,7 +53,7 @@ pub async fn readyz(front: Data<Front>, query: Query<Verbosity>) -> HttpResponse
     response.insert_header(ContentType::plaintext()).body(body)
 }
 
-async fn checks(front: &Front) -> Vec<Check> {
+async fn checks(front: &WorkerState) -> Vec<Check> {
     let audit = match front.shared.audit_queue.health() {
         Health::Writing => None,
         Health::Failing => Some(match front.shared.audit_queue.fault() {
@@ -100,7 +100,7 @@ async fn checks(front: &Front) -> Vec<Check> {
 
 /// A database that refuses only degrades the service, since caches still answer; one that hangs blocks its callers, so
 /// the daemon is not ready.
-async fn database(front: &Front) -> Check {
+async fn database(front: &WorkerState) -> Check {
     let check = |fault: Option<&str>, needed| Check { name: "database", fault: fault.map(str::to_owned), needed };
     let asked = tokio::time::timeout(ANSWER, front.shared.database.ask(Probe)).await;
     let Err(error) = asked.unwrap_or(Err(StoreError::Late)) else { return check(None, false) };

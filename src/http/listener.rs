@@ -13,8 +13,8 @@ use actix_web::dev::Server;
 
 use super::connections::{ConnectionLimits, Connections};
 use super::entrance::Entrance;
-use super::front::Shared;
 use super::service;
+use super::worker_state::Shared;
 use crate::settings::{Bind, Http};
 
 /// How many connections wait to be accepted.

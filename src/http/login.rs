@@ -8,10 +8,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::front::Front;
-use super::gate::{Who, address};
+use super::authorization::{Who, address};
 use super::oauth::{fresh, granted_json};
 use super::problem::{FORBIDDEN, INVALID_PASSWORD, LOGIN_REFUSED, Problem, TOO_MANY};
+use super::worker_state::WorkerState;
 use super::{body, withdrawn, writes};
 use crate::actors::identity::directory::{
     Attempt, By, ChangePassword, DirectoryError, EndAllSessions, EndSession, EndSessionOf, FindUser, ListSessions,
@@ -34,7 +34,7 @@ struct LoginBody {
 }
 
 /// `POST /v1/auth/login`
-pub async fn login(request: HttpRequest, payload: Payload, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn login(request: HttpRequest, payload: Payload, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let body: LoginBody = body::json(&request, payload, front.bounds()).await?;
     let shared = &front.shared;
     let (name, from) = (precis::name(&body.username), address(&request));
@@ -83,7 +83,7 @@ pub async fn login(request: HttpRequest, payload: Payload, front: Data<Front>) -
 
 /// Looks the user up, if there is one of this name, and verifies the password. It takes as long if there is none.
 async fn verify(
-    front: &Front,
+    front: &WorkerState,
     name: &str,
     password: String,
     from: ClientAddress,
@@ -96,7 +96,7 @@ async fn verify(
 }
 
 /// The form in which a name is recorded: an unknown one may be a password typed into the wrong field.
-fn recorded(front: &Front, name: &str, is_known: bool) -> String {
+fn recorded(front: &WorkerState, name: &str, is_known: bool) -> String {
     if is_known { name.to_owned() } else { front.shared.strangers.describe(name) }
 }
 
@@ -122,7 +122,11 @@ struct RefreshBody {
 }
 
 /// `POST /v1/auth/refresh`
-pub async fn refresh(request: HttpRequest, payload: Payload, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn refresh(
+    request: HttpRequest,
+    payload: Payload,
+    front: Data<WorkerState>,
+) -> Result<HttpResponse, Problem> {
     let body: RefreshBody = body::json(&request, payload, front.bounds()).await?;
     let refresh = Refresh { token: body.refresh_token, scopes: None, attempt: made_from(&request) };
     let granted = front.shared.directory.ask(refresh).await;
@@ -153,7 +157,7 @@ pub async fn me(who: Who) -> HttpResponse {
 }
 
 /// `GET /v1/auth/sessions`
-pub async fn sessions(who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn sessions(who: Who, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let (user, current) = person(&who)?;
     let sessions = front.shared.directory.ask(ListSessions { user: user.to_owned() }).await?;
     let items = sessions.iter().map(|session| {
@@ -172,7 +176,7 @@ pub async fn sessions(who: Who, front: Data<Front>) -> Result<HttpResponse, Prob
 }
 
 /// `DELETE /v1/auth/sessions/{id}`: one of one's own.
-pub async fn end_session(who: Who, id: Path<String>, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn end_session(who: Who, id: Path<String>, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let (user, _) = person(&who)?;
     let end = EndSessionOf { user: user.to_owned(), session: id.into_inner(), caller: who.name().to_owned() };
     let ended = writes::write(&front, &front.shared.directory, end).await?;
@@ -180,7 +184,7 @@ pub async fn end_session(who: Who, id: Path<String>, front: Data<Front>) -> Resu
 }
 
 /// `POST /v1/auth/logout`
-pub async fn logout(who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn logout(who: Who, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let (_, session) = person(&who)?;
     let end = EndSession { session: session.to_owned(), caller: who.name().to_owned() };
     let ended = writes::write(&front, &front.shared.directory, end).await?;
@@ -188,7 +192,7 @@ pub async fn logout(who: Who, front: Data<Front>) -> Result<HttpResponse, Proble
 }
 
 /// `POST /v1/auth/logout-all`
-pub async fn logout_all(who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn logout_all(who: Who, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let (user, _) = person(&who)?;
     let all = EndAllSessions { user: user.to_owned(), caller: who.name().to_owned() };
     let ended = writes::write(&front, &front.shared.directory, all).await?;
@@ -207,7 +211,7 @@ pub async fn change_password(
     request: HttpRequest,
     payload: Payload,
     who: Who,
-    front: Data<Front>,
+    front: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
     let body: PasswordBody = body::json(&request, payload, front.bounds()).await?;
     let (name, _) = person(&who)?;
@@ -231,7 +235,7 @@ pub async fn change_password(
 }
 
 /// The hash of a new password that keeps the rules.
-pub async fn hashed(front: &Front, name: &str, new: String, from: ClientAddress) -> Result<String, Problem> {
+pub async fn hashed(front: &WorkerState, name: &str, new: String, from: ClientAddress) -> Result<String, Problem> {
     password::check(&new, name).map_err(|error| Problem::new(&INVALID_PASSWORD, error.to_string()))?;
     Ok(front.shared.passwords.hash(new, from).await?)
 }

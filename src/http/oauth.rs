@@ -7,11 +7,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::front::Front;
-use super::gate::{ANONYMOUS, Who};
+use super::authorization::{ANONYMOUS, Who};
 use super::login::made_from;
 use super::oauth_client::{ShownClient, shown};
 use super::problem::Problem;
+use super::worker_state::WorkerState;
 use super::{body, withdrawn};
 use crate::actors::identity::authenticator::{Authenticate, Credential};
 use crate::actors::identity::directory::{
@@ -35,7 +35,7 @@ struct Form {
 
 impl Form {
     /// The authenticating client, if the request has a proof. The error describes a malformed one.
-    fn client(&mut self, request: &HttpRequest, front: &Front) -> Result<Option<ShownClient>, &'static str> {
+    fn client(&mut self, request: &HttpRequest, front: &WorkerState) -> Result<Option<ShownClient>, &'static str> {
         shown(
             request.headers(),
             self.client_id.take(),
@@ -47,7 +47,7 @@ impl Form {
 }
 
 /// `POST /oauth2/token`
-pub async fn token(request: HttpRequest, payload: Payload, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn token(request: HttpRequest, payload: Payload, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let mut form: Form = match body::form(&request, payload, front.bounds()).await? {
         Ok(form) => form,
         Err(detail) => return Ok(refusal("invalid_request", &detail)),
@@ -106,7 +106,7 @@ pub async fn introspect(
     request: HttpRequest,
     payload: Payload,
     who: Who,
-    front: Data<Front>,
+    front: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
     let mut form: Form = match body::form(&request, payload, front.bounds()).await? {
         Ok(form) => form,
@@ -146,7 +146,7 @@ pub async fn introspect(
 }
 
 /// `POST /oauth2/revoke` (RFC 7009)
-pub async fn revoke(request: HttpRequest, payload: Payload, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn revoke(request: HttpRequest, payload: Payload, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let mut form: Form = match body::form(&request, payload, front.bounds()).await? {
         Ok(form) => form,
         Err(detail) => return Ok(refusal("invalid_request", &detail)),
@@ -167,7 +167,7 @@ pub async fn revoke(request: HttpRequest, payload: Payload, front: Data<Front>) 
 }
 
 /// `GET /.well-known/jwks.json`
-pub async fn jwks(front: Data<Front>) -> HttpResponse {
+pub async fn jwks(front: Data<WorkerState>) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
         .insert_header((header::CONTENT_TYPE, "application/jwk-set+json"))
@@ -175,7 +175,7 @@ pub async fn jwks(front: Data<Front>) -> HttpResponse {
 }
 
 /// `GET /.well-known/oauth-authorization-server` (RFC 8414)
-pub async fn metadata(front: Data<Front>) -> HttpResponse {
+pub async fn metadata(front: Data<WorkerState>) -> HttpResponse {
     let url = &front.shared.public_url;
     let methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
     let algorithms = ["EdDSA", "ES256", "RS256"];
@@ -200,7 +200,11 @@ pub async fn metadata(front: Data<Front>) -> HttpResponse {
 /// Records a refused client authentication before the refusal is answered, at a limited rate.
 ///
 /// An unknown client id may be a secret in the wrong field, so it is recorded as a digest.
-async fn record_refused<T>(front: &Front, client: String, asked: &Result<T, DirectoryError>) -> Result<(), Problem> {
+async fn record_refused<T>(
+    front: &WorkerState,
+    client: String,
+    asked: &Result<T, DirectoryError>,
+) -> Result<(), Problem> {
     if let (Err(DirectoryError::BadClient), Some(left_out)) = (asked, front.shared.refusals.take()) {
         let is_known = front.shared.directory.ask(HasClient(client.clone())).await?;
         let client = if is_known { client } else { front.shared.strangers.describe(&client) };

@@ -7,15 +7,15 @@ use actix_web::http::header;
 use actix_web::web::Data;
 use serde_json::{Value, json};
 
-use super::front::Front;
 use super::page;
 use super::problem::{Problem, UNAVAILABLE};
+use super::worker_state::WorkerState;
 use crate::actors::database::pool_monitor::{PoolReport, PoolStatus};
 use crate::settings::DatabaseUrl;
 use crate::store::{PoolLoad, ReplicaStatus, TierFigures};
 
 /// `GET /v1/pool`: connections, waiting callers, and outcomes.
-pub async fn show(front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn show(front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let reports = front.shared.pool_keeper.ask(PoolStatus).await?;
     let [primary, replicas @ ..] = &*reports else {
         return Err(Problem::new(&UNAVAILABLE, "there is no pool"));

@@ -7,8 +7,8 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{Resource, Route};
 
-use super::gate;
-use super::gate::Access::{self, Anyone, Known, Limited, Needs, Open};
+use super::authorization;
+use super::authorization::Access::{self, Authenticated, OptionalAuth, Public, RateLimited, Requires};
 use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
 use super::{
     api_keys, audit, audit_search, authzen, cache, clients, constitution, entities, health, login, oauth, pool,
@@ -28,81 +28,87 @@ pub(super) fn routes(config: &mut ServiceConfig, decisions: DecisionAccess, path
         .app_data(QueryConfig::default().error_handler(|error, _| malformed_query(&error).into()))
         .service(at_each(
             well_known("authzen-configuration", path),
-            [(Method::GET, Open, web::get().to(authzen::configuration))],
+            [(Method::GET, Public, web::get().to(authzen::configuration))],
         ))
-        .service(at("/v1/constitution", [(Method::GET, Needs(Scope::Read), web::get().to(constitution::show))]))
+        .service(at("/v1/constitution", [(Method::GET, Requires(Scope::Read), web::get().to(constitution::show))]))
         .service(at(
             "/v1/constitution/policies",
-            [(Method::GET, Needs(Scope::Read), web::get().to(constitution::policies))],
+            [(Method::GET, Requires(Scope::Read), web::get().to(constitution::policies))],
         ))
         .service(at(
             "/v1/constitution/policies/{id}",
-            [(Method::GET, Needs(Scope::Read), web::get().to(constitution::policy))],
+            [(Method::GET, Requires(Scope::Read), web::get().to(constitution::policy))],
         ))
         .service(at(
             "/v1/constitution/reload",
-            [(Method::POST, Needs(Scope::ConstitutionWrite), web::post().to(constitution::reload))],
+            [(Method::POST, Requires(Scope::ConstitutionWrite), web::post().to(constitution::reload))],
         ))
-        .service(at("/v1/entities", [(Method::GET, Needs(Scope::EntitiesRead), web::get().to(entities::list))]))
+        .service(at("/v1/entities", [(Method::GET, Requires(Scope::EntitiesRead), web::get().to(entities::list))]))
         .service(at(
             "/v1/entities/batch",
-            [(Method::POST, Needs(Scope::EntitiesWrite), web::post().to(entities::put_batch))],
+            [(Method::POST, Requires(Scope::EntitiesWrite), web::post().to(entities::put_batch))],
         ))
         .service(at(
             "/v1/entities/{type}/{id}",
             [
-                (Method::GET, Needs(Scope::EntitiesRead), web::get().to(entities::show)),
-                (Method::PUT, Needs(Scope::EntitiesWrite), web::put().to(entities::put)),
-                (Method::DELETE, Needs(Scope::EntitiesWrite), web::delete().to(entities::remove)),
+                (Method::GET, Requires(Scope::EntitiesRead), web::get().to(entities::show)),
+                (Method::PUT, Requires(Scope::EntitiesWrite), web::put().to(entities::put)),
+                (Method::DELETE, Requires(Scope::EntitiesWrite), web::delete().to(entities::remove)),
             ],
         ))
-        .service(at("/v1/writes/{id}", [(Method::GET, Known, web::get().to(writes::show))]))
-        .service(at("/v1/audit", [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::status))]))
-        .service(at("/v1/audit/entries", [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit_search::search))]))
+        .service(at("/v1/writes/{id}", [(Method::GET, Authenticated, web::get().to(writes::show))]))
+        .service(at("/v1/audit", [(Method::GET, Requires(Scope::AuditRead), web::get().to(audit::status))]))
+        .service(at(
+            "/v1/audit/entries",
+            [(Method::GET, Requires(Scope::AuditRead), web::get().to(audit_search::search))],
+        ))
         .service(at(
             "/v1/decisions/{id}",
-            [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit_search::decision))],
+            [(Method::GET, Requires(Scope::AuditRead), web::get().to(audit_search::decision))],
         ))
         .service(at(
             "/v1/audit/log/checkpoint",
-            [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::checkpoint))],
+            [(Method::GET, Requires(Scope::AuditRead), web::get().to(audit::checkpoint))],
         ))
         .service(at(
             "/v1/audit/log/checkpoint/witnessed",
-            [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::witnessed))],
+            [(Method::GET, Requires(Scope::AuditRead), web::get().to(audit::witnessed))],
         ))
         .service(at(
             "/v1/audit/log/tile/{name:.*}",
-            [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::tile))],
+            [(Method::GET, Requires(Scope::AuditRead), web::get().to(audit::tile))],
         ))
-        .service(at("/v1/audit/entries/{index}", [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::entry))]))
+        .service(at(
+            "/v1/audit/entries/{index}",
+            [(Method::GET, Requires(Scope::AuditRead), web::get().to(audit::entry))],
+        ))
         .service(at(
             "/v1/audit/entries/{index}/proof",
-            [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::proof))],
+            [(Method::GET, Requires(Scope::AuditRead), web::get().to(audit::proof))],
         ))
         .service(at(
             "/v1/audit/consistency",
-            [(Method::GET, Needs(Scope::AuditRead), web::get().to(audit::consistency))],
+            [(Method::GET, Requires(Scope::AuditRead), web::get().to(audit::consistency))],
         ))
         .service(at(
             "/v1/cache",
             [
-                (Method::GET, Needs(Scope::Read), web::get().to(cache::show)),
-                (Method::DELETE, Needs(Scope::Ops), web::delete().to(cache::clear)),
+                (Method::GET, Requires(Scope::Read), web::get().to(cache::show)),
+                (Method::DELETE, Requires(Scope::Ops), web::delete().to(cache::clear)),
             ],
         ))
-        .service(at("/v1/pool", [(Method::GET, Needs(Scope::Read), web::get().to(pool::show))]))
-        .service(at("/livez", [(Method::GET, Open, web::get().to(health::livez))]))
-        .service(at("/readyz", [(Method::GET, Open, web::get().to(health::readyz))]))
-        .service(at("/problems/{slug}", [(Method::GET, Open, web::get().to(problem_pages::show))]))
+        .service(at("/v1/pool", [(Method::GET, Requires(Scope::Read), web::get().to(pool::show))]))
+        .service(at("/livez", [(Method::GET, Public, web::get().to(health::livez))]))
+        .service(at("/readyz", [(Method::GET, Public, web::get().to(health::readyz))]))
+        .service(at("/problems/{slug}", [(Method::GET, Public, web::get().to(problem_pages::show))]))
         .default_service(web::to(|| async { Err::<String, _>(Problem::new(&NOT_FOUND, "there is no such route")) }));
 }
 
 /// The routes that decide.
 fn decision_routes(config: &mut ServiceConfig, decisions: DecisionAccess) {
     let decide = match decisions {
-        DecisionAccess::Open => Anyone,
-        DecisionAccess::Token => Needs(Scope::Decide),
+        DecisionAccess::Open => OptionalAuth,
+        DecisionAccess::Token => Requires(Scope::Decide),
     };
     config
         .service(at("/access/v1/evaluation", [(Method::POST, decide, web::post().to(authzen::evaluation))]))
@@ -120,73 +126,73 @@ fn well_known(name: &str, path: &str) -> Vec<String> {
 /// The routes of the Auth service.
 fn auth_routes(config: &mut ServiceConfig, path: &str) {
     config
-        .service(at("/oauth2/token", [(Method::POST, Limited, web::post().to(oauth::token))]))
-        .service(at("/oauth2/introspect", [(Method::POST, Anyone, web::post().to(oauth::introspect))]))
-        .service(at("/oauth2/revoke", [(Method::POST, Limited, web::post().to(oauth::revoke))]))
-        .service(at("/.well-known/jwks.json", [(Method::GET, Open, web::get().to(oauth::jwks))]))
+        .service(at("/oauth2/token", [(Method::POST, RateLimited, web::post().to(oauth::token))]))
+        .service(at("/oauth2/introspect", [(Method::POST, OptionalAuth, web::post().to(oauth::introspect))]))
+        .service(at("/oauth2/revoke", [(Method::POST, RateLimited, web::post().to(oauth::revoke))]))
+        .service(at("/.well-known/jwks.json", [(Method::GET, Public, web::get().to(oauth::jwks))]))
         .service(at_each(
             well_known("oauth-authorization-server", path),
-            [(Method::GET, Open, web::get().to(oauth::metadata))],
+            [(Method::GET, Public, web::get().to(oauth::metadata))],
         ))
-        .service(at("/v1/auth/login", [(Method::POST, Limited, web::post().to(login::login))]))
-        .service(at("/v1/auth/refresh", [(Method::POST, Limited, web::post().to(login::refresh))]))
-        .service(at("/v1/auth/logout", [(Method::POST, Known, web::post().to(login::logout))]))
-        .service(at("/v1/auth/logout-all", [(Method::POST, Known, web::post().to(login::logout_all))]))
-        .service(at("/v1/auth/password", [(Method::POST, Known, web::post().to(login::change_password))]))
+        .service(at("/v1/auth/login", [(Method::POST, RateLimited, web::post().to(login::login))]))
+        .service(at("/v1/auth/refresh", [(Method::POST, RateLimited, web::post().to(login::refresh))]))
+        .service(at("/v1/auth/logout", [(Method::POST, Authenticated, web::post().to(login::logout))]))
+        .service(at("/v1/auth/logout-all", [(Method::POST, Authenticated, web::post().to(login::logout_all))]))
+        .service(at("/v1/auth/password", [(Method::POST, Authenticated, web::post().to(login::change_password))]))
         .service(at(
             "/v1/auth/totp",
             [
-                (Method::POST, Known, web::post().to(second_factor::enrol)),
-                (Method::DELETE, Known, web::delete().to(second_factor::remove)),
+                (Method::POST, Authenticated, web::post().to(second_factor::enrol)),
+                (Method::DELETE, Authenticated, web::delete().to(second_factor::remove)),
             ],
         ))
-        .service(at("/v1/auth/totp/confirm", [(Method::POST, Known, web::post().to(second_factor::confirm))]))
-        .service(at("/v1/auth/me", [(Method::GET, Known, web::get().to(login::me))]))
-        .service(at("/v1/auth/sessions", [(Method::GET, Known, web::get().to(login::sessions))]))
-        .service(at("/v1/auth/sessions/{id}", [(Method::DELETE, Known, web::delete().to(login::end_session))]))
+        .service(at("/v1/auth/totp/confirm", [(Method::POST, Authenticated, web::post().to(second_factor::confirm))]))
+        .service(at("/v1/auth/me", [(Method::GET, Authenticated, web::get().to(login::me))]))
+        .service(at("/v1/auth/sessions", [(Method::GET, Authenticated, web::get().to(login::sessions))]))
+        .service(at("/v1/auth/sessions/{id}", [(Method::DELETE, Authenticated, web::delete().to(login::end_session))]))
         .service(at(
             "/v1/auth/keys/rotate",
-            [(Method::POST, Needs(Scope::AuthWrite), web::post().to(token_keys::rotate))],
+            [(Method::POST, Requires(Scope::AuthWrite), web::post().to(token_keys::rotate))],
         ))
         .service(at(
             "/v1/users",
             [
-                (Method::GET, Needs(Scope::AuthWrite), web::get().to(users::list)),
-                (Method::POST, Needs(Scope::AuthWrite), web::post().to(users::add)),
+                (Method::GET, Requires(Scope::AuthWrite), web::get().to(users::list)),
+                (Method::POST, Requires(Scope::AuthWrite), web::post().to(users::add)),
             ],
         ))
         .service(at(
             "/v1/users/{name}",
             [
-                (Method::GET, Needs(Scope::AuthWrite), web::get().to(users::show)),
-                (Method::PATCH, Needs(Scope::AuthWrite), web::patch().to(users::change)),
-                (Method::DELETE, Needs(Scope::AuthWrite), web::delete().to(users::remove)),
+                (Method::GET, Requires(Scope::AuthWrite), web::get().to(users::show)),
+                (Method::PATCH, Requires(Scope::AuthWrite), web::patch().to(users::change)),
+                (Method::DELETE, Requires(Scope::AuthWrite), web::delete().to(users::remove)),
             ],
         ))
         .service(at(
             "/v1/clients",
             [
-                (Method::GET, Needs(Scope::AuthWrite), web::get().to(clients::list)),
-                (Method::POST, Needs(Scope::AuthWrite), web::post().to(clients::add)),
+                (Method::GET, Requires(Scope::AuthWrite), web::get().to(clients::list)),
+                (Method::POST, Requires(Scope::AuthWrite), web::post().to(clients::add)),
             ],
         ))
         .service(at(
             "/v1/clients/{id}",
             [
-                (Method::PATCH, Needs(Scope::AuthWrite), web::patch().to(clients::change)),
-                (Method::DELETE, Needs(Scope::AuthWrite), web::delete().to(clients::remove)),
+                (Method::PATCH, Requires(Scope::AuthWrite), web::patch().to(clients::change)),
+                (Method::DELETE, Requires(Scope::AuthWrite), web::delete().to(clients::remove)),
             ],
         ))
         .service(at(
             "/v1/api-keys",
             [
-                (Method::GET, Needs(Scope::AuthWrite), web::get().to(api_keys::list)),
-                (Method::POST, Needs(Scope::AuthWrite), web::post().to(api_keys::add)),
+                (Method::GET, Requires(Scope::AuthWrite), web::get().to(api_keys::list)),
+                (Method::POST, Requires(Scope::AuthWrite), web::post().to(api_keys::add)),
             ],
         ))
         .service(at(
             "/v1/api-keys/{id}",
-            [(Method::DELETE, Needs(Scope::AuthWrite), web::delete().to(api_keys::revoke))],
+            [(Method::DELETE, Requires(Scope::AuthWrite), web::delete().to(api_keys::revoke))],
         ));
 }
 
@@ -201,8 +207,8 @@ fn at_each<const N: usize>(paths: Vec<String>, methods: [(Method, Access, Route)
     let allowed = names.collect::<Vec<_>>().join(", ");
     let resource = methods.into_iter().fold(web::resource(paths), |resource, (_, access, route)| {
         resource.route(match access {
-            Open => route,
-            asked => route.wrap(from_fn(move |request, next| gate::pass(asked, request, next))),
+            Public => route,
+            asked => route.wrap(from_fn(move |request, next| authorization::pass(asked, request, next))),
         })
     });
     resource.default_service(web::to(move || {

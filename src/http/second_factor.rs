@@ -5,12 +5,12 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::authorization::{Who, address};
 use super::body;
-use super::front::Front;
-use super::gate::{Who, address};
 use super::login::{person, too_many};
 use super::oauth::fresh;
 use super::problem::Problem;
+use super::worker_state::WorkerState;
 use super::writes;
 use crate::actors::identity::directory::{By, ConfirmEnrolment, DirectoryError, Enrol, RemoveSecondFactor};
 
@@ -21,7 +21,7 @@ struct CodeBody {
 }
 
 /// `POST /v1/auth/totp`: a secret for an authenticator.
-pub async fn enrol(who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn enrol(who: Who, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let (user, _) = person(&who)?;
     let enrolment = front.shared.directory.ask(Enrol { user: user.to_owned() }).await?;
     Ok(fresh(HttpResponse::Ok().json(json!({"secret": enrolment.secret, "url": enrolment.url}))))
@@ -32,7 +32,7 @@ pub async fn confirm(
     request: HttpRequest,
     payload: Payload,
     who: Who,
-    front: Data<Front>,
+    front: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
     let body: CodeBody = body::json(&request, payload, front.bounds()).await?;
     let (user, _) = person(&who)?;
@@ -46,7 +46,7 @@ pub async fn remove(
     request: HttpRequest,
     payload: Payload,
     who: Who,
-    front: Data<Front>,
+    front: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
     let body: CodeBody = body::json(&request, payload, front.bounds()).await?;
     let (user, _) = person(&who)?;

@@ -16,10 +16,10 @@ use actix_web::web::Data;
 use futures_util::future::{Either, ready};
 
 use super::connection::{Connection, HEAD_TIMEOUT, KEEP_ALIVE};
-use super::door::Visit;
 use super::entrance::{Entrance, NotLetIn};
-use super::front::{Front, Shared};
+use super::middleware::RequestGuard;
 use super::routes::routes;
+use super::worker_state::{Shared, WorkerState};
 
 /// The service for TCP connections.
 pub(super) fn tcp(
@@ -86,7 +86,7 @@ fn path_of(url: &str) -> &str {
     host.find('/').and_then(|slash| host.get(slash..)).unwrap_or_default()
 }
 
-/// The application: every request passes through [`Visit`].
+/// The application: every request passes through [`RequestGuard`].
 fn app(
     shared: &Shared,
 ) -> impl ServiceFactory<
@@ -96,7 +96,7 @@ fn app(
     Error = actix_web::HttpResponse,
     InitError = (),
 > + use<> {
-    let front = Front::here(shared);
+    let front = WorkerState::here(shared);
     let (decisions, public_url) = (shared.settings.auth.decisions, Arc::clone(&shared.public_url));
     let at_door = Rc::new(front.clone());
     let app = App::new().app_data(Data::new(front));
@@ -106,7 +106,7 @@ fn app(
         if request.method() == Method::HEAD {
             request.head_mut().method = Method::GET;
         }
-        let (visit, answered) = Visit::enter(&at_door, &mut request);
+        let (visit, answered) = RequestGuard::enter(&at_door, &mut request);
         let answer = match answered {
             Some(answer) => Either::Left(ready(Ok(request.into_response(answer)))),
             None => Either::Right(next.call(request)),

@@ -5,9 +5,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::front::Front;
-use super::gate::Who;
+use super::authorization::Who;
 use super::problem::Problem;
+use super::worker_state::WorkerState;
 use super::{body, withdrawn, writes};
 use crate::actors::identity::directory::RotateSigningKey;
 
@@ -25,7 +25,7 @@ pub async fn rotate(
     request: HttpRequest,
     payload: Payload,
     who: Who,
-    front: Data<Front>,
+    front: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
     let body: RotateBody = body::json(&request, payload, front.bounds()).await?;
     let rotate = RotateSigningKey { withdraw: body.withdraw, caller: who.name().to_owned() };

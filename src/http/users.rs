@@ -5,11 +5,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::front::Front;
-use super::gate::{Who, address};
+use super::authorization::{Who, address};
 use super::login::hashed;
 use super::page::{After, listed, time};
 use super::problem::{NOT_FOUND, Problem};
+use super::worker_state::WorkerState;
 use super::{body, withdrawn, writes};
 use crate::actors::identity::directory::{
     AddUser, By, ChangePassword, FindUser, ListUsers, NewUser, RemoveSecondFactor, RemoveUser, SetUser,
@@ -62,14 +62,14 @@ pub fn roles(given: &[String]) -> Result<Roles, Problem> {
 }
 
 /// `GET /v1/users`
-pub async fn list(query: Query<After>, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn list(query: Query<After>, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let (after, limit) = (query.name()?, query.limit().get());
     let users = front.shared.directory.ask(ListUsers { after, limit }).await?;
     Ok(listed(&users, shown))
 }
 
 /// `GET /v1/users/{name}`
-pub async fn show(name: Path<String>, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn show(name: Path<String>, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let user = front.shared.directory.ask(FindUser(name.clone())).await?;
     let user = user.ok_or_else(|| Problem::new(&NOT_FOUND, format!("there is no user `{name}`")))?;
     Ok(HttpResponse::Ok().json(shown(&user)))
@@ -80,7 +80,7 @@ pub async fn add(
     request: HttpRequest,
     payload: Payload,
     who: Who,
-    front: Data<Front>,
+    front: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
     let body: NewBody = body::json(&request, payload, front.bounds()).await?;
     let name = precis::name(&body.name).into_owned();
@@ -102,7 +102,7 @@ pub async fn change(
     payload: Payload,
     name: Path<String>,
     who: Who,
-    front: Data<Front>,
+    front: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
     let body: ChangeBody = body::json(&request, payload, front.bounds()).await?;
     let roles = body.roles.as_deref().map(roles).transpose()?;
@@ -125,7 +125,7 @@ pub async fn change(
 }
 
 /// `DELETE /v1/users/{name}`
-pub async fn remove(name: Path<String>, who: Who, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn remove(name: Path<String>, who: Who, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let remove = RemoveUser { name: name.into_inner(), caller: who.name().to_owned() };
     let removed = writes::write(&front, &front.shared.directory, remove).await?;
     Ok(withdrawn::answer(removed, |()| HttpResponse::NoContent().finish()))

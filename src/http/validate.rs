@@ -7,12 +7,12 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
+use super::authorization::Who;
 use super::decide::RecordedDecision;
 use super::decision_request::DecisionRequest;
-use super::front::Front;
-use super::gate::Who;
 use super::problem::{BAD_REQUEST, INTERNAL, Problem};
 use super::questions::Questions;
+use super::worker_state::WorkerState;
 use crate::constitution::Constitution;
 use crate::domain::{
     ConstitutionalHash, Enforcement, Evaluation, Finding, NearMiss, Object, Reason, Severity, UnknownMembers,
@@ -56,7 +56,7 @@ pub async fn validate(
     request: HttpRequest,
     payload: Payload,
     who: Who,
-    front: Data<Front>,
+    front: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
     let since = Instant::now();
     let mut asked = DecisionRequest::new(&request, &who, &front);

@@ -12,8 +12,8 @@ use actix_web::web::{Data, Path};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::front::Front;
 use super::problem::{NOT_FOUND, OUTCOME_UNKNOWN, Problem};
+use super::worker_state::WorkerState;
 use crate::actors::database::write_ticket::Write;
 use crate::actors::{Mailbox, Outcome};
 
@@ -57,7 +57,7 @@ impl Writes {
 
 /// Asks for a change. If it is late, it is cancelled and never made; if it has begun by then, the answer is 202, and
 /// its outcome is kept for `GET /v1/writes/{id}`.
-pub async fn write<A, M, T, E>(front: &Front, mailbox: &Mailbox<A>, message: M) -> Result<T, Problem>
+pub async fn write<A, M, T, E>(front: &WorkerState, mailbox: &Mailbox<A>, message: M) -> Result<T, Problem>
 where
     A: Actor + Handler<M, Result = Result<T, E>> + Handler<Write<A>>,
     A::Context: ToEnvelope<A, Write<A>>,
@@ -82,7 +82,7 @@ where
 }
 
 /// `GET /v1/writes/{id}`: the outcome of a change that was answered with 202.
-pub async fn show(id: Path<String>, front: Data<Front>) -> Result<HttpResponse, Problem> {
+pub async fn show(id: Path<String>, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let unknown = || {
         let text = "no outcome is kept for that id; read the data that the change was about";
         Problem::new(&NOT_FOUND, text)

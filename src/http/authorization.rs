@@ -13,9 +13,9 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
 use super::connection::Peer;
 use super::forwarded::client_address;
-use super::front::Front;
 use super::limits::too_many;
 use super::problem::{FORBIDDEN, Problem, UNAUTHENTICATED, UNAVAILABLE};
+use super::worker_state::WorkerState;
 use crate::actors::identity::authenticator::{Authenticate, Credential, CredentialError};
 use crate::actors::identity::directory::{RecordEvent, event};
 use crate::auth::caller::Caller;
@@ -35,15 +35,15 @@ pub const ANONYMOUS: &str = "anonymous";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// None; credentials are ignored.
-    Open,
+    Public,
     /// None, at a limited rate per address: the request itself is the credential.
-    Limited,
+    RateLimited,
     /// None, but a credential must be valid if there is one.
-    Anyone,
+    OptionalAuth,
     /// To be known.
-    Known,
+    Authenticated,
     /// To have this scope.
-    Needs(Scope),
+    Requires(Scope),
 }
 
 /// Lets a request through to its route, or refuses it.
@@ -63,10 +63,10 @@ pub async fn pass(
 }
 
 async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc<Caller>>, Problem> {
-    let Some(front) = request.app_data::<Data<Front>>() else {
+    let Some(front) = request.app_data::<Data<WorkerState>>() else {
         return Err(Problem::new(&UNAVAILABLE, "the daemon is starting"));
     };
-    if access == Access::Limited {
+    if access == Access::RateLimited {
         return front.shared.limits.check_address(address(request.request())).map(|()| None);
     }
     let Some(credential) = credential(request.headers())? else {
@@ -74,8 +74,8 @@ async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc
             return Ok(Some(admin.caller()));
         }
         return match access {
-            Access::Open | Access::Limited | Access::Anyone => Ok(None),
-            Access::Known | Access::Needs(_) => Err(unauthenticated(None, "the route needs a credential")),
+            Access::Public | Access::RateLimited | Access::OptionalAuth => Ok(None),
+            Access::Authenticated | Access::Requires(_) => Err(unauthenticated(None, "the route needs a credential")),
         };
     };
     let address = address(request.request()).ip();
@@ -108,13 +108,13 @@ async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc
             return Err(unauthenticated(Some("invalid_token"), &why));
         }
     };
-    if let Access::Needs(scope) = access
+    if let Access::Requires(scope) = access
         && !caller.scopes.contains(scope)
     {
         record(front, || refusal(&caller.name, "scope_refused", request, scope.as_str()));
         return Err(forbidden(scope));
     }
-    if !matches!(access, Access::Anyone | Access::Needs(Scope::Decide)) {
+    if !matches!(access, Access::OptionalAuth | Access::Requires(Scope::Decide)) {
         front.shared.limits.check_caller(&caller.name)?;
     }
     Ok(Some(caller))
@@ -158,7 +158,7 @@ fn refusal(caller: &str, what: &str, request: &ServiceRequest, why: &str) -> Eve
 
 /// Records a refusal in the background. Beyond a limited rate records are suppressed, and the next one contains their
 /// number.
-fn record(front: &Front, event: impl FnOnce() -> Event) {
+fn record(front: &WorkerState, event: impl FnOnce() -> Event) {
     let Some(left_out) = front.shared.refusals.take() else { return };
     let event = event().name("left_out", left_out);
     let directory = front.shared.directory.clone();
@@ -194,7 +194,7 @@ fn unreadable() -> Problem {
 
 /// The client's address. Addresses named by a proxy count only if it is one of `http.trusted_proxies`.
 pub fn address(request: &HttpRequest) -> ClientAddress {
-    let (Some(peer), Some(front)) = (request.conn_data::<Peer>(), request.app_data::<Data<Front>>()) else {
+    let (Some(peer), Some(front)) = (request.conn_data::<Peer>(), request.app_data::<Data<WorkerState>>()) else {
         return ClientAddress::Unknown;
     };
     if !peer.is_proxy {

@@ -129,7 +129,7 @@ pub struct Shared {
 
 /// One worker's own actors, and the state shared by all workers.
 #[derive(Debug, Clone)]
-pub struct Front {
+pub struct WorkerState {
     /// The state shared by all workers.
     pub shared: Shared,
     /// Decides.
@@ -150,10 +150,10 @@ pub struct Front {
 
 thread_local! {
     /// The app factory runs once per worker *and* per listener, so the actors are kept per thread.
-    static HERE: OnceCell<Front> = const { OnceCell::new() };
+    static HERE: OnceCell<WorkerState> = const { OnceCell::new() };
 }
 
-impl Front {
+impl WorkerState {
     /// The front of this HTTP worker, started on first use.
     #[must_use]
     pub fn here(shared: &Shared) -> Self {

@@ -14,9 +14,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::connection::Peer;
-use super::front::Front;
 use super::problem::{BAD_REQUEST, CONFLICT, INTERNAL, NOT_FOUND, Problem};
 use super::web_page::{allow, preflight};
+use super::worker_state::WorkerState;
 use crate::domain::ConstitutionalHash;
 use crate::ledger::new_id;
 use crate::settings::HashEnforcement;
@@ -43,8 +43,8 @@ impl Drop for Place {
 }
 
 /// A request on its way through.
-pub struct Visit {
-    front: Rc<Front>,
+pub struct RequestGuard {
+    front: Rc<WorkerState>,
     peer: Option<Peer>,
     /// The caller's request id.
     id: Option<HeaderValue>,
@@ -56,10 +56,10 @@ pub struct Visit {
     _place: Place,
 }
 
-impl Visit {
+impl RequestGuard {
     /// Begins the handling of a request. An immediate answer, such as a refusal, ends it.
     #[must_use]
-    pub fn enter(front: &Rc<Front>, request: &mut ServiceRequest) -> (Self, Option<HttpResponse>) {
+    pub fn enter(front: &Rc<WorkerState>, request: &mut ServiceRequest) -> (Self, Option<HttpResponse>) {
         let place = Place(Arc::clone(&front.shared.in_flight));
         let before = place.0.fetch_add(1, Ordering::Relaxed);
         let id = given_request_id(request.headers());
@@ -124,7 +124,7 @@ impl Visit {
     }
 }
 
-impl Visit {
+impl RequestGuard {
     /// Writes the body of an error: a short message on the `AuthZEN` routes, problem details on all others.
     fn explain(&self, response: ServiceResponse<BoxBody>, id: &HeaderValue) -> ServiceResponse<BoxBody> {
         let known = response.response().extensions().get::<Problem>().cloned();
@@ -170,7 +170,7 @@ fn routed_path(request: &ServiceRequest) -> &str {
 }
 
 /// Why a request is refused; `None` if it is not.
-fn refuse(front: &Front, peer: Option<&Peer>, request: &ServiceRequest, before: usize) -> Option<Problem> {
+fn refuse(front: &WorkerState, peer: Option<&Peer>, request: &ServiceRequest, before: usize) -> Option<Problem> {
     let path = routed_path(request);
     let limit = front.shared.settings.http.max_in_flight.get();
     // The administrator is always served: the admin socket has few connections.
