@@ -11,8 +11,8 @@ use crate::actors::audit::checkpointer::{SealError, Sealer, Sealing, SealingPart
 use crate::actors::audit::checkpoints::Seals;
 use crate::actors::audit::committer::{Committer, Rhythm};
 use crate::actors::audit::entity_recorder::EntityRecorder;
-use crate::actors::audit::index_status::Shipping;
-use crate::actors::audit::indexer::{Shipper, ShipperError, ShipperParts};
+use crate::actors::audit::index_status::IndexStatus;
+use crate::actors::audit::indexer::{Indexer, IndexerError, IndexerParts};
 use crate::actors::audit::journal::Journal;
 use crate::actors::audit::pacer::Pace;
 use crate::actors::audit::queue::{AuditError, AuditQueue};
@@ -50,7 +50,7 @@ pub(super) struct Evidence {
     mark: Option<SeenRevision>,
     sealer: Sealer,
     witnesses: Witnesses,
-    shipper: Shipper,
+    indexer: Indexer,
     recovery: Recovery,
     key: String,
     /// The size of the checkpoint that was found.
@@ -120,7 +120,7 @@ impl Evidence {
         let changes = ChangeRecorder::new(journal.clone(), mark_writer);
         let seals = Seals::default();
         // Before anything is signed or recorded: the search index may show that the log was rolled back.
-        let shipper = Shipper::start(ShipperParts {
+        let indexer = Indexer::start(IndexerParts {
             storage: storage.clone(),
             options: super::search_options(settings),
             replicas,
@@ -131,9 +131,9 @@ impl Evidence {
             seals: seals.clone(),
             retention_days: audit.retention_days,
         });
-        let (shipper, found) = shipper.map_err(|error| match error {
-            ShipperError::RolledBack(found) => rolled_back(found),
-            ShipperError::System(source) => {
+        let (indexer, found) = indexer.map_err(|error| match error {
+            IndexerError::RolledBack(found) => rolled_back(found),
+            IndexerError::System(source) => {
                 system("start the thread that copies the audit log into the database")(source)
             }
         })?;
@@ -153,7 +153,7 @@ impl Evidence {
             WitnessesError::Ledger(source) => DaemonError::Ledger { folder, source: Box::new(source) },
             WitnessesError::System(source) => system("start the threads that ask witnesses")(source),
         })?;
-        Ok(Self { storage, committer, changes, mark, sealer, witnesses, shipper, recovery, key, signed, accepted })
+        Ok(Self { storage, committer, changes, mark, sealer, witnesses, indexer, recovery, key, signed, accepted })
     }
 
     /// Whether nothing was ever recorded.
@@ -238,8 +238,8 @@ impl Evidence {
     }
 
     /// How far the log is copied into the database.
-    pub(super) fn shipping(&self) -> Shipping {
-        self.shipper.shipping()
+    pub(super) fn index_status(&self) -> IndexStatus {
+        self.indexer.index_status()
     }
 
     /// Records the stop with the database's revision, writes the remaining records, and signs the last checkpoint.
@@ -252,7 +252,7 @@ impl Evidence {
         }
         self.committer.stop();
         self.sealer.stop();
-        self.shipper.stop();
+        self.indexer.stop();
         self.witnesses.stop();
     }
 }

@@ -250,9 +250,9 @@ impl Parts {
             audit_queue: evidence.queue(),
             journal,
             seals: evidence.seals(),
-            shipping: evidence.shipping(),
+            index_status: evidence.index_status(),
             searcher: Mailbox::new(
-                Searcher::start(evidence.storage(), evidence.shipping(), deadline / 2, LOG_READERS),
+                Searcher::start(evidence.storage(), evidence.index_status(), deadline / 2, LOG_READERS),
                 deadline,
             ),
             log_reader: Mailbox::new(log_reader, deadline),

@@ -24,9 +24,9 @@ const CHANGING: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-cache")
 
 /// `GET /v1/audit`: how far the log is written, signed, cosigned and copied into the database.
 pub async fn status(front: Data<WorkerState>) -> HttpResponse {
-    let Shared { audit_queue, seals, shipping, .. } = &front.shared;
+    let Shared { audit_queue, seals, index_status, .. } = &front.shared;
     // Read in this order, since indexed records were durable before.
-    let copied = shipping.next();
+    let copied = index_status.next();
     let size = audit_queue.durable();
     let covered = |sealed: Option<Arc<Sealed>>| sealed.map(|sealed| sealed.checkpoint.size);
     let newest = seals.newest();
@@ -35,7 +35,7 @@ pub async fn status(front: Data<WorkerState>) -> HttpResponse {
         "size": size,
         "signed": {"size": covered(newest.clone()), "fault": seals.fault()},
         "cosigned": {"size": covered(seals.witnessed())},
-        "database": {"size": copied, "lag": copied.map(|copied| size.saturating_sub(copied)), "fault": shipping.fault()},
+        "database": {"size": copied, "lag": copied.map(|copied| size.saturating_sub(copied)), "fault": index_status.fault()},
     }))
 }
 

@@ -77,7 +77,7 @@ pub async fn search(
 pub async fn find(front: &WorkerState, id: Uuid) -> Result<Option<FoundEntry>, Problem> {
     let size = front.shared.audit_queue.durable();
     if let Some(FoundRecord { index, record }) = front.shared.log_reader.ask(FindRecord { id, size }).await? {
-        let (origin, record) = (front.shared.shipping.origin().into(), String::from_utf8(record).ok());
+        let (origin, record) = (front.shared.index_status.origin().into(), String::from_utf8(record).ok());
         return Ok(Some(FoundEntry { origin, index, record }));
     }
     Ok(front.shared.searcher.ask(FindEntry(id)).await?)
@@ -94,7 +94,7 @@ pub async fn decision(front: Data<WorkerState>, id: Path<String>) -> Result<Http
         return Err(nothing());
     }
     let (origin, index) = (json!(found.origin), found.index);
-    let own = *found.origin == *front.shared.shipping.origin();
+    let own = *found.origin == *front.shared.index_status.origin();
     let proof = json!(own.then(|| format!("/v1/audit/entries/{index}/proof")));
     let text = format!("{{\"origin\":{origin},\"index\":{index},\"proof\":{proof},\"record\":{record}}}");
     Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(text))

@@ -18,7 +18,7 @@ use super::web_page::WebPages;
 use super::writes::Writes;
 use crate::actors::Mailbox;
 use crate::actors::audit::checkpoints::Seals;
-use crate::actors::audit::index_status::Shipping;
+use crate::actors::audit::index_status::IndexStatus;
 use crate::actors::audit::journal::Journal;
 use crate::actors::audit::logger::AuditLogger;
 use crate::actors::audit::queue::AuditQueue;
@@ -82,7 +82,7 @@ pub struct Shared {
     /// Reads the log for auditors.
     pub log_reader: Mailbox<LogReader>,
     /// How far the log is copied into the database.
-    pub shipping: Shipping,
+    pub index_status: IndexStatus,
     /// Searches the index of the log.
     pub searcher: Mailbox<Searcher>,
     /// The way to stored entities.

@@ -11,13 +11,13 @@ const MAX_READ: usize = 128 << 20;
 
 /// The entries of one transaction.
 #[derive(Debug, Default)]
-pub(super) struct ShippedBatch {
+pub(super) struct IndexBatch {
     entries: Vec<AuditEntry>,
     bytes: usize,
     read: usize,
 }
 
-impl ShippedBatch {
+impl IndexBatch {
     /// Adds the entry for a record whose whole text has `read` bytes.
     pub(super) fn push(&mut self, entry: AuditEntry, read: usize) {
         self.bytes += entry.text_bytes();
@@ -42,7 +42,7 @@ mod tests {
 
     #[track_caller]
     fn check(record: Option<&str>, read: usize, expected: usize) {
-        let mut batch = ShippedBatch::default();
+        let mut batch = IndexBatch::default();
         while !batch.is_full() {
             let entry = AuditEntry {
                 leaf: [0; 32],

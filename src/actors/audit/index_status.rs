@@ -14,7 +14,7 @@ pub(super) const NOT_OPEN: &str =
 
 /// How far the copy is; shared by all clones.
 #[derive(Debug, Clone)]
-pub struct Shipping(Arc<Progress>);
+pub struct IndexStatus(Arc<Progress>);
 
 #[derive(Debug)]
 struct Progress {
@@ -25,7 +25,7 @@ struct Progress {
     fault: Mutex<Option<String>>,
 }
 
-impl Shipping {
+impl IndexStatus {
     /// The copy of the log of that origin, which is not open yet.
     pub(super) fn new(origin: String) -> Self {
         let store = ArcSwapOption::empty();
@@ -66,7 +66,7 @@ impl Shipping {
 }
 
 /// For the indexing thread only.
-impl Shipping {
+impl IndexStatus {
     /// The database is open, or not any more.
     pub(super) fn set_store(&self, store: Option<AuditStore>) {
         self.0.store.store(store.map(Arc::new));

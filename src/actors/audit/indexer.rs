@@ -9,16 +9,16 @@ use std::{io, num::NonZeroU32};
 
 use crate::actors::audit::checkpoints::Seals;
 use crate::actors::audit::committer::EXIT_IO;
-use crate::actors::audit::index_batch::ShippedBatch;
+use crate::actors::audit::index_batch::IndexBatch;
 use crate::actors::audit::index_entry::entry;
-use crate::actors::audit::index_status::{NOT_OPEN, Shipping};
+use crate::actors::audit::index_status::{IndexStatus, NOT_OPEN};
 use crate::actors::audit::log_health::Obstacle;
 use crate::actors::audit::queue::AuditQueue;
 use crate::actors::audit::retention::{self, RetentionError};
 use crate::actors::audit::rollback::{LogRollback, OnRollback};
 use crate::actors::background::{give_way, let_give_way};
 use crate::ledger::{self, DiskStorage, Hash, LedgerError, whole_records};
-use crate::store::audit::{AuditStore, ShipError, ShippedLog};
+use crate::store::audit::{AuditStore, IndexError, IndexedLog};
 use crate::store::{Replicas, StoreError, StoreOptions};
 
 /// The interval between two looks at the log at low load.
@@ -43,13 +43,13 @@ const STOPPING: Duration = Duration::from_secs(5);
 
 /// Why the log is not copied.
 #[derive(Debug, thiserror::Error)]
-pub enum ShippingError {
+pub enum IndexingError {
     /// The log cannot be read.
     #[error("the audit log cannot be read: {0}")]
     Ledger(#[from] LedgerError),
     /// The database does not take it, or has something else.
     #[error("{0}")]
-    Ship(#[from] ShipError),
+    Ship(#[from] IndexError),
     /// The database cannot be used.
     #[error("{0}")]
     Store(#[from] StoreError),
@@ -60,7 +60,7 @@ pub enum ShippingError {
 
 /// Why the thread was not started.
 #[derive(Debug, thiserror::Error)]
-pub enum ShipperError {
+pub enum IndexerError {
     /// The log has fewer records than its search index, or other ones.
     #[error("{0}")]
     RolledBack(#[from] LogRollback),
@@ -71,7 +71,7 @@ pub enum ShipperError {
 
 /// The parts that the thread needs.
 #[derive(Debug)]
-pub struct ShipperParts {
+pub struct IndexerParts {
     /// The log's folder.
     pub storage: DiskStorage,
     /// The database.
@@ -94,23 +94,23 @@ pub struct ShipperParts {
 
 /// The running thread.
 #[derive(Debug)]
-pub struct Shipper {
+pub struct Indexer {
     handle: JoinHandle<()>,
     /// Closed when the thread ends.
     end: Receiver<()>,
-    shipping: Shipping,
+    index_status: IndexStatus,
     queue: AuditQueue,
 }
 
-impl Shipper {
+impl Indexer {
     /// Starts the thread. Opening the database is retried until it succeeds, while the daemon works without it. Also
     /// returns evidence of a rollback that was accepted.
-    pub fn start(parts: ShipperParts) -> Result<(Self, Vec<LogRollback>), ShipperError> {
-        let shipping = Shipping::new(parts.origin.clone());
+    pub fn start(parts: IndexerParts) -> Result<(Self, Vec<LogRollback>), IndexerError> {
+        let index_status = IndexStatus::new(parts.origin.clone());
         let seen = parts.queue.durable();
         let mut thread = Thread {
             parts,
-            shipping: shipping.clone(),
+            index_status: index_status.clone(),
             log: None,
             compared: false,
             accepted: Vec::new(),
@@ -124,7 +124,7 @@ impl Shipper {
         let run = move || {
             let _running = running;
             let found = match thread.open() {
-                Err(ShippingError::RolledBack(found)) => Err(found),
+                Err(IndexingError::RolledBack(found)) => Err(found),
                 // Any other error recurs in the first round, which reports it.
                 Ok(_) | Err(_) => Ok(std::mem::take(&mut thread.accepted)),
             };
@@ -135,7 +135,7 @@ impl Shipper {
                 thread.run();
             }
         };
-        let handle = thread::Builder::new().name("audit-ship".to_owned()).spawn(run)?;
+        let handle = thread::Builder::new().name("audit-index".to_owned()).spawn(run)?;
         let accepted = match opened.recv_timeout(OPENING) {
             Ok(found) => found?,
             Err(RecvTimeoutError::Disconnected) => Vec::new(),
@@ -146,23 +146,23 @@ impl Shipper {
             }
         };
         drop(opened);
-        Ok((Self { handle, end, shipping, queue }, accepted))
+        Ok((Self { handle, end, index_status, queue }, accepted))
     }
 
     /// How far the copy is.
     #[must_use]
-    pub fn shipping(&self) -> Shipping {
-        self.shipping.clone()
+    pub fn index_status(&self) -> IndexStatus {
+        self.index_status.clone()
     }
 
     /// Joins the thread, which ends after the sealer, unless it is still opening the database or takes longer than
     /// five seconds. The next user of the database rolls its last transaction back then.
     pub fn stop(self) {
-        if self.shipping.store().is_err() {
+        if self.index_status.store().is_err() {
             return;
         }
         if self.end.recv_timeout(STOPPING) == Err(RecvTimeoutError::Timeout) {
-            let records = self.shipping.next().map_or(0, |next| self.queue.durable().saturating_sub(next));
+            let records = self.index_status.next().map_or(0, |next| self.queue.durable().saturating_sub(next));
             tracing::warn!(records, "stopping before the search index is complete; the next start continues it");
         } else {
             // It does not panic: the process would have ended with it.
@@ -173,9 +173,9 @@ impl Shipper {
 
 /// The state of the thread.
 struct Thread {
-    parts: ShipperParts,
-    shipping: Shipping,
-    log: Option<(AuditStore, ShippedLog)>,
+    parts: IndexerParts,
+    index_status: IndexStatus,
+    log: Option<(AuditStore, IndexedLog)>,
     /// Whether the last record that was copied by an earlier process is the one that the log has.
     compared: bool,
     /// Evidence of a rollback that was accepted.
@@ -193,18 +193,18 @@ impl Thread {
         give_way();
         loop {
             let stopping = self.parts.seals.is_stopping();
-            let pause = match self.ship() {
+            let pause = match self.index() {
                 Ok(()) => {
-                    self.shipping.set_fault(None);
+                    self.index_status.set_fault(None);
                     self.retire();
                     PAUSE
                 }
-                Err(ShippingError::RolledBack(found)) => {
+                Err(IndexingError::RolledBack(found)) => {
                     tracing::error!(%found, "the audit log was rolled back or replaced; exiting");
                     std::process::exit(EXIT_IO);
                 }
                 Err(error) => {
-                    if self.shipping.set_fault(Some(error.to_string())).is_none() {
+                    if self.index_status.set_fault(Some(error.to_string())).is_none() {
                         tracing::error!(%error, "the audit log is not copied into the database");
                     }
                     RETRY
@@ -226,11 +226,11 @@ impl Thread {
     }
 
     /// Indexes the durable records; once the daemon stops, a limited number of batches.
-    fn ship(&mut self) -> Result<(), ShippingError> {
+    fn index(&mut self) -> Result<(), IndexingError> {
         self.let_go_of_what_is_displaced();
         let (store, log) = self.open()?;
         let size = self.parts.queue.durable();
-        let mut next = self.shipping.next().unwrap_or(log.next);
+        let mut next = self.index_status.next().unwrap_or(log.next);
         let is_busy = size - self.seen > CALM;
         self.seen = size;
         if is_busy && size - next < HELD && !self.parts.seals.is_stopping() {
@@ -247,7 +247,7 @@ impl Thread {
                 self.last_batches = left;
             }
             let (began, size) = (Instant::now(), self.parts.queue.durable());
-            let mut batch = ShippedBatch::default();
+            let mut batch = IndexBatch::default();
             let is_last = self.parts.seals.is_stopping();
             // The beginning of a stop ends a batch early: only a few more follow.
             while !batch.is_full()
@@ -263,9 +263,9 @@ impl Thread {
                 }
                 continue;
             }
-            next = store.ship(log.id, next, batch.entries())?;
+            next = store.index(log.id, next, batch.entries())?;
             self.compared = true;
-            self.shipping.set_next(next);
+            self.index_status.set_next(next);
             if self.parts.queue.durable() > size {
                 self.parts.seals.pause(began.elapsed() * REST);
             }
@@ -273,21 +273,21 @@ impl Thread {
         Ok(())
     }
 
-    fn open(&mut self) -> Result<(AuditStore, ShippedLog), ShippingError> {
+    fn open(&mut self) -> Result<(AuditStore, IndexedLog), IndexingError> {
         if let Some(log) = &self.log {
             return Ok(log.clone());
         }
         let store = AuditStore::open(&self.parts.options)?.with_replicas(self.parts.replicas.clone());
         let log = store.log(&self.parts.origin)?;
         let log = self.compare(&store, log)?;
-        self.shipping.set_next(log.next);
-        self.shipping.set_store(Some(store.clone()));
+        self.index_status.set_next(log.next);
+        self.index_status.set_store(Some(store.clone()));
         Ok(self.log.insert((store, log)).clone())
     }
 
     /// Checks that the log has at least the records that an earlier process copied. If it has not, and that is
     /// accepted, the index is truncated to fit.
-    fn compare(&mut self, store: &AuditStore, log: ShippedLog) -> Result<ShippedLog, ShippingError> {
+    fn compare(&mut self, store: &AuditStore, log: IndexedLog) -> Result<IndexedLog, IndexingError> {
         let parts = &self.parts;
         let size = parts.queue.durable();
         let found =
@@ -299,7 +299,7 @@ impl Thread {
                 parts.on_rollback.meet(found(other.next, &other.origin), &mut self.accepted)?;
             }
         }
-        let is_same = |next: u64| -> Result<bool, ShippingError> {
+        let is_same = |next: u64| -> Result<bool, IndexingError> {
             let Some(last) = next.checked_sub(1) else { return Ok(true) };
             let Some(copied) = store.leaf(log.id, last)? else { return Ok(true) };
             let record = ledger::record(&parts.storage, last)?;
@@ -319,7 +319,7 @@ impl Thread {
     /// If the database was deleted or replaced, closes it, so that it is opened or created again.
     fn let_go_of_what_is_displaced(&mut self) {
         if self.log.as_ref().is_some_and(|(store, _)| store.is_displaced()) {
-            self.shipping.set_store(None);
+            self.index_status.set_store(None);
             tracing::warn!("the audit database was moved or deleted; opening it again");
             self.log = None;
             self.compared = false;
@@ -336,7 +336,7 @@ impl Thread {
             return;
         }
         self.retired = Some(Instant::now());
-        let safe = self.shipping.next().map_or(0, |next| next.min(self.parts.seals.size()));
+        let safe = self.index_status.next().map_or(0, |next| next.min(self.parts.seals.size()));
         match retention::retire(&self.parts.storage, days, safe, || store.sync()) {
             Ok(0) => {}
             Ok(segments) => tracing::info!(segments, "old segments of the audit log were moved into its archive"),

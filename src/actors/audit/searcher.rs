@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use uuid::Uuid;
 
-use crate::actors::audit::index_status::Shipping;
+use crate::actors::audit::index_status::IndexStatus;
 use crate::ledger::{self, DiskStorage, LedgerError, RecordView, millis_of};
 use crate::store::StoreError;
 use crate::store::audit::{EntryCursor, EntryPage, FoundEntry, Search};
@@ -45,7 +45,7 @@ impl From<MailboxError> for SearchError {
 #[derive(Debug)]
 pub struct Searcher {
     storage: DiskStorage,
-    shipping: Shipping,
+    index_status: IndexStatus,
     /// How long one search may take.
     patience: Duration,
 }
@@ -57,11 +57,16 @@ impl Searcher {
     /// # Panics
     /// Where no actix system runs, or the system has no more threads to give.
     #[must_use]
-    pub fn start(storage: DiskStorage, shipping: Shipping, patience: Duration, threads: NonZeroUsize) -> Addr<Self> {
+    pub fn start(
+        storage: DiskStorage,
+        index_status: IndexStatus,
+        patience: Duration,
+        threads: NonZeroUsize,
+    ) -> Addr<Self> {
         let thread = || thread::Builder::new().name("acgs-searcher".to_owned());
         SyncArbiter::start_with_thread_builder(threads.get(), thread, move || Self {
             storage: storage.clone(),
-            shipping: shipping.clone(),
+            index_status: index_status.clone(),
             patience,
         })
     }
@@ -154,9 +159,9 @@ impl Searcher {
         limit: NonZeroU16,
         deadline: Instant,
     ) -> Result<EntryPage, SearchError> {
-        let store = self.shipping.store()?;
+        let store = self.index_status.store()?;
         let mut page = store.search(None, search, after, limit, deadline)?;
-        let own = self.shipping.origin();
+        let own = self.index_status.origin();
         let is_in_log =
             |found: &FoundEntry| *found.origin == *own && (found.record.is_none() || !store.needs_records());
         let (mut bytes, mut shown) = (0, 0);

@@ -59,9 +59,9 @@ impl AuditEntry {
     }
 }
 
-/// Why records could not be shipped. Nothing was written.
+/// Why records could not be indexed. Nothing was written.
 #[derive(Debug, Error)]
-pub enum ShipError {
+pub enum IndexError {
     /// An entry with another leaf hash exists: the log or the index was changed.
     #[error(
         "record `{index}` is stored with leaf `{}`, and the log has `{}`: another log has the same `audit.origin`, or one of \
@@ -74,18 +74,18 @@ pub enum ShipError {
         index: u64,
         /// The leaf that is stored.
         stored: [u8; 32],
-        /// The leaf that was to be shipped.
+        /// The leaf that was to be indexed.
         found: [u8; 32],
     },
-    /// Records before these were not shipped yet.
+    /// Records before these were not indexed yet.
     #[error(
         "records from `{first}` on were to be indexed, but `{next}` is the next one: another log has the same `audit.origin`, \
          or the index was changed"
     )]
     Gap {
-        /// The index of the first record that was to be shipped.
+        /// The index of the first record that was to be indexed.
         first: u64,
-        /// The index of the next record to ship.
+        /// The index of the next record to index.
         next: u64,
     },
     /// The database could not do it.
@@ -93,7 +93,7 @@ pub enum ShipError {
     Store(#[from] StoreError),
 }
 
-impl From<diesel::result::Error> for ShipError {
+impl From<diesel::result::Error> for IndexError {
     fn from(error: diesel::result::Error) -> Self {
         Self::Store(error.into())
     }
@@ -102,11 +102,11 @@ impl From<diesel::result::Error> for ShipError {
 /// Stores the entries of a log from index `first` on, in one transaction, and returns the next index.
 ///
 /// Existing entries are compared and left unchanged.
-pub(super) fn ship(conn: &mut DbSession, log: LogId, first: u64, entries: &[AuditEntry]) -> Result<u64, ShipError> {
+pub(super) fn index(conn: &mut DbSession, log: LogId, first: u64, entries: &[AuditEntry]) -> Result<u64, IndexError> {
     write_apart(conn, |conn| {
         let next = logs::next_alone(conn, log)?;
         if first > next {
-            return Err(ShipError::Gap { first, next });
+            return Err(IndexError::Gap { first, next });
         }
         let places = log.range(first, entries.len())?;
         let stored = leaves(conn, &places)?;
@@ -116,7 +116,7 @@ pub(super) fn ship(conn: &mut DbSession, log: LogId, first: u64, entries: &[Audi
                 None => new.push((place, entry)),
                 Some(leaf) if *leaf == entry.leaf => {}
                 Some(leaf) => {
-                    return Err(ShipError::Differs { index: split(place).1, stored: *leaf, found: entry.leaf });
+                    return Err(IndexError::Differs { index: split(place).1, stored: *leaf, found: entry.leaf });
                 }
             }
         }

@@ -12,7 +12,7 @@ use crate::store::error::StoreError;
 
 /// A log of which records are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShippedLog {
+pub struct IndexedLog {
     /// How this store numbers it.
     pub id: LogId,
     /// Its origin, as its checkpoints state it.
@@ -22,10 +22,10 @@ pub struct ShippedLog {
 }
 
 /// Finds a log by its origin, and creates its row if there is none.
-pub(super) fn find_or_make(conn: &mut DbSession, origin: &str) -> Result<ShippedLog, StoreError> {
-    let find = |conn: &mut Connection| -> Result<Option<ShippedLog>, StoreError> {
+pub(super) fn find_or_make(conn: &mut DbSession, origin: &str) -> Result<IndexedLog, StoreError> {
+    let find = |conn: &mut Connection| -> Result<Option<IndexedLog>, StoreError> {
         let row = audit_logs::table.filter(audit_logs::origin.eq(origin)).select(Row::as_select());
-        row.first(conn).optional()?.map(ShippedLog::try_from).transpose()
+        row.first(conn).optional()?.map(IndexedLog::try_from).transpose()
     };
     if let Some(log) = find(conn)? {
         return Ok(log);
@@ -38,9 +38,9 @@ pub(super) fn find_or_make(conn: &mut DbSession, origin: &str) -> Result<Shipped
 }
 
 /// All logs, in the order in which they came.
-pub(super) fn list(conn: &mut Connection) -> Result<Vec<ShippedLog>, StoreError> {
+pub(super) fn list(conn: &mut Connection) -> Result<Vec<IndexedLog>, StoreError> {
     let rows = audit_logs::table.order(audit_logs::id).select(Row::as_select()).load(conn)?;
-    rows.into_iter().map(ShippedLog::try_from).collect()
+    rows.into_iter().map(IndexedLog::try_from).collect()
 }
 
 /// The origins of all logs.
@@ -77,7 +77,7 @@ struct Row {
     next: i64,
 }
 
-impl TryFrom<Row> for ShippedLog {
+impl TryFrom<Row> for IndexedLog {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {

@@ -25,8 +25,8 @@ use std::time::{Duration, Instant};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
 pub use cursor::EntryCursor;
-pub use entries::{AuditEntry, ShipError};
-pub use logs::ShippedLog;
+pub use entries::{AuditEntry, IndexError};
+pub use logs::IndexedLog;
 pub use place::LogId;
 pub use search::{Search, SoughtEntity};
 
@@ -76,7 +76,7 @@ pub struct FoundEntry {
     pub origin: Arc<str>,
     /// Its index in that log.
     pub index: u64,
-    /// The record as it is in the log; none where it was shipped without.
+    /// The record as it is in the log; none where it was indexed without.
     pub record: Option<String>,
 }
 
@@ -135,7 +135,7 @@ impl AuditStore {
         Ok(Self { target, wait, writer, readers, replicas, files })
     }
 
-    /// Whether its files were moved, deleted or replaced: then what is shipped is lost, and it has to be opened anew.
+    /// Whether its files were moved, deleted or replaced: then what is indexed is lost, and it has to be opened anew.
     #[must_use]
     pub fn is_displaced(&self) -> bool {
         self.target.path().map(sqlite::identity) != self.files
@@ -147,14 +147,14 @@ impl AuditStore {
         Self { replicas, ..self }
     }
 
-    /// Whether those who search may not have the log at hand, so that its records have to be shipped too.
+    /// Whether those who search may not have the log at hand, so that its records have to be indexed too.
     #[must_use]
     pub fn needs_records(&self) -> bool {
         self.target.path().is_none()
     }
 
     /// Finds a log by its origin; one that was not known has a row from now on.
-    pub fn log(&self, origin: &str) -> Result<ShippedLog, StoreError> {
+    pub fn log(&self, origin: &str) -> Result<IndexedLog, StoreError> {
         self.write(|conn| logs::find_or_make(conn, origin)).map_err(|error| error.at(&self.target))
     }
 
@@ -175,30 +175,30 @@ impl AuditStore {
     }
 
     /// All logs that are known, in the order in which they came.
-    pub fn logs(&self) -> Result<Vec<ShippedLog>, StoreError> {
+    pub fn logs(&self) -> Result<Vec<IndexedLog>, StoreError> {
         self.read(|session| logs::list(session))
     }
 
     /// Stores the records of a log from index `first` on, all of them or none, and answers the index of the next one
-    /// to ship. Records that are stored already are compared by their leaves and left as they are, so that it can be
+    /// to index. Records that are stored already are compared by their leaves and left as they are, so that it can be
     /// called again with the same.
     ///
-    /// What was shipped may be lost by a power failure until [`sync`](Self::sync) was called; the cursor goes with it.
-    pub fn ship(&self, log: LogId, first: u64, entries: &[AuditEntry]) -> Result<u64, ShipError> {
-        let ship = || self.write(|conn| entries::ship(conn, log, first, entries));
-        let shipped = self.target.path().map_or_else(ship, |database| trickle::trickling(database, ship));
-        shipped.map_err(|error| match error {
-            ShipError::Store(error) => {
+    /// What was indexed may be lost by a power failure until [`sync`](Self::sync) was called; the cursor goes with it.
+    pub fn index(&self, log: LogId, first: u64, entries: &[AuditEntry]) -> Result<u64, IndexError> {
+        let index = || self.write(|conn| entries::index(conn, log, first, entries));
+        let indexed = self.target.path().map_or_else(index, |database| trickle::trickling(database, index));
+        indexed.map_err(|error| match error {
+            IndexError::Store(error) => {
                 if error.session_fault().is_some() {
                     self.readers.renew();
                 }
-                ShipError::Store(error.at(&self.target))
+                IndexError::Store(error.at(&self.target))
             }
             other => other,
         })
     }
 
-    /// Puts everything shipped so far on stable storage. Only after this may the log forget it.
+    /// Puts everything indexed so far on stable storage. Only after this may the log forget it.
     ///
     /// [`StoreError::Busy`] where a reader was in the way for too long; nothing is known then.
     pub fn sync(&self) -> Result<(), StoreError> {

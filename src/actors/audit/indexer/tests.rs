@@ -18,7 +18,7 @@ fn a_daemon_that_stops_copies_no_more_than_a_few_batches() {
         ledger.append(&frame).unwrap();
     }
     let seals = Seals::default();
-    let shipper = Shipper::start(ShipperParts {
+    let indexer = Indexer::start(IndexerParts {
         storage,
         options: StoreOptions {
             target: beside(&folder.path().join("acgs.db").into()),
@@ -38,16 +38,16 @@ fn a_daemon_that_stops_copies_no_more_than_a_few_batches() {
         seals: seals.clone(),
         retention_days: None,
     });
-    let (shipper, _) = shipper.unwrap();
-    let shipping = shipper.shipping();
-    while shipping.next() == Some(0) {
+    let (indexer, _) = indexer.unwrap();
+    let index_status = indexer.index_status();
+    while index_status.next() == Some(0) {
         thread::yield_now();
     }
     seals.stop();
-    let copied = shipping.next().unwrap();
-    shipper.stop();
+    let copied = index_status.next().unwrap();
+    indexer.stop();
     // One batch was under way.
     let bound = copied + (MAX_ENTRIES * (1 + LAST_BATCHES)) as u64;
-    let copied = shipping.next().unwrap();
+    let copied = index_status.next().unwrap();
     assert!(copied <= bound && copied < RECORDS, "{copied}, not {bound}");
 }

@@ -39,7 +39,7 @@ fn how_fast_and_how_large() {
     while next < total {
         let entries = (next..next + batch).map(|n| realistic(n, &mut seed)).collect::<Vec<_>>();
         let began = Instant::now();
-        next = store.ship(log, next, &entries).unwrap();
+        next = store.index(log, next, &entries).unwrap();
         spent += began.elapsed();
         worst = worst.max(began.elapsed());
     }

@@ -1,10 +1,10 @@
 //! The copy of the audit log over a real SQLite file.
 
 mod figures;
+mod indexing;
 mod opening;
 mod plans;
 mod searching;
-mod shipping;
 
 use std::num::NonZeroU32;
 use std::path::Path;

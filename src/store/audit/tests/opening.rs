@@ -39,7 +39,7 @@ fn a_file_that_is_gone_is_begun_anew() {
         return;
     }
     let copied = Copied::new();
-    copied.store.ship(copied.log, 0, &entries(0..5)).unwrap();
+    copied.store.index(copied.log, 0, &entries(0..5)).unwrap();
     let Copied { store, options, _folder, .. } = copied;
     store.checkpoint().unwrap();
     drop(store);
@@ -51,7 +51,7 @@ fn a_file_that_is_gone_is_begun_anew() {
     let log = store.log("acgs.example/log").unwrap();
     assert_eq!(log.next, 0);
     assert!(found(&store, None, &Search::default(), 10).is_empty());
-    assert_eq!(store.ship(log.id, 0, &entries(0..5)).unwrap(), 5);
+    assert_eq!(store.index(log.id, 0, &entries(0..5)).unwrap(), 5);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn what_a_kill_leaves_of_a_file_is_not_in_the_way_of_a_new_one() {
         return;
     }
     let copied = Copied::new();
-    copied.store.ship(copied.log, 0, &entries(0..5)).unwrap();
+    copied.store.index(copied.log, 0, &entries(0..5)).unwrap();
     let path = copied.options.target.path().unwrap().to_owned();
     let log = fs::read(format!("{}-wal", path.display())).unwrap();
     assert!(!log.is_empty());
@@ -77,7 +77,7 @@ fn what_a_kill_leaves_of_a_file_is_not_in_the_way_of_a_new_one() {
         let shipped = store.log("acgs.example/log").unwrap();
         assert_eq!(shipped.next, 0);
         assert!(found(&store, None, &Search::default(), 10).is_empty());
-        assert_eq!(store.ship(shipped.id, 0, &entries(0..3)).unwrap(), 3);
+        assert_eq!(store.index(shipped.id, 0, &entries(0..3)).unwrap(), 3);
     }
 }
 
@@ -108,10 +108,10 @@ fn what_was_copied_before_indexes_were_made_of_regions_is_found() {
         return;
     }
     let copied = Copied::new();
-    copied.store.ship(copied.log, 0, &entries(0..20)).unwrap();
+    copied.store.index(copied.log, 0, &entries(0..20)).unwrap();
     copied.connection().revert_last_migration(SQLITE).unwrap();
     let store = AuditStore::open(&copied.options).unwrap();
-    store.ship(copied.log, 20, &entries(20..30)).unwrap();
+    store.index(copied.log, 20, &entries(20..30)).unwrap();
     for n in [7, 25] {
         let search = Search { subject: sought(None, &format!("agent-{n}")), ..Search::default() };
         let found = found(&store, None, &search, 10).into_iter();
@@ -139,9 +139,9 @@ fn a_copy_whose_files_are_moved_or_replaced_is_displaced() {
     }
     for suffix in ["", "-wal"] {
         let copied = Copied::new();
-        copied.store.ship(copied.log, 0, &entries(0..10)).unwrap();
+        copied.store.index(copied.log, 0, &entries(0..10)).unwrap();
         copied.store.sync().unwrap();
-        copied.store.ship(copied.log, 10, &entries(10..20)).unwrap();
+        copied.store.index(copied.log, 10, &entries(10..20)).unwrap();
         assert_eq!(copied.found(&Search::default(), 100).len(), 20);
         assert!(!copied.store.is_displaced());
         let mut file = copied.options.target.path().unwrap().as_os_str().to_owned();
@@ -185,12 +185,12 @@ fn an_entry_of_no_log_is_told_as_damage() {
         return;
     }
     let copied = Copied::new();
-    copied.store.ship(copied.log, 0, &entries(0..1)).unwrap();
+    copied.store.index(copied.log, 0, &entries(0..1)).unwrap();
     copied.connection().batch_execute("DELETE FROM audit_logs").unwrap();
     let limit = NonZeroU16::MIN;
     let error = copied.store.search(None, &Search::default(), None, limit, in_a_minute()).unwrap_err();
     assert!(error.to_string().ends_with("is damaged: an entry is of a log that is not there"), "{error}");
-    let error = copied.store.ship(copied.log, 1, &entries(1..2)).unwrap_err();
+    let error = copied.store.index(copied.log, 1, &entries(1..2)).unwrap_err();
     assert!(error.to_string().ends_with("the row of the log in table `audit_logs` is gone"), "{error}");
     assert!(error.to_string().contains(&*copied.options.target.path().unwrap().to_string_lossy()), "{error}");
 }

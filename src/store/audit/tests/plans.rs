@@ -29,7 +29,7 @@ fn a_search_by_one_member_reads_its_part_of_an_index_in_order() {
         return;
     }
     let copied = Copied::new();
-    copied.store.ship(copied.log, 0, &entries(0..10)).unwrap();
+    copied.store.index(copied.log, 0, &entries(0..10)).unwrap();
     let mut conn = copied.connection();
     let any = Search::default();
     for (search, part) in [
@@ -109,7 +109,7 @@ fn what_else_is_sought_changes_nothing_in_which_index_is_read() {
         return;
     }
     let copied = Copied::new();
-    copied.store.ship(copied.log, 0, &entries(0..10)).unwrap();
+    copied.store.index(copied.log, 0, &entries(0..10)).unwrap();
     let mut conn = copied.connection();
     let search = Search {
         subject: sought(None, "agent-1"),

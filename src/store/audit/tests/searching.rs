@@ -24,7 +24,7 @@ static RANDOM: LazyLock<Random> = LazyLock::new(|| {
     let logs = [MANY, 300].map(|count| (0..count).map(|n| random(n, &mut seed)).collect::<Vec<_>>());
     for (log, entries) in [(copied.log, &logs[0]), (other, &logs[1])] {
         for (number, part) in entries.chunks(1000).enumerate() {
-            copied.store.ship(log, number as u64 * 1000, part).unwrap();
+            copied.store.index(log, number as u64 * 1000, part).unwrap();
         }
     }
     Random { copied, other, logs }
@@ -190,11 +190,11 @@ fn a_search_by_one_member_finds_what_a_filter_of_everything_would() {
 #[test]
 fn a_search_goes_on_after_its_cursor_however_many_entries_came_since() {
     let copied = Copied::new();
-    copied.store.ship(copied.log, 0, &entries(0..10)).unwrap();
+    copied.store.index(copied.log, 0, &entries(0..10)).unwrap();
     let search = Search { decision: Some(true), ..Search::default() };
     let limit = NonZeroU16::new(4).unwrap();
     let page = copied.store.search(None, &search, None, limit, in_a_minute()).unwrap();
-    copied.store.ship(copied.log, 10, &entries(10..20)).unwrap();
+    copied.store.index(copied.log, 10, &entries(10..20)).unwrap();
     let indices = |page: &EntryPage| page.items.iter().map(|entry| entry.index).collect::<Vec<_>>();
     assert_eq!(indices(&page), [9, 8, 7, 6]);
     let page = copied.store.search(None, &search, page.next.as_ref(), limit, in_a_minute()).unwrap();
@@ -239,7 +239,7 @@ fn an_id_of_more_types_than_are_looked_at_by_themselves_is_found() {
     for (n, entry) in all.iter_mut().enumerate() {
         entry.subject = Some(EntityUid::new(format_smolstr!("T{}", n % 40), "shared"));
     }
-    copied.store.ship(copied.log, 0, &all).unwrap();
+    copied.store.index(copied.log, 0, &all).unwrap();
     for limit in [1, 7, 100, 200] {
         let found = copied.found(&Search { subject: sought(None, "shared"), ..Search::default() }, limit);
         assert!(found.iter().map(|(_, index, _)| *index).eq((0..100).rev()));
@@ -255,13 +255,13 @@ fn entries_of_all_regions_and_logs_are_found_in_order() {
         AuditEntry { subject: Some(subject), record: Some(n.to_string()), ..entry(n) }
     };
     for block in BLOCKS {
-        // As if all before had been shipped.
+        // As if all before had been indexed.
         let next = format!("UPDATE audit_logs SET next = {}", block.start);
         copied.connection().batch_execute(&next).unwrap();
-        copied.store.ship(copied.log, block.start, &block.map(of_ann).collect::<Vec<_>>()).unwrap();
+        copied.store.index(copied.log, block.start, &block.map(of_ann).collect::<Vec<_>>()).unwrap();
     }
     let other = copied.store.log("other.example/log").unwrap().id;
-    copied.store.ship(other, 0, &(0..50).map(of_ann).collect::<Vec<_>>()).unwrap();
+    copied.store.index(other, 0, &(0..50).map(of_ann).collect::<Vec<_>>()).unwrap();
     let any = Search::default();
     let (from, to) = (Some(entry(262_100).at), Some(entry(500_000_025).at));
     for search in [

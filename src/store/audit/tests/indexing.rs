@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_log_is_known_by_its_origin_and_goes_on_where_it_was() {
     let copied = Copied::new();
-    assert_eq!(copied.store.ship(copied.log, 0, &entries(0..3)).unwrap(), 3);
+    assert_eq!(copied.store.index(copied.log, 0, &entries(0..3)).unwrap(), 3);
     let other = copied.store.log("other.example/log").unwrap();
     assert_ne!(other.id, copied.log);
     assert_eq!(other.next, 0);
@@ -16,10 +16,10 @@ fn a_log_is_known_by_its_origin_and_goes_on_where_it_was() {
 }
 
 #[test]
-fn records_that_are_shipped_again_are_stored_once() {
+fn records_that_are_indexed_again_are_stored_once() {
     let copied = Copied::new();
     for (range, next) in [(0..5, 5), (0..5, 5), (2..4, 5), (3..8, 8), (8..8, 8), (0..8, 8), (0..0, 8)] {
-        assert_eq!(copied.store.ship(copied.log, range.start, &entries(range.clone())).unwrap(), next, "{range:?}");
+        assert_eq!(copied.store.index(copied.log, range.start, &entries(range.clone())).unwrap(), next, "{range:?}");
     }
     let found = copied.found(&Search::default(), 3);
     let expected = (0..8).rev().map(|n| ("acgs.example/log".into(), n, entry(n).record.unwrap()));
@@ -29,10 +29,10 @@ fn records_that_are_shipped_again_are_stored_once() {
 #[test]
 fn a_record_with_another_leaf_is_told_and_nothing_is_written() {
     let copied = Copied::new();
-    copied.store.ship(copied.log, 0, &entries(0..5)).unwrap();
+    copied.store.index(copied.log, 0, &entries(0..5)).unwrap();
     let mut again = entries(2..8);
     again[1].leaf = [0xab; 32];
-    let error = copied.store.ship(copied.log, 2, &again).unwrap_err();
+    let error = copied.store.index(copied.log, 2, &again).unwrap_err();
     let (stored, found) = (format!("0000000000000003{}", "07".repeat(24)), "ab".repeat(32));
     assert_eq!(
         error.to_string(),
@@ -41,7 +41,7 @@ fn a_record_with_another_leaf_is_told_and_nothing_is_written() {
              one of the two was changed"
         )
     );
-    assert!(matches!(error, ShipError::Differs { index: 3, stored, found }
+    assert!(matches!(error, IndexError::Differs { index: 3, stored, found }
         if stored == entry(3).leaf && found == again[1].leaf));
     assert_eq!(copied.store.log("acgs.example/log").unwrap().next, 5);
     assert_eq!(copied.found(&Search::default(), 100).len(), 5);
@@ -50,14 +50,14 @@ fn a_record_with_another_leaf_is_told_and_nothing_is_written() {
 #[test]
 fn a_gap_is_refused() {
     let copied = Copied::new();
-    copied.store.ship(copied.log, 0, &entries(0..5)).unwrap();
-    let error = copied.store.ship(copied.log, 6, &entries(6..8)).unwrap_err();
+    copied.store.index(copied.log, 0, &entries(0..5)).unwrap();
+    let error = copied.store.index(copied.log, 6, &entries(6..8)).unwrap_err();
     assert_eq!(
         error.to_string(),
         "records from `6` on were to be indexed, but `5` is the next one: another log has the same `audit.origin`, or the \
          index was changed"
     );
-    assert!(matches!(error, ShipError::Gap { first: 6, next: 5 }));
+    assert!(matches!(error, IndexError::Gap { first: 6, next: 5 }));
     assert_eq!(copied.found(&Search::default(), 100).len(), 5);
 }
 
@@ -67,7 +67,7 @@ fn a_transaction_that_fails_midway_leaves_nothing_and_can_be_made_again() {
         return;
     }
     let copied = Copied::new();
-    copied.store.ship(copied.log, 0, &entries(0..5)).unwrap();
+    copied.store.index(copied.log, 0, &entries(0..5)).unwrap();
     let mut conn = copied.connection();
     for trigger in [
         "BEFORE INSERT ON audit_entries WHEN NEW.record = '{\"n\":7}'",
@@ -79,7 +79,7 @@ fn a_transaction_that_fails_midway_leaves_nothing_and_can_be_made_again() {
         conn.batch_execute(&sql).unwrap();
         let mut more = entries(5..10);
         more[4].principles = vec!["human-oversight".into()];
-        let error = copied.store.ship(copied.log, 5, &more).unwrap_err();
+        let error = copied.store.index(copied.log, 5, &more).unwrap_err();
         let said =
             format!("the database `{}` is unavailable: disk is full", copied.options.target.path().unwrap().display());
         assert_eq!(error.to_string(), said, "{trigger}");
@@ -87,17 +87,17 @@ fn a_transaction_that_fails_midway_leaves_nothing_and_can_be_made_again() {
         assert_eq!(copied.found(&Search::default(), 100).len(), 5, "{trigger}");
         conn.batch_execute("DROP TRIGGER full").unwrap();
     }
-    assert_eq!(copied.store.ship(copied.log, 5, &entries(5..10)).unwrap(), 10);
+    assert_eq!(copied.store.index(copied.log, 5, &entries(5..10)).unwrap(), 10);
     assert_eq!(copied.found(&Search::default(), 100).len(), 10);
 }
 
 #[test]
 fn a_record_that_was_lost_from_the_middle_is_put_back() {
     let copied = Copied::new();
-    copied.store.ship(copied.log, 0, &entries(0..5)).unwrap();
+    copied.store.index(copied.log, 0, &entries(0..5)).unwrap();
     copied.connection().batch_execute("DELETE FROM audit_entries WHERE idx = 2").unwrap();
     assert_eq!(copied.found(&Search::default(), 100).len(), 4);
-    assert_eq!(copied.store.ship(copied.log, 0, &entries(0..4)).unwrap(), 5);
+    assert_eq!(copied.store.index(copied.log, 0, &entries(0..4)).unwrap(), 5);
     assert_eq!(copied.found(&Search::default(), 100).len(), 5);
 }
 
@@ -115,7 +115,7 @@ fn thousands_of_records_go_in_one_transaction_and_any_text_comes_back() {
     let last = all.last_mut().unwrap();
     (last.caller, last.subject, last.action, last.resource) = (None, None, None, None);
     (last.decision, last.reason, last.kind) = (None, None, "stop".into());
-    assert_eq!(copied.store.ship(copied.log, 0, &all).unwrap(), 5000);
+    assert_eq!(copied.store.index(copied.log, 0, &all).unwrap(), 5000);
     for (index, text) in (0..).zip(odd) {
         let mut record = all[usize::try_from(index).unwrap()].record.clone().unwrap();
         if copied.store.needs_records() {
@@ -145,14 +145,14 @@ fn what_was_synced_is_in_the_file_itself() {
         return;
     }
     let copied = Copied::new();
-    copied.store.ship(copied.log, 0, &entries(0..5)).unwrap();
+    copied.store.index(copied.log, 0, &entries(0..5)).unwrap();
     copied.store.sync().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("copy.db");
     std::fs::copy(copied.options.target.path().unwrap(), &path).unwrap();
     let copy = AuditStore::open(&options(&path)).unwrap();
     assert_eq!(copy.log("acgs.example/log").unwrap().next, 5);
-    copied.store.ship(copied.log, 5, &entries(5..6)).unwrap();
+    copied.store.index(copied.log, 5, &entries(5..6)).unwrap();
     copied.store.checkpoint().unwrap();
     let log = std::fs::metadata(format!("{}-wal", copied.options.target.path().unwrap().display())).unwrap();
     assert_eq!(log.len(), 0);
@@ -164,13 +164,13 @@ fn a_reader_of_something_older_keeps_a_sync_from_being_told_as_made() {
         return;
     }
     let copied = Copied::new();
-    copied.store.ship(copied.log, 0, &entries(0..5)).unwrap();
+    copied.store.index(copied.log, 0, &entries(0..5)).unwrap();
     let store =
         AuditStore::open(&StoreOptions { acquire_timeout: Duration::from_millis(20), ..copied.options.clone() });
     let store = store.unwrap();
     let mut reader = copied.connection();
     reader.batch_execute("BEGIN; SELECT count(*) FROM audit_logs").unwrap();
-    store.ship(copied.log, 5, &entries(5..6)).unwrap();
+    store.index(copied.log, 5, &entries(5..6)).unwrap();
     assert_eq!(store.sync().unwrap_err().to_string(), "the database is busy: the write-ahead log is still read");
     reader.batch_execute("COMMIT").unwrap();
     store.sync().unwrap();
