@@ -9,12 +9,12 @@ use thread_priority::{
 ///
 /// A processor that runs such a thread counts as free, so a worker that wakes up is put there and runs at once. The
 /// daemon's other threads wait for the disk often enough that this one gets its share however much is asked.
-pub(super) fn give_way() {
-    let_give_way(thread_native_id());
+pub(super) fn set_idle_priority() {
+    set_idle_priority_of(thread_native_id());
 }
 
 /// The same for another thread, which must not have ended.
-pub(super) fn let_give_way(thread: ThreadId) {
+pub(super) fn set_idle_priority_of(thread: ThreadId) {
     let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
     let outcome = set_thread_priority_and_policy(thread, ThreadPriority::Min, idle);
     // Priority matters only under load; a system that refuses to set it is no reason to stop.
@@ -34,7 +34,7 @@ mod tests {
     #[test]
     fn a_thread_in_the_background_runs_where_nothing_else_does() {
         let policy = std::thread::spawn(|| {
-            give_way();
+            set_idle_priority();
             thread_schedule_policy().unwrap()
         });
         assert_eq!(policy.join().unwrap(), ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle));
@@ -47,7 +47,7 @@ mod tests {
             told.recv().unwrap_err();
             thread_schedule_policy().unwrap()
         });
-        let_give_way(thread.as_pthread_t());
+        set_idle_priority_of(thread.as_pthread_t());
         drop(go_on);
         assert_eq!(thread.join().unwrap(), ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle));
     }

@@ -15,7 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::actors::audit::checkpointer::SealError;
+use crate::actors::audit::checkpointer::CheckpointError;
 use crate::actors::decision::registry::OnObjections;
 use crate::daemon::{self, DaemonError, Rollback, Source};
 use crate::ledger::KeyError;
@@ -195,7 +195,9 @@ fn finish(outcome: Result<(), DaemonError>) -> ExitCode {
             | DaemonError::Witness { .. }
             | DaemonError::Issuer { .. }),
         ) => fail(&error, EXIT_CONFIG),
-        Err(DaemonError::Seal { source, folder }) if matches!(*source, SealError::Key(KeyError::Origin { .. })) => {
+        Err(DaemonError::Seal { source, folder })
+            if matches!(*source, CheckpointError::Key(KeyError::Origin { .. })) =>
+        {
             fail(&DaemonError::Seal { source, folder }, EXIT_CONFIG)
         }
         Err(

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::actors::audit::checkpointer::SealError;
+use crate::actors::audit::checkpointer::CheckpointError;
 use crate::actors::audit::queue::AuditError;
 use crate::actors::audit::rollback::LogRollback;
 use crate::actors::identity::directory::DirectoryError;
@@ -64,7 +64,7 @@ pub enum DaemonError {
         /// Its folder.
         folder: PathBuf,
         /// Why.
-        source: Box<SealError>,
+        source: Box<CheckpointError>,
     },
     /// The database lacks changes whose commit is known from the audit log.
     #[error(

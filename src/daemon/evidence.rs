@@ -7,14 +7,14 @@ use std::time::Duration;
 use super::audit_folder;
 use super::error::{DaemonError, system};
 use crate::actors::audit::change_recorder::ChangeRecorder;
-use crate::actors::audit::checkpointer::{SealError, Sealer, Sealing, SealingParts};
-use crate::actors::audit::checkpoints::Seals;
+use crate::actors::audit::checkpointer::{CheckpointError, Checkpointer, CheckpointerParts, Sealing};
+use crate::actors::audit::checkpoints::Checkpoints;
 use crate::actors::audit::committer::{Committer, Rhythm};
 use crate::actors::audit::entity_recorder::EntityRecorder;
 use crate::actors::audit::index_status::IndexStatus;
 use crate::actors::audit::indexer::{Indexer, IndexerError, IndexerParts};
 use crate::actors::audit::journal::Journal;
-use crate::actors::audit::pacer::Pace;
+use crate::actors::audit::pacer::GroupCommitPacer;
 use crate::actors::audit::queue::{AuditError, AuditQueue};
 use crate::actors::audit::rollback::{LogRollback, OnRollback};
 use crate::actors::audit::witnesses::{Witness, Witnesses, WitnessesError};
@@ -48,7 +48,7 @@ pub(super) struct Evidence {
     changes: ChangeRecorder,
     /// The mark in that file at the start.
     mark: Option<SeenRevision>,
-    sealer: Sealer,
+    checkpointer: Checkpointer,
     witnesses: Witnesses,
     indexer: Indexer,
     recovery: Recovery,
@@ -69,17 +69,7 @@ impl Evidence {
         }
         let was_empty = fs::read_dir(&folder).map_or(true, |mut files| files.next().is_none());
         let storage = DiskStorage::create(&folder).map_err(system(&format!("make `{}`", folder.display())))?;
-        let (ledger, recovery) = Ledger::open(storage.clone(), Options::default())
-            .map_err(|source| DaemonError::Ledger { folder: folder.clone(), source: Box::new(source) })?;
-        if let Some(torn) = &recovery.torn {
-            tracing::warn!(
-                index = torn.index,
-                segment = torn.segment,
-                offset = torn.offset,
-                bytes = torn.bytes,
-                "the audit log ended in an incomplete frame, as a crash in mid-write leaves one; it was cut off"
-            );
-        }
+        let (ledger, recovery) = open_ledger(&folder, &storage)?;
         let audit = &settings.audit;
         let origin = audit.origin.as_ref().map(LogOrigin::as_str);
         let (opened, default_origin) = (ledger.tree().clone(), default_origin());
@@ -92,7 +82,7 @@ impl Evidence {
             DaemonError::LogRolledBack { folder: folder.clone(), size, found: Box::new(found) }
         };
         let had_key = folder.join(KEY_FILE).exists();
-        let sealing = Sealing::open(SealingParts {
+        let sealing = Sealing::open(CheckpointerParts {
             folder: &folder,
             origin,
             default_origin: &default_origin,
@@ -101,13 +91,13 @@ impl Evidence {
             on_rollback,
         });
         let sealing = sealing.map_err(|source| match source {
-            SealError::RolledBack(found) => rolled_back(found),
+            CheckpointError::RolledBack(found) => rolled_back(found),
             source => DaemonError::Seal { folder: folder.clone(), source: Box::new(source) },
         })?;
         let mut accepted = sealing.accepted().to_vec();
         let (key, origin, signed) = (sealing.key(), sealing.origin().to_owned(), sealing.signed());
         let rhythm = match audit.durability {
-            Durability::Durable => Rhythm::Durable(Pace::new(audit.sync_interval)),
+            Durability::Durable => Rhythm::Durable(GroupCommitPacer::new(audit.sync_interval)),
             Durability::Async => Rhythm::Async(audit.flush_interval),
         };
         let committer = Committer::start(ledger, storage.clone(), rhythm, audit.max_queue.get());
@@ -118,7 +108,7 @@ impl Evidence {
         let mark_writer =
             RevisionMark::open(&mark_file).map_err(system(&format!("write `{}`", mark_file.display())))?;
         let changes = ChangeRecorder::new(journal.clone(), mark_writer);
-        let seals = Seals::default();
+        let checkpoints = Checkpoints::default();
         // Before anything is signed or recorded: the search index may show that the log was rolled back.
         let indexer = Indexer::start(IndexerParts {
             storage: storage.clone(),
@@ -128,7 +118,7 @@ impl Evidence {
             queue: committer.queue(),
             opened: size,
             on_rollback,
-            seals: seals.clone(),
+            checkpoints: checkpoints.clone(),
             retention_days: audit.retention_days,
         });
         let (indexer, found) = indexer.map_err(|error| match error {
@@ -142,18 +132,30 @@ impl Evidence {
             tracing::warn!(key, "the log's key is gone too; a new one was made: tell verifiers and witnesses");
         }
         let interval = audit.checkpoint_interval;
-        let sealer = Sealer::start(sealing, committer.queue(), journal, interval, seals);
-        let sealer = sealer.map_err(system("start the thread that signs checkpoints"))?;
+        let checkpointer = Checkpointer::start(sealing, committer.queue(), journal, interval, checkpoints);
+        let checkpointer = checkpointer.map_err(system("start the thread that signs checkpoints"))?;
         let witnesses = audit.witness.iter().map(|witness| {
             let key = witness.key.to_string();
             Witness::new(&witness.url.to_string(), &key).map_err(|source| DaemonError::Witness { key, source })
         });
-        let witnesses = Witnesses::start(witnesses.collect::<Result<_, _>>()?, &storage, &sealer.seals());
+        let witnesses = Witnesses::start(witnesses.collect::<Result<_, _>>()?, &storage, &checkpointer.checkpoints());
         let witnesses = witnesses.map_err(|error| match error {
             WitnessesError::Ledger(source) => DaemonError::Ledger { folder, source: Box::new(source) },
             WitnessesError::System(source) => system("start the threads that ask witnesses")(source),
         })?;
-        Ok(Self { storage, committer, changes, mark, sealer, witnesses, indexer, recovery, key, signed, accepted })
+        Ok(Self {
+            storage,
+            committer,
+            changes,
+            mark,
+            checkpointer,
+            witnesses,
+            indexer,
+            recovery,
+            key,
+            signed,
+            accepted,
+        })
     }
 
     /// Whether nothing was ever recorded.
@@ -203,7 +205,7 @@ impl Evidence {
             [Some(start), accepted, Some(in_force), Some(activated)].into_iter().flatten().collect();
         self.changes.record_found(&events, revision)?;
         // So there is a checkpoint from the first moment on.
-        self.sealer.seals().wait_for_any(FIRST_CHECKPOINT);
+        self.checkpointer.checkpoints().wait_for_any(FIRST_CHECKPOINT);
         Ok(())
     }
 
@@ -233,8 +235,8 @@ impl Evidence {
     }
 
     /// The checkpoints.
-    pub(super) fn seals(&self) -> Seals {
-        self.sealer.seals()
+    pub(super) fn checkpoints(&self) -> Checkpoints {
+        self.checkpointer.checkpoints()
     }
 
     /// How far the log is copied into the database.
@@ -251,10 +253,26 @@ impl Evidence {
             tracing::error!(%error, "the end of the daemon is not in the audit log");
         }
         self.committer.stop();
-        self.sealer.stop();
+        self.checkpointer.stop();
         self.indexer.stop();
         self.witnesses.stop();
     }
+}
+
+/// Opens the log, and warns if its end was cut off.
+fn open_ledger(folder: &Path, storage: &DiskStorage) -> Result<(Ledger<DiskStorage>, Recovery), DaemonError> {
+    let (ledger, recovery) = Ledger::open(storage.clone(), Options::default())
+        .map_err(|source| DaemonError::Ledger { folder: folder.to_owned(), source: Box::new(source) })?;
+    if let Some(torn) = &recovery.torn {
+        tracing::warn!(
+            index = torn.index,
+            segment = torn.segment,
+            offset = torn.offset,
+            bytes = torn.bytes,
+            "the audit log ended in an incomplete frame, as a crash in mid-write leaves one; it was cut off"
+        );
+    }
+    Ok((ledger, recovery))
 }
 
 /// Fails if the log's folder is gone although a kept checkpoint shows that there was one. Nothing is created then: it

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::actors::cache::application_cache::{EntityReader, ShelfOptions};
+use crate::actors::cache::application_cache::{EntityCacheOptions, EntityReader};
 use crate::actors::cache::hit_rates::HitRates;
-use crate::actors::cache::service_cache::sealed::Secret;
+use crate::actors::cache::service_cache::codec::Secret;
 use crate::actors::cache::service_cache::server::{Server, ServerKind};
 use crate::actors::cache::service_cache::{L2Options, ServiceCache, SharedVerdicts};
 use crate::actors::cache::tiers::Tiers;
-use crate::actors::database::change_feed::{Following, SharedSecret};
+use crate::actors::database::change_feed::{FeedStatus, SharedSecret};
 use crate::settings::{Cache, RedisKind, RedisUrl, ServiceTier, Settings};
 use crate::store::cache_keys::{self, CacheKey};
 use crate::store::{Store, StoreError};
@@ -42,7 +42,7 @@ pub(super) fn open(
     settings: &Settings,
     key: Option<CacheKey>,
     store: &Store,
-    following: &Following,
+    following: &FeedStatus,
 ) -> Option<SharedVerdicts> {
     let ServiceTier { url: Some(url), pool_size, max_connections, timeout, .. } = &settings.cache.l2 else {
         return None;
@@ -92,8 +92,8 @@ pub fn check_redis(settings: &Settings) -> Result<(), String> {
 }
 
 /// How much of the database is kept in this process.
-pub(super) fn shelf(cache: &Cache) -> ShelfOptions {
-    ShelfOptions { capacity: cache.l3.capacity, max_bytes: cache.l3.max_bytes, ttl: cache.constitutional_ttl }
+pub(super) fn shelf(cache: &Cache) -> EntityCacheOptions {
+    EntityCacheOptions { capacity: cache.l3.capacity, max_bytes: cache.l3.max_bytes, ttl: cache.constitutional_ttl }
 }
 
 /// All caches, and how often something is found in them.

@@ -33,11 +33,11 @@ use crate::actors::audit::reader::LogReader;
 use crate::actors::audit::searcher::Searcher;
 use crate::actors::cache::application_cache::ApplicationCache;
 use crate::actors::database::Database;
-use crate::actors::database::change_feed::Follower;
+use crate::actors::database::change_feed::ChangeFeed;
 use crate::actors::database::replica_monitor::ReplicaWatch;
 use crate::actors::decision::active::Active;
-use crate::actors::decision::registry::{Books, OnObjections, Registry};
-use crate::actors::decision::warmer::Recollection;
+use crate::actors::decision::registry::{ConstitutionArchive, OnObjections, Registry};
+use crate::actors::decision::warmer::CacheWarmer;
 use crate::actors::health::file_monitor::FileMonitor;
 use crate::actors::health::watchdog::Watchdog;
 use crate::actors::identity::jwks_fetcher::KeyFetcher;
@@ -203,7 +203,7 @@ impl Parts {
             store.types().clone(),
         );
         let journal = evidence.journal();
-        let books = Books {
+        let books = ConstitutionArchive {
             kept: constitutions_folder(&settings.data_dir),
             journal: journal.clone(),
             store: store.clone(),
@@ -217,19 +217,19 @@ impl Parts {
         let secret = fleet::secret(&settings, &store)?;
         drop(turn);
         let trust = directory.trust().clone();
-        let follower = Follower::start(store.clone(), directory.clone(), evidence.changes());
+        let follower = ChangeFeed::start(store.clone(), directory.clone(), evidence.changes());
         let follower = follower.map_err(system("follow the database's changes"))?;
         let replica_watch = ReplicaWatch::start(&store).map_err(system("watch the replicas"))?;
         let owed = directory.owed();
         let directory = Mailbox::new(directory.start(DIRECTORY_THREADS), IDENTITY_DEADLINE);
         let verdicts = fleet::open(&settings, secret, &store, &follower.following());
-        let log_reader = LogReader::start(evidence.storage(), evidence.seals(), LOG_READERS);
-        let recollection = if listeners.public.is_some() {
+        let log_reader = LogReader::start(evidence.storage(), evidence.checkpoints(), LOG_READERS);
+        let warmer = if listeners.public.is_some() {
             let end = evidence.queue().durable();
             let workers = http::workers(&settings.http);
-            Recollection::start(evidence.storage(), end, entities.clone(), database.clone(), workers)
+            CacheWarmer::start(evidence.storage(), end, entities.clone(), database.clone(), workers)
         } else {
-            Recollection::nothing()
+            CacheWarmer::nothing()
         };
         let paths = locks.watched_paths(&settings.data_dir, &store);
         let audit = audit_folder(&settings.data_dir);
@@ -249,7 +249,7 @@ impl Parts {
             in_force,
             audit_queue: evidence.queue(),
             journal,
-            seals: evidence.seals(),
+            checkpoints: evidence.checkpoints(),
             index_status: evidence.index_status(),
             searcher: Mailbox::new(
                 Searcher::start(evidence.storage(), evidence.index_status(), deadline / 2, LOG_READERS),
@@ -271,7 +271,7 @@ impl Parts {
             replicas: store.replicas().clone(),
             is_database_shared: store.is_shared(),
             verdicts,
-            recollection,
+            warmer,
             following: follower.following(),
             writes: http::Writes::default(),
             in_flight: Arc::new(AtomicUsize::new(0)),
@@ -341,7 +341,7 @@ struct Running {
     settings: Arc<Settings>,
     evidence: Evidence,
     store: Store,
-    follower: Follower,
+    follower: ChangeFeed,
     registry: Mailbox<Registry>,
     upkeep: Upkeep,
     draining: Arc<AtomicBool>,

@@ -4,7 +4,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 
 use actix::Addr;
 
-use crate::actors::database::pool_monitor::{Care, KeptPool, PoolKeeper};
+use crate::actors::database::pool_monitor::{KeptPool, MonitorOptions, PoolKeeper};
 use crate::settings::{DatabaseUrl, PostgresUrl, Settings};
 use crate::store::audit::beside;
 use crate::store::{PoolMode, Replicas, Server, Store, StoreError, StoreOptions, Target};
@@ -81,7 +81,7 @@ pub(super) fn keep(store: &Store, settings: &Settings) -> Addr<PoolKeeper> {
     let pools = std::iter::once(primary).chain(replicas).collect();
     PoolKeeper::start(
         pools,
-        Care {
+        MonitorOptions {
             health_check: settings.database.pool.health_check,
             high: settings.monitor.alerts.pool_utilization_percent.get(),
         },

@@ -24,29 +24,29 @@ const CHANGING: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-cache")
 
 /// `GET /v1/audit`: how far the log is written, signed, cosigned and copied into the database.
 pub async fn status(front: Data<WorkerState>) -> HttpResponse {
-    let Shared { audit_queue, seals, index_status, .. } = &front.shared;
+    let Shared { audit_queue, checkpoints, index_status, .. } = &front.shared;
     // Read in this order, since indexed records were durable before.
     let copied = index_status.next();
     let size = audit_queue.durable();
     let covered = |sealed: Option<Arc<Sealed>>| sealed.map(|sealed| sealed.checkpoint.size);
-    let newest = seals.newest();
+    let newest = checkpoints.newest();
     HttpResponse::Ok().insert_header(CHANGING).json(json!({
         "origin": newest.as_ref().map(|sealed| &sealed.checkpoint.origin),
         "size": size,
-        "signed": {"size": covered(newest.clone()), "fault": seals.fault()},
-        "cosigned": {"size": covered(seals.witnessed())},
+        "signed": {"size": covered(newest.clone()), "fault": checkpoints.fault()},
+        "cosigned": {"size": covered(checkpoints.witnessed())},
         "database": {"size": copied, "lag": copied.map(|copied| size.saturating_sub(copied)), "fault": index_status.fault()},
     }))
 }
 
 /// `GET /v1/audit/log/checkpoint`: the newest checkpoint, with the cosignatures that came so far.
 pub async fn checkpoint(front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
-    show(front.shared.seals.newest(), "no checkpoint was signed yet")
+    show(front.shared.checkpoints.newest(), "no checkpoint was signed yet")
 }
 
 /// `GET /v1/audit/log/checkpoint/witnessed`: the newest checkpoint that a witness cosigned.
 pub async fn witnessed(front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
-    show(front.shared.seals.witnessed(), "no witness has cosigned a checkpoint")
+    show(front.shared.checkpoints.witnessed(), "no witness has cosigned a checkpoint")
 }
 
 fn show(sealed: Option<Arc<Sealed>>, none: &str) -> Result<HttpResponse, Problem> {
@@ -107,7 +107,7 @@ fn recorded(front: &WorkerState, index: u64) -> Result<(), Problem> {
 
 /// Waits for a checkpoint that covers `size` durable records.
 async fn cover(front: &WorkerState, size: u64) -> Result<(), Problem> {
-    let covered = tokio::time::timeout(front.deadline(), front.shared.seals.covering(size)).await;
+    let covered = tokio::time::timeout(front.deadline(), front.shared.checkpoints.covering(size)).await;
     match covered {
         Ok(Some(_)) => Ok(()),
         Ok(None) | Err(_) => Err(ReadError::NotCovered(size).into()),

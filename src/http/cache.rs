@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::authorization::Who;
 use super::problem::{Problem, UNAVAILABLE};
 use super::worker_state::WorkerState;
-use crate::actors::cache::hit_rates::{Share, Shares};
+use crate::actors::cache::hit_rates::{HitRate, TierRates};
 use crate::actors::cache::tiers::Tier;
 use crate::ledger::{Event, EventKind};
 use crate::settings::DatabaseUrl;
@@ -46,7 +46,7 @@ pub async fn show(front: Data<WorkerState>) -> HttpResponse {
         "bytes": l3.bytes,
         "max_bytes": l3.max_bytes,
     });
-    let counted = |body, of: fn(&Shares) -> Share| with_rates(body, of(&total), of(&recent));
+    let counted = |body, of: fn(&TierRates) -> HitRate| with_rates(body, of(&total), of(&recent));
     let body = json!({
         "overall": counted(overall, |shares| shares.overall),
         "tiers": {
@@ -60,14 +60,14 @@ pub async fn show(front: Data<WorkerState>) -> HttpResponse {
 }
 
 /// Adds the hit rates since the start, and in the window.
-fn with_rates(body: Value, total: Share, recent: Share) -> Value {
+fn with_rates(body: Value, total: HitRate, recent: HitRate) -> Value {
     let Value::Object(mut body) = body else { return body };
     body.extend(share(total));
     body.insert("window".to_owned(), Value::Object(share(recent)));
     Value::Object(body)
 }
 
-fn share(share: Share) -> Map<String, Value> {
+fn share(share: HitRate) -> Map<String, Value> {
     let members = [("hits", share.hits.into()), ("misses", share.misses.into()), ("hit_rate", share.percent().into())];
     members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

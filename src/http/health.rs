@@ -87,7 +87,7 @@ async fn checks(front: &WorkerState) -> Vec<Check> {
         Check { name: "audit", fault: audit, needed: true },
         Check { name: "files", fault: shared.files.fault(), needed: true },
         database(front).await,
-        Check { name: "checkpoint", fault: front.shared.seals.fault(), needed: false },
+        Check { name: "checkpoint", fault: front.shared.checkpoints.fault(), needed: false },
         Check { name: "search", fault: front.shared.index_status.fault(), needed: false },
         Check { name: "constitution", fault: refusal, needed: false },
         Check { name: "withdrawals", fault: pending, needed: false },

@@ -1,4 +1,5 @@
-//! The door: every request comes in and every answer goes out here.
+//! What happens to every request and every answer: request ids, the in-flight limit, claimed hashes, error bodies, and
+//! headers.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -246,6 +247,7 @@ fn given_request_id(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// A UUID as the value of a header.
+#[must_use]
 pub fn id_value(id: Uuid) -> HeaderValue {
     let mut text = Uuid::encode_buffer();
     // Hex digits and hyphens are a header value.

@@ -17,7 +17,7 @@ use super::refusals::Refusals;
 use super::web_page::WebPages;
 use super::writes::Writes;
 use crate::actors::Mailbox;
-use crate::actors::audit::checkpoints::Seals;
+use crate::actors::audit::checkpoints::Checkpoints;
 use crate::actors::audit::index_status::IndexStatus;
 use crate::actors::audit::journal::Journal;
 use crate::actors::audit::logger::AuditLogger;
@@ -29,13 +29,13 @@ use crate::actors::cache::request_cache::{RequestCache, RequestCacheOptions};
 use crate::actors::cache::service_cache::SharedVerdicts;
 use crate::actors::cache::tiers::Tiers;
 use crate::actors::database::Database;
-use crate::actors::database::change_feed::Following;
+use crate::actors::database::change_feed::FeedStatus;
 use crate::actors::database::pool_monitor::PoolKeeper;
 use crate::actors::decision::active::InForce;
 use crate::actors::decision::large_requests::LargeRequests;
 use crate::actors::decision::registry::{Register, Registry};
 use crate::actors::decision::validator::{Validator, Warm};
-use crate::actors::decision::warmer::Recollection;
+use crate::actors::decision::warmer::CacheWarmer;
 use crate::actors::health::file_monitor::FileStatus;
 use crate::actors::identity::authenticator::Authenticator;
 use crate::actors::identity::directory::{Directory, OwedWithdrawals};
@@ -78,7 +78,7 @@ pub struct Shared {
     /// Where events are recorded.
     pub journal: Journal,
     /// The log's checkpoints.
-    pub seals: Seals,
+    pub checkpoints: Checkpoints,
     /// Reads the log for auditors.
     pub log_reader: Mailbox<LogReader>,
     /// How far the log is copied into the database.
@@ -98,9 +98,9 @@ pub struct Shared {
     /// All caches together.
     pub tiers: Tiers,
     /// The most frequent questions before the start.
-    pub recollection: Recollection,
+    pub warmer: CacheWarmer,
     /// How far changes of other daemons were followed.
-    pub following: Following,
+    pub following: FeedStatus,
     /// Whose credentials count.
     pub trust: Trust,
     /// People, clients and keys.
@@ -174,9 +174,9 @@ impl WorkerState {
             shared.tiers.rates().worker(),
         );
         shared.registry_addr.do_send(Register(validator.clone().recipient()));
-        let (recollection, warmed) = (shared.recollection.clone(), validator.clone());
+        let (warmer, target) = (shared.warmer.clone(), validator.clone());
         actix::spawn(async move {
-            warmed.do_send(Warm(recollection.questions().await));
+            target.do_send(Warm(warmer.questions().await));
         });
         let authenticator =
             Authenticator::start(shared.trust.clone(), shared.directory.clone(), shared.key_fetcher.clone(), CALLERS);

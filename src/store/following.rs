@@ -16,7 +16,7 @@ const WAIT: Duration = Duration::from_secs(1);
 
 /// The state for following changes; shared by all clones.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Following {
+pub(super) struct FeedStatus {
     /// One at a time reads changes.
     turn: Arc<Mutex<()>>,
     /// Moves when something about callers changed.

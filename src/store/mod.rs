@@ -57,8 +57,8 @@ pub use following::Listener;
 pub use lock::Lock;
 pub use part::Part;
 pub use pool::{
-    Alert, AlertChange, Answers, PoolFigures, PoolLoad, Pulse, StoreOptions, TierFigures, WINDOW, WaitFigures,
-    Watchable, WatchedPool,
+    Alert, AlertChange, Answers, MonitoredPool, PoolFigures, PoolLoad, Pulse, StoreOptions, TierFigures, WINDOW,
+    WaitFigures, WatchedPool,
 };
 pub use precondition::{Precondition, VersionSet};
 pub use prepare::{discard_unfinished, inspect, is_unfinished, migrate, open, reach, visit};
@@ -70,7 +70,7 @@ pub use target::{PoolMode, Server, Target};
 pub use versions::{Slot, Stamp, Versions};
 
 use crate::domain::{Entity, EntityUid};
-use following::Following;
+use following::FeedStatus;
 use kept_open::KeptOpen;
 use kind::ENTITIES;
 use pool::Pool;
@@ -86,7 +86,7 @@ pub struct Store {
     pool: Pool,
     versions: Versions,
     types: StoredTypes,
-    following: Following,
+    following: FeedStatus,
     replicas: Replicas,
     /// Who is told of the versions that are written here.
     told: Arc<OnceLock<Told>>,
@@ -126,7 +126,7 @@ impl Store {
             pool,
             versions,
             types,
-            following: Following::default(),
+            following: FeedStatus::default(),
             replicas: Replicas::default(),
             told: Arc::default(),
         })

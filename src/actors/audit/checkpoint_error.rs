@@ -9,7 +9,7 @@ use crate::ledger::{Checkpoint, Hash, KeyError, LedgerError, Note, NoteError, pu
 
 /// Why no checkpoint can be signed.
 #[derive(Debug, thiserror::Error)]
-pub enum SealError {
+pub enum CheckpointError {
     /// The signing keys cannot be used.
     #[error("{0}")]
     Key(#[from] KeyError),
@@ -33,7 +33,7 @@ pub(super) fn signed(last: Option<&Sealed>) -> (u64, Hash) {
 }
 
 /// Verifies that a stored checkpoint was signed by one of the log's own keys.
-pub(super) fn trusted(note: Note, folder: &Path, origin: &str) -> Result<Sealed, SealError> {
+pub(super) fn trusted(note: Note, folder: &Path, origin: &str) -> Result<Sealed, CheckpointError> {
     note.verify(&public_keys(folder)?)?;
     let checkpoint: Checkpoint = note.text().parse()?;
     if checkpoint.origin == origin {

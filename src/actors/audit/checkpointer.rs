@@ -10,9 +10,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
-pub use crate::actors::audit::checkpoint_error::SealError;
+pub use crate::actors::audit::checkpoint_error::CheckpointError;
 use crate::actors::audit::checkpoint_error::{signed, trusted};
-use crate::actors::audit::checkpoints::{Sealed, Seals};
+use crate::actors::audit::checkpoints::{Checkpoints, Sealed};
 use crate::actors::audit::committer::EXIT_IO;
 use crate::actors::audit::journal::Journal;
 use crate::actors::audit::log_health::Obstacle;
@@ -58,7 +58,7 @@ pub struct Sealing {
 
 /// The parts that are needed to open a log for signing.
 #[derive(Debug)]
-pub struct SealingParts<'a> {
+pub struct CheckpointerParts<'a> {
     /// The log's folder.
     pub folder: &'a Path,
     /// The log's name (C2SP origin), if the settings have one.
@@ -77,8 +77,8 @@ impl Sealing {
     /// Opens keys, checkpoint and tiles of the log in a folder, and compares them with the log as it was opened.
     ///
     /// Creates the first key. Missing tiles are made again later, by the thread.
-    pub fn open(parts: SealingParts<'_>) -> Result<Self, SealError> {
-        let SealingParts { folder, origin, default_origin, opened, kept, on_rollback } = parts;
+    pub fn open(parts: CheckpointerParts<'_>) -> Result<Self, CheckpointError> {
+        let CheckpointerParts { folder, origin, default_origin, opened, kept, on_rollback } = parts;
         let mut accepted = Vec::new();
         let storage = DiskStorage::at(folder);
         if opened.size() > 0 && !has_checkpoint_file(&storage)? {
@@ -114,8 +114,8 @@ impl Sealing {
         {
             match error {
                 // The write is retried later; the fault is reported until it succeeds.
-                SealError::Ledger(LedgerError::Disk { .. }) => sealing.go_back()?,
-                SealError::RolledBack(found) => {
+                CheckpointError::Ledger(LedgerError::Disk { .. }) => sealing.go_back()?,
+                CheckpointError::RolledBack(found) => {
                     on_rollback.meet(found, &mut sealing.accepted)?;
                     sealing.last = None;
                     sealing.tiles = TileWriter::create(sealing.storage.clone())?;
@@ -165,7 +165,7 @@ impl Sealing {
     }
 
     /// Writes the tiles of all records before `size`, durably.
-    fn follow(&mut self, size: u64) -> Result<(), SealError> {
+    fn follow(&mut self, size: u64) -> Result<(), CheckpointError> {
         let Self { storage, tiles, opened, last, .. } = self;
         let mut found = records(storage, tiles.tree().size()..size);
         while let Some((index, record)) = found.advance()? {
@@ -194,7 +194,7 @@ impl Sealing {
 
     /// Returns to the newest checkpoint: after a failed sync the tiles on disk are unknown, and rewritten tiles are
     /// synced again.
-    fn go_back(&mut self) -> Result<(), SealError> {
+    fn go_back(&mut self) -> Result<(), CheckpointError> {
         let (size, root) = signed(self.last.as_ref());
         self.tiles = match TileWriter::open(self.storage.clone(), size, root)? {
             Some(tiles) => tiles,
@@ -206,39 +206,46 @@ impl Sealing {
 
 /// The running thread.
 #[derive(Debug)]
-pub struct Sealer {
+pub struct Checkpointer {
     handle: JoinHandle<()>,
-    seals: Seals,
+    checkpoints: Checkpoints,
 }
 
-impl Sealer {
+impl Checkpointer {
     /// Starts the thread. It signs every `interval` where the log has grown.
     pub fn start(
         sealing: Sealing,
         queue: AuditQueue,
         journal: Journal,
         interval: Duration,
-        seals: Seals,
+        checkpoints: Checkpoints,
     ) -> io::Result<Self> {
         if let Some(last) = sealing.last.clone() {
-            seals.publish(last);
+            checkpoints.publish(last);
         }
-        let thread =
-            Thread { sealing, queue, journal, seals: seals.clone(), must_go_back: false, key_file: None, kept: None };
+        let thread = Thread {
+            sealing,
+            queue,
+            journal,
+            checkpoints: checkpoints.clone(),
+            must_go_back: false,
+            key_file: None,
+            kept: None,
+        };
         let handle = thread::Builder::new().name("audit-seal".to_owned()).spawn(move || thread.run(interval))?;
-        seals.attach(handle.thread().clone());
-        Ok(Self { handle, seals })
+        checkpoints.attach(handle.thread().clone());
+        Ok(Self { handle, checkpoints })
     }
 
     /// A view of the checkpoints.
     #[must_use]
-    pub fn seals(&self) -> Seals {
-        self.seals.clone()
+    pub fn checkpoints(&self) -> Checkpoints {
+        self.checkpoints.clone()
     }
 
     /// Signs the last checkpoint, and ends the thread.
     pub fn stop(self) {
-        self.seals.stop();
+        self.checkpoints.stop();
         // It does not panic: the process would have ended with it.
         drop(self.handle.join());
     }
@@ -249,7 +256,7 @@ struct Thread {
     sealing: Sealing,
     queue: AuditQueue,
     journal: Journal,
-    seals: Seals,
+    checkpoints: Checkpoints,
     /// Whether a write of the tiles failed, so that their contents are unknown.
     must_go_back: bool,
     /// Identifies the key file: its modification time and inode.
@@ -263,18 +270,18 @@ impl Thread {
         self.key_file = self.key_state();
         loop {
             let since = Instant::now();
-            let stopping = self.seals.is_stopping();
+            let stopping = self.checkpoints.is_stopping();
             // The files at those paths are not the daemon's: an administrator may be restoring a log.
             let displaced = self.queue.has_obstacle(Obstacle::Displaced);
             match if displaced { Ok(()) } else { self.go_back().and_then(|()| self.seal(stopping)) } {
                 Ok(()) => {}
-                Err(SealError::RolledBack(found)) if !self.is_displaced() => {
+                Err(CheckpointError::RolledBack(found)) if !self.is_displaced() => {
                     tracing::error!(%found, "the audit log differs from its signed checkpoint; exiting");
                     std::process::exit(EXIT_IO);
                 }
                 Err(error) => {
                     tracing::error!(%error, "no checkpoint can be signed");
-                    self.seals.fail(error.to_string());
+                    self.checkpoints.fail(error.to_string());
                     self.must_go_back = true;
                 }
             }
@@ -296,7 +303,7 @@ impl Thread {
     }
 
     /// After a failure, rewrites the tiles from the newest checkpoint on.
-    fn go_back(&mut self) -> Result<(), SealError> {
+    fn go_back(&mut self) -> Result<(), CheckpointError> {
         if self.must_go_back {
             self.sealing.go_back()?;
             self.must_go_back = false;
@@ -320,8 +327,8 @@ impl Thread {
     /// Sleeps until the next checkpoint is due or asked for.
     fn wait(&self, interval: Duration) {
         let since = Instant::now();
-        while !self.seals.is_stopping() && since.elapsed() < interval {
-            if self.seals.take_hurry() {
+        while !self.checkpoints.is_stopping() && since.elapsed() < interval {
+            if self.checkpoints.take_hurry() {
                 if self.sealing.last.is_some() {
                     thread::sleep(HASTE.saturating_sub(since.elapsed()));
                 }
@@ -332,7 +339,7 @@ impl Thread {
     }
 
     /// Follows the log up to its durable end, and signs a checkpoint.
-    fn seal(&mut self, stopping: bool) -> Result<(), SealError> {
+    fn seal(&mut self, stopping: bool) -> Result<(), CheckpointError> {
         // At the stop nothing can be recorded any more, so a key that is not in the log yet signs from the next start
         // on.
         if stopping && !self.is_key_known() {
@@ -352,16 +359,16 @@ impl Thread {
         let note = Note::sign(checkpoint.to_string(), self.sealing.keys.signers());
         self.sealing.file.store(&note)?;
         let sealed = Sealed { checkpoint, note };
-        if self.seals.fault().is_some() {
+        if self.checkpoints.fault().is_some() {
             tracing::info!(size = sealed.checkpoint.size, "checkpoints of the audit log are signed again");
         }
         self.sealing.last = Some(sealed.clone());
-        self.seals.publish(sealed);
+        self.checkpoints.publish(sealed);
         Ok(())
     }
 
     /// Learns of a rotation of keys, and records it before anything is signed with the new one.
-    fn learn_keys(&mut self) -> Result<bool, SealError> {
+    fn learn_keys(&mut self) -> Result<bool, CheckpointError> {
         let state = self.key_state();
         if state != self.key_file {
             self.sealing.keys = Keyring::load(&self.sealing.folder)?;

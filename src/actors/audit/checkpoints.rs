@@ -23,7 +23,7 @@ pub struct Sealed {
 
 /// A view of the checkpoints; shared by all clones.
 #[derive(Debug, Clone)]
-pub struct Seals(Arc<Shared>);
+pub struct Checkpoints(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -33,7 +33,7 @@ struct Shared {
     /// Threads that only sleep do it here: one of low priority must not hold the state while it waits for a processor.
     asleep: (Mutex<()>, Condvar),
     /// The thread that makes them.
-    sealer: Mutex<Option<Thread>>,
+    checkpointer: Mutex<Option<Thread>>,
     hurried: AtomicBool,
     stopping: AtomicBool,
 }
@@ -46,21 +46,21 @@ struct State {
     fault: Option<String>,
 }
 
-impl Default for Seals {
+impl Default for Checkpoints {
     fn default() -> Self {
         Self(Arc::new(Shared {
             newest: watch::Sender::new(None),
             state: Mutex::default(),
             changed: Condvar::new(),
             asleep: (Mutex::default(), Condvar::new()),
-            sealer: Mutex::default(),
+            checkpointer: Mutex::default(),
             hurried: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         }))
     }
 }
 
-impl Seals {
+impl Checkpoints {
     /// The newest checkpoint; none before the first one is stored.
     #[must_use]
     pub fn newest(&self) -> Option<Arc<Sealed>> {
@@ -85,7 +85,7 @@ impl Seals {
             |sealed: &Option<Arc<Sealed>>| sealed.as_ref().is_some_and(|sealed| sealed.checkpoint.size >= size);
         let mut newest = self.0.newest.subscribe();
         if !covers(&newest.borrow()) {
-            self.hurry();
+            self.request_now();
         }
         newest.wait_for(covers).await.ok().and_then(|sealed| sealed.clone())
     }
@@ -99,14 +99,14 @@ impl Seals {
     /// If there is no checkpoint yet, requests one and waits up to `patience`.
     pub fn wait_for_any(&self, patience: Duration) {
         if self.newest().is_none() {
-            self.hurry();
+            self.request_now();
             let _ = self.wait_for_other(None, patience);
         }
     }
 
-    fn hurry(&self) {
+    fn request_now(&self) {
         self.0.hurried.store(true, Ordering::Release);
-        if let Some(thread) = &*lock(&self.0.sealer) {
+        if let Some(thread) = &*lock(&self.0.checkpointer) {
             thread.unpark();
         }
     }
@@ -117,9 +117,9 @@ impl Seals {
 }
 
 /// For the threads that make checkpoints and have them cosigned.
-impl Seals {
+impl Checkpoints {
     pub(super) fn attach(&self, thread: Thread) {
-        *lock(&self.0.sealer) = Some(thread);
+        *lock(&self.0.checkpointer) = Some(thread);
     }
 
     pub(super) fn take_hurry(&self) -> bool {
@@ -134,7 +134,7 @@ impl Seals {
         let (asleep, woken) = &self.0.asleep;
         drop(lock(asleep));
         woken.notify_all();
-        self.hurry();
+        self.request_now();
     }
 
     pub(super) fn is_stopping(&self) -> bool {

@@ -7,8 +7,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::actors::audit::log_health::Obstacle;
-use crate::actors::audit::pacer::{Pace, WORTH_A_SYNC};
-use crate::actors::audit::queue::{AuditError, AuditQueue, Durable, Lane};
+use crate::actors::audit::pacer::{GroupCommitPacer, WORTH_A_SYNC};
+use crate::actors::audit::queue::{AuditError, AuditQueue, Durable, SubmissionBuffer};
 use crate::actors::health::file_monitor::Identity;
 use crate::ledger::{AppendError, Batch, DiskStorage, FilledSegment, Ledger};
 
@@ -25,7 +25,7 @@ pub(super) const EXIT_IO: i32 = 74;
 #[derive(Debug)]
 pub enum Rhythm {
     /// At once; where callers overlap, in syncs that keep an interval. Answers wait for it.
-    Durable(Pace),
+    Durable(GroupCommitPacer),
     /// At this interval. Answers do not wait for it.
     Async(Duration),
 }
@@ -87,7 +87,7 @@ struct Writer {
     rhythm: Rhythm,
     /// Reused from batch to batch.
     frame: Batch,
-    parts: Vec<(Arc<Lane>, u32)>,
+    parts: Vec<(Arc<SubmissionBuffer>, u32)>,
     next: mpsc::Receiver<Filled>,
     filled: mpsc::Sender<Filled>,
     filling: bool,
@@ -163,8 +163,8 @@ impl Writer {
     /// Informs every lane of the frame about its outcome.
     fn answer(&mut self, outcome: &Result<u64, AuditError>) {
         let mut index = *outcome.as_ref().unwrap_or(&0);
-        for (lane, count) in self.parts.drain(..) {
-            lane.tell(Durable { outcome: outcome.clone().map(|_| index), records: count });
+        for (buffer, count) in self.parts.drain(..) {
+            buffer.tell(Durable { outcome: outcome.clone().map(|_| index), records: count });
             index += u64::from(count);
         }
         if outcome.is_err() && !self.queue.is_stopping() {
@@ -279,12 +279,12 @@ mod tests {
 
     /// A log whose callers overlapped so far.
     fn start(interval: Duration) -> (tempfile::TempDir, Committer) {
-        let mut pace = Pace::new(interval);
+        let mut pace = GroupCommitPacer::new(interval);
         (0..32).for_each(|_| pace.end(true));
         start_at(pace)
     }
 
-    fn start_at(pace: Pace) -> (tempfile::TempDir, Committer) {
+    fn start_at(pace: GroupCommitPacer) -> (tempfile::TempDir, Committer) {
         let folder = tempfile::tempdir().unwrap();
         let storage = DiskStorage::at(folder.path());
         let (ledger, _) = Ledger::open(storage.clone(), Options::default()).unwrap();
@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_caller_alone_does_not_wait_for_the_interval() {
-        let (_folder, committer) = start_at(Pace::new(HOUR));
+        let (_folder, committer) = start_at(GroupCommitPacer::new(HOUR));
         let journal = Journal::new(committer.queue());
         for index in 0..50 {
             assert_eq!(journal.record(&[event()]), Ok(index));
@@ -334,10 +334,10 @@ mod tests {
         let (_folder, committer) = start(HOUR);
         let (told, outcome) = mpsc::channel();
         let queue = committer.queue();
-        let lane = queue.lane(Listener::Thread(told));
+        let buffer = queue.buffer(Listener::Thread(told));
         let mut batch = Batch::default();
         batch.push(b"a record").unwrap();
-        queue.submit(&lane, &batch).unwrap();
+        queue.submit(&buffer, &batch).unwrap();
         committer.stop();
         assert_eq!(outcome.recv().unwrap().outcome, Ok(0));
         assert_eq!(queue.durable(), 1);

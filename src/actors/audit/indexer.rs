@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use std::{io, num::NonZeroU32};
 
-use crate::actors::audit::checkpoints::Seals;
+use crate::actors::audit::checkpoints::Checkpoints;
 use crate::actors::audit::committer::EXIT_IO;
 use crate::actors::audit::index_batch::IndexBatch;
 use crate::actors::audit::index_entry::entry;
@@ -16,7 +16,7 @@ use crate::actors::audit::log_health::Obstacle;
 use crate::actors::audit::queue::AuditQueue;
 use crate::actors::audit::retention::{self, RetentionError};
 use crate::actors::audit::rollback::{LogRollback, OnRollback};
-use crate::actors::background::{give_way, let_give_way};
+use crate::actors::background::{set_idle_priority, set_idle_priority_of};
 use crate::ledger::{self, DiskStorage, Hash, LedgerError, whole_records};
 use crate::store::audit::{AuditStore, IndexError, IndexedLog};
 use crate::store::{Replicas, StoreError, StoreOptions};
@@ -87,7 +87,7 @@ pub struct IndexerParts {
     /// What happens if the log is behind its search index.
     pub on_rollback: OnRollback,
     /// How far it is signed, and when to stop.
-    pub seals: Seals,
+    pub checkpoints: Checkpoints,
     /// After how many days segments may go; none: never.
     pub retention_days: Option<NonZeroU32>,
 }
@@ -141,7 +141,7 @@ impl Indexer {
             Err(RecvTimeoutError::Disconnected) => Vec::new(),
             Err(RecvTimeoutError::Timeout) => {
                 tracing::warn!("{NOT_OPEN}; starting without it");
-                let_give_way(handle.as_pthread_t());
+                set_idle_priority_of(handle.as_pthread_t());
                 Vec::new()
             }
         };
@@ -190,9 +190,9 @@ struct Thread {
 
 impl Thread {
     fn run(mut self) {
-        give_way();
+        set_idle_priority();
         loop {
-            let stopping = self.parts.seals.is_stopping();
+            let stopping = self.parts.checkpoints.is_stopping();
             let pause = match self.index() {
                 Ok(()) => {
                     self.index_status.set_fault(None);
@@ -213,7 +213,7 @@ impl Thread {
             if stopping {
                 return self.close();
             }
-            self.parts.seals.pause(pause);
+            self.parts.checkpoints.pause(pause);
         }
     }
 
@@ -233,7 +233,7 @@ impl Thread {
         let mut next = self.index_status.next().unwrap_or(log.next);
         let is_busy = size - self.seen > CALM;
         self.seen = size;
-        if is_busy && size - next < HELD && !self.parts.seals.is_stopping() {
+        if is_busy && size - next < HELD && !self.parts.checkpoints.is_stopping() {
             return Ok(());
         }
         // The last record copied by an earlier process is copied again: if it differs from the log, that is an error.
@@ -242,23 +242,23 @@ impl Thread {
         }
         let mut found = whole_records(&self.parts.storage, next..size);
         while !store.is_displaced() {
-            if self.parts.seals.is_stopping() {
+            if self.parts.checkpoints.is_stopping() {
                 let Some(left) = self.last_batches.checked_sub(1) else { break };
                 self.last_batches = left;
             }
             let (began, size) = (Instant::now(), self.parts.queue.durable());
             let mut batch = IndexBatch::default();
-            let is_last = self.parts.seals.is_stopping();
+            let is_last = self.parts.checkpoints.is_stopping();
             // The beginning of a stop ends a batch early: only a few more follow.
             while !batch.is_full()
-                && (is_last || !self.parts.seals.is_stopping())
+                && (is_last || !self.parts.checkpoints.is_stopping())
                 && let Some(record) = found.advance()?
             {
                 let text = record.text?;
                 batch.push(entry(record.entry, &text, &store), text.len());
             }
             if batch.entries().is_empty() {
-                if is_last || !self.parts.seals.is_stopping() {
+                if is_last || !self.parts.checkpoints.is_stopping() {
                     break;
                 }
                 continue;
@@ -267,7 +267,7 @@ impl Thread {
             self.compared = true;
             self.index_status.set_next(next);
             if self.parts.queue.durable() > size {
-                self.parts.seals.pause(began.elapsed() * REST);
+                self.parts.checkpoints.pause(began.elapsed() * REST);
             }
         }
         Ok(())
@@ -336,7 +336,7 @@ impl Thread {
             return;
         }
         self.retired = Some(Instant::now());
-        let safe = self.index_status.next().map_or(0, |next| next.min(self.parts.seals.size()));
+        let safe = self.index_status.next().map_or(0, |next| next.min(self.parts.checkpoints.size()));
         match retention::retire(&self.parts.storage, days, safe, || store.sync()) {
             Ok(0) => {}
             Ok(segments) => tracing::info!(segments, "old segments of the audit log were moved into its archive"),

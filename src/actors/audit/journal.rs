@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use crate::actors::audit::queue::{AuditError, AuditQueue, Durable, Lane, Listener};
+use crate::actors::audit::queue::{AuditError, AuditQueue, Durable, Listener, SubmissionBuffer};
 use crate::actors::database::write_ticket;
 use crate::ledger::{Batch, Event};
 
@@ -19,7 +19,7 @@ pub struct Journal(Arc<Desk>);
 #[derive(Debug)]
 struct Desk {
     queue: AuditQueue,
-    lane: Arc<Lane>,
+    buffer: Arc<SubmissionBuffer>,
     turn: Mutex<Turn>,
 }
 
@@ -38,8 +38,8 @@ impl Journal {
     #[must_use]
     pub fn new(queue: AuditQueue) -> Self {
         let (tell, told) = mpsc::channel();
-        let lane = queue.lane(Listener::Thread(tell));
-        Self(Arc::new(Desk { queue, lane, turn: Mutex::new(Turn { told, submitted: 0, settled: 0 }) }))
+        let buffer = queue.buffer(Listener::Thread(tell));
+        Self(Arc::new(Desk { queue, buffer, turn: Mutex::new(Turn { told, submitted: 0, settled: 0 }) }))
     }
 
     /// Records events in order, without other records between them. Blocks until they are durable; returns the index of
@@ -59,13 +59,13 @@ impl Journal {
         if !write_ticket::begin() {
             return Err(AuditError::Abandoned);
         }
-        self.0.queue.submit(&self.0.lane, &batch)?;
+        self.0.queue.submit(&self.0.buffer, &batch)?;
         let first = turn.submitted;
         turn.submitted += u64::from(batch.count());
         loop {
             match turn.wait(first, PATIENCE) {
                 Some(outcome) => return outcome,
-                None if self.0.queue.withdraw(&self.0.lane) => {
+                None if self.0.queue.withdraw(&self.0.buffer) => {
                     turn.submitted = first;
                     return Err(AuditError::Late);
                 }

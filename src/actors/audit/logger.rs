@@ -8,7 +8,7 @@ use std::sync::Arc;
 use actix::dev::{MessageResponse, OneshotSender};
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 
-use crate::actors::audit::queue::{AuditError, AuditQueue, Durable, Lane, Listener, Reservation};
+use crate::actors::audit::queue::{AuditError, AuditQueue, Durable, Listener, Reservation, SubmissionBuffer};
 use crate::ledger::Batches;
 use crate::settings::Durability;
 
@@ -45,7 +45,7 @@ impl Indices {
 #[derive(Debug)]
 pub struct AuditLogger {
     queue: AuditQueue,
-    lane: Arc<Lane>,
+    buffer: Arc<SubmissionBuffer>,
     durability: Durability,
     waiting: Waiting,
 }
@@ -71,8 +71,8 @@ impl AuditLogger {
     #[must_use]
     pub fn start(queue: AuditQueue, durability: Durability) -> Addr<Self> {
         Self::create(|ctx| {
-            let lane = queue.lane(Listener::Worker(ctx.address().recipient()));
-            Self { queue, lane, durability, waiting: Waiting::default() }
+            let buffer = queue.buffer(Listener::Worker(ctx.address().recipient()));
+            Self { queue, buffer, durability, waiting: Waiting::default() }
         })
     }
 }
@@ -101,7 +101,7 @@ impl Handler<Record> for AuditLogger {
     fn handle(&mut self, Record { records, place }: Record, _: &mut Self::Context) -> Answer {
         let mut submitted = 0;
         for batch in records.batches() {
-            if let Err(error) = self.queue.submit(&self.lane, batch) {
+            if let Err(error) = self.queue.submit(&self.buffer, batch) {
                 // The records in the lane become durable, but their answer is not sent.
                 if submitted > 0 {
                     self.waiting.borrow_mut().push_back(Waiter::new(submitted, place));

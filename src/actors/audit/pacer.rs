@@ -9,7 +9,7 @@ pub const WORTH_A_SYNC: u32 = 8;
 /// callers reach if the interval joins some of them.
 const OVERTAKEN: u32 = 8;
 
-/// Paces the syncs of the log; called in the order [`Pace::rest`], [`Pace::begin`], [`Pace::end`].
+/// Paces the syncs of the log; called in the order [`GroupCommitPacer::rest`], [`GroupCommitPacer::begin`], [`GroupCommitPacer::end`].
 ///
 /// The interval is kept only if callers overlap. A single caller that sends its next request after an answer would wait
 /// in vain, since no other records join its sync, and so would most callers at a low rate. Records that arrive during a
@@ -17,25 +17,25 @@ const OVERTAKEN: u32 = 8;
 /// interval, and then no records arrive during a sync: the pace alternates between both modes, and either is right for
 /// them.
 #[derive(Debug)]
-pub struct Pace {
+pub struct GroupCommitPacer {
     interval: Duration,
     /// When the last sync began.
     began: Instant,
     /// A bit for each of the last 32 syncs: whether records came while it ran.
-    overtaken: u32,
+    had_arrivals: u32,
 }
 
-impl Pace {
+impl GroupCommitPacer {
     /// The pace of a log that was not synced yet.
     #[must_use]
     pub fn new(interval: Duration) -> Self {
-        Self { interval, began: Instant::now(), overtaken: 0 }
+        Self { interval, began: Instant::now(), had_arrivals: 0 }
     }
 
     /// When the next sync may begin, as long as fewer than [`WORTH_A_SYNC`] records are queued; `None`: now.
     #[must_use]
     pub fn rest(&self) -> Option<Instant> {
-        (self.overtaken.count_ones() >= OVERTAKEN).then(|| self.began + self.interval)
+        (self.had_arrivals.count_ones() >= OVERTAKEN).then(|| self.began + self.interval)
     }
 
     /// A sync begins.
@@ -44,8 +44,8 @@ impl Pace {
     }
 
     /// It ended, and either records came meanwhile or none did.
-    pub fn end(&mut self, overtaken: bool) {
-        self.overtaken = self.overtaken << 1 | u32::from(overtaken);
+    pub fn end(&mut self, had_arrivals: bool) {
+        self.had_arrivals = self.had_arrivals << 1 | u32::from(had_arrivals);
     }
 }
 
@@ -54,8 +54,8 @@ mod tests {
     use super::*;
 
     /// The pace after syncs of which every n-th was overtaken.
-    fn after(syncs: u32, every: u32) -> Pace {
-        let mut pace = Pace::new(Duration::from_millis(1));
+    fn after(syncs: u32, every: u32) -> GroupCommitPacer {
+        let mut pace = GroupCommitPacer::new(Duration::from_millis(1));
         for sync in 1..=syncs {
             pace.begin();
             pace.end(sync % every == 0);

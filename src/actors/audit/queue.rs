@@ -1,6 +1,6 @@
 //! Where records wait for the thread that writes them: a lane for each worker, a bound over all of them.
 
-mod lane;
+mod submission_buffer;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use std::thread::{self, Thread};
 use std::time::Instant;
 
 use actix::MailboxError;
-pub use lane::{Durable, Lane, Listener};
+pub use submission_buffer::{Durable, Listener, SubmissionBuffer};
 
 pub use crate::actors::audit::log_health::Health;
 use crate::actors::audit::log_health::{LogHealth, Obstacle};
@@ -60,9 +60,9 @@ pub struct AuditQueue(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    lanes: Mutex<Vec<Arc<Lane>>>,
+    lanes: Mutex<Vec<Arc<SubmissionBuffer>>>,
     /// The priority lane, written before all others. Its records are kept while the log cannot be written.
-    first: Arc<Lane>,
+    first: Arc<SubmissionBuffer>,
     /// Records promised a place and not yet acknowledged.
     waiting: AtomicUsize,
     limit: usize,
@@ -97,7 +97,7 @@ impl AuditQueue {
     pub fn new(limit: usize, durable: u64) -> Self {
         Self(Arc::new(Shared {
             lanes: Mutex::default(),
-            first: Arc::new(Lane::new(Listener::Nobody(Mutex::default()))),
+            first: Arc::new(SubmissionBuffer::new(Listener::Nobody(Mutex::default()))),
             waiting: AtomicUsize::new(0),
             limit,
             durable: AtomicU64::new(durable),
@@ -114,10 +114,10 @@ impl AuditQueue {
 
     /// A lane, whose listener is informed when its records are durable.
     #[must_use]
-    pub fn lane(&self, listener: Listener) -> Arc<Lane> {
-        let lane = Arc::new(Lane::new(listener));
-        lock(&self.0.lanes).push(Arc::clone(&lane));
-        lane
+    pub fn buffer(&self, listener: Listener) -> Arc<SubmissionBuffer> {
+        let buffer = Arc::new(SubmissionBuffer::new(listener));
+        lock(&self.0.lanes).push(Arc::clone(&buffer));
+        buffer
     }
 
     /// Reserves places in the queue for `records` records of `bytes` bytes together *before* anything is decided, so
@@ -183,11 +183,11 @@ impl AuditQueue {
     }
 
     /// Adds records to a lane and wakes the committer. The records of one batch are written in one frame.
-    pub fn submit(&self, lane: &Lane, records: &Batch) -> Result<(), AuditError> {
+    pub fn submit(&self, buffer: &SubmissionBuffer, records: &Batch) -> Result<(), AuditError> {
         // Decided while writing failed: the answer need not wait for the disk to be tried again.
         self.check()?;
         let count = || self.count(records);
-        if let Err(error) = lane.put(records, count) {
+        if let Err(error) = buffer.put(records, count) {
             tracing::error!(%error, "records cannot be written to the audit log");
             return Err(AuditError::Unwritable);
         }
@@ -210,8 +210,8 @@ impl AuditQueue {
 
     /// Removes all records of a lane that the committer has not taken yet; these are never written. False if there were
     /// none.
-    pub(super) fn withdraw(&self, lane: &Lane) -> bool {
-        let count = lane.clear();
+    pub(super) fn withdraw(&self, buffer: &SubmissionBuffer) -> bool {
+        let count = buffer.clear();
         self.0.gathered.fetch_sub(count, Ordering::SeqCst);
         count > 0
     }
@@ -310,12 +310,12 @@ impl AuditQueue {
 
     /// Moves queued records into `frame`, up to `capacity` bytes. Each lane's records form one run; `parts` lists the
     /// runs in order.
-    pub(super) fn take(&self, capacity: usize, frame: &mut Batch, parts: &mut Vec<(Arc<Lane>, u32)>) {
+    pub(super) fn take(&self, capacity: usize, frame: &mut Batch, parts: &mut Vec<(Arc<SubmissionBuffer>, u32)>) {
         self.take_from(&self.0.first, capacity, frame, parts);
         let mut lanes = lock(&self.0.lanes);
         let mut passed_over = None;
-        for (nth, lane) in lanes.iter().enumerate() {
-            if self.take_from(lane, capacity, frame, parts) {
+        for (nth, buffer) in lanes.iter().enumerate() {
+            if self.take_from(buffer, capacity, frame, parts) {
                 passed_over.get_or_insert(nth);
             }
         }
@@ -328,14 +328,14 @@ impl AuditQueue {
     /// Takes from one lane. True if the frame had no room for all of its records.
     fn take_from(
         &self,
-        lane: &Arc<Lane>,
+        buffer: &Arc<SubmissionBuffer>,
         capacity: usize,
         frame: &mut Batch,
-        parts: &mut Vec<(Arc<Lane>, u32)>,
+        parts: &mut Vec<(Arc<SubmissionBuffer>, u32)>,
     ) -> bool {
-        let taken = lane.take(capacity, frame);
+        let taken = buffer.take(capacity, frame);
         if taken.records > 0 {
-            parts.push((Arc::clone(lane), taken.records));
+            parts.push((Arc::clone(buffer), taken.records));
             self.0.gathered.fetch_sub(taken.records, Ordering::SeqCst);
         }
         taken.left

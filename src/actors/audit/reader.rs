@@ -6,7 +6,7 @@ use std::thread;
 use actix::prelude::*;
 use uuid::Uuid;
 
-use crate::actors::audit::checkpoints::{Sealed, Seals};
+use crate::actors::audit::checkpoints::{Checkpoints, Sealed};
 use crate::ledger::{
     DiskStorage, Hash, InclusionProof, LedgerError, Nodes as _, Thoroughness, TileKind, TileName, TileReader, WIDTH,
     find_id, record, records, whole,
@@ -50,7 +50,7 @@ impl From<MailboxError> for ReadError {
 #[derive(Debug)]
 pub struct LogReader {
     storage: DiskStorage,
-    seals: Seals,
+    checkpoints: Checkpoints,
 }
 
 impl LogReader {
@@ -59,16 +59,16 @@ impl LogReader {
     /// # Panics
     /// Where no actix system runs, or the system has no more threads to give.
     #[must_use]
-    pub fn start(storage: DiskStorage, seals: Seals, threads: NonZeroUsize) -> Addr<Self> {
+    pub fn start(storage: DiskStorage, checkpoints: Checkpoints, threads: NonZeroUsize) -> Addr<Self> {
         let thread = || thread::Builder::new().name("acgs-log-reader".to_owned());
         SyncArbiter::start_with_thread_builder(threads.get(), thread, move || Self {
             storage: storage.clone(),
-            seals: seals.clone(),
+            checkpoints: checkpoints.clone(),
         })
     }
 
     fn newest(&self, size: u64) -> Result<std::sync::Arc<Sealed>, ReadError> {
-        let newest = self.seals.newest().filter(|sealed| sealed.checkpoint.size >= size);
+        let newest = self.checkpoints.newest().filter(|sealed| sealed.checkpoint.size >= size);
         newest.ok_or(ReadError::NotCovered(size))
     }
 }
@@ -86,7 +86,7 @@ impl Handler<ReadTile> for LogReader {
     type Result = Result<Vec<u8>, ReadError>;
 
     fn handle(&mut self, ReadTile(name): ReadTile, _: &mut Self::Context) -> Self::Result {
-        let size = self.seals.size();
+        let size = self.checkpoints.size();
         if !name.exists_at(size) {
             return Err(ReadError::NoTile(name));
         }

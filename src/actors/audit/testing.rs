@@ -6,14 +6,15 @@ use std::time::Duration;
 use crate::actors::audit::change_recorder::ChangeRecorder;
 use crate::actors::audit::committer::{Committer, Rhythm};
 use crate::actors::audit::journal::Journal;
-use crate::actors::audit::pacer::Pace;
+use crate::actors::audit::pacer::GroupCommitPacer;
 use crate::ledger::{DiskStorage, Ledger, Options, RevisionMark};
 
 /// A journal over a new log in the folder, which runs until the process ends.
 pub(super) fn journal(folder: &Path) -> Journal {
     let storage = DiskStorage::create(folder.join("audit")).unwrap();
     let (ledger, _) = Ledger::open(storage.clone(), Options::default()).unwrap();
-    let committer = Committer::start(ledger, storage, Rhythm::Durable(Pace::new(Duration::ZERO)), 100).unwrap();
+    let committer =
+        Committer::start(ledger, storage, Rhythm::Durable(GroupCommitPacer::new(Duration::ZERO)), 100).unwrap();
     Journal::new(committer.queue())
 }
 

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ureq::Agent;
 
-use crate::actors::audit::checkpoints::{Sealed, Seals};
+use crate::actors::audit::checkpoints::{Checkpoints, Sealed};
 use crate::ledger::{
     Checkpoint, CheckpointFile, DiskStorage, LedgerError, Nodes as _, NoteError, Signature, Signs, TileReader,
     VerifierKey, WITNESSED,
@@ -69,7 +69,11 @@ pub struct Witnesses(Vec<JoinHandle<()>>);
 
 impl Witnesses {
     /// Starts a thread for each witness.
-    pub fn start(witnesses: Vec<Witness>, storage: &DiskStorage, seals: &Seals) -> Result<Self, WitnessesError> {
+    pub fn start(
+        witnesses: Vec<Witness>,
+        storage: &DiskStorage,
+        checkpoints: &Checkpoints,
+    ) -> Result<Self, WitnessesError> {
         if witnesses.is_empty() {
             return Ok(Self(Vec::new()));
         }
@@ -77,15 +81,16 @@ impl Witnesses {
         if let Some(note) = stored {
             // One that cannot be read is no loss: the next one is on its way.
             if let Ok(checkpoint) = note.text().parse::<Checkpoint>() {
-                seals.publish_witnessed(Sealed { checkpoint, note });
+                checkpoints.publish_witnessed(Sealed { checkpoint, note });
             }
         }
         let file = Arc::new(Mutex::new(file));
         let agent: Agent =
             Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false).build().into();
         let start = |witness| {
-            let (agent, storage, seals, file) = (agent.clone(), storage.clone(), seals.clone(), Arc::clone(&file));
-            let thread = Thread { witness, agent, storage, seals, file, cosigned: 0 };
+            let (agent, storage, checkpoints, file) =
+                (agent.clone(), storage.clone(), checkpoints.clone(), Arc::clone(&file));
+            let thread = Thread { witness, agent, storage, checkpoints, file, cosigned: 0 };
             thread::Builder::new().name("audit-witness".to_owned()).spawn(move || thread.run())
         };
         Ok(Self(witnesses.into_iter().map(start).collect::<io::Result<_>>()?))
@@ -115,7 +120,7 @@ struct Thread {
     witness: Witness,
     agent: Agent,
     storage: DiskStorage,
-    seals: Seals,
+    checkpoints: Checkpoints,
     file: Arc<Mutex<CheckpointFile<File>>>,
     /// The size of the checkpoint that the witness cosigned last, as far as is known.
     cosigned: u64,
@@ -125,8 +130,8 @@ impl Thread {
     fn run(mut self) {
         let mut pause = PAUSES.0;
         let mut done = None;
-        while !self.seals.is_stopping() {
-            let Some(sealed) = self.seals.wait_for_other(done, LOOK) else { continue };
+        while !self.checkpoints.is_stopping() {
+            let Some(sealed) = self.checkpoints.wait_for_other(done, LOOK) else { continue };
             match self.cosign(&sealed) {
                 Ok(()) => {
                     done = Some(sealed.checkpoint.size);
@@ -135,7 +140,7 @@ impl Thread {
                 Err(error) => {
                     let (witness, size) = (self.witness.key.name(), sealed.checkpoint.size);
                     tracing::warn!(witness, size, %error, "the witness did not cosign");
-                    self.seals.pause(pause);
+                    self.checkpoints.pause(pause);
                     pause = (pause * 2).min(PAUSES.1);
                 }
             }
@@ -157,9 +162,9 @@ impl Thread {
         };
         self.cosigned = sealed.checkpoint.size;
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(cosigned) = self.seals.cosigned(sealed.note.text(), &signatures) {
+        if let Some(cosigned) = self.checkpoints.cosigned(sealed.note.text(), &signatures) {
             file.store(&cosigned.note)?;
-            self.seals.publish_witnessed(cosigned);
+            self.checkpoints.publish_witnessed(cosigned);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! L3: the entities that this process used, shared by all its workers.
 
-mod shelves;
+mod entity_lru;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use std::time::Duration;
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
 
 use crate::actors::Mailbox;
-use crate::actors::cache::hit_rates::Tally;
+use crate::actors::cache::hit_rates::HitCounters;
 use crate::actors::database::{Database, FindEntities, Follow};
 use crate::domain::{EntityUid, Revision};
 use crate::store::{Stamp, StoreError, StoredEntity, StoredTypes, Versions};
-use shelves::Shelves;
-pub use shelves::{ShelfOptions, ShelfRoom};
+use entity_lru::EntityLru;
+pub use entity_lru::{EntityCacheOptions, EntityCacheUsage};
 
 /// An entity as it was read, or the fact that it was not stored.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ pub struct Read {
 #[derive(Debug)]
 pub struct ApplicationCache {
     database: Mailbox<Database>,
-    shelves: Arc<Shelves>,
+    entity_lru: Arc<EntityLru>,
 }
 
 /// How a worker reads entities: from the shelf without crossing threads, and only for the rest from the actor.
@@ -38,10 +38,10 @@ pub struct ApplicationCache {
 pub struct EntityReader {
     cache: Mailbox<ApplicationCache>,
     database: Mailbox<Database>,
-    shelves: Arc<Shelves>,
+    entity_lru: Arc<EntityLru>,
     versions: Versions,
     types: StoredTypes,
-    tally: Arc<Tally>,
+    counters: Arc<HitCounters>,
 }
 
 impl ApplicationCache {
@@ -50,14 +50,14 @@ impl ApplicationCache {
     pub fn start(
         database: Mailbox<Database>,
         deadline: Duration,
-        options: ShelfOptions,
+        options: EntityCacheOptions,
         versions: Versions,
         types: StoredTypes,
     ) -> EntityReader {
-        let shelves = Arc::new(Shelves::new(options));
-        let cache = Self { database: database.clone(), shelves: Arc::clone(&shelves) };
+        let entity_lru = Arc::new(EntityLru::new(options));
+        let cache = Self { database: database.clone(), entity_lru: Arc::clone(&entity_lru) };
         let cache = Mailbox::new(Actor::start(cache), deadline);
-        EntityReader { cache, database, shelves, versions, types, tally: Arc::default() }
+        EntityReader { cache, database, entity_lru, versions, types, counters: Arc::default() }
     }
 }
 
@@ -79,13 +79,13 @@ impl Handler<Load> for ApplicationCache {
 
     fn handle(&mut self, Load(wanted): Load, _: &mut Self::Context) -> Self::Result {
         let database = self.database.clone();
-        let shelves = Arc::clone(&self.shelves);
+        let entity_lru = Arc::clone(&self.entity_lru);
         Box::pin(async move {
             let uids = wanted.iter().map(|(uid, _)| uid.clone()).collect();
             let found = database.ask(FindEntities(uids)).await?;
             let reads = wanted.into_iter().zip(found).map(|((uid, stamp), entity)| {
                 let read = Read { entity: entity.map(Arc::new), stamp, is_queried: true };
-                shelves.put(uid, Read { is_queried: false, ..read.clone() });
+                entity_lru.put(uid, Read { is_queried: false, ..read.clone() });
                 read
             });
             Ok(reads.collect())
@@ -95,8 +95,8 @@ impl Handler<Load> for ApplicationCache {
 
 impl EntityReader {
     /// The same reader, with hit counters of a worker.
-    pub(in crate::actors) fn counting(self, tally: &Arc<Tally>) -> Self {
-        Self { tally: Arc::clone(tally), ..self }
+    pub(in crate::actors) fn counting(self, counters: &Arc<HitCounters>) -> Self {
+        Self { counters: Arc::clone(counters), ..self }
     }
 
     /// Reads entities, and answers in the order asked.
@@ -123,14 +123,14 @@ impl EntityReader {
 
     /// How full the shelf is.
     #[must_use]
-    pub fn room(&self) -> ShelfRoom {
-        self.shelves.room()
+    pub fn room(&self) -> EntityCacheUsage {
+        self.entity_lru.room()
     }
 
     /// Takes everything off the shelf; how much it was.
     #[expect(clippy::must_use_candidate, reason = "what is done matters more than how much it was")]
     pub fn clear(&self) -> usize {
-        self.shelves.clear()
+        self.entity_lru.clear()
     }
 
     /// Learns of everything that others changed by now.
@@ -162,8 +162,8 @@ impl EntityReader {
         if !self.types.contains(&uid.kind) {
             return Ok(Read { entity: None, stamp, is_queried: false });
         }
-        let found = self.shelves.find(uid, &self.versions);
-        self.tally.l3.add(usize::from(found.is_some()), usize::from(found.is_none()));
+        let found = self.entity_lru.find(uid, &self.versions);
+        self.counters.l3.add(usize::from(found.is_some()), usize::from(found.is_none()));
         found.ok_or(stamp)
     }
 }

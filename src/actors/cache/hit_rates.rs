@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 use crate::actors::cache::service_cache::SharedVerdicts;
 
 /// How many looks there are in a window: its edge is this exact.
-const LOOKS: u32 = 60;
+const SAMPLES: u32 = 60;
 /// The shortest time between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The counters of one worker, on a cache line of their own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub struct Tally {
+pub struct HitCounters {
     /// Look-ups of verdicts in the worker's own cache.
     pub l1: Count,
     /// Look-ups of entities in the cache of the process. Types without stored entities are not looked up.
@@ -43,21 +43,21 @@ impl Count {
         self.misses.fetch_add(misses as u64, Ordering::Relaxed);
     }
 
-    fn get(&self) -> Share {
-        Share { hits: self.hits.load(Ordering::Relaxed), misses: self.misses.load(Ordering::Relaxed) }
+    fn get(&self) -> HitRate {
+        HitRate { hits: self.hits.load(Ordering::Relaxed), misses: self.misses.load(Ordering::Relaxed) }
     }
 }
 
 /// Hits and misses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Share {
+pub struct HitRate {
     /// Look-ups that found a value.
     pub hits: u64,
     /// Look-ups that found none.
     pub misses: u64,
 }
 
-impl Share {
+impl HitRate {
     /// The hit rate in percent; `None` without any look-up.
     #[must_use]
     pub fn percent(self) -> Option<f64> {
@@ -78,19 +78,19 @@ impl Share {
 
 /// The shares of all tiers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Shares {
+pub struct TierRates {
     /// Verdicts in the workers' own caches.
-    pub l1: Share,
+    pub l1: HitRate,
     /// Verdicts in the cache of the fleet.
-    pub l2: Share,
+    pub l2: HitRate,
     /// Entities in the cache of the process.
-    pub l3: Share,
+    pub l3: HitRate,
     /// Decisions for which the database was not asked.
-    pub overall: Share,
+    pub overall: HitRate,
 }
 
-impl Shares {
-    fn each(self, other: Self, by: fn(Share, Share) -> Share) -> Self {
+impl TierRates {
+    fn each(self, other: Self, by: fn(HitRate, HitRate) -> HitRate) -> Self {
         Self {
             l1: by(self.l1, other.l1),
             l2: by(self.l2, other.l2),
@@ -102,30 +102,30 @@ impl Shares {
 
 /// Sums at several times, of which the oldest is at the begin of the window.
 #[derive(Debug)]
-struct Looks {
+struct RollingWindow {
     window: Duration,
-    looks: VecDeque<(Instant, Shares)>,
+    samples: VecDeque<(Instant, TierRates)>,
 }
 
-impl Looks {
+impl RollingWindow {
     fn new(window: Duration) -> Self {
-        Self { window, looks: VecDeque::new() }
+        Self { window, samples: VecDeque::new() }
     }
 
     /// Keeps the sums of a moment, and one moment from before the window.
-    fn note(&mut self, now: Instant, sums: Shares) {
-        self.looks.push_back((now, sums));
-        while self.looks.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= self.window) {
-            self.looks.pop_front();
+    fn note(&mut self, now: Instant, sums: TierRates) {
+        self.samples.push_back((now, sums));
+        while self.samples.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= self.window) {
+            self.samples.pop_front();
         }
     }
 
     /// The hit rates in the window that ends now.
-    fn recent(&self, now: Instant, sums: Shares) -> Shares {
-        let is_before = |(at, _): &&(Instant, Shares)| now.duration_since(*at) >= self.window;
+    fn recent(&self, now: Instant, sums: TierRates) -> TierRates {
+        let is_before = |(at, _): &&(Instant, TierRates)| now.duration_since(*at) >= self.window;
         // Nothing is from before the window: all of it is in.
-        let before = self.looks.iter().rev().find(is_before).map(|(_, sums)| *sums).unwrap_or_default();
-        sums.each(before, Share::minus)
+        let before = self.samples.iter().rev().find(is_before).map(|(_, sums)| *sums).unwrap_or_default();
+        sums.each(before, HitRate::minus)
     }
 }
 
@@ -134,19 +134,19 @@ impl Looks {
 pub struct HitRates(Arc<State>);
 
 struct State {
-    workers: Mutex<Vec<Arc<Tally>>>,
+    workers: Mutex<Vec<Arc<HitCounters>>>,
     /// None: there is no such tier.
     verdicts: Option<SharedVerdicts>,
-    looks: Mutex<Looks>,
+    samples: Mutex<RollingWindow>,
 }
 
 impl HitRates {
     /// Counts over a sliding window. Needs a running actix system, which it looks with until its end.
     #[must_use]
     pub fn start(window: Duration, verdicts: Option<SharedVerdicts>) -> Self {
-        let looks = Mutex::new(Looks::new(window));
-        let rates = Self(Arc::new(State { workers: Mutex::default(), verdicts, looks }));
-        let (own, pause) = (rates.clone(), (window / LOOKS).max(PAUSE));
+        let samples = Mutex::new(RollingWindow::new(window));
+        let rates = Self(Arc::new(State { workers: Mutex::default(), verdicts, samples }));
+        let (own, pause) = (rates.clone(), (window / SAMPLES).max(PAUSE));
         actix::spawn(async move {
             loop {
                 tokio::time::sleep(pause).await;
@@ -158,37 +158,37 @@ impl HitRates {
 
     /// The counters for one more worker.
     #[must_use]
-    pub fn worker(&self) -> Arc<Tally> {
-        let tally = Arc::<Tally>::default();
-        self.0.workers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&tally));
-        tally
+    pub fn worker(&self) -> Arc<HitCounters> {
+        let counters = Arc::<HitCounters>::default();
+        self.0.workers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&counters));
+        counters
     }
 
     /// The counts since the start.
     #[must_use]
-    pub fn total(&self) -> Shares {
+    pub fn total(&self) -> TierRates {
         let workers = self.0.workers.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = |tally: &Arc<Tally>| Shares {
-            l1: tally.l1.get(),
-            l2: Share::default(),
-            l3: tally.l3.get(),
-            overall: tally.overall.get(),
+        let count = |counters: &Arc<HitCounters>| TierRates {
+            l1: counters.l1.get(),
+            l2: HitRate::default(),
+            l3: counters.l3.get(),
+            overall: counters.overall.get(),
         };
-        let sums = workers.iter().map(count).fold(Shares::default(), |sums, more| sums.each(more, Share::plus));
+        let sums = workers.iter().map(count).fold(TierRates::default(), |sums, more| sums.each(more, HitRate::plus));
         let l2 = self.0.verdicts.as_ref().map(SharedVerdicts::share).unwrap_or_default();
-        Shares { l2, ..sums }
+        TierRates { l2, ..sums }
     }
 
     /// The counts in the window that ends now.
     #[must_use]
-    pub fn recent(&self) -> Shares {
+    pub fn recent(&self) -> TierRates {
         let sums = self.total();
-        self.0.looks.lock().unwrap_or_else(PoisonError::into_inner).recent(Instant::now(), sums)
+        self.0.samples.lock().unwrap_or_else(PoisonError::into_inner).recent(Instant::now(), sums)
     }
 
     fn look(&self) {
         let sums = self.total();
-        self.0.looks.lock().unwrap_or_else(PoisonError::into_inner).note(Instant::now(), sums);
+        self.0.samples.lock().unwrap_or_else(PoisonError::into_inner).note(Instant::now(), sums);
     }
 }
 
@@ -202,13 +202,13 @@ impl fmt::Debug for HitRates {
 mod tests {
     use super::*;
 
-    fn overall(hits: u64, misses: u64) -> Shares {
-        Shares { overall: Share { hits, misses }, ..Shares::default() }
+    fn overall(hits: u64, misses: u64) -> TierRates {
+        TierRates { overall: HitRate { hits, misses }, ..TierRates::default() }
     }
 
     #[test]
     fn a_share_of_nothing_is_none() {
-        let percent = |hits, misses| Share { hits, misses }.percent();
+        let percent = |hits, misses| HitRate { hits, misses }.percent();
         assert_eq!(
             [percent(0, 0), percent(0, 3), percent(3, 1), percent(2, 0)],
             [None, Some(0.0), Some(75.0), Some(100.0)]
@@ -219,28 +219,28 @@ mod tests {
     fn only_what_happened_in_the_window_counts() {
         let began = Instant::now();
         let at = |seconds| began + Duration::from_secs(seconds);
-        let mut looks = Looks::new(Duration::from_mins(1));
-        assert_eq!(looks.recent(at(5), overall(3, 1)), overall(3, 1), "nothing was looked at before");
+        let mut samples = RollingWindow::new(Duration::from_mins(1));
+        assert_eq!(samples.recent(at(5), overall(3, 1)), overall(3, 1), "nothing was looked at before");
         for (second, hits) in [(10, 4), (20, 10), (30, 10), (40, 11)] {
-            looks.note(at(second), overall(hits, 1));
+            samples.note(at(second), overall(hits, 1));
         }
-        assert_eq!(looks.recent(at(69), overall(12, 5)), overall(12, 5), "the window reaches to the start");
-        assert_eq!(looks.recent(at(70), overall(12, 5)), overall(8, 4), "what was counted by second 10 is out");
-        assert_eq!(looks.recent(at(95), overall(12, 5)), overall(2, 4), "what was counted by second 30 is out");
-        assert_eq!(looks.recent(at(1000), overall(12, 5)), overall(1, 4));
+        assert_eq!(samples.recent(at(69), overall(12, 5)), overall(12, 5), "the window reaches to the start");
+        assert_eq!(samples.recent(at(70), overall(12, 5)), overall(8, 4), "what was counted by second 10 is out");
+        assert_eq!(samples.recent(at(95), overall(12, 5)), overall(2, 4), "what was counted by second 30 is out");
+        assert_eq!(samples.recent(at(1000), overall(12, 5)), overall(1, 4));
     }
 
     #[test]
     fn no_more_is_kept_than_the_window_needs() {
         let began = Instant::now();
-        let mut looks = Looks::new(Duration::from_mins(1));
+        let mut samples = RollingWindow::new(Duration::from_mins(1));
         for second in 0..1000 {
-            looks.note(began + Duration::from_secs(second), overall(second, 0));
+            samples.note(began + Duration::from_secs(second), overall(second, 0));
             assert_eq!(
-                looks.recent(began + Duration::from_secs(second), overall(second, 0)),
+                samples.recent(began + Duration::from_secs(second), overall(second, 0)),
                 overall(second.min(60), 0)
             );
-            assert!(looks.looks.len() <= 61);
+            assert!(samples.samples.len() <= 61);
         }
     }
 
@@ -251,7 +251,7 @@ mod tests {
         one.l1.add(2, 1);
         other.l1.add(1, 0);
         other.overall.add(0, 4);
-        let expected = Shares { l1: Share { hits: 3, misses: 1 }, ..overall(0, 4) };
+        let expected = TierRates { l1: HitRate { hits: 3, misses: 1 }, ..overall(0, 4) };
         assert_eq!((rates.total(), rates.recent()), (expected, expected));
         rates.look();
         assert_eq!(rates.recent(), expected, "a look alone moves nothing out of the window");

@@ -27,7 +27,7 @@ const LOOKED_AT: usize = 4096;
 
 /// A cached verdict with its dependencies.
 #[derive(Debug, Clone)]
-pub struct Kept {
+pub struct CachedVerdict {
     /// The verdict.
     pub verdict: Arc<Verdict>,
     /// The stored entities that were read; `None` if none was.
@@ -36,7 +36,7 @@ pub struct Kept {
     pub stamps: Arc<[Stamp]>,
 }
 
-impl Kept {
+impl CachedVerdict {
     /// The memory that the entry takes, in bytes, estimated. Text of entities that is freed after its record is
     /// included.
     fn bytes(&self) -> usize {
@@ -72,7 +72,7 @@ pub struct RequestCache {
 #[derive(Debug)]
 struct Entry {
     /// `None`: the verdict is outdated, and there is no newer one yet.
-    kept: Option<(Kept, Instant)>,
+    kept: Option<(CachedVerdict, Instant)>,
     /// The canonical question; `None` before its first hit, and if it is long.
     question: Option<Arc<str>>,
     uses: Uses,
@@ -104,7 +104,7 @@ impl RequestCache {
 
     /// Keeps a verdict, and evicts the least recently used ones to make room. A verdict larger than `max_bytes` is not
     /// kept.
-    fn put(&mut self, key: Key, kept: Kept, now: Instant) {
+    fn put(&mut self, key: Key, kept: CachedVerdict, now: Instant) {
         let Some(all) = &mut self.kept else { return };
         let known = all.pop(&key);
         self.bytes -= known.as_ref().map_or(0, |entry| entry.bytes);
@@ -168,7 +168,7 @@ impl Handler<Fetch> for RequestCache {
 #[derive(Debug)]
 pub struct Hit {
     /// The verdict.
-    pub kept: Kept,
+    pub kept: CachedVerdict,
     /// Whether the cache has the question, too. If it has not, it should be told with [`Remember`].
     pub has_question: bool,
 }
@@ -176,7 +176,7 @@ pub struct Hit {
 /// Keeps verdicts. Their loss costs an evaluation each, and nothing else.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Put(pub Vec<(Key, Kept)>);
+pub struct Put(pub Vec<(Key, CachedVerdict)>);
 
 impl Handler<Put> for RequestCache {
     type Result = ();
@@ -205,7 +205,7 @@ impl Handler<Remember> for RequestCache {
 
 /// How much of its room a cache uses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Room {
+pub struct CacheUsage {
     /// The number of verdicts.
     pub entries: usize,
     /// The most that is kept. 0: the tier is off.
@@ -218,14 +218,14 @@ pub struct Room {
 
 /// Asks for the size of the cache.
 #[derive(Debug, Message)]
-#[rtype(result = "Room")]
+#[rtype(result = "CacheUsage")]
 pub struct Measure;
 
 impl Handler<Measure> for RequestCache {
     type Result = MessageResult<Measure>;
 
     fn handle(&mut self, _: Measure, _: &mut Self::Context) -> Self::Result {
-        let room = |kept: &LruCache<Key, Entry>| Room {
+        let room = |kept: &LruCache<Key, Entry>| CacheUsage {
             entries: kept.len(),
             capacity: kept.cap().get(),
             bytes: self.bytes,
@@ -285,9 +285,9 @@ mod tests {
         RequestCache::new(RequestCacheOptions { capacity, max_bytes, ttl: MINUTE }, versions.clone())
     }
 
-    fn kept(stamps: &[Stamp]) -> Kept {
+    fn kept(stamps: &[Stamp]) -> CachedVerdict {
         let verdict = Arc::new(Verdict::deny(Reason::Unavailable, "no"));
-        Kept { verdict, entities: None, stamps: stamps.into() }
+        CachedVerdict { verdict, entities: None, stamps: stamps.into() }
     }
 
     fn hottest(cache: &RequestCache) -> Vec<(String, u64)> {
@@ -371,6 +371,6 @@ mod tests {
         assert_eq!((room.entries, room.bytes), (0, 0));
         assert!(cache.send(Fetch(vec![[3; 32]])).await.unwrap()[0].is_none());
         let off = bounded(0, 1 << 20, &Versions::at_version(1)).start();
-        assert_eq!((off.send(Measure).await.unwrap(), off.send(Forget).await.unwrap()), (Room::default(), 0));
+        assert_eq!((off.send(Measure).await.unwrap(), off.send(Forget).await.unwrap()), (CacheUsage::default(), 0));
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use actix::Addr;
 use futures_util::future::join_all;
 
-use crate::actors::cache::application_cache::{EntityReader, ShelfRoom};
+use crate::actors::cache::application_cache::{EntityCacheUsage, EntityReader};
 use crate::actors::cache::hit_rates::HitRates;
-use crate::actors::cache::request_cache::{Forget, Measure, RequestCache, Room};
+use crate::actors::cache::request_cache::{CacheUsage, Forget, Measure, RequestCache};
 use crate::actors::cache::service_cache::{ClearError, SharedVerdicts};
 
 /// How long a worker may take to answer.
@@ -77,10 +77,10 @@ impl Tiers {
     }
 
     /// How full the caches of all workers are, together. One that does not answer counts as none.
-    pub async fn l1(&self) -> Room {
+    pub async fn l1(&self) -> CacheUsage {
         let rooms = self.workers().into_iter().map(|cache| cache.send(Measure).timeout(PATIENCE));
         let rooms = join_all(rooms).await.into_iter().flatten();
-        rooms.fold(Room::default(), |all, one| Room {
+        rooms.fold(CacheUsage::default(), |all, one| CacheUsage {
             entries: all.entries + one.entries,
             capacity: all.capacity + one.capacity,
             bytes: all.bytes + one.bytes,
@@ -90,7 +90,7 @@ impl Tiers {
 
     /// How full the cache of entities is.
     #[must_use]
-    pub fn l3(&self) -> ShelfRoom {
+    pub fn l3(&self) -> EntityCacheUsage {
         self.0.entities.room()
     }
 

@@ -27,7 +27,7 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// How far the thread is; shared by all clones.
 #[derive(Debug, Clone)]
-pub struct Following(Arc<State>);
+pub struct FeedStatus(Arc<State>);
 
 struct State {
     /// The time of the last successful poll.
@@ -45,7 +45,7 @@ pub trait SharedSecret: Send + Sync {
     fn renew(&self) -> Result<(), StoreError>;
 }
 
-impl Following {
+impl FeedStatus {
     fn new() -> Self {
         Self(Arc::new(State {
             seen: Mutex::new(Instant::now()),
@@ -96,16 +96,16 @@ impl fmt::Debug for State {
 
 /// The running thread.
 #[derive(Debug)]
-pub struct Follower {
+pub struct ChangeFeed {
     handle: JoinHandle<()>,
-    following: Following,
+    following: FeedStatus,
 }
 
-impl Follower {
+impl ChangeFeed {
     /// Starts the thread, also for a database that only this daemon writes to, since that may be restored while it
     /// runs.
     pub fn start(store: Store, directory: Directory, changes: ChangeRecorder) -> io::Result<Self> {
-        let following = Following::new();
+        let following = FeedStatus::new();
         let callers = store.callers_epoch();
         let known = store.versions().followed();
         let (following_too, reported) = (following.clone(), known.incarnation);
@@ -118,7 +118,7 @@ impl Follower {
 
     /// How far it is.
     #[must_use]
-    pub fn following(&self) -> Following {
+    pub fn following(&self) -> FeedStatus {
         self.following.clone()
     }
 
@@ -137,7 +137,7 @@ struct Work {
     store: Store,
     directory: Directory,
     changes: ChangeRecorder,
-    following: Following,
+    following: FeedStatus,
     /// The epoch of callers that has been applied.
     callers: u64,
     /// The revision at the last poll. All users of its incarnation have been informed.

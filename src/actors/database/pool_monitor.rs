@@ -42,7 +42,7 @@ pub struct KeptPool {
 
 /// How pools are looked after.
 #[derive(Debug, Clone, Copy)]
-pub struct Care {
+pub struct MonitorOptions {
     /// How often an idle connection is tested.
     pub health_check: Duration,
     /// How much in use is high, in percent of all connections that there can be.
@@ -68,7 +68,7 @@ pub struct PoolReport {
 #[derive(Debug)]
 pub struct PoolKeeper {
     kept: Vec<Kept>,
-    care: Care,
+    care: MonitorOptions,
     window_began: Instant,
 }
 
@@ -85,7 +85,7 @@ struct Kept {
 impl PoolKeeper {
     /// Starts the actor on a thread of its own.
     #[must_use]
-    pub fn start(pools: Vec<KeptPool>, care: Care) -> Addr<Self> {
+    pub fn start(pools: Vec<KeptPool>, care: MonitorOptions) -> Addr<Self> {
         let now = OffsetDateTime::now_utc();
         let kept = pools.into_iter().map(|KeptPool { name, pool }| {
             let alert = Alert::new(care.high, now);
@@ -224,7 +224,7 @@ mod tests {
 
     use super::*;
     use crate::actors::Mailbox;
-    use crate::store::{TierFigures, WaitFigures, Watchable};
+    use crate::store::{MonitoredPool, TierFigures, WaitFigures};
 
     /// Answers its tests as it is told.
     #[derive(Debug)]
@@ -255,7 +255,7 @@ mod tests {
         p99: Duration::ZERO,
     };
 
-    impl Watchable for Pool {
+    impl MonitoredPool for Pool {
         fn figures(&self) -> PoolFigures {
             PoolFigures {
                 size: 2,
@@ -349,7 +349,8 @@ mod tests {
         let ((answer, primary), (_hangs, replica)) = (pool(), pool());
         let pools = [("primary", Arc::clone(&primary)), ("replica", replica)];
         let pools = pools.map(|(name, pool)| KeptPool { name: name.into(), pool: WatchedPool::new(pool) });
-        let keeper = PoolKeeper::start(pools.into(), Care { health_check: Duration::from_millis(1), high: 90.0 });
+        let keeper =
+            PoolKeeper::start(pools.into(), MonitorOptions { health_check: Duration::from_millis(1), high: 90.0 });
         let keeper = Mailbox::new(keeper, Duration::from_mins(1));
         for _ in 0..3 {
             primary.begun.1.lock().unwrap().recv().unwrap();

@@ -102,12 +102,12 @@ impl fmt::Debug for SettingsReader {
 pub struct Registry {
     in_force: InForce,
     validators: Vec<Recipient<Activate>>,
-    books: Books,
+    books: ConstitutionArchive,
 }
 
 /// Where a constitution is kept and its coming into force is recorded.
 #[derive(Debug, Clone)]
-pub struct Books {
+pub struct ConstitutionArchive {
     /// The folder of copies by digest.
     pub kept: PathBuf,
     /// The way of events into the audit log.
@@ -121,7 +121,7 @@ pub struct Books {
 impl Registry {
     /// A registry with `active` in force.
     #[must_use]
-    pub fn new(active: Active, books: Books) -> Self {
+    pub fn new(active: Active, books: ConstitutionArchive) -> Self {
         Self { in_force: InForce::new(active), validators: Vec::new(), books }
     }
 
@@ -219,7 +219,7 @@ pub fn recorded(faults: &[Fault]) -> Vec<String> {
     faults.iter().take(MAX_RECORDED_FAULTS).map(ToString::to_string).collect()
 }
 
-impl Books {
+impl ConstitutionArchive {
     /// Loads the constitution that is to come into force, compares it with the entities, archives and records it. A
     /// refusal is recorded too. Also returns the keys of settings that require a restart.
     fn load(&self, reload: &Reload, in_force: &Active) -> Result<(Active, Vec<&'static str>), ReloadError> {

@@ -16,7 +16,7 @@ use std::time::Instant;
 use actix::{Actor, Addr, Context, Handler, MailboxError, Message, ResponseFuture};
 
 use crate::actors::cache::application_cache::EntityReader;
-use crate::actors::cache::hit_rates::Tally;
+use crate::actors::cache::hit_rates::HitCounters;
 use crate::actors::cache::request_cache::RequestCache;
 use crate::actors::cache::service_cache::SharedVerdicts;
 use crate::actors::decision::active::Active;
@@ -116,9 +116,9 @@ impl Validator {
         cache: Addr<RequestCache>,
         entities: EntityReader,
         shared: Option<SharedVerdicts>,
-        tally: Arc<Tally>,
+        counters: Arc<HitCounters>,
     ) -> Addr<Self> {
-        Actor::start(Self(Rc::new(Evaluator::new(active, cache, entities.counting(&tally), shared, tally))))
+        Actor::start(Self(Rc::new(Evaluator::new(active, cache, entities.counting(&counters), shared, counters))))
     }
 }
 

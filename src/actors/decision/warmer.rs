@@ -9,12 +9,12 @@ use std::thread;
 use tokio::sync::{oneshot, watch};
 
 use crate::actors::Mailbox;
-use crate::actors::background::give_way;
+use crate::actors::background::set_idle_priority;
 use crate::actors::cache::application_cache::EntityReader;
 use crate::actors::database::{Database, NameEntities};
 use crate::actors::decision::validator::HOTTEST;
 use crate::domain::EntityUid;
-use crate::ledger::{DiskStorage, Lately, lately};
+use crate::ledger::{DiskStorage, RecentActivity, recent_activity};
 use crate::store::StoreError;
 
 /// How many entities are read at once.
@@ -22,7 +22,7 @@ const PART: NonZeroU16 = NonZeroU16::MIN.saturating_add(499);
 
 /// The most frequent questions before the start, once they are known; shared by all clones.
 #[derive(Debug, Clone)]
-pub struct Recollection {
+pub struct CacheWarmer {
     hottest: watch::Sender<Option<Arc<[Arc<str>]>>>,
     /// How many workers have not got the questions yet.
     waiting: Arc<AtomicUsize>,
@@ -34,7 +34,7 @@ struct Filling {
     database: Mailbox<Database>,
 }
 
-impl Recollection {
+impl CacheWarmer {
     /// Reads the end of the log on a thread with idle priority, and fills the cache of entities. Needs a running actix
     /// system. If it fails, the caches just stay cold. The questions are kept until so many workers have got them.
     #[must_use]
@@ -47,10 +47,10 @@ impl Recollection {
     ) -> Self {
         let (recalled, remembered) = oneshot::channel();
         let recall = move || {
-            give_way();
-            let found = lately(&storage, end).unwrap_or_else(|error| {
+            set_idle_priority();
+            let found = recent_activity(&storage, end).unwrap_or_else(|error| {
                 tracing::warn!(%error, "the log cannot be read to warm the caches; they stay cold");
-                Lately::default()
+                RecentActivity::default()
             });
             // Without receivers, the daemon is stopping.
             let _ = recalled.send(found);
@@ -59,18 +59,18 @@ impl Recollection {
             tracing::warn!(%error, "the log cannot be read to warm the caches; they stay cold");
             return Self::nothing();
         }
-        let recollection = Self::awaited_by(workers);
-        let hottest = recollection.hottest.clone();
+        let warmer = Self::awaited_by(workers);
+        let hottest = warmer.hottest.clone();
         let filling = Filling { entities, database };
         actix::spawn(async move {
-            let Lately { mut questions, entities } = remembered.await.unwrap_or_default();
+            let RecentActivity { mut questions, entities } = remembered.await.unwrap_or_default();
             questions.truncate(HOTTEST);
             if let Err(error) = filling.fill(&entities).await {
                 tracing::debug!(%error, "the cache of entities is not filled");
             }
             hottest.send_replace(Some(questions.into()));
         });
-        recollection
+        warmer
     }
 
     fn awaited_by(workers: usize) -> Self {
@@ -133,15 +133,15 @@ mod tests {
 
     #[actix_web::test]
     async fn no_question_is_kept_once_all_workers_have_them() {
-        let recollection = Recollection::awaited_by(2);
+        let warmer = CacheWarmer::awaited_by(2);
         let questions: Arc<[Arc<str>]> = Arc::from([Arc::from("a question")]);
         let kept = Arc::downgrade(&questions);
-        recollection.hottest.send_replace(Some(questions));
+        warmer.hottest.send_replace(Some(questions));
         for _ in 0..2 {
-            assert_eq!(recollection.clone().questions().await.len(), 1);
+            assert_eq!(warmer.clone().questions().await.len(), 1);
         }
         assert!(kept.upgrade().is_none());
-        assert!(recollection.clone().questions().await.is_empty());
-        assert!(Recollection::nothing().questions().await.is_empty());
+        assert!(warmer.clone().questions().await.is_empty());
+        assert!(CacheWarmer::nothing().questions().await.is_empty());
     }
 }

@@ -21,7 +21,7 @@ use smol_str::SmolStr;
 use time::OffsetDateTime;
 
 use crate::actors::Mailbox;
-use crate::actors::identity::denylist::Denied;
+use crate::actors::identity::denylist::Denylist;
 use crate::actors::identity::directory::{
     Directory, DirectoryError, FindApiKey, FoundApiKey, Provenance, TouchApiKeys,
 };
@@ -166,7 +166,7 @@ impl Authenticator {
             };
             let claims = claims::check(&token, &expected, now).map_err(claims_error)?;
             let caller = own_caller(&claims);
-            (caller, claims, key.kid().map(Denied::signing_key))
+            (caller, claims, key.kid().map(Denylist::signing_key))
         } else if let Some(foreign) = self.trust.foreign(issuer) {
             let claims = foreign::check(&token, foreign, now)?;
             if foreign.is_stale() {
@@ -176,9 +176,9 @@ impl Authenticator {
         } else {
             return Err(CredentialError::Invalid("its issuer is not trusted".to_owned()).into());
         };
-        let jti = claims.token_id.as_deref().map(|id| Denied::token(&claims.issuer, id));
-        let sid = claims.session.as_deref().filter(|_| issuer == &*self.trust.issuer).map(Denied::session);
-        let all = [Denied::holder(&caller.name), Denied::sessions_of(&caller.name)];
+        let jti = claims.token_id.as_deref().map(|id| Denylist::token(&claims.issuer, id));
+        let sid = claims.session.as_deref().filter(|_| issuer == &*self.trust.issuer).map(Denylist::session);
+        let all = [Denylist::holder(&caller.name), Denylist::sessions_of(&caller.name)];
         let ids: Vec<SmolStr> = [jti, sid, kid].into_iter().flatten().chain(all).collect();
         if self.trust.denied().has_any(&ids) {
             return Err(CredentialError::Revoked.into());

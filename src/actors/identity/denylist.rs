@@ -20,7 +20,7 @@ const HELD: Duration = Duration::from_secs(HELD_S.unsigned_abs());
 /// INVARIANT: an id is removed only when `HELD` has passed since its commit by the monotonic clock *and* the wall clock
 /// is past its expiry: a wall clock that jumps removes nothing. An id that is not committed is never removed.
 #[derive(Debug, Clone, Default)]
-pub struct Denied(Arc<DeniedIds>);
+pub struct Denylist(Arc<DeniedIds>);
 
 #[derive(Debug, Default)]
 struct DeniedIds {
@@ -43,7 +43,7 @@ impl Denial {
     }
 }
 
-impl Denied {
+impl Denylist {
     /// A counter that changes with every id that is added or lifted.
     #[must_use]
     pub fn epoch(&self) -> u64 {
@@ -112,7 +112,7 @@ impl Denied {
 }
 
 /// How ids are formed.
-impl Denied {
+impl Denylist {
     /// The id of one token.
     #[must_use]
     pub fn token(issuer: &str, id: &str) -> SmolStr {
@@ -163,12 +163,12 @@ mod tests {
     const HOUR: Duration = Duration::from_hours(1);
 
     fn id() -> SmolStr {
-        Denied::session("a")
+        Denylist::session("a")
     }
 
     #[test]
     fn a_wall_clock_that_jumps_forgets_nothing() {
-        let (denied, start) = (Denied::default(), Instant::now());
+        let (denied, start) = (Denylist::default(), Instant::now());
         denied.add([(id(), 1_000)], start);
         for (wall, elapsed, is_denied) in [
             (i64::MAX, Duration::ZERO, true),
@@ -179,7 +179,7 @@ mod tests {
             (500_000, HOUR, true),
             (1_001, HELD, false),
         ] {
-            denied.add([(Denied::session("b"), wall)], start + elapsed);
+            denied.add([(Denylist::session("b"), wall)], start + elapsed);
             denied.forget(wall, start + elapsed);
             assert_eq!(denied.has_any([&id()]), is_denied, "{wall} {elapsed:?}");
         }
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn what_is_read_again_is_not_held_longer_and_what_is_committed_later_is_held_from_then() {
-        let (denied, start) = (Denied::default(), Instant::now());
+        let (denied, start) = (Denylist::default(), Instant::now());
         denied.add([(id(), 0)], start);
         denied.add([(id(), 0)], start + HELD.saturating_sub(HOUR));
         denied.forget(1, start + HELD);
@@ -205,9 +205,9 @@ mod tests {
 
     #[test]
     fn what_is_held_can_be_lifted_and_what_is_committed_cannot() {
-        let (denied, start) = (Denied::default(), Instant::now());
+        let (denied, start) = (Denylist::default(), Instant::now());
         denied.add([(id(), 0)], start);
-        let other = Denied::session("b");
+        let other = Denylist::session("b");
         let before = denied.epoch();
         assert_eq!(denied.hold([id(), other.clone()]), std::slice::from_ref(&other));
         assert!(denied.has_any([&other]) && denied.epoch() > before);

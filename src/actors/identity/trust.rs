@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 
-use crate::actors::identity::denylist::Denied;
+use crate::actors::identity::denylist::Denylist;
 use crate::actors::identity::jwks_fetcher::Asked;
 use crate::actors::identity::rate_limits::KeyRates;
 use crate::auth::jwk::{Algorithm, VerifyingKey};
@@ -16,7 +16,7 @@ use crate::auth::signing_key::SigningKey;
 #[derive(Debug, Clone)]
 pub struct Trust {
     own: Arc<ArcSwap<OwnKeys>>,
-    denied: Denied,
+    denied: Denylist,
     foreign: Arc<[ForeignIssuer]>,
     rates: KeyRates,
     /// The `iss` of the daemon's own tokens.
@@ -100,7 +100,7 @@ impl Trust {
     pub fn new(own: OwnKeys, foreign: Vec<ForeignIssuer>, issuer: &str, audience: &str) -> Self {
         Self {
             own: Arc::new(ArcSwap::from_pointee(own)),
-            denied: Denied::default(),
+            denied: Denylist::default(),
             foreign: foreign.into(),
             rates: KeyRates::new(),
             issuer: issuer.into(),
@@ -110,7 +110,7 @@ impl Trust {
 
     /// The denied ids.
     #[must_use]
-    pub fn denied(&self) -> &Denied {
+    pub fn denied(&self) -> &Denylist {
         &self.denied
     }
 

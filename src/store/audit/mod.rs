@@ -6,6 +6,7 @@
 
 mod cursor;
 mod entries;
+mod incremental_sync;
 mod logs;
 mod member;
 mod place;
@@ -15,7 +16,6 @@ mod spans;
 mod statement;
 #[cfg(test)]
 mod tests;
-mod trickle;
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -126,7 +126,8 @@ impl AuditStore {
     pub fn open(options: &StoreOptions) -> Result<Self, StoreError> {
         let wait = options.acquire_timeout;
         let open = || open_kind(&AUDIT, &options.target, wait);
-        let mut conn = options.target.path().map_or_else(open, |database| trickle::trickling(database, open))?;
+        let mut conn =
+            options.target.path().map_or_else(open, |database| incremental_sync::trickling(database, open))?;
         logs::list(&mut conn).map_err(|error| error.at(&options.target))?;
         let readers = Pool::open(&AUDIT, options).map_err(|error| error.at(&options.target))?;
         let writer = Arc::new(Mutex::new(Some(conn)));
@@ -186,7 +187,7 @@ impl AuditStore {
     /// What was indexed may be lost by a power failure until [`sync`](Self::sync) was called; the cursor goes with it.
     pub fn index(&self, log: LogId, first: u64, entries: &[AuditEntry]) -> Result<u64, IndexError> {
         let index = || self.write(|conn| entries::index(conn, log, first, entries));
-        let indexed = self.target.path().map_or_else(index, |database| trickle::trickling(database, index));
+        let indexed = self.target.path().map_or_else(index, |database| incremental_sync::trickling(database, index));
         indexed.map_err(|error| match error {
             IndexError::Store(error) => {
                 if error.session_fault().is_some() {

@@ -152,7 +152,7 @@ pub enum Pulse {
 }
 
 /// What can be seen of a pool, and done for it, without knowing what its connections are.
-pub trait Watchable: fmt::Debug + Send + Sync {
+pub trait MonitoredPool: fmt::Debug + Send + Sync {
     /// What it is like now.
     fn figures(&self) -> PoolFigures;
     /// The most connections that were in use at once since this was last asked. To be asked by one only.
@@ -165,25 +165,25 @@ pub trait Watchable: fmt::Debug + Send + Sync {
 
 /// A pool, for those who look after it; shared by all clones.
 #[derive(Debug, Clone)]
-pub struct WatchedPool(Arc<dyn Watchable>);
+pub struct WatchedPool(Arc<dyn MonitoredPool>);
 
 impl WatchedPool {
     /// Anything that can be watched as a pool is.
     #[must_use]
-    pub fn new(pool: Arc<dyn Watchable>) -> Self {
+    pub fn new(pool: Arc<dyn MonitoredPool>) -> Self {
         Self(pool)
     }
 }
 
 impl std::ops::Deref for WatchedPool {
-    type Target = dyn Watchable;
+    type Target = dyn MonitoredPool;
 
     fn deref(&self) -> &Self::Target {
         &*self.0
     }
 }
 
-impl Watchable for Pool {
+impl MonitoredPool for Pool {
     fn figures(&self) -> PoolFigures {
         self.tiers.figures()
     }

@@ -10,12 +10,12 @@ use acgs::actors::audit::change_recorder::ChangeRecorder;
 use acgs::actors::audit::committer::{Committer, Rhythm};
 use acgs::actors::audit::entity_recorder::EntityRecorder;
 use acgs::actors::audit::journal::Journal;
-use acgs::actors::audit::pacer::Pace;
-use acgs::actors::cache::application_cache::{ApplicationCache, ShelfOptions};
+use acgs::actors::audit::pacer::GroupCommitPacer;
+use acgs::actors::cache::application_cache::{ApplicationCache, EntityCacheOptions};
 use acgs::actors::cache::request_cache::{RequestCache, RequestCacheOptions};
 use acgs::actors::database::{Database, PutEntities, PutEntity, RemoveEntity};
 use acgs::actors::decision::active::Active;
-use acgs::actors::decision::registry::{Books, Register, Registry, Reread, SettingsReader};
+use acgs::actors::decision::registry::{ConstitutionArchive, Register, Registry, Reread, SettingsReader};
 use acgs::actors::decision::validator::{Decide, DecideError, Decided, Purpose, Validator};
 use acgs::constitution::Constitution;
 use acgs::domain::{Consistency, Evaluation};
@@ -72,7 +72,8 @@ impl Workers {
         let store = store.unwrap();
         let storage = DiskStorage::create(folder.path().join("audit")).unwrap();
         let (ledger, _) = Ledger::open(storage.clone(), Options::default()).unwrap();
-        let committer = Committer::start(ledger, storage, Rhythm::Durable(Pace::new(Duration::ZERO)), 1_000).unwrap();
+        let committer =
+            Committer::start(ledger, storage, Rhythm::Durable(GroupCommitPacer::new(Duration::ZERO)), 1_000).unwrap();
         let journal = Journal::new(committer.queue());
         let mark = RevisionMark::open(&folder.path().join("database-revision")).unwrap();
         let recorder = EntityRecorder::new(ChangeRecorder::new(journal.clone(), mark), RequestRecord::Full);
@@ -81,7 +82,7 @@ impl Workers {
         let entities = ApplicationCache::start(
             database.clone(),
             PATIENCE,
-            ShelfOptions {
+            EntityCacheOptions {
                 capacity: NonZeroUsize::new(capacities.entities),
                 max_bytes: NonZeroUsize::MAX,
                 ttl: PATIENCE,
@@ -94,7 +95,8 @@ impl Workers {
         let settings = SettingsReader::new(move |_| {
             Ok(Reread { constitution: constitution_settings.clone(), restart_required: Vec::new() })
         });
-        let books = Books { kept: folder.path().join("constitutions"), journal, store: store.clone(), settings };
+        let books =
+            ConstitutionArchive { kept: folder.path().join("constitutions"), journal, store: store.clone(), settings };
         let registry = Registry::new(active, books);
         let in_force = registry.in_force();
         let registry = registry.start();

@@ -265,7 +265,7 @@ fn every_decision_of_a_batch_is_found_by_its_id_and_all_by_that_of_their_request
     let anonymous = daemon.ask(&question(8));
     let of_anonymous = audit::decisions(&anonymous, (0, 0));
     copied(&daemon);
-    let first_id = of_anonymous[0].id.to_string();
+    let first_id = of_anonymous[0].id.clone();
     assert_eq!(anonymous.header("x-request-id"), Some(first_id.as_str()));
     for (request_id, decided) in [("batch-1", decided), (&first_id, of_anonymous)] {
         let found = entries(&daemon, &format!("?request_id={request_id}")).json();

@@ -17,7 +17,7 @@ fn a_daemon_that_stops_copies_no_more_than_a_few_batches() {
     for _ in 0..100 {
         ledger.append(&frame).unwrap();
     }
-    let seals = Seals::default();
+    let checkpoints = Checkpoints::default();
     let indexer = Indexer::start(IndexerParts {
         storage,
         options: StoreOptions {
@@ -35,7 +35,7 @@ fn a_daemon_that_stops_copies_no_more_than_a_few_batches() {
         queue: AuditQueue::new(1, RECORDS),
         opened: RECORDS,
         on_rollback: OnRollback::Refuse,
-        seals: seals.clone(),
+        checkpoints: checkpoints.clone(),
         retention_days: None,
     });
     let (indexer, _) = indexer.unwrap();
@@ -43,7 +43,7 @@ fn a_daemon_that_stops_copies_no_more_than_a_few_batches() {
     while index_status.next() == Some(0) {
         thread::yield_now();
     }
-    seals.stop();
+    checkpoints.stop();
     let copied = index_status.next().unwrap();
     indexer.stop();
     // One batch was under way.

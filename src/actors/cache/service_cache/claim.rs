@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
 use super::{Release, SharedVerdicts, Take};
-use crate::actors::cache::request_cache::{Kept, Key};
+use crate::actors::cache::request_cache::{CachedVerdict, Key};
 
 /// How long it is from one look to the next.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
@@ -20,7 +20,7 @@ pub enum Claim {
     /// This node does. Put the verdict, then drop this.
     Mine(Claimed),
     /// Another node did.
-    Found(Kept),
+    Found(CachedVerdict),
     /// Unknown, or the other node took too long: evaluate.
     Nobody,
 }

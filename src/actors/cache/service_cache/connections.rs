@@ -13,8 +13,8 @@ use tokio::time::{sleep, timeout, timeout_at};
 
 use super::L2Options;
 use super::breaker::Breaker;
-use super::front::Front;
 use super::server::{Link, Request};
+use super::shared_state::SharedState;
 
 /// With more requests in flight than this on each connection, another one is opened.
 const BUSY: u32 = 16;
@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The connections. They live in one thread.
 pub(super) struct Connections {
     options: L2Options,
-    front: Arc<Front>,
+    front: Arc<SharedState>,
     links: RefCell<Vec<Slot>>,
     breaker: RefCell<Breaker>,
     error: RefCell<Option<String>>,
@@ -70,7 +70,7 @@ pub(super) enum AskError {
 
 impl Connections {
     /// None yet. [`Connections::keep`] opens them.
-    pub(super) fn new(options: L2Options, front: Arc<Front>) -> Self {
+    pub(super) fn new(options: L2Options, front: Arc<SharedState>) -> Self {
         Self {
             options,
             front,

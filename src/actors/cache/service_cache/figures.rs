@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::watch::ServerMemory;
+use super::memory_monitor::ServerMemory;
 
 /// A number that goes up.
 #[derive(Debug, Default)]

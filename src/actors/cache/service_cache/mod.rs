@@ -1,7 +1,7 @@
 //! L2: the verdicts of the whole fleet, in Redis.
 //!
 //! This tier is optional: a missing, late or invalid value is evaluated. A verdict is written after it was answered,
-//! with the versions of the entities that it read and a MAC ([`sealed`]), and is used only if none of these entities
+//! with the versions of the entities that it read and a MAC ([`codec`]), and is used only if none of these entities
 //! has changed since. While the server does not answer, it is not used ([`breaker`]).
 //!
 //! One thread owns the connections. Others use [`SharedVerdicts`], which opens sealed values on the calling thread.
@@ -9,16 +9,15 @@
 pub mod breaker;
 pub mod claim;
 mod clearing;
+pub mod codec;
 mod connections;
 pub mod figures;
-mod front;
-mod outbox;
-pub mod sealed;
+pub mod invalidation_listener;
+pub mod memory_monitor;
 pub mod server;
+mod shared_state;
 mod shared_verdicts;
-pub mod wake;
-pub mod watch;
-pub mod worth;
+mod write_queue;
 
 #[cfg(test)]
 mod private_redis;
@@ -39,14 +38,14 @@ use actix::{
 use redis::Value;
 use tokio::time::timeout;
 
+use codec::Secret;
 use connections::Connections;
 use figures::ServiceStatus;
-use front::Front;
-use outbox::{Letter, Outbox};
-use sealed::Secret;
+use memory_monitor::ServerMemory;
 use server::{Request, Server};
+use shared_state::SharedState;
 pub use shared_verdicts::SharedVerdicts;
-use watch::ServerMemory;
+use write_queue::{WriteOp, WriteQueue};
 
 use crate::store::Versions;
 
@@ -75,10 +74,10 @@ pub struct L2Options {
 /// Has the connections to Redis.
 pub struct ServiceCache {
     server: Server,
-    front: Arc<Front>,
+    front: Arc<SharedState>,
     connections: Rc<Connections>,
-    outbox: Rc<Outbox>,
-    call: wake::Call,
+    write_queue: Rc<WriteQueue>,
+    call: invalidation_listener::Call,
     memory: ServerMemory,
 }
 
@@ -96,13 +95,13 @@ impl ServiceCache {
         versions: Versions,
         changed: impl Fn() + Send + Sync + 'static,
     ) -> SharedVerdicts {
-        let front = Front::new(secret, versions, options.ttl, options.timeout);
+        let front = SharedState::new(secret, versions, options.ttl, options.timeout);
         let front = Arc::new(front);
         let shared = Arc::clone(&front);
         let address = Self::start_in_arbiter(&Arbiter::new().handle(), move |_| Self {
             server: options.server.clone(),
             connections: Rc::new(Connections::new(options, Arc::clone(&shared))),
-            outbox: Rc::new(Outbox::new(Arc::clone(&shared))),
+            write_queue: Rc::new(WriteQueue::new(Arc::clone(&shared))),
             front: shared,
             call: Arc::new(changed),
             memory: ServerMemory::default(),
@@ -142,10 +141,10 @@ impl Actor for ServiceCache {
         ctx.set_mailbox_capacity(crate::actors::MAILBOX);
         let connections = Rc::clone(&self.connections);
         actix::spawn(async move { connections.keep().await });
-        let (outbox, connections) = (Rc::clone(&self.outbox), Rc::clone(&self.connections));
-        actix::spawn(async move { outbox.send(&connections).await });
+        let (write_queue, connections) = (Rc::clone(&self.write_queue), Rc::clone(&self.connections));
+        actix::spawn(async move { write_queue.send(&connections).await });
         let (server, front, call) = (self.server.clone(), Arc::clone(&self.front), Arc::clone(&self.call));
-        actix::spawn(async move { wake::listen(&server, &front, &call).await });
+        actix::spawn(async move { invalidation_listener::listen(&server, &front, &call).await });
         self.watch(ctx);
     }
 }
@@ -193,13 +192,13 @@ impl Handler<FetchShared> for ServiceCache {
 /// Writes verdicts, some time.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-struct PutShared(Vec<Letter>);
+struct PutShared(Vec<WriteOp>);
 
 impl Handler<PutShared> for ServiceCache {
     type Result = ();
 
     fn handle(&mut self, PutShared(letters): PutShared, _: &mut Self::Context) {
-        self.outbox.push(letters);
+        self.write_queue.push(letters);
     }
 }
 
@@ -239,9 +238,9 @@ impl Handler<Release> for ServiceCache {
     type Result = ();
 
     fn handle(&mut self, Release(name): Release, _: &mut Self::Context) {
-        let letter = Letter::Release(name);
+        let letter = WriteOp::Release(name);
         if self.front.admit(letter.weight()) {
-            self.outbox.push(vec![letter]);
+            self.write_queue.push(vec![letter]);
         }
     }
 }
@@ -258,7 +257,7 @@ impl Handler<Publish> for ServiceCache {
         let (connections, front) = (Rc::clone(&self.connections), Arc::clone(&self.front));
         actix::spawn(async move {
             let mut command = redis::cmd("PUBLISH");
-            command.arg(wake::CHANNEL).arg(version);
+            command.arg(invalidation_listener::CHANNEL).arg(version);
             match connections.ask(&Request::One(command), Instant::now() + PATIENCE).await {
                 Ok(answers) if answers.iter().all(Result::is_ok) => front.figures.published.add(1),
                 Ok(answers) => {
@@ -299,7 +298,7 @@ impl Handler<Clear> for ServiceCache {
     type Result = ResponseFuture<Result<u64, ClearError>>;
 
     fn handle(&mut self, _: Clear, _: &mut Self::Context) -> Self::Result {
-        self.outbox.clear();
+        self.write_queue.clear();
         let (server, front) = (self.server.clone(), Arc::clone(&self.front));
         Box::pin(async move {
             let secret = front.secret.load_full();

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use actix::dev::ToEnvelope;
 use actix::{Addr, Handler, Message};
 
+use super::codec::Secret;
 use super::figures::ServiceStatus;
-use super::front::Front;
-use super::outbox::Letter;
-use super::sealed::Secret;
+use super::shared_state::SharedState;
+use super::write_queue::WriteOp;
 use super::{Clear, ClearError, FetchShared, Publish, PutShared, ServiceCache, Show};
-use crate::actors::cache::hit_rates::Share;
-use crate::actors::cache::request_cache::{Kept, Key};
+use crate::actors::cache::hit_rates::HitRate;
+use crate::actors::cache::request_cache::{CachedVerdict, Key};
 use crate::domain::Revision;
 
 /// How long the status is waited for.
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct SharedVerdicts {
     pub(super) address: Addr<ServiceCache>,
-    pub(super) front: Arc<Front>,
+    pub(super) front: Arc<SharedState>,
 }
 
 impl SharedVerdicts {
@@ -49,7 +49,7 @@ impl SharedVerdicts {
     /// Finds the valid verdicts for some keys, in their order. It takes no longer than the tier's timeout.
     ///
     /// INVARIANT: each of them was valid after this was called. Its stamps are of this process, and show later changes.
-    pub async fn fetch(&self, keys: &[Key]) -> Vec<Option<Kept>> {
+    pub async fn fetch(&self, keys: &[Key]) -> Vec<Option<CachedVerdict>> {
         let figures = &self.front.figures;
         if !self.is_usable() {
             figures.bypassed.add(keys.len() as u64);
@@ -64,7 +64,7 @@ impl SharedVerdicts {
         let mut values = self.ask(FetchShared { names, deadline }, deadline).await.unwrap_or_default();
         values.resize(keys.len(), None);
         let opened = keys.iter().zip(values).map(|(key, value)| self.front.open(key, &value?));
-        let found: Vec<Option<Kept>> = opened.collect();
+        let found: Vec<Option<CachedVerdict>> = opened.collect();
         let hits = found.iter().flatten().count() as u64;
         figures.hits.add(hits);
         figures.misses.add(found.len() as u64 - hits);
@@ -75,16 +75,16 @@ impl SharedVerdicts {
     ///
     /// All changes up to the revision `as_of` must be in them: read it before the last check that the entities are
     /// current.
-    pub fn put(&self, verdicts: &[(Key, Kept)], as_of: Revision) {
+    pub fn put(&self, verdicts: &[(Key, CachedVerdict)], as_of: Revision) {
         let figures = &self.front.figures;
         if !self.is_usable() {
             return figures.lost.add(verdicts.len() as u64);
         }
-        let letter = |(key, kept): &(Key, Kept)| {
-            let letter = Letter::Verdict(*key, self.front.content(kept, as_of)?);
+        let letter = |(key, kept): &(Key, CachedVerdict)| {
+            let letter = WriteOp::Verdict(*key, self.front.content(kept, as_of)?);
             self.front.admit(letter.weight()).then_some(letter)
         };
-        let letters: Vec<Letter> = verdicts.iter().filter_map(letter).collect();
+        let letters: Vec<WriteOp> = verdicts.iter().filter_map(letter).collect();
         figures.lost.add((verdicts.len() - letters.len()) as u64);
         if !letters.is_empty() {
             self.address.do_send(PutShared(letters));
@@ -103,8 +103,8 @@ impl SharedVerdicts {
 
     /// Hits and misses of look-ups.
     #[must_use]
-    pub fn share(&self) -> Share {
-        Share { hits: self.front.figures.hits.get(), misses: self.front.figures.misses.get() }
+    pub fn share(&self) -> HitRate {
+        HitRate { hits: self.front.figures.hits.get(), misses: self.front.figures.misses.get() }
     }
 
     /// The status of the tier; `None` if its thread does not answer.

@@ -15,8 +15,10 @@ use super::single_flight::{Flight, FlightLeader, Landing, SingleFlight};
 use super::timeslice::Timeslice;
 use super::{Decide, DecideError, Decided, Decisions, Purpose, Source};
 use crate::actors::cache::application_cache::{EntityReader, Read};
-use crate::actors::cache::hit_rates::Tally;
-use crate::actors::cache::request_cache::{Fetch, Hottest, Kept, Key, MAX_QUESTION, Put, Remember, RequestCache};
+use crate::actors::cache::hit_rates::HitCounters;
+use crate::actors::cache::request_cache::{
+    CachedVerdict, Fetch, Hottest, Key, MAX_QUESTION, Put, Remember, RequestCache,
+};
 use crate::actors::cache::service_cache::SharedVerdicts;
 use crate::actors::cache::service_cache::claim::Claimed;
 use crate::actors::decision::active::Active;
@@ -37,7 +39,7 @@ pub(super) struct Evaluator {
     /// The fleet's shared cache (L2); `None` if it is off.
     fleet: Option<Fleet>,
     flights: SingleFlight,
-    tally: Arc<Tally>,
+    counters: Arc<HitCounters>,
 }
 
 impl Evaluator {
@@ -46,10 +48,10 @@ impl Evaluator {
         cache: Addr<RequestCache>,
         entities: EntityReader,
         shared: Option<SharedVerdicts>,
-        tally: Arc<Tally>,
+        counters: Arc<HitCounters>,
     ) -> Self {
         let fleet = shared.map(Fleet::new);
-        Self { active: RefCell::new(active), cache, entities, fleet, flights: SingleFlight::default(), tally }
+        Self { active: RefCell::new(active), cache, entities, fleet, flights: SingleFlight::default(), counters }
     }
 
     /// The constitution in force.
@@ -158,7 +160,7 @@ impl Evaluator {
 
     fn count(&self, decided: &[Decided]) {
         let of = |sources: &[Source]| decided.iter().filter(|one| sources.contains(&one.source)).count();
-        self.tally.overall.add(of(&[Source::Verdicts, Source::Entities]), of(&[Source::Database]));
+        self.counters.overall.add(of(&[Source::Verdicts, Source::Entities]), of(&[Source::Database]));
     }
 
     /// Decides the questions that need no entities, and begins to gather the facts of the others.
@@ -200,7 +202,7 @@ impl Evaluator {
     }
 
     /// Looks the questions up in the worker's cache.
-    async fn find(&self, decide: &Decide, keys: &[Key], denied: &[Option<Verdict>]) -> Vec<Option<Kept>> {
+    async fn find(&self, decide: &Decide, keys: &[Key], denied: &[Option<Verdict>]) -> Vec<Option<CachedVerdict>> {
         if decide.consistency == Consistency::Full {
             return Vec::new();
         }
@@ -211,12 +213,12 @@ impl Evaluator {
                 self.cache.do_send(Remember(*key, evaluation.canonical().into()));
             }
         }
-        let cached: Vec<Option<Kept>> = found.into_iter().map(|hit| Some(hit?.kept)).collect();
+        let cached: Vec<Option<CachedVerdict>> = found.into_iter().map(|hit| Some(hit?.kept)).collect();
         if decide.purpose == Purpose::Answer {
             // A question that is denied by itself is not looked up.
             let asked = || cached.iter().zip(denied).filter(|(_, denied)| denied.is_none());
             let hits = asked().filter(|(kept, _)| kept.is_some()).count();
-            self.tally.l1.add(hits, asked().count() - hits);
+            self.counters.l1.add(hits, asked().count() - hits);
         }
         cached
     }
@@ -302,7 +304,7 @@ impl Evaluator {
         }
         let finding = timeout_at(decide.deadline.into(), fleet.find(&keys)).await;
         let (found, claimed) = finding.map_err(|_| DecideError::Late)?;
-        let found: HashMap<Key, Kept> = found.into_iter().collect();
+        let found: HashMap<Key, CachedVerdict> = found.into_iter().collect();
         let mut taken = Vec::new();
         for item in items.iter_mut() {
             let kept = key(item).and_then(|key| found.get(&key));

@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-use crate::actors::cache::request_cache::{Kept, Key};
+use crate::actors::cache::request_cache::{CachedVerdict, Key};
 use crate::actors::cache::service_cache::SharedVerdicts;
 use crate::actors::cache::service_cache::claim::{Claim, Claimed};
-use crate::actors::cache::service_cache::worth::Worth;
+use crate::actors::decision::cost_model::CostModel;
 use crate::domain::Revision;
 
 /// Longer evaluations are made by one node for all that ask at the same time.
@@ -16,26 +16,26 @@ const EXPENSIVE: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(super) struct Fleet {
     shared: SharedVerdicts,
-    worth: RefCell<Worth>,
+    cost_model: RefCell<CostModel>,
 }
 
 impl Fleet {
     pub(super) fn new(shared: SharedVerdicts) -> Self {
-        Self { shared, worth: RefCell::default() }
+        Self { shared, cost_model: RefCell::default() }
     }
 
     /// The verdicts found for these questions. For a single expensive question, also the lease to evaluate it.
-    pub(super) async fn find(&self, keys: &[Key]) -> (Vec<(Key, Kept)>, Option<Claimed>) {
+    pub(super) async fn find(&self, keys: &[Key]) -> (Vec<(Key, CachedVerdict)>, Option<Claimed>) {
         let [first, others @ ..] = keys else { return (Vec::new(), None) };
         let began = Instant::now();
-        if !self.shared.is_usable() || !self.worth.borrow_mut().asks(began) {
+        if !self.shared.is_usable() || !self.cost_model.borrow_mut().asks(began) {
             return (Vec::new(), None);
         }
         let found = self.shared.fetch(keys).await;
         let found: Vec<_> = keys.iter().zip(found).filter_map(|(key, kept)| Some((*key, kept?))).collect();
         // Whole batches count as one.
-        self.worth.borrow_mut().asked(began.elapsed(), !found.is_empty());
-        let expensive = self.worth.borrow().evaluation().filter(|evaluation| *evaluation > EXPENSIVE);
+        self.cost_model.borrow_mut().asked(began.elapsed(), !found.is_empty());
+        let expensive = self.cost_model.borrow().evaluation().filter(|evaluation| *evaluation > EXPENSIVE);
         match expensive {
             Some(evaluation) if found.is_empty() && others.is_empty() => {
                 match self.shared.claim(first, evaluation).await {
@@ -49,11 +49,11 @@ impl Fleet {
     }
 
     /// Writes new verdicts to the shared cache, as of a revision, if a hit would be cheaper than evaluating for `took`.
-    pub(super) fn tell(&self, made: &[(Key, Kept)], as_of: Revision, took: Duration) {
+    pub(super) fn tell(&self, made: &[(Key, CachedVerdict)], as_of: Revision, took: Duration) {
         let gives = {
-            let mut worth = self.worth.borrow_mut();
-            worth.evaluated(took);
-            worth.gives()
+            let mut cost_model = self.cost_model.borrow_mut();
+            cost_model.evaluated(took);
+            cost_model.gives()
         };
         if gives {
             self.shared.put(made, as_of);

@@ -10,7 +10,7 @@ use super::single_flight::{FlightLeader, Landing};
 use super::timeslice::Timeslice;
 use super::{DecideError, Decided, Source};
 use crate::actors::cache::application_cache::{EntityReader, Read};
-use crate::actors::cache::request_cache::{Kept, Key};
+use crate::actors::cache::request_cache::{CachedVerdict, Key};
 use crate::actors::decision::active::Active;
 use crate::constitution::{Gathering, MAX_ENTITIES};
 use crate::domain::{EntityUid, Reason, Verdict};
@@ -53,7 +53,7 @@ pub(super) enum Stage {
 #[derive(Debug)]
 pub(super) struct Made {
     pub(super) key: Key,
-    pub(super) kept: Kept,
+    pub(super) kept: CachedVerdict,
 }
 
 /// The evaluated items, and the new verdicts among them.
@@ -128,7 +128,7 @@ impl Led {
                     Stage::Denied(verdict) => Arc::new(verdict),
                 };
                 let stamps = self.reads.iter().map(|read| read.stamp).collect();
-                Landing::Verdict(Kept { verdict, entities, stamps })
+                Landing::Verdict(CachedVerdict { verdict, entities, stamps })
             }
         };
         (self.leader, landing, source)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::actors::cache::request_cache::{Kept, Key};
+use crate::actors::cache::request_cache::{CachedVerdict, Key};
 use crate::actors::decision::active::Active;
 use crate::domain::{Evaluation, Member, Verdict};
 use crate::settings::RequestProperties;
@@ -50,6 +50,6 @@ pub(super) fn fresh(verdict: Verdict) -> Decided {
 }
 
 /// A verdict that was made before.
-pub(super) fn known(kept: &Kept) -> Decided {
+pub(super) fn known(kept: &CachedVerdict) -> Decided {
     Decided { verdict: Arc::clone(&kept.verdict), entities: kept.entities.clone(), source: Source::Verdicts }
 }

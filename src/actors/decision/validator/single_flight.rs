@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::actors::cache::request_cache::{Kept, Key};
+use crate::actors::cache::request_cache::{CachedVerdict, Key};
 use crate::domain::Verdict;
 
 /// The questions that one worker is deciding; clones share them.
@@ -22,7 +22,7 @@ type Followers = Vec<oneshot::Sender<Landing>>;
 #[derive(Debug, Clone)]
 pub(super) enum Landing {
     /// A verdict that may be cached.
-    Verdict(Kept),
+    Verdict(CachedVerdict),
     /// A deny for this time only: something that the decision needs is unavailable.
     Denied(Arc<Verdict>),
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::CredentialError;
-use crate::actors::identity::denylist::Denied;
+use crate::actors::identity::denylist::Denylist;
 use crate::actors::identity::rate_limits::KeyRate;
 use crate::auth::caller::Caller;
 use crate::auth::network::Networks;
@@ -35,7 +35,7 @@ impl Known {
     /// The caller, where the credential is good now and from there.
     pub(super) fn admit(
         &mut self,
-        denied: &Denied,
+        denied: &Denylist,
         address: Option<IpAddr>,
         now: i64,
     ) -> Result<Arc<Caller>, CredentialError> {

@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 use super::provenance::{Provenance, end_made_by};
 use super::withdrawal::{Applied, Withdrawal, Withdrawn};
 use super::{Directory, DirectoryError, delayed, denied_until, event, now};
-use crate::actors::identity::denylist::Denied;
+use crate::actors::identity::denylist::Denylist;
 use crate::auth::caller::Caller;
 use crate::auth::granter::{Bounds, Granter};
 use crate::auth::scope::Scopes;
@@ -178,7 +178,7 @@ impl Withdrawal for RevokeApiKey {
     type Done = ();
 
     fn names(&self, _: &Directory) -> Vec<SmolStr> {
-        vec![Denied::api_key(&self.id)]
+        vec![Denylist::api_key(&self.id)]
     }
 
     fn delayed(&self) -> Event {
@@ -188,7 +188,7 @@ impl Withdrawal for RevokeApiKey {
     fn apply(&self, _: &Directory, conn: &mut Connection, now: i64) -> Result<Applied<()>, DirectoryError> {
         api_keys::revoke(conn, &self.id, now)?;
         // Workers cache a key for a minute; after that the row says that it is withdrawn.
-        let denied = (Denied::api_key(&self.id), denied_until(now));
+        let denied = (Denylist::api_key(&self.id), denied_until(now));
         ended_tokens::deny(conn, &denied.0, denied.1)?;
         let mut ended = end_made_by(conn, &Caller::key_name(&self.id), now)?;
         ended.ids.push(denied);

@@ -7,7 +7,7 @@ use super::grants::deny_stored;
 use super::made::Sets;
 use super::withdrawal::{Applied, Withdrawal, Withdrawn};
 use super::{Directory, DirectoryError, Ended, delayed, deny_sessions, end_access, event, new_id, now};
-use crate::actors::identity::denylist::Denied;
+use crate::actors::identity::denylist::Denylist;
 use crate::auth::caller::Caller;
 use crate::auth::granter::Granter;
 use crate::auth::jwks::Jwks;
@@ -153,7 +153,7 @@ impl Withdrawal for SetClient {
     type Done = ClientMade;
 
     fn names(&self, _: &Directory) -> Vec<SmolStr> {
-        vec![Denied::holder(&Caller::client_name(&self.id))]
+        vec![Denylist::holder(&Caller::client_name(&self.id))]
     }
 
     fn delayed(&self) -> Event {
@@ -236,7 +236,7 @@ impl Withdrawal for RemoveClient {
     type Done = ();
 
     fn names(&self, _: &Directory) -> Vec<SmolStr> {
-        vec![Denied::holder(&Caller::client_name(&self.id))]
+        vec![Denylist::holder(&Caller::client_name(&self.id))]
     }
 
     fn delayed(&self) -> Event {

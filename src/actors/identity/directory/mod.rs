@@ -52,7 +52,7 @@ use crate::actors::audit::change_recorder::ChangeRecorder;
 use crate::actors::audit::queue::AuditError;
 use crate::actors::database::write_ticket::Write;
 use crate::actors::decision::active::InForce;
-use crate::actors::identity::denylist::Denied;
+use crate::actors::identity::denylist::Denylist;
 use crate::actors::identity::trust::Trust;
 use crate::auth::granter::Excess;
 use crate::domain::Revision;
@@ -294,7 +294,7 @@ fn end_access(
 /// The ids by which sessions are denied, until their tokens would have lapsed anyhow.
 fn deny_sessions(sessions: impl IntoIterator<Item = String>, now: i64) -> Vec<(SmolStr, i64)> {
     let until = denied_until(now);
-    sessions.into_iter().map(|id| (Denied::session(&id), until)).collect()
+    sessions.into_iter().map(|id| (Denylist::session(&id), until)).collect()
 }
 
 /// Until when tokens that exist now are denied, in Unix seconds. The setting of their lifetime may have been greater

@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 use super::made::Sets;
 use super::withdrawal::{Applied, Withdrawal, Withdrawn};
 use super::{Directory, DirectoryError, delayed, end_access, event, new_id, now};
-use crate::actors::identity::denylist::Denied;
+use crate::actors::identity::denylist::Denylist;
 use crate::auth::caller::Caller;
 use crate::auth::granter::Granter;
 use crate::auth::scope::Roles;
@@ -134,7 +134,7 @@ impl Withdrawal for SetUser {
     type Done = User;
 
     fn names(&self, _: &Directory) -> Vec<SmolStr> {
-        vec![Denied::holder(&Caller::user_name(&self.name))]
+        vec![Denylist::holder(&Caller::user_name(&self.name))]
     }
 
     fn delayed(&self) -> Event {
@@ -230,7 +230,7 @@ impl Withdrawal for ChangePassword {
     type Done = User;
 
     fn names(&self, _: &Directory) -> Vec<SmolStr> {
-        vec![Denied::holder(&Caller::user_name(&self.name))]
+        vec![Denylist::holder(&Caller::user_name(&self.name))]
     }
 
     fn delayed(&self) -> Event {
@@ -293,7 +293,7 @@ impl Withdrawal for RemoveUser {
     type Done = ();
 
     fn names(&self, _: &Directory) -> Vec<SmolStr> {
-        vec![Denied::holder(&Caller::user_name(&self.name))]
+        vec![Denylist::holder(&Caller::user_name(&self.name))]
     }
 
     fn delayed(&self) -> Event {

@@ -4,7 +4,7 @@ use actix::{Handler, Message};
 use smol_str::SmolStr;
 
 use super::{Directory, DirectoryError, now};
-use crate::actors::identity::denylist::Denied;
+use crate::actors::identity::denylist::Denylist;
 use crate::auth::claims::{self, Expected, Typ};
 use crate::auth::jwks::Jwks;
 use crate::auth::jws::Unverified;
@@ -49,7 +49,7 @@ pub(super) struct AssertionUse {
 impl AssertionUse {
     /// The id by which the assertion is denied while its use is not stored.
     pub(super) fn name(&self) -> SmolStr {
-        Denied::assertion(&self.client, &self.id)
+        Denylist::assertion(&self.client, &self.id)
     }
 
     /// Stores the use. False if the assertion was used before.

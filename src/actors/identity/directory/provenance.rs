@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use smol_str::SmolStr;
 
 use super::{DirectoryError, denied_until};
-use crate::actors::identity::denylist::Denied;
+use crate::actors::identity::denylist::Denylist;
 use crate::actors::identity::trust::Trust;
 use crate::auth::caller::Caller;
 use crate::auth::granter::Bounds;
@@ -30,7 +30,7 @@ pub struct Provenance {
     pub rates: Vec<(SmolStr, NonZeroU32)>,
     /// The earliest expiry of the keys, in Unix seconds.
     pub expires_at: Option<i64>,
-    /// The denied ids that end the key; see [`Denied`](crate::actors::identity::denylist::Denied).
+    /// The denied ids that end the key; see [`Denylist`](crate::actors::identity::denylist::Denylist).
     pub ids: Vec<SmolStr>,
     /// Whether the key, or anything that it comes from, was withdrawn.
     pub is_revoked: bool,
@@ -72,7 +72,7 @@ impl Provenance {
                 }
                 _ => return Ok(found),
             };
-            found.ids.push(Denied::holder(&key.owner));
+            found.ids.push(Denylist::holder(&key.owner));
             match roles {
                 Some(roles) => {
                     let roles: Roles = roles.parse().map_err(|_| unreadable("roles of a maker"))?;
@@ -93,7 +93,7 @@ impl Provenance {
         self.rates.extend(own.rate_per_s.map(|rate| (SmolStr::from(&*key.id), rate)));
         self.expires_at = self.expires_at.into_iter().chain(own.expires_at).min();
         self.bounds = std::mem::take(&mut self.bounds).or(&own);
-        self.ids.push(Denied::api_key(&key.id));
+        self.ids.push(Denylist::api_key(&key.id));
         self.is_revoked |= key.revoked_at.is_some();
         Ok(())
     }
@@ -129,17 +129,17 @@ pub(super) fn end_made_by(conn: &mut Connection, maker: &str, now: i64) -> Resul
     let mut makers = vec![maker.to_owned()];
     while let Some(maker) = makers.pop() {
         for key in api_keys::revoke_of(conn, &maker, now)? {
-            ended.ids.push((Denied::api_key(&key), until));
+            ended.ids.push((Denylist::api_key(&key), until));
             makers.push(Caller::key_name(&key).into());
         }
         if maker.starts_with("key:") {
             for (id, name) in users::disable_made_by(conn, &maker, now)? {
                 let sessions = crate::store::sessions::end_all(conn, &id, "disabled", now)?;
-                ended.ids.extend(sessions.iter().map(|session| (Denied::session(session), until)));
+                ended.ids.extend(sessions.iter().map(|session| (Denylist::session(session), until)));
                 makers.push(Caller::user_name(&name).into());
             }
             for (id, session) in clients::disable_made_by(conn, &maker, now)? {
-                ended.ids.push((Denied::session(&session), until));
+                ended.ids.push((Denylist::session(&session), until));
                 makers.push(Caller::client_name(&id).into());
             }
         }

@@ -12,7 +12,7 @@ use super::grants::{Grant, deny_stored};
 use super::logins::Attempt;
 use super::withdrawal::{Applied, Withdrawal};
 use super::{Directory, DirectoryError, delayed, deny_sessions, event, now};
-use crate::actors::identity::denylist::Denied;
+use crate::actors::identity::denylist::Denylist;
 use crate::auth::caller::Caller;
 use crate::auth::scope::Scopes;
 use crate::auth::secret;
@@ -184,7 +184,7 @@ impl Withdrawal for EndCopied {
     type Done = ();
 
     fn names(&self, _: &Directory) -> Vec<SmolStr> {
-        vec![Denied::session(&self.session)]
+        vec![Denylist::session(&self.session)]
     }
 
     fn delayed(&self) -> Event {

@@ -8,7 +8,7 @@ use super::proofs::{AssertionUse, ClientProof};
 use super::signing::stored_key;
 use super::withdrawal::{Applied, Withdrawal, Withdrawn};
 use super::{Directory, DirectoryError, GRACE, delayed, deny_sessions, event, now};
-use crate::actors::identity::denylist::Denied;
+use crate::actors::identity::denylist::Denylist;
 use crate::auth::jws::Unverified;
 use crate::auth::secret;
 use crate::domain::Json;
@@ -34,7 +34,7 @@ impl Handler<RevokeToken> for Directory {
         let caller = format!("client:{}", ask.client);
         let assertion = if ask.client == OWN_CLIENT { None } else { self.verify_caller(&ask)? };
         if let Some((id, until)) = self.own_token(&ask.token, &ask.client)? {
-            let name = Denied::token(&self.trust.issuer, &id);
+            let name = Denylist::token(&self.trust.issuer, &id);
             let until = until.saturating_add(GRACE);
             return self.withdraw(RevokeAccessToken { name, id, until, caller, assertion });
         }
@@ -102,7 +102,7 @@ impl Withdrawal for RevokeSession {
     type Done = ();
 
     fn names(&self, _: &Directory) -> Vec<SmolStr> {
-        vec![Denied::session(&self.session)]
+        vec![Denylist::session(&self.session)]
     }
 
     fn delayed(&self) -> Event {

@@ -6,7 +6,7 @@ use smol_str::SmolStr;
 use super::grants::deny_stored;
 use super::withdrawal::{Applied, Withdrawal, Withdrawn};
 use super::{Directory, DirectoryError, delayed, deny_sessions, event, now};
-use crate::actors::identity::denylist::Denied;
+use crate::actors::identity::denylist::Denylist;
 use crate::auth::caller::Caller;
 use crate::ledger::Event;
 use crate::store::sessions::{self, Session};
@@ -47,7 +47,7 @@ impl Withdrawal for EndSession {
     type Done = ();
 
     fn names(&self, _: &Directory) -> Vec<SmolStr> {
-        vec![Denied::session(&self.session)]
+        vec![Denylist::session(&self.session)]
     }
 
     fn delayed(&self) -> Event {
@@ -114,7 +114,7 @@ impl Withdrawal for EndAllSessions {
     type Done = usize;
 
     fn names(&self, _: &Directory) -> Vec<SmolStr> {
-        vec![Denied::sessions_of(&Caller::user_name(&self.user))]
+        vec![Denylist::sessions_of(&Caller::user_name(&self.user))]
     }
 
     fn delayed(&self) -> Event {

@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 use super::withdrawal::{Applied, Withdrawal, Withdrawn};
 use super::{Directory, DirectoryError, GRACE, change, delayed, denied_until, event, now};
 use crate::actors::audit::change_recorder::ChangeRecorder;
-use crate::actors::identity::denylist::Denied;
+use crate::actors::identity::denylist::Denylist;
 use crate::actors::identity::trust::OwnKeys;
 use crate::auth::jwk::VerifyingKey;
 use crate::auth::signing_key::SigningKey;
@@ -88,7 +88,7 @@ impl Withdrawal for RotateSigningKey {
 
     fn names(&self, directory: &Directory) -> Vec<SmolStr> {
         let own = directory.trust.own();
-        own.verifying.iter().filter_map(VerifyingKey::kid).map(Denied::signing_key).collect()
+        own.verifying.iter().filter_map(VerifyingKey::kid).map(Denylist::signing_key).collect()
     }
 
     fn delayed(&self) -> Event {
@@ -108,7 +108,7 @@ impl Withdrawal for RotateSigningKey {
             }
             if self.withdraw {
                 signing_keys::withdraw(conn, &old.kid, now)?;
-                let name = Denied::signing_key(&old.kid);
+                let name = Denylist::signing_key(&old.kid);
                 ended_tokens::deny(conn, &name, denied_until(now))?;
                 ids.push((name, denied_until(now)));
             }

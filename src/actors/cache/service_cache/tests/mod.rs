@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::codec::Secret;
 use super::figures::Counts;
 use super::private_redis::PrivateRedis;
-use super::sealed::Secret;
 use super::server::Server;
 use super::{L2Options, ServiceCache, SharedVerdicts};
-use crate::actors::cache::request_cache::{Kept, Key};
+use crate::actors::cache::request_cache::{CachedVerdict, Key};
 use crate::domain::{EntityUid, Finding, Reason, Revision, Severity, Verdict};
 use crate::ledger::EntitySet;
 use crate::store::Versions;
@@ -65,18 +65,18 @@ impl Node {
     }
 
     /// Puts verdicts, and waits until they are written or not.
-    async fn put(&self, verdicts: &[(Key, Kept)]) {
+    async fn put(&self, verdicts: &[(Key, CachedVerdict)]) {
         let done = |counts: Counts| counts.written + counts.refused + counts.lost + counts.too_large;
         let before = done(self.counts().await);
         self.shared.put(verdicts, Revision::default());
         until(async || done(self.counts().await) - before == verdicts.len() as u64).await;
     }
 
-    async fn fetch(&self, key: u8) -> Option<Kept> {
+    async fn fetch(&self, key: u8) -> Option<CachedVerdict> {
         self.shared.fetch(&[[key; 32]]).await.pop().unwrap()
     }
 
-    fn kept(&self) -> Kept {
+    fn kept(&self) -> CachedVerdict {
         let finding = Finding {
             principle: "privacy".into(),
             severity: Severity::Critical,
@@ -87,11 +87,11 @@ impl Node {
         let verdict = Verdict::of_policies(Reason::Forbidden, policies, vec![finding], Vec::new(), 0.7, None);
         let stamps = ["ann", "bob"].map(|id| self.versions.stamp(&user(id)));
         let entities = Some(Arc::new(EntitySet::new(TEXT.to_owned())));
-        Kept { verdict: Arc::new(verdict), entities, stamps: stamps.into() }
+        CachedVerdict { verdict: Arc::new(verdict), entities, stamps: stamps.into() }
     }
 
     /// The verdict for the key that consists of this byte.
-    fn verdict(&self, key: u8) -> (Key, Kept) {
+    fn verdict(&self, key: u8) -> (Key, CachedVerdict) {
         ([key; 32], self.kept())
     }
 }

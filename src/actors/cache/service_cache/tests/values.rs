@@ -105,7 +105,7 @@ async fn a_value_that_was_tampered_with_or_moved_or_is_old_is_not_found() {
     let content = brief.shared.front.content(&brief.kept(), Revision::default()).unwrap();
     let old = brief.shared.front.secret.load().seal(&[1; 32], &content).unwrap();
     put(&name, &old);
-    until(async || super::super::front::now() > content.expires).await;
+    until(async || super::super::shared_state::now() > content.expires).await;
     assert!(node.fetch(1).await.is_none(), "the server keeps it, but its time is over");
     assert_eq!(node.counts().await.expired, 1);
 }
@@ -146,7 +146,7 @@ async fn clearing_removes_what_is_the_fleets_own() {
 async fn what_cannot_be_shared_is_not_put() {
     let Some(redis) = PrivateRedis::start(&[]) else { return };
     let node = Node::ready(options(redis.server())).await;
-    let large = Kept { entities: Some(Arc::new(EntitySet::new("x".repeat(70_000)))), ..node.kept() };
+    let large = CachedVerdict { entities: Some(Arc::new(EntitySet::new("x".repeat(70_000)))), ..node.kept() };
     node.put(&[([1; 32], large)]).await;
     let recorded = node.verdict(2);
     assert!(recorded.1.entities.as_ref().unwrap().take().is_some());

@@ -10,7 +10,7 @@ use crate::ledger::{Batch, BatchError};
 
 /// A queue of one worker's or thread's records for the committer, in order.
 #[derive(Debug)]
-pub struct Lane {
+pub struct SubmissionBuffer {
     // INVARIANT: a batch is empty only if it is the only one.
     batches: Mutex<VecDeque<Batch>>,
     listener: Listener,
@@ -45,7 +45,7 @@ pub(super) struct Taken {
     pub(super) left: bool,
 }
 
-impl Lane {
+impl SubmissionBuffer {
     pub(super) fn new(listener: Listener) -> Self {
         Self { batches: Mutex::new(VecDeque::from([Batch::default()])), listener }
     }

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use redis::Cmd;
 use tokio::sync::Notify;
 
+use super::codec::Content;
 use super::connections::Connections;
-use super::front::{Front, now};
-use super::sealed::Content;
 use super::server::Request;
+use super::shared_state::{SharedState, now};
 use crate::actors::cache::request_cache::Key;
 
 /// The writes in one batch, and about how many bytes: sealing them must not delay reads.
@@ -23,14 +23,14 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Something to write.
 #[derive(Debug)]
-pub(super) enum Letter {
+pub(super) enum WriteOp {
     /// A verdict.
     Verdict(Key, Content),
     /// A claim is given back.
     Release(String),
 }
 
-impl Letter {
+impl WriteOp {
     /// About how many bytes it takes while it waits.
     pub(super) fn weight(&self) -> usize {
         let more = |content: &Content| {
@@ -49,19 +49,19 @@ impl Letter {
 
 /// The pending writes, in order.
 #[derive(Debug)]
-pub(super) struct Outbox {
-    front: Arc<Front>,
-    letters: RefCell<VecDeque<Letter>>,
+pub(super) struct WriteQueue {
+    front: Arc<SharedState>,
+    letters: RefCell<VecDeque<WriteOp>>,
     more: Notify,
 }
 
-impl Outbox {
-    pub(super) fn new(front: Arc<Front>) -> Self {
+impl WriteQueue {
+    pub(super) fn new(front: Arc<SharedState>) -> Self {
         Self { front, letters: RefCell::default(), more: Notify::new() }
     }
 
     /// Appends writes for which room was reserved.
-    pub(super) fn push(&self, letters: Vec<Letter>) {
+    pub(super) fn push(&self, letters: Vec<WriteOp>) {
         self.letters.borrow_mut().extend(letters);
         self.more.notify_one();
     }
@@ -69,7 +69,7 @@ impl Outbox {
     /// Drops the pending writes.
     pub(super) fn clear(&self) {
         let letters = self.letters.take();
-        self.front.dismiss(letters.iter().map(Letter::weight).sum());
+        self.front.dismiss(letters.iter().map(WriteOp::weight).sum());
     }
 
     /// Writes pending and future values; never ends.
@@ -85,7 +85,7 @@ impl Outbox {
     }
 
     /// The next batch.
-    fn take(&self) -> Vec<Letter> {
+    fn take(&self) -> Vec<WriteOp> {
         let mut waiting = self.letters.borrow_mut();
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while batch.len() < BATCH
@@ -99,16 +99,16 @@ impl Outbox {
         batch
     }
 
-    async fn write(&self, letters: Vec<Letter>, connections: &Connections) {
+    async fn write(&self, letters: Vec<WriteOp>, connections: &Connections) {
         let figures = &self.front.figures;
         let (mut commands, mut releases) = (Vec::new(), Vec::new());
         for letter in letters {
             match letter {
-                Letter::Verdict(key, content) => match self.set(&key, &content) {
+                WriteOp::Verdict(key, content) => match self.set(&key, &content) {
                     Some(command) => commands.push(command),
                     None => figures.too_large.add(1),
                 },
-                Letter::Release(name) => {
+                WriteOp::Release(name) => {
                     let mut command = redis::cmd("UNLINK");
                     command.arg(name);
                     releases.push(command);

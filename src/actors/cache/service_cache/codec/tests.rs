@@ -68,21 +68,21 @@ fn a_value_that_was_touched_anywhere_is_not_opened() {
         for bit in 0..8 {
             let mut touched = value.clone();
             touched[at] ^= 1 << bit;
-            let flaw = if at == 0 { Flaw::Malformed } else { Flaw::Forged };
+            let flaw = if at == 0 { ValueError::Malformed } else { ValueError::Forged };
             assert_eq!(secret().open(&KEY, &touched, 0), Err(flaw), "byte {at}, bit {bit}");
         }
         assert!(secret().open(&KEY, &value[..at], 0).is_err(), "cut off after {at}");
     }
-    assert_eq!(secret().open(&KEY, &[value.as_slice(), b"x"].concat(), 0), Err(Flaw::Forged));
+    assert_eq!(secret().open(&KEY, &[value.as_slice(), b"x"].concat(), 0), Err(ValueError::Forged));
 }
 
 #[test]
 fn a_value_is_for_one_key_and_one_secret_and_its_time() {
     let value = secret().seal(&KEY, &content()).unwrap();
-    assert_eq!(secret().open(&[8; 32], &value, 0), Err(Flaw::Forged));
-    assert_eq!(Secret::new(&[2; 32], 0).open(&KEY, &value, 0), Err(Flaw::Forged));
+    assert_eq!(secret().open(&[8; 32], &value, 0), Err(ValueError::Forged));
+    assert_eq!(Secret::new(&[2; 32], 0).open(&KEY, &value, 0), Err(ValueError::Forged));
     assert!(secret().open(&KEY, &value, 999).is_ok());
-    assert_eq!(secret().open(&KEY, &value, 1_000), Err(Flaw::Expired));
+    assert_eq!(secret().open(&KEY, &value, 1_000), Err(ValueError::Expired));
 }
 
 #[test]
@@ -91,9 +91,9 @@ fn a_value_that_is_authentic_and_makes_no_sense_is_not_opened() {
     let value = secret().seal(&KEY, &content()).unwrap();
     let body = &value[..value.len() - MAC];
     for end in 1..body.len() {
-        assert_eq!(secret().open(&KEY, &sealed(&body[..end]), 0), Err(Flaw::Malformed), "cut off after {end}");
+        assert_eq!(secret().open(&KEY, &sealed(&body[..end]), 0), Err(ValueError::Malformed), "cut off after {end}");
     }
-    assert_eq!(secret().open(&KEY, &sealed(&[body, b"\0"].concat()), 0), Err(Flaw::Malformed));
+    assert_eq!(secret().open(&KEY, &sealed(&[body, b"\0"].concat()), 0), Err(ValueError::Malformed));
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn what_is_too_large_is_not_sealed() {
     assert!(secret().seal(&KEY, &large(MAX_BYTES + 1)).is_none());
     let value = secret().seal(&KEY, &large(MAX_BYTES - 400)).unwrap();
     assert!(secret().open(&KEY, &value, 0).is_ok());
-    assert_eq!(secret().open(&KEY, &vec![FORMAT; MAX_BYTES + 1], 0), Err(Flaw::Malformed));
+    assert_eq!(secret().open(&KEY, &vec![FORMAT; MAX_BYTES + 1], 0), Err(ValueError::Malformed));
 }
 
 #[test]

@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 
+use super::codec::{Content, Secret, ValueError};
 use super::figures::Figures;
-use super::sealed::{Content, Flaw, Secret};
-use crate::actors::cache::request_cache::{Kept, Key};
+use crate::actors::cache::request_cache::{CachedVerdict, Key};
 use crate::domain::Revision;
 use crate::ledger::EntitySet;
 use crate::store::{Slot, Versions};
@@ -18,7 +18,7 @@ const MOST_WAITING: usize = 8 << 20;
 
 /// The state shared by the thread and its users.
 #[derive(Debug)]
-pub(super) struct Front {
+pub(super) struct SharedState {
     pub(super) secret: ArcSwap<Secret>,
     pub(super) versions: Versions,
     pub(super) ttl: Duration,
@@ -33,7 +33,7 @@ pub(super) struct Front {
     pub(super) figures: Figures,
 }
 
-impl Front {
+impl SharedState {
     pub(super) fn new(secret: Secret, versions: Versions, ttl: Duration, timeout: Duration) -> Self {
         Self {
             secret: ArcSwap::from_pointee(secret),
@@ -53,7 +53,7 @@ impl Front {
     }
 
     /// The value to be written for a verdict as of a revision; `None` if the text of its entities has been taken.
-    pub(super) fn content(&self, kept: &Kept, as_of: Revision) -> Option<Content> {
+    pub(super) fn content(&self, kept: &CachedVerdict, as_of: Revision) -> Option<Content> {
         let entities = match &kept.entities {
             Some(set) => Some(set.text()?),
             None => None,
@@ -67,7 +67,7 @@ impl Front {
     }
 
     /// The verdict in a value, if it holds here and now. Everything else is a miss.
-    pub(super) fn open(&self, key: &Key, value: &[u8]) -> Option<Kept> {
+    pub(super) fn open(&self, key: &Key, value: &[u8]) -> Option<CachedVerdict> {
         match self.secret.load().open(key, value, now()) {
             Ok(content) => {
                 let kept = self.current(content);
@@ -76,9 +76,9 @@ impl Front {
             }
             Err(flaw) => {
                 let counter = match flaw {
-                    Flaw::Malformed => &self.figures.malformed,
-                    Flaw::Forged => &self.figures.forged,
-                    Flaw::Expired => &self.figures.expired,
+                    ValueError::Malformed => &self.figures.malformed,
+                    ValueError::Forged => &self.figures.forged,
+                    ValueError::Expired => &self.figures.expired,
                 };
                 counter.add(1);
                 None
@@ -89,7 +89,7 @@ impl Front {
     /// INVARIANT: a verdict is not returned if its entities have changed since it was made, as far as this node knows.
     /// The stamps are taken before that check, so a later change is seen by whoever compares them. Nor is a verdict
     /// returned as of a revision that this node does not know: that may be one that was lost.
-    fn current(&self, content: Content) -> Option<Kept> {
+    fn current(&self, content: Content) -> Option<CachedVerdict> {
         let stamps = content.slots.iter().map(|slot| self.versions.stamp_of(*slot)).collect();
         let holds = self.versions.contains(&content.as_of)
             && content.slots.iter().all(|slot| self.versions.is_unchanged_since(*slot, content.as_of.version));
@@ -97,7 +97,7 @@ impl Front {
             return None;
         }
         let entities = content.entities.map(|text| Arc::new(EntitySet::new(text.as_ref().to_owned())));
-        Some(Kept { verdict: content.verdict, entities, stamps })
+        Some(CachedVerdict { verdict: content.verdict, entities, stamps })
     }
 
     /// Reserves `bytes` bytes for pending writes; false if there are too many.

@@ -52,7 +52,7 @@ pub struct Content {
 
 /// Why a value is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flaw {
+pub enum ValueError {
     /// It has another form, perhaps that of another version of this program.
     Malformed,
     /// The value was not sealed for this key with this secret.
@@ -112,16 +112,16 @@ impl Secret {
     }
 
     /// Opens a sealed value that was found under a key.
-    pub fn open(&self, key: &Key, value: &[u8], now: u64) -> Result<Content, Flaw> {
+    pub fn open(&self, key: &Key, value: &[u8], now: u64) -> Result<Content, ValueError> {
         if value.len() > MAX_BYTES || value.first() != Some(&FORMAT) {
-            return Err(Flaw::Malformed);
+            return Err(ValueError::Malformed);
         }
-        let (body, mac) = value.split_last_chunk::<MAC>().ok_or(Flaw::Malformed)?;
+        let (body, mac) = value.split_last_chunk::<MAC>().ok_or(ValueError::Malformed)?;
         let signed = [key.as_slice(), body].concat();
-        hmac::verify(&self.key, &signed, mac).map_err(|_| Flaw::Forged)?;
+        hmac::verify(&self.key, &signed, mac).map_err(|_| ValueError::Forged)?;
         let mut reader = Reader(body);
-        let content = reader.content(self.incarnation).filter(|_| reader.0.is_empty()).ok_or(Flaw::Malformed)?;
-        if content.expires <= now { Err(Flaw::Expired) } else { Ok(content) }
+        let content = reader.content(self.incarnation).filter(|_| reader.0.is_empty()).ok_or(ValueError::Malformed)?;
+        if content.expires <= now { Err(ValueError::Expired) } else { Ok(content) }
     }
 
     fn mac(&self, key: &Key, body: &[u8]) -> hmac::Tag {

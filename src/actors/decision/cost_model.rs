@@ -11,7 +11,7 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// Running averages of the costs and the success of look-ups.
 #[derive(Debug, Default)]
-pub struct Worth {
+pub struct CostModel {
     ask: Average,
     hits: Average,
     evaluation: Average,
@@ -22,7 +22,7 @@ pub struct Worth {
 #[derive(Debug, Default)]
 struct Average(Option<f64>);
 
-impl Worth {
+impl CostModel {
     /// Whether to ask. A hit saves the evaluation; the ask is paid either way.
     pub fn asks(&mut self, now: Instant) -> bool {
         self.questions = self.questions.wrapping_add(1);
@@ -80,7 +80,7 @@ mod tests {
     const MICROS: fn(u64) -> Duration = Duration::from_micros;
 
     /// How many of 6,400 questions are asked, one in 100 µs, where a share of them hit.
-    fn asked(worth: &mut Worth, clock: &mut Instant, ask: Duration, hits_in_100: u32, evaluation: Duration) -> u32 {
+    fn asked(worth: &mut CostModel, clock: &mut Instant, ask: Duration, hits_in_100: u32, evaluation: Duration) -> u32 {
         let mut asked = 0;
         for n in 0..6_400 {
             *clock += MICROS(100);
@@ -107,14 +107,14 @@ mod tests {
             (200, 50, 10_000, true),
         ];
         for (ask, hits, evaluation, worth_it) in rows {
-            let asked = asked(&mut Worth::default(), &mut Instant::now(), MICROS(ask), hits, MICROS(evaluation));
+            let asked = asked(&mut CostModel::default(), &mut Instant::now(), MICROS(ask), hits, MICROS(evaluation));
             assert!(if worth_it { asked > 6_200 } else { asked < 100 }, "{ask} {hits} {evaluation}: {asked}");
         }
     }
 
     #[test]
     fn it_notices_when_asking_becomes_worth_it() {
-        let mut worth = Worth::default();
+        let mut worth = CostModel::default();
         let clock = &mut Instant::now();
         assert!(asked(&mut worth, clock, MICROS(200), 0, MICROS(2_000)) < 50);
         // It takes some looks, and then it asks nearly always.
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn it_asks_while_nothing_is_known() {
-        let mut worth = Worth::default();
+        let mut worth = CostModel::default();
         let now = Instant::now();
         assert!(worth.asks(now) && worth.asks(now) && worth.gives());
         worth.evaluated(MICROS(1));

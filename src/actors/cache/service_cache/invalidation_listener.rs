@@ -10,8 +10,8 @@ use redis::aio::PubSub;
 use redis::{RedisResult, Value};
 use tokio::time::{sleep, timeout};
 
-use super::front::Front;
 use super::server::Server;
+use super::shared_state::SharedState;
 
 /// Where the messages are.
 pub const CHANNEL: &str = "acgs:v1:changes";
@@ -26,7 +26,7 @@ const SILENCE: Duration = Duration::from_secs(2);
 pub(super) type Call = Arc<dyn Fn() + Send + Sync>;
 
 /// Listens for ever.
-pub(super) async fn listen(server: &Server, front: &Front, call: &Call) {
+pub(super) async fn listen(server: &Server, front: &SharedState, call: &Call) {
     let mut said = String::new();
     loop {
         let failure = match timeout(PATIENCE, server.subscribe(CHANNEL)).await {
@@ -56,7 +56,7 @@ pub(super) async fn listen(server: &Server, front: &Front, call: &Call) {
 }
 
 /// Calls `call` for each notification, once for several at a time, until the connection breaks.
-async fn hear(messages: PubSub, front: &Front, call: &Call) -> RedisResult<()> {
+async fn hear(messages: PubSub, front: &SharedState, call: &Call) -> RedisResult<()> {
     let (mut sink, mut stream) = messages.split();
     loop {
         match timeout(SILENCE, stream.next()).await {

@@ -19,7 +19,7 @@ const OVERHEAD: usize = 256;
 
 /// How many entities are kept, in how much memory, and for how long.
 #[derive(Debug, Clone, Copy)]
-pub struct ShelfOptions {
+pub struct EntityCacheOptions {
     /// The most entities; none: the tier is off.
     pub capacity: Option<NonZeroUsize>,
     /// The most bytes of memory that they take, about.
@@ -30,7 +30,7 @@ pub struct ShelfOptions {
 
 /// How full the shelves are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ShelfRoom {
+pub struct EntityCacheUsage {
     /// Cached entities, including those known to be absent.
     pub entries: usize,
     /// The most there may be. 0: the tier is off.
@@ -43,11 +43,11 @@ pub struct ShelfRoom {
 
 /// The entities that this process used.
 #[derive(Debug)]
-pub(super) struct Shelves {
+pub(super) struct EntityLru {
     /// Empty: the tier is off.
     shards: Vec<Mutex<Shard>>,
     hasher: RandomState,
-    options: ShelfOptions,
+    options: EntityCacheOptions,
 }
 
 #[derive(Debug)]
@@ -56,8 +56,8 @@ struct Shard {
     bytes: usize,
 }
 
-impl Shelves {
-    pub(super) fn new(options: ShelfOptions) -> Self {
+impl EntityLru {
+    pub(super) fn new(options: EntityCacheOptions) -> Self {
         let shard = |capacity: NonZeroUsize| {
             let each = NonZeroUsize::new(capacity.get().div_ceil(SHARDS)).unwrap_or(capacity);
             Mutex::new(Shard { kept: LruCache::new(each), bytes: 0 })
@@ -103,11 +103,11 @@ impl Shelves {
         }
     }
 
-    pub(super) fn room(&self) -> ShelfRoom {
+    pub(super) fn room(&self) -> EntityCacheUsage {
         let full = |(entries, bytes), shard: MutexGuard<'_, Shard>| (entries + shard.kept.len(), bytes + shard.bytes);
         let (entries, bytes) = self.shards.iter().map(locked).fold((0, 0), full);
         let capacity = self.options.capacity.map_or(0, NonZeroUsize::get);
-        ShelfRoom { entries, capacity, bytes, max_bytes: self.options.max_bytes.get() }
+        EntityCacheUsage { entries, capacity, bytes, max_bytes: self.options.max_bytes.get() }
     }
 
     /// Takes everything away; how much it was.
@@ -151,8 +151,8 @@ mod tests {
         EntityUid::new("User", number.to_string())
     }
 
-    fn shelves(capacity: usize, max_bytes: usize) -> Shelves {
-        Shelves::new(ShelfOptions {
+    fn entity_lru(capacity: usize, max_bytes: usize) -> EntityLru {
+        EntityLru::new(EntityCacheOptions {
             capacity: NonZeroUsize::new(capacity),
             max_bytes: NonZeroUsize::new(max_bytes).unwrap(),
             ttl: Duration::from_mins(1),
@@ -175,52 +175,52 @@ mod tests {
 
     #[test]
     fn entities_take_no_more_memory_than_they_may() {
-        let (shelves, versions) = (shelves(1_000_000, 1 << 20), Versions::at_version(1));
+        let (entity_lru, versions) = (entity_lru(1_000_000, 1 << 20), Versions::at_version(1));
         for number in 0..10_000 {
-            shelves.put(uid(number), read(&versions, number, Some(1000)));
+            entity_lru.put(uid(number), read(&versions, number, Some(1000)));
         }
-        let room = shelves.room();
+        let room = entity_lru.room();
         assert!(room.bytes <= room.max_bytes && room.bytes > room.max_bytes / 10 * 9, "{room:?}");
         assert!((500..1000).contains(&room.entries), "{room:?}");
-        assert!(shelves.find(&uid(9_999), &versions).is_some(), "the newest stay");
-        assert!(shelves.find(&uid(0), &versions).is_none());
+        assert!(entity_lru.find(&uid(9_999), &versions).is_some(), "the newest stay");
+        assert!(entity_lru.find(&uid(0), &versions).is_none());
     }
 
     #[test]
     fn what_is_put_again_or_taken_away_gives_its_room_back() {
-        let (shelves, versions) = (shelves(64, 1 << 20), Versions::at_version(1));
+        let (entity_lru, versions) = (entity_lru(64, 1 << 20), Versions::at_version(1));
         for length in [Some(10), None, Some(20_000), Some(10)] {
             for number in 0..32 {
-                shelves.put(uid(number), read(&versions, number, length));
+                entity_lru.put(uid(number), read(&versions, number, length));
             }
         }
-        let small = shelves.room().bytes;
+        let small = entity_lru.room().bytes;
         assert!(small < 32 * 1000, "{small}");
         versions.bump_all(2);
-        assert!((0..32).all(|number| shelves.find(&uid(number), &versions).is_none()));
-        let room = shelves.room();
+        assert!((0..32).all(|number| entity_lru.find(&uid(number), &versions).is_none()));
+        let room = entity_lru.room();
         assert_eq!((room.entries, room.bytes), (0, 0));
     }
 
     #[test]
     fn what_has_no_room_is_not_kept_and_nothing_makes_room_for_it() {
-        let (shelves, versions) = (shelves(1000, 1 << 20), Versions::at_version(1));
+        let (entity_lru, versions) = (entity_lru(1000, 1 << 20), Versions::at_version(1));
         for number in 0..100 {
-            shelves.put(uid(number), read(&versions, number, None));
+            entity_lru.put(uid(number), read(&versions, number, None));
         }
-        shelves.put(uid(100), read(&versions, 100, Some(1 << 20)));
-        assert!(shelves.find(&uid(100), &versions).is_none());
-        assert_eq!(shelves.room().entries, 100);
-        assert_eq!((shelves.clear(), shelves.room().bytes), (100, 0));
+        entity_lru.put(uid(100), read(&versions, 100, Some(1 << 20)));
+        assert!(entity_lru.find(&uid(100), &versions).is_none());
+        assert_eq!(entity_lru.room().entries, 100);
+        assert_eq!((entity_lru.clear(), entity_lru.room().bytes), (100, 0));
     }
 
     #[test]
     fn the_number_of_entities_has_a_bound_too() {
-        let (shelves, versions) = (shelves(32, 1 << 30), Versions::at_version(1));
+        let (entity_lru, versions) = (entity_lru(32, 1 << 30), Versions::at_version(1));
         for number in 0..10_000 {
-            shelves.put(uid(number), read(&versions, number, Some(10)));
+            entity_lru.put(uid(number), read(&versions, number, Some(10)));
         }
-        let room = shelves.room();
+        let room = entity_lru.room();
         assert_eq!((room.entries, room.capacity), (32, 32));
         let each = weight(&uid(1_000), &read(&versions, 1_000, Some(10)));
         assert_eq!(room.bytes, 32 * each);

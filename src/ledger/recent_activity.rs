@@ -38,7 +38,7 @@ struct Counts<K> {
 
 /// The questions and entities of recent decisions.
 #[derive(Debug, Default)]
-pub struct Lately {
+pub struct RecentActivity {
     /// Questions in their canonical form, those first that were asked most often. Records that have only a digest of
     /// theirs add none.
     pub questions: Vec<Arc<str>>,
@@ -47,7 +47,7 @@ pub struct Lately {
 }
 
 /// Reads the questions of the past hour, among the last 50,000 records before the index `end`.
-pub fn lately<S: Storage>(storage: &S, end: u64) -> Result<Lately, LedgerError> {
+pub fn recent_activity<S: Storage>(storage: &S, end: u64) -> Result<RecentActivity, LedgerError> {
     let mut earliest = Vec::new();
     timestamp(OffsetDateTime::now_utc() - SPAN, &mut earliest);
     let (mut questions, mut entities) = (Counts::<Arc<str>>::new(), Counts::<EntityUid>::new());
@@ -82,7 +82,7 @@ pub fn lately<S: Storage>(storage: &S, end: u64) -> Result<Lately, LedgerError> 
             }
         }
     }
-    Ok(Lately { questions: questions.most_first(), entities: entities.most_first() })
+    Ok(RecentActivity { questions: questions.most_first(), entities: entities.most_first() })
 }
 
 impl<K: Hash + Ord> Counts<K> {
@@ -151,12 +151,12 @@ mod tests {
             batch.push(text.as_bytes()).unwrap();
         }
         ledger.append(&batch).unwrap();
-        let found = lately(&storage, 10).unwrap();
+        let found = recent_activity(&storage, 10).unwrap();
         let named = |name: &str| found.questions.iter().position(|question| question.contains(name));
         assert_eq!((found.questions.len(), named("usual"), named("rare")), (2, Some(0), Some(1)), "{found:?}");
         let entities = [("Record", "1"), ("User", "usual"), ("User", "digested"), ("User", "rare")];
         assert_eq!(found.entities, entities.map(|(kind, id)| uid(kind, id)));
-        assert!(lately(&storage, 0).unwrap().questions.is_empty());
+        assert!(recent_activity(&storage, 0).unwrap().questions.is_empty());
     }
 
     #[test]
@@ -174,7 +174,7 @@ mod tests {
             batch.push(text.as_bytes()).unwrap();
         }
         ledger.append(&batch).unwrap();
-        let found = lately(&storage, 3).unwrap();
+        let found = recent_activity(&storage, 3).unwrap();
         assert_eq!(found.questions.len(), 2);
         assert!(found.questions.iter().all(|question| question.len() <= MAX_QUESTION));
         let entities = [("Record", "1"), ("User", "padded"), ("User", "small")];
