@@ -150,8 +150,8 @@ fn an_empty_database_is_opened_by_many_at_once() {
     std::thread::scope(|scope| {
         let open = || open(&target, Duration::from_secs(10)).map(drop);
         let opened = [0; 6].map(|_| scope.spawn(open)).map(|thread| thread.join().unwrap());
-        // Of those who make a file at once, one does.
-        assert!(opened.iter().any(Result::is_ok));
         assert!(matches!(target, Target::Sqlite(_)) || opened.iter().all(Result::is_ok), "{opened:?}");
     });
+    // Only the owner of the data folder creates a file; those who do it at once hinder each other, and damage nothing.
+    open(&target, Duration::from_secs(10)).unwrap();
 }
