@@ -1,4 +1,4 @@
-//! The front: parses, asks, answers. The only place that knows status codes.
+//! The HTTP API: parses, asks, answers. The only place that knows status codes.
 
 mod api_keys;
 mod audit;

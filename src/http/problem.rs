@@ -195,7 +195,7 @@ impl ResponseError for Problem {
         StatusCode::from_u16(self.0.kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The body is written where the request id is known, see [`super::door`].
+    /// The body is written where the request id is known, see [`super::middleware`].
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::new(self.status_code());
         for (name, value) in &self.0.headers {

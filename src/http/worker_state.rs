@@ -154,7 +154,7 @@ thread_local! {
 }
 
 impl WorkerState {
-    /// The front of this HTTP worker, started on first use.
+    /// The state of this HTTP worker, started on first use.
     #[must_use]
     pub fn here(shared: &Shared) -> Self {
         HERE.with(|here| here.get_or_init(|| Self::start(shared)).clone())

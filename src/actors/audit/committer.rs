@@ -160,7 +160,7 @@ impl Writer {
         }
     }
 
-    /// Informs every lane of the frame about its outcome.
+    /// Informs every buffer of the frame about its outcome.
     fn answer(&mut self, outcome: &Result<u64, AuditError>) {
         let mut index = *outcome.as_ref().unwrap_or(&0);
         for (buffer, count) in self.parts.drain(..) {

@@ -155,8 +155,8 @@ impl Indexer {
         self.index_status.clone()
     }
 
-    /// Joins the thread, which ends after the sealer, unless it is still opening the database or takes longer than
-    /// five seconds. The next user of the database rolls its last transaction back then.
+    /// Joins the thread, which ends after the checkpointer, unless it is still opening the database or takes longer
+    /// than five seconds. The next user of the database rolls its last transaction back then.
     pub fn stop(self) {
         if self.index_status.store().is_err() {
             return;

@@ -27,7 +27,7 @@ struct Desk {
 #[derive(Debug)]
 struct Turn {
     told: mpsc::Receiver<Durable>,
-    /// How many records were put into the lane.
+    /// How many records were put into the buffer.
     submitted: u64,
     /// The number of records whose outcome is known.
     settled: u64,

@@ -50,7 +50,7 @@ pub struct AuditLogger {
     waiting: Waiting,
 }
 
-/// The waiting requests, in the order of their records in the lane.
+/// The waiting requests, in the order of their records in the buffer.
 pub type Waiting = Rc<RefCell<VecDeque<Waiter>>>;
 
 /// A request that waits until its records are durable.
@@ -102,7 +102,7 @@ impl Handler<Record> for AuditLogger {
         let mut submitted = 0;
         for batch in records.batches() {
             if let Err(error) = self.queue.submit(&self.buffer, batch) {
-                // The records in the lane become durable, but their answer is not sent.
+                // The records in the buffer become durable, but their answer is not sent.
                 if submitted > 0 {
                     self.waiting.borrow_mut().push_back(Waiter::new(submitted, place));
                 }

@@ -9,7 +9,7 @@ pub const WORTH_A_SYNC: u32 = 8;
 /// callers reach if the interval joins some of them.
 const OVERTAKEN: u32 = 8;
 
-/// Paces the syncs of the log; called in the order [`GroupCommitPacer::rest`], [`GroupCommitPacer::begin`], [`GroupCommitPacer::end`].
+/// Paces the syncs of the log; called in the order [`rest`](Self::rest), [`begin`](Self::begin), [`end`](Self::end).
 ///
 /// The interval is kept only if callers overlap. A single caller that sends its next request after an answer would wait
 /// in vain, since no other records join its sync, and so would most callers at a low rate. Records that arrive during a

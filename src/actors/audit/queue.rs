@@ -1,4 +1,4 @@
-//! Where records wait for the thread that writes them: a lane for each worker, a bound over all of them.
+//! Where records wait for the thread that writes them: a buffer for each worker, a bound over all of them.
 
 mod submission_buffer;
 
@@ -61,7 +61,7 @@ pub struct AuditQueue(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     lanes: Mutex<Vec<Arc<SubmissionBuffer>>>,
-    /// The priority lane, written before all others. Its records are kept while the log cannot be written.
+    /// The priority buffer, written before all others. Its records are kept while the log cannot be written.
     first: Arc<SubmissionBuffer>,
     /// Records promised a place and not yet acknowledged.
     waiting: AtomicUsize,
@@ -75,7 +75,7 @@ struct Shared {
     progress: Progress,
     /// The segment to which the committer appends.
     segment: Mutex<Option<OpenSegment>>,
-    /// Records in the lanes.
+    /// Records in the buffers.
     gathered: AtomicU32,
     /// The number of records for which the sleeping committer must be woken; 0 while it is awake. The thread that
     /// resets it wakes the committer.
@@ -112,7 +112,7 @@ impl AuditQueue {
         }))
     }
 
-    /// A lane, whose listener is informed when its records are durable.
+    /// A buffer, whose listener is informed when its records are durable.
     #[must_use]
     pub fn buffer(&self, listener: Listener) -> Arc<SubmissionBuffer> {
         let buffer = Arc::new(SubmissionBuffer::new(listener));
@@ -182,7 +182,7 @@ impl AuditQueue {
         self.0.durable.load(Ordering::Acquire)
     }
 
-    /// Adds records to a lane and wakes the committer. The records of one batch are written in one frame.
+    /// Adds records to a buffer and wakes the committer. The records of one batch are written in one frame.
     pub fn submit(&self, buffer: &SubmissionBuffer, records: &Batch) -> Result<(), AuditError> {
         // Decided while writing failed: the answer need not wait for the disk to be tried again.
         self.check()?;
@@ -191,7 +191,7 @@ impl AuditQueue {
             tracing::error!(%error, "records cannot be written to the audit log");
             return Err(AuditError::Unwritable);
         }
-        // The committer may have ended after the reservation. It sets its health before it looks at the lanes for the
+        // The committer may have ended after the reservation. It sets its health before it looks at the buffers for the
         // last time, so either it finds these records, or this call sees that it has ended.
         if self.health() == Health::Ended {
             return Err(AuditError::Ended);
@@ -200,16 +200,16 @@ impl AuditQueue {
         Ok(())
     }
 
-    /// Adds records to the priority lane without blocking. While the log cannot be written they are kept, and they are
-    /// written first once it can be.
+    /// Adds records to the priority buffer without blocking. While the log cannot be written they are kept, and they
+    /// are written first once it can be.
     pub fn submit_first(&self, records: &Batch) -> Result<(), AuditError> {
         self.0.first.put(records, || self.count(records)).map_err(|_| AuditError::Full)?;
         self.wake_where_wanted();
         Ok(())
     }
 
-    /// Removes all records of a lane that the committer has not taken yet; these are never written. False if there were
-    /// none.
+    /// Removes all records of a buffer that the committer has not taken yet; these are never written. False if there
+    /// were none.
     pub(super) fn withdraw(&self, buffer: &SubmissionBuffer) -> bool {
         let count = buffer.clear();
         self.0.gathered.fetch_sub(count, Ordering::SeqCst);
@@ -308,7 +308,7 @@ impl AuditQueue {
         self.0.gathered.load(Ordering::SeqCst) >= records || self.is_stopping()
     }
 
-    /// Moves queued records into `frame`, up to `capacity` bytes. Each lane's records form one run; `parts` lists the
+    /// Moves queued records into `frame`, up to `capacity` bytes. Each buffer's records form one run; `parts` lists the
     /// runs in order.
     pub(super) fn take(&self, capacity: usize, frame: &mut Batch, parts: &mut Vec<(Arc<SubmissionBuffer>, u32)>) {
         self.take_from(&self.0.first, capacity, frame, parts);
@@ -319,13 +319,13 @@ impl AuditQueue {
                 passed_over.get_or_insert(nth);
             }
         }
-        // The lane that was cut short comes first in the next frame: many small batches must not starve a large one.
+        // The buffer that was cut short comes first in the next frame: many small batches must not starve a large one.
         if let Some(first) = passed_over {
             lanes.rotate_left(first);
         }
     }
 
-    /// Takes from one lane. True if the frame had no room for all of its records.
+    /// Takes from one buffer. True if the frame had no room for all of its records.
     fn take_from(
         &self,
         buffer: &Arc<SubmissionBuffer>,
@@ -341,7 +341,7 @@ impl AuditQueue {
         taken.left
     }
 
-    /// Returns the priority lane's records to it after a failed write.
+    /// Returns the priority buffer's records to it after a failed write.
     pub(super) fn put_back(&self) {
         self.0.gathered.fetch_add(self.0.first.put_back(), Ordering::SeqCst);
     }

@@ -96,7 +96,7 @@ impl Witnesses {
         Ok(Self(witnesses.into_iter().map(start).collect::<io::Result<_>>()?))
     }
 
-    /// Waits for the threads, which end after the sealer. One that waits for its witness is left to itself.
+    /// Waits for the threads, which end after the checkpointer. One that waits for its witness is left to itself.
     pub fn stop(self) {
         for handle in self.0.into_iter().filter(JoinHandle::is_finished) {
             drop(handle.join());

@@ -22,7 +22,7 @@ pub struct Read {
     pub entity: Option<Arc<StoredEntity>>,
     /// Its version from before it was read.
     pub stamp: Stamp,
-    /// Whether the database was asked for it, and not the shelf.
+    /// Whether the database was asked for it, because it was not cached.
     pub is_queried: bool,
 }
 
@@ -33,7 +33,7 @@ pub struct ApplicationCache {
     entity_lru: Arc<EntityLru>,
 }
 
-/// How a worker reads entities: from the shelf without crossing threads, and only for the rest from the actor.
+/// How a worker reads entities: from the cache without crossing threads, and only for the rest from the actor.
 #[derive(Debug, Clone)]
 pub struct EntityReader {
     cache: Mailbox<ApplicationCache>,
@@ -69,7 +69,7 @@ impl Actor for ApplicationCache {
     }
 }
 
-/// Reads entities from the database, in one query, and puts them on the shelf.
+/// Reads entities from the database, in one query, and caches them.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Vec<Read>, StoreError>")]
 pub struct Load(Vec<(EntityUid, Stamp)>);
@@ -121,13 +121,13 @@ impl EntityReader {
         self.cache.ask(Load(wanted)).await
     }
 
-    /// How full the shelf is.
+    /// How full the cache is.
     #[must_use]
     pub fn room(&self) -> EntityCacheUsage {
         self.entity_lru.room()
     }
 
-    /// Takes everything off the shelf; how much it was.
+    /// Removes all entities; how many there were.
     #[expect(clippy::must_use_candidate, reason = "what is done matters more than how much it was")]
     pub fn clear(&self) -> usize {
         self.entity_lru.clear()

@@ -28,7 +28,7 @@ pub struct CacheWarmer {
     waiting: Arc<AtomicUsize>,
 }
 
-/// Fills the shelf of entities.
+/// Fills the cache of entities.
 struct Filling {
     entities: EntityReader,
     database: Mailbox<Database>,

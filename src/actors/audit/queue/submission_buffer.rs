@@ -16,19 +16,19 @@ pub struct SubmissionBuffer {
     listener: Listener,
 }
 
-/// The receiver of a lane's outcomes.
+/// The receiver of a buffer's outcomes.
 #[derive(Debug)]
 pub enum Listener {
     /// The audit logger of an HTTP worker.
     Worker(Recipient<Durable>),
     /// A thread that blocks until its records are durable.
     Thread(mpsc::Sender<Durable>),
-    /// None, for the priority lane: its records must be written in any case. The batch holds the records of the frame
+    /// None, for the priority buffer: its records must be written in any case. The batch holds the records of the frame
     /// in progress until they are durable.
     Nobody(Mutex<Batch>),
 }
 
-/// From the committer to a lane's listener, once for each frame: the outcome of the lane's oldest records.
+/// From the committer to a buffer's listener, once for each frame: the outcome of the buffer's oldest records.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Durable {
@@ -38,10 +38,10 @@ pub struct Durable {
     pub records: u32,
 }
 
-/// The result of taking records from a lane.
+/// The result of taking records from a buffer.
 pub(super) struct Taken {
     pub(super) records: u32,
-    /// Whether the frame had no room for all records of the lane.
+    /// Whether the frame had no room for all records of the buffer.
     pub(super) left: bool,
 }
 
@@ -89,7 +89,7 @@ impl SubmissionBuffer {
         Taken { records, left: false }
     }
 
-    /// Sends the outcome of the lane's oldest records to its listener. If that listener has ended, the outcome is
+    /// Sends the outcome of the buffer's oldest records to its listener. If that listener has ended, the outcome is
     /// dropped.
     pub(in crate::actors) fn tell(&self, durable: Durable) {
         match &self.listener {
@@ -112,7 +112,7 @@ impl SubmissionBuffer {
         count
     }
 
-    /// Returns the records of the failed frame to the priority lane, and answers how many; 0 for any other lane.
+    /// Returns the records of the failed frame to the priority buffer, and answers how many; 0 for any other buffer.
     pub(super) fn put_back(&self) -> u32 {
         let Listener::Nobody(kept) = &self.listener else { return 0 };
         let mut batches = lock(&self.batches);

@@ -28,7 +28,7 @@ pub struct EntityCacheOptions {
     pub ttl: Duration,
 }
 
-/// How full the shelves are.
+/// How full the cache is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntityCacheUsage {
     /// Cached entities, including those known to be absent.
@@ -82,7 +82,7 @@ impl EntityLru {
         None
     }
 
-    /// Keeps an entity, and evicts the least recently used ones to make room. One that is larger than a whole shelf is
+    /// Keeps an entity, and evicts the least recently used ones to make room. One that is larger than a whole shard is
     /// not kept.
     pub(super) fn put(&self, uid: EntityUid, read: Read) {
         let most = self.options.max_bytes.get() / SHARDS;
