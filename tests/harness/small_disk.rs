@@ -16,7 +16,7 @@ impl SmallDisk {
         if mount.output().is_ok_and(|output| output.status.success()) {
             return Some(Self(folder.to_owned()));
         }
-        super::skip("mounting a small disk takes root");
+        println!("skipped: mounting a small disk takes root");
         None
     }
 

@@ -44,7 +44,9 @@ impl Host {
         let root = match root() {
             Ok(root) => root,
             Err(why) => {
-                crate::harness::skip(&format!("no host with systemd can be made: {why}"));
+                // It takes namespaces and cgroups, which not every machine permits.
+                assert!(std::env::var_os("CI").is_none(), "no host with systemd can be made: {why}");
+                println!("skipped: no host with systemd can be made: {why}");
                 return None;
             }
         };
