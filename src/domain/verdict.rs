@@ -174,8 +174,14 @@ impl Verdict {
         size_of::<Self>()
             + self.policies.len() * size_of::<Arc<str>>()
             + findings.map(in_finding).sum::<usize>()
+            + self
+                .nearest
+                .iter()
+                .map(|near| size_of::<NearMiss>() + near.failed.len() * size_of::<Arc<str>>())
+                .sum::<usize>()
             + detail
             + self.members.len()
+            + self.explanation.len()
     }
 
     /// Whether the action may be done.

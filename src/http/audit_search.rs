@@ -89,7 +89,7 @@ pub async fn decision(front: Data<WorkerState>, id: Path<String>) -> Result<Http
     let uuid = Uuid::parse_str(&id).map_err(|_| nothing())?;
     let found = find(&front, uuid).await?.ok_or_else(nothing)?;
     let record = found.record.as_deref().unwrap_or("null");
-    let is_decision = RecordView::parse(record.as_bytes()).is_ok_and(|view| view.kind == "decision");
+    let is_decision = RecordView::parse(record.as_bytes()).is_ok_and(|view| view.is_decision());
     if !is_decision {
         return Err(nothing());
     }

@@ -1,5 +1,4 @@
-//! What happens to every request and every answer: request ids, the in-flight limit, claimed hashes, error bodies, and
-//! headers.
+//! The middleware around all routes: the in-flight limit, claimed hashes, request ids, error bodies, common headers.
 
 use std::borrow::Cow;
 use std::rc::Rc;

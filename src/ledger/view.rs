@@ -76,6 +76,12 @@ impl RecordView {
         serde_json::from_slice(record)
     }
 
+    /// Whether it is the record of a decision.
+    #[must_use]
+    pub fn is_decision(&self) -> bool {
+        self.kind == "decision"
+    }
+
     /// The time of the record, in microseconds since 1970; 0 if it is missing.
     #[must_use]
     pub fn micros(&self) -> i64 {

@@ -18,9 +18,6 @@ const PAGE: NonZeroU16 = NonZeroU16::MIN.saturating_add(999);
 /// A page ends early with the entry whose record makes all of them together this large, in bytes.
 const MAX_BYTES: usize = 4 << 20;
 
-/// The kind of the records of decisions.
-const DECISION: &str = "decision";
-
 /// The offset at which a record's id ends.
 const ID_END: usize = "{\"v\":1,\"id\":\"\"".len() + 36;
 
@@ -101,7 +98,7 @@ impl Handler<SearchEntries> for Searcher {
                 // The id of a single decision is that of its request, if the caller gave none.
                 let is_named_by_id = |found: &FoundEntry| {
                     let record = found.record.as_deref().and_then(|record| RecordView::parse(record.as_bytes()).ok());
-                    record.is_some_and(|record| record.kind == DECISION && record.request_id.is_none())
+                    record.is_some_and(|record| record.is_decision() && record.request_id.is_none())
                 };
                 Ok(EntryPage { items: found.into_iter().filter(is_named_by_id).collect(), next: None })
             }

@@ -38,7 +38,7 @@ pub struct CachedVerdict {
 
 impl CachedVerdict {
     /// The memory that the entry takes, in bytes, estimated. Text of entities that is freed after its record is
-    /// included.
+    /// included, and a shared verdict counts in each of its entries.
     fn bytes(&self) -> usize {
         let entities = self.entities.as_ref().map_or(0, |entities| entities.bytes());
         self.verdict.bytes() + entities + size_of_val(&*self.stamps)
@@ -332,19 +332,9 @@ mod tests {
         }
         let sum = cache.kept.as_ref().unwrap().iter().map(|(_, entry)| entry.bytes).sum::<usize>();
         assert_eq!((cache.bytes, sum > (1 << 20) / 10 * 9), (sum, true));
-        assert!(
-            cache
-                .find(
-                    &{
-                        let mut last = [u8::MAX; 32];
-                        last[0] = 1;
-                        last
-                    },
-                    now
-                )
-                .is_some(),
-            "the newest stay"
-        );
+        let mut last = [u8::MAX; 32];
+        last[0] = 1;
+        assert!(cache.find(&last, now).is_some(), "the newest stay");
         let mut small = bounded(10, 1 << 10, &versions);
         small.put([1; 32], kept(&[]), now);
         small.put([2; 32], kept(&stamps), now);

@@ -1,4 +1,4 @@
-//! Callers: who they are, and what they may do.
+//! Authentication, credentials and rights of callers.
 
 pub mod authenticator;
 pub mod denylist;

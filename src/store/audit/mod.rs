@@ -136,7 +136,7 @@ impl AuditStore {
         Ok(Self { target, wait, writer, readers, replicas, files })
     }
 
-    /// Whether its files were moved, deleted or replaced: then what is indexed is lost, and it has to be opened anew.
+    /// Whether its files were moved, deleted or replaced: the index is lost then, and has to be opened anew.
     #[must_use]
     pub fn is_displaced(&self) -> bool {
         self.target.path().map(sqlite::identity) != self.files
@@ -184,7 +184,7 @@ impl AuditStore {
     /// to index. Records that are stored already are compared by their leaves and left as they are, so that it can be
     /// called again with the same.
     ///
-    /// What was indexed may be lost by a power failure until [`sync`](Self::sync) was called; the cursor goes with it.
+    /// Until [`sync`](Self::sync) is called, a power failure may lose the records, and the cursor with them.
     pub fn index(&self, log: LogId, first: u64, entries: &[AuditEntry]) -> Result<u64, IndexError> {
         let index = || self.write(|conn| entries::index(conn, log, first, entries));
         let indexed = self.target.path().map_or_else(index, |database| incremental_sync::trickling(database, index));

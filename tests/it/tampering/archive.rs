@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::sync::OnceLock;
+use std::time::Instant;
 use std::{fs, ops::Range};
 
 use flate2::Compression;
@@ -12,6 +13,7 @@ use super::case::{Case, Files, Kept, files, segments};
 use super::format::Log;
 use super::retention::old_log;
 use crate::audit;
+use crate::harness::PATIENCE;
 
 /// A log whose oldest segments the daemon has moved into archives.
 struct Archived {
@@ -26,7 +28,9 @@ impl Archived {
             let setup = audit::setup().in_files().set("audit.retention_days", 1);
             old_log(&setup, 1_500);
             // Segments that are not signed and indexed when the daemon starts are archived by a later start.
+            let since = Instant::now();
             loop {
+                assert!(since.elapsed() < PATIENCE, "no segment was archived within {PATIENCE:?}");
                 assert!(setup.start().stop().success());
                 let archived = Self { files: files(&setup.data_dir()), kept: Kept::newest(&setup) };
                 if archived.firsts().len() > 3 && archived.log().0[0].tree.size > 1_000 {

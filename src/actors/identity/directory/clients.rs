@@ -5,7 +5,7 @@ use smol_str::SmolStr;
 
 use super::grants::deny_stored;
 use super::made::Sets;
-use super::withdrawal::{Applied, Withdrawal, Withdrawn};
+use super::withdrawal::{Applied, Withdrawal, Withdrawn, are_less};
 use super::{Directory, DirectoryError, Ended, delayed, deny_sessions, end_access, event, new_id, now};
 use crate::actors::identity::denylist::Denylist;
 use crate::auth::caller::Caller;
@@ -141,8 +141,7 @@ impl SetClient {
     fn withdraws(&self, directory: &Directory) -> bool {
         let has_less = |roles: Roles| {
             let client = directory.store.query(|conn| clients::find(conn, &self.id)).ok().flatten();
-            let before = client.and_then(|client| client.roles.parse::<Roles>().ok());
-            before.is_some_and(|before| before.scopes().contains_all(roles.scopes()))
+            client.is_some_and(|client| are_less(roles, &client.roles))
         };
         self.secret.is_none()
             && (self.disabled == Some(true) || (self.disabled.is_none() && self.roles.is_some_and(has_less)))

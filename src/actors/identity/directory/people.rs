@@ -6,7 +6,7 @@ use actix::{Handler, Message};
 use smol_str::SmolStr;
 
 use super::made::Sets;
-use super::withdrawal::{Applied, Withdrawal, Withdrawn};
+use super::withdrawal::{Applied, Withdrawal, Withdrawn, are_less};
 use super::{Directory, DirectoryError, delayed, end_access, event, new_id, now};
 use crate::actors::identity::denylist::Denylist;
 use crate::auth::caller::Caller;
@@ -123,8 +123,7 @@ impl SetUser {
     fn withdraws(&self, directory: &Directory) -> bool {
         let has_less = |roles: Roles| {
             let user = directory.store.query(|conn| users::find_by_name(conn, &self.name)).ok().flatten();
-            let before = user.and_then(|user| user.roles.parse::<Roles>().ok());
-            before.is_some_and(|before| before.scopes().contains_all(roles.scopes()))
+            user.is_some_and(|user| are_less(roles, &user.roles))
         };
         self.disabled == Some(true) || (self.disabled.is_none() && self.roles.is_some_and(has_less))
     }

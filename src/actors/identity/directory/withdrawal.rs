@@ -18,6 +18,7 @@ use smol_str::SmolStr;
 use super::made::{Made, Sets};
 use super::{Directory, DirectoryError, now};
 use crate::actors::audit::queue::AuditError;
+use crate::auth::scope::Roles;
 use crate::ledger::Event;
 use crate::store::{Connection, StoreError};
 
@@ -42,6 +43,11 @@ impl<T> Withdrawn<T> {
             Self::Owed => Withdrawn::Owed,
         }
     }
+}
+
+/// Whether new roles add no scope to the stored ones.
+pub(super) fn are_less(new: Roles, stored: &str) -> bool {
+    stored.parse::<Roles>().is_ok_and(|stored| stored.scopes().contains_all(new.scopes()))
 }
 
 /// A change that takes access away.
