@@ -43,12 +43,19 @@ fn a_key_permits_what_it_was_made_for() {
     is_refused(&daemon.ask(&with_key(Request::get(CONSTITUTION), token)), "a token is no key");
 }
 
+/// The id of a key with its prefix, and the secret, in which there may be an underscore, too.
+fn parts(key: &str) -> (&str, &str) {
+    let (id, secret) = key.strip_prefix("acgs_ak_").and_then(|rest| rest.split_once('_')).unwrap();
+    assert_eq!((id.len(), secret.len()), (12, 43));
+    (&key[..key.len() - secret.len() - 1], secret)
+}
+
 #[test]
 fn a_key_is_told_once() {
     let setup = setup();
     let daemon = setup.start();
     let (id, key) = add(&daemon, &json!({"name": "robot", "scopes": ["read"]}));
-    let secret = key.rsplit_once('_').unwrap().1;
+    let (_, secret) = parts(&key);
     let listed = daemon.get("/v1/api-keys");
     assert_eq!(listed.json()["items"][0]["id"], json!(id));
     assert!(!listed.text().contains(secret), "{listed}");
@@ -82,7 +89,7 @@ fn a_key_that_is_bound_to_networks_is_refused_elsewhere() {
         let answer = daemon.post("/v1/api-keys", &body(wrong.clone()));
         assert!(matches!(answer.status, 400 | 422), "{wrong}: {answer}");
     }
-    let (stranger, _) = elsewhere.rsplit_once('_').unwrap();
+    let (stranger, _) = parts(&elsewhere);
     is_refused(&daemon.ask(&with_key(Request::get(CONSTITUTION), &format!("{stranger}_{}", "A".repeat(43)))), "forged");
     // They are recorded in the background.
     let mut refused = events(&setup, "credential_refused");
