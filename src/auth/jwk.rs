@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 
 use super::jws::MAX_KID;
+use super::ring_provider;
 use crate::domain::{Json, Object};
 pub use crate::settings::Algorithm;
 
@@ -131,7 +132,7 @@ impl VerifyingKey {
 
     /// Whether the signature (base64url) of those bytes was made with this key's private half.
     pub(super) fn signed(&self, algorithm: Algorithm, bytes: &[u8], signature: &str) -> bool {
-        jsonwebtoken::crypto::verify(signature, bytes, &self.key, primitive(algorithm)).unwrap_or(false)
+        ring_provider::verify(signature, bytes, &self.key, primitive(algorithm))
     }
 }
 

@@ -11,6 +11,7 @@ pub mod lockout;
 pub mod network;
 pub mod password;
 pub mod precis;
+mod ring_provider;
 pub mod scope;
 pub mod secret;
 pub mod signing_key;

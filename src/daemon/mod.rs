@@ -26,6 +26,7 @@ use std::time::Duration;
 use actix::Actor;
 use actix_web::dev::ServerHandle;
 use actix_web::rt::task::JoinHandle;
+use nonzero_ext::nonzero;
 use sd_notify::NotifyState;
 
 use crate::actors::Mailbox;
@@ -67,10 +68,10 @@ use upkeep::Upkeep;
 const RELOAD_DEADLINE: Duration = Duration::from_mins(1);
 
 /// Threads that read the log for auditors.
-const LOG_READERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+const LOG_READERS: NonZeroUsize = nonzero!(2_usize);
 
 /// Threads that answer questions about people, clients and keys.
-const DIRECTORY_THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
+const DIRECTORY_THREADS: NonZeroUsize = nonzero!(4_usize);
 
 /// The deadline of requests to these threads, which includes waiting for a durable record.
 const IDENTITY_DEADLINE: Duration = Duration::from_secs(10);

@@ -3,6 +3,7 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 
 use actix::Addr;
+use nonzero_ext::nonzero;
 
 use crate::actors::database::pool_monitor::{KeptPool, MonitorOptions, PoolKeeper};
 use crate::settings::{DatabaseUrl, PostgresUrl, Settings};
@@ -10,7 +11,7 @@ use crate::store::audit::beside;
 use crate::store::{PoolMode, Replicas, Server, Store, StoreError, StoreOptions, Target};
 
 /// Connections for searches in the index on a server: one for each search thread.
-const SEARCHERS: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
+const SEARCHERS: NonZeroU32 = nonzero!(2_u32);
 
 /// Threads beyond the number of connections: each waits for a connection, until the timeout.
 const WAITERS: usize = 16;

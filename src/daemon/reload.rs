@@ -1,7 +1,8 @@
 //! Reloads of settings and constitution, by signal or by route.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use sd_notify::NotifyState;
 
 use super::Source;
@@ -34,7 +35,7 @@ pub(super) fn settings_reader(
         })?;
         let new = loaded.settings;
         let values = new.to_string();
-        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = known.lock();
         if caller == DAEMON || *known != values {
             let recorded = record_settings(&journal, "reread", &new);
             recorded.map_err(|error| vec![format!("the settings cannot be recorded: {error}")])?;

@@ -5,11 +5,12 @@
 //! of that address is closed.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 
 use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
 
 use crate::auth::network::ClientAddress;
 
@@ -86,7 +87,7 @@ impl Connections {
     #[must_use]
     pub fn enter(&self, address: ClientAddress, bounds: Bounds) -> Option<Place> {
         let address = address.bucket();
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.table.lock();
         let is_crowded = bounds == Bounds::OfAddress
             && table.of_address.get(&address).is_some_and(|open| *open >= self.limits.per_address);
         let is_full = table.open >= self.limits.total;
@@ -105,7 +106,7 @@ impl Connections {
     /// The number of open connections.
     #[cfg(test)]
     fn open(&self) -> usize {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner).open
+        self.table.lock().open
     }
 }
 
@@ -171,7 +172,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut table = self.connections.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.connections.table.lock();
         // After an eviction the slot may belong to another connection.
         let is_own = table.slots.get(self.slot).and_then(Option::as_ref);
         if is_own.is_some_and(|entry| Arc::ptr_eq(&entry.state, &self.state)) {
@@ -224,7 +225,7 @@ mod tests {
         drop((many, exempt));
         assert_eq!(connections.open(), 1);
         drop(other);
-        assert!(connections.table.lock().unwrap().of_address.is_empty());
+        assert!(connections.table.lock().of_address.is_empty());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
+use nonzero_ext::nonzero;
 use smol_str::SmolStr;
 
 use super::problem::{Problem, TOO_MANY};
@@ -30,13 +31,11 @@ struct Bound {
 }
 
 /// Tokens and logins, by address.
-const ADDRESS: Bound =
-    Bound { name: "address", rate: NonZeroU32::MIN.saturating_add(19), burst: NonZeroU32::MIN.saturating_add(199) };
+const ADDRESS: Bound = Bound { name: "address", rate: nonzero!(20_u32), burst: nonzero!(200_u32) };
 
 /// The limit per caller for all routes except decisions: far more than a user or a script needs, and less than would
 /// occupy the database.
-const CALLER: Bound =
-    Bound { name: "caller", rate: NonZeroU32::MIN.saturating_add(999), burst: NonZeroU32::MIN.saturating_add(1_999) };
+const CALLER: Bound = Bound { name: "caller", rate: nonzero!(1_000_u32), burst: nonzero!(2_000_u32) };
 
 /// Counts requests; shared by all clones.
 #[derive(Debug, Clone)]

@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use actix_web::HttpResponse;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use nonzero_ext::nonzero;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -31,7 +32,7 @@ impl Limit {
 
 impl Default for Limit {
     fn default() -> Self {
-        Self(NonZeroU16::MIN.saturating_add(99))
+        Self(nonzero!(100_u16))
     }
 }
 

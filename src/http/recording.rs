@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use lru::LruCache;
+use nonzero_ext::nonzero;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -27,7 +28,7 @@ const LARGE_MEMBER: usize = 1 << 10;
 const MAX_RECORDS: usize = 64 << 20;
 
 /// How many entity sets a worker remembers as recorded.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::MIN.saturating_add((1 << 14) - 1);
+const REMEMBERED: NonZeroUsize = nonzero!(16_384_usize);
 
 /// The entity sets that this worker has recorded already. A forgotten one is recorded again.
 ///

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use nonzero_ext::nonzero;
 
 /// Records a second, in the long run.
-const RATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
+const RATE: NonZeroU32 = nonzero!(20_u32);
 
 /// Records at once.
-const BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
+const BURST: NonZeroU32 = nonzero!(100_u32);
 
 /// Bounds the records of refusals; shared by all clones.
 #[derive(Debug, Clone)]

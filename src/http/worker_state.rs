@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::{Actor, Addr};
+use nonzero_ext::nonzero;
 
 use super::body::Bounds;
 use super::host::AcceptedHosts;
@@ -48,7 +49,7 @@ use crate::settings::Settings;
 use crate::store::{Answers, Replicas, Versions};
 
 /// How many callers a worker remembers.
-const CALLERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add((1 << 14) - 1);
+const CALLERS: NonZeroUsize = nonzero!(16_384_usize);
 
 /// The state shared by all workers.
 #[derive(Debug, Clone)]

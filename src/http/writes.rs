@@ -1,7 +1,7 @@
 //! Changes: each is made, or refused and never made, or answered with 202 and a URL that tells its outcome later.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::dev::ToEnvelope;
@@ -9,6 +9,7 @@ use actix::{Actor, Handler, MailboxError, Message};
 use actix_web::HttpResponse;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{Data, Path};
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -51,7 +52,7 @@ impl Writes {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Pending>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -5,8 +5,9 @@
 //! kind `entities` with the members `digest`, `part` (from 0), `parts` and `text`. The digest is that of all parts'
 //! texts, joined in order.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
@@ -41,25 +42,25 @@ impl EntitySet {
     /// The text, unless it was taken to be recorded. Takes it.
     #[must_use]
     pub fn take(&self) -> Option<Arc<str>> {
-        self.text.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.text.lock().take()
     }
 
     /// The text, unless it was taken. Leaves it.
     #[must_use]
     pub fn text(&self) -> Option<Arc<str>> {
-        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.text.lock().clone()
     }
 
     /// The memory that the set takes now, in bytes, estimated.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = self.text.lock();
         size_of::<Self>() + self.digest.len() + text.as_ref().map_or(0, |text| text.len())
     }
 
     /// Gives the text back: it was not recorded.
     pub fn put_back(&self, text: Arc<str>) {
-        *self.text.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+        *self.text.lock() = Some(text);
     }
 
     /// Adds the records of the set to a batch. On an error the batch is unchanged.

@@ -10,8 +10,8 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use serde::Deserialize;
 
 use super::fault::LedgerError;
@@ -63,7 +63,7 @@ impl RevisionMark {
 
     /// Marks a change as committed, unless a newer one is marked already.
     pub fn set(&self, seen: &SeenRevision) {
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.0.lock();
         if !is_newer(inner.newest.as_ref(), &seen.revision) {
             return;
         }

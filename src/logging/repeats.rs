@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tracing::callsite::Identifier;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
@@ -67,7 +67,7 @@ impl Allowance {
 
 impl RepeatLimit {
     fn admit(&self, place: Identifier, now: Instant) -> Admission {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = self.0.lock();
         match places.entry(place) {
             Entry::Occupied(mut known) => known.get_mut().admit(now),
             Entry::Vacant(new) => new.insert(Allowance::new(now)).admit(now),
@@ -129,7 +129,7 @@ mod tests {
 
     impl io::Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
+            self.0.lock().extend_from_slice(bytes);
             Ok(bytes.len())
         }
 
@@ -158,7 +158,7 @@ mod tests {
             }
             tracing::info!("another one");
         });
-        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let text = String::from_utf8(lines.0.lock().clone()).unwrap();
         let count = |part: &str| text.lines().filter(|line| line.contains(part)).count();
         assert_eq!((count("the disk is full"), count("a detail"), count("another one")), (50, 500, 1));
     }

@@ -10,6 +10,7 @@ use std::num::NonZeroU16;
 
 use diesel::dsl::now;
 use diesel::prelude::*;
+use nonzero_ext::nonzero;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use smol_str::SmolStr;
@@ -135,7 +136,7 @@ pub fn list(conn: &mut Connection, kind: &str, after: Option<&Cursor>, limit: No
 /// Calls `visit` with every stored entity, in pages, ordered by the bytes of type and id. A row that is no valid entity
 /// is skipped; a decision that needs it reports the fault.
 pub fn visit(conn: &mut Connection, mut visit: impl FnMut(&[Entity])) -> Result<(), StoreError> {
-    let limit = NonZeroU16::MIN.saturating_add(999);
+    let limit = nonzero!(1_000_u16);
     let mut after: Option<EntityUid> = None;
     loop {
         let names = names(conn, after.as_ref(), limit)?;

@@ -1,8 +1,10 @@
 //! How a store learns what other processes changed in its database: it reads the changes in their order.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::changes::{self, Change, Changes, Versioned};
 use super::connection::DbSession;
@@ -124,7 +126,7 @@ impl Store {
     }
 
     fn turn(&self) -> MutexGuard<'_, ()> {
-        self.following.turn.lock().unwrap_or_else(PoisonError::into_inner)
+        self.following.turn.lock()
     }
 
     /// Concurrent calls are harmless: a slot that is bumped twice costs a second read, and `applied` never runs ahead

@@ -6,9 +6,11 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::connection::{self, DbSession};
 use super::error::StoreError;
@@ -162,7 +164,7 @@ fn has_all(conn: &mut DbSession, floor: i64, applied: &Revision) -> Result<bool,
 
 impl Replica {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

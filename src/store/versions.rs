@@ -1,8 +1,10 @@
 //! Tells whether data read from the store may have changed since, without a query.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::changes::Versioned;
 use super::revisions::Commit;
@@ -217,7 +219,7 @@ impl Versions {
     }
 
     fn lock(&self) -> MutexGuard<'_, Revision> {
-        self.0.applied.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.applied.lock()
     }
 
     fn nonce_at(&self, version: i64) -> Option<&AtomicI64> {

@@ -2,7 +2,9 @@
 //! database.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::actors::audit::journal::Journal;
 use crate::actors::audit::queue::AuditError;
@@ -57,7 +59,7 @@ impl ChangeRecorder {
     /// Marks a recorded change as committed.
     pub fn committed(&self, RecordedChange(seen): RecordedChange) {
         self.mark.set(&seen);
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = self.recent.lock();
         if recent.len() >= RECENT {
             recent.pop_front();
         }
@@ -69,7 +71,7 @@ impl ChangeRecorder {
     /// only.
     #[must_use]
     pub fn first_lost(&self, incarnation: i64, is_lost: impl Fn(&Revision) -> bool) -> Option<u64> {
-        let mut recent = Vec::from(self.recent.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        let mut recent = Vec::from(self.recent.lock().clone());
         recent.retain(|seen| seen.revision.incarnation != incarnation);
         // Threads may mark their commits in another order.
         recent.sort_by_key(|seen| seen.index);

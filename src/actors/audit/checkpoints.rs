@@ -1,10 +1,11 @@
 //! The newest checkpoints, for readers, for callers that need one, and for witnesses.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::ledger::{Checkpoint, Note, Signature};
@@ -106,20 +107,20 @@ impl Checkpoints {
 
     fn request_now(&self) {
         self.0.hurried.store(true, Ordering::Release);
-        if let Some(thread) = &*lock(&self.0.checkpointer) {
+        if let Some(thread) = &*self.0.checkpointer.lock() {
             thread.unpark();
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.0.state)
+        self.0.state.lock()
     }
 }
 
 /// For the threads that make checkpoints and have them cosigned.
 impl Checkpoints {
     pub(super) fn attach(&self, thread: Thread) {
-        *lock(&self.0.checkpointer) = Some(thread);
+        *self.0.checkpointer.lock() = Some(thread);
     }
 
     pub(super) fn take_hurry(&self) -> bool {
@@ -132,7 +133,7 @@ impl Checkpoints {
         drop(self.state());
         self.0.changed.notify_all();
         let (asleep, woken) = &self.0.asleep;
-        drop(lock(asleep));
+        drop(asleep.lock());
         woken.notify_all();
         self.request_now();
     }
@@ -158,8 +159,7 @@ impl Checkpoints {
     /// Sleeps for `length`, or until the daemon stops.
     pub(super) fn pause(&self, length: Duration) {
         let (asleep, woken) = &self.0.asleep;
-        let slept = woken.wait_timeout_while(lock(asleep), length, |()| !self.is_stopping());
-        drop(slept.unwrap_or_else(PoisonError::into_inner));
+        woken.wait_while_for(&mut asleep.lock(), |()| !self.is_stopping(), length);
     }
 
     /// The checkpoint of that text with the signatures of one more witness; `None` if a newer one is cosigned already.
@@ -200,13 +200,7 @@ impl Checkpoints {
     pub(super) fn wait_for_other(&self, size: Option<u64>, patience: Duration) -> Option<Arc<Sealed>> {
         let newest = || self.newest().filter(|sealed| Some(sealed.checkpoint.size) != size);
         let nothing_new = |_: &mut State| newest().is_none() && !self.is_stopping();
-        let state = self.0.changed.wait_timeout_while(self.state(), patience, nothing_new);
-        drop(state.unwrap_or_else(PoisonError::into_inner));
+        self.0.changed.wait_while_for(&mut self.state(), nothing_new, patience);
         newest()
     }
-}
-
-/// The lock; one that a panicking thread held is as good as any, since panics end the process.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,9 +1,10 @@
 //! How far the log is copied into the database, as others see it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::store::StoreError;
 use crate::store::audit::AuditStore;
@@ -61,7 +62,7 @@ impl IndexStatus {
     }
 
     fn told(&self) -> MutexGuard<'_, Option<String>> {
-        self.0.fault.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.fault.lock()
     }
 }
 

@@ -1,8 +1,9 @@
 //! Records events other than decisions, from any thread. Callers continue only when the record is durable.
 
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use time::OffsetDateTime;
 
 use crate::actors::audit::queue::{AuditError, AuditQueue, Durable, Listener, SubmissionBuffer};
@@ -54,7 +55,7 @@ impl Journal {
         if batch.is_empty() {
             return Ok(self.0.queue.durable());
         }
-        let mut turn = self.0.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turn = self.0.turn.lock();
         let _place = self.0.queue.reserve(events.len().min(self.0.queue.limit()), 0)?;
         if !write_ticket::begin() {
             return Err(AuditError::Abandoned);

@@ -2,12 +2,13 @@
 
 mod submission_buffer;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
 use actix::MailboxError;
+use parking_lot::Mutex;
 pub use submission_buffer::{Durable, Listener, SubmissionBuffer};
 
 pub use crate::actors::audit::log_health::Health;
@@ -116,7 +117,7 @@ impl AuditQueue {
     #[must_use]
     pub fn buffer(&self, listener: Listener) -> Arc<SubmissionBuffer> {
         let buffer = Arc::new(SubmissionBuffer::new(listener));
-        lock(&self.0.lanes).push(Arc::clone(&buffer));
+        self.0.lanes.lock().push(Arc::clone(&buffer));
         buffer
     }
 
@@ -156,7 +157,7 @@ impl AuditQueue {
     /// Why the last write failed; `None` if it succeeded.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
-        lock(&self.0.fault).clone()
+        self.0.fault.lock().clone()
     }
 
     /// Fails if no record can be written at the moment.
@@ -235,7 +236,7 @@ impl AuditQueue {
 
     fn wake(&self) {
         if self.0.wakes_at.swap(0, Ordering::SeqCst) > 0
-            && let Some(thread) = &*lock(&self.0.thread)
+            && let Some(thread) = &*self.0.thread.lock()
         {
             thread.unpark();
         }
@@ -253,7 +254,7 @@ impl AuditQueue {
     }
 
     pub(super) fn set_fault(&self, fault: Option<String>) {
-        *lock(&self.0.fault) = fault;
+        *self.0.fault.lock() = fault;
     }
 
     pub(in crate::actors) fn has_obstacle(&self, obstacle: Obstacle) -> bool {
@@ -262,12 +263,12 @@ impl AuditQueue {
 
     /// The segment to which the committer appends.
     pub(in crate::actors) fn segment(&self) -> Option<OpenSegment> {
-        lock(&self.0.segment).clone()
+        self.0.segment.lock().clone()
     }
 
     /// Names the thread that is to be woken when records come.
     pub(super) fn attach(&self, thread: Thread) {
-        *lock(&self.0.thread) = Some(thread);
+        *self.0.thread.lock() = Some(thread);
     }
 
     pub(super) fn set_durable(&self, size: u64) {
@@ -275,7 +276,7 @@ impl AuditQueue {
     }
 
     pub(super) fn set_segment(&self, segment: OpenSegment) {
-        *lock(&self.0.segment) = Some(segment);
+        *self.0.segment.lock() = Some(segment);
     }
 
     /// The committer's disk operation in progress, if any.
@@ -312,7 +313,7 @@ impl AuditQueue {
     /// runs in order.
     pub(super) fn take(&self, capacity: usize, frame: &mut Batch, parts: &mut Vec<(Arc<SubmissionBuffer>, u32)>) {
         self.take_from(&self.0.first, capacity, frame, parts);
-        let mut lanes = lock(&self.0.lanes);
+        let mut lanes = self.0.lanes.lock();
         let mut passed_over = None;
         for (nth, buffer) in lanes.iter().enumerate() {
             if self.take_from(buffer, capacity, frame, parts) {
@@ -351,9 +352,4 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         self.shared.waiting.fetch_sub(self.places, Ordering::Relaxed);
     }
-}
-
-/// The lock; one that a panicking thread held is as good as any, since panics end the process.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

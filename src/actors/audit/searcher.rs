@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use nonzero_ext::nonzero;
 use uuid::Uuid;
 
 use crate::actors::audit::index_status::IndexStatus;
@@ -13,7 +14,7 @@ use crate::store::StoreError;
 use crate::store::audit::{EntryCursor, EntryPage, FoundEntry, Search};
 
 /// Entries with the same millisecond that are read at a time.
-const PAGE: NonZeroU16 = NonZeroU16::MIN.saturating_add(999);
+const PAGE: NonZeroU16 = nonzero!(1_000_u16);
 
 /// A page ends early with the entry whose record makes all of them together this large, in bytes.
 const MAX_BYTES: usize = 4 << 20;

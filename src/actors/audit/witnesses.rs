@@ -3,12 +3,13 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use parking_lot::Mutex;
 use ureq::Agent;
 
 use crate::actors::audit::checkpoints::{Checkpoints, Sealed};
@@ -161,7 +162,7 @@ impl Thread {
             }
         };
         self.cosigned = sealed.checkpoint.size;
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = self.file.lock();
         if let Some(cosigned) = self.checkpoints.cosigned(sealed.note.text(), &signatures) {
             file.store(&cosigned.note)?;
             self.checkpoints.publish_witnessed(cosigned);

@@ -5,9 +5,11 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::actors::cache::service_cache::SharedVerdicts;
 
@@ -160,14 +162,14 @@ impl HitRates {
     #[must_use]
     pub fn worker(&self) -> Arc<HitCounters> {
         let counters = Arc::<HitCounters>::default();
-        self.0.workers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&counters));
+        self.0.workers.lock().push(Arc::clone(&counters));
         counters
     }
 
     /// The counts since the start.
     #[must_use]
     pub fn total(&self) -> TierRates {
-        let workers = self.0.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let workers = self.0.workers.lock();
         let count = |counters: &Arc<HitCounters>| TierRates {
             l1: counters.l1.get(),
             l2: HitRate::default(),
@@ -183,12 +185,12 @@ impl HitRates {
     #[must_use]
     pub fn recent(&self) -> TierRates {
         let sums = self.total();
-        self.0.samples.lock().unwrap_or_else(PoisonError::into_inner).recent(Instant::now(), sums)
+        self.0.samples.lock().recent(Instant::now(), sums)
     }
 
     fn look(&self) {
         let sums = self.total();
-        self.0.samples.lock().unwrap_or_else(PoisonError::into_inner).note(Instant::now(), sums);
+        self.0.samples.lock().note(Instant::now(), sums);
     }
 }
 

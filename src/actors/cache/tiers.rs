@@ -1,11 +1,12 @@
 //! All caches of this process together: how full they are, and how they are emptied.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Addr;
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 
 use crate::actors::cache::application_cache::{EntityCacheUsage, EntityReader};
 use crate::actors::cache::hit_rates::HitRates;
@@ -61,13 +62,13 @@ impl Tiers {
 
     /// Adds the cache of a worker.
     pub fn add(&self, cache: Addr<RequestCache>) {
-        self.0.workers.lock().unwrap_or_else(PoisonError::into_inner).push(cache);
+        self.0.workers.lock().push(cache);
     }
 
     /// The caches of all workers.
     #[must_use]
     pub fn workers(&self) -> Vec<Addr<RequestCache>> {
-        self.0.workers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.workers.lock().clone()
     }
 
     /// How often something was found in them.

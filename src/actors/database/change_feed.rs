@@ -7,9 +7,11 @@
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::actors::audit::change_recorder::ChangeRecorder;
 use crate::actors::identity::directory::Directory;
@@ -60,7 +62,7 @@ impl FeedStatus {
     /// Triggers a poll.
     pub fn wake(&self) {
         self.0.is_woken.store(true, Ordering::Release);
-        if let Some(thread) = &*self.0.thread.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(thread) = &*self.0.thread.lock() {
             thread.unpark();
         }
     }
@@ -74,17 +76,17 @@ impl FeedStatus {
     /// How long ago everything was known that others had changed by then.
     #[must_use]
     pub fn age(&self) -> Duration {
-        self.0.seen.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+        self.0.seen.lock().elapsed()
     }
 
     /// Why others cannot be followed, if so.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
-        self.0.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.fault.lock().clone()
     }
 
     fn set_fault(&self, fault: Option<String>) {
-        *self.0.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+        *self.0.fault.lock() = fault;
     }
 }
 
@@ -112,7 +114,7 @@ impl ChangeFeed {
         let work =
             Work { store, directory, changes, following: following_too, callers, known, reported, listener: None };
         let handle = thread::Builder::new().name("acgs-follow".to_owned()).spawn(move || work.run())?;
-        *following.0.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle.thread().clone());
+        *following.0.thread.lock() = Some(handle.thread().clone());
         Ok(Self { handle, following })
     }
 
@@ -205,7 +207,7 @@ impl Work {
             recorded.map_err(|error| error.to_string())?;
         }
         self.known = revision;
-        *self.following.0.seen.lock().unwrap_or_else(PoisonError::into_inner) = began;
+        *self.following.0.seen.lock() = began;
         if self.following.fault().is_some() {
             tracing::info!("changes of other nodes are read from the database again");
             self.following.set_fault(None);

@@ -1,9 +1,10 @@
 //! The constitution in force, as validators have it and as others see it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use time::OffsetDateTime;
 
 use crate::constitution::{Bundle, Candidate, Constitution, Fault, Faults, deny_claim};
@@ -110,19 +111,19 @@ impl InForce {
     /// The last attempt to replace this constitution, if it was refused.
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {
-        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.refusal.lock().clone()
     }
 
     /// Stores that an attempt to replace this constitution was refused, with the reason.
     pub fn refuse(&self, why: String) {
         let refusal = Refusal { at: OffsetDateTime::now_utc(), why };
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+        *self.refusal.lock() = Some(refusal);
     }
 
     /// Shows another one from now on.
     pub(super) fn set(&self, active: Arc<Active>) {
         self.active.store(active);
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.refusal.lock() = None;
     }
 
     /// The constitution in force now.

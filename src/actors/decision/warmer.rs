@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
+use nonzero_ext::nonzero;
 use tokio::sync::{oneshot, watch};
 
 use crate::actors::Mailbox;
@@ -18,7 +19,7 @@ use crate::ledger::{DiskStorage, RecentActivity, recent_activity};
 use crate::store::StoreError;
 
 /// How many entities are read at once.
-const PART: NonZeroU16 = NonZeroU16::MIN.saturating_add(499);
+const PART: NonZeroU16 = nonzero!(500_u16);
 
 /// The most frequent questions before the start, once they are known; shared by all clones.
 #[derive(Debug, Clone)]

@@ -1,8 +1,9 @@
 //! Detects jumps of the wall clock, by comparing it with the boot clock.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 
 /// The smallest difference that counts as a jump, in milliseconds.
@@ -84,11 +85,11 @@ impl Steady {
     /// The time since the last jump.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+        self.0.lock().elapsed()
     }
 
     fn restart(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.0.lock() = Instant::now();
     }
 }
 

@@ -7,10 +7,12 @@
 use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, Thread};
 use std::time::Duration;
 use std::{fs, io};
+
+use parking_lot::Mutex;
 
 use crate::actors::audit::log_health::Obstacle;
 use crate::actors::audit::queue::AuditQueue;
@@ -84,7 +86,7 @@ impl FileStatus {
         if self.0.progress.is_stalled() {
             return Some(format!("the file system of `{}` does not answer", self.0.folder.display()));
         }
-        lock(&self.0.fault).as_ref().map(ToString::to_string)
+        self.0.fault.lock().as_ref().map(ToString::to_string)
     }
 
     /// Whether the check of the paths has not returned for a second.
@@ -143,7 +145,7 @@ impl Drop for FileMonitor {
 
 impl FileStatus {
     fn tell(&self, queue: &AuditQueue, found: Option<FileFault>) {
-        let mut fault = lock(&self.0.fault);
+        let mut fault = self.0.fault.lock();
         if *fault == found {
             return;
         }
@@ -260,9 +262,4 @@ impl Keys {
         self.known = listed;
         Ok(())
     }
-}
-
-/// Locks the mutex. A poisoned one is used as it is, since a panic ends the process.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

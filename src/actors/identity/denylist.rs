@@ -1,10 +1,11 @@
 //! Revocations: ids of tokens, sessions, keys and callers that are denied although they have not expired.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use parking_lot::RwLock;
 use smol_str::{SmolStr, format_smolstr};
 
 use crate::store::ended_tokens::HELD_S;
@@ -94,19 +95,19 @@ impl Denylist {
 
     /// Removes expired ids; `wall` is in Unix seconds.
     pub fn forget(&self, wall: i64, at: Instant) {
-        let mut known = self.0.ids.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.ids.write();
         known.retain(|_, denial| !denial.is_over(wall, at));
     }
 
     /// Whether any of these ids is denied.
     #[must_use]
     pub fn has_any<'i>(&self, ids: impl IntoIterator<Item = &'i SmolStr>) -> bool {
-        let known = self.0.ids.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.ids.read();
         ids.into_iter().any(|id| known.contains_key(id))
     }
 
     fn change(&self, change: impl FnOnce(&mut HashMap<SmolStr, Denial>)) {
-        change(&mut self.0.ids.write().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.0.ids.write());
         self.0.epoch.fetch_add(1, Ordering::Release);
     }
 }

@@ -1,12 +1,14 @@
 //! Fetches the public keys of foreign issuers, when a token names one that is not known, and not too often.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, Handler, MailboxError, Message, SyncArbiter, SyncContext};
+use nonzero_ext::nonzero;
+use parking_lot::Mutex;
 use ureq::Agent;
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;
@@ -15,7 +17,7 @@ use crate::actors::identity::trust::{KeySource, Trust};
 use crate::auth::jwks::Jwks;
 
 /// Threads that fetch.
-const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+const THREADS: NonZeroUsize = nonzero!(2_usize);
 
 /// The least time between two requests to an issuer.
 const INTERVAL: Duration = Duration::from_mins(1);
@@ -93,7 +95,7 @@ impl Asked {
 
     /// Whether the last fetch was within `time`; `None` if there was none.
     fn within(&self, time: Duration) -> Option<bool> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = self.last.lock();
         last.map(|last| last.elapsed() < time)
     }
 }
@@ -189,12 +191,12 @@ impl Handler<FetchKeys> for KeyFetcher {
         let Some(foreign) = self.trust.foreign(&issuer) else { return Ok(()) };
         let KeySource::Url { url, asked } = &foreign.source else { return Ok(()) };
         // Concurrent callers wait here, and then find the keys.
-        let _turn = asked.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = asked.turn.lock();
         if asked.within(INTERVAL) == Some(true) {
             return Ok(());
         }
         asked.is_asking.store(true, Ordering::Release);
-        *asked.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *asked.last.lock() = Some(Instant::now());
         let fetched = self.fetch(url).map(|keys| {
             tell_skipped(&foreign.issuer, &keys);
             foreign.keys.store(Arc::new(keys));

@@ -4,17 +4,19 @@
 //! attempts count like consecutive ones.
 
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lru::LruCache;
+use nonzero_ext::nonzero;
+use parking_lot::{Mutex, MutexGuard};
 use time::OffsetDateTime;
 
 use crate::auth::lockout::{Failures, Lockout, Standing};
 use crate::auth::network::ClientAddress;
 
 /// The most names, and names at addresses, that are tracked. The least recently tried is dropped.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::MIN.saturating_add((1 << 16) - 1);
+const REMEMBERED: NonZeroUsize = nonzero!(65_536_usize);
 
 /// Counts wrong passwords; shared by all clones. They are forgotten with the process.
 #[derive(Debug, Clone)]
@@ -73,7 +75,7 @@ impl Lockouts {
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use actix::{Actor, Addr, Handler, MailboxError, Message, SyncArbiter, SyncContext};
+use nonzero_ext::nonzero;
 
 use crate::actors::Mailbox;
 use crate::actors::fair_queue::{FairQueue, QueueFull, QueueLimits, Running};
@@ -12,7 +13,7 @@ use crate::auth::network::ClientAddress;
 use crate::auth::password;
 
 /// How many are hashed at once: each takes 19 MiB and some ten milliseconds of a processor.
-const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+const THREADS: NonZeroUsize = nonzero!(2_usize);
 
 /// The bounds of the queue. A further attempt is refused at once, so that a user who logs in does not wait for minutes
 /// behind password guessing. The full queue is hashed within [`DEADLINE`] on a slow processor.

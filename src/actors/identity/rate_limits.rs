@@ -1,14 +1,16 @@
 //! How often API keys may be used that have a limit of their own: one count for all workers.
 
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use lru::LruCache;
+use nonzero_ext::nonzero;
+use parking_lot::Mutex;
 use smol_str::SmolStr;
 
 /// How many keys are remembered.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::MIN.saturating_add((1 << 14) - 1);
+const REMEMBERED: NonZeroUsize = nonzero!(16_384_usize);
 
 /// The count of one key.
 pub type KeyRate = Arc<DefaultDirectRateLimiter>;
@@ -27,7 +29,7 @@ impl KeyRates {
     /// The counter of a key with this limit, in requests per second. A key's limit never changes.
     #[must_use]
     pub fn of(&self, id: &str, per_second: NonZeroU32) -> KeyRate {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.0.lock();
         let new = || Arc::new(RateLimiter::direct(Quota::per_second(per_second)));
         Arc::clone(counts.get_or_insert(id.into(), new))
     }

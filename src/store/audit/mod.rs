@@ -19,10 +19,11 @@ mod tests;
 
 use std::fmt;
 use std::num::NonZeroU16;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use parking_lot::Mutex;
 
 pub use cursor::EntryCursor;
 pub use entries::{AuditEntry, IndexError};
@@ -264,7 +265,7 @@ impl AuditStore {
     /// Runs a job on the connection that writes, one after the other. After a failure it is opened anew: what is wrong
     /// with it may be what failed.
     fn write<T, E: From<StoreError>>(&self, job: impl FnOnce(&mut DbSession) -> Result<T, E>) -> Result<T, E> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.writer.lock();
         let mut conn = match writer.take() {
             Some(conn) => conn,
             None => open_kind(&AUDIT, &self.target, self.wait)?,

@@ -4,9 +4,11 @@
 //! as many as connections: with one, a connection is free or being opened.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// The two kinds of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +66,7 @@ impl Turnstile {
     }
 
     fn gate(&self) -> MutexGuard<'_, Gate> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     fn release(&self, of: TierName) {
@@ -86,7 +88,7 @@ impl Turnstile {
 
 impl Waiter {
     fn grant(&self, of: TierName) {
-        *self.granted.lock().unwrap_or_else(PoisonError::into_inner) = Some(of);
+        *self.granted.lock() = Some(of);
         self.woken.notify_one();
     }
 }
@@ -127,17 +129,15 @@ impl<'a> Place<'a> {
 
     /// Waits for a permit of either kind; `None` at the deadline.
     pub(super) fn wait(&self, until: Instant) -> Option<Permit<'a>> {
-        let granted = self.waiter.granted.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = until.saturating_duration_since(Instant::now());
-        let waited = self.waiter.woken.wait_timeout_while(granted, left, |granted| granted.is_none());
-        let (mut granted, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut granted = self.waiter.granted.lock();
+        self.waiter.woken.wait_while_until(&mut granted, |granted| granted.is_none(), until);
         let of = granted.take()?;
         Some(Permit { turnstile: self.turnstile, of })
     }
 
     /// Whether a permit came meanwhile.
     pub(super) fn is_granted(&self) -> bool {
-        self.waiter.granted.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.waiter.granted.lock().is_some()
     }
 
     /// A permit of the overflow, if there is one. The place is kept, from now on for a permit of the base only.
@@ -170,7 +170,7 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.turnstile.gate().queue.retain(|waiter| !Arc::ptr_eq(waiter, &self.waiter));
         // A waiter that is not queued is granted nothing; an earlier grant is passed on.
-        let granted = self.waiter.granted.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let granted = self.waiter.granted.lock().take();
         if let Some(of) = granted {
             self.turnstile.release(of);
         }

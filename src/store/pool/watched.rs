@@ -1,10 +1,11 @@
 //! Monitors the connections of one tier, as a manager around r2d2's connection manager.
 
 use std::fmt::Display;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use r2d2::ManageConnection;
 
 /// How long a connection may take to be closed.
@@ -104,8 +105,8 @@ impl Watch {
     /// Takes one of `max` slots at the server. r2d2 counts a connection as closed before it is closed, so the next one
     /// waits for that, for a limited time, to stay within the limit.
     fn take(&self, max: u32) {
-        let waited = self.changed.wait_timeout_while(self.server(), CLOSING, |server| server.taken >= max);
-        let (mut server, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut server = self.server();
+        self.changed.wait_while_for(&mut server, |server| server.taken >= max, CLOSING);
         server.taken += 1;
     }
 
@@ -116,14 +117,12 @@ impl Watch {
 
     /// Waits until `count` connections were opened; false at the deadline.
     pub(super) fn wait_for_opened(&self, count: u64, until: Instant) -> bool {
-        let left = until.saturating_duration_since(Instant::now());
         let lacks = |_: &mut Server| self.opened.load(Ordering::Relaxed) < count;
-        let waited = self.changed.wait_timeout_while(self.server(), left, lacks);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        !self.changed.wait_while_until(&mut self.server(), lacks, until).timed_out()
     }
 
     fn server(&self) -> MutexGuard<'_, Server> {
-        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+        self.server.lock()
     }
 }
 

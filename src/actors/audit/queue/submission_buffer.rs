@@ -1,11 +1,12 @@
 //! The records of one worker or thread on their way to the committer.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, mpsc};
+use std::sync::mpsc;
 
 use actix::{Message, Recipient};
+use parking_lot::Mutex;
 
-use super::{AuditError, lock};
+use super::AuditError;
 use crate::ledger::{Batch, BatchError};
 
 /// A queue of one worker's or thread's records for the committer, in order.
@@ -52,7 +53,7 @@ impl SubmissionBuffer {
 
     /// Appends records; those of one batch stay together. `count` is called before the committer can take them.
     pub(super) fn put(&self, records: &Batch, count: impl FnOnce()) -> Result<(), BatchError> {
-        let mut batches = lock(&self.batches);
+        let mut batches = self.batches.lock();
         match batches.back_mut().map(|last| last.extend(records)) {
             // The last batch is full, so a new one follows it.
             Some(Err(BatchError::Full(_))) | None => {
@@ -66,7 +67,7 @@ impl SubmissionBuffer {
 
     /// Moves its oldest batches into `frame`, as far as `capacity` bytes hold them.
     pub(super) fn take(&self, capacity: usize, frame: &mut Batch) -> Taken {
-        let mut batches = lock(&self.batches);
+        let mut batches = self.batches.lock();
         let mut records = 0;
         while let Some(batch) = batches.front_mut().filter(|batch| !batch.is_empty()) {
             if frame.bytes().len() + batch.bytes().len() > capacity || frame.extend(batch).is_err() {
@@ -74,7 +75,7 @@ impl SubmissionBuffer {
             }
             records += batch.count();
             if let Listener::Nobody(kept) = &self.listener
-                && lock(kept).extend(batch).is_err()
+                && kept.lock().extend(batch).is_err()
             {
                 tracing::error!(
                     "too many withdrawal records are queued; if the next write to the audit log fails, they are lost"
@@ -97,7 +98,7 @@ impl SubmissionBuffer {
             Listener::Thread(thread) => drop(thread.send(durable)),
             Listener::Nobody(kept) => {
                 if durable.outcome.is_ok() {
-                    lock(kept).clear();
+                    kept.lock().clear();
                 }
             }
         }
@@ -105,7 +106,7 @@ impl SubmissionBuffer {
 
     /// Removes all records, and returns how many there were.
     pub(super) fn clear(&self) -> u32 {
-        let mut batches = lock(&self.batches);
+        let mut batches = self.batches.lock();
         let count = batches.iter().map(Batch::count).sum();
         batches.truncate(1);
         batches.iter_mut().for_each(Batch::clear);
@@ -115,8 +116,8 @@ impl SubmissionBuffer {
     /// Returns the records of the failed frame to the priority buffer, and answers how many; 0 for any other buffer.
     pub(super) fn put_back(&self) -> u32 {
         let Listener::Nobody(kept) = &self.listener else { return 0 };
-        let mut batches = lock(&self.batches);
-        let kept = std::mem::take(&mut *lock(kept));
+        let mut batches = self.batches.lock();
+        let kept = std::mem::take(&mut *kept.lock());
         let count = kept.count();
         if count > 0 {
             batches.retain(|batch| !batch.is_empty());

@@ -2,10 +2,10 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::Read;
 use crate::domain::EntityUid;
@@ -69,7 +69,7 @@ impl EntityLru {
     fn shard(&self, uid: &EntityUid) -> Option<MutexGuard<'_, Shard>> {
         #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash are as good as all")]
         let hash = self.hasher.hash_one(uid) as usize;
-        self.shards.get(hash.checked_rem(self.shards.len())?).map(locked)
+        self.shards.get(hash.checked_rem(self.shards.len())?).map(Mutex::lock)
     }
 
     pub(super) fn find(&self, uid: &EntityUid, versions: &Versions) -> Option<Read> {
@@ -105,7 +105,7 @@ impl EntityLru {
 
     pub(super) fn room(&self) -> EntityCacheUsage {
         let full = |(entries, bytes), shard: MutexGuard<'_, Shard>| (entries + shard.kept.len(), bytes + shard.bytes);
-        let (entries, bytes) = self.shards.iter().map(locked).fold((0, 0), full);
+        let (entries, bytes) = self.shards.iter().map(Mutex::lock).fold((0, 0), full);
         let capacity = self.options.capacity.map_or(0, NonZeroUsize::get);
         EntityCacheUsage { entries, capacity, bytes, max_bytes: self.options.max_bytes.get() }
     }
@@ -118,7 +118,7 @@ impl EntityLru {
             shard.bytes = 0;
             removed
         };
-        self.shards.iter().map(locked).map(clear).sum()
+        self.shards.iter().map(Mutex::lock).map(clear).sum()
     }
 }
 
@@ -128,10 +128,6 @@ impl Shard {
             self.bytes -= weight(uid, &read);
         }
     }
-}
-
-fn locked(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Deterministic for each entity.

@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use nonzero_ext::nonzero;
 use serde_json::json;
 
 use super::*;
@@ -17,7 +18,7 @@ use crate::auth::signing_key::SigningKey;
 use crate::settings::Settings;
 use crate::store::{Store, StoreOptions};
 
-const CAPACITY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9_999);
+const CAPACITY: NonZeroUsize = nonzero!(10_000_usize);
 
 /// An authenticator that trusts one foreign issuer.
 pub(super) fn start(folder: &std::path::Path, keys: Jwks, source: KeySource) -> Addr<Authenticator> {

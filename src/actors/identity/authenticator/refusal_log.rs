@@ -4,15 +4,16 @@ use std::cell::Cell;
 use std::num::NonZeroU32;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use nonzero_ext::nonzero;
 
 use super::CredentialError;
 use crate::auth::jws::Unverified;
 
 /// Messages per second in the long run.
-const RATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
+const RATE: NonZeroU32 = nonzero!(2_u32);
 
 /// Messages in a burst.
-const BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
+const BURST: NonZeroU32 = nonzero!(20_u32);
 
 /// The most characters shown of each claim or header of an unverified token.
 const SHOWN: usize = 100;

@@ -6,9 +6,10 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use smol_str::SmolStr;
 
 use super::withdrawal::{Applied, Withdrawal};
@@ -141,7 +142,7 @@ impl MadeWithdrawals {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Made>> {
-        self.0.made.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.made.lock()
     }
 }
 
@@ -163,7 +164,7 @@ impl Directory {
     /// Moves the withdrawals that the database has lost to the owed ones, before all others, and answers their number.
     /// Does nothing while the database has no new incarnation.
     pub fn owe_lost(&self) -> Result<usize, DirectoryError> {
-        let _moving = self.made.0.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        let _moving = self.made.0.moving.lock();
         let incarnation = self.store.versions().followed().incarnation;
         let unsure = self.made.unsure(incarnation);
         if unsure.is_empty() {

@@ -21,11 +21,12 @@ mod uptime;
 mod withdrawal;
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
 use actix::{Actor, Addr, Handler, MailboxError, Message, SyncArbiter, SyncContext};
+use parking_lot::Mutex;
 use smol_str::SmolStr;
 use time::OffsetDateTime;
 
@@ -155,7 +156,7 @@ impl Directory {
     /// Reads withdrawals and signing keys that other nodes may have changed.
     pub fn recall(&self) -> Result<(), DirectoryError> {
         // A concurrent rotation must not be overwritten with older keys.
-        let _turn = self.rotating.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.rotating.lock();
         if let Some(keys) = signing::stored_keys(&self.store, self.lifetimes.access)? {
             self.trust.set_own(keys);
         }

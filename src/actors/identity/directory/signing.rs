@@ -1,8 +1,9 @@
 //! The daemon's own signing keys: made on the first start, replaced when they are old, or by an administrator.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use actix::{Handler, Message};
+use parking_lot::MutexGuard;
 use smol_str::SmolStr;
 
 use super::withdrawal::{Applied, Withdrawal, Withdrawn};
@@ -121,7 +122,7 @@ impl Withdrawal for RotateSigningKey {
 
     /// Serializes rotations: otherwise the key list of an earlier one could replace that of a later one.
     fn turn<'d>(&self, directory: &'d Directory) -> Option<MutexGuard<'d, ()>> {
-        Some(directory.rotating.lock().unwrap_or_else(PoisonError::into_inner))
+        Some(directory.rotating.lock())
     }
 
     fn committed(&self, directory: &Directory, keys: &Arc<OwnKeys>) {

@@ -1,9 +1,10 @@
 //! The total time for which daemons have run on this database, by which withdrawals expire.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix::{Handler, Message};
+use parking_lot::Mutex;
 
 use super::{Directory, DirectoryError, now};
 use crate::store::uptime::{self, Uptime};
@@ -17,7 +18,7 @@ impl Counted {
     ///
     /// INVARIANT: however many daemons run, the uptime grows no faster than time.
     fn at(&self, at: Instant) -> Option<i64> {
-        let seen = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = *self.0.lock();
         let (seconds, since) = seen?;
         let passed = i64::try_from(at.saturating_duration_since(since).as_secs()).unwrap_or_default();
         Some(seconds.saturating_add(passed))
@@ -25,7 +26,7 @@ impl Counted {
 
     /// Sets that the uptime was at least `seconds` at that moment.
     fn set(&self, seconds: i64, at: Instant) {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.0.lock();
         *seen = Some((seconds, at));
     }
 }

@@ -8,11 +8,12 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use actix::{Handler, Message};
+use parking_lot::{Mutex, MutexGuard};
 use smol_str::SmolStr;
 
 use super::made::{Made, Sets};
@@ -129,7 +130,7 @@ impl OwedWithdrawals {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<OwedWithdrawal>> {
-        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.waiting.lock()
     }
 
     fn push(&self, withdrawal: OwedWithdrawal) -> bool {
