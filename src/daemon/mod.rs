@@ -46,7 +46,7 @@ use crate::actors::identity::lockouts::Lockouts;
 use crate::actors::identity::password_hasher::Passwords;
 use crate::auth::stranger::Strangers;
 use crate::constitution::{Fault, Faults, Misfits};
-use crate::http::{self, Shared};
+use crate::http::{self, AppState, AuditState, DecisionState, IdentityState, StoreState};
 use crate::ledger::{self, KEY_FILE, KeyError, Keyring, public_keys};
 use crate::logging::{self, LevelSwitch};
 use crate::settings::{Bind, LogOrigin, Settings};
@@ -237,51 +237,61 @@ impl Parts {
         let files = FileMonitor::start(paths, &audit, evidence.queue()).map_err(system("watch the files"))?;
         let watchdog = Watchdog::start(evidence.queue(), files.status()).map_err(system("watch the disk"))?;
         let draining = Arc::new(AtomicBool::new(false));
-        let shared = Shared {
-            settings: Arc::clone(&settings),
-            public_url: public_url.trim_end_matches('/').into(),
-            database,
-            answers: store.answers(),
-            files: files.status(),
-            database_threads,
-            pool_keeper: Mailbox::new(pools::keep(&store, &settings), deadline),
+        let decision = DecisionState {
             registry: registry_mailbox.clone(),
             registry_addr: registry,
             in_force,
-            audit_queue: evidence.queue(),
+            caches: fleet::tiers(&settings, &entities, verdicts.as_ref()),
+            entities,
+            verdicts,
+            warmer,
+        };
+        let searcher = Searcher::start(evidence.storage(), evidence.index_status(), deadline / 2, LOG_READERS);
+        let audit = AuditState {
+            queue: evidence.queue(),
             journal,
             checkpoints: evidence.checkpoints(),
+            reader: Mailbox::new(log_reader, deadline),
             index_status: evidence.index_status(),
-            searcher: Mailbox::new(
-                Searcher::start(evidence.storage(), evidence.index_status(), deadline / 2, LOG_READERS),
-                deadline,
-            ),
-            log_reader: Mailbox::new(log_reader, deadline),
+            searcher: Mailbox::new(searcher, deadline),
+            denial_sampler: http::DenialSampler::new(),
+            strangers: Strangers::new(),
+        };
+        let identity = IdentityState {
             key_fetcher: Mailbox::new(KeyFetcher::start(trust.clone()), IDENTITY_DEADLINE),
             trust,
             directory: directory.clone(),
             owed_withdrawals: owed.clone(),
             passwords: Passwords::start(),
             lockouts: Lockouts::new(settings.auth.lockout_attempts, settings.auth.lockout),
-            limits: http::Limits::new(),
-            refusals: http::Refusals::new(),
-            strangers: Strangers::new(),
-            tiers: fleet::tiers(&settings, &entities, verdicts.as_ref()),
-            entities,
+            rate_limits: http::Limits::new(),
+        };
+        let database = StoreState {
+            database,
+            answers: store.answers(),
+            threads: database_threads,
+            pool_monitor: Mailbox::new(pools::keep(&store, &settings), deadline),
             versions: store.versions().clone(),
             replicas: store.replicas().clone(),
-            is_database_shared: store.is_shared(),
-            verdicts,
-            warmer,
-            following: follower.following(),
+            is_shared: store.is_shared(),
+            feed: follower.following(),
             writes: http::Writes::default(),
+        };
+        let app = AppState {
+            settings: Arc::clone(&settings),
+            public_url: public_url.trim_end_matches('/').into(),
+            decision,
+            audit,
+            identity,
+            store: database,
+            files: files.status(),
             in_flight: Arc::new(AtomicUsize::new(0)),
             draining: Arc::clone(&draining),
         };
         let upkeep = Upkeep::start(directory, owed, settings.auth.key_rotation_days, evidence.journal());
         let connections = descriptors::connection_limits(&settings);
         begin();
-        let server = listeners.serve(shared, connections).map_err(system("start the server"))?;
+        let server = listeners.serve(app, connections).map_err(system("start the server"))?;
         let handle = server.handle();
         let server = actix_web::rt::spawn(server);
         let registry = registry_mailbox;

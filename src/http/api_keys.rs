@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
-use super::authorization::Who;
+use super::authorization::RequestCaller;
 use super::oauth::fresh;
 use super::page::{After, label, listed, time};
 use super::problem::Problem;
@@ -49,9 +49,9 @@ fn shown(key: &ApiKey) -> Value {
 }
 
 /// `GET /v1/api-keys`
-pub async fn list(query: Query<After>, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
+pub async fn list(query: Query<After>, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let (after, limit) = (query.name()?, query.limit().get());
-    let keys = front.shared.directory.ask(ListApiKeys { after, limit }).await?;
+    let keys = state.app.identity.directory.ask(ListApiKeys { after, limit }).await?;
     Ok(listed(&keys, shown))
 }
 
@@ -59,10 +59,10 @@ pub async fn list(query: Query<After>, front: Data<WorkerState>) -> Result<HttpR
 pub async fn add(
     request: HttpRequest,
     payload: Payload,
-    who: Who,
-    front: Data<WorkerState>,
+    caller: RequestCaller,
+    state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: NewBody = body::json(&request, payload, front.bounds()).await?;
+    let body: NewBody = body::json(&request, payload, state.bounds()).await?;
     let scopes: Scopes =
         body.scopes.join(" ").parse().map_err(|error| Problem::fault("/scopes", format!("{error}")))?;
     if scopes.is_empty() {
@@ -74,7 +74,8 @@ pub async fn add(
     };
     let (name, expires_at) = (label("/name", body.name)?, expiry(body.expires_at)?);
     let new = NewApiKey { name, scopes, bounds: Bounds { networks, rate_per_s: body.rate_per_s, expires_at } };
-    let made = writes::write(&front, &front.shared.directory, AddApiKey { new, granter: who.granter() }).await?;
+    let made =
+        writes::write(&state, &state.app.identity.directory, AddApiKey { new, granter: caller.granter() }).await?;
     let mut body = shown(&made.stored);
     if let Some(members) = body.as_object_mut() {
         members.insert("key".to_owned(), made.key.into());
@@ -105,8 +106,12 @@ fn expiry(given: Option<String>) -> Result<Option<i64>, Problem> {
 }
 
 /// `DELETE /v1/api-keys/{id}`
-pub async fn revoke(id: Path<String>, who: Who, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
-    let revoke = RevokeApiKey { id: id.into_inner(), caller: who.name().to_owned() };
-    let revoked = writes::write(&front, &front.shared.directory, revoke).await?;
+pub async fn revoke(
+    id: Path<String>,
+    caller: RequestCaller,
+    state: Data<WorkerState>,
+) -> Result<HttpResponse, Problem> {
+    let revoke = RevokeApiKey { id: id.into_inner(), caller: caller.name().to_owned() };
+    let revoked = writes::write(&state, &state.app.identity.directory, revoke).await?;
     Ok(withdrawn::answer(revoked, |()| HttpResponse::NoContent().finish()))
 }

@@ -10,8 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::app_state::AuditState;
 use super::problem::{NOT_FOUND, Problem, UNAVAILABLE};
-use super::worker_state::{Shared, WorkerState};
+use super::worker_state::WorkerState;
 use crate::actors::audit::checkpoints::Sealed;
 use crate::actors::audit::reader::{ProveConsistency, ProveInclusion, ReadError, ReadRecord, ReadTile};
 use crate::ledger::TileName;
@@ -23,11 +24,11 @@ const IMMUTABLE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "private, 
 const CHANGING: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-cache");
 
 /// `GET /v1/audit`: how far the log is written, signed, cosigned and copied into the database.
-pub async fn status(front: Data<WorkerState>) -> HttpResponse {
-    let Shared { audit_queue, checkpoints, index_status, .. } = &front.shared;
+pub async fn status(state: Data<WorkerState>) -> HttpResponse {
+    let AuditState { queue, checkpoints, index_status, .. } = &state.app.audit;
     // Read in this order, since indexed records were durable before.
     let copied = index_status.next();
-    let size = audit_queue.durable();
+    let size = queue.durable();
     let covered = |sealed: Option<Arc<Sealed>>| sealed.map(|sealed| sealed.checkpoint.size);
     let newest = checkpoints.newest();
     HttpResponse::Ok().insert_header(CHANGING).json(json!({
@@ -40,13 +41,13 @@ pub async fn status(front: Data<WorkerState>) -> HttpResponse {
 }
 
 /// `GET /v1/audit/log/checkpoint`: the newest checkpoint, with the cosignatures that came so far.
-pub async fn checkpoint(front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
-    show(front.shared.checkpoints.newest(), "no checkpoint was signed yet")
+pub async fn checkpoint(state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
+    show(state.app.audit.checkpoints.newest(), "no checkpoint was signed yet")
 }
 
 /// `GET /v1/audit/log/checkpoint/witnessed`: the newest checkpoint that a witness cosigned.
-pub async fn witnessed(front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
-    show(front.shared.checkpoints.witnessed(), "no witness has cosigned a checkpoint")
+pub async fn witnessed(state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
+    show(state.app.audit.checkpoints.witnessed(), "no witness has cosigned a checkpoint")
 }
 
 fn show(sealed: Option<Arc<Sealed>>, none: &str) -> Result<HttpResponse, Problem> {
@@ -56,24 +57,24 @@ fn show(sealed: Option<Arc<Sealed>>, none: &str) -> Result<HttpResponse, Problem
 }
 
 /// `GET /v1/audit/log/tile/<L>/<N>[.p/<W>]` and `…/tile/entries/<N>[.p/<W>]`
-pub async fn tile(front: Data<WorkerState>, name: Path<String>) -> Result<HttpResponse, Problem> {
+pub async fn tile(state: Data<WorkerState>, name: Path<String>) -> Result<HttpResponse, Problem> {
     let name: TileName = name.parse().map_err(|_| Problem::new(&NOT_FOUND, format!("`{name}` is no tile")))?;
-    let tile = front.shared.log_reader.ask(ReadTile(name)).await?;
+    let tile = state.app.audit.reader.ask(ReadTile(name)).await?;
     Ok(HttpResponse::Ok().insert_header(ContentType::octet_stream()).insert_header(IMMUTABLE).body(tile))
 }
 
 /// `GET /v1/audit/entries/{index}`: the record, exactly as its leaf hash covers it.
-pub async fn entry(front: Data<WorkerState>, index: Path<u64>) -> Result<HttpResponse, Problem> {
-    recorded(&front, *index)?;
-    let record = front.shared.log_reader.ask(ReadRecord(*index)).await?;
+pub async fn entry(state: Data<WorkerState>, index: Path<u64>) -> Result<HttpResponse, Problem> {
+    recorded(&state, *index)?;
+    let record = state.app.audit.reader.ask(ReadRecord(*index)).await?;
     Ok(HttpResponse::Ok().insert_header(ContentType::json()).insert_header(IMMUTABLE).body(record))
 }
 
 /// `GET /v1/audit/entries/{index}/proof`: the proof that the record is in the log (C2SP tlog-proof).
-pub async fn proof(front: Data<WorkerState>, index: Path<u64>) -> Result<HttpResponse, Problem> {
-    recorded(&front, *index)?;
-    cover(&front, index.saturating_add(1)).await?;
-    let proof = front.shared.log_reader.ask(ProveInclusion(*index)).await?;
+pub async fn proof(state: Data<WorkerState>, index: Path<u64>) -> Result<HttpResponse, Problem> {
+    recorded(&state, *index)?;
+    cover(&state, index.saturating_add(1)).await?;
+    let proof = state.app.audit.reader.ask(ProveInclusion(*index)).await?;
     let mut response = HttpResponse::Ok();
     Ok(response.insert_header(ContentType::plaintext()).insert_header(CHANGING).body(proof.to_string()))
 }
@@ -88,26 +89,26 @@ pub struct ConsistencyQuery {
 
 /// `GET /v1/audit/consistency?from=&to=`: the proof that the log of `to` records continues that of `from`. By default
 /// `to` is the size of the newest checkpoint.
-pub async fn consistency(front: Data<WorkerState>, query: Query<ConsistencyQuery>) -> Result<HttpResponse, Problem> {
+pub async fn consistency(state: Data<WorkerState>, query: Query<ConsistencyQuery>) -> Result<HttpResponse, Problem> {
     let ConsistencyQuery { from, to } = query.into_inner();
     let size = from.max(to.unwrap_or_default());
     if let Some(last) = size.checked_sub(1) {
-        recorded(&front, last)?;
+        recorded(&state, last)?;
     }
-    cover(&front, size).await?;
-    let proven = front.shared.log_reader.ask(ProveConsistency { from, to }).await?;
+    cover(&state, size).await?;
+    let proven = state.app.audit.reader.ask(ProveConsistency { from, to }).await?;
     let hashes: Vec<_> = proven.proof.iter().map(|hash| STANDARD.encode(hash.as_bytes())).collect();
     Ok(HttpResponse::Ok().json(json!({"from": proven.from, "to": proven.to, "proof": hashes})))
 }
 
 /// Fails for a record that is not durable, even if it can be read already.
-fn recorded(front: &WorkerState, index: u64) -> Result<(), Problem> {
-    if index < front.shared.audit_queue.durable() { Ok(()) } else { Err(ReadError::NoRecord(index).into()) }
+fn recorded(state: &WorkerState, index: u64) -> Result<(), Problem> {
+    if index < state.app.audit.queue.durable() { Ok(()) } else { Err(ReadError::NoRecord(index).into()) }
 }
 
 /// Waits for a checkpoint that covers `size` durable records.
-async fn cover(front: &WorkerState, size: u64) -> Result<(), Problem> {
-    let covered = tokio::time::timeout(front.deadline(), front.shared.checkpoints.covering(size)).await;
+async fn cover(state: &WorkerState, size: u64) -> Result<(), Problem> {
+    let covered = tokio::time::timeout(state.deadline(), state.app.audit.checkpoints.covering(size)).await;
     match covered {
         Ok(Some(_)) => Ok(()),
         Ok(None) | Err(_) => Err(ReadError::NotCovered(size).into()),

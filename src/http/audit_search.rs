@@ -53,7 +53,7 @@ pub struct SearchQuery {
 /// search has not come to the end in the time it has, or the records have more than 4 MiB.
 pub async fn search(
     request: HttpRequest,
-    front: Data<WorkerState>,
+    state: Data<WorkerState>,
     query: Query<SearchQuery>,
 ) -> Result<HttpResponse, Problem> {
     let query = query.into_inner();
@@ -63,38 +63,38 @@ pub async fn search(
         let id = Uuid::parse_str(id).ok().filter(|_| is_alone);
         let id =
             id.ok_or_else(|| Problem::fault("/id", "must be the id of an entry (a UUID), without other parameters"))?;
-        let found = find(&front, id).await?;
+        let found = find(&state, id).await?;
         return Ok(page(&EntryPage { items: found.into_iter().collect(), next: None }));
     }
     let limit = query.limit.get();
     let after = query.cursor.as_ref().map(|cursor| cursor.parse::<EntryCursor>()).transpose()?;
     let ask = SearchEntries { search: read(query)?, after, limit };
-    Ok(page(&front.shared.searcher.ask(ask).await?))
+    Ok(page(&state.app.audit.searcher.ask(ask).await?))
 }
 
 /// Finds an entry by its id: in this log, however new it is, or in another log whose search index is in the same
 /// database.
-pub async fn find(front: &WorkerState, id: Uuid) -> Result<Option<FoundEntry>, Problem> {
-    let size = front.shared.audit_queue.durable();
-    if let Some(FoundRecord { index, record }) = front.shared.log_reader.ask(FindRecord { id, size }).await? {
-        let (origin, record) = (front.shared.index_status.origin().into(), String::from_utf8(record).ok());
+pub async fn find(state: &WorkerState, id: Uuid) -> Result<Option<FoundEntry>, Problem> {
+    let size = state.app.audit.queue.durable();
+    if let Some(FoundRecord { index, record }) = state.app.audit.reader.ask(FindRecord { id, size }).await? {
+        let (origin, record) = (state.app.audit.index_status.origin().into(), String::from_utf8(record).ok());
         return Ok(Some(FoundEntry { origin, index, record }));
     }
-    Ok(front.shared.searcher.ask(FindEntry(id)).await?)
+    Ok(state.app.audit.searcher.ask(FindEntry(id)).await?)
 }
 
 /// `GET /v1/decisions/{id}`: the record of a decision, with its place in the log.
-pub async fn decision(front: Data<WorkerState>, id: Path<String>) -> Result<HttpResponse, Problem> {
+pub async fn decision(state: Data<WorkerState>, id: Path<String>) -> Result<HttpResponse, Problem> {
     let nothing = || Problem::new(&NOT_FOUND, format!("there is no decision `{id}`"));
     let uuid = Uuid::parse_str(&id).map_err(|_| nothing())?;
-    let found = find(&front, uuid).await?.ok_or_else(nothing)?;
+    let found = find(&state, uuid).await?.ok_or_else(nothing)?;
     let record = found.record.as_deref().unwrap_or("null");
     let is_decision = RecordView::parse(record.as_bytes()).is_ok_and(|view| view.is_decision());
     if !is_decision {
         return Err(nothing());
     }
     let (origin, index) = (json!(found.origin), found.index);
-    let own = *found.origin == *front.shared.index_status.origin();
+    let own = *found.origin == *state.app.audit.index_status.origin();
     let proof = json!(own.then(|| format!("/v1/audit/entries/{index}/proof")));
     let text = format!("{{\"origin\":{origin},\"index\":{index},\"proof\":{proof},\"record\":{record}}}");
     Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(text))

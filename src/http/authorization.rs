@@ -63,11 +63,11 @@ pub async fn pass(
 }
 
 async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc<Caller>>, Problem> {
-    let Some(front) = request.app_data::<Data<WorkerState>>() else {
+    let Some(state) = request.app_data::<Data<WorkerState>>() else {
         return Err(Problem::new(&UNAVAILABLE, "the daemon is starting"));
     };
     if access == Access::RateLimited {
-        return front.shared.limits.check_address(address(request.request())).map(|()| None);
+        return state.app.identity.rate_limits.check_address(address(request.request())).map(|()| None);
     }
     let Some(credential) = credential(request.headers())? else {
         if let Some(admin) = request.request().conn_data::<Peer>().and_then(|peer| peer.admin.as_ref()) {
@@ -79,7 +79,7 @@ async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc
         };
     };
     let address = address(request.request()).ip();
-    let caller = front.authenticator.send(Authenticate { credential, address }).await;
+    let caller = state.authenticator.send(Authenticate { credential, address }).await;
     let caller = caller.map_err(CredentialError::from).and_then(|caller| caller);
     let caller = match caller {
         Ok(caller) => caller,
@@ -98,7 +98,7 @@ async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc
             // For any other error, the key is not known to be one that was made here.
             let is_known =
                 matches!(error, CredentialError::Elsewhere | CredentialError::Expired | CredentialError::Revoked);
-            record(front, || {
+            record(state, || {
                 let event = refusal(ANONYMOUS, "credential_refused", request, &why);
                 match key_id(request.headers()).filter(|_| is_known) {
                     Some(key) => event.name("key", key),
@@ -111,11 +111,11 @@ async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc
     if let Access::Requires(scope) = access
         && !caller.scopes.contains(scope)
     {
-        record(front, || refusal(&caller.name, "scope_refused", request, scope.as_str()));
+        record(state, || refusal(&caller.name, "scope_refused", request, scope.as_str()));
         return Err(forbidden(scope));
     }
     if !matches!(access, Access::OptionalAuth | Access::Requires(Scope::Decide)) {
-        front.shared.limits.check_caller(&caller.name)?;
+        state.app.identity.rate_limits.check_caller(&caller.name)?;
     }
     Ok(Some(caller))
 }
@@ -158,10 +158,10 @@ fn refusal(caller: &str, what: &str, request: &ServiceRequest, why: &str) -> Eve
 
 /// Records a refusal in the background. Beyond a limited rate records are suppressed, and the next one contains their
 /// number.
-fn record(front: &WorkerState, event: impl FnOnce() -> Event) {
-    let Some(left_out) = front.shared.refusals.take() else { return };
+fn record(state: &WorkerState, event: impl FnOnce() -> Event) {
+    let Some(left_out) = state.app.audit.denial_sampler.take() else { return };
     let event = event().name("left_out", left_out);
-    let directory = front.shared.directory.clone();
+    let directory = state.app.identity.directory.clone();
     actix_web::rt::spawn(async move {
         if let Err(error) = directory.ask(RecordEvent(event)).await {
             tracing::error!(%error, "a refusal is not in the audit log");
@@ -194,13 +194,13 @@ fn unreadable() -> Problem {
 
 /// The client's address. Addresses named by a proxy count only if it is one of `http.trusted_proxies`.
 pub fn address(request: &HttpRequest) -> ClientAddress {
-    let (Some(peer), Some(front)) = (request.conn_data::<Peer>(), request.app_data::<Data<WorkerState>>()) else {
+    let (Some(peer), Some(state)) = (request.conn_data::<Peer>(), request.app_data::<Data<WorkerState>>()) else {
         return ClientAddress::Unknown;
     };
     if !peer.is_proxy {
         return peer.address;
     }
-    client_address(request.headers(), peer.address, &front.shared.settings.http.trusted_proxies)
+    client_address(request.headers(), peer.address, &state.app.settings.http.trusted_proxies)
 }
 
 /// 401 (RFC 6750, section 3).
@@ -231,9 +231,9 @@ fn quoted(text: &str) -> String {
 
 /// The caller, as a handler gets it; anonymous where the route asks for nothing and nothing was shown.
 #[derive(Debug, Clone)]
-pub struct Who(Option<Arc<Caller>>);
+pub struct RequestCaller(Option<Arc<Caller>>);
 
-impl Who {
+impl RequestCaller {
     /// The name in records.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -255,14 +255,14 @@ impl Who {
         }
     }
 
-    /// The caller; `None` if it is anonymous.
+    /// The authenticated caller; `None` if it is anonymous.
     #[must_use]
-    pub fn caller(&self) -> Option<&Caller> {
+    pub fn authenticated(&self) -> Option<&Caller> {
         self.0.as_deref()
     }
 }
 
-impl FromRequest for Who {
+impl FromRequest for RequestCaller {
     type Error = std::convert::Infallible;
     type Future = Ready<Result<Self, Self::Error>>;
 

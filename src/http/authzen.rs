@@ -7,7 +7,7 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
-use super::authorization::Who;
+use super::authorization::RequestCaller;
 use super::decide::RecordedDecision;
 use super::decision_request::{DecisionRequest, LARGE_BATCH};
 use super::problem::{BAD_REQUEST, Problem, TOO_LARGE};
@@ -27,10 +27,10 @@ const MAX_EXPANDED: usize = 4 << 20;
 pub async fn evaluation(
     request: HttpRequest,
     payload: Payload,
-    who: Who,
-    front: Data<WorkerState>,
+    caller: RequestCaller,
+    state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let mut asked = DecisionRequest::new(&request, &who, &front);
+    let mut asked = DecisionRequest::new(&request, &caller, &state);
     let body = asked.read(payload).await?;
     single(asked, body).await
 }
@@ -39,10 +39,10 @@ pub async fn evaluation(
 pub async fn evaluations(
     request: HttpRequest,
     payload: Payload,
-    who: Who,
-    front: Data<WorkerState>,
+    caller: RequestCaller,
+    state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let mut asked = DecisionRequest::new(&request, &who, &front);
+    let mut asked = DecisionRequest::new(&request, &caller, &state);
     let body: Object = asked.read(payload).await?;
     let items = match body.get("evaluations") {
         None => return single(asked, body).await,
@@ -52,7 +52,7 @@ pub async fn evaluations(
             return Err(Problem::fault("/evaluations", format!("must be an array, not {}", other.type_name())));
         }
     };
-    let limit = front.shared.settings.http.max_evaluations.get();
+    let limit = state.app.settings.http.max_evaluations.get();
     if items.len() > limit {
         return Err(Problem::fault("/evaluations", format!("has {} items; at most {limit} are taken", items.len())));
     }
@@ -69,8 +69,8 @@ pub async fn evaluations(
 }
 
 /// `GET /.well-known/authzen-configuration`: the endpoints that exist.
-pub async fn configuration(front: Data<WorkerState>) -> HttpResponse {
-    let url = &front.shared.public_url;
+pub async fn configuration(state: Data<WorkerState>) -> HttpResponse {
+    let url = &state.app.public_url;
     HttpResponse::Ok().json(json!({
         "policy_decision_point": &**url,
         "access_evaluation_endpoint": format!("{url}/access/v1/evaluation"),

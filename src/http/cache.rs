@@ -6,7 +6,7 @@ use actix_web::web::{Data, Query};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::authorization::Who;
+use super::authorization::RequestCaller;
 use super::problem::{Problem, UNAVAILABLE};
 use super::worker_state::WorkerState;
 use crate::actors::cache::hit_rates::{HitRate, TierRates};
@@ -15,19 +15,19 @@ use crate::ledger::{Event, EventKind};
 use crate::settings::DatabaseUrl;
 
 /// `GET /v1/cache`: each tier, the overall hit rate, and how far changes of other daemons were followed.
-pub async fn show(front: Data<WorkerState>) -> HttpResponse {
-    let shared = &front.shared;
-    let (cache, rates) = (&shared.settings.cache, shared.tiers.rates());
+pub async fn show(state: Data<WorkerState>) -> HttpResponse {
+    let app = &state.app;
+    let (cache, rates) = (&app.settings.cache, app.decision.caches.rates());
     let (total, recent) = (rates.total(), rates.recent());
-    let (l1, l3) = (shared.tiers.l1().await, shared.tiers.l3());
-    let status = match &shared.verdicts {
+    let (l1, l3) = (app.decision.caches.l1().await, app.decision.caches.l3());
+    let status = match &app.decision.verdicts {
         Some(verdicts) => Some(verdicts.status().await),
         None => None,
     };
     let target = cache.hit_rate_target.get();
     let overall = json!({
         "target": target,
-        "window_s": shared.settings.monitor.cache_hit_rate_window.as_secs(),
+        "window_s": app.settings.monitor.cache_hit_rate_window.as_secs(),
         "is_met": recent.overall.percent().map(|percent| percent >= target),
     });
     let l1 = json!({
@@ -36,7 +36,7 @@ pub async fn show(front: Data<WorkerState>) -> HttpResponse {
         "capacity": l1.capacity,
         "bytes": l1.bytes,
         "max_bytes": l1.max_bytes,
-        "workers": shared.tiers.workers().len(),
+        "workers": app.decision.caches.workers().len(),
     });
     let l2 = json!({"enabled": status.is_some(), "status": status.flatten()});
     let l3 = json!({
@@ -54,7 +54,7 @@ pub async fn show(front: Data<WorkerState>) -> HttpResponse {
             "l2": counted(l2, |shares| shares.l2),
             "l3": counted(l3, |shares| shares.l3),
         },
-        "follower": follower(&front),
+        "follower": follower(&state),
     });
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-cache")).json(body)
 }
@@ -73,11 +73,11 @@ fn share(share: HitRate) -> Map<String, Value> {
 }
 
 /// No other daemon writes to an SQLite database.
-fn follower(front: &WorkerState) -> Value {
-    let shared = &front.shared;
-    let is_alone = matches!(shared.settings.database.url, DatabaseUrl::Sqlite(_));
-    let age = (!is_alone).then(|| u64::try_from(shared.following.age().as_millis()).unwrap_or(u64::MAX));
-    json!({"applied": shared.versions.applied().version, "age_ms": age, "fault": shared.following.fault()})
+fn follower(state: &WorkerState) -> Value {
+    let app = &state.app;
+    let is_alone = matches!(app.settings.database.url, DatabaseUrl::Sqlite(_));
+    let age = (!is_alone).then(|| u64::try_from(app.store.feed.age().as_millis()).unwrap_or(u64::MAX));
+    json!({"applied": app.store.versions.applied().version, "age_ms": age, "fault": app.store.feed.fault()})
 }
 
 /// The tier to be emptied.
@@ -89,21 +89,25 @@ pub struct ClearQuery {
 
 /// `DELETE /v1/cache`: empties all tiers, or one: those of this daemon, and the fleet's shared one. No answer changes
 /// by that: a cached verdict is always one that would be decided again.
-pub async fn clear(who: Who, front: Data<WorkerState>, query: Query<ClearQuery>) -> Result<HttpResponse, Problem> {
+pub async fn clear(
+    caller: RequestCaller,
+    state: Data<WorkerState>,
+    query: Query<ClearQuery>,
+) -> Result<HttpResponse, Problem> {
     // From the bottom up, so that no tier is filled from one that is emptied after it.
     let asked = match query.tier.as_deref() {
         None => vec![Tier::L3, Tier::L2, Tier::L1],
         Some(name) => vec![named(name)?],
     };
     let names: Vec<&str> = Tier::ALL.into_iter().filter(|tier| asked.contains(tier)).map(Tier::as_str).collect();
-    let event = Event::new(EventKind::Cache, who.name()).name("event", "cleared").name("tiers", names);
-    let journal = front.shared.journal.clone();
+    let event = Event::new(EventKind::Cache, caller.name()).name("event", "cleared").name("tiers", names);
+    let journal = state.app.audit.journal.clone();
     let recorded = actix_web::rt::task::spawn_blocking(move || journal.record(&[event])).await;
     recorded.map_err(|error| Problem::new(&UNAVAILABLE, error.to_string()))??;
     let (mut cleared, mut failed) = (Map::new(), None);
     for tier in asked {
         // A failure of one tier does not keep the others from being emptied.
-        match front.shared.tiers.clear(tier).await {
+        match state.app.decision.caches.clear(tier).await {
             Ok(entries) => drop(cleared.insert(tier.as_str().to_owned(), entries.into())),
             Err(error) => {
                 tracing::warn!(%error, tier = tier.as_str(), "a cache was not emptied");

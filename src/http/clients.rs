@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::authorization::Who;
+use super::authorization::RequestCaller;
 use super::oauth::fresh;
 use super::page::{After, label, listed, time};
 use super::problem::Problem;
@@ -56,9 +56,9 @@ pub fn made(made: &ClientMade) -> Value {
 }
 
 /// `GET /v1/clients`
-pub async fn list(query: Query<After>, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
+pub async fn list(query: Query<After>, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let (after, limit) = (query.name()?, query.limit().get());
-    let clients = front.shared.directory.ask(ListClients { after, limit }).await?;
+    let clients = state.app.identity.directory.ask(ListClients { after, limit }).await?;
     Ok(listed(&clients, shown))
 }
 
@@ -66,16 +66,17 @@ pub async fn list(query: Query<After>, front: Data<WorkerState>) -> Result<HttpR
 pub async fn add(
     request: HttpRequest,
     payload: Payload,
-    who: Who,
-    front: Data<WorkerState>,
+    caller: RequestCaller,
+    state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: NewBody = body::json(&request, payload, front.bounds()).await?;
+    let body: NewBody = body::json(&request, payload, state.bounds()).await?;
     let new = NewClient {
         name: label("/name", body.name)?,
         roles: roles(&body.roles)?,
         jwks: body.jwks.map(|jwks| jwks.to_string()),
     };
-    let client = writes::write(&front, &front.shared.directory, AddClient { new, granter: who.granter() }).await?;
+    let client =
+        writes::write(&state, &state.app.identity.directory, AddClient { new, granter: caller.granter() }).await?;
     Ok(fresh(HttpResponse::Created().json(made(&client))))
 }
 
@@ -84,24 +85,28 @@ pub async fn change(
     request: HttpRequest,
     payload: Payload,
     id: Path<String>,
-    who: Who,
-    front: Data<WorkerState>,
+    caller: RequestCaller,
+    state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: ChangeBody = body::json(&request, payload, front.bounds()).await?;
+    let body: ChangeBody = body::json(&request, payload, state.bounds()).await?;
     let set = SetClient {
         id: id.into_inner(),
         disabled: body.disabled,
         roles: body.roles.as_deref().map(roles).transpose()?,
         secret: body.new_secret.then(ClientSecret::generate),
-        granter: who.granter(),
+        granter: caller.granter(),
     };
-    let set = writes::write(&front, &front.shared.directory, set).await?;
+    let set = writes::write(&state, &state.app.identity.directory, set).await?;
     Ok(withdrawn::answer(set, |client| fresh(HttpResponse::Ok().json(made(&client)))))
 }
 
 /// `DELETE /v1/clients/{id}`
-pub async fn remove(id: Path<String>, who: Who, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
-    let remove = RemoveClient { id: id.into_inner(), caller: who.name().to_owned() };
-    let removed = writes::write(&front, &front.shared.directory, remove).await?;
+pub async fn remove(
+    id: Path<String>,
+    caller: RequestCaller,
+    state: Data<WorkerState>,
+) -> Result<HttpResponse, Problem> {
+    let remove = RemoveClient { id: id.into_inner(), caller: caller.name().to_owned() };
+    let removed = writes::write(&state, &state.app.identity.directory, remove).await?;
     Ok(withdrawn::answer(removed, |()| HttpResponse::NoContent().finish()))
 }

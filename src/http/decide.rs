@@ -7,7 +7,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use uuid::Uuid;
 
-use super::authorization::Who;
+use super::authorization::RequestCaller;
 use super::consistency;
 use super::middleware::{CONSTITUTIONAL_HASH, REQUEST_ID, hash_value, id_value};
 use super::problem::{Problem, TOO_LARGE, UNAVAILABLE};
@@ -58,15 +58,15 @@ pub struct RecordedDecision {
 
 /// Decides questions until a deadline and records the decisions: all of them, or up to the first that ends the request.
 pub async fn decide(
-    front: &WorkerState,
-    who: &Who,
+    state: &WorkerState,
+    caller: &RequestCaller,
     headers: &HeaderMap,
     questions: Questions,
     deadline: Instant,
 ) -> Result<Recorded, Problem> {
     let request_id = headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok());
-    let asked_by = AskedBy { caller: who.name(), request_id };
-    let job = decide_and_record(front, asked_by, consistency::demanded(headers)?, questions, deadline);
+    let asked_by = AskedBy { caller: caller.name(), request_id };
+    let job = decide_and_record(state, asked_by, consistency::demanded(headers)?, questions, deadline);
     match tokio::time::timeout_at(deadline.into(), job).await {
         Ok(recorded) => recorded,
         Err(_) => Err(Problem::new(&UNAVAILABLE, "no decision was recorded in time")),
@@ -74,14 +74,14 @@ pub async fn decide(
 }
 
 async fn decide_and_record(
-    front: &WorkerState,
+    state: &WorkerState,
     asked_by: AskedBy<'_>,
     consistency: Consistency,
     mut questions: Questions,
     deadline: Instant,
 ) -> Result<Recorded, Problem> {
     // INVARIANT: the place is taken before anything is decided, so that no decision is made that cannot be recorded.
-    let queue = &front.shared.audit_queue;
+    let queue = &state.app.audit.queue;
     let evaluations: Arc<[Evaluation]> = std::mem::take(&mut questions.sound).into();
     // What items have from their batch is recorded once, so it counts once.
     let shared = SharedMembers::of(&evaluations);
@@ -96,21 +96,21 @@ async fn decide_and_record(
         count => queue.reserve_batch(count, bytes)?,
     };
     let Decisions { active, decided } = if evaluations.is_empty() {
-        Decisions { active: front.shared.in_force.get(), decided: Vec::new() }
+        Decisions { active: state.app.decision.in_force.get(), decided: Vec::new() }
     } else {
         let (stop_at, purpose) = (questions.stop_at, Purpose::Answer);
         let decide = Decide { evaluations: Arc::clone(&evaluations), stop_at, consistency, purpose, deadline };
-        front.validator.send(decide).await.map_err(DecideError::from)??
+        state.validator.send(decide).await.map_err(DecideError::from)??
     };
     let decided = questions.merge(&evaluations, decided);
-    let form = front.shared.settings.audit.request;
-    let recording = Recording::new(asked_by, &active, &decided, &shared, form, &front.recorded_sets);
+    let form = state.app.settings.audit.request;
+    let recording = Recording::new(asked_by, &active, &decided, &shared, form, &state.recorded_sets);
     let mut recording = recording.map_err(|error| {
         tracing::error!(%error, "a decision cannot be recorded and is answered with an error");
         Problem::new(&UNAVAILABLE, format!("the decision cannot be recorded: {error}"))
     })?;
     let records = std::mem::take(&mut recording.records);
-    let recorded: logger::Recorded = front.audit.send(Record { records, place }).await.map_err(AuditError::from)??;
+    let recorded: logger::Recorded = state.audit.send(Record { records, place }).await.map_err(AuditError::from)??;
     let decisions = decided.into_iter().zip(recording.done()).map(|((_, decided), (id, number))| {
         let index = recorded.as_ref().map(|indices| indices.of(number));
         RecordedDecision { decided, id, index }

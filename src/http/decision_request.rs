@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use smol_str::format_smolstr;
 use tokio::time::timeout_at;
 
-use super::authorization::{Who, address};
+use super::authorization::{RequestCaller, address};
 use super::body;
 use super::decide::{Recorded, decide};
 use super::middleware::claimed_hash;
@@ -29,8 +29,8 @@ pub const LARGE_BATCH: usize = 64;
 #[derive(Debug)]
 pub struct DecisionRequest<'a> {
     request: &'a HttpRequest,
-    who: &'a Who,
-    front: &'a WorkerState,
+    caller: &'a RequestCaller,
+    state: &'a WorkerState,
     /// When the request is answered at the latest.
     pub deadline: Instant,
     /// The constitution that the caller claims in a header.
@@ -42,15 +42,15 @@ pub struct DecisionRequest<'a> {
 impl<'a> DecisionRequest<'a> {
     /// A request that has just arrived.
     #[must_use]
-    pub fn new(request: &'a HttpRequest, who: &'a Who, front: &'a WorkerState) -> Self {
-        let deadline = Instant::now() + front.deadline();
+    pub fn new(request: &'a HttpRequest, caller: &'a RequestCaller, state: &'a WorkerState) -> Self {
+        let deadline = Instant::now() + state.deadline();
         let claim = claimed_hash(request.headers()).map(|claim| Claims::stated(&claim));
-        Self { request, who, front, deadline, claim, turn: None }
+        Self { request, caller, state, deadline, claim, turn: None }
     }
 
     /// Reads the body, and parses it once the request has its slot.
     pub async fn read<T: DeserializeOwned>(&mut self, payload: Payload) -> Result<T, Problem> {
-        let body = body::read(self.request, payload, self.front.bounds()).await?;
+        let body = body::read(self.request, payload, self.state.bounds()).await?;
         if body.len() > LARGE_BODY {
             self.take_turn().await?;
         }
@@ -64,8 +64,8 @@ impl<'a> DecisionRequest<'a> {
         }
         // Anonymous callers are told apart by address.
         let by_address = || format_smolstr!("{:?}", address(self.request).bucket());
-        let caller = self.who.caller().map_or_else(by_address, |caller| caller.name.clone());
-        let turn = timeout_at(self.deadline.into(), self.front.large_requests.turn(&caller)).await;
+        let caller = self.caller.authenticated().map_or_else(by_address, |caller| caller.name.clone());
+        let turn = timeout_at(self.deadline.into(), self.state.large_requests.turn(&caller)).await;
         self.turn =
             Some(turn.map_err(|_| Problem::overloaded("the request did not get a slot for large requests in time"))??);
         Ok(())
@@ -82,6 +82,6 @@ impl<'a> DecisionRequest<'a> {
         for evaluation in &mut questions.sound {
             evaluation.claims.header.clone_from(&self.claim);
         }
-        decide(self.front, self.who, self.request.headers(), questions, self.deadline).await
+        decide(self.state, self.caller, self.request.headers(), questions, self.deadline).await
     }
 }

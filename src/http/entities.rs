@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::authorization::Who;
+use super::authorization::RequestCaller;
 use super::body;
 use super::consistency;
 use super::entity_body;
@@ -35,11 +35,11 @@ pub struct ListQuery {
 pub async fn show(
     request: HttpRequest,
     path: Path<(String, String)>,
-    front: Data<WorkerState>,
+    state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
     let uid = uid(path)?;
-    catch_up(&front, &request).await?;
-    let stored = front.shared.database.ask(FindEntity(uid.clone())).await?;
+    catch_up(&state, &request).await?;
+    let stored = state.app.store.database.ask(FindEntity(uid.clone())).await?;
     let stored = stored.ok_or_else(|| Problem::new(&NOT_FOUND, format!("`{uid}` is not stored")))?;
     let tag = (header::ETAG, etag(stored.version));
     let wanted = precondition(request.headers())?;
@@ -55,16 +55,16 @@ pub async fn put(
     request: HttpRequest,
     path: Path<(String, String)>,
     payload: Payload,
-    who: Who,
-    front: Data<WorkerState>,
+    caller: RequestCaller,
+    state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
     let uid = uid(path)?;
     let precondition = precondition(request.headers())?;
-    let body: Json = body::json(&request, payload, front.bounds()).await?;
+    let body: Json = body::json(&request, payload, state.bounds()).await?;
     let entity = entity_body::named(&body, &uid)?;
-    check(&front.shared.in_force.get().constitution, std::slice::from_ref(&entity), |_| String::new())?;
-    let put = PutEntity { entity: entity.clone(), precondition, caller: who.name().into() };
-    let written = writes::write(&front, &front.shared.database, put).await?;
+    check(&state.app.decision.in_force.get().constitution, std::slice::from_ref(&entity), |_| String::new())?;
+    let put = PutEntity { entity: entity.clone(), precondition, caller: caller.name().into() };
+    let written = writes::write(&state, &state.app.store.database, put).await?;
     let mut response = if written.created { HttpResponse::Created() } else { HttpResponse::Ok() };
     response.insert_header((header::ETAG, etag(written.version)));
     consistency::add_token(&mut response, &written.commit.after);
@@ -75,12 +75,12 @@ pub async fn put(
 pub async fn remove(
     request: HttpRequest,
     path: Path<(String, String)>,
-    who: Who,
-    front: Data<WorkerState>,
+    caller: RequestCaller,
+    state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
     let precondition = precondition(request.headers())?;
-    let remove = RemoveEntity { uid: uid(path)?, precondition, caller: who.name().into() };
-    let commit = writes::write(&front, &front.shared.database, remove).await?;
+    let remove = RemoveEntity { uid: uid(path)?, precondition, caller: caller.name().into() };
+    let commit = writes::write(&state, &state.app.store.database, remove).await?;
     let mut response = HttpResponse::NoContent();
     consistency::add_token(&mut response, &commit.after);
     Ok(response.finish())
@@ -90,13 +90,13 @@ pub async fn remove(
 pub async fn list(
     request: HttpRequest,
     query: Query<ListQuery>,
-    front: Data<WorkerState>,
+    state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
     let query = query.into_inner();
-    catch_up(&front, &request).await?;
+    catch_up(&state, &request).await?;
     let after = query.cursor.map(|cursor| cursor.parse::<Cursor>()).transpose()?;
     let list = ListEntities { kind: query.kind, after, limit: query.limit.get() };
-    let page = front.shared.database.ask(list).await?;
+    let page = state.app.store.database.ask(list).await?;
     let items: Vec<&Entity> = page.items.iter().map(|StoredEntity { entity, .. }| entity).collect();
     let next = page.next.map(|cursor| cursor.to_string());
     Ok(HttpResponse::Ok().json(json!({"items": items, "next_cursor": next})))
@@ -106,32 +106,32 @@ pub async fn list(
 pub async fn put_batch(
     request: HttpRequest,
     payload: Payload,
-    who: Who,
-    front: Data<WorkerState>,
+    caller: RequestCaller,
+    state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: Json = body::json(&request, payload, front.bounds()).await?;
+    let body: Json = body::json(&request, payload, state.bounds()).await?;
     let entities = entity_body::many(&body)?;
-    check(&front.shared.in_force.get().constitution, &entities, |nth| format!("/{nth}"))?;
+    check(&state.app.decision.in_force.get().constitution, &entities, |nth| format!("/{nth}"))?;
     let uids: Vec<EntityUid> = entities.iter().map(|entity| entity.uid.clone()).collect();
-    let put = PutEntities { entities, caller: who.name().into() };
-    let written = writes::write(&front, &front.shared.database, put).await?;
+    let put = PutEntities { entities, caller: caller.name().into() };
+    let written = writes::write(&state, &state.app.store.database, put).await?;
     let items = uids
         .iter()
         .zip(&written)
         .map(|(uid, written)| json!({"uid": uid, "etag": etag(written.version), "created": written.created}));
     let mut response = HttpResponse::Ok();
     // An empty batch changes nothing.
-    let newest = written.first().map_or_else(|| front.shared.versions.followed(), |first| first.commit.after);
+    let newest = written.first().map_or_else(|| state.app.store.versions.followed(), |first| first.commit.after);
     consistency::add_token(&mut response, &newest);
     Ok(response.json(json!({"items": items.collect::<Vec<_>>()})))
 }
 
 /// Applies changes of other nodes, as far as the request demands.
-async fn catch_up(front: &WorkerState, request: &HttpRequest) -> Result<(), Problem> {
+async fn catch_up(state: &WorkerState, request: &HttpRequest) -> Result<(), Problem> {
     match consistency::demanded(request.headers())? {
         Consistency::Usual => Ok(()),
-        Consistency::AtLeast(revision) => Ok(front.shared.entities.follow_to(&revision).await?),
-        Consistency::Full => Ok(front.shared.entities.follow().await?),
+        Consistency::AtLeast(revision) => Ok(state.app.decision.entities.follow_to(&revision).await?),
+        Consistency::Full => Ok(state.app.decision.entities.follow().await?),
     }
 }
 

@@ -39,8 +39,8 @@ pub async fn livez() -> HttpResponse {
 }
 
 /// `GET /readyz`: 503 if no decision can be made. Degraded parts are listed with `?verbose`.
-pub async fn readyz(front: Data<WorkerState>, query: Query<Verbosity>) -> HttpResponse {
-    let checks = checks(&front).await;
+pub async fn readyz(state: Data<WorkerState>, query: Query<Verbosity>) -> HttpResponse {
+    let checks = checks(&state).await;
     let ready = checks.iter().all(|check| check.fault.is_none() || !check.needed);
     let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     let summary = if ready { "ok" } else { "not ready" };
@@ -53,10 +53,10 @@ pub async fn readyz(front: Data<WorkerState>, query: Query<Verbosity>) -> HttpRe
     response.insert_header(ContentType::plaintext()).body(body)
 }
 
-async fn checks(front: &WorkerState) -> Vec<Check> {
-    let audit = match front.shared.audit_queue.health() {
+async fn checks(state: &WorkerState) -> Vec<Check> {
+    let audit = match state.app.audit.queue.health() {
         Health::Writing => None,
-        Health::Failing => Some(match front.shared.audit_queue.fault() {
+        Health::Failing => Some(match state.app.audit.queue.fault() {
             Some(cause) => format!("the log cannot be written: {cause}"),
             None => "the log cannot be written".to_owned(),
         }),
@@ -64,31 +64,31 @@ async fn checks(front: &WorkerState) -> Vec<Check> {
         Health::Displaced => Some("a file that the daemon has open was removed or replaced".to_owned()),
         Health::Ended => Some("the log has ended".to_owned()),
     };
-    let draining = front.is_draining().then(|| "the daemon is stopping".to_owned());
-    let shared = &front.shared;
-    let refusal = shared.in_force.refusal().map(|Refusal { at, why }| {
+    let draining = state.is_draining().then(|| "the daemon is stopping".to_owned());
+    let app = &state.app;
+    let refusal = app.decision.in_force.refusal().map(|Refusal { at, why }| {
         let at = at.format(&Rfc3339).unwrap_or_default();
         format!("a reload was refused at {at}, the previous constitution stays in force: {why}")
     });
-    let pending = match shared.owed_withdrawals.count() {
+    let pending = match app.identity.owed_withdrawals.count() {
         0 => None,
         count => {
             Some(format!("{count} withdrawals of access are in force on this node only, until they can be stored"))
         }
     };
     let following =
-        shared.is_database_shared.then(|| Check { name: "following", fault: shared.following.fault(), needed: false });
-    let redis = shared.verdicts.as_ref().map(|verdicts| Check {
+        app.store.is_shared.then(|| Check { name: "following", fault: app.store.feed.fault(), needed: false });
+    let redis = app.decision.verdicts.as_ref().map(|verdicts| Check {
         name: "redis",
         fault: verdicts.fault().map(str::to_owned),
         needed: false,
     });
     let mut checks = vec![
         Check { name: "audit", fault: audit, needed: true },
-        Check { name: "files", fault: shared.files.fault(), needed: true },
-        database(front).await,
-        Check { name: "checkpoint", fault: front.shared.checkpoints.fault(), needed: false },
-        Check { name: "search", fault: front.shared.index_status.fault(), needed: false },
+        Check { name: "files", fault: app.files.fault(), needed: true },
+        database(state).await,
+        Check { name: "checkpoint", fault: state.app.audit.checkpoints.fault(), needed: false },
+        Check { name: "search", fault: state.app.audit.index_status.fault(), needed: false },
         Check { name: "constitution", fault: refusal, needed: false },
         Check { name: "withdrawals", fault: pending, needed: false },
         Check { name: "running", fault: draining, needed: true },
@@ -100,9 +100,9 @@ async fn checks(front: &WorkerState) -> Vec<Check> {
 
 /// A database that refuses only degrades the service, since caches still answer; one that hangs blocks its callers, so
 /// the daemon is not ready.
-async fn database(front: &WorkerState) -> Check {
+async fn database(state: &WorkerState) -> Check {
     let check = |fault: Option<&str>, needed| Check { name: "database", fault: fault.map(str::to_owned), needed };
-    let asked = tokio::time::timeout(ANSWER, front.shared.database.ask(Probe)).await;
+    let asked = tokio::time::timeout(ANSWER, state.app.store.database.ask(Probe)).await;
     let Err(error) = asked.unwrap_or(Err(StoreError::Late)) else { return check(None, false) };
     tracing::warn!(%error, "a probe of the database failed");
     let may_hang = match &error {
@@ -111,7 +111,7 @@ async fn database(front: &WorkerState) -> Check {
         StoreError::Unavailable { cause, .. } => cause.to_string().contains("timeout expired"),
         _ => false,
     };
-    if may_hang && front.shared.answers.unanswered_for() >= HANGING {
+    if may_hang && state.app.store.answers.unanswered_for() >= HANGING {
         check(Some("it does not answer"), true)
     } else {
         check(Some("queries fail"), false)

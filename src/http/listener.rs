@@ -11,10 +11,10 @@ use std::thread::available_parallelism;
 
 use actix_web::dev::Server;
 
+use super::app_state::AppState;
 use super::connections::{ConnectionLimits, Connections};
 use super::entrance::Entrance;
 use super::service;
-use super::worker_state::Shared;
 use crate::settings::{Bind, Http};
 
 /// How many connections wait to be accepted.
@@ -96,8 +96,8 @@ pub fn workers(http: &Http) -> usize {
 
 impl Listeners {
     /// Starts serving.
-    pub fn serve(self, shared: Shared, limits: ConnectionLimits) -> io::Result<Server> {
-        let http = &shared.settings.http;
+    pub fn serve(self, app_state: AppState, limits: ConnectionLimits) -> io::Result<Server> {
+        let http = &app_state.settings.http;
         let workers = workers(http);
         let server = Server::build()
             .workers(workers)
@@ -107,21 +107,23 @@ impl Listeners {
             .shutdown_timeout(http.shutdown_timeout.as_secs())
             .disable_signals();
         let ending = server.graceful_shutdown_signal();
-        let public = Entrance::public(&shared.settings.http, Connections::new(limits));
+        let public = Entrance::public(&app_state.settings.http, Connections::new(limits));
         let admin = Entrance::admin(Connections::new(ADMIN));
         let server = match self.public {
             Some(Bound::Tcp(listener)) => {
-                let (shared, ending) = (shared.clone(), ending.clone());
-                server.listen("public", listener, move || service::tcp(&public, &shared, &ending))?
+                let (app_state, ending) = (app_state.clone(), ending.clone());
+                server.listen("public", listener, move || service::tcp(&public, &app_state, &ending))?
             }
             Some(Bound::Unix(listener)) => {
-                let (shared, ending) = (shared.clone(), ending.clone());
-                server.listen_uds("public", listener, move || service::unix(&public, &shared, &ending))?
+                let (app_state, ending) = (app_state.clone(), ending.clone());
+                server.listen_uds("public", listener, move || service::unix(&public, &app_state, &ending))?
             }
             None => server,
         };
         let server = match self.admin {
-            Some(listener) => server.listen_uds("admin", listener, move || service::unix(&admin, &shared, &ending))?,
+            Some(listener) => {
+                server.listen_uds("admin", listener, move || service::unix(&admin, &app_state, &ending))?
+            }
             None => server,
         };
         Ok(server.run())

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::authorization::{Who, address};
+use super::authorization::{RequestCaller, address};
 use super::oauth::{fresh, granted_json};
 use super::problem::{FORBIDDEN, INVALID_PASSWORD, LOGIN_REFUSED, Problem, TOO_MANY};
 use super::worker_state::WorkerState;
@@ -34,23 +34,23 @@ struct LoginBody {
 }
 
 /// `POST /v1/auth/login`
-pub async fn login(request: HttpRequest, payload: Payload, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
-    let body: LoginBody = body::json(&request, payload, front.bounds()).await?;
-    let shared = &front.shared;
+pub async fn login(request: HttpRequest, payload: Payload, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
+    let body: LoginBody = body::json(&request, payload, state.bounds()).await?;
+    let app = &state.app;
     let (name, from) = (precis::name(&body.username), address(&request));
     let place = from.to_string();
-    let attempt = match shared.lockouts.begin(&name, from) {
+    let attempt = match app.identity.lockouts.begin(&name, from) {
         Ok(attempt) => attempt,
         Err(wait) => {
-            if shared.refusals.take().is_some() {
-                let is_known = shared.directory.ask(FindUser(name.clone().into_owned())).await?.is_some();
-                let name = recorded(&front, &name, is_known);
-                shared.directory.ask(RefuseLogin { name, why: "locked", address: place }).await?;
+            if app.audit.denial_sampler.take().is_some() {
+                let is_known = app.identity.directory.ask(FindUser(name.clone().into_owned())).await?.is_some();
+                let name = recorded(&state, &name, is_known);
+                app.identity.directory.ask(RefuseLogin { name, why: "locked", address: place }).await?;
             }
             return Err(too_many("too many wrong passwords", wait));
         }
     };
-    let (user, is_right) = match verify(&front, &name, body.password, from).await {
+    let (user, is_right) = match verify(&state, &name, body.password, from).await {
         Ok(verified) => verified,
         Err(problem) => {
             attempt.withdraw();
@@ -59,7 +59,7 @@ pub async fn login(request: HttpRequest, payload: Payload, front: Data<WorkerSta
     };
     let is_known = user.is_some();
     let granted = match user.filter(|_| is_right) {
-        Some(user) => shared.directory.ask(LogIn { user, code: body.code, attempt: made_from(&request) }).await,
+        Some(user) => app.identity.directory.ask(LogIn { user, code: body.code, attempt: made_from(&request) }).await,
         None => Err(DirectoryError::BadGrant("the name, the password or the code is wrong")),
     };
     match granted {
@@ -69,8 +69,8 @@ pub async fn login(request: HttpRequest, payload: Payload, front: Data<WorkerSta
         }
         Err(DirectoryError::BadGrant(why)) => {
             attempt.fail();
-            let name = recorded(&front, &name, is_known);
-            shared.directory.ask(RefuseLogin { name, why: "wrong_credentials", address: place }).await?;
+            let name = recorded(&state, &name, is_known);
+            app.identity.directory.ask(RefuseLogin { name, why: "wrong_credentials", address: place }).await?;
             Err(Problem::new(&LOGIN_REFUSED, why)
                 .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"acgs\"")))
         }
@@ -83,21 +83,21 @@ pub async fn login(request: HttpRequest, payload: Payload, front: Data<WorkerSta
 
 /// Looks the user up, if there is one of this name, and verifies the password. It takes as long if there is none.
 async fn verify(
-    front: &WorkerState,
+    state: &WorkerState,
     name: &str,
     password: String,
     from: ClientAddress,
 ) -> Result<(Option<User>, bool), Problem> {
-    let user = front.shared.directory.ask(FindUser(name.to_owned())).await?;
+    let user = state.app.identity.directory.ask(FindUser(name.to_owned())).await?;
     let hash = user.as_ref().map(|user| user.password.clone());
     let given = if password.len() > MAX_PASSWORD { String::new() } else { password };
-    let is_right = front.shared.passwords.verify(given, hash, from).await?;
+    let is_right = state.app.identity.passwords.verify(given, hash, from).await?;
     Ok((user, is_right))
 }
 
 /// The form in which a name is recorded: an unknown one may be a password typed into the wrong field.
-fn recorded(front: &WorkerState, name: &str, is_known: bool) -> String {
-    if is_known { name.to_owned() } else { front.shared.strangers.describe(name) }
+fn recorded(state: &WorkerState, name: &str, is_known: bool) -> String {
+    if is_known { name.to_owned() } else { state.app.audit.strangers.describe(name) }
 }
 
 /// The origin of a request for tokens.
@@ -125,11 +125,11 @@ struct RefreshBody {
 pub async fn refresh(
     request: HttpRequest,
     payload: Payload,
-    front: Data<WorkerState>,
+    state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: RefreshBody = body::json(&request, payload, front.bounds()).await?;
+    let body: RefreshBody = body::json(&request, payload, state.bounds()).await?;
     let refresh = Refresh { token: body.refresh_token, scopes: None, attempt: made_from(&request) };
-    let granted = front.shared.directory.ask(refresh).await;
+    let granted = state.app.identity.directory.ask(refresh).await;
     match granted {
         Ok(grant) => Ok(fresh(HttpResponse::Ok().json(granted_json(&grant)))),
         Err(DirectoryError::BadGrant(why)) => Err(Problem::new(&LOGIN_REFUSED, why)
@@ -139,27 +139,27 @@ pub async fn refresh(
 }
 
 /// The person that calls, and its session.
-pub fn person(who: &Who) -> Result<(&str, &str), Problem> {
-    let person = who.caller().and_then(|caller| Some((caller.user.as_deref()?, caller.session.as_deref()?)));
+pub fn person(caller: &RequestCaller) -> Result<(&str, &str), Problem> {
+    let person = caller.authenticated().and_then(|caller| Some((caller.user.as_deref()?, caller.session.as_deref()?)));
     person.ok_or_else(|| Problem::new(&FORBIDDEN, "only people who logged in have sessions and a password"))
 }
 
 /// `GET /v1/auth/me`
-pub async fn me(who: Who) -> HttpResponse {
-    let caller = who.caller();
+pub async fn me(caller: RequestCaller) -> HttpResponse {
+    let known = caller.authenticated();
     HttpResponse::Ok().json(json!({
-        "name": who.name(),
-        "scopes": who.scopes().iter().map(Scope::as_str).collect::<Vec<_>>(),
-        "user": caller.and_then(|caller| caller.user.as_deref()),
-        "client": caller.and_then(|caller| caller.client.as_deref()),
-        "session": caller.and_then(|caller| caller.session.as_deref()),
+        "name": caller.name(),
+        "scopes": caller.scopes().iter().map(Scope::as_str).collect::<Vec<_>>(),
+        "user": known.and_then(|caller| caller.user.as_deref()),
+        "client": known.and_then(|caller| caller.client.as_deref()),
+        "session": known.and_then(|caller| caller.session.as_deref()),
     }))
 }
 
 /// `GET /v1/auth/sessions`
-pub async fn sessions(who: Who, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
-    let (user, current) = person(&who)?;
-    let sessions = front.shared.directory.ask(ListSessions { user: user.to_owned() }).await?;
+pub async fn sessions(caller: RequestCaller, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
+    let (user, current) = person(&caller)?;
+    let sessions = state.app.identity.directory.ask(ListSessions { user: user.to_owned() }).await?;
     let items = sessions.iter().map(|session| {
         json!({
             "id": session.id,
@@ -176,26 +176,30 @@ pub async fn sessions(who: Who, front: Data<WorkerState>) -> Result<HttpResponse
 }
 
 /// `DELETE /v1/auth/sessions/{id}`: one of one's own.
-pub async fn end_session(who: Who, id: Path<String>, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
-    let (user, _) = person(&who)?;
-    let end = EndSessionOf { user: user.to_owned(), session: id.into_inner(), caller: who.name().to_owned() };
-    let ended = writes::write(&front, &front.shared.directory, end).await?;
+pub async fn end_session(
+    caller: RequestCaller,
+    id: Path<String>,
+    state: Data<WorkerState>,
+) -> Result<HttpResponse, Problem> {
+    let (user, _) = person(&caller)?;
+    let end = EndSessionOf { user: user.to_owned(), session: id.into_inner(), caller: caller.name().to_owned() };
+    let ended = writes::write(&state, &state.app.identity.directory, end).await?;
     Ok(withdrawn::answer(ended, |()| HttpResponse::NoContent().finish()))
 }
 
 /// `POST /v1/auth/logout`
-pub async fn logout(who: Who, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
-    let (_, session) = person(&who)?;
-    let end = EndSession { session: session.to_owned(), caller: who.name().to_owned() };
-    let ended = writes::write(&front, &front.shared.directory, end).await?;
+pub async fn logout(caller: RequestCaller, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
+    let (_, session) = person(&caller)?;
+    let end = EndSession { session: session.to_owned(), caller: caller.name().to_owned() };
+    let ended = writes::write(&state, &state.app.identity.directory, end).await?;
     Ok(withdrawn::answer(ended, |()| HttpResponse::NoContent().finish()))
 }
 
 /// `POST /v1/auth/logout-all`
-pub async fn logout_all(who: Who, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
-    let (user, _) = person(&who)?;
-    let all = EndAllSessions { user: user.to_owned(), caller: who.name().to_owned() };
-    let ended = writes::write(&front, &front.shared.directory, all).await?;
+pub async fn logout_all(caller: RequestCaller, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
+    let (user, _) = person(&caller)?;
+    let all = EndAllSessions { user: user.to_owned(), caller: caller.name().to_owned() };
+    let ended = writes::write(&state, &state.app.identity.directory, all).await?;
     Ok(withdrawn::answer(ended, |ended| HttpResponse::Ok().json(json!({"sessions": ended}))))
 }
 
@@ -210,14 +214,15 @@ struct PasswordBody {
 pub async fn change_password(
     request: HttpRequest,
     payload: Payload,
-    who: Who,
-    front: Data<WorkerState>,
+    caller: RequestCaller,
+    state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: PasswordBody = body::json(&request, payload, front.bounds()).await?;
-    let (name, _) = person(&who)?;
+    let body: PasswordBody = body::json(&request, payload, state.bounds()).await?;
+    let (name, _) = person(&caller)?;
     let from = address(&request);
-    let attempt = front.shared.lockouts.begin(name, from).map_err(|wait| too_many("too many wrong passwords", wait))?;
-    match verify(&front, name, body.old, from).await {
+    let attempt =
+        state.app.identity.lockouts.begin(name, from).map_err(|wait| too_many("too many wrong passwords", wait))?;
+    match verify(&state, name, body.old, from).await {
         Ok((_, true)) => attempt.succeed(),
         Ok((_, false)) => {
             attempt.fail();
@@ -228,14 +233,14 @@ pub async fn change_password(
             return Err(problem);
         }
     }
-    let password = hashed(&front, name, body.new, from).await?;
+    let password = hashed(&state, name, body.new, from).await?;
     let change = ChangePassword { name: name.to_owned(), password, by: By::Itself(None) };
-    writes::write(&front, &front.shared.directory, change).await?;
+    writes::write(&state, &state.app.identity.directory, change).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// The hash of a new password that keeps the rules.
-pub async fn hashed(front: &WorkerState, name: &str, new: String, from: ClientAddress) -> Result<String, Problem> {
+pub async fn hashed(state: &WorkerState, name: &str, new: String, from: ClientAddress) -> Result<String, Problem> {
     password::check(&new, name).map_err(|error| Problem::new(&INVALID_PASSWORD, error.to_string()))?;
-    Ok(front.shared.passwords.hash(new, from).await?)
+    Ok(state.app.identity.passwords.hash(new, from).await?)
 }

@@ -44,7 +44,7 @@ impl Drop for Place {
 
 /// A request on its way through.
 pub struct RequestGuard {
-    front: Rc<WorkerState>,
+    state: Rc<WorkerState>,
     peer: Option<Peer>,
     /// The caller's request id.
     id: Option<HeaderValue>,
@@ -59,8 +59,8 @@ pub struct RequestGuard {
 impl RequestGuard {
     /// Begins the handling of a request. An immediate answer, such as a refusal, ends it.
     #[must_use]
-    pub fn enter(front: &Rc<WorkerState>, request: &mut ServiceRequest) -> (Self, Option<HttpResponse>) {
-        let place = Place(Arc::clone(&front.shared.in_flight));
+    pub fn enter(state: &Rc<WorkerState>, request: &mut ServiceRequest) -> (Self, Option<HttpResponse>) {
+        let place = Place(Arc::clone(&state.app.in_flight));
         let before = place.0.fetch_add(1, Ordering::Relaxed);
         let id = given_request_id(request.headers());
         // Recorders read the request id from the headers, so an unusable one is removed.
@@ -73,7 +73,7 @@ impl RequestGuard {
             peer.begin_request();
         }
         let mut visit = Self {
-            front: Rc::clone(front),
+            state: Rc::clone(state),
             peer,
             page: None,
             id,
@@ -84,7 +84,7 @@ impl RequestGuard {
         let answer = match visit.check_web(request) {
             Err(problem) => Some(problem.error_response()),
             Ok(()) => visit.page.as_ref().and_then(|_| preflight(request.method(), headers)).or_else(|| {
-                refuse(front, visit.peer.as_ref(), request, before).map(|problem| problem.error_response())
+                refuse(state, visit.peer.as_ref(), request, before).map(|problem| problem.error_response())
             }),
         };
         (visit, answer)
@@ -92,8 +92,8 @@ impl RequestGuard {
 
     /// Checks that the request's host is this daemon, and that its origin may call.
     fn check_web(&mut self, request: &ServiceRequest) -> Result<(), Problem> {
-        self.front.hosts.check(request.head())?;
-        self.page = self.front.pages.check(request.headers())?;
+        self.state.hosts.check(request.head())?;
+        self.page = self.state.pages.check(request.headers())?;
         Ok(())
     }
 
@@ -109,7 +109,7 @@ impl RequestGuard {
         headers.insert(REQUEST_ID, id);
         // A decision names the constitution that it was made under, which may have been replaced since.
         if !headers.contains_key(&CONSTITUTIONAL_HASH) {
-            headers.insert(CONSTITUTIONAL_HASH, hash_value(self.front.shared.in_force.hash()));
+            headers.insert(CONSTITUTIONAL_HASH, hash_value(self.state.app.decision.in_force.hash()));
         }
         if let Some(trace) = self.trace {
             headers.insert(TRACEPARENT, trace);
@@ -140,7 +140,7 @@ impl RequestGuard {
             tracing::warn!(request = ?id, status = problem.status_code().as_u16(), "{}", problem.detail());
         }
         if self.peer.as_ref().is_some_and(Peer::is_admin) {
-            problem = problem.with_cause(self.front.shared.audit_queue.fault());
+            problem = problem.with_cause(self.state.app.audit.queue.fault());
         }
         let (request, response) = response.into_parts();
         let status = match problem.status_code() {
@@ -170,9 +170,9 @@ fn routed_path(request: &ServiceRequest) -> &str {
 }
 
 /// Why a request is refused; `None` if it is not.
-fn refuse(front: &WorkerState, peer: Option<&Peer>, request: &ServiceRequest, before: usize) -> Option<Problem> {
+fn refuse(state: &WorkerState, peer: Option<&Peer>, request: &ServiceRequest, before: usize) -> Option<Problem> {
     let path = routed_path(request);
-    let limit = front.shared.settings.http.max_in_flight.get();
+    let limit = state.app.settings.http.max_in_flight.get();
     // The administrator is always served: the admin socket has few connections.
     let has_place = before < limit || matches!(path, "/livez" | "/readyz") || peer.is_some_and(Peer::is_admin);
     if !has_place {
@@ -185,7 +185,7 @@ fn refuse(front: &WorkerState, peer: Option<&Peer>, request: &ServiceRequest, be
     if request.uri().path_and_query().is_some_and(|address| !is_percent_encoded_text(address.as_str())) {
         return Some(Problem::new(&BAD_REQUEST, "the address is not percent-encoded UTF-8"));
     }
-    let active = front.shared.in_force.get();
+    let active = state.app.decision.in_force.get();
     let hash = active.constitution.hash();
     // Reads and logins change nothing that a constitution governs, and their callers may not know its hash yet.
     let is_demanded = active.hash_enforcement == HashEnforcement::Required

@@ -1,6 +1,7 @@
 //! The HTTP API: parses, asks, answers. The only place that knows status codes.
 
 mod api_keys;
+mod app_state;
 mod audit;
 mod audit_search;
 mod authorization;
@@ -14,6 +15,7 @@ mod consistency;
 mod constitution;
 mod decide;
 mod decision_request;
+mod denial_sampler;
 mod entities;
 mod entity_body;
 mod entrance;
@@ -35,7 +37,6 @@ mod problem_pages;
 mod proxy_protocol;
 mod questions;
 mod recording;
-mod refusals;
 mod routes;
 mod second_factor;
 mod service;
@@ -47,9 +48,9 @@ mod withdrawn;
 mod worker_state;
 mod writes;
 
+pub use app_state::{AppState, AuditState, DecisionState, IdentityState, StoreState};
 pub use connections::ConnectionLimits;
+pub use denial_sampler::DenialSampler;
 pub use limits::Limits;
 pub use listener::{Bound, Listeners, bind, bind_admin, workers};
-pub use refusals::Refusals;
-pub use worker_state::Shared;
 pub use writes::Writes;

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::authorization::{ANONYMOUS, Who};
+use super::authorization::{ANONYMOUS, RequestCaller};
 use super::login::made_from;
 use super::oauth_client::{ShownClient, shown};
 use super::problem::Problem;
@@ -35,20 +35,20 @@ struct Form {
 
 impl Form {
     /// The authenticating client, if the request has a proof. The error describes a malformed one.
-    fn client(&mut self, request: &HttpRequest, front: &WorkerState) -> Result<Option<ShownClient>, &'static str> {
+    fn client(&mut self, request: &HttpRequest, state: &WorkerState) -> Result<Option<ShownClient>, &'static str> {
         shown(
             request.headers(),
             self.client_id.take(),
             self.client_secret.take(),
             self.client_assertion_type.take().zip(self.client_assertion.take()),
-            &front.shared.public_url,
+            &state.app.public_url,
         )
     }
 }
 
 /// `POST /oauth2/token`
-pub async fn token(request: HttpRequest, payload: Payload, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
-    let mut form: Form = match body::form(&request, payload, front.bounds()).await? {
+pub async fn token(request: HttpRequest, payload: Payload, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
+    let mut form: Form = match body::form(&request, payload, state.bounds()).await? {
         Ok(form) => form,
         Err(detail) => return Ok(refusal("invalid_request", &detail)),
     };
@@ -56,15 +56,15 @@ pub async fn token(request: HttpRequest, payload: Payload, front: Data<WorkerSta
         Ok(scopes) => scopes,
         Err(error) => return Ok(refusal("invalid_scope", &error.to_string())),
     };
-    let client = match form.client(&request, &front) {
+    let client = match form.client(&request, &state) {
         Ok(client) => client,
         Err(detail) => return Ok(refusal("invalid_request", detail)),
     };
     let granted = match form.grant_type.as_deref() {
         Some("client_credentials") => {
             let Some(ShownClient { id, proof }) = client else { return Ok(unknown_client()) };
-            let granted = front.shared.directory.ask(GrantClient { client: id.clone(), proof, scopes }).await;
-            record_refused(&front, id, &granted).await?;
+            let granted = state.app.identity.directory.ask(GrantClient { client: id.clone(), proof, scopes }).await;
+            record_refused(&state, id, &granted).await?;
             granted
         }
         Some("refresh_token") => {
@@ -74,7 +74,7 @@ pub async fn token(request: HttpRequest, payload: Payload, front: Data<WorkerSta
             if client.is_some_and(|client| client.id != OWN_CLIENT) {
                 return Ok(refusal("invalid_grant", "the refresh token was given to another client"));
             }
-            front.shared.directory.ask(Refresh { token, scopes, attempt: made_from(&request) }).await
+            state.app.identity.directory.ask(Refresh { token, scopes, attempt: made_from(&request) }).await
         }
         Some(_) => {
             return Ok(refusal("unsupported_grant_type", "the grants are `client_credentials` and `refresh_token`"));
@@ -105,29 +105,29 @@ pub fn granted_json(grant: &Grant) -> Value {
 pub async fn introspect(
     request: HttpRequest,
     payload: Payload,
-    who: Who,
-    front: Data<WorkerState>,
+    caller: RequestCaller,
+    state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let mut form: Form = match body::form(&request, payload, front.bounds()).await? {
+    let mut form: Form = match body::form(&request, payload, state.bounds()).await? {
         Ok(form) => form,
         Err(detail) => return Ok(refusal("invalid_request", &detail)),
     };
     let Some(token) = form.token.take() else { return Ok(refusal("invalid_request", "`token` is missing")) };
-    if who.caller().is_none() {
-        let client = match form.client(&request, &front) {
+    if caller.authenticated().is_none() {
+        let client = match form.client(&request, &state) {
             Ok(Some(client)) => client,
             Ok(None) => return Ok(unknown_client()),
             Err(detail) => return Ok(refusal("invalid_request", detail)),
         };
         let prove = ProveClient { client: client.id.clone(), proof: client.proof };
-        let proven = front.shared.directory.ask(prove).await;
-        record_refused(&front, client.id, &proven).await?;
+        let proven = state.app.identity.directory.ask(prove).await;
+        record_refused(&state, client.id, &proven).await?;
         if let Err(error) = proven {
             return answer::<()>(Err(error), |()| Value::Null);
         }
     }
     let asked = Authenticate { credential: Credential::Token(token.clone()), address: None };
-    let answered = front.authenticator.send(asked).await;
+    let answered = state.authenticator.send(asked).await;
     let Ok(Ok(caller)) = answered else { return Ok(fresh(HttpResponse::Ok().json(json!({"active": false})))) };
     let claims = Unverified::parse(&token).and_then(|token| token.claims());
     let claims = claims.map_err(|error| Problem::fault("/token", error.to_string()))?;
@@ -146,20 +146,20 @@ pub async fn introspect(
 }
 
 /// `POST /oauth2/revoke` (RFC 7009)
-pub async fn revoke(request: HttpRequest, payload: Payload, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
-    let mut form: Form = match body::form(&request, payload, front.bounds()).await? {
+pub async fn revoke(request: HttpRequest, payload: Payload, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
+    let mut form: Form = match body::form(&request, payload, state.bounds()).await? {
         Ok(form) => form,
         Err(detail) => return Ok(refusal("invalid_request", &detail)),
     };
     let Some(token) = form.token.take() else { return Ok(refusal("invalid_request", "`token` is missing")) };
-    let client = match form.client(&request, &front) {
+    let client = match form.client(&request, &state) {
         Ok(Some(client)) => client,
         Ok(None) => return Ok(unknown_client()),
         Err(detail) => return Ok(refusal("invalid_request", detail)),
     };
     let revoke = RevokeToken { token, client: client.id.clone(), proof: client.proof };
-    let revoked = front.shared.directory.ask(revoke).await;
-    record_refused(&front, client.id, &revoked).await?;
+    let revoked = state.app.identity.directory.ask(revoke).await;
+    record_refused(&state, client.id, &revoked).await?;
     match revoked {
         Ok(revoked) => Ok(withdrawn::answer(revoked, |()| fresh(HttpResponse::Ok().finish()))),
         Err(error) => answer::<()>(Err(error), |()| Value::Null),
@@ -167,20 +167,20 @@ pub async fn revoke(request: HttpRequest, payload: Payload, front: Data<WorkerSt
 }
 
 /// `GET /.well-known/jwks.json`
-pub async fn jwks(front: Data<WorkerState>) -> HttpResponse {
+pub async fn jwks(state: Data<WorkerState>) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
         .insert_header((header::CONTENT_TYPE, "application/jwk-set+json"))
-        .body(front.shared.trust.jwks().to_string())
+        .body(state.app.identity.trust.jwks().to_string())
 }
 
 /// `GET /.well-known/oauth-authorization-server` (RFC 8414)
-pub async fn metadata(front: Data<WorkerState>) -> HttpResponse {
-    let url = &front.shared.public_url;
+pub async fn metadata(state: Data<WorkerState>) -> HttpResponse {
+    let url = &state.app.public_url;
     let methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
     let algorithms = ["EdDSA", "ES256", "RS256"];
     HttpResponse::Ok().json(json!({
-        "issuer": &*front.shared.trust.issuer,
+        "issuer": &*state.app.identity.trust.issuer,
         "token_endpoint": format!("{url}/oauth2/token"),
         "introspection_endpoint": format!("{url}/oauth2/introspect"),
         "revocation_endpoint": format!("{url}/oauth2/revoke"),
@@ -201,15 +201,15 @@ pub async fn metadata(front: Data<WorkerState>) -> HttpResponse {
 ///
 /// An unknown client id may be a secret in the wrong field, so it is recorded as a digest.
 async fn record_refused<T>(
-    front: &WorkerState,
+    state: &WorkerState,
     client: String,
     asked: &Result<T, DirectoryError>,
 ) -> Result<(), Problem> {
-    if let (Err(DirectoryError::BadClient), Some(left_out)) = (asked, front.shared.refusals.take()) {
-        let is_known = front.shared.directory.ask(HasClient(client.clone())).await?;
-        let client = if is_known { client } else { front.shared.strangers.describe(&client) };
+    if let (Err(DirectoryError::BadClient), Some(left_out)) = (asked, state.app.audit.denial_sampler.take()) {
+        let is_known = state.app.identity.directory.ask(HasClient(client.clone())).await?;
+        let client = if is_known { client } else { state.app.audit.strangers.describe(&client) };
         let refused = event(ANONYMOUS, "client_refused").name("left_out", left_out).detail("client", client);
-        front.shared.directory.ask(RecordEvent(refused)).await?;
+        state.app.identity.directory.ask(RecordEvent(refused)).await?;
     }
     Ok(())
 }

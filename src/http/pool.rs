@@ -15,21 +15,21 @@ use crate::settings::DatabaseUrl;
 use crate::store::{PoolLoad, ReplicaStatus, TierFigures};
 
 /// `GET /v1/pool`: connections, waiting callers, and outcomes.
-pub async fn show(front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
-    let reports = front.shared.pool_keeper.ask(PoolStatus).await?;
+pub async fn show(state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
+    let reports = state.app.store.pool_monitor.ask(PoolStatus).await?;
     let [primary, replicas @ ..] = &*reports else {
         return Err(Problem::new(&UNAVAILABLE, "there is no pool"));
     };
-    let backend = match front.shared.settings.database.url {
+    let backend = match state.app.settings.database.url {
         DatabaseUrl::Sqlite(_) => "sqlite",
         DatabaseUrl::Postgres(_) => "postgresql",
     };
     let mut body = pool(primary);
     if let Some(body) = body.as_object_mut() {
-        let queued = front.shared.database.unanswered().saturating_sub(front.shared.database_threads.get());
+        let queued = state.app.store.database.unanswered().saturating_sub(state.app.store.threads.get());
         body.insert("backend".to_owned(), backend.into());
         body.insert("queued".to_owned(), queued.into());
-        let states = front.shared.replicas.status();
+        let states = state.app.store.replicas.status();
         let replicas = replicas.iter().zip(&states).map(|(report, state)| replica(report, state));
         body.insert("replicas".to_owned(), replicas.collect());
     }

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::authorization::{Who, address};
+use super::authorization::{RequestCaller, address};
 use super::body;
 use super::login::{person, too_many};
 use super::oauth::fresh;
@@ -21,9 +21,9 @@ struct CodeBody {
 }
 
 /// `POST /v1/auth/totp`: a secret for an authenticator.
-pub async fn enrol(who: Who, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
-    let (user, _) = person(&who)?;
-    let enrolment = front.shared.directory.ask(Enrol { user: user.to_owned() }).await?;
+pub async fn enrol(caller: RequestCaller, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
+    let (user, _) = person(&caller)?;
+    let enrolment = state.app.identity.directory.ask(Enrol { user: user.to_owned() }).await?;
     Ok(fresh(HttpResponse::Ok().json(json!({"secret": enrolment.secret, "url": enrolment.url}))))
 }
 
@@ -31,13 +31,13 @@ pub async fn enrol(who: Who, front: Data<WorkerState>) -> Result<HttpResponse, P
 pub async fn confirm(
     request: HttpRequest,
     payload: Payload,
-    who: Who,
-    front: Data<WorkerState>,
+    caller: RequestCaller,
+    state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: CodeBody = body::json(&request, payload, front.bounds()).await?;
-    let (user, _) = person(&who)?;
+    let body: CodeBody = body::json(&request, payload, state.bounds()).await?;
+    let (user, _) = person(&caller)?;
     let confirm = ConfirmEnrolment { user: user.to_owned(), code: body.code };
-    let codes = writes::write(&front, &front.shared.directory, confirm).await?;
+    let codes = writes::write(&state, &state.app.identity.directory, confirm).await?;
     Ok(fresh(HttpResponse::Ok().json(json!({"recovery_codes": codes}))))
 }
 
@@ -45,15 +45,16 @@ pub async fn confirm(
 pub async fn remove(
     request: HttpRequest,
     payload: Payload,
-    who: Who,
-    front: Data<WorkerState>,
+    caller: RequestCaller,
+    state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: CodeBody = body::json(&request, payload, front.bounds()).await?;
-    let (user, _) = person(&who)?;
+    let body: CodeBody = body::json(&request, payload, state.bounds()).await?;
+    let (user, _) = person(&caller)?;
     let from = address(&request);
-    let attempt = front.shared.lockouts.begin(user, from).map_err(|wait| too_many("too many wrong codes", wait))?;
+    let attempt =
+        state.app.identity.lockouts.begin(user, from).map_err(|wait| too_many("too many wrong codes", wait))?;
     let remove = RemoveSecondFactor { user: user.to_owned(), by: By::Itself(Some(body.code)) };
-    let removed = front.shared.directory.ask(remove).await;
+    let removed = state.app.identity.directory.ask(remove).await;
     match &removed {
         Err(DirectoryError::Refused(_)) => attempt.fail(),
         // A right code says nothing about passwords, so failures of passwords still count.

@@ -15,16 +15,17 @@ use actix_web::rt::net::{TcpStream, UnixStream};
 use actix_web::web::Data;
 use futures_util::future::{Either, ready};
 
+use super::app_state::AppState;
 use super::connection::{Connection, HEAD_TIMEOUT, KEEP_ALIVE};
 use super::entrance::{Entrance, NotLetIn};
 use super::middleware::RequestGuard;
 use super::routes::routes;
-use super::worker_state::{Shared, WorkerState};
+use super::worker_state::WorkerState;
 
 /// The service for TCP connections.
 pub(super) fn tcp(
     entrance: &Entrance,
-    shared: &Shared,
+    app_state: &AppState,
     ending: &GracefulShutdownSignal,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = (), InitError = ()> + use<> {
     let entrance = entrance.clone();
@@ -32,13 +33,13 @@ pub(super) fn tcp(
         let entrance = entrance.clone();
         async move { entrance.tcp(stream).await.map_err(|cause| note_refusal(&cause)) }
     };
-    fn_service(enter).and_then(http(shared, ending))
+    fn_service(enter).and_then(http(app_state, ending))
 }
 
 /// The service for connections on a Unix socket.
 pub(super) fn unix(
     entrance: &Entrance,
-    shared: &Shared,
+    app_state: &AppState,
     ending: &GracefulShutdownSignal,
 ) -> impl ServiceFactory<UnixStream, Config = (), Response = (), Error = (), InitError = ()> + use<> {
     let entrance = entrance.clone();
@@ -46,7 +47,7 @@ pub(super) fn unix(
         let entrance = entrance.clone();
         async move { entrance.unix(stream).await.map_err(|cause| note_refusal(&cause)) }
     };
-    fn_service(enter).and_then(http(shared, ending))
+    fn_service(enter).and_then(http(app_state, ending))
 }
 
 /// Refused connections can be caused by anybody, so they are logged at the level `debug` only.
@@ -56,10 +57,10 @@ fn note_refusal(cause: &NotLetIn) {
 
 /// Serves HTTP/1.1 on admitted connections.
 fn http(
-    shared: &Shared,
+    app_state: &AppState,
     ending: &GracefulShutdownSignal,
 ) -> impl ServiceFactory<Connection, Config = (), Response = (), Error = (), InitError = ()> + use<> {
-    let (app, ending) = (app(shared), ending.clone());
+    let (app, ending) = (app(app_state), ending.clone());
     let service = HttpService::build()
         .graceful_shutdown_signal(move || {
             let ending = ending.clone();
@@ -88,7 +89,7 @@ fn path_of(url: &str) -> &str {
 
 /// The application: every request passes through [`RequestGuard`].
 fn app(
-    shared: &Shared,
+    app_state: &AppState,
 ) -> impl ServiceFactory<
     Request,
     Config = AppConfig,
@@ -96,10 +97,10 @@ fn app(
     Error = actix_web::HttpResponse,
     InitError = (),
 > + use<> {
-    let front = WorkerState::here(shared);
-    let (decisions, public_url) = (shared.settings.auth.decisions, Arc::clone(&shared.public_url));
-    let at_door = Rc::new(front.clone());
-    let app = App::new().app_data(Data::new(front));
+    let state = WorkerState::here(app_state);
+    let (decisions, public_url) = (app_state.settings.auth.decisions, Arc::clone(&app_state.public_url));
+    let at_door = Rc::new(state.clone());
+    let app = App::new().app_data(Data::new(state));
     let app = app.configure(|config| routes(config, decisions, path_of(&public_url)));
     let app = app.wrap_fn(move |mut request, next| {
         // HEAD is handled like GET (RFC 9110, section 9.3.2); the body is dropped when the answer is written.

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::authorization::Who;
+use super::authorization::RequestCaller;
 use super::problem::Problem;
 use super::worker_state::WorkerState;
 use super::{body, withdrawn, writes};
@@ -24,11 +24,11 @@ struct RotateBody {
 pub async fn rotate(
     request: HttpRequest,
     payload: Payload,
-    who: Who,
-    front: Data<WorkerState>,
+    caller: RequestCaller,
+    state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: RotateBody = body::json(&request, payload, front.bounds()).await?;
-    let rotate = RotateSigningKey { withdraw: body.withdraw, caller: who.name().to_owned() };
-    let rotated = writes::write(&front, &front.shared.directory, rotate).await?;
+    let body: RotateBody = body::json(&request, payload, state.bounds()).await?;
+    let rotate = RotateSigningKey { withdraw: body.withdraw, caller: caller.name().to_owned() };
+    let rotated = writes::write(&state, &state.app.identity.directory, rotate).await?;
     Ok(withdrawn::answer(rotated, |kid| HttpResponse::Ok().json(json!({"kid": kid}))))
 }

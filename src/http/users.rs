@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::authorization::{Who, address};
+use super::authorization::{RequestCaller, address};
 use super::login::hashed;
 use super::page::{After, listed, time};
 use super::problem::{NOT_FOUND, Problem};
@@ -62,15 +62,15 @@ pub fn roles(given: &[String]) -> Result<Roles, Problem> {
 }
 
 /// `GET /v1/users`
-pub async fn list(query: Query<After>, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
+pub async fn list(query: Query<After>, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let (after, limit) = (query.name()?, query.limit().get());
-    let users = front.shared.directory.ask(ListUsers { after, limit }).await?;
+    let users = state.app.identity.directory.ask(ListUsers { after, limit }).await?;
     Ok(listed(&users, shown))
 }
 
 /// `GET /v1/users/{name}`
-pub async fn show(name: Path<String>, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
-    let user = front.shared.directory.ask(FindUser(name.clone())).await?;
+pub async fn show(name: Path<String>, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
+    let user = state.app.identity.directory.ask(FindUser(name.clone())).await?;
     let user = user.ok_or_else(|| Problem::new(&NOT_FOUND, format!("there is no user `{name}`")))?;
     Ok(HttpResponse::Ok().json(shown(&user)))
 }
@@ -79,10 +79,10 @@ pub async fn show(name: Path<String>, front: Data<WorkerState>) -> Result<HttpRe
 pub async fn add(
     request: HttpRequest,
     payload: Payload,
-    who: Who,
-    front: Data<WorkerState>,
+    caller: RequestCaller,
+    state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: NewBody = body::json(&request, payload, front.bounds()).await?;
+    let body: NewBody = body::json(&request, payload, state.bounds()).await?;
     let name = precis::name(&body.name).into_owned();
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "._-@+".contains(letter);
     if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(plain) {
@@ -90,9 +90,9 @@ pub async fn add(
         return Err(Problem::fault("/name", detail));
     }
     let roles = roles(&body.roles)?;
-    let password = hashed(&front, &name, body.password, address(&request)).await?;
+    let password = hashed(&state, &name, body.password, address(&request)).await?;
     let new = NewUser { name, password, roles };
-    let user = writes::write(&front, &front.shared.directory, AddUser { new, granter: who.granter() }).await?;
+    let user = writes::write(&state, &state.app.identity.directory, AddUser { new, granter: caller.granter() }).await?;
     Ok(HttpResponse::Created().json(shown(&user)))
 }
 
@@ -101,32 +101,36 @@ pub async fn change(
     request: HttpRequest,
     payload: Payload,
     name: Path<String>,
-    who: Who,
-    front: Data<WorkerState>,
+    caller: RequestCaller,
+    state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: ChangeBody = body::json(&request, payload, front.bounds()).await?;
+    let body: ChangeBody = body::json(&request, payload, state.bounds()).await?;
     let roles = body.roles.as_deref().map(roles).transpose()?;
-    let (name, granter) = (name.into_inner(), who.granter());
+    let (name, granter) = (name.into_inner(), caller.granter());
     if let Some(password) = body.password {
-        let password = hashed(&front, &name, password, address(&request)).await?;
+        let password = hashed(&state, &name, password, address(&request)).await?;
         let change = ChangePassword { name: name.clone(), password, by: By::Granter(granter.clone()) };
-        writes::write(&front, &front.shared.directory, change).await?;
+        writes::write(&state, &state.app.identity.directory, change).await?;
     }
     if let Some(wanted) = body.second_factor {
         if wanted {
             return Err(Problem::fault("/second_factor", "only users themselves can add one"));
         }
         let remove = RemoveSecondFactor { user: name.clone(), by: By::Granter(granter.clone()) };
-        writes::write(&front, &front.shared.directory, remove).await?;
+        writes::write(&state, &state.app.identity.directory, remove).await?;
     }
     let set = SetUser { name, disabled: body.disabled, roles, granter };
-    let set = writes::write(&front, &front.shared.directory, set).await?;
+    let set = writes::write(&state, &state.app.identity.directory, set).await?;
     Ok(withdrawn::answer(set, |user| HttpResponse::Ok().json(shown(&user))))
 }
 
 /// `DELETE /v1/users/{name}`
-pub async fn remove(name: Path<String>, who: Who, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
-    let remove = RemoveUser { name: name.into_inner(), caller: who.name().to_owned() };
-    let removed = writes::write(&front, &front.shared.directory, remove).await?;
+pub async fn remove(
+    name: Path<String>,
+    caller: RequestCaller,
+    state: Data<WorkerState>,
+) -> Result<HttpResponse, Problem> {
+    let remove = RemoveUser { name: name.into_inner(), caller: caller.name().to_owned() };
+    let removed = writes::write(&state, &state.app.identity.directory, remove).await?;
     Ok(withdrawn::answer(removed, |()| HttpResponse::NoContent().finish()))
 }

@@ -7,7 +7,7 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
-use super::authorization::Who;
+use super::authorization::RequestCaller;
 use super::decide::RecordedDecision;
 use super::decision_request::DecisionRequest;
 use super::problem::{BAD_REQUEST, INTERNAL, Problem};
@@ -55,11 +55,11 @@ struct Report<'a> {
 pub async fn validate(
     request: HttpRequest,
     payload: Payload,
-    who: Who,
-    front: Data<WorkerState>,
+    caller: RequestCaller,
+    state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
     let since = Instant::now();
-    let mut asked = DecisionRequest::new(&request, &who, &front);
+    let mut asked = DecisionRequest::new(&request, &caller, &state);
     let body: Object = asked.read(payload).await?;
     let evaluation = Evaluation::from_object(&body, UnknownMembers::Refused)
         .map_err(|faults| Problem::faults(&BAD_REQUEST, faults))?;

@@ -58,7 +58,7 @@ impl Writes {
 
 /// Asks for a change. If it is late, it is cancelled and never made; if it has begun by then, the answer is 202, and
 /// its outcome is kept for `GET /v1/writes/{id}`.
-pub async fn write<A, M, T, E>(front: &WorkerState, mailbox: &Mailbox<A>, message: M) -> Result<T, Problem>
+pub async fn write<A, M, T, E>(state: &WorkerState, mailbox: &Mailbox<A>, message: M) -> Result<T, Problem>
 where
     A: Actor + Handler<M, Result = Result<T, E>> + Handler<Write<A>>,
     A::Context: ToEnvelope<A, Write<A>>,
@@ -70,7 +70,7 @@ where
         Outcome::Known(done) => return done.map_err(Into::into),
         Outcome::Unknown(asked) => asked,
     };
-    let (id, writes) = (uuid::Builder::from_random_bytes(rand::random()).into_uuid(), front.shared.writes.clone());
+    let (id, writes) = (uuid::Builder::from_random_bytes(rand::random()).into_uuid(), state.app.store.writes.clone());
     writes.begin(id);
     actix_web::rt::spawn(async move {
         writes.end(id, asked.await.err().map(|error| error.into().detail().to_owned()));
@@ -83,13 +83,13 @@ where
 }
 
 /// `GET /v1/writes/{id}`: the outcome of a change that was answered with 202.
-pub async fn show(id: Path<String>, front: Data<WorkerState>) -> Result<HttpResponse, Problem> {
+pub async fn show(id: Path<String>, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let unknown = || {
         let text = "no outcome is kept for that id; read the data that the change was about";
         Problem::new(&NOT_FOUND, text)
     };
     let id: Uuid = id.parse().map_err(|_| unknown())?;
-    let writes = front.shared.writes.lock();
+    let writes = state.app.store.writes.lock();
     let write = writes.iter().find(|write| write.id == id).ok_or_else(unknown)?;
     let (state, detail) = match &write.ended {
         None => ("unknown", None),

@@ -15,7 +15,7 @@ const BURST: NonZeroU32 = nonzero!(100_u32);
 
 /// Bounds the records of refusals; shared by all clones.
 #[derive(Debug, Clone)]
-pub struct Refusals(Arc<Bounds>);
+pub struct DenialSampler(Arc<Bounds>);
 
 #[derive(Debug)]
 struct Bounds {
@@ -23,7 +23,7 @@ struct Bounds {
     left_out: AtomicU64,
 }
 
-impl Refusals {
+impl DenialSampler {
     /// No refusal yet.
     #[must_use]
     pub fn new() -> Self {
@@ -42,7 +42,7 @@ impl Refusals {
     }
 }
 
-impl Default for Refusals {
+impl Default for DenialSampler {
     fn default() -> Self {
         Self::new()
     }
@@ -54,10 +54,10 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_counted_once() {
-        let refusals = Refusals::new();
-        let recorded = (0..10_000).filter(|_| refusals.take().is_some()).count();
+        let denial_sampler = DenialSampler::new();
+        let recorded = (0..10_000).filter(|_| denial_sampler.take().is_some()).count();
         assert!((100..1_000).contains(&recorded), "{recorded}");
-        let left_out = refusals.0.left_out.load(Ordering::Relaxed);
+        let left_out = denial_sampler.0.left_out.load(Ordering::Relaxed);
         assert!(left_out > 0 && left_out <= 10_000 - 100, "{left_out}");
     }
 }
