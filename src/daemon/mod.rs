@@ -30,6 +30,7 @@ use nonzero_ext::nonzero;
 use sd_notify::NotifyState;
 
 use crate::actors::Mailbox;
+use crate::actors::audit::denial_sampler::DenialSampler;
 use crate::actors::audit::reader::LogReader;
 use crate::actors::audit::searcher::Searcher;
 use crate::actors::cache::application_cache::ApplicationCache;
@@ -43,6 +44,7 @@ use crate::actors::health::file_monitor::FileMonitor;
 use crate::actors::health::watchdog::Watchdog;
 use crate::actors::identity::jwks_fetcher::KeyFetcher;
 use crate::actors::identity::lockouts::Lockouts;
+use crate::actors::identity::login::Logins;
 use crate::actors::identity::password_hasher::Passwords;
 use crate::auth::stranger::Strangers;
 use crate::constitution::{Fault, Faults, Misfits};
@@ -254,16 +256,22 @@ impl Parts {
             reader: Mailbox::new(log_reader, deadline),
             index_status: evidence.index_status(),
             searcher: Mailbox::new(searcher, deadline),
-            denial_sampler: http::DenialSampler::new(),
+            denial_sampler: DenialSampler::new(),
             strangers: Strangers::new(),
         };
+        let logins = Logins::new(
+            directory.clone(),
+            Passwords::start(),
+            Lockouts::new(settings.auth.lockout_attempts, settings.auth.lockout),
+            audit.denial_sampler.clone(),
+            audit.strangers.clone(),
+        );
         let identity = IdentityState {
             key_fetcher: Mailbox::new(KeyFetcher::start(trust.clone()), IDENTITY_DEADLINE),
             trust,
             directory: directory.clone(),
             owed_withdrawals: owed.clone(),
-            passwords: Passwords::start(),
-            lockouts: Lockouts::new(settings.auth.lockout_attempts, settings.auth.lockout),
+            logins,
             rate_limits: http::Limits::new(),
         };
         let database = StoreState {

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use actix::Addr;
 
-use super::denial_sampler::DenialSampler;
 use super::limits::Limits;
 use super::writes::Writes;
 use crate::actors::Mailbox;
 use crate::actors::audit::checkpoints::Checkpoints;
+use crate::actors::audit::denial_sampler::DenialSampler;
 use crate::actors::audit::index_status::IndexStatus;
 use crate::actors::audit::journal::Journal;
 use crate::actors::audit::queue::AuditQueue;
@@ -28,8 +28,7 @@ use crate::actors::decision::warmer::CacheWarmer;
 use crate::actors::health::file_monitor::FileStatus;
 use crate::actors::identity::directory::{Directory, OwedWithdrawals};
 use crate::actors::identity::jwks_fetcher::KeyFetcher;
-use crate::actors::identity::lockouts::Lockouts;
-use crate::actors::identity::password_hasher::Passwords;
+use crate::actors::identity::login::Logins;
 use crate::actors::identity::trust::Trust;
 use crate::auth::stranger::Strangers;
 use crate::settings::Settings;
@@ -109,10 +108,8 @@ pub struct IdentityState {
     pub owed_withdrawals: OwedWithdrawals,
     /// Fetches the keys of foreign issuers.
     pub key_fetcher: Mailbox<KeyFetcher>,
-    /// Hashes passwords.
-    pub passwords: Passwords,
-    /// Throttles password guessing.
-    pub lockouts: Lockouts,
+    /// Checks passwords and codes.
+    pub logins: Logins,
     /// How often one address or caller may ask for tokens.
     pub rate_limits: Limits,
 }

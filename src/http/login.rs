@@ -1,8 +1,6 @@
 //! `/v1/auth/…`: how people log in and out.
 
-use std::time::Duration;
-
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
@@ -10,20 +8,16 @@ use serde_json::json;
 
 use super::authorization::{RequestCaller, address};
 use super::oauth::{fresh, granted_json};
-use super::problem::{FORBIDDEN, INVALID_PASSWORD, LOGIN_REFUSED, Problem, TOO_MANY};
+use super::problem::{FORBIDDEN, INVALID_PASSWORD, Problem};
 use super::worker_state::WorkerState;
 use super::{body, withdrawn, writes};
 use crate::actors::identity::directory::{
-    Attempt, By, ChangePassword, DirectoryError, EndAllSessions, EndSession, EndSessionOf, FindUser, ListSessions,
-    LogIn, Refresh, RefuseLogin,
+    By, ChangePassword, DirectoryError, EndAllSessions, EndSession, EndSessionOf, ListSessions, LoginOrigin, Refresh,
 };
+use crate::actors::identity::login::{Credentials, LoginError};
 use crate::auth::network::ClientAddress;
 use crate::auth::scope::Scope;
 use crate::auth::{password, precis};
-use crate::store::users::User;
-
-/// The longest password that is checked, in bytes.
-const MAX_PASSWORD: usize = 1024;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,83 +30,19 @@ struct LoginBody {
 /// `POST /v1/auth/login`
 pub async fn login(request: HttpRequest, payload: Payload, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let body: LoginBody = body::json(&request, payload, state.bounds()).await?;
-    let app = &state.app;
-    let (name, from) = (precis::name(&body.username), address(&request));
-    let place = from.to_string();
-    let attempt = match app.identity.lockouts.begin(&name, from) {
-        Ok(attempt) => attempt,
-        Err(wait) => {
-            if app.audit.denial_sampler.take().is_some() {
-                let is_known = app.identity.directory.ask(FindUser(name.clone().into_owned())).await?.is_some();
-                let name = recorded(&state, &name, is_known);
-                app.identity.directory.ask(RefuseLogin { name, why: "locked", address: place }).await?;
-            }
-            return Err(too_many("too many wrong passwords", wait));
-        }
-    };
-    let (user, is_right) = match verify(&state, &name, body.password, from).await {
-        Ok(verified) => verified,
-        Err(problem) => {
-            attempt.withdraw();
-            return Err(problem);
-        }
-    };
-    let is_known = user.is_some();
-    let granted = match user.filter(|_| is_right) {
-        Some(user) => app.identity.directory.ask(LogIn { user, code: body.code, attempt: made_from(&request) }).await,
-        None => Err(DirectoryError::BadGrant("the name, the password or the code is wrong")),
-    };
-    match granted {
-        Ok(grant) => {
-            attempt.succeed();
-            Ok(fresh(HttpResponse::Ok().json(granted_json(&grant))))
-        }
-        Err(DirectoryError::BadGrant(why)) => {
-            attempt.fail();
-            let name = recorded(&state, &name, is_known);
-            app.identity.directory.ask(RefuseLogin { name, why: "wrong_credentials", address: place }).await?;
-            Err(Problem::new(&LOGIN_REFUSED, why)
-                .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"acgs\"")))
-        }
-        Err(error) => {
-            attempt.withdraw();
-            Err(error.into())
-        }
-    }
-}
-
-/// Looks the user up, if there is one of this name, and verifies the password. It takes as long if there is none.
-async fn verify(
-    state: &WorkerState,
-    name: &str,
-    password: String,
-    from: ClientAddress,
-) -> Result<(Option<User>, bool), Problem> {
-    let user = state.app.identity.directory.ask(FindUser(name.to_owned())).await?;
-    let hash = user.as_ref().map(|user| user.password.clone());
-    let given = if password.len() > MAX_PASSWORD { String::new() } else { password };
-    let is_right = state.app.identity.passwords.verify(given, hash, from).await?;
-    Ok((user, is_right))
-}
-
-/// The form in which a name is recorded: an unknown one may be a password typed into the wrong field.
-fn recorded(state: &WorkerState, name: &str, is_known: bool) -> String {
-    if is_known { name.to_owned() } else { state.app.audit.strangers.describe(name) }
+    let name = precis::name(&body.username).into_owned();
+    let credentials = Credentials { name, password: body.password, code: body.code };
+    let grant = state.app.identity.logins.log_in(credentials, address(&request), origin(&request)).await?;
+    Ok(fresh(HttpResponse::Ok().json(granted_json(&grant))))
 }
 
 /// The origin of a request for tokens.
-pub fn made_from(request: &HttpRequest) -> Attempt {
+pub fn origin(request: &HttpRequest) -> LoginOrigin {
     let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-    Attempt {
+    LoginOrigin {
         address: address(request).to_string(),
         user_agent: user_agent.unwrap_or_default().chars().take(200).collect(),
     }
-}
-
-/// 429 with when to come again.
-pub fn too_many(detail: &str, wait: Duration) -> Problem {
-    let seconds = wait.as_secs().max(1);
-    Problem::new(&TOO_MANY, detail).with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
 }
 
 #[derive(Debug, Deserialize)]
@@ -128,12 +58,11 @@ pub async fn refresh(
     state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
     let body: RefreshBody = body::json(&request, payload, state.bounds()).await?;
-    let refresh = Refresh { token: body.refresh_token, scopes: None, attempt: made_from(&request) };
+    let refresh = Refresh { token: body.refresh_token, scopes: None, origin: origin(&request) };
     let granted = state.app.identity.directory.ask(refresh).await;
     match granted {
         Ok(grant) => Ok(fresh(HttpResponse::Ok().json(granted_json(&grant)))),
-        Err(DirectoryError::BadGrant(why)) => Err(Problem::new(&LOGIN_REFUSED, why)
-            .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"acgs\""))),
+        Err(DirectoryError::BadGrant(why)) => Err(LoginError::Refused(why).into()),
         Err(error) => Err(error.into()),
     }
 }
@@ -220,19 +149,7 @@ pub async fn change_password(
     let body: PasswordBody = body::json(&request, payload, state.bounds()).await?;
     let (name, _) = person(&caller)?;
     let from = address(&request);
-    let attempt =
-        state.app.identity.lockouts.begin(name, from).map_err(|wait| too_many("too many wrong passwords", wait))?;
-    match verify(&state, name, body.old, from).await {
-        Ok((_, true)) => attempt.succeed(),
-        Ok((_, false)) => {
-            attempt.fail();
-            return Err(Problem::new(&INVALID_PASSWORD, "the old password is wrong"));
-        }
-        Err(problem) => {
-            attempt.withdraw();
-            return Err(problem);
-        }
-    }
+    state.app.identity.logins.check_password(name, body.old, from).await?;
     let password = hashed(&state, name, body.new, from).await?;
     let change = ChangePassword { name: name.to_owned(), password, by: By::Itself(None) };
     writes::write(&state, &state.app.identity.directory, change).await?;
@@ -242,5 +159,5 @@ pub async fn change_password(
 /// The hash of a new password that keeps the rules.
 pub async fn hashed(state: &WorkerState, name: &str, new: String, from: ClientAddress) -> Result<String, Problem> {
     password::check(&new, name).map_err(|error| Problem::new(&INVALID_PASSWORD, error.to_string()))?;
-    Ok(state.app.identity.passwords.hash(new, from).await?)
+    Ok(state.app.identity.logins.hash(new, from).await?)
 }

@@ -15,7 +15,6 @@ mod consistency;
 mod constitution;
 mod decide;
 mod decision_request;
-mod denial_sampler;
 mod entities;
 mod entity_body;
 mod entrance;
@@ -50,7 +49,6 @@ mod writes;
 
 pub use app_state::{AppState, AuditState, DecisionState, IdentityState, StoreState};
 pub use connections::ConnectionLimits;
-pub use denial_sampler::DenialSampler;
 pub use limits::Limits;
 pub use listener::{Bound, Listeners, bind, bind_admin, workers};
 pub use writes::Writes;

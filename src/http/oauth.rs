@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::authorization::{ANONYMOUS, RequestCaller};
-use super::login::made_from;
+use super::login::origin;
 use super::oauth_client::{ShownClient, shown};
 use super::problem::Problem;
 use super::worker_state::WorkerState;
@@ -74,7 +74,7 @@ pub async fn token(request: HttpRequest, payload: Payload, state: Data<WorkerSta
             if client.is_some_and(|client| client.id != OWN_CLIENT) {
                 return Ok(refusal("invalid_grant", "the refresh token was given to another client"));
             }
-            state.app.identity.directory.ask(Refresh { token, scopes, attempt: made_from(&request) }).await
+            state.app.identity.directory.ask(Refresh { token, scopes, origin: origin(&request) }).await
         }
         Some(_) => {
             return Ok(refusal("unsupported_grant_type", "the grants are `client_credentials` and `refresh_token`"));

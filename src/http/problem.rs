@@ -15,6 +15,7 @@ use crate::actors::decision::large_requests::Crowded;
 use crate::actors::decision::registry::ReloadError;
 use crate::actors::decision::validator::DecideError;
 use crate::actors::identity::directory::DirectoryError;
+use crate::actors::identity::login::LoginError;
 use crate::actors::identity::password_hasher::HashError;
 use crate::domain::InputFault;
 use crate::store::StoreError;
@@ -272,6 +273,20 @@ impl From<DirectoryError> for Problem {
             DirectoryError::BadGrant(_) | DirectoryError::BadClient => Self::new(&LOGIN_REFUSED, error.to_string()),
             DirectoryError::Failed(_) => Self::logged(&UNAVAILABLE, "the Auth service cannot do this now", &error),
             DirectoryError::Late => Self::new(&UNAVAILABLE, error.to_string()),
+        }
+    }
+}
+
+impl From<LoginError> for Problem {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::PasswordLocked(wait) | LoginError::CodeLocked(wait) => Self::new(&TOO_MANY, error.to_string())
+                .with_header(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1))),
+            LoginError::Refused(_) => Self::new(&LOGIN_REFUSED, error.to_string())
+                .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"acgs\"")),
+            LoginError::WrongPassword => Self::new(&INVALID_PASSWORD, error.to_string()),
+            LoginError::Hash(error) => error.into(),
+            LoginError::Directory(error) => error.into(),
         }
     }
 }

@@ -7,12 +7,12 @@ use serde_json::json;
 
 use super::authorization::{RequestCaller, address};
 use super::body;
-use super::login::{person, too_many};
+use super::login::person;
 use super::oauth::fresh;
 use super::problem::Problem;
 use super::worker_state::WorkerState;
 use super::writes;
-use crate::actors::identity::directory::{By, ConfirmEnrolment, DirectoryError, Enrol, RemoveSecondFactor};
+use crate::actors::identity::directory::{ConfirmEnrolment, Enrol};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,16 +50,6 @@ pub async fn remove(
 ) -> Result<HttpResponse, Problem> {
     let body: CodeBody = body::json(&request, payload, state.bounds()).await?;
     let (user, _) = person(&caller)?;
-    let from = address(&request);
-    let attempt =
-        state.app.identity.lockouts.begin(user, from).map_err(|wait| too_many("too many wrong codes", wait))?;
-    let remove = RemoveSecondFactor { user: user.to_owned(), by: By::Itself(Some(body.code)) };
-    let removed = state.app.identity.directory.ask(remove).await;
-    match &removed {
-        Err(DirectoryError::Refused(_)) => attempt.fail(),
-        // A right code says nothing about passwords, so failures of passwords still count.
-        Ok(()) | Err(_) => attempt.withdraw(),
-    }
-    removed?;
+    state.app.identity.logins.remove_second_factor(user, body.code, address(&request)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -5,6 +5,7 @@ pub mod checkpoint_error;
 pub mod checkpointer;
 pub mod checkpoints;
 pub mod committer;
+pub mod denial_sampler;
 pub mod entity_recorder;
 pub mod index_batch;
 pub mod index_entry;

@@ -5,6 +5,7 @@ pub mod denylist;
 pub mod directory;
 pub mod jwks_fetcher;
 pub mod lockouts;
+pub mod login;
 pub mod password_hasher;
 pub mod rate_limits;
 pub mod trust;

@@ -11,7 +11,7 @@ use crate::store::users::{self, User};
 
 /// The origin of a login attempt.
 #[derive(Debug, Clone, Default)]
-pub struct Attempt {
+pub struct LoginOrigin {
     /// The client's address; empty on a Unix socket.
     pub address: String,
     /// The `User-Agent` of the client.
@@ -27,7 +27,7 @@ pub struct LogIn {
     /// The second factor: a one-time password, or a recovery code.
     pub code: Option<String>,
     /// Where the attempt comes from.
-    pub attempt: Attempt,
+    pub origin: LoginOrigin,
 }
 
 /// The message for every refused login, whatever the reason, so that it reveals nothing.
@@ -54,9 +54,9 @@ impl Handler<LogIn> for Directory {
                 expires_at: now + self.lifetimes.refresh,
                 ended_at: None,
                 end_reason: None,
-                address: ask.attempt.address.clone(),
+                address: ask.origin.address.clone(),
                 client_id: None,
-                user_agent: ask.attempt.user_agent.clone(),
+                user_agent: ask.origin.user_agent.clone(),
             };
             sessions::insert(conn, &session)?;
             let (grant, fresh, token_id) =
@@ -65,7 +65,7 @@ impl Handler<LogIn> for Directory {
             let event = event(&format!("user:{}", user.name), "login")
                 .name("session", session.id)
                 .name("token", token_id)
-                .name("address", ask.attempt.address);
+                .name("address", ask.origin.address);
             Ok((grant, vec![event]))
         })
     }

@@ -36,7 +36,7 @@ pub use api_keys::{
 pub use clients::{AddClient, ClientMade, HasClient, ListClients, NewClient, RemoveClient, SetClient};
 pub use grants::{Grant, GrantClient};
 pub use housekeeping::KeepHouse;
-pub use logins::{Attempt, LogIn, RefuseLogin};
+pub use logins::{LogIn, LoginOrigin, RefuseLogin};
 pub use people::{AddUser, By, ChangePassword, FindUser, ListUsers, NewUser, RemoveUser, SetUser};
 pub use proofs::{ClientProof, ProveClient};
 pub use provenance::Provenance;

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
 
 use super::grants::{Grant, deny_stored};
-use super::logins::Attempt;
+use super::logins::LoginOrigin;
 use super::withdrawal::{Applied, Withdrawal};
 use super::{Directory, DirectoryError, delayed, deny_sessions, event, now};
 use crate::actors::identity::denylist::Denylist;
@@ -31,7 +31,7 @@ pub struct Refresh {
     /// The scopes of the new tokens; `None`: those of the session.
     pub scopes: Option<Scopes>,
     /// Where the request comes from.
-    pub attempt: Attempt,
+    pub origin: LoginOrigin,
 }
 
 impl Handler<Refresh> for Directory {
@@ -107,7 +107,7 @@ impl Directory {
             Some(successor) => Standing::Repeated(successor, session, user),
             None => Standing::Refused(Refused {
                 why: "the refresh token was used before",
-                copied: Some(EndCopied { session: session.id, user: user.name, address: ask.attempt.address.clone() }),
+                copied: Some(EndCopied { session: session.id, user: user.name, address: ask.origin.address.clone() }),
             }),
         })
     }
@@ -125,7 +125,7 @@ impl Directory {
         let successor = secret::RefreshToken::following(&ask.token, &seed);
         let (grant, fresh, token_id) = self.grant_session(user, session, &successor, ask.scopes, now)?;
         match refresh_tokens::rotate(conn, &old, &fresh.digest, fresh.expires_at, now)? {
-            Rotation::Rotated(_) => refresh_tokens::remember_use(conn, &old, &seed, &ask.attempt.digest())?,
+            Rotation::Rotated(_) => refresh_tokens::remember_use(conn, &old, &seed, &ask.origin.digest())?,
             Rotation::Reused(_) | Rotation::Expired | Rotation::Unknown => {
                 return Ok((Err(Refused::because("the refresh token has expired")), Vec::new()));
             }
@@ -144,7 +144,7 @@ impl Directory {
         now: i64,
     ) -> Result<Option<secret::RefreshToken>, StoreError> {
         let is_soon = token.used_at.is_some_and(|used| (used..=used + self.lifetimes.grace).contains(&now));
-        let is_same = token.used_by.as_deref().is_some_and(|by| secret::equals(by, &ask.attempt.digest()));
+        let is_same = token.used_by.as_deref().is_some_and(|by| secret::equals(by, &ask.origin.digest()));
         let seed = token.seed.as_deref().and_then(|seed| <&[u8; 32]>::try_from(seed).ok());
         let Some(seed) = seed.filter(|_| self.lifetimes.grace > 0 && is_soon && is_same) else { return Ok(None) };
         let successor = secret::RefreshToken::following(&ask.token, seed);
@@ -165,7 +165,7 @@ impl Directory {
         let event = event(&format!("user:{}", user.name), "refresh_repeated")
             .name("session", &*session.id)
             .name("token", token_id)
-            .name("address", &*ask.attempt.address);
+            .name("address", &*ask.origin.address);
         Ok((Ok(grant), vec![event]))
     }
 }
@@ -205,7 +205,7 @@ impl Withdrawal for EndCopied {
     }
 }
 
-impl Attempt {
+impl LoginOrigin {
     /// A digest that tells apart the clients that send the same token.
     fn digest(&self) -> [u8; 32] {
         Sha256::new_with_prefix(&self.address).chain_update([0_u8]).chain_update(&self.user_agent).finalize().into()
