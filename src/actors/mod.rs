@@ -6,6 +6,7 @@ pub mod cache;
 pub mod database;
 pub mod decision;
 pub mod fair_queue;
+mod file_identity;
 pub mod health;
 pub mod identity;
 mod mailbox;

@@ -4,11 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 
-use super::jws::MAX_KID;
 use super::ring_provider;
 use crate::domain::{Json, Object};
 pub use crate::settings::Algorithm;
 
+/// The longest name of a key, in bytes.
+pub const MAX_KID: usize = 256;
 /// Members that only the owner of a key should know (RFC 7518, section 6; RFC 8037, section 2).
 const SECRET: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 

@@ -6,13 +6,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::jwk::{Algorithm, VerifyingKey};
+use super::jwk::{Algorithm, MAX_KID, VerifyingKey};
 use crate::domain::{Json, Object};
 
 /// The longest token that is read, in bytes.
 pub const MAX_TOKEN: usize = 8 * 1024;
-/// The longest name of a key, in bytes.
-pub const MAX_KID: usize = 256;
 /// How deep values may nest in headers, payloads and key sets.
 pub const MAX_DEPTH: usize = 16;
 

@@ -4,12 +4,6 @@
 use super::bundle::Source;
 use super::fault::Fault;
 
-/// The largest file of a bundle, in bytes.
-pub const MAX_FILE: u64 = 16 << 20;
-/// The most bytes in all files of a bundle together.
-pub const MAX_BUNDLE: u64 = 64 << 20;
-/// The most files in a bundle.
-pub const MAX_FILES: usize = 10_000;
 /// The deepest nesting of brackets and `if`s.
 pub const MAX_NESTING: usize = 500;
 /// The most operators and accesses in one policy, since each may be one level of its tree.

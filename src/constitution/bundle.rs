@@ -6,9 +6,15 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::bounds::{MAX_BUNDLE, MAX_FILE, MAX_FILES};
 use super::fault::{Fault, Faults};
 use crate::domain::ConstitutionDigest;
+
+/// The largest file of a bundle, in bytes.
+pub const MAX_FILE: u64 = 16 << 20;
+/// The most bytes in all files of a bundle together.
+pub const MAX_BUNDLE: u64 = 64 << 20;
+/// The most files in a bundle.
+pub const MAX_FILES: usize = 10_000;
 
 /// The manifest's name.
 pub const MANIFEST: &str = "constitution.toml";

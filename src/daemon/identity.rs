@@ -13,7 +13,8 @@ use super::upkeep;
 use crate::actors::audit::change_recorder::ChangeRecorder;
 use crate::actors::decision::active::InForce;
 use crate::actors::identity::directory::{Directory, DirectoryError, Lifetimes, NewUser, open_keys};
-use crate::actors::identity::jwks_fetcher::{Asked, tell_skipped};
+use crate::actors::identity::fetch_state::FetchState;
+use crate::actors::identity::jwks_fetcher::tell_skipped;
 use crate::actors::identity::trust::{ForeignIssuer, KeySource, Trust};
 use crate::auth::granter::Granter;
 use crate::auth::jwk::Algorithm;
@@ -87,7 +88,9 @@ fn foreign(issuer: &Issuer) -> Result<ForeignIssuer, DaemonError> {
             tell_skipped(issuer.issuer.as_str(), &keys);
             (KeySource::File, keys)
         }
-        (None, Some(url)) => (KeySource::Url { url: url.as_str().into(), asked: Asked::default() }, Jwks::default()),
+        (None, Some(url)) => {
+            (KeySource::Url { url: url.as_str().into(), asked: FetchState::default() }, Jwks::default())
+        }
         (None, None) => return Err(fault("its keys have no place".to_owned())),
     };
     Ok(ForeignIssuer {

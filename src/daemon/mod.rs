@@ -283,7 +283,7 @@ impl Parts {
             replicas: store.replicas().clone(),
             is_shared: store.is_shared(),
             feed: follower.following(),
-            writes: http::Writes::default(),
+            writes: http::PendingWrites::default(),
         };
         let app = AppState {
             settings: Arc::clone(&settings),

@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 use super::claims::Claims;
 use super::fault::step;
 use super::member::Member;
-use super::{EntityUid, InputFault, Json, Object};
+use super::{Action, EntityUid, InputFault, Json, Object, Party};
 
 /// The longest type, id or action name, in bytes: the audit log's record of a decision always has room for them.
 pub const MAX_NAME: usize = 1024;
@@ -18,24 +18,6 @@ pub const MAX_FAULTS: usize = 100;
 
 /// The member of `context` in which a caller claims a constitution.
 const CLAIM: &str = "constitutional_hash";
-
-/// A subject or a resource: an entity and its properties in the request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Party {
-    /// Which entity.
-    pub uid: EntityUid,
-    /// The properties in the request.
-    pub properties: Object,
-}
-
-/// An action and its properties in the request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Action {
-    /// Its name: the id of a Cedar `Action`.
-    pub name: SmolStr,
-    /// The properties in the request.
-    pub properties: Object,
-}
 
 /// A well-formed evaluation request (AuthZEN 1.0, section 5), or *question*. Cloning is cheap.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,9 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 
-use super::Object;
-use super::evaluation::{Action, Party};
 use super::json::write_json;
+use super::{Action, Object, Party};
 
 /// A value and its canonical JSON text. Cloning is cheap, and clones share both.
 #[derive(Debug)]

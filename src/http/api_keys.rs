@@ -10,9 +10,9 @@ use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
 use super::authorization::RequestCaller;
-use super::oauth::fresh;
 use super::page::{After, label, listed, time};
 use super::problem::Problem;
+use super::token_response::no_store;
 use super::worker_state::WorkerState;
 use super::{body, withdrawn, writes};
 use crate::actors::identity::directory::{AddApiKey, ListApiKeys, NewApiKey, RevokeApiKey};
@@ -80,7 +80,7 @@ pub async fn add(
     if let Some(members) = body.as_object_mut() {
         members.insert("key".to_owned(), made.key.into());
     }
-    Ok(fresh(HttpResponse::Created().json(body)))
+    Ok(no_store(HttpResponse::Created().json(body)))
 }
 
 /// Networks that there are: a key that is to be bound and is bound to none could be used anywhere.

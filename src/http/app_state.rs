@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use actix::Addr;
 
 use super::limits::Limits;
-use super::writes::Writes;
+use super::pending_writes::PendingWrites;
 use crate::actors::Mailbox;
 use crate::actors::audit::checkpoints::Checkpoints;
 use crate::actors::audit::denial_sampler::DenialSampler;
@@ -134,5 +134,5 @@ pub struct StoreState {
     /// How far changes of other daemons were followed.
     pub feed: FeedStatus,
     /// Changes whose callers got 202, with their outcomes.
-    pub writes: Writes,
+    pub writes: PendingWrites,
 }

@@ -6,9 +6,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::authorization::RequestCaller;
-use super::oauth::fresh;
 use super::page::{After, label, listed, time};
 use super::problem::Problem;
+use super::token_response::no_store;
 use super::users::roles;
 use super::worker_state::WorkerState;
 use super::{body, withdrawn, writes};
@@ -77,7 +77,7 @@ pub async fn add(
     };
     let client =
         writes::write(&state, &state.app.identity.directory, AddClient { new, granter: caller.granter() }).await?;
-    Ok(fresh(HttpResponse::Created().json(made(&client))))
+    Ok(no_store(HttpResponse::Created().json(made(&client))))
 }
 
 /// `PATCH /v1/clients/{id}`: ends the client's tokens.
@@ -97,7 +97,7 @@ pub async fn change(
         granter: caller.granter(),
     };
     let set = writes::write(&state, &state.app.identity.directory, set).await?;
-    Ok(withdrawn::answer(set, |client| fresh(HttpResponse::Ok().json(made(&client)))))
+    Ok(withdrawn::answer(set, |client| no_store(HttpResponse::Ok().json(made(&client)))))
 }
 
 /// `DELETE /v1/clients/{id}`

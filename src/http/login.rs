@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::authorization::{RequestCaller, address};
-use super::oauth::{fresh, granted_json};
 use super::problem::{FORBIDDEN, INVALID_PASSWORD, Problem};
+use super::token_response::{granted_json, no_store};
 use super::worker_state::WorkerState;
 use super::{body, withdrawn, writes};
 use crate::actors::identity::directory::{
@@ -33,7 +33,7 @@ pub async fn login(request: HttpRequest, payload: Payload, state: Data<WorkerSta
     let name = precis::name(&body.username).into_owned();
     let credentials = Credentials { name, password: body.password, code: body.code };
     let grant = state.app.identity.logins.log_in(credentials, address(&request), origin(&request)).await?;
-    Ok(fresh(HttpResponse::Ok().json(granted_json(&grant))))
+    Ok(no_store(HttpResponse::Ok().json(granted_json(&grant))))
 }
 
 /// The origin of a request for tokens.
@@ -61,7 +61,7 @@ pub async fn refresh(
     let refresh = Refresh { token: body.refresh_token, scopes: None, origin: origin(&request) };
     let granted = state.app.identity.directory.ask(refresh).await;
     match granted {
-        Ok(grant) => Ok(fresh(HttpResponse::Ok().json(granted_json(&grant)))),
+        Ok(grant) => Ok(no_store(HttpResponse::Ok().json(granted_json(&grant)))),
         Err(DirectoryError::BadGrant(why)) => Err(LoginError::Refused(why).into()),
         Err(error) => Err(error.into()),
     }

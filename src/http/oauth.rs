@@ -11,11 +11,12 @@ use super::authorization::{ANONYMOUS, RequestCaller};
 use super::login::origin;
 use super::oauth_client::{ShownClient, shown};
 use super::problem::Problem;
+use super::token_response::{granted_json, no_store};
 use super::worker_state::WorkerState;
 use super::{body, withdrawn};
 use crate::actors::identity::authenticator::{Authenticate, Credential};
 use crate::actors::identity::directory::{
-    DirectoryError, Grant, GrantClient, HasClient, ProveClient, RecordEvent, Refresh, RevokeToken, event,
+    DirectoryError, GrantClient, HasClient, ProveClient, RecordEvent, Refresh, RevokeToken, event,
 };
 use crate::auth::jws::Unverified;
 use crate::auth::scope::{Scope, Scopes};
@@ -87,20 +88,6 @@ pub async fn token(request: HttpRequest, payload: Payload, state: Data<WorkerSta
 /// The client through which people log in.
 const OWN_CLIENT: &str = "acgs";
 
-/// Tokens as they are answered (RFC 6749, section 5.1).
-pub fn granted_json(grant: &Grant) -> Value {
-    let mut body = json!({
-        "access_token": grant.access_token,
-        "token_type": "Bearer",
-        "expires_in": grant.expires_in,
-        "scope": grant.scopes.to_string(),
-    });
-    if let (Some(token), Some(members)) = (&grant.refresh_token, body.as_object_mut()) {
-        members.insert("refresh_token".to_owned(), token.as_str().into());
-    }
-    body
-}
-
 /// `POST /oauth2/introspect` (RFC 7662), for clients, and for callers with a token of their own.
 pub async fn introspect(
     request: HttpRequest,
@@ -128,7 +115,7 @@ pub async fn introspect(
     }
     let asked = Authenticate { credential: Credential::Token(token.clone()), address: None };
     let answered = state.authenticator.send(asked).await;
-    let Ok(Ok(caller)) = answered else { return Ok(fresh(HttpResponse::Ok().json(json!({"active": false})))) };
+    let Ok(Ok(caller)) = answered else { return Ok(no_store(HttpResponse::Ok().json(json!({"active": false})))) };
     let claims = Unverified::parse(&token).and_then(|token| token.claims());
     let claims = claims.map_err(|error| Problem::fault("/token", error.to_string()))?;
     let mut body = json!({"active": true, "token_type": "Bearer", "scope": caller.scopes.to_string()});
@@ -142,7 +129,7 @@ pub async fn introspect(
             members.insert("username".to_owned(), user.as_str().into());
         }
     }
-    Ok(fresh(HttpResponse::Ok().json(body)))
+    Ok(no_store(HttpResponse::Ok().json(body)))
 }
 
 /// `POST /oauth2/revoke` (RFC 7009)
@@ -161,7 +148,7 @@ pub async fn revoke(request: HttpRequest, payload: Payload, state: Data<WorkerSt
     let revoked = state.app.identity.directory.ask(revoke).await;
     record_refused(&state, client.id, &revoked).await?;
     match revoked {
-        Ok(revoked) => Ok(withdrawn::answer(revoked, |()| fresh(HttpResponse::Ok().finish()))),
+        Ok(revoked) => Ok(withdrawn::answer(revoked, |()| no_store(HttpResponse::Ok().finish()))),
         Err(error) => answer::<()>(Err(error), |()| Value::Null),
     }
 }
@@ -217,7 +204,7 @@ async fn record_refused<T>(
 /// The answer of a token route: the result, or the error in the form of OAuth (RFC 6749, section 5.2).
 fn answer<T>(done: Result<T, DirectoryError>, body: impl FnOnce(T) -> Value) -> Result<HttpResponse, Problem> {
     match done {
-        Ok(done) => Ok(fresh(HttpResponse::Ok().json(body(done)))),
+        Ok(done) => Ok(no_store(HttpResponse::Ok().json(body(done)))),
         Err(DirectoryError::BadClient) => Ok(unknown_client()),
         Err(DirectoryError::BadGrant(why)) => Ok(refusal("invalid_grant", why)),
         Err(error @ DirectoryError::BadScope) => Ok(refusal("invalid_scope", &error.to_string())),
@@ -237,11 +224,5 @@ fn refusal(code: &str, description: &str) -> HttpResponse {
 }
 
 fn error(status: StatusCode, code: &str, description: &str) -> HttpResponse {
-    fresh(HttpResponse::build(status).json(json!({"error": code, "error_description": description})))
-}
-
-/// Tokens are not for caches (RFC 6749, section 5.1).
-pub fn fresh(mut response: HttpResponse) -> HttpResponse {
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    no_store(HttpResponse::build(status).json(json!({"error": code, "error_description": description})))
 }

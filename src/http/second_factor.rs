@@ -8,8 +8,8 @@ use serde_json::json;
 use super::authorization::{RequestCaller, address};
 use super::body;
 use super::login::person;
-use super::oauth::fresh;
 use super::problem::Problem;
+use super::token_response::no_store;
 use super::worker_state::WorkerState;
 use super::writes;
 use crate::actors::identity::directory::{ConfirmEnrolment, Enrol};
@@ -24,7 +24,7 @@ struct CodeBody {
 pub async fn enrol(caller: RequestCaller, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let (user, _) = person(&caller)?;
     let enrolment = state.app.identity.directory.ask(Enrol { user: user.to_owned() }).await?;
-    Ok(fresh(HttpResponse::Ok().json(json!({"secret": enrolment.secret, "url": enrolment.url}))))
+    Ok(no_store(HttpResponse::Ok().json(json!({"secret": enrolment.secret, "url": enrolment.url}))))
 }
 
 /// `POST /v1/auth/totp/confirm`: from now on logins need a code; the answer has recovery codes.
@@ -38,7 +38,7 @@ pub async fn confirm(
     let (user, _) = person(&caller)?;
     let confirm = ConfirmEnrolment { user: user.to_owned(), code: body.code };
     let codes = writes::write(&state, &state.app.identity.directory, confirm).await?;
-    Ok(fresh(HttpResponse::Ok().json(json!({"recovery_codes": codes}))))
+    Ok(no_store(HttpResponse::Ok().json(json!({"recovery_codes": codes}))))
 }
 
 /// `DELETE /v1/auth/totp`, with a last code. Guessing codes is throttled like guessing passwords.

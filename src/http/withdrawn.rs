@@ -3,14 +3,14 @@
 use actix_web::HttpResponse;
 use serde_json::json;
 
-use super::oauth::fresh;
+use super::token_response::no_store;
 use crate::actors::identity::directory::Withdrawn;
 
 /// The answer of a recorded withdrawal, or 202 for one that is in force but not recorded yet.
 pub fn answer<T>(withdrawn: Withdrawn<T>, done: impl FnOnce(T) -> HttpResponse) -> HttpResponse {
     match withdrawn {
         Withdrawn::Recorded(value) => done(value),
-        Withdrawn::Owed => fresh(HttpResponse::Accepted().json(json!({
+        Withdrawn::Owed => no_store(HttpResponse::Accepted().json(json!({
             "recorded": false,
             "detail": "the withdrawal is in force on this node, but cannot be recorded and stored now; the daemon \
                        retries that, and the withdrawal must be repeated if the daemon ends before",

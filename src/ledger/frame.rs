@@ -2,7 +2,6 @@
 
 use super::batch::{Batch, Payload};
 use super::fault::Problem;
-use super::segment::Tip;
 use super::tree::{Hash, Tree};
 
 /// Frames begin and end at multiples of this, in bytes.
@@ -14,6 +13,13 @@ pub(super) const HEADER: usize = 68;
 const MAGIC: &[u8; 8] = b"acgs-frm";
 static ZEROS: [u8; BLOCK] = [0; BLOCK];
 const VERSION: u16 = 1;
+
+/// The state of the log: the tree of all its records and the hash of its last frame (zero if there is none).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tip {
+    pub(super) tree: Tree,
+    pub(super) frame: Hash,
+}
 
 /// The header, up to the peaks.
 #[derive(Clone, Debug)]

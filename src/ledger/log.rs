@@ -5,10 +5,10 @@ use std::mem;
 
 use super::batch::Batch;
 use super::fault::{AppendError, LedgerError};
-use super::frame::{self, BLOCK};
+use super::frame::{self, BLOCK, Tip};
 use super::recovery::{self, Recovery};
 use super::scan::{Cursor, Segment};
-use super::segment::{self, FilledSegment, NextSegment, SegmentSize, Tip};
+use super::segment::{self, FilledSegment, NextSegment, SegmentSize};
 use super::storage::{Storage, StorageFile, write_all, write_zeros};
 use super::tree::{Hash, Tree};
 

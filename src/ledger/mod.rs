@@ -108,6 +108,7 @@
 //! covers; and a log with records but without a checkpoint is not accepted.
 
 mod archive;
+mod archiver;
 mod batch;
 mod checkpoint;
 mod checkpoint_file;
@@ -149,7 +150,8 @@ mod corruption;
 #[cfg(test)]
 mod simulation;
 
-pub use archive::{archived, oldest_segment_end, retire};
+pub use archive::archived;
+pub use archiver::{oldest_segment_end, retire};
 pub use batch::{Batch, BatchError, Batches, NoRecord, Payload};
 pub use checkpoint::Checkpoint;
 pub use checkpoint_file::{CHECKPOINT_FILES, CheckpointFile, WITNESSED, has_checkpoint_file, last_checkpoint};

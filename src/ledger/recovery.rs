@@ -4,9 +4,9 @@ use std::io;
 
 use super::Options;
 use super::fault::LedgerError;
-use super::frame::BLOCK;
+use super::frame::{BLOCK, Tip};
 use super::scan::{Cursor, Segment, Torn};
-use super::segment::{self, NextSegment, Tip};
+use super::segment::{self, NextSegment};
 use super::storage::{Storage, StorageFile, read_full, write_all, write_zeros};
 
 /// The size in bytes of the first segment of a new log, unless segments are smaller anyway.

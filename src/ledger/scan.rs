@@ -3,8 +3,8 @@
 use std::io;
 
 use super::fault::{Fault, LedgerError, Problem};
-use super::frame::{self, BLOCK, Frame};
-use super::segment::{self, Tip};
+use super::frame::{self, BLOCK, Frame, Tip};
+use super::segment;
 use super::storage::{StorageFile, read_full};
 
 /// Part of a file in memory, read in large pieces.

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::fault::{LedgerError, Problem};
-use super::frame::{BLOCK, field, hashes, put};
+use super::frame::{BLOCK, Tip, field, hashes, put};
 use super::storage::{Storage, StorageFile, write_all, write_zeros, write_zeros_gently};
 use super::tree::{Hash, Tree};
 
@@ -16,13 +16,6 @@ const PEAKS: usize = 60;
 const CHECKSUM: usize = BLOCK - 4;
 /// The suffix of a file that is not a segment yet.
 const TEMPORARY: &str = ".tmp";
-
-/// The state of the log: the tree of all its records and the hash of its last frame (zero if there is none).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tip {
-    pub(super) tree: Tree,
-    pub(super) frame: Hash,
-}
 
 /// The size of new segments in bytes: a multiple of 4096 from 16 KiB to 1 GiB. Default: 64 MiB.
 ///

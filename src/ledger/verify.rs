@@ -1,6 +1,6 @@
 //! Reads a whole log and verifies it.
 
-use super::archive;
+use super::archiver;
 use super::batch::Payload;
 use super::checkpoint::Checkpoint;
 use super::fault::{Fault, LedgerError, Problem};
@@ -80,7 +80,7 @@ pub fn verify_against<S: Storage>(storage: &S, checkpoints: &[Checkpoint], tiled
         summary.segments += 1;
         reached = Some(cursor);
     }
-    archive::agree(storage, firsts.first().copied().unwrap_or_default()..u64::MAX)?;
+    archiver::agree(storage, firsts.first().copied().unwrap_or_default()..u64::MAX)?;
     log.finish()?;
     summary.size = log.tree().size();
     summary.root = log.tree().root();

@@ -10,8 +10,9 @@ use toml::{
 use super::{
     fault::{Fault, Place, Span, Wrong},
     layer::{Entry, Layer},
-    list::{self, List},
-    section::{Key, leaf},
+    list,
+    section::{Key, List},
+    written::leaf,
 };
 use crate::domain::nearest;
 

@@ -10,30 +10,11 @@ use toml::{
 use super::{
     fault::{Fault, Place, Wrong},
     rule::Rule,
-    section::{Key, Section, leaf},
+    section::{Key, List, Section},
     urls,
-    written::{Row, Written},
+    written::{Row, Written, leaf},
 };
 use crate::domain::nearest;
-
-/// The kind of a list.
-#[derive(Debug)]
-pub(super) enum List {
-    /// Tables.
-    Tables {
-        /// The keys of each.
-        members: Vec<Key>,
-        /// How many there may be.
-        most: usize,
-    },
-    /// URLs.
-    Urls {
-        /// The fault of one item, if it has one.
-        check: fn(&str) -> Result<(), &'static str>,
-        /// How many there may be.
-        most: usize,
-    },
-}
 
 /// Tables of one kind, at most this many.
 pub(super) struct Tables(pub(super) usize);

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{list::List, written::Written};
+use super::{section::List, written::Written};
 
 /// Parses and displays the values of one key. A fault is described as "not a …".
 pub(super) trait Rule<T> {

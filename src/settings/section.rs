@@ -1,6 +1,6 @@
 //! From one table of keys: the structs, the list of keys, reading and writing.
 
-use super::{list::List, written::Written};
+use super::written::Written;
 
 /// The static definition of a key.
 #[derive(Debug)]
@@ -28,9 +28,23 @@ impl Key {
     }
 }
 
-/// Section and last part of a name.
-pub(super) fn leaf(name: &str) -> (&str, &str) {
-    name.rsplit_once('.').unwrap_or(("", name))
+/// The kind of a list.
+#[derive(Debug)]
+pub(super) enum List {
+    /// Tables.
+    Tables {
+        /// The keys of each.
+        members: Vec<Key>,
+        /// How many there may be.
+        most: usize,
+    },
+    /// URLs.
+    Urls {
+        /// The fault of one item, if it has one.
+        check: fn(&str) -> Result<(), &'static str>,
+        /// How many there may be.
+        most: usize,
+    },
 }
 
 /// A table of a settings file, or each table of a list.

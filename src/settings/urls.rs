@@ -4,9 +4,8 @@ use std::ops::Range;
 
 use super::{
     fault::{Fault, Place, Wrong},
-    list::List,
     rule::{Rule, Word},
-    section::Key,
+    section::{Key, List},
     written::Written,
 };
 

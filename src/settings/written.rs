@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use toml::de::DeValue;
 
-use super::{hidden::without_password, section::leaf};
+use super::hidden::without_password;
 
 /// A value as written in a file or a variable, before it is validated.
 #[derive(Debug, Clone, PartialEq)]
@@ -145,4 +145,9 @@ fn escape(letter: char) -> String {
         _ if letter.is_control() => format!("\\u{:04X}", u32::from(letter)),
         _ => letter.to_string(),
     }
+}
+
+/// Section and last part of a name.
+pub(super) fn leaf(name: &str) -> (&str, &str) {
+    name.rsplit_once('.').unwrap_or(("", name))
 }

@@ -3,7 +3,7 @@
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
-use super::connection::{Connection, DbSession, read};
+use super::connection::{Connection, DbSession, read, write};
 use super::error::StoreError;
 use super::revisions::{self, Commit};
 use super::schema::changes;
@@ -100,6 +100,30 @@ pub(super) fn of_others(conn: &mut Connection) -> Result<Commit, StoreError> {
 pub(super) fn of_nothing_cached(conn: &mut Connection, revision: &Revision) -> Result<(), StoreError> {
     insert(conn, revision, OTHER)?;
     tell(conn, revision.version)
+}
+
+/// Adds a version to a transaction for a change that no cache depends on. `before` is the revision when it began.
+pub fn revise(conn: &mut Connection, before: Revision) -> Result<Commit, StoreError> {
+    Ok(Commit { before, ..of_others(conn)? })
+}
+
+/// Begins a new incarnation of a database that has lost the revision `lost`, and returns its revision. Its versions
+/// continue above `known`, so that none that was seen is assigned again. If another node has begun one already, that is
+/// returned.
+pub fn begin_anew(conn: &mut DbSession, lost: &Revision, known: i64) -> Result<Revision, StoreError> {
+    write(conn, |conn| {
+        let newest = revisions::newest(conn)?;
+        let is_begun = newest.incarnation != lost.incarnation
+            || revisions::compare(conn, newest, lost)? == revisions::Standing::Contains;
+        if is_begun && newest.version >= known {
+            return Ok(newest);
+        }
+        let version = newest.version.max(known) + 1;
+        let begun = Revision { incarnation: rand::random(), version, nonce: rand::random() };
+        revisions::store(conn, &begun)?;
+        of_nothing_cached(conn, &begun)?;
+        Ok(begun)
+    })
 }
 
 fn insert(conn: &mut Connection, revision: &Revision, kind: &str) -> Result<(), StoreError> {

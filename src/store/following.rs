@@ -163,7 +163,7 @@ impl Store {
     fn begin_anew_on(&self, conn: &mut DbSession, lost: &Revision) -> Result<Revision, StoreError> {
         let known = self.versions.known().max(lost.version);
         self.doubt_all(known);
-        let begun = revisions::begin_anew(conn, lost, known)?;
+        let begun = changes::begin_anew(conn, lost, known)?;
         self.types.insert(&entities::types(conn)?);
         self.doubt_all(begun.version);
         self.versions.set_applied(begun);

@@ -9,7 +9,7 @@ pub mod api_keys;
 pub mod assertions;
 pub mod audit;
 pub mod cache_keys;
-mod changes;
+pub mod changes;
 pub mod clients;
 mod connection;
 mod cursor;

@@ -7,8 +7,7 @@
 
 use diesel::prelude::*;
 
-use super::changes;
-use super::connection::{Connection, DbSession, write};
+use super::connection::Connection;
 use super::error::StoreError;
 use super::schema::{self, entity_versions};
 use crate::domain::Revision;
@@ -52,7 +51,7 @@ pub(super) fn advance(conn: &mut Connection, count: i64) -> Result<Commit, Store
     Ok(Commit { before, after })
 }
 
-fn store(conn: &mut Connection, revision: &Revision) -> Result<(), StoreError> {
+pub(super) fn store(conn: &mut Connection, revision: &Revision) -> Result<(), StoreError> {
     let columns = (
         entity_versions::incarnation.eq(revision.incarnation),
         entity_versions::newest.eq(revision.version),
@@ -83,29 +82,5 @@ pub(super) fn compare(conn: &mut Connection, newest: Revision, revision: &Revisi
         Some(nonce) if nonce == revision.nonce => Standing::Contains,
         None if is_same => Standing::Contains,
         Some(_) | None => Standing::Diverged(newest),
-    })
-}
-
-/// Adds a version to a transaction for a change that no cache depends on. `before` is the revision when it began.
-pub fn revise(conn: &mut Connection, before: Revision) -> Result<Commit, StoreError> {
-    let commit = changes::of_others(conn)?;
-    Ok(Commit { before, ..commit })
-}
-
-/// Begins a new incarnation of a database that has lost the revision `lost`, and returns its revision. Its versions
-/// continue above `known`, so that none that was seen is assigned again. If another node has begun one already, that is
-/// returned.
-pub fn begin_anew(conn: &mut DbSession, lost: &Revision, known: i64) -> Result<Revision, StoreError> {
-    write(conn, |conn| {
-        let newest = newest(conn)?;
-        let is_begun = newest.incarnation != lost.incarnation || compare(conn, newest, lost)? == Standing::Contains;
-        if is_begun && newest.version >= known {
-            return Ok(newest);
-        }
-        let version = newest.version.max(known) + 1;
-        let begun = Revision { incarnation: rand::random(), version, nonce: rand::random() };
-        store(conn, &begun)?;
-        changes::of_nothing_cached(conn, &begun)?;
-        Ok(begun)
     })
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::actors::audit::log_health::Obstacle;
 use crate::actors::audit::pacer::{GroupCommitPacer, WORTH_A_SYNC};
 use crate::actors::audit::queue::{AuditError, AuditQueue, Durable, SubmissionBuffer};
-use crate::actors::health::file_monitor::Identity;
+use crate::actors::file_identity::FileIdentity;
 use crate::ledger::{AppendError, Batch, DiskStorage, FilledSegment, Ledger};
 
 /// How often a log that cannot be written is tried again.
@@ -155,7 +155,7 @@ impl Writer {
             return;
         }
         if let Ok(found) = file.metadata() {
-            self.queue.set_segment((name.to_owned(), Identity::from(&found)));
+            self.queue.set_segment((name.to_owned(), FileIdentity::from(&found)));
             name.clone_into(&mut self.shown);
         }
     }

@@ -13,7 +13,7 @@ pub use submission_buffer::{Durable, Listener, SubmissionBuffer};
 
 pub use crate::actors::audit::log_health::Health;
 use crate::actors::audit::log_health::{LogHealth, Obstacle};
-use crate::actors::health::file_monitor::OpenSegment;
+use crate::actors::file_identity::OpenSegment;
 use crate::actors::health::progress::Progress;
 use crate::ledger::Batch;
 

@@ -16,35 +16,12 @@ use parking_lot::Mutex;
 
 use crate::actors::audit::log_health::Obstacle;
 use crate::actors::audit::queue::AuditQueue;
+use crate::actors::file_identity::{FileIdentity, OpenSegment};
 use crate::actors::health::progress::Progress;
 use crate::ledger::{CHECKPOINT_FILES, KEY_FILE, Keyring, PUBLIC_KEYS_FILE, VerifierKey, public_keys, tile_files};
 
 /// The interval between two checks of all paths.
 pub(in crate::actors) const INTERVAL: Duration = Duration::from_millis(500);
-
-/// Identifies a file: its device and inode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Identity {
-    device: u64,
-    inode: u64,
-}
-
-impl From<&fs::Metadata> for Identity {
-    fn from(found: &fs::Metadata) -> Self {
-        Self { device: found.dev(), inode: found.ino() }
-    }
-}
-
-impl Identity {
-    /// The identity of the file at a path; `None` if there is no file.
-    fn at(path: &Path) -> io::Result<Option<Self>> {
-        match fs::metadata(path) {
-            Ok(found) => Ok(Some(Self::from(&found))),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-}
 
 /// The fault found at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,16 +139,13 @@ impl FileStatus {
     }
 }
 
-/// The name and identity of the segment to which the committer appends.
-pub(in crate::actors) type OpenSegment = (String, Identity);
-
 /// The watched paths with the identities of their files.
 #[derive(Debug)]
 struct Watched {
     /// Files that exist from the start on.
-    needed: Vec<(PathBuf, Option<Identity>)>,
+    needed: Vec<(PathBuf, Option<FileIdentity>)>,
     /// Files that are created on demand and never replaced.
-    later: Vec<(PathBuf, Option<Identity>)>,
+    later: Vec<(PathBuf, Option<FileIdentity>)>,
     audit: PathBuf,
     keys: Keys,
 }
@@ -180,7 +154,7 @@ impl Watched {
     fn new(paths: Vec<PathBuf>, audit: &Path) -> Self {
         let named = |name: String| (audit.join(name), None);
         let needed = paths.into_iter().map(|path| {
-            let identity = Identity::at(&path).ok().flatten();
+            let identity = FileIdentity::at(&path).ok().flatten();
             (path, identity)
         });
         Self {
@@ -203,7 +177,7 @@ impl Watched {
     fn check_later(&mut self) -> Option<FileFault> {
         self.later.iter_mut().find_map(|(path, identity)| {
             if identity.is_none() {
-                *identity = Identity::at(path).ok().flatten();
+                *identity = FileIdentity::at(path).ok().flatten();
                 return None;
             }
             check(path, *identity).err()
@@ -211,8 +185,8 @@ impl Watched {
     }
 }
 
-fn check(path: &Path, expected: Option<Identity>) -> Result<(), FileFault> {
-    match Identity::at(path) {
+fn check(path: &Path, expected: Option<FileIdentity>) -> Result<(), FileFault> {
+    match FileIdentity::at(path) {
         Ok(None) => Err(FileFault::Removed(path.to_owned())),
         Ok(found) if found != expected => Err(FileFault::Replaced(path.to_owned())),
         Ok(_) => Ok(()),
@@ -225,8 +199,8 @@ fn check(path: &Path, expected: Option<Identity>) -> Result<(), FileFault> {
 struct Keys {
     folder: PathBuf,
     known: Vec<VerifierKey>,
-    /// Identity and modification time of the two files when they were last read.
-    seen: [Option<(Identity, i64, i64)>; 2],
+    /// FileIdentity and modification time of the two files when they were last read.
+    seen: [Option<(FileIdentity, i64, i64)>; 2],
     fault: Option<FileFault>,
 }
 
@@ -239,7 +213,7 @@ impl Keys {
     fn check(&mut self) -> Result<(), FileFault> {
         let seen = [KEY_FILE, PUBLIC_KEYS_FILE].map(|name| {
             let found = fs::metadata(self.folder.join(name)).ok()?;
-            Some((Identity::from(&found), found.mtime(), found.mtime_nsec()))
+            Some((FileIdentity::from(&found), found.mtime(), found.mtime_nsec()))
         });
         if seen != self.seen {
             self.fault = self.read().err();

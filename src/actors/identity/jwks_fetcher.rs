@@ -2,13 +2,11 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, Handler, MailboxError, Message, SyncArbiter, SyncContext};
 use nonzero_ext::nonzero;
-use parking_lot::Mutex;
 use ureq::Agent;
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;
@@ -18,12 +16,6 @@ use crate::auth::jwks::Jwks;
 
 /// Threads that fetch.
 const THREADS: NonZeroUsize = nonzero!(2_usize);
-
-/// The least time between two requests to an issuer.
-const INTERVAL: Duration = Duration::from_mins(1);
-
-/// The age at which cached keys are fetched again.
-const LIFETIME: Duration = Duration::from_mins(10);
 
 /// How long an issuer may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -61,43 +53,6 @@ impl From<MailboxError> for FetchError {
 pub struct KeyFetcher {
     trust: Trust,
     agent: Agent,
-}
-
-/// When an issuer was last asked.
-#[derive(Debug, Default)]
-pub struct Asked {
-    /// Held during a fetch.
-    turn: Mutex<()>,
-    /// The time of the last fetch; held briefly only.
-    last: Mutex<Option<Instant>>,
-    /// Whether a request is in progress.
-    is_asking: AtomicBool,
-}
-
-impl Asked {
-    /// Whether the keys are old enough to be fetched again, so that keys withdrawn by the issuer disappear.
-    #[must_use]
-    pub fn is_long_ago(&self) -> bool {
-        self.within(LIFETIME) == Some(false)
-    }
-
-    /// Whether the keys may be fetched again now, or are being fetched.
-    #[must_use]
-    pub fn is_due(&self) -> bool {
-        self.is_asking.load(Ordering::Acquire) || self.within(INTERVAL) != Some(true)
-    }
-
-    /// With the last request at that moment.
-    #[cfg(test)]
-    pub(super) fn at(last: Instant) -> Self {
-        Self { last: Mutex::new(Some(last)), ..Self::default() }
-    }
-
-    /// Whether the last fetch was within `time`; `None` if there was none.
-    fn within(&self, time: Duration) -> Option<bool> {
-        let last = self.last.lock();
-        last.map(|last| last.elapsed() < time)
-    }
 }
 
 impl KeyFetcher {
@@ -190,19 +145,12 @@ impl Handler<FetchKeys> for KeyFetcher {
     fn handle(&mut self, FetchKeys(issuer): FetchKeys, _: &mut Self::Context) -> Self::Result {
         let Some(foreign) = self.trust.foreign(&issuer) else { return Ok(()) };
         let KeySource::Url { url, asked } = &foreign.source else { return Ok(()) };
-        // Concurrent callers wait here, and then find the keys.
-        let _turn = asked.turn.lock();
-        if asked.within(INTERVAL) == Some(true) {
-            return Ok(());
-        }
-        asked.is_asking.store(true, Ordering::Release);
-        *asked.last.lock() = Some(Instant::now());
-        let fetched = self.fetch(url).map(|keys| {
+        asked.fetch(|| {
+            let keys = self.fetch(url)?;
             tell_skipped(&foreign.issuer, &keys);
             foreign.keys.store(Arc::new(keys));
-        });
-        asked.is_asking.store(false, Ordering::Release);
-        fetched
+            Ok(())
+        })
     }
 }
 
@@ -238,16 +186,5 @@ mod tests {
             let found = redirected(&from.parse().unwrap(), location).map(|uri| uri.to_string());
             assert_eq!(found.as_deref(), expected, "{from} {location}");
         }
-    }
-
-    #[test]
-    fn an_issuer_is_asked_at_most_once_a_minute() {
-        let ago = |time: Duration| Asked::at(Instant::now().checked_sub(time).unwrap());
-        assert!(Asked::default().is_due() && !Asked::default().is_long_ago());
-        assert!(!ago(Duration::ZERO).is_due() && !ago(INTERVAL / 2).is_due());
-        assert!(ago(INTERVAL).is_due() && !ago(INTERVAL).is_long_ago());
-        let asking = ago(Duration::ZERO);
-        asking.is_asking.store(true, Ordering::Release);
-        assert!(asking.is_due(), "its keys are on their way");
     }
 }

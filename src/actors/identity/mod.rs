@@ -3,6 +3,7 @@
 pub mod authenticator;
 pub mod denylist;
 pub mod directory;
+pub mod fetch_state;
 pub mod jwks_fetcher;
 pub mod lockouts;
 pub mod login;

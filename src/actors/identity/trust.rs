@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 
 use crate::actors::identity::denylist::Denylist;
-use crate::actors::identity::jwks_fetcher::Asked;
+use crate::actors::identity::fetch_state::FetchState;
 use crate::actors::identity::rate_limits::KeyRates;
 use crate::auth::jwk::{Algorithm, VerifyingKey};
 use crate::auth::jwks::Jwks;
@@ -90,7 +90,7 @@ pub enum KeySource {
         /// The URL.
         url: Box<str>,
         /// When it was last asked.
-        asked: Asked,
+        asked: FetchState,
     },
 }
 

@@ -19,7 +19,8 @@ use position::RecordName;
 use super::{EXIT_CONFIG, EXIT_IO, fail, print_fault, print_line, unwritten};
 use crate::daemon::{self, Source};
 use crate::ledger::{
-    self, DiskStorage, InclusionProof, LedgerError, Nodes as _, Note, NoteError, TileReader, VerifierKey, WholeRecord,
+    self, DiskStorage, EvidenceError, InclusionProof, LedgerError, Nodes as _, Note, NoteError, TileReader,
+    VerifierKey, WholeRecord,
 };
 
 /// Audit log commands.
@@ -310,5 +311,18 @@ fn vkey(log: &Path, all: bool) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => fail(&error, EXIT_IO),
+    }
+}
+
+/// The error of a log; if one of its notes is signed by a key other than the `given` ones, with the remedy.
+fn advised(error: &EvidenceError, given: &[VerifierKey]) -> String {
+    match error {
+        EvidenceError::Stored(note) => {
+            format!("the stored checkpoint is not one of this log: {}", with_advice(note, given))
+        }
+        EvidenceError::Foreign(note) => {
+            format!("the given checkpoint is not one of this log: {}", with_advice(note, given))
+        }
+        error => error.to_string(),
     }
 }

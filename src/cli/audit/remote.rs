@@ -8,7 +8,7 @@ use serde_json::Value;
 use ureq::Agent;
 
 use super::super::{EXIT_IO, fail, print_line};
-use super::verify::advised;
+use super::advised;
 use crate::ledger::{
     Checkpoint, EvidenceError, LedgerError, Note, NoteError, Payload, Recomputed, TileKind, TileName, TileSource,
     VerifierKey, WIDTH, open_checkpoint,

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::super::{EXIT_IO, fail, print_fault, print_line};
-use super::{Data, absent, remote, with_advice};
+use super::{Data, absent, advised, remote};
 use crate::auth::secret::ApiKey;
 use crate::daemon::Source;
 use crate::ledger::{self, EvidenceError, Note, VerifierKey};
@@ -91,18 +91,5 @@ fn local(log: &Path, kept: &[Note], trusted: &[VerifierKey]) -> ExitCode {
         }
         Err(error) => absent(log, EXIT_IO)
             .unwrap_or_else(|| fail(&format!("the audit log in `{}` cannot be read: {error}", log.display()), EXIT_IO)),
-    }
-}
-
-/// The error of a log; if one of its notes is signed by a key other than the `given` ones, with the remedy.
-pub(super) fn advised(error: &EvidenceError, given: &[VerifierKey]) -> String {
-    match error {
-        EvidenceError::Stored(note) => {
-            format!("the stored checkpoint is not one of this log: {}", with_advice(note, given))
-        }
-        EvidenceError::Foreign(note) => {
-            format!("the given checkpoint is not one of this log: {}", with_advice(note, given))
-        }
-        error => error.to_string(),
     }
 }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::ops::{Range, RangeInclusive};
 
+use super::criteria::{Search, SoughtEntity};
 use super::place::Region;
-use super::search::{Search, SoughtEntity};
 use super::statement::{Statement, Value};
 use crate::store::connection::Connection;
 use crate::store::error::StoreError;

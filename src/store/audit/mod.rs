@@ -4,6 +4,7 @@
 //! a file of its own so that indexing, which is most of what is written, never holds the lock that writers of entities
 //! need.
 
+mod criteria;
 mod cursor;
 mod entries;
 mod incremental_sync;
@@ -25,11 +26,11 @@ use std::time::{Duration, Instant};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use parking_lot::Mutex;
 
+pub use criteria::{Search, SoughtEntity};
 pub use cursor::EntryCursor;
 pub use entries::{AuditEntry, IndexError};
 pub use logs::IndexedLog;
 pub use place::LogId;
-pub use search::{Search, SoughtEntity};
 
 use super::connection::DbSession;
 use super::error::StoreError;

@@ -10,50 +10,13 @@
 use std::ops::{Range, RangeInclusive};
 use std::time::Instant;
 
-use smol_str::SmolStr;
-
+use super::criteria::Search;
 use super::member::{Branch, Condition, Member, last_region, members};
 use super::place::{Region, split};
 use super::spans;
 use super::statement::Value;
 use crate::store::connection::Connection;
 use crate::store::error::StoreError;
-
-/// The conditions of a search; an entry must meet all of them. By default, every entry does.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Search {
-    /// The earliest time, in microseconds since 1970.
-    pub from: Option<i64>,
-    /// The time before which they were made, in microseconds since 1970.
-    pub to: Option<i64>,
-    /// The subject.
-    pub subject: Option<SoughtEntity>,
-    /// The action.
-    pub action: Option<SmolStr>,
-    /// To what.
-    pub resource: Option<SoughtEntity>,
-    /// Whether it may.
-    pub decision: Option<bool>,
-    /// Why.
-    pub reason: Option<SmolStr>,
-    /// A principle that was violated.
-    pub principle: Option<SmolStr>,
-    /// The record's kind.
-    pub kind: Option<SmolStr>,
-    /// The caller.
-    pub caller: Option<SmolStr>,
-    /// The id of the request that caused the entry.
-    pub request_id: Option<SmolStr>,
-}
-
-/// An entity, by its id, and by its type if one is given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SoughtEntity {
-    /// Its type; any without one.
-    pub kind: Option<SmolStr>,
-    /// Its id.
-    pub id: SmolStr,
-}
 
 /// The entries found, and the position before which the search continues, if it does.
 #[derive(Debug)]
@@ -130,18 +93,6 @@ pub(super) fn search(
         end = run.start;
     }
     Ok(Found { records, next: None })
-}
-
-impl Search {
-    /// The times that are sought, if not all are.
-    fn times(&self) -> Option<RangeInclusive<i64>> {
-        if self.from.is_none() && self.to.is_none() {
-            return None;
-        }
-        // Nothing was made at the earliest time there is.
-        let last = self.to.map_or(i64::MAX, |to| to.saturating_sub(1));
-        Some(self.from.unwrap_or(i64::MIN)..=last)
-    }
 }
 
 /// The scan of the next step.

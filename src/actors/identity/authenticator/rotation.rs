@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::figures::start;
 use super::*;
-use crate::actors::identity::jwks_fetcher::Asked;
+use crate::actors::identity::fetch_state::FetchState;
 use crate::actors::identity::trust::KeySource;
 use crate::auth::jwks::Jwks;
 use crate::auth::signing_key::SigningKey;
@@ -62,7 +62,7 @@ async fn a_key_that_was_replaced_under_its_name_is_fetched_at_most_once_a_minute
     let served = Arc::new(Mutex::new(vec![jwk(&second)]));
     let (url, asked) = serve(Arc::clone(&served));
     let known = Jwks::parse(&json!({"keys": [jwk(&first)]}).to_string()).unwrap();
-    let source = KeySource::Url { url: url.into(), asked: Asked::at(Instant::now().checked_sub(MINUTE).unwrap()) };
+    let source = KeySource::Url { url: url.into(), asked: FetchState::at(Instant::now().checked_sub(MINUTE).unwrap()) };
     let authenticator = start(folder.path(), known, source);
     let is_taken = async |key: &SigningKey, subject: &str| {
         let ask = Authenticate { credential: token(key, subject), address: None };

@@ -4,7 +4,7 @@ use actix::{Handler, Message};
 use smol_str::SmolStr;
 
 use super::grants::deny_stored;
-use super::made::Sets;
+use super::withdrawal::Sets;
 use super::withdrawal::{Applied, Withdrawal, Withdrawn, are_less};
 use super::{Directory, DirectoryError, Ended, delayed, deny_sessions, end_access, event, new_id, now};
 use crate::actors::identity::denylist::Denylist;

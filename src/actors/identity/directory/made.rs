@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 use smol_str::SmolStr;
 
-use super::withdrawal::{Applied, Withdrawal};
+use super::withdrawal::{Applied, Sets, Withdrawal};
 use super::{Directory, DirectoryError, event, now};
 use crate::domain::Revision;
 use crate::ledger::Event;
@@ -34,14 +34,6 @@ struct State {
     made: Mutex<VecDeque<Made>>,
     /// Held while lost withdrawals are moved to the owed ones, so that no other change is made meanwhile.
     moving: Mutex<()>,
-}
-
-/// The members of a user or client that a change sets.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Sets {
-    /// Whether it is disabled.
-    pub(super) disabled: bool,
-    pub(super) roles: bool,
 }
 
 /// A committed withdrawal.

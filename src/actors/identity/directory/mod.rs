@@ -9,6 +9,7 @@ mod grants;
 mod housekeeping;
 mod logins;
 mod made;
+mod owed_withdrawals;
 mod people;
 mod proofs;
 mod provenance;
@@ -37,6 +38,7 @@ pub use clients::{AddClient, ClientMade, HasClient, ListClients, NewClient, Remo
 pub use grants::{Grant, GrantClient};
 pub use housekeeping::KeepHouse;
 pub use logins::{LogIn, LoginOrigin, RefuseLogin};
+pub use owed_withdrawals::{OwedWithdrawals, SettleWithdrawals};
 pub use people::{AddUser, By, ChangePassword, FindUser, ListUsers, NewUser, RemoveUser, SetUser};
 pub use proofs::{ClientProof, ProveClient};
 pub use provenance::Provenance;
@@ -47,7 +49,7 @@ pub use second_factor::{ConfirmEnrolment, Enrol, Enrolment, RemoveSecondFactor};
 pub use sessions::{EndAllSessions, EndSession, EndSessionOf, ListSessions};
 pub use signing::{RotateSigningKey, open_keys};
 pub use uptime::StoreUptime;
-pub use withdrawal::{OwedWithdrawals, SettleWithdrawals, Withdrawn};
+pub use withdrawal::Withdrawn;
 
 use crate::actors::audit::change_recorder::ChangeRecorder;
 use crate::actors::audit::queue::AuditError;
@@ -58,7 +60,7 @@ use crate::actors::identity::trust::Trust;
 use crate::auth::granter::Excess;
 use crate::domain::Revision;
 use crate::ledger::{Event, EventKind};
-use crate::store::{Connection, Store, StoreError, ended_tokens, revisions, users};
+use crate::store::{Connection, Store, StoreError, changes, ended_tokens, revisions, users};
 
 /// How long tokens last, in seconds.
 #[derive(Debug, Clone, Copy)]
@@ -225,7 +227,7 @@ fn change<T>(
         if events.is_empty() {
             return Ok((done, None));
         }
-        let commit = revisions::revise(conn, before)?;
+        let commit = changes::revise(conn, before)?;
         Ok::<_, DirectoryError>((done, Some((commit, changes.record(events, &commit)?))))
     })?;
     let revision = recorded.map(|(commit, recorded)| {

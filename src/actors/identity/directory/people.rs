@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use actix::{Handler, Message};
 use smol_str::SmolStr;
 
-use super::made::Sets;
+use super::withdrawal::Sets;
 use super::withdrawal::{Applied, Withdrawal, Withdrawn, are_less};
 use super::{Directory, DirectoryError, delayed, end_access, event, new_id, now};
 use crate::actors::identity::denylist::Denylist;

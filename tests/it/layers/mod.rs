@@ -1,5 +1,7 @@
-//! The layers of `src/lib.rs`: imports point down only, the cores know nothing of each other or of actors, and files
-//! stay small and are called after nouns.
+//! The layers of `src/lib.rs`: imports point down only, the cores know nothing of each other or of actors, no two files
+//! import each other, not even through others, and files stay small and are called after nouns.
+
+mod circles;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -147,15 +149,26 @@ fn read(folder: &Path, from: &Path, files: &mut Vec<File>) {
     }
 }
 
-#[test]
-fn every_import_points_down() {
+fn sources() -> Vec<File> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     read(&folder, &folder, &mut files);
     assert!(files.iter().any(|file| file.path == "constitution/mod.rs"), "no sources in {}", folder.display());
+    files
+}
+
+#[test]
+fn every_import_points_down() {
+    let files = sources();
     let mut violations: Vec<String> = files.iter().flat_map(File::violations).collect();
     violations.sort();
     assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
+}
+
+#[test]
+fn no_file_imports_itself_through_others() {
+    let found = circles::circles(&sources());
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
 }
 
 #[test]
