@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -27,6 +27,9 @@ pub trait Storage {
 
     /// Opens a file that exists to be read only.
     fn open_to_read(&self, name: &str) -> io::Result<Self::File>;
+
+    /// Whether the open file is still the one of that name.
+    fn is_at(&self, file: &Self::File, name: &str) -> io::Result<bool>;
 
     /// Gives a file another name; a file that had that name before is gone. All or nothing.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
@@ -180,6 +183,15 @@ impl Storage for DiskStorage {
 
     fn open_to_read(&self, name: &str) -> io::Result<File> {
         File::open(self.folder.join(name))
+    }
+
+    fn is_at(&self, file: &File, name: &str) -> io::Result<bool> {
+        let (open, found) = (file.metadata()?, fs::metadata(self.folder.join(name)));
+        match found {
+            Ok(found) => Ok((open.dev(), open.ino()) == (found.dev(), found.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -126,11 +126,19 @@ impl<S: Storage> TileWriter<S> {
         Ok(())
     }
 
-    /// Makes the flushed hashes durable.
+    /// Makes the flushed hashes durable. It is an error if a file is no longer the one of its name, such as after its
+    /// folder was covered by a mount: readers would not find the hashes.
     pub fn sync(&mut self) -> Result<(), LedgerError> {
-        for (number, level) in (0..).zip(&mut self.levels).filter(|(_, level)| level.dirty) {
-            level.file.sync().map_err(LedgerError::disk("sync", &file_name(number)))?;
-            level.dirty = false;
+        for (number, level) in (0..).zip(&mut self.levels) {
+            let name = file_name(number);
+            if level.dirty {
+                level.file.sync().map_err(LedgerError::disk("sync", &name))?;
+                level.dirty = false;
+            }
+            if !self.storage.is_at(&level.file, &name).map_err(LedgerError::disk("find", &name))? {
+                let error = io::Error::other("another file, or none, has its name");
+                return Err(LedgerError::disk("keep", &name)(error));
+            }
         }
         Ok(())
     }
@@ -267,6 +275,23 @@ mod tests {
                     "{from}, {size}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn hashes_that_readers_would_not_find_are_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = written(&folder, &[300]);
+        let (file, away) = (folder.path().join("tiles-0"), folder.path().join("away"));
+        for replace in [|_: &std::path::Path| (), |file: &std::path::Path| std::fs::write(file, "").unwrap()] {
+            let mut writer = TileWriter::open(storage.clone(), 300, root(300)).unwrap().unwrap();
+            std::fs::rename(&file, &away).unwrap();
+            replace(&file);
+            writer.push(leaf(300)).unwrap();
+            writer.flush().unwrap();
+            assert!(writer.sync().unwrap_err().to_string().contains("`tiles-0`"));
+            std::fs::rename(&away, &file).unwrap();
+            writer.sync().unwrap();
         }
     }
 

@@ -230,6 +230,10 @@ impl Storage for SimulatedDisk {
         self.file(name)
     }
 
+    fn is_at(&self, file: &SimulatedFile, name: &str) -> io::Result<bool> {
+        Ok(self.0.borrow().names.get(name) == Some(&file.number))
+    }
+
     /// May fail and yet have happened.
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let number = self.file(from)?.number;
