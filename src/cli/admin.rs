@@ -66,7 +66,7 @@ impl Ask {
         match UnixStream::connect(&socket) {
             Ok(_) => self.ask_and_show(&socket, show),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-                let done = daemon::for_a_moment(source, move |socket| self.ask_and_show(socket, show));
+                let done = daemon::run_embedded(source, move |socket| self.ask_and_show(socket, show));
                 done.unwrap_or_else(|error| finish(Err(error)))
             }
             Err(error) => fail(&format!("cannot reach the daemon at `{}`: {error}", socket.display()), 1),

@@ -4,23 +4,29 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::audit_subsystem::DAEMON;
 use super::error::{DaemonError, system};
-use super::evidence::DAEMON;
 use super::upkeep;
+use crate::actors::Mailbox;
 use crate::actors::audit::change_recorder::ChangeRecorder;
 use crate::actors::decision::active::InForce;
-use crate::actors::identity::directory::{Directory, DirectoryError, Lifetimes, NewUser, open_keys};
+use crate::actors::identity::directory::{Directory, DirectoryError, Lifetimes, NewUser, OwedWithdrawals, open_keys};
 use crate::actors::identity::fetch_state::FetchState;
-use crate::actors::identity::jwks_fetcher::tell_skipped;
+use crate::actors::identity::jwks_fetcher::{KeyFetcher, tell_skipped};
+use crate::actors::identity::lockouts::Lockouts;
+use crate::actors::identity::login::Logins;
+use crate::actors::identity::password_hasher::Passwords;
 use crate::actors::identity::trust::{ForeignIssuer, KeySource, Trust};
 use crate::auth::granter::Granter;
 use crate::auth::jwk::Algorithm;
 use crate::auth::jwks::Jwks;
 use crate::auth::scope::{Role, Roles};
 use crate::auth::{password, secret};
+use crate::http::{AuditState, IdentityState, Limits};
 use crate::settings::{Auth, Bind, Issuer, Settings};
 use crate::store::Store;
 
@@ -32,6 +38,9 @@ const CLOCKS_DIFFER_S: i64 = 60;
 
 /// The file with its password.
 const PASSWORD_FILE: &str = "admin-password";
+
+/// The deadline of requests to the actors of identities, which includes waiting for a durable record.
+pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The `iss` of the daemon's own tokens: the URL under which clients reach it, according to the settings.
 #[must_use]
@@ -45,11 +54,31 @@ pub fn issuer(settings: &Settings) -> String {
 
 /// How long tokens last.
 fn lifetimes(auth: &Auth) -> Lifetimes {
-    let seconds = |time: std::time::Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX / 4);
+    let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX / 4);
     Lifetimes {
         access: seconds(auth.access_token_ttl),
         refresh: seconds(auth.refresh_token_ttl),
         grace: seconds(auth.refresh_grace),
+    }
+}
+
+/// What HTTP workers know of identities. Starts the threads that hash passwords and fetch keys.
+pub(super) fn state(
+    settings: &Settings,
+    trust: Trust,
+    directory: &Mailbox<Directory>,
+    owed_withdrawals: OwedWithdrawals,
+    audit: &AuditState,
+) -> IdentityState {
+    let lockouts = Lockouts::new(settings.auth.lockout_attempts, settings.auth.lockout);
+    let (sampler, strangers) = (audit.denial_sampler.clone(), audit.strangers.clone());
+    IdentityState {
+        key_fetcher: Mailbox::new(KeyFetcher::start(trust.clone()), DEADLINE),
+        trust,
+        directory: directory.clone(),
+        owed_withdrawals,
+        logins: Logins::new(directory.clone(), Passwords::start(), lockouts, sampler, strangers),
+        rate_limits: Limits::new(),
     }
 }
 

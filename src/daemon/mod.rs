@@ -1,8 +1,8 @@
 //! The composition root: settings → constitution → audit log → store → actors → server → READY; and back in reverse.
 
+mod audit_subsystem;
 mod descriptors;
 mod error;
-mod evidence;
 mod files;
 mod fleet;
 mod folders;
@@ -30,9 +30,6 @@ use nonzero_ext::nonzero;
 use sd_notify::NotifyState;
 
 use crate::actors::Mailbox;
-use crate::actors::audit::denial_sampler::DenialSampler;
-use crate::actors::audit::reader::LogReader;
-use crate::actors::audit::searcher::Searcher;
 use crate::actors::cache::application_cache::ApplicationCache;
 use crate::actors::database::Database;
 use crate::actors::database::change_feed::ChangeFeed;
@@ -42,20 +39,15 @@ use crate::actors::decision::registry::{ConstitutionArchive, OnObjections, Regis
 use crate::actors::decision::warmer::CacheWarmer;
 use crate::actors::health::file_monitor::FileMonitor;
 use crate::actors::health::watchdog::Watchdog;
-use crate::actors::identity::jwks_fetcher::KeyFetcher;
-use crate::actors::identity::lockouts::Lockouts;
-use crate::actors::identity::login::Logins;
-use crate::actors::identity::password_hasher::Passwords;
-use crate::auth::stranger::Strangers;
 use crate::constitution::{Fault, Faults, Misfits};
-use crate::http::{self, AppState, AuditState, DecisionState, IdentityState, StoreState};
+use crate::http::{self, AppState, DecisionState};
 use crate::ledger::{self, KEY_FILE, KeyError, Keyring, public_keys};
 use crate::logging::{self, LevelSwitch};
 use crate::settings::{Bind, LogOrigin, Settings};
-use crate::store::{self, Lock, Store, Turn};
+use crate::store::{self, Lock, StartupLock, Store};
+use audit_subsystem::{AuditSubsystem, DAEMON};
 pub use error::DaemonError;
 use error::system;
-use evidence::{DAEMON, Evidence};
 pub use files::create_data_dir;
 use files::{Locks, claim_data_dir};
 pub use fleet::check_redis;
@@ -69,14 +61,8 @@ use upkeep::Upkeep;
 /// How long a new constitution may take to be in force everywhere.
 const RELOAD_DEADLINE: Duration = Duration::from_mins(1);
 
-/// Threads that read the log for auditors.
-const LOG_READERS: NonZeroUsize = nonzero!(2_usize);
-
 /// Threads that answer questions about people, clients and keys.
 const DIRECTORY_THREADS: NonZeroUsize = nonzero!(4_usize);
-
-/// The deadline of requests to these threads, which includes waiting for a durable record.
-const IDENTITY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Whether nothing was ever recorded: before the first start, or after one that was killed early.
 #[must_use]
@@ -111,7 +97,7 @@ pub fn run(source: &Source, accepted: &[Rollback], on_objections: OnObjections) 
 
 /// Runs the daemon's parts for one administrative command while no daemon runs: it listens on the admin socket only,
 /// whose path is given to `job`.
-pub fn for_a_moment<T: Send + 'static>(
+pub fn run_embedded<T: Send + 'static>(
     source: &Source,
     job: impl FnOnce(&Path) -> T + Send + 'static,
 ) -> Result<T, DaemonError> {
@@ -135,10 +121,10 @@ pub fn for_a_moment<T: Send + 'static>(
 /// Everything that is opened before anything is served.
 struct Parts {
     settings: Arc<Settings>,
-    evidence: Evidence,
+    audit: AuditSubsystem,
     locks: Locks,
     store: Store,
-    turn: Turn,
+    turn: StartupLock,
     active: Active,
 }
 
@@ -158,15 +144,15 @@ impl Parts {
         let replicas = pools::replicas(&settings, &options)?;
         // Locked before the log is compared with the database, which may belong to another daemon.
         let mut database = options.target.path().map(Lock::take).transpose()?;
-        let evidence = Evidence::open(&settings, replicas.clone(), rollback::on_log(accepted))?;
-        if evidence.is_new() {
+        let audit = AuditSubsystem::open(&settings, replicas.clone(), rollback::on_log(accepted))?;
+        if audit.is_new() {
             store::discard_unfinished(&options.target)?;
         }
         let store = Store::open(&options)?.with_replicas(replicas);
         database.as_mut().map_or(Ok(()), Lock::cover_file)?;
         let locks = Locks::new(data_dir, database);
-        let turn = store.turn_to_begin()?;
-        rollback::check_database(&settings, &store, &evidence, accepted)?;
+        let turn = store.startup_lock()?;
+        rollback::check_database(&settings, &store, &audit, accepted)?;
         let objections = objections(&active, &store)?;
         if !objections.is_empty() && on_objections == OnObjections::Refuse {
             let (folder, faults) = (settings.constitution.path.clone(), Faults(objections));
@@ -175,13 +161,13 @@ impl Parts {
         for objection in &objections {
             tracing::warn!("constitution: {objection}");
         }
-        let recorded = evidence.record_start(&settings, &active.constitution, store.versions().followed(), &objections);
-        recorded.map_err(|error| DaemonError::Unrecorded { error, cause: evidence.queue().fault() })?;
+        let recorded = audit.record_start(&settings, &active.constitution, store.versions().followed(), &objections);
+        recorded.map_err(|error| DaemonError::Unrecorded { error, cause: audit.queue().fault() })?;
         if store.types().is_empty() && !active.constitution.seed().is_empty() {
-            let entities = evidence.recorder(settings.audit.request);
+            let entities = audit.recorder(settings.audit.request);
             entities.put_many(&store, DAEMON, active.constitution.seed())?;
         }
-        Ok(Self { settings: Arc::new(settings), evidence, locks, store, turn, active })
+        Ok(Self { settings: Arc::new(settings), audit, locks, store, turn, active })
     }
 
     /// Starts the actors and the server. `begin` is called just before the first answer.
@@ -192,12 +178,12 @@ impl Parts {
         (source, level): (Source, Option<LevelSwitch>),
         begin: impl FnOnce(),
     ) -> Result<Running, DaemonError> {
-        let Self { settings, evidence, locks, store, turn, active } = self;
+        let Self { settings, audit, locks, store, turn, active } = self;
         let public_url = settings.http.public_url.as_ref().map_or(own_url, |url| url.as_str());
         let deadline = settings.http.request_timeout;
-        let recorder = evidence.recorder(settings.audit.request);
-        let database_threads = pools::database_threads(&settings);
-        let database = Mailbox::new(Database::start(store.clone(), recorder, database_threads), deadline);
+        let recorder = audit.recorder(settings.audit.request);
+        let threads = pools::database_threads(&settings);
+        let database = Mailbox::new(Database::start(store.clone(), recorder, threads), deadline);
         let entities = ApplicationCache::start(
             database.clone(),
             deadline,
@@ -205,39 +191,38 @@ impl Parts {
             store.versions().clone(),
             store.types().clone(),
         );
-        let journal = evidence.journal();
-        let books = ConstitutionArchive {
+        let journal = audit.journal();
+        let archive = ConstitutionArchive {
             kept: constitutions_folder(&settings.data_dir),
             journal: journal.clone(),
             store: store.clone(),
-            settings: reload::settings_reader(source, Arc::clone(&settings), journal.clone(), level),
+            settings: reload::settings_reader(source, Arc::clone(&settings), journal, level),
         };
-        let registry = Registry::new(active, books);
+        let registry = Registry::new(active, archive);
         let in_force = registry.in_force();
         let registry = registry.start();
         let registry_mailbox = Mailbox::new(registry.clone(), RELOAD_DEADLINE);
-        let directory = identity::open(&settings, &store, &evidence.changes(), in_force.clone())?;
+        let directory = identity::open(&settings, &store, &audit.changes(), in_force.clone())?;
         let secret = fleet::secret(&settings, &store)?;
         drop(turn);
         let trust = directory.trust().clone();
-        let follower = ChangeFeed::start(store.clone(), directory.clone(), evidence.changes());
+        let follower = ChangeFeed::start(store.clone(), directory.clone(), audit.changes());
         let follower = follower.map_err(system("follow the database's changes"))?;
         let replica_watch = ReplicaWatch::start(&store).map_err(system("watch the replicas"))?;
         let owed = directory.owed();
-        let directory = Mailbox::new(directory.start(DIRECTORY_THREADS), IDENTITY_DEADLINE);
+        let directory = Mailbox::new(directory.start(DIRECTORY_THREADS), identity::DEADLINE);
         let verdicts = fleet::open(&settings, secret, &store, &follower.following());
-        let log_reader = LogReader::start(evidence.storage(), evidence.checkpoints(), LOG_READERS);
         let warmer = if listeners.public.is_some() {
-            let end = evidence.queue().durable();
+            let end = audit.queue().durable();
             let workers = http::workers(&settings.http);
-            CacheWarmer::start(evidence.storage(), end, entities.clone(), database.clone(), workers)
+            CacheWarmer::start(audit.storage(), end, entities.clone(), database.clone(), workers)
         } else {
             CacheWarmer::nothing()
         };
         let paths = locks.watched_paths(&settings.data_dir, &store);
-        let audit = audit_folder(&settings.data_dir);
-        let files = FileMonitor::start(paths, &audit, evidence.queue()).map_err(system("watch the files"))?;
-        let watchdog = Watchdog::start(evidence.queue(), files.status()).map_err(system("watch the disk"))?;
+        let folder = audit_folder(&settings.data_dir);
+        let files = FileMonitor::start(paths, &folder, audit.queue()).map_err(system("watch the files"))?;
+        let watchdog = Watchdog::start(audit.queue(), files.status()).map_err(system("watch the disk"))?;
         let draining = Arc::new(AtomicBool::new(false));
         let decision = DecisionState {
             registry: registry_mailbox.clone(),
@@ -248,55 +233,21 @@ impl Parts {
             verdicts,
             warmer,
         };
-        let searcher = Searcher::start(evidence.storage(), evidence.index_status(), deadline / 2, LOG_READERS);
-        let audit = AuditState {
-            queue: evidence.queue(),
-            journal,
-            checkpoints: evidence.checkpoints(),
-            reader: Mailbox::new(log_reader, deadline),
-            index_status: evidence.index_status(),
-            searcher: Mailbox::new(searcher, deadline),
-            denial_sampler: DenialSampler::new(),
-            strangers: Strangers::new(),
-        };
-        let logins = Logins::new(
-            directory.clone(),
-            Passwords::start(),
-            Lockouts::new(settings.auth.lockout_attempts, settings.auth.lockout),
-            audit.denial_sampler.clone(),
-            audit.strangers.clone(),
-        );
-        let identity = IdentityState {
-            key_fetcher: Mailbox::new(KeyFetcher::start(trust.clone()), IDENTITY_DEADLINE),
-            trust,
-            directory: directory.clone(),
-            owed_withdrawals: owed.clone(),
-            logins,
-            rate_limits: http::Limits::new(),
-        };
-        let database = StoreState {
-            database,
-            answers: store.answers(),
-            threads: database_threads,
-            pool_monitor: Mailbox::new(pools::keep(&store, &settings), deadline),
-            versions: store.versions().clone(),
-            replicas: store.replicas().clone(),
-            is_shared: store.is_shared(),
-            feed: follower.following(),
-            writes: http::PendingWrites::default(),
-        };
+        let audit_state = audit.state(deadline);
+        let identity = identity::state(&settings, trust, &directory, owed.clone(), &audit_state);
+        let database = pools::state(&settings, &store, database, follower.following());
         let app = AppState {
             settings: Arc::clone(&settings),
             public_url: public_url.trim_end_matches('/').into(),
             decision,
-            audit,
+            audit: audit_state,
             identity,
             store: database,
             files: files.status(),
             in_flight: Arc::new(AtomicUsize::new(0)),
             draining: Arc::clone(&draining),
         };
-        let upkeep = Upkeep::start(directory, owed, settings.auth.key_rotation_days, evidence.journal());
+        let upkeep = Upkeep::start(directory, owed, settings.auth.key_rotation_days, audit.journal());
         let connections = descriptors::connection_limits(&settings);
         begin();
         let server = listeners.serve(app, connections).map_err(system("start the server"))?;
@@ -304,7 +255,7 @@ impl Parts {
         let server = actix_web::rt::spawn(server);
         let registry = registry_mailbox;
         let ends = (files, watchdog, replica_watch, locks);
-        Ok(Running { settings, evidence, store, follower, registry, upkeep, draining, handle, server, _ends: ends })
+        Ok(Running { settings, audit, store, follower, registry, upkeep, draining, handle, server, _ends: ends })
     }
 
     async fn serve(self, source: &Source, mut signals: Signals, level: &LevelSwitch) -> Result<(), DaemonError> {
@@ -329,7 +280,7 @@ impl Parts {
         loop {
             tokio::select! {
                 ended = &mut running.server => {
-                    running.evidence.stop(running.store.versions().followed());
+                    running.audit.stop(running.store.versions().followed());
                     let cause = ended.map_err(io::Error::other).flatten().err();
                     let source = cause.unwrap_or_else(|| io::Error::other("it ended by itself"));
                     return Err(DaemonError::System { action: "go on serving".to_owned(), source });
@@ -358,7 +309,7 @@ fn objections(active: &Active, store: &Store) -> Result<Vec<Fault>, DaemonError>
 /// A daemon that serves.
 struct Running {
     settings: Arc<Settings>,
-    evidence: Evidence,
+    audit: AuditSubsystem,
     store: Store,
     follower: ChangeFeed,
     registry: Mailbox<Registry>,
@@ -377,7 +328,7 @@ impl Running {
         self.handle.stop(true).await;
         self.follower.stop();
         self.upkeep.stop().await;
-        self.evidence.stop(self.store.versions().followed());
+        self.audit.stop(self.store.versions().followed());
         if let Err(error) = self.store.checkpoint() {
             tracing::warn!(%error, "the write-ahead log of the database could not be checkpointed and remains");
         }

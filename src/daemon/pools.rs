@@ -5,7 +5,11 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use actix::Addr;
 use nonzero_ext::nonzero;
 
-use crate::actors::database::pool_monitor::{KeptPool, MonitorOptions, PoolKeeper};
+use crate::actors::Mailbox;
+use crate::actors::database::Database;
+use crate::actors::database::change_feed::FeedStatus;
+use crate::actors::database::pool_monitor::{MonitorOptions, NamedPool, PoolMonitor};
+use crate::http::{PendingWrites, StoreState};
 use crate::settings::{DatabaseUrl, PostgresUrl, Settings};
 use crate::store::audit::beside;
 use crate::store::{PoolMode, Replicas, Server, Store, StoreError, StoreOptions, Target};
@@ -74,13 +78,28 @@ pub(super) fn database_threads(settings: &Settings) -> NonZeroUsize {
     NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN)
 }
 
-/// Has the pools looked after. The primary's is the first.
-pub(super) fn keep(store: &Store, settings: &Settings) -> Addr<PoolKeeper> {
-    let primary = KeptPool { name: "primary".into(), pool: store.pool() };
+/// What HTTP workers know of the database. Starts the monitor of its pools.
+pub(super) fn state(settings: &Settings, store: &Store, database: Mailbox<Database>, feed: FeedStatus) -> StoreState {
+    StoreState {
+        database,
+        answers: store.answers(),
+        threads: database_threads(settings),
+        pool_monitor: Mailbox::new(monitor(store, settings), settings.http.request_timeout),
+        versions: store.versions().clone(),
+        replicas: store.replicas().clone(),
+        is_shared: store.is_shared(),
+        feed,
+        writes: PendingWrites::default(),
+    }
+}
+
+/// Monitors the pools. The primary's is the first.
+fn monitor(store: &Store, settings: &Settings) -> Addr<PoolMonitor> {
+    let primary = NamedPool { name: "primary".into(), pool: store.pool() };
     let replicas = store.replicas().status().into_iter();
-    let replicas = replicas.map(|replica| KeptPool { name: replica.name.into(), pool: replica.pool });
+    let replicas = replicas.map(|replica| NamedPool { name: replica.name.into(), pool: replica.pool });
     let pools = std::iter::once(primary).chain(replicas).collect();
-    PoolKeeper::start(
+    PoolMonitor::start(
         pools,
         MonitorOptions {
             health_check: settings.database.pool.health_check,

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use sd_notify::NotifyState;
 
 use super::Source;
-use super::evidence::{DAEMON, record_settings};
+use super::audit_subsystem::{DAEMON, record_settings};
 use super::signals::notify;
 use crate::actors::Mailbox;
 use crate::actors::audit::journal::Journal;

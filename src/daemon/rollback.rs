@@ -1,8 +1,8 @@
 //! Compares the database with the audit log, and handles what an administrator accepts instead.
 
 use super::audit_folder;
+use super::audit_subsystem::{AuditSubsystem, DAEMON};
 use super::error::DaemonError;
-use super::evidence::{DAEMON, Evidence};
 use crate::actors::audit::rollback::OnRollback;
 use crate::ledger::{Event, EventKind};
 use crate::settings::Settings;
@@ -27,10 +27,10 @@ pub(super) fn on_log(accepted: &[Rollback]) -> OnRollback {
 pub(super) fn check_database(
     settings: &Settings,
     store: &Store,
-    evidence: &Evidence,
+    audit: &AuditSubsystem,
     accepted: &[Rollback],
 ) -> Result<(), DaemonError> {
-    let seen = evidence
+    let seen = audit
         .seen_revision()
         .map_err(|source| DaemonError::Ledger { folder: audit_folder(&settings.data_dir), source: Box::new(source) })?;
     let Some(seen) = seen else { return Ok(()) };
@@ -53,7 +53,7 @@ pub(super) fn check_database(
         .name("lost", seen.revision.to_string())
         .name("found", found.to_string())
         .name("revision", revision.to_string());
-    evidence.changes().record_found(&[event], revision)?;
+    audit.changes().record_found(&[event], revision)?;
     tracing::warn!(
         lost = %seen.revision, %found, %revision,
         "accepted a database that is older than the audit log or another one, because of `--accept-rollback database`"

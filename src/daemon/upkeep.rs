@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::evidence::DAEMON;
+use super::audit_subsystem::DAEMON;
 use crate::actors::Mailbox;
 use crate::actors::audit::journal::Journal;
 use crate::actors::health::clock_monitor::{Reading, Steady, WallClock};
 use crate::actors::identity::directory::{
-    Directory, DirectoryError, KeepHouse, OwedWithdrawals, RotateSigningKey, SettleWithdrawals, StoreUptime, Withdrawn,
+    Directory, DirectoryError, OwedWithdrawals, PurgeExpired, RotateSigningKey, SettleWithdrawals, StoreUptime,
+    Withdrawn,
 };
 use crate::ledger::{Event, EventKind};
 
@@ -78,7 +79,7 @@ async fn forget_and_rotate(
     key_lifetime: i64,
     steady: &Steady,
 ) -> Result<(), DirectoryError> {
-    if directory.ask(KeepHouse { key_lifetime, steady: steady.elapsed() }).await? {
+    if directory.ask(PurgeExpired { key_lifetime, steady: steady.elapsed() }).await? {
         let rotate = RotateSigningKey { withdraw: false, caller: DAEMON.to_owned() };
         if let Withdrawn::Recorded(kid) = directory.ask(rotate).await? {
             tracing::info!(kid, "the signing key was rotated; new tokens are signed with the new key");

@@ -21,7 +21,7 @@ use crate::actors::cache::service_cache::SharedVerdicts;
 use crate::actors::cache::tiers::Tiers;
 use crate::actors::database::Database;
 use crate::actors::database::change_feed::FeedStatus;
-use crate::actors::database::pool_monitor::PoolKeeper;
+use crate::actors::database::pool_monitor::PoolMonitor;
 use crate::actors::decision::active::InForce;
 use crate::actors::decision::registry::Registry;
 use crate::actors::decision::warmer::CacheWarmer;
@@ -124,7 +124,7 @@ pub struct StoreState {
     /// How many threads the database actor has.
     pub threads: NonZeroUsize,
     /// Monitors the connection pools.
-    pub pool_monitor: Mailbox<PoolKeeper>,
+    pub pool_monitor: Mailbox<PoolMonitor>,
     /// The versions of stored entities.
     pub versions: Versions,
     /// The replicas of the database.

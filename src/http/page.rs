@@ -13,7 +13,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::problem::{BAD_REQUEST, Problem};
 use crate::domain::InputFault;
-use crate::store::Part;
+use crate::store::ListPage;
 
 /// How many items a page has: 1 to 1000, 100 where the caller does not say.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -92,7 +92,7 @@ impl After {
 }
 
 /// One part of such a list.
-pub fn listed<T>(part: &Part<T>, show: impl Fn(&T) -> serde_json::Value) -> HttpResponse {
+pub fn listed<T>(part: &ListPage<T>, show: impl Fn(&T) -> serde_json::Value) -> HttpResponse {
     let items: Vec<_> = part.items.iter().map(show).collect();
     let next = part.next.as_ref().map(|name| URL_SAFE_NO_PAD.encode(name));
     HttpResponse::Ok().json(json!({"items": items, "next_cursor": next}))

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::actors::audit::queue::AuditError;
 use crate::actors::audit::searcher::SearchError;
-use crate::actors::database::pool_monitor::KeeperError;
+use crate::actors::database::pool_monitor::MonitorError;
 use crate::actors::decision::large_requests::Crowded;
 use crate::actors::decision::registry::ReloadError;
 use crate::actors::decision::validator::DecideError;
@@ -301,10 +301,10 @@ impl From<HashError> for Problem {
     }
 }
 
-impl From<KeeperError> for Problem {
-    fn from(error: KeeperError) -> Self {
+impl From<MonitorError> for Problem {
+    fn from(error: MonitorError) -> Self {
         match error {
-            KeeperError::Late => Self::new(&UNAVAILABLE, error.to_string()),
+            MonitorError::Late => Self::new(&UNAVAILABLE, error.to_string()),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     postgres_url::{PostgresUrl, is_postgres},
-    rule::Word,
+    rule::TextSetting,
 };
 use crate::domain::{ConstitutionDigest, ConstitutionalHash};
 
@@ -41,7 +41,7 @@ impl fmt::Display for Bind {
     }
 }
 
-impl Word for Bind {
+impl TextSetting for Bind {
     fn allowed() -> String {
         "an IP address with a port like `127.0.0.1:8080` or `[::1]:8080`, or `unix:` with a path".to_owned()
     }
@@ -94,7 +94,7 @@ impl fmt::Display for HttpUrl {
     }
 }
 
-impl Word for HttpUrl {
+impl TextSetting for HttpUrl {
     fn allowed() -> String {
         "an `http` or `https` URL with a host, without user, query and fragment".to_owned()
     }
@@ -144,7 +144,7 @@ impl fmt::Display for DatabaseUrl {
     }
 }
 
-impl Word for DatabaseUrl {
+impl TextSetting for DatabaseUrl {
     fn allowed() -> String {
         format!("`sqlite:` with the path of a file, or {}", PostgresUrl::allowed())
     }
@@ -176,7 +176,7 @@ impl Word for DatabaseUrl {
     }
 }
 
-impl Word for ConstitutionalHash {
+impl TextSetting for ConstitutionalHash {
     fn allowed() -> String {
         "16 lower-case hex digits".to_owned()
     }
@@ -190,7 +190,7 @@ impl Word for ConstitutionalHash {
     }
 }
 
-impl Word for ConstitutionDigest {
+impl TextSetting for ConstitutionDigest {
     fn allowed() -> String {
         "64 lower-case hex digits".to_owned()
     }

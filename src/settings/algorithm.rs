@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::rule::Word;
+use super::rule::TextSetting;
 
 /// A JSON Web Signature algorithm (RFC 7518, section 3.1; RFC 8037).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,7 +70,7 @@ impl fmt::Display for Algorithm {
     }
 }
 
-impl Word for Algorithm {
+impl TextSetting for Algorithm {
     const CHOICES: &'static [&'static str] =
         &["EdDSA", "ES256", "ES384", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
 

@@ -1,6 +1,6 @@
 //! Settings that are one of a few words.
 
-use super::rule::Word;
+use super::rule::TextSetting;
 
 macro_rules! choice {
     ($( $(#[$about:meta])* $name:ident { $( $(#[$doc:meta])* $variant:ident = $word:literal, )* } )*) => { $(
@@ -10,7 +10,7 @@ macro_rules! choice {
             $( $(#[$doc])* #[doc = concat!("Written as `", $word, "`.")] $variant, )*
         }
 
-        impl Word for $name {
+        impl TextSetting for $name {
             const CHOICES: &'static [&'static str] = &[$($word),*];
 
             fn read(text: &str) -> Result<Self, &'static str> {

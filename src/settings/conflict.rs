@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::{
     Bind, DatabaseUrl, DecisionAccess, Issuer, ProxyProtocol, Settings,
-    fault::{Fault, Place, Wrong},
+    fault::{Fault, FaultKind, Place},
     file::is_within,
     hidden::without_password,
     layer::Merged,
@@ -69,7 +69,7 @@ const SOCKET_PATH: usize = 107;
 /// Every violated rule, except those about keys that already have faults.
 pub(super) fn check(settings: &Settings, merged: &Merged, known: &[Fault]) -> Vec<Fault> {
     // A file that could not be read might have had the value that is missed here.
-    if known.iter().any(|fault| fault.key.is_none() && !matches!(fault.wrong, Wrong::UnknownVariable(_))) {
+    if known.iter().any(|fault| fault.key.is_none() && !matches!(fault.wrong, FaultKind::UnknownVariable(_))) {
         return Vec::new();
     }
     let is_known = |key: &str| {
@@ -108,7 +108,7 @@ fn unreadable_folder(settings: &Settings, merged: &Merged) -> Option<Fault> {
     let folder = &settings.data_dir;
     let is_text = folder.to_str().is_some_and(|path| !path.contains(char::REPLACEMENT_CHARACTER));
     (!is_text).then(|| Fault {
-        wrong: Wrong::Value {
+        wrong: FaultKind::Value {
             key: "data_dir".to_owned(),
             value: format!("`\"{}\"`", folder.display()),
             why: "not a path in UTF-8",
@@ -124,7 +124,7 @@ fn unreadable_folder(settings: &Settings, merged: &Merged) -> Option<Fault> {
 fn socket_path(settings: &Settings, merged: &Merged) -> Option<Fault> {
     let Bind::Unix(path) = &settings.http.bind else { return None };
     (path.as_os_str().as_bytes().len() > SOCKET_PATH).then(|| Fault {
-        wrong: Wrong::Value {
+        wrong: FaultKind::Value {
             key: "http.bind".to_owned(),
             value: format!("`\"unix:{}\"`", path.display()),
             why: "too long for a socket",
@@ -176,8 +176,8 @@ fn keys_of(issuer: &Issuer, merged: &Merged) -> Option<Fault> {
     // Places are known of whole lists only.
     let place = merged.place("auth.issuers");
     let wrong = match value {
-        None => Wrong::Missing(KEY.to_owned()),
-        Some((url, file)) => Wrong::Conflict {
+        None => FaultKind::Missing(KEY.to_owned()),
+        Some((url, file)) => FaultKind::Conflict {
             key: KEY.to_owned(),
             value: format!("\"{url}\""),
             other: "auth.issuers.jwks_file".to_owned(),
@@ -193,7 +193,7 @@ fn keys_of(issuer: &Issuer, merged: &Merged) -> Option<Fault> {
 fn conflict(key: &str, other: &str, merged: &Merged, allowed: String) -> Fault {
     let value = |key| merged.value(key).map(|written| without_password(&written.to_toml())).unwrap_or_default();
     Fault {
-        wrong: Wrong::Conflict {
+        wrong: FaultKind::Conflict {
             key: key.to_owned(),
             value: value(key),
             other: other.to_owned(),

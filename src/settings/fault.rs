@@ -6,7 +6,7 @@ use super::hidden::without_password;
 
 /// The kind of a fault. Values are shown as TOML, and never with a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Wrong {
+pub enum FaultKind {
     /// A file or folder cannot be read.
     #[error("cannot read the settings: {0}")]
     Unreadable(String),
@@ -172,7 +172,7 @@ impl Span {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// The kind of the fault.
-    pub wrong: Wrong,
+    pub wrong: FaultKind,
     /// Where.
     pub place: Place,
     /// The key or section that is meant, as far as that is known.
@@ -185,7 +185,7 @@ pub struct Fault {
 
 impl Fault {
     /// A fault of a place as a whole.
-    pub(super) fn at(place: Place, wrong: Wrong) -> Self {
+    pub(super) fn at(place: Place, wrong: FaultKind) -> Self {
         Self { wrong, place, key: None, allowed: None, suggestion: None }
     }
 }
@@ -269,7 +269,7 @@ mod tests {
         let start = text.find('"').unwrap();
         let span = Span::new("f.toml".into(), text, &(start..text.len() - 1));
         assert_eq!((span.line, span.column, span.width), (2, 6, 3));
-        let fault = Fault::at(Place::Span(span), Wrong::Syntax("bad".to_owned()));
+        let fault = Fault::at(Place::Span(span), FaultKind::Syntax("bad".to_owned()));
         assert_eq!(fault.to_string(), "error: bad\n --> f.toml:2:6\n  |\n2 | \té = \"x\u{fffd}\n  | \t    ^^^");
     }
 }

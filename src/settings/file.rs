@@ -8,11 +8,11 @@ use toml::{
 };
 
 use super::{
-    fault::{Fault, Place, Span, Wrong},
+    fault::{Fault, FaultKind, Place, Span},
     layer::{Entry, Layer},
     list,
+    raw_value::leaf,
     section::{Key, List},
-    written::leaf,
 };
 use crate::domain::nearest;
 
@@ -25,7 +25,7 @@ pub(super) fn read(keys: &[Key], path: &Path, faults: &mut Vec<Fault>) -> Option
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return None,
         Err(error) => {
-            faults.push(Fault::at(Place::Path(path.to_owned()), Wrong::Unreadable(error.to_string())));
+            faults.push(Fault::at(Place::Path(path.to_owned()), FaultKind::Unreadable(error.to_string())));
             return Some(Layer::new(path.display().to_string()));
         }
     };
@@ -50,7 +50,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn document(&mut self, not_utf8: Option<usize>) {
         if let Some(start) = not_utf8 {
-            let wrong = Wrong::Syntax("not UTF-8".to_owned());
+            let wrong = FaultKind::Syntax("not UTF-8".to_owned());
             return self.fault(&(start..start + '\u{fffd}'.len_utf8()), wrong, None, None, None);
         }
         let (document, errors) = DeTable::parse_recoverable(self.text);
@@ -60,7 +60,7 @@ impl Reader<'_> {
             let line = Span::new(self.path.to_owned(), self.text, &span).line;
             // One slip often makes several errors in its line.
             if line != last_line {
-                self.fault(&span, Wrong::Syntax(error.message().to_owned()), None, None, None);
+                self.fault(&span, FaultKind::Syntax(error.message().to_owned()), None, None, None);
             }
             last_line = line;
         }
@@ -83,7 +83,7 @@ impl Reader<'_> {
                 (Some(key), _) => self.value(key, value),
                 (None, DeValue::Table(inner)) if is_section => self.table(inner, &name),
                 (None, _) if is_section => {
-                    let wrong = Wrong::NotASection(name.clone());
+                    let wrong = FaultKind::NotASection(name.clone());
                     self.fault(&part.span(), wrong, Some(name.clone()), None, Some(format!("a table `[{name}]`")));
                 }
                 (None, written) => self.unknown(&name, section, &part.span(), is_table(written)),
@@ -102,7 +102,7 @@ impl Reader<'_> {
     fn unknown(&mut self, name: &str, section: &str, span: &Range<usize>, is_table: bool) {
         let key = leaf(name).1;
         if !section.is_empty() && self.keys.iter().any(|known| known.name == key) {
-            let wrong = Wrong::Misplaced { key: key.to_owned(), section: section.to_owned() };
+            let wrong = FaultKind::Misplaced { key: key.to_owned(), section: section.to_owned() };
             return self.fault(span, wrong, Some(key.to_owned()), None, None);
         }
         let mut known: Vec<&str> =
@@ -117,7 +117,8 @@ impl Reader<'_> {
             });
         let list = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let allowed = if is_table { list(&sections(self.keys)) } else { list(&in_section) };
-        let wrong = if is_table { Wrong::UnknownSection(name.to_owned()) } else { Wrong::UnknownKey(name.to_owned()) };
+        let wrong =
+            if is_table { FaultKind::UnknownSection(name.to_owned()) } else { FaultKind::UnknownKey(name.to_owned()) };
         let suggestion = suggestion.map(str::to_owned);
         self.fault(span, wrong, suggestion.clone().or(Some(name.to_owned())), suggestion, Some(allowed));
     }
@@ -125,7 +126,7 @@ impl Reader<'_> {
     fn fault(
         &mut self,
         span: &Range<usize>,
-        wrong: Wrong,
+        wrong: FaultKind,
         key: Option<String>,
         suggestion: Option<String>,
         allowed: Option<String>,

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
-use super::rule::Word;
+use super::rule::TextSetting;
 
 /// Host names and IP addresses without ports, in lower case. As text they are separated by commas; the list may be
 /// empty.
@@ -40,7 +40,7 @@ impl fmt::Display for Origins {
     }
 }
 
-impl Word for HostNames {
+impl TextSetting for HostNames {
     fn allowed() -> String {
         "names and addresses of hosts without ports, separated by commas, or nothing".to_owned()
     }
@@ -54,7 +54,7 @@ impl Word for HostNames {
     }
 }
 
-impl Word for Origins {
+impl TextSetting for Origins {
     fn allowed() -> String {
         "origins like `https://console.example` or `http://localhost:3000`, separated by commas, or nothing".to_owned()
     }

@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf};
 use super::{
     address::HttpUrl,
     algorithm::Algorithm,
-    rule::{Named, Rule, Text, Unique, Word},
+    rule::{Named, Rule, Text, TextSetting, Unique},
     section::section,
     urls::Urls,
 };
@@ -55,7 +55,7 @@ impl fmt::Display for IssuerUrl {
     }
 }
 
-impl Word for IssuerUrl {
+impl TextSetting for IssuerUrl {
     fn allowed() -> String {
         format!("{}, just as it stands in its tokens", HttpUrl::allowed())
     }
@@ -93,7 +93,7 @@ impl fmt::Display for ClaimText {
     }
 }
 
-impl Word for ClaimText {
+impl TextSetting for ClaimText {
     fn allowed() -> String {
         format!("1 to {LONGEST} printable ASCII characters without white space")
     }

@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use config::{Config, ConfigError, Source, Value, ValueKind};
 
 use super::{
-    fault::{Fault, Place, Wrong},
+    fault::{Fault, FaultKind, Place},
+    raw_value::RawValue,
     section::Key,
-    written::Written,
 };
 use crate::domain::nearest;
 
 /// A value with its place.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
-    pub(super) value: Written,
+    pub(super) value: RawValue,
     pub(super) place: Place,
 }
 
@@ -55,13 +55,13 @@ impl Source for Layer {
 
     fn collect(&self) -> Result<config::Map<String, Value>, ConfigError> {
         let value = |entry: &Entry| match &entry.value {
-            Written::Text(text) | Written::Huge(text) => ValueKind::String(text.clone()),
-            Written::Integer(number) => ValueKind::I64(*number),
-            Written::Float(number) => ValueKind::Float(*number),
-            Written::Bool(whether) => ValueKind::Boolean(*whether),
+            RawValue::Text(text) | RawValue::Huge(text) => ValueKind::String(text.clone()),
+            RawValue::Integer(number) => ValueKind::I64(*number),
+            RawValue::Float(number) => ValueKind::Float(*number),
+            RawValue::Bool(whether) => ValueKind::Boolean(*whether),
             // A list wins or loses as a whole, like any other value.
-            Written::List(_) | Written::Table(_) => ValueKind::String(entry.value.to_toml()),
-            Written::Other(_) => ValueKind::Nil,
+            RawValue::List(_) | RawValue::Table(_) => ValueKind::String(entry.value.to_toml()),
+            RawValue::Other(_) => ValueKind::Nil,
         };
         let tagged = |(key, entry): (&&str, &Entry)| ((*key).to_owned(), Value::new(Some(&self.name), value(entry)));
         Ok(self.entries.iter().map(tagged).collect())
@@ -92,7 +92,7 @@ impl Merged {
     }
 
     /// The value of a key.
-    pub(super) fn value(&self, key: &str) -> Option<Written> {
+    pub(super) fn value(&self, key: &str) -> Option<RawValue> {
         self.0.get(key).map(|(_, entry)| entry.value.clone())
     }
 
@@ -121,14 +121,14 @@ fn at<'a>(tree: &'a Value, path: &str) -> Option<&'a Value> {
 
 impl Fault {
     /// The fault of a key's value, if it has one.
-    pub(super) fn of_value(key: &Key, written: &Written, place: Place) -> Option<Self> {
+    pub(super) fn of_value(key: &Key, written: &RawValue, place: Place) -> Option<Self> {
         let why = (key.check)(written).err()?;
         let suggestion = match written {
-            Written::Text(text) => nearest(text, key.choices.iter().copied()).map(str::to_owned),
+            RawValue::Text(text) => nearest(text, key.choices.iter().copied()).map(str::to_owned),
             _ => None,
         };
         Some(Self {
-            wrong: Wrong::Value { key: key.name.to_owned(), value: written.quoted(), why },
+            wrong: FaultKind::Value { key: key.name.to_owned(), value: written.quoted(), why },
             place,
             key: Some(key.name.to_owned()),
             allowed: Some(key.allowed.clone()),

@@ -8,11 +8,11 @@ use toml::{
 };
 
 use super::{
-    fault::{Fault, Place, Wrong},
+    fault::{Fault, FaultKind, Place},
+    raw_value::{RawValue, Row, leaf},
     rule::Rule,
     section::{Key, List, Section},
     urls,
-    written::{Row, Written, leaf},
 };
 use crate::domain::nearest;
 
@@ -33,27 +33,27 @@ impl<T: Section> Rule<Vec<T>> for Tables {
         Some(List::Tables { members, most: self.0 })
     }
 
-    fn read(&self, written: &Written) -> Result<Vec<T>, &'static str> {
+    fn read(&self, written: &RawValue) -> Result<Vec<T>, &'static str> {
         let wrong = "not an array of tables";
-        let Written::List(tables) = written else { return Err(wrong) };
+        let RawValue::List(tables) = written else { return Err(wrong) };
         if tables.len() > self.0 {
             return Err("too long");
         }
-        let table = |table: &Written| {
-            let Written::Table(row) = table else { return Err(wrong) };
+        let table = |table: &RawValue| {
+            let RawValue::Table(row) = table else { return Err(wrong) };
             let value = |name: &str| row.iter().find(|(member, _)| *member == name).map(|(_, value)| value.clone());
             T::read(&value).map_err(|(_, wrong)| wrong)
         };
         tables.iter().map(table).collect()
     }
 
-    fn write(&self, value: &Vec<T>) -> Written {
+    fn write(&self, value: &Vec<T>) -> RawValue {
         let row = |table: &T| {
             let mut row = Row::new();
             table.write(&mut row);
-            Written::Table(row)
+            RawValue::Table(row)
         };
-        Written::List(value.iter().map(row).collect())
+        RawValue::List(value.iter().map(row).collect())
     }
 }
 
@@ -62,20 +62,20 @@ pub(super) fn read(
     key: &Key,
     value: &Spanned<DeValue<'_>>,
     place: &dyn Fn(&Range<usize>) -> Place,
-) -> Result<Written, Vec<(usize, Fault)>> {
+) -> Result<RawValue, Vec<(usize, Fault)>> {
     match (&key.list, value.get_ref()) {
         (Some(List::Tables { members, most }), DeValue::Array(tables)) => {
             let mut reader = Reader { key, members, most: *most, place, seen: BTreeSet::new(), faults: Vec::new() };
             let rows = reader.tables(tables);
-            return if reader.faults.is_empty() { Ok(Written::List(rows)) } else { Err(reader.faults) };
+            return if reader.faults.is_empty() { Ok(RawValue::List(rows)) } else { Err(reader.faults) };
         }
         (Some(List::Urls { check, most }), DeValue::Array(items)) => {
-            let item = |item: &Spanned<DeValue<'_>>| (Written::from(item.get_ref()), item.span());
+            let item = |item: &Spanned<DeValue<'_>>| (RawValue::from(item.get_ref()), item.span());
             return urls::check(key, *check, *most, items.iter().map(item).collect(), place);
         }
         _ => {}
     }
-    let written = Written::from(value.get_ref());
+    let written = RawValue::from(value.get_ref());
     match Fault::of_value(key, &written, place(&value.span())) {
         Some(fault) => Err(vec![(value.span().start, fault)]),
         None => Ok(written),
@@ -84,17 +84,17 @@ pub(super) fn read(
 
 /// Parses the value of a key from a text of TOML; an empty text is the empty list. URLs may also be written without
 /// TOML, separated by commas or newlines.
-pub(super) fn parse(key: &Key, text: &str, place: &Place) -> Result<Written, Vec<Fault>> {
+pub(super) fn parse(key: &Key, text: &str, place: &Place) -> Result<RawValue, Vec<Fault>> {
     let text = text.trim();
     if let Some(List::Urls { check, most }) = &key.list
         && !text.starts_with('[')
     {
-        let items = urls::split(text).into_iter().map(|url| (Written::from(url), 0..0)).collect();
+        let items = urls::split(text).into_iter().map(|url| (RawValue::from(url), 0..0)).collect();
         return urls::check(key, *check, *most, items, &|_| place.clone()).map_err(in_order);
     }
     let value = DeValue::parse(if text.is_empty() { "[]" } else { text }).map_err(|error| {
         let (key, allowed) = (Some(key.name.to_owned()), Some(key.allowed.clone()));
-        vec![Fault { key, allowed, ..Fault::at(place.clone(), Wrong::Syntax(error.message().to_owned())) }]
+        vec![Fault { key, allowed, ..Fault::at(place.clone(), FaultKind::Syntax(error.message().to_owned())) }]
     })?;
     read(key, &value, &|_| place.clone()).map_err(in_order)
 }
@@ -116,18 +116,22 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// All tables; incomplete ones if there are faults.
-    fn tables(&mut self, tables: &[Spanned<DeValue<'_>>]) -> Vec<Written> {
+    fn tables(&mut self, tables: &[Spanned<DeValue<'_>>]) -> Vec<RawValue> {
         if let Some(table) = tables.get(self.most) {
             let value = format!("an array of {}", tables.len());
-            self.fault(&table.span(), Wrong::Value { key: self.key.name.to_owned(), value, why: "too long" }, self.key);
+            self.fault(
+                &table.span(),
+                FaultKind::Value { key: self.key.name.to_owned(), value, why: "too long" },
+                self.key,
+            );
         }
         let mut rows = Vec::new();
         for table in tables {
             if let DeValue::Table(members) = table.get_ref() {
-                rows.push(Written::Table(self.table(members, &table.span())));
+                rows.push(RawValue::Table(self.table(members, &table.span())));
             } else {
-                let (key, value) = (self.key.name.to_owned(), Written::from(table.get_ref()).quoted());
-                self.fault(&table.span(), Wrong::Item { key, value, why: "not a table" }, self.key);
+                let (key, value) = (self.key.name.to_owned(), RawValue::from(table.get_ref()).quoted());
+                self.fault(&table.span(), FaultKind::Item { key, value, why: "not a table" }, self.key);
             }
         }
         rows
@@ -143,13 +147,13 @@ impl Reader<'_> {
             match (table.get(leaf(member.name).1), &member.default) {
                 (Some(value), _) => row.extend(self.member(member, value).map(|written| (member.name, written))),
                 (None, Some(default)) => row.push((member.name, default.clone())),
-                (None, None) => self.fault(span, Wrong::Missing(member.name.to_owned()), member),
+                (None, None) => self.fault(span, FaultKind::Missing(member.name.to_owned()), member),
             }
         }
         row
     }
 
-    fn member(&mut self, member: &Key, value: &Spanned<DeValue<'_>>) -> Option<Written> {
+    fn member(&mut self, member: &Key, value: &Spanned<DeValue<'_>>) -> Option<RawValue> {
         let written = read(member, value, self.place).map_err(|faults| self.faults.extend(faults)).ok()?;
         if let Some(identity) = (member.identity)(&written)
             && !self.seen.insert((member.name, identity))
@@ -157,7 +161,7 @@ impl Reader<'_> {
             let (key, shown) = (member.name.to_owned(), written.quoted());
             self.fault(
                 &value.span(),
-                Wrong::Value { key, value: shown, why: "of the same name as one before it" },
+                FaultKind::Value { key, value: shown, why: "of the same name as one before it" },
                 member,
             );
         }
@@ -171,12 +175,12 @@ impl Reader<'_> {
         let name = format!("{}.{}", self.key.name, part.get_ref());
         let allowed = members.iter().map(|key| format!("`{}`", key.name)).collect::<Vec<_>>().join(", ");
         let key = suggestion.clone().or(Some(name.clone()));
-        let fault = Fault::at((self.place)(&part.span()), Wrong::UnknownKey(name));
+        let fault = Fault::at((self.place)(&part.span()), FaultKind::UnknownKey(name));
         self.faults.push((part.span().start, Fault { key, allowed: Some(allowed), suggestion, ..fault }));
     }
 
     /// A fault of a key, with its allowed values.
-    fn fault(&mut self, span: &Range<usize>, wrong: Wrong, key: &Key) {
+    fn fault(&mut self, span: &Range<usize>, wrong: FaultKind, key: &Key) {
         let fault = Fault::at((self.place)(span), wrong);
         let (key, allowed) = (Some(key.name.to_owned()), Some(key.allowed.clone()));
         self.faults.push((span.start, Fault { key, allowed, ..fault }));

@@ -4,7 +4,7 @@ use std::fmt;
 
 use tracing_subscriber::EnvFilter;
 
-use super::rule::Word;
+use super::rule::TextSetting;
 
 const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
 
@@ -35,7 +35,7 @@ impl fmt::Display for LogLevel {
     }
 }
 
-impl Word for LogLevel {
+impl TextSetting for LogLevel {
     const CHOICES: &'static [&'static str] = LEVELS;
 
     fn allowed() -> String {

@@ -24,6 +24,7 @@ mod origin;
 mod percent;
 mod postgres_url;
 mod proxies;
+mod raw_value;
 mod redis_url;
 mod rule;
 mod secret;
@@ -34,7 +35,6 @@ mod tests;
 mod urls;
 mod variables;
 mod witness;
-mod written;
 
 use std::{
     collections::BTreeMap,
@@ -47,7 +47,7 @@ pub use self::{
     address::{Bind, DatabaseUrl, HttpUrl},
     algorithm::Algorithm,
     choice::{DecisionAccess, Durability, HashEnforcement, LogFormat, ProxyProtocol, RequestProperties, RequestRecord},
-    fault::{Fault, Faults, Place, Span, Wrong},
+    fault::{Fault, FaultKind, Faults, Place, Span},
     hosts::{HostNames, Origins},
     issuer::{ClaimText, Issuer, IssuerUrl},
     keys::{
@@ -66,9 +66,9 @@ pub use self::{
 };
 use self::{
     layer::{Entry, Layer, Merged},
+    raw_value::RawValue,
     secret::Presence,
     section::{Key, Section},
-    written::Written,
 };
 use crate::domain::nearest;
 
@@ -182,12 +182,12 @@ impl Settings {
     pub fn restart_needed(&self, new: &Self) -> Vec<&'static str> {
         let is_live = |key: &str| key.starts_with("constitution.") || key == "log.level";
         let new: BTreeMap<_, _> = new.written().into_iter().collect();
-        let changed = |(key, value): (_, Written)| (new.get(key) != Some(&value)).then_some(key);
+        let changed = |(key, value): (_, RawValue)| (new.get(key) != Some(&value)).then_some(key);
         self.written().into_iter().filter_map(changed).filter(|key| !is_live(key)).collect()
     }
 
     /// Every key with its value, in order, with what is secret.
-    fn written(&self) -> Vec<(&'static str, Written)> {
+    fn written(&self) -> Vec<(&'static str, RawValue)> {
         let mut values = Vec::new();
         self.write(&mut values);
         values
@@ -212,7 +212,7 @@ impl Settings {
             self.data_dir = PathBuf::from(state.unwrap_or("data"));
             if let Some(state) = state {
                 let place = Place::Variable("STATE_DIRECTORY".to_owned());
-                merged.replace("data_dir", Entry { value: Written::from(state), place });
+                merged.replace("data_dir", Entry { value: RawValue::from(state), place });
             }
         }
         self.data_dir = absolute(&self.data_dir);
@@ -270,9 +270,9 @@ fn read_layers(
         }
         other => {
             let wrong = match other {
-                Ok(_) => Wrong::NoFolder,
-                Err(error) if error.kind() == ErrorKind::NotFound => Wrong::NoFolder,
-                Err(error) => Wrong::Unreadable(error.to_string()),
+                Ok(_) => FaultKind::NoFolder,
+                Err(error) if error.kind() == ErrorKind::NotFound => FaultKind::NoFolder,
+                Err(error) => FaultKind::Unreadable(error.to_string()),
             };
             faults.push(Fault::at(Place::Path(folder.to_owned()), wrong));
         }
@@ -286,14 +286,14 @@ fn read_profile(keys: &[Key], folder: &Path, profile: &str, faults: &mut Vec<Fau
     let is_name = !profile.is_empty() && profile.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     if !is_name || LAYERS.contains(&profile) {
         let allowed = "letters, digits, `-` and `_`, and neither `default` nor `local`".to_owned();
-        let fault = Fault::at(Place::Profile, Wrong::ProfileName(profile.to_owned()));
+        let fault = Fault::at(Place::Profile, FaultKind::ProfileName(profile.to_owned()));
         faults.push(Fault { allowed: Some(allowed), ..fault });
         return None;
     }
     let path = folder.join(format!("{profile}.toml"));
     let layer = file::read(keys, &path, faults);
     if layer.is_none() {
-        let fault = Fault::at(Place::Path(path), Wrong::NoProfile(profile.to_owned()));
+        let fault = Fault::at(Place::Path(path), FaultKind::NoProfile(profile.to_owned()));
         let profiles = profiles(folder);
         let suggestion = nearest(profile, profiles.iter().map(String::as_str)).map(str::to_owned);
         faults.push(Fault { suggestion, ..fault });
@@ -314,6 +314,6 @@ fn profiles(folder: &Path) -> Vec<String> {
 
 /// All faults and one that is nobody's but the program's.
 fn one(folder: &Path, wrong: String, mut faults: Vec<Fault>) -> Faults {
-    faults.push(Fault::at(Place::Path(folder.to_owned()), Wrong::Unreadable(wrong)));
+    faults.push(Fault::at(Place::Path(folder.to_owned()), FaultKind::Unreadable(wrong)));
     Faults::from(faults)
 }

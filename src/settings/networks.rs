@@ -8,7 +8,7 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::rule::Word;
+use super::rule::TextSetting;
 
 /// The prefix of an IPv4 address written as an IPv6 address, in bits (RFC 4291, section 2.5.5.2).
 const MAPPED: u8 = 96;
@@ -85,7 +85,7 @@ impl fmt::Display for Networks {
     }
 }
 
-impl Word for Networks {
+impl TextSetting for Networks {
     fn allowed() -> String {
         "networks and addresses like `10.0.0.0/8, ::1`, separated by commas, or nothing".to_owned()
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::rule::Word;
+use super::rule::TextSetting;
 
 /// The most bytes that cosignatures have for an origin.
 const LONGEST: usize = 255;
@@ -27,7 +27,7 @@ impl fmt::Display for LogOrigin {
     }
 }
 
-impl Word for LogOrigin {
+impl TextSetting for LogOrigin {
     fn allowed() -> String {
         format!("1 to {LONGEST} bytes of printable text without white space and `+`, like `example.com/log`")
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{rule::Rule, written::Written};
+use super::{raw_value::RawValue, rule::Rule};
 
 /// A number from 0 to 100.
 #[derive(Clone, Copy, PartialEq)]
@@ -45,13 +45,13 @@ impl Rule<Percent> for Percents {
         "a number from 0 to 100".to_owned()
     }
 
-    fn read(&self, written: &Written) -> Result<Percent, &'static str> {
+    fn read(&self, written: &RawValue) -> Result<Percent, &'static str> {
         let number = written.float()?;
         if (0.0..=100.0).contains(&number) { Ok(Percent(number)) } else { Err("out of range") }
     }
 
-    fn write(&self, value: &Percent) -> Written {
-        Written::Float(value.0)
+    fn write(&self, value: &Percent) -> RawValue {
+        RawValue::Float(value.0)
     }
 }
 
@@ -62,27 +62,27 @@ mod tests {
     #[test]
     fn a_percent_is_within_the_whole() {
         for (written, expected) in [
-            (Written::Float(85.0), Ok("85.0")),
-            (Written::Integer(85), Ok("85.0")),
-            (Written::Float(99.95), Ok("99.95")),
-            (Written::Float(-0.0), Ok("-0.0")),
-            (Written::Integer(0), Ok("0.0")),
-            (Written::Float(100.0), Ok("100.0")),
-            (Written::Float(100.1), Err("out of range")),
-            (Written::Float(-0.1), Err("out of range")),
-            (Written::Integer(i64::MAX), Err("out of range")),
-            (Written::Huge("99999999999999999999".to_owned()), Err("out of range")),
-            (Written::Float(f64::NAN), Err("out of range")),
-            (Written::Float(f64::INFINITY), Err("out of range")),
-            (Written::from("85"), Err("not a number")),
-            (Written::Bool(true), Err("not a number")),
+            (RawValue::Float(85.0), Ok("85.0")),
+            (RawValue::Integer(85), Ok("85.0")),
+            (RawValue::Float(99.95), Ok("99.95")),
+            (RawValue::Float(-0.0), Ok("-0.0")),
+            (RawValue::Integer(0), Ok("0.0")),
+            (RawValue::Float(100.0), Ok("100.0")),
+            (RawValue::Float(100.1), Err("out of range")),
+            (RawValue::Float(-0.1), Err("out of range")),
+            (RawValue::Integer(i64::MAX), Err("out of range")),
+            (RawValue::Huge("99999999999999999999".to_owned()), Err("out of range")),
+            (RawValue::Float(f64::NAN), Err("out of range")),
+            (RawValue::Float(f64::INFINITY), Err("out of range")),
+            (RawValue::from("85"), Err("not a number")),
+            (RawValue::Bool(true), Err("not a number")),
         ] {
             assert_eq!(
                 Percents.read(&written).map(|percent| percent.to_string()).as_deref(),
                 expected.as_ref().copied()
             );
         }
-        let percent = Percents.read(&Written::Float(50.0)).unwrap();
+        let percent = Percents.read(&RawValue::Float(50.0)).unwrap();
         assert!((percent.get() - 50.0).abs() < f64::EPSILON && (percent.share() - 0.5).abs() < f64::EPSILON);
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     authority::{cut, decoded, host},
-    rule::Word,
+    rule::TextSetting,
 };
 
 /// A connection URL of libpq (PostgreSQL's manual, section "Connection URIs"), perhaps with a password.
@@ -37,7 +37,7 @@ impl fmt::Debug for PostgresUrl {
     }
 }
 
-impl Word for PostgresUrl {
+impl TextSetting for PostgresUrl {
     fn allowed() -> String {
         "`postgres://user:password@host:port/database?parameter=value`, percent-encoded".to_owned()
     }

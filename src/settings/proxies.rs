@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr, str::FromStr};
 
 use super::{
     networks::{Networks, NetworksError},
-    rule::Word,
+    rule::TextSetting,
 };
 
 /// Stands for every peer on the Unix socket.
@@ -57,7 +57,7 @@ impl fmt::Display for TrustedProxies {
     }
 }
 
-impl Word for TrustedProxies {
+impl TextSetting for TrustedProxies {
     fn allowed() -> String {
         format!("networks and addresses like `10.0.0.0/8, ::1`, and `{UNIX}`, separated by commas, or nothing")
     }

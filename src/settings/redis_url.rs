@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     authority::{cut, host},
-    rule::Word,
+    rule::TextSetting,
 };
 
 /// The URL of a Redis server, cluster, or of the Sentinels that know the server, perhaps with a password.
@@ -94,7 +94,7 @@ impl fmt::Debug for RedisUrl {
     }
 }
 
-impl Word for RedisUrl {
+impl TextSetting for RedisUrl {
     fn allowed() -> String {
         "`redis://user:password@host:port/db`, `redis+cluster://host:port,…` or `redis+sentinel://host:port,…/master/db`, \
          each with `rediss` for TLS, percent-encoded"

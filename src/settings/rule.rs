@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{section::List, written::Written};
+use super::{raw_value::RawValue, section::List};
 
 /// Parses and displays the values of one key. A fault is described as "not a …".
 pub(super) trait Rule<T> {
@@ -26,17 +26,17 @@ pub(super) trait Rule<T> {
         None
     }
     /// The value that was meant.
-    fn read(&self, written: &Written) -> Result<T, &'static str>;
+    fn read(&self, written: &RawValue) -> Result<T, &'static str>;
     /// The value, so that `read` gives it back.
-    fn write(&self, value: &T) -> Written;
+    fn write(&self, value: &T) -> RawValue;
     /// The value for display, without secrets.
-    fn show(&self, value: &T) -> Written {
+    fn show(&self, value: &T) -> RawValue {
         self.write(value)
     }
 }
 
 /// A type with a form in text of its own.
-pub(super) trait Word: Sized {
+pub(super) trait TextSetting: Sized {
     /// The allowed words, if they can be enumerated.
     const CHOICES: &'static [&'static str] = &[];
     /// The allowed values, for an administrator.
@@ -56,7 +56,7 @@ pub(super) trait Word: Sized {
 /// Any text that the type can read.
 pub(super) struct Text;
 
-impl<T: Word> Rule<T> for Text {
+impl<T: TextSetting> Rule<T> for Text {
     fn allowed(&self) -> String {
         T::allowed()
     }
@@ -65,21 +65,21 @@ impl<T: Word> Rule<T> for Text {
         T::CHOICES
     }
 
-    fn read(&self, written: &Written) -> Result<T, &'static str> {
+    fn read(&self, written: &RawValue) -> Result<T, &'static str> {
         T::read(written.text()?)
     }
 
-    fn write(&self, value: &T) -> Written {
-        Written::Text(value.write())
+    fn write(&self, value: &T) -> RawValue {
+        RawValue::Text(value.write())
     }
 
-    fn show(&self, value: &T) -> Written {
-        Written::Text(value.show())
+    fn show(&self, value: &T) -> RawValue {
+        RawValue::Text(value.show())
     }
 }
 
 /// A word with a name of its own.
-pub(super) trait Named: Word {
+pub(super) trait Named: TextSetting {
     /// The name.
     fn name(&self) -> &str;
 }
@@ -96,17 +96,17 @@ impl<T: Named> Rule<T> for Unique {
         Some(value.name().to_owned())
     }
 
-    fn read(&self, written: &Written) -> Result<T, &'static str> {
+    fn read(&self, written: &RawValue) -> Result<T, &'static str> {
         Text.read(written)
     }
 
-    fn write(&self, value: &T) -> Written {
+    fn write(&self, value: &T) -> RawValue {
         Text.write(value)
     }
 }
 
 /// Empty text is no value.
-impl<T: Word> Word for Option<T> {
+impl<T: TextSetting> TextSetting for Option<T> {
     fn allowed() -> String {
         format!("{}, or nothing", T::allowed())
     }
@@ -124,7 +124,7 @@ impl<T: Word> Word for Option<T> {
     }
 }
 
-impl Word for PathBuf {
+impl TextSetting for PathBuf {
     fn allowed() -> String {
         "a path".to_owned()
     }
@@ -153,12 +153,12 @@ impl Rule<PathBuf> for PathOrEmpty {
         Option::<PathBuf>::allowed()
     }
 
-    fn read(&self, written: &Written) -> Result<PathBuf, &'static str> {
+    fn read(&self, written: &RawValue) -> Result<PathBuf, &'static str> {
         Ok(Option::<PathBuf>::read(written.text()?)?.unwrap_or_default())
     }
 
-    fn write(&self, value: &PathBuf) -> Written {
-        Written::Text(value.write())
+    fn write(&self, value: &PathBuf) -> RawValue {
+        RawValue::Text(value.write())
     }
 }
 
@@ -219,12 +219,12 @@ impl<T: Number> Rule<T> for Count {
         within(&self.0)
     }
 
-    fn read(&self, written: &Written) -> Result<T, &'static str> {
+    fn read(&self, written: &RawValue) -> Result<T, &'static str> {
         T::from_integer(written.integer(&self.0)?).ok_or("out of range")
     }
 
-    fn write(&self, value: &T) -> Written {
-        Written::Integer(value.to_integer())
+    fn write(&self, value: &T) -> RawValue {
+        RawValue::Integer(value.to_integer())
     }
 }
 
@@ -240,12 +240,12 @@ impl Rule<bool> for Flag {
         &["true", "false"]
     }
 
-    fn read(&self, written: &Written) -> Result<bool, &'static str> {
+    fn read(&self, written: &RawValue) -> Result<bool, &'static str> {
         written.bool()
     }
 
-    fn write(&self, value: &bool) -> Written {
-        Written::Bool(*value)
+    fn write(&self, value: &bool) -> RawValue {
+        RawValue::Bool(*value)
     }
 }
 
@@ -276,14 +276,14 @@ impl Rule<Duration> for Time {
         format!("{}, in {}", within(&self.within), self.unit)
     }
 
-    fn read(&self, written: &Written) -> Result<Duration, &'static str> {
+    fn read(&self, written: &RawValue) -> Result<Duration, &'static str> {
         let units = written.integer(&self.within)?.unsigned_abs();
         Ok(Duration::from_micros(units.saturating_mul(self.micros)))
     }
 
-    fn write(&self, value: &Duration) -> Written {
+    fn write(&self, value: &Duration) -> RawValue {
         let units = value.as_micros() / u128::from(self.micros);
-        Written::Integer(i64::try_from(units).unwrap_or(i64::MAX))
+        RawValue::Integer(i64::try_from(units).unwrap_or(i64::MAX))
     }
 }
 

@@ -8,11 +8,11 @@ use std::{
 };
 
 use super::{
-    fault::{Fault, Place, Wrong},
+    fault::{Fault, FaultKind, Place},
     layer::{Entry, Layer, Merged},
+    raw_value::RawValue,
     section::Key,
     variables,
-    written::Written,
 };
 
 /// Keys with a secret in them, each with the key that names a file for it. A credential is called like the first.
@@ -41,7 +41,7 @@ pub(super) fn credentials(env: &[(String, String)]) -> Layer {
     for (key, file_key) in SECRETS {
         let path = folder.as_ref().map(|folder| Path::new(folder).join(key)).filter(|path| path.exists());
         if let Some(path) = path {
-            let value = Written::from(&*path.to_string_lossy());
+            let value = RawValue::from(&*path.to_string_lossy());
             layer.insert(file_key, Entry { value, place: Place::Path(path) });
         }
     }
@@ -63,7 +63,7 @@ pub(super) fn fill(
         let file = file.filter(|file| !file.is_empty());
         let (Some(file), Some(key)) = (file, keys.iter().find(|key| key.name == name)) else { continue };
         if merged.layer(name) > merged.layer(file_name) {
-            merged.replace(file_name, Entry { value: Written::from(""), place: merged.place(name) });
+            merged.replace(file_name, Entry { value: RawValue::from(""), place: merged.place(name) });
             continue;
         }
         let path = folder.join(file);
@@ -115,7 +115,7 @@ impl Unusable {
         };
         let allowed =
             format!("a file with nothing but `{name}` in it, which only its owner and its group can read, or nothing");
-        let wrong = Wrong::Secret { key: file_name.to_owned(), path, why };
+        let wrong = FaultKind::Secret { key: file_name.to_owned(), path, why };
         Fault { key: Some(name.to_owned()), allowed: Some(allowed), ..Fault::at(place, wrong) }
     }
 }
@@ -143,8 +143,8 @@ fn read(path: &Path) -> Result<String, Unusable> {
 fn without_value(fault: Fault) -> Fault {
     let shown = "not shown".to_owned();
     let wrong = match fault.wrong {
-        Wrong::Value { key, why, .. } => Wrong::Value { key, value: shown, why },
-        Wrong::Item { key, why, .. } => Wrong::Item { key, value: "one that is not shown".to_owned(), why },
+        FaultKind::Value { key, why, .. } => FaultKind::Value { key, value: shown, why },
+        FaultKind::Item { key, why, .. } => FaultKind::Item { key, value: "one that is not shown".to_owned(), why },
         other => other,
     };
     Fault { wrong, ..fault }

@@ -1,6 +1,6 @@
 //! From one table of keys: the structs, the list of keys, reading and writing.
 
-use super::written::Written;
+use super::raw_value::RawValue;
 
 /// The static definition of a key.
 #[derive(Debug)]
@@ -8,15 +8,15 @@ pub(super) struct Key {
     /// Its full name: sections and key, joined by dots.
     pub(super) name: &'static str,
     /// The default value. `None`: a value is required; only for keys of the tables in a list.
-    pub(super) default: Option<Written>,
+    pub(super) default: Option<RawValue>,
     /// The allowed values, for an administrator.
     pub(super) allowed: String,
     /// The allowed words, if they can be enumerated.
     pub(super) choices: &'static [&'static str],
     /// Checks a value, and returns its fault.
-    pub(super) check: fn(&Written) -> Result<(), &'static str>,
+    pub(super) check: fn(&RawValue) -> Result<(), &'static str>,
     /// The identity of a table with this value, which must be unique in its list.
-    pub(super) identity: fn(&Written) -> Option<String>,
+    pub(super) identity: fn(&RawValue) -> Option<String>,
     /// The kind of the list, if the value is one.
     pub(super) list: Option<List>,
 }
@@ -52,11 +52,11 @@ pub(super) trait Section: Sized {
     /// Adds its keys, in the order in which they are shown.
     fn keys(into: &mut Vec<Key>);
     /// Reads the section from merged values; the error is a key and its fault.
-    fn read(value: &dyn Fn(&str) -> Option<Written>) -> Result<Self, (&'static str, &'static str)>;
+    fn read(value: &dyn Fn(&str) -> Option<RawValue>) -> Result<Self, (&'static str, &'static str)>;
     /// Appends its values, in the order of the keys, with secrets.
-    fn write(&self, into: &mut Vec<(&'static str, Written)>);
+    fn write(&self, into: &mut Vec<(&'static str, RawValue)>);
     /// Adds its values, in the order of the keys, for people to see.
-    fn show(&self, into: &mut Vec<(&'static str, Written)>);
+    fn show(&self, into: &mut Vec<(&'static str, RawValue)>);
 }
 
 /// Declares a section: each line is one key with its type, full name, default (or `none`) and rule.
@@ -98,7 +98,7 @@ macro_rules! section {
             }
 
             fn read(
-                value: &dyn Fn(&str) -> Option<$crate::settings::written::Written>,
+                value: &dyn Fn(&str) -> Option<$crate::settings::raw_value::RawValue>,
             ) -> Result<Self, (&'static str, &'static str)> {
                 Ok(Self {
                     $( $field: {
@@ -109,12 +109,12 @@ macro_rules! section {
                 })
             }
 
-            fn write(&self, into: &mut Vec<(&'static str, $crate::settings::written::Written)>) {
+            fn write(&self, into: &mut Vec<(&'static str, $crate::settings::raw_value::RawValue)>) {
                 $( into.push(($key, Rule::<$type>::write(&$rule, &self.$field))); )*
                 $($( self.$inner.write(into); )*)?
             }
 
-            fn show(&self, into: &mut Vec<(&'static str, $crate::settings::written::Written)>) {
+            fn show(&self, into: &mut Vec<(&'static str, $crate::settings::raw_value::RawValue)>) {
                 $( into.push(($key, Rule::<$type>::show(&$rule, &self.$field))); )*
                 $($( self.$inner.show(into); )*)?
             }

@@ -3,16 +3,16 @@
 use std::ops::Range;
 
 use super::{
-    fault::{Fault, Place, Wrong},
-    rule::{Rule, Word},
+    fault::{Fault, FaultKind, Place},
+    raw_value::RawValue,
+    rule::{Rule, TextSetting},
     section::{Key, List},
-    written::Written,
 };
 
 /// Different URLs of one kind, at most this many.
 pub(super) struct Urls(pub(super) usize);
 
-impl<T: Word> Rule<Vec<T>> for Urls {
+impl<T: TextSetting> Rule<Vec<T>> for Urls {
     fn allowed(&self) -> String {
         format!("an array of at most {} strings like {}", self.0, T::allowed())
     }
@@ -21,20 +21,20 @@ impl<T: Word> Rule<Vec<T>> for Urls {
         Some(List::Urls { check: |text| T::read(text).map(drop), most: self.0 })
     }
 
-    fn read(&self, written: &Written) -> Result<Vec<T>, &'static str> {
-        let Written::List(items) = written else { return Err("not an array of strings") };
+    fn read(&self, written: &RawValue) -> Result<Vec<T>, &'static str> {
+        let RawValue::List(items) = written else { return Err("not an array of strings") };
         if items.len() > self.0 {
             return Err("too long");
         }
         items.iter().map(|item| T::read(item.text()?)).collect()
     }
 
-    fn write(&self, value: &Vec<T>) -> Written {
-        Written::List(value.iter().map(|url| Written::Text(url.write())).collect())
+    fn write(&self, value: &Vec<T>) -> RawValue {
+        RawValue::List(value.iter().map(|url| RawValue::Text(url.write())).collect())
     }
 
-    fn show(&self, value: &Vec<T>) -> Written {
-        Written::List(value.iter().map(|url| Written::Text(url.show())).collect())
+    fn show(&self, value: &Vec<T>) -> RawValue {
+        RawValue::List(value.iter().map(|url| RawValue::Text(url.show())).collect())
     }
 }
 
@@ -43,9 +43,9 @@ pub(super) fn check(
     key: &Key,
     check: fn(&str) -> Result<(), &'static str>,
     most: usize,
-    items: Vec<(Written, Range<usize>)>,
+    items: Vec<(RawValue, Range<usize>)>,
     place: &dyn Fn(&Range<usize>) -> Place,
-) -> Result<Written, Vec<(usize, Fault)>> {
+) -> Result<RawValue, Vec<(usize, Fault)>> {
     let mut faults = Vec::new();
     let mut fault = |span: &Range<usize>, wrong| {
         let (name, allowed) = (Some(key.name.to_owned()), Some(key.allowed.clone()));
@@ -53,18 +53,18 @@ pub(super) fn check(
     };
     if let Some((_, span)) = items.get(most) {
         let value = format!("an array of {}", items.len());
-        fault(span, Wrong::Value { key: key.name.to_owned(), value, why: "too long" });
+        fault(span, FaultKind::Value { key: key.name.to_owned(), value, why: "too long" });
     }
-    let mut urls: Vec<Written> = Vec::new();
+    let mut urls: Vec<RawValue> = Vec::new();
     for (item, span) in items {
         let is_again = urls.contains(&item);
         let wrong = item.text().and_then(check).err().or(is_again.then_some("the same as one before it"));
         if let Some(why) = wrong {
-            fault(&span, Wrong::Item { key: key.name.to_owned(), value: item.quoted(), why });
+            fault(&span, FaultKind::Item { key: key.name.to_owned(), value: item.quoted(), why });
         }
         urls.push(item);
     }
-    if faults.is_empty() { Ok(Written::List(urls)) } else { Err(faults) }
+    if faults.is_empty() { Ok(RawValue::List(urls)) } else { Err(faults) }
 }
 
 /// URLs with commas between them, or on lines of their own.

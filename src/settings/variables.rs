@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    fault::{Fault, Place, Wrong},
+    fault::{Fault, FaultKind, Place},
     layer::{Entry, Layer},
     list,
+    raw_value::RawValue,
     section::Key,
     service_links::is_service_link,
-    written::Written,
 };
 use crate::domain::nearest;
 
@@ -81,15 +81,15 @@ fn ours(env: &[(String, String)]) -> impl Iterator<Item = &(String, String)> {
 }
 
 /// The value as the type of its key: a list is TOML; other text stays text, as a hash may be all digits.
-pub(super) fn to_written(key: &Key, value: &str, place: &Place) -> Result<Written, Vec<Fault>> {
+pub(super) fn to_written(key: &Key, value: &str, place: &Place) -> Result<RawValue, Vec<Fault>> {
     if key.list.is_some() {
         return list::parse(key, value, place);
     }
     let written = match key.default {
-        Some(Written::Integer(_)) => to_number(value),
-        Some(Written::Float(_)) => value.parse().map_or_else(|_| Written::from(value), Written::Float),
-        Some(Written::Bool(_)) => value.parse().map_or_else(|_| Written::from(value), Written::Bool),
-        _ => Written::from(value),
+        Some(RawValue::Integer(_)) => to_number(value),
+        Some(RawValue::Float(_)) => value.parse().map_or_else(|_| RawValue::from(value), RawValue::Float),
+        Some(RawValue::Bool(_)) => value.parse().map_or_else(|_| RawValue::from(value), RawValue::Bool),
+        _ => RawValue::from(value),
     };
     match Fault::of_value(key, &written, place.clone()) {
         Some(fault) => Err(vec![fault]),
@@ -97,12 +97,12 @@ pub(super) fn to_written(key: &Key, value: &str, place: &Place) -> Result<Writte
     }
 }
 
-fn to_number(value: &str) -> Written {
+fn to_number(value: &str) -> RawValue {
     let is_integer = value.strip_prefix(['-', '+']).unwrap_or(value).bytes().all(|b| b.is_ascii_digit());
     match value.parse() {
-        Ok(number) => Written::Integer(number),
-        Err(_) if is_integer && value.len() > 1 => Written::Huge(value.to_owned()),
-        Err(_) => Written::from(value),
+        Ok(number) => RawValue::Integer(number),
+        Err(_) if is_integer && value.len() > 1 => RawValue::Huge(value.to_owned()),
+        Err(_) => RawValue::from(value),
     }
 }
 
@@ -122,5 +122,11 @@ fn unknown(keys: &[Key], name: &str, place: Place) -> Fault {
         });
     let key = keys.iter().find(|key| Some(key.variable()) == suggestion).map(|key| key.name.to_owned());
     let allowed = "`ACGS_` and a key in capitals with `__` for each dot, like `ACGS_HTTP__BIND` for `http.bind`";
-    Fault { wrong: Wrong::UnknownVariable(name.to_owned()), place, key, allowed: Some(allowed.to_owned()), suggestion }
+    Fault {
+        wrong: FaultKind::UnknownVariable(name.to_owned()),
+        place,
+        key,
+        allowed: Some(allowed.to_owned()),
+        suggestion,
+    }
 }

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     address::HttpUrl,
     origin::is_key_name,
-    rule::{Named, Rule, Text, Unique, Word},
+    rule::{Named, Rule, Text, TextSetting, Unique},
     section::section,
 };
 
@@ -61,7 +61,7 @@ impl fmt::Display for WitnessKey {
     }
 }
 
-impl Word for WitnessKey {
+impl TextSetting for WitnessKey {
     fn allowed() -> String {
         "a verifier key `<name>+<key id>+<base64>` of type 4, for Ed25519 cosignatures".to_owned()
     }

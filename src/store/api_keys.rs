@@ -10,7 +10,7 @@ use diesel::sql_types::{BigInt, Text};
 
 use super::connection::Connection;
 use super::error::StoreError;
-use super::part::Part;
+use super::list_page::ListPage;
 use super::schema::api_keys;
 
 /// A key that speaks for its owner. Times are Unix seconds.
@@ -51,13 +51,13 @@ pub fn find(conn: &mut Connection, id: &str) -> Result<Option<ApiKey>, StoreErro
 }
 
 /// Lists the keys by id, at most `limit` of them, after the given id.
-pub fn list(conn: &mut Connection, after: Option<&str>, limit: NonZeroU16) -> Result<Part<ApiKey>, StoreError> {
+pub fn list(conn: &mut Connection, after: Option<&str>, limit: NonZeroU16) -> Result<ListPage<ApiKey>, StoreError> {
     let mut query = api_keys::table.select(ApiKey::as_select()).into_boxed();
     if let Some(id) = after {
         query = query.filter(api_keys::id.gt(id));
     }
-    let rows = query.order(api_keys::id).limit(Part::<ApiKey>::rows(limit)).load(conn)?;
-    Ok(Part::of(rows, limit, |key| &key.id))
+    let rows = query.order(api_keys::id).limit(ListPage::<ApiKey>::rows(limit)).load(conn)?;
+    Ok(ListPage::of(rows, limit, |key| &key.id))
 }
 
 /// Stores a new key. [`StoreError::NameTaken`] if the id exists.

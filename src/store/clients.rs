@@ -7,7 +7,7 @@ use diesel::prelude::*;
 
 use super::connection::Connection;
 use super::error::StoreError;
-use super::part::Part;
+use super::list_page::ListPage;
 use super::schema::clients;
 
 /// A program that gets tokens for itself. Times are Unix seconds.
@@ -51,13 +51,13 @@ pub fn find_by_name(conn: &mut Connection, name: &str) -> Result<Option<Client>,
 }
 
 /// Lists the clients by name, at most `limit` of them, after the given name.
-pub fn list(conn: &mut Connection, after: Option<&str>, limit: NonZeroU16) -> Result<Part<Client>, StoreError> {
+pub fn list(conn: &mut Connection, after: Option<&str>, limit: NonZeroU16) -> Result<ListPage<Client>, StoreError> {
     let mut query = clients::table.select(Client::as_select()).into_boxed();
     if let Some(name) = after {
         query = query.filter(clients::name.gt(name));
     }
-    let rows = query.order(clients::name).limit(Part::<Client>::rows(limit)).load(conn)?;
-    Ok(Part::of(rows, limit, |client| &client.name))
+    let rows = query.order(clients::name).limit(ListPage::<Client>::rows(limit)).load(conn)?;
+    Ok(ListPage::of(rows, limit, |client| &client.name))
 }
 
 /// Stores a new client. [`StoreError::NameTaken`] if its name, id or session exists.

@@ -12,7 +12,7 @@ pub(super) struct Kind {
     /// Everything that makes its tables.
     pub(super) migrations: Migrations,
     /// What happens if the file is missing or empty although it existed before.
-    pub(super) loss: Loss,
+    pub(super) loss: OnMissing,
     /// The pragmas for a connection outside of a pool. It may create the file.
     pub(super) single: &'static str,
     /// The pragmas for a pooled connection.
@@ -32,7 +32,7 @@ pub(super) struct Migrations {
 
 /// What happens if a database was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Loss {
+pub(super) enum OnMissing {
     /// There is no other copy, so it is refused instead of being created again.
     Refused,
     /// It is derived data, and is created again; so is an empty file of an interrupted start.
@@ -56,7 +56,7 @@ pub(super) const ENTITIES: Kind = Kind {
     name: "a database of acgs",
     application: 0x4143_4753,
     migrations: Migrations { sqlite: || SQLITE, postgres: postgres_migrations },
-    loss: Loss::Refused,
+    loss: OnMissing::Refused,
     single: EACH,
     pooled: EACH,
     session: "",

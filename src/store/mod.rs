@@ -16,14 +16,13 @@ mod cursor;
 pub mod ended_tokens;
 pub mod entities;
 mod error;
-mod first;
 mod following;
 mod kept_open;
 mod kind;
+mod list_page;
 mod lock;
 mod migrations;
 mod opener;
-mod part;
 mod pool;
 mod postgres;
 mod precondition;
@@ -35,6 +34,7 @@ mod schema;
 pub mod sessions;
 pub mod signing_keys;
 mod sqlite;
+mod startup_lock;
 mod stored_types;
 mod target;
 #[cfg(test)]
@@ -52,12 +52,11 @@ pub use connection::{Connection, DbSession};
 pub use cursor::Cursor;
 pub use entities::{Page, StoredEntity, Written};
 pub use error::{Cause, StoreError};
-pub use first::Turn;
 pub use following::Listener;
+pub use list_page::ListPage;
 pub use lock::Lock;
-pub use part::Part;
 pub use pool::{
-    Alert, AlertChange, Answers, MonitoredPool, PoolFigures, PoolLoad, Pulse, StoreOptions, TierFigures, WINDOW,
+    Alert, AlertChange, Answers, MonitoredPool, PoolFigures, PoolLoad, ProbeResult, StoreOptions, TierFigures, WINDOW,
     WaitFigures, WatchedPool,
 };
 pub use precondition::{Precondition, VersionSet};
@@ -65,6 +64,7 @@ pub use prepare::{discard_unfinished, inspect, is_unfinished, migrate, open, rea
 pub use replicas::{ReplicaStatus, Replicas};
 pub use revisions::{Commit, Standing};
 pub use sqlite::check;
+pub use startup_lock::StartupLock;
 pub use stored_types::StoredTypes;
 pub use target::{PoolMode, Server, Target};
 pub use versions::{Slot, Stamp, Versions};

@@ -14,7 +14,7 @@ use diesel::{QueryResult, sql_query};
 
 use super::connection::{Connection, DbSession};
 use super::error::StoreError;
-use super::kind::{Kind, Loss};
+use super::kind::{Kind, OnMissing};
 use super::migrations;
 
 /// Files up to this size in bytes are checked when they are opened, which takes some ten milliseconds; in larger ones
@@ -181,7 +181,7 @@ fn is_to_be_made(kind: &Kind, path: &Path) -> Result<bool, StoreError> {
     match fs::exists(path) {
         Ok(true) => Ok(measure(kind, path)? == 0),
         Err(error) => Err(StoreError::unavailable(error)),
-        Ok(false) if kind.loss == Loss::Refused && log.exists() => {
+        Ok(false) if kind.loss == OnMissing::Refused && log.exists() => {
             Err(StoreError::damaged(format!("the file is gone, but its log `{}` is there", log.display())))
         }
         Ok(false) => Ok(true),
@@ -193,7 +193,7 @@ fn measure(kind: &Kind, path: &Path) -> Result<u64, StoreError> {
     match fs::metadata(path) {
         Ok(file) if !file.is_file() => Err(StoreError::unavailable("it is not a file")),
         // SQLite would take it for a new database, and whatever was in it would be gone without a word.
-        Ok(file) if kind.loss == Loss::Refused && file.len() == 0 => {
+        Ok(file) if kind.loss == OnMissing::Refused && file.len() == 0 => {
             Err(StoreError::damaged("the file is empty; remove it to begin a new database"))
         }
         Ok(file) => Ok(file.len()),

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 
 use super::connection::Connection;
 use super::error::StoreError;
-use super::part::Part;
+use super::list_page::ListPage;
 use super::schema::users;
 
 /// A user who may log in. Times are Unix seconds.
@@ -55,13 +55,13 @@ pub fn find_by_id(conn: &mut Connection, id: &str) -> Result<Option<User>, Store
 }
 
 /// Lists the users by name, at most `limit` of them, after the given name.
-pub fn list(conn: &mut Connection, after: Option<&str>, limit: NonZeroU16) -> Result<Part<User>, StoreError> {
+pub fn list(conn: &mut Connection, after: Option<&str>, limit: NonZeroU16) -> Result<ListPage<User>, StoreError> {
     let mut query = users::table.select(User::as_select()).into_boxed();
     if let Some(name) = after {
         query = query.filter(users::name.gt(name));
     }
-    let rows = query.order(users::name).limit(Part::<User>::rows(limit)).load(conn)?;
-    Ok(Part::of(rows, limit, |user| &user.name))
+    let rows = query.order(users::name).limit(ListPage::<User>::rows(limit)).load(conn)?;
+    Ok(ListPage::of(rows, limit, |user| &user.name))
 }
 
 /// Stores a new user. [`StoreError::NameTaken`] if its name or id exists.

@@ -42,7 +42,7 @@ const STEP: u64 = 1 << 16;
 
 /// The state for signing, opened before anything is served.
 #[derive(Debug)]
-pub struct Sealing {
+pub struct LogSigner {
     folder: PathBuf,
     storage: DiskStorage,
     keys: Keyring,
@@ -73,7 +73,7 @@ pub struct CheckpointerParts<'a> {
     pub on_rollback: OnRollback,
 }
 
-impl Sealing {
+impl LogSigner {
     /// Opens keys, checkpoint and tiles of the log in a folder, and compares them with the log as it was opened.
     ///
     /// Creates the first key. Missing tiles are made again later, by the thread.
@@ -214,7 +214,7 @@ pub struct Checkpointer {
 impl Checkpointer {
     /// Starts the thread. It signs every `interval` where the log has grown.
     pub fn start(
-        sealing: Sealing,
+        sealing: LogSigner,
         queue: AuditQueue,
         journal: Journal,
         interval: Duration,
@@ -253,7 +253,7 @@ impl Checkpointer {
 
 /// The state of the thread.
 struct Thread {
-    sealing: Sealing,
+    sealing: LogSigner,
     queue: AuditQueue,
     journal: Journal,
     checkpoints: Checkpoints,

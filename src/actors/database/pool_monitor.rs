@@ -12,20 +12,20 @@ use actix::{Actor, ActorFutureExt, Addr, Arbiter, AsyncContext, Context, Handler
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
 
-use crate::store::{Alert, PoolFigures, PoolLoad, Pulse, StoreError, WINDOW, WatchedPool};
+use crate::store::{Alert, PoolFigures, PoolLoad, ProbeResult, StoreError, WINDOW, WatchedPool};
 
 /// How often it is looked how many connections are in use. Between two looks the pool itself remembers the most.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum KeeperError {
+pub enum MonitorError {
     /// It did not come in time, or can never come.
     #[error("the pools' state was not available in time")]
     Late,
 }
 
-impl From<MailboxError> for KeeperError {
+impl From<MailboxError> for MonitorError {
     fn from(_: MailboxError) -> Self {
         Self::Late
     }
@@ -33,7 +33,7 @@ impl From<MailboxError> for KeeperError {
 
 /// A pool and its name.
 #[derive(Debug, Clone)]
-pub struct KeptPool {
+pub struct NamedPool {
     /// The pool's name in messages.
     pub name: Arc<str>,
     /// The pool.
@@ -66,7 +66,7 @@ pub struct PoolReport {
 
 /// Looks after pools.
 #[derive(Debug)]
-pub struct PoolKeeper {
+pub struct PoolMonitor {
     kept: Vec<Kept>,
     care: MonitorOptions,
     window_began: Instant,
@@ -82,12 +82,12 @@ struct Kept {
     fault: Option<String>,
 }
 
-impl PoolKeeper {
+impl PoolMonitor {
     /// Starts the actor on a thread of its own.
     #[must_use]
-    pub fn start(pools: Vec<KeptPool>, care: MonitorOptions) -> Addr<Self> {
+    pub fn start(pools: Vec<NamedPool>, care: MonitorOptions) -> Addr<Self> {
         let now = OffsetDateTime::now_utc();
-        let kept = pools.into_iter().map(|KeptPool { name, pool }| {
+        let kept = pools.into_iter().map(|NamedPool { name, pool }| {
             let alert = Alert::new(care.high, now);
             Kept { name, pool, alert, tested_since: None, fault: None }
         });
@@ -117,7 +117,7 @@ impl PoolKeeper {
     }
 }
 
-impl Actor for PoolKeeper {
+impl Actor for PoolMonitor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
@@ -142,7 +142,7 @@ impl Kept {
     }
 
     /// Tests on a thread that ends with the test: a database that hangs must not keep the figures from being shown.
-    fn begin_test(&mut self) -> Option<oneshot::Receiver<Result<Pulse, StoreError>>> {
+    fn begin_test(&mut self) -> Option<oneshot::Receiver<Result<ProbeResult, StoreError>>> {
         if let Some(since) = self.tested_since {
             self.is_faulty(format!("it has not answered a test for {} s", since.elapsed().as_secs()));
             return None;
@@ -164,16 +164,16 @@ impl Kept {
         }
     }
 
-    fn end_test(&mut self, pulse: Result<Pulse, StoreError>) {
+    fn end_test(&mut self, pulse: Result<ProbeResult, StoreError>) {
         self.tested_since = None;
         match pulse {
-            Ok(Pulse::Answers) => {
+            Ok(ProbeResult::Answers) => {
                 if self.fault.take().is_some() {
                     tracing::info!(pool = &*self.name, "the database answers again");
                 }
             }
             // Users of the connections will notice a fault themselves.
-            Ok(Pulse::Busy) => {}
+            Ok(ProbeResult::Busy) => {}
             Err(error) => self.is_faulty(error.to_string()),
         }
     }
@@ -205,11 +205,11 @@ impl fmt::Debug for Kept {
 
 /// Shows all pools, in the order in which the keeper got them.
 #[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "Result<Vec<PoolReport>, KeeperError>")]
+#[rtype(result = "Result<Vec<PoolReport>, MonitorError>")]
 pub struct PoolStatus;
 
-impl Handler<PoolStatus> for PoolKeeper {
-    type Result = Result<Vec<PoolReport>, KeeperError>;
+impl Handler<PoolStatus> for PoolMonitor {
+    type Result = Result<Vec<PoolReport>, MonitorError>;
 
     fn handle(&mut self, PoolStatus: PoolStatus, _: &mut Self::Context) -> Self::Result {
         Ok(self.kept.iter().map(Kept::report).collect())
@@ -232,7 +232,7 @@ mod tests {
         peak: AtomicU32,
         outage: Mutex<Option<Arc<str>>>,
         begun: (Sender<()>, Mutex<Receiver<()>>),
-        answers: Mutex<Receiver<Result<Pulse, StoreError>>>,
+        answers: Mutex<Receiver<Result<ProbeResult, StoreError>>>,
     }
 
     const NONE: TierFigures = TierFigures {
@@ -278,13 +278,13 @@ mod tests {
 
         fn turn_window(&self) {}
 
-        fn test(&self) -> Result<Pulse, StoreError> {
+        fn test(&self) -> Result<ProbeResult, StoreError> {
             self.begun.0.send(()).unwrap();
             self.answers.lock().unwrap().recv().unwrap_or_else(|_| Err(gone()))
         }
     }
 
-    fn pool() -> (Sender<Result<Pulse, StoreError>>, Arc<Pool>) {
+    fn pool() -> (Sender<Result<ProbeResult, StoreError>>, Arc<Pool>) {
         let ((answer, answers), (tell, told)) = (channel(), channel());
         let pool = Pool {
             peak: AtomicU32::new(0),
@@ -314,13 +314,13 @@ mod tests {
         assert_eq!(fault(&kept), None);
         assert!(kept.begin_test().is_none());
         assert_eq!(fault(&kept).unwrap(), "it has not answered a test for 0 s");
-        answer.send(Ok(Pulse::Answers)).unwrap();
+        answer.send(Ok(ProbeResult::Answers)).unwrap();
         kept.end_test(first.blocking_recv().unwrap());
         assert_eq!(fault(&kept), None);
         for (sent, expected) in [
             (Err(gone()), Some("the database is unavailable: it is gone")),
-            (Ok(Pulse::Busy), Some("the database is unavailable: it is gone")),
-            (Ok(Pulse::Answers), None),
+            (Ok(ProbeResult::Busy), Some("the database is unavailable: it is gone")),
+            (Ok(ProbeResult::Answers), None),
         ] {
             let pending = kept.begin_test().unwrap();
             answer.send(sent).unwrap();
@@ -348,15 +348,15 @@ mod tests {
     async fn idle_connections_are_tested_again_and_again_and_all_pools_are_shown_meanwhile() {
         let ((answer, primary), (_hangs, replica)) = (pool(), pool());
         let pools = [("primary", Arc::clone(&primary)), ("replica", replica)];
-        let pools = pools.map(|(name, pool)| KeptPool { name: name.into(), pool: WatchedPool::new(pool) });
+        let pools = pools.map(|(name, pool)| NamedPool { name: name.into(), pool: WatchedPool::new(pool) });
         let keeper =
-            PoolKeeper::start(pools.into(), MonitorOptions { health_check: Duration::from_millis(1), high: 90.0 });
+            PoolMonitor::start(pools.into(), MonitorOptions { health_check: Duration::from_millis(1), high: 90.0 });
         let keeper = Mailbox::new(keeper, Duration::from_mins(1));
         for _ in 0..3 {
             primary.begun.1.lock().unwrap().recv().unwrap();
             let reports = keeper.ask(PoolStatus).await.unwrap();
             assert_eq!(reports.iter().map(|report| &*report.name).collect::<Vec<_>>(), ["primary", "replica"]);
-            answer.send(Ok(Pulse::Answers)).unwrap();
+            answer.send(Ok(ProbeResult::Answers)).unwrap();
         }
     }
 }

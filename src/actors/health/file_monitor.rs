@@ -199,7 +199,7 @@ fn check(path: &Path, expected: Option<FileIdentity>) -> Result<(), FileFault> {
 struct Keys {
     folder: PathBuf,
     known: Vec<VerifierKey>,
-    /// FileIdentity and modification time of the two files when they were last read.
+    /// The identity and modification time of the two files when they were last read.
     seen: [Option<(FileIdentity, i64, i64)>; 2],
     fault: Option<FileFault>,
 }

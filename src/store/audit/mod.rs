@@ -34,7 +34,7 @@ pub use place::LogId;
 
 use super::connection::DbSession;
 use super::error::StoreError;
-use super::kind::{Kind, Loss, Migrations, postgres_migrations};
+use super::kind::{Kind, Migrations, OnMissing, postgres_migrations};
 use super::pool::{Pool, StoreOptions};
 use super::prepare::{inspect_kind, migrate_kind, open_kind};
 use super::replicas::Replicas;
@@ -55,7 +55,7 @@ const AUDIT: Kind = Kind {
     name: "an audit database of acgs",
     application: 0x4143_4741,
     migrations: Migrations { sqlite: || SQLITE, postgres: postgres_migrations },
-    loss: Loss::MadeGood,
+    loss: OnMissing::MadeGood,
     single: "PRAGMA page_size = 2048; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -65536;
              PRAGMA wal_autocheckpoint = 131072; PRAGMA journal_size_limit = 536870912;",
     pooled: "PRAGMA query_only = ON; PRAGMA cache_size = -1024;",

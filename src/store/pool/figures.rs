@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::tracked_connection::Watch;
 use super::waits::{WaitFigures, Waits};
-use super::watched::Watch;
 
 /// The counters of a pool, besides those of its tiers; lock-free.
 #[derive(Debug)]

@@ -1,20 +1,20 @@
 //! The connection pool: connections that are kept open, and overflow connections under load.
 //!
-//! r2d2 opens, tests and closes connections ([`tier`]); their assignment is decided here ([`turnstile`], [`tiers`]), so
+//! r2d2 opens, tests and closes connections ([`tier`]); their assignment is decided here ([`semaphore`], [`tiers`]), so
 //! that it is fair, measured and bounded, and so that an unavailable database does not cost each caller the whole
 //! timeout.
 
 mod alert;
 mod answers;
 mod figures;
-mod patience;
+mod overflow_delay;
+mod semaphore;
 #[cfg(test)]
 mod tests;
 mod tier;
 mod tiers;
-mod turnstile;
+mod tracked_connection;
 mod waits;
-mod watched;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -144,7 +144,7 @@ fn refused(why: NoConnection, timeout: Duration) -> StoreError {
 
 /// Whether the database answered a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pulse {
+pub enum ProbeResult {
     /// A connection answered.
     Answers,
     /// No connection was idle.
@@ -160,7 +160,7 @@ pub trait MonitoredPool: fmt::Debug + Send + Sync {
     /// Begins the next half of the window of waiting times; to be called by one only, each [`WINDOW`].
     fn turn_window(&self);
     /// Tests an idle connection, and replaces those that are broken. Blocks for as long as the database does.
-    fn test(&self) -> Result<Pulse, StoreError>;
+    fn test(&self) -> Result<ProbeResult, StoreError>;
 }
 
 /// A pool, for those who look after it; shared by all clones.
@@ -196,7 +196,7 @@ impl MonitoredPool for Pool {
         self.tiers.turn_window();
     }
 
-    fn test(&self) -> Result<Pulse, StoreError> {
+    fn test(&self) -> Result<ProbeResult, StoreError> {
         self.tiers.test().map_err(|why| refused(why, self.acquire_timeout))
     }
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use r2d2::ManageConnection;
 
-use super::watched::{Watch, Watched};
+use super::tracked_connection::{Watch, Watched};
 use super::*;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -244,7 +244,7 @@ fn while_the_server_is_gone_nobody_waits_and_when_it_is_back_all_goes_on() {
     assert!(pool.watch().wait_for_opened(opened + 1, Instant::now() + Duration::from_mins(1)));
     until(|| pool.figures().outage.is_none());
     drop(pool.acquire().unwrap());
-    assert_eq!(pool.test().unwrap(), Pulse::Answers);
+    assert_eq!(pool.test().unwrap(), ProbeResult::Answers);
 }
 
 #[test]
@@ -326,13 +326,13 @@ fn an_idle_connection_is_tested_and_replaced_without_taking_any_from_jobs() {
     let server = Server::new();
     let without = Dimensions { pre_ping: false, min_idle: 2, ..dimensions(2, 2) };
     let pool = Tiers::open(server.clone(), without).unwrap();
-    assert_eq!(pool.test().unwrap(), Pulse::Answers);
+    assert_eq!(pool.test().unwrap(), ProbeResult::Answers);
     server.stop();
     server.start();
-    assert_eq!(pool.test().unwrap(), Pulse::Answers);
+    assert_eq!(pool.test().unwrap(), ProbeResult::Answers);
     assert!(pool.figures().base.failed_ping >= 1);
     let leases = [pool.acquire().unwrap(), pool.acquire().unwrap()];
-    assert_eq!(pool.test().unwrap(), Pulse::Busy);
+    assert_eq!(pool.test().unwrap(), ProbeResult::Busy);
     drop(leases);
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use r2d2::{ManageConnection, NopErrorHandler, PooledConnection};
 
-use super::watched::{Watch, Watched};
+use super::tracked_connection::{Watch, Watched};
 
 /// r2d2 retries to open a connection: first after 400 ms, and after half of this at the latest.
 const RETRY: Duration = Duration::from_secs(2);

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use r2d2::{ManageConnection, PooledConnection};
 
-use super::Pulse;
+use super::ProbeResult;
 use super::figures::{Gauges, PoolFigures, TierFigures};
-use super::patience::Patience;
+use super::overflow_delay::OverflowDelay;
+use super::semaphore::{FairSemaphore, Permit, Place, TierName};
 use super::tier::{Refused, Tier, TierOptions};
-use super::turnstile::{Permit, Place, TierName, Turnstile};
-use super::watched::{Held, Watch, Watched};
+use super::tracked_connection::{TrackedConnection, Watch, Watched};
 
 /// The idle time after which an overflow connection is closed; r2d2 checks every 30 s.
 const OVERFLOW_IDLE: Duration = Duration::from_secs(30);
@@ -47,8 +47,8 @@ pub(super) enum NoConnection {
 pub(super) struct Tiers<M: ManageConnection> {
     manager: Arc<M>,
     dimensions: Dimensions,
-    turnstile: Turnstile,
-    patience: Patience,
+    semaphore: FairSemaphore,
+    overflow_delay: OverflowDelay,
     gauges: Gauges,
     base: Tier<M>,
     overflow: Option<Tier<M>>,
@@ -74,9 +74,9 @@ impl<M: ManageConnection> Tiers<M> {
             }
             tracing::warn!(wanted = dimensions.min_idle, "fewer database connections could be opened than wanted");
         }
-        let turnstile = Turnstile::new(size, dimensions.max_overflow);
-        let (patience, gauges) = (Patience::new(size), Gauges::new());
-        Ok(Self { manager, dimensions, turnstile, patience, gauges, base, overflow })
+        let semaphore = FairSemaphore::new(size, dimensions.max_overflow);
+        let (overflow_delay, gauges) = (OverflowDelay::new(size), Gauges::new());
+        Ok(Self { manager, dimensions, semaphore, overflow_delay, gauges, base, overflow })
     }
 
     /// Waits for a connection, up to the acquire timeout, and not at all if none can be opened.
@@ -88,7 +88,7 @@ impl<M: ManageConnection> Tiers<M> {
             self.gauges.refused.fetch_add(1, Ordering::Relaxed);
             return Err(NoConnection::Down(why));
         }
-        let (began, entered) = (Instant::now(), self.turnstile.enter());
+        let (began, entered) = (Instant::now(), self.semaphore.enter());
         let entered = match entered {
             Ok(permit) => match self.base.idle() {
                 Some(conn) => {
@@ -109,11 +109,11 @@ impl<M: ManageConnection> Tiers<M> {
         match &acquired {
             Ok(_) => self.gauges.waits.waited(began.elapsed()),
             Err(NoConnection::Late) => {
-                self.gauges.waits.in_vain(began.elapsed());
+                self.gauges.waits.timed_out(began.elapsed());
                 self.gauges.late.fetch_add(1, Ordering::Relaxed);
             }
             Err(NoConnection::Down(_)) => {
-                self.gauges.waits.in_vain(began.elapsed());
+                self.gauges.waits.timed_out(began.elapsed());
                 self.gauges.refused.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -121,22 +121,22 @@ impl<M: ManageConnection> Tiers<M> {
     }
 
     /// Tests an idle connection, and the next one if that is broken; opens one if none is open.
-    pub(super) fn test(&self) -> Result<Pulse, NoConnection> {
+    pub(super) fn test(&self) -> Result<ProbeResult, NoConnection> {
         loop {
-            let Some(permit) = self.turnstile.try_enter() else {
-                return Ok(Pulse::Busy);
+            let Some(permit) = self.semaphore.try_enter() else {
+                return Ok(ProbeResult::Busy);
             };
             let mut lease = match self.base.idle() {
                 Some(conn) => self.lease(conn, permit),
-                None if self.base.watch.busy.load(Ordering::Acquire) > 0 => return Ok(Pulse::Busy),
+                None if self.base.watch.busy.load(Ordering::Acquire) > 0 => return Ok(ProbeResult::Busy),
                 None => self.base(permit, Instant::now() + self.dimensions.acquire_timeout)?,
             };
             // A connection tested when it was taken need not be tested again.
             if self.dimensions.pre_ping {
-                return Ok(Pulse::Answers);
+                return Ok(ProbeResult::Answers);
             }
             match self.manager.is_valid(&mut lease) {
-                Ok(()) => return Ok(Pulse::Answers),
+                Ok(()) => return Ok(ProbeResult::Answers),
                 Err(error) => lease.conn.tag.breaks(&error),
             }
         }
@@ -186,8 +186,8 @@ impl<M: ManageConnection> Tiers<M> {
     }
 
     fn queue<'a>(&'a self, place: &Place<'a>, began: Instant, deadline: Instant) -> Result<Lease<'a, M>, NoConnection> {
-        let patience = began + self.patience.with_ahead(place.ahead());
-        let permit = place.wait(patience.min(deadline)).or_else(|| place.try_overflow());
+        let overflow_delay = began + self.overflow_delay.with_ahead(place.ahead());
+        let permit = place.wait(overflow_delay.min(deadline)).or_else(|| place.try_overflow());
         let permit = permit.or_else(|| place.wait(deadline)).ok_or(NoConnection::Late)?;
         let (TierName::Overflow, Some(overflow)) = (permit.of(), &self.overflow) else {
             return self.base(permit, deadline);
@@ -210,7 +210,7 @@ impl<M: ManageConnection> Tiers<M> {
         };
         watch.busy.fetch_add(1, Ordering::AcqRel);
         self.gauges.peak.fetch_max(self.busy(), Ordering::Relaxed);
-        let use_of = Use { began: Instant::now(), watch, patience: &self.patience };
+        let use_of = Use { began: Instant::now(), watch, overflow_delay: &self.overflow_delay };
         Lease { conn, _use: use_of, permit }
     }
 
@@ -237,7 +237,7 @@ pub(super) struct Lease<'a, M: ManageConnection> {
 struct Use<'a> {
     began: Instant,
     watch: &'a Watch,
-    patience: &'a Patience,
+    overflow_delay: &'a OverflowDelay,
 }
 
 impl<M: ManageConnection> fmt::Debug for Lease<'_, M> {
@@ -263,7 +263,7 @@ impl<M: ManageConnection> Deref for Lease<'_, M> {
 
 impl<M: ManageConnection> DerefMut for Lease<'_, M> {
     fn deref_mut(&mut self) -> &mut M::Connection {
-        let held: &mut Held<M::Connection> = &mut self.conn;
+        let held: &mut TrackedConnection<M::Connection> = &mut self.conn;
         &mut held.conn
     }
 }
@@ -271,6 +271,6 @@ impl<M: ManageConnection> DerefMut for Lease<'_, M> {
 impl Drop for Use<'_> {
     fn drop(&mut self) {
         self.watch.busy.fetch_sub(1, Ordering::AcqRel);
-        self.patience.held(self.began.elapsed());
+        self.overflow_delay.held(self.began.elapsed());
     }
 }

@@ -61,11 +61,11 @@ impl Waits {
     /// Counts a job that got its connection after `time`.
     pub(super) fn waited(&self, time: Duration) {
         self.acquired.fetch_add(1, Ordering::Relaxed);
-        self.in_vain(time);
+        self.timed_out(time);
     }
 
     /// Counts a job that timed out after `time`.
-    pub(super) fn in_vain(&self, time: Duration) {
+    pub(super) fn timed_out(&self, time: Duration) {
         self.waited.fetch_add(1, Ordering::Relaxed);
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.total.fetch_add(nanos, Ordering::Relaxed);
@@ -152,7 +152,7 @@ mod tests {
         let waits = Waits::new();
         (0..98).for_each(|_| waits.none());
         waits.waited(Duration::from_millis(4));
-        waits.in_vain(Duration::from_millis(500));
+        waits.timed_out(Duration::from_millis(500));
         let figures = waits.figures();
         assert_eq!((figures.acquired, figures.waited), (99, 2));
         assert_eq!((figures.total, figures.longest), (Duration::from_millis(504), Duration::from_millis(500)));

@@ -187,7 +187,7 @@ fn lists_go_on_where_they_ended_though_rows_come_and_go() {
         clients::insert(conn, &program(name)).unwrap();
         api_keys::insert(conn, &key(name, "user:ann")).unwrap();
     }
-    let names = |part: &Part<User>| part.items.iter().map(|user| user.name.clone()).collect::<Vec<_>>();
+    let names = |part: &ListPage<User>| part.items.iter().map(|user| user.name.clone()).collect::<Vec<_>>();
     let first = users::list(conn, None, two()).unwrap();
     assert_eq!((names(&first), first.next.as_deref()), (vec!["Zoe".into(), "ann".into()], Some("ann")));
     users::remove(conn, "u-ann").unwrap();
@@ -199,7 +199,7 @@ fn lists_go_on_where_they_ended_though_rows_come_and_go() {
     assert_eq!(first.next.as_deref(), Some("ann"));
     assert_eq!(clients::list(conn, Some("dan"), two()).unwrap().items, [program("eve")]);
     assert_eq!(api_keys::list(conn, Some("dan"), two()).unwrap().items, [key("eve", "user:ann")]);
-    assert_eq!(api_keys::list(conn, Some("eve"), two()).unwrap(), Part { items: Vec::new(), next: None });
+    assert_eq!(api_keys::list(conn, Some("eve"), two()).unwrap(), ListPage { items: Vec::new(), next: None });
 }
 
 #[test]

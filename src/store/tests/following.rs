@@ -130,7 +130,7 @@ fn those_who_begin_at_once_begin_one_after_the_other() {
     let made = std::thread::scope(|scope| {
         let begin = || {
             let store = Store::open(&stored.options).unwrap();
-            let _turn = store.turn_to_begin().unwrap();
+            let _turn = store.startup_lock().unwrap();
             let is_first = store.types().is_empty();
             if is_first {
                 store.put(&user("ann", 1), Precondition::default(), |_| Ok(())).unwrap();

@@ -7,12 +7,12 @@
 //! One thread owns the connections. Others use [`SharedVerdicts`], which opens sealed values on the calling thread.
 
 pub mod breaker;
-pub mod claim;
 mod clearing;
 pub mod codec;
 mod connections;
 pub mod figures;
 pub mod invalidation_listener;
+pub mod lease;
 pub mod memory_monitor;
 pub mod server;
 mod shared_state;

@@ -20,7 +20,7 @@ use crate::actors::cache::request_cache::{
     CachedVerdict, Fetch, Hottest, Key, MAX_QUESTION, Put, Remember, RequestCache,
 };
 use crate::actors::cache::service_cache::SharedVerdicts;
-use crate::actors::cache::service_cache::claim::Claimed;
+use crate::actors::cache::service_cache::lease::Lease;
 use crate::actors::decision::active::Active;
 use crate::constitution::BatchValues;
 use crate::domain::{Consistency, EntityUid, Evaluation, Reason, Verdict};
@@ -296,7 +296,7 @@ impl Evaluator {
 
     /// Takes verdicts of other nodes from the shared cache. Returns the lease on the questions that only this node
     /// evaluates now.
-    async fn recall(&self, fleet: &Fleet, decide: &Decide, items: &mut [Item]) -> Result<Option<Claimed>, DecideError> {
+    async fn recall(&self, fleet: &Fleet, decide: &Decide, items: &mut [Item]) -> Result<Option<Lease>, DecideError> {
         let key = |item: &Item| if let Item::Leads(led) = item { Some(led.leader.key()) } else { None };
         let keys: Vec<Key> = items.iter().filter_map(key).collect();
         if keys.is_empty() {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::actors::cache::request_cache::{CachedVerdict, Key};
 use crate::actors::cache::service_cache::SharedVerdicts;
-use crate::actors::cache::service_cache::claim::{Claim, Claimed};
+use crate::actors::cache::service_cache::lease::{Lease, LeaseOutcome};
 use crate::actors::decision::cost_model::CostModel;
 use crate::domain::Revision;
 
@@ -25,7 +25,7 @@ impl Fleet {
     }
 
     /// The verdicts found for these questions. For a single expensive question, also the lease to evaluate it.
-    pub(super) async fn find(&self, keys: &[Key]) -> (Vec<(Key, CachedVerdict)>, Option<Claimed>) {
+    pub(super) async fn find(&self, keys: &[Key]) -> (Vec<(Key, CachedVerdict)>, Option<Lease>) {
         let [first, others @ ..] = keys else { return (Vec::new(), None) };
         let began = Instant::now();
         if !self.shared.is_usable() || !self.cost_model.borrow_mut().asks(began) {
@@ -39,9 +39,9 @@ impl Fleet {
         match expensive {
             Some(evaluation) if found.is_empty() && others.is_empty() => {
                 match self.shared.claim(first, evaluation).await {
-                    Claim::Mine(claimed) => (Vec::new(), Some(claimed)),
-                    Claim::Found(kept) => (vec![(*first, kept)], None),
-                    Claim::Nobody => (Vec::new(), None),
+                    LeaseOutcome::Granted(claimed) => (Vec::new(), Some(claimed)),
+                    LeaseOutcome::Found(kept) => (vec![(*first, kept)], None),
+                    LeaseOutcome::Unavailable => (Vec::new(), None),
                 }
             }
             _ => (found, None),

@@ -17,7 +17,7 @@ use crate::auth::scope::Scopes;
 use crate::auth::secret;
 use crate::ledger::Event;
 use crate::store::api_keys::{self, ApiKey};
-use crate::store::{Connection, Part, ended_tokens};
+use crate::store::{Connection, ListPage, ended_tokens};
 
 /// An API key that was looked up.
 #[derive(Debug)]
@@ -148,7 +148,7 @@ fn added(key: &ApiKey, granter: &Granter) -> Event {
 
 /// Lists API keys by id.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<Part<ApiKey>, DirectoryError>")]
+#[rtype(result = "Result<ListPage<ApiKey>, DirectoryError>")]
 pub struct ListApiKeys {
     /// The id after which to begin.
     pub after: Option<String>,
@@ -157,7 +157,7 @@ pub struct ListApiKeys {
 }
 
 impl Handler<ListApiKeys> for Directory {
-    type Result = Result<Part<ApiKey>, DirectoryError>;
+    type Result = Result<ListPage<ApiKey>, DirectoryError>;
 
     fn handle(&mut self, ask: ListApiKeys, _: &mut Self::Context) -> Self::Result {
         Ok(self.store.query(|conn| api_keys::list(conn, ask.after.as_deref(), ask.limit))?)

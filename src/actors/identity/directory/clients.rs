@@ -15,7 +15,7 @@ use crate::auth::scope::Roles;
 use crate::auth::secret::ClientSecret;
 use crate::ledger::Event;
 use crate::store::clients::{self, Client};
-use crate::store::{Connection, Part};
+use crate::store::{Connection, ListPage};
 
 /// Asks whether a client with this id exists.
 #[derive(Debug, Message)]
@@ -103,7 +103,7 @@ impl Handler<AddClient> for Directory {
 
 /// Lists clients by id.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<Part<Client>, DirectoryError>")]
+#[rtype(result = "Result<ListPage<Client>, DirectoryError>")]
 pub struct ListClients {
     /// The id after which to begin.
     pub after: Option<String>,
@@ -112,7 +112,7 @@ pub struct ListClients {
 }
 
 impl Handler<ListClients> for Directory {
-    type Result = Result<Part<Client>, DirectoryError>;
+    type Result = Result<ListPage<Client>, DirectoryError>;
 
     fn handle(&mut self, ask: ListClients, _: &mut Self::Context) -> Self::Result {
         Ok(self.store.query(|conn| clients::list(conn, ask.after.as_deref(), ask.limit))?)

@@ -5,14 +5,14 @@
 
 mod api_keys;
 mod clients;
+mod committed_withdrawals;
 mod grants;
-mod housekeeping;
 mod logins;
-mod made;
 mod owed_withdrawals;
 mod people;
 mod proofs;
 mod provenance;
+mod purge;
 mod refreshes;
 mod revocations;
 mod second_factor;
@@ -36,13 +36,13 @@ pub use api_keys::{
 };
 pub use clients::{AddClient, ClientMade, HasClient, ListClients, NewClient, RemoveClient, SetClient};
 pub use grants::{Grant, GrantClient};
-pub use housekeeping::KeepHouse;
 pub use logins::{LogIn, LoginOrigin, RefuseLogin};
 pub use owed_withdrawals::{OwedWithdrawals, SettleWithdrawals};
 pub use people::{AddUser, By, ChangePassword, FindUser, ListUsers, NewUser, RemoveUser, SetUser};
 pub use proofs::{ClientProof, ProveClient};
 pub use provenance::Provenance;
 use provenance::{Ended, end_made_by};
+pub use purge::PurgeExpired;
 pub use refreshes::Refresh;
 pub use revocations::RevokeToken;
 pub use second_factor::{ConfirmEnrolment, Enrol, Enrolment, RemoveSecondFactor};
@@ -85,7 +85,7 @@ pub struct Directory {
     in_force: InForce,
     rotating: Arc<Mutex<()>>,
     owed: OwedWithdrawals,
-    made: made::MadeWithdrawals,
+    made: committed_withdrawals::CommittedWithdrawals,
     uptime: uptime::Counted,
 }
 
@@ -134,7 +134,8 @@ impl Directory {
     /// The directory over a store. Its functions block.
     #[must_use]
     pub fn new(store: Store, changes: ChangeRecorder, trust: Trust, lifetimes: Lifetimes, in_force: InForce) -> Self {
-        let (rotating, owed, made) = (Arc::default(), OwedWithdrawals::default(), made::MadeWithdrawals::default());
+        let (rotating, owed, made) =
+            (Arc::default(), OwedWithdrawals::default(), committed_withdrawals::CommittedWithdrawals::default());
         let uptime = uptime::Counted::default();
         Self { store, changes, trust, lifetimes, in_force, rotating, owed, made, uptime }
     }

@@ -10,7 +10,7 @@ use actix::{Handler, Message};
 use parking_lot::{Mutex, MutexGuard};
 use smol_str::SmolStr;
 
-use super::made::Made;
+use super::committed_withdrawals::CommittedWithdrawal;
 use super::withdrawal::{Applied, Withdrawal, Withdrawn};
 use super::{Directory, DirectoryError, now};
 use crate::actors::audit::queue::AuditError;
@@ -61,7 +61,7 @@ impl OwedWithdrawals {
     }
 
     /// Adds withdrawals that the database has lost before all others, since they were made before them.
-    pub(super) fn push_lost(&self, lost: Vec<Made>) {
+    pub(super) fn push_lost(&self, lost: Vec<CommittedWithdrawal>) {
         let mut waiting = self.lock();
         for lost in lost.into_iter().rev() {
             let names = lost.denied();
@@ -156,7 +156,7 @@ impl Directory {
         withdrawal.committed(self, &done);
         self.made.change(&names, withdrawal.sets());
         if let (Some(taken), Some(revision)) = (taken, revision) {
-            self.made.add(Made::new(taken.clone(), names, ids, revision));
+            self.made.add(CommittedWithdrawal::new(taken.clone(), names, ids, revision));
         }
         Ok(done)
     }

@@ -14,7 +14,7 @@ use crate::auth::granter::Granter;
 use crate::auth::scope::Roles;
 use crate::ledger::Event;
 use crate::store::users::{self, User};
-use crate::store::{Connection, Part, sessions};
+use crate::store::{Connection, ListPage, sessions};
 
 /// Finds a user by name.
 #[derive(Debug, Message)]
@@ -31,7 +31,7 @@ impl Handler<FindUser> for Directory {
 
 /// Lists users by name.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<Part<User>, DirectoryError>")]
+#[rtype(result = "Result<ListPage<User>, DirectoryError>")]
 pub struct ListUsers {
     /// The name after which to begin.
     pub after: Option<String>,
@@ -40,7 +40,7 @@ pub struct ListUsers {
 }
 
 impl Handler<ListUsers> for Directory {
-    type Result = Result<Part<User>, DirectoryError>;
+    type Result = Result<ListPage<User>, DirectoryError>;
 
     fn handle(&mut self, ask: ListUsers, _: &mut Self::Context) -> Self::Result {
         Ok(self.store.query(|conn| users::list(conn, ask.after.as_deref(), ask.limit))?)

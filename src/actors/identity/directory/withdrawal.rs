@@ -4,7 +4,7 @@
 //! A withdrawal is denied in memory first, then recorded and committed. If the log or the database cannot be written,
 //! it stays denied in memory (it is *owed*); a `withdrawal_delayed` record is written first when the log can be written
 //! again, and the withdrawal itself is made before any other change of callers. Other nodes learn of it by its commit. A
-//! committed withdrawal that the database loses is owed again; see [`made`](super::made).
+//! committed withdrawal that the database loses is owed again; see [`made`](super::committed_withdrawals).
 
 use parking_lot::MutexGuard;
 use smol_str::SmolStr;

@@ -1,6 +1,6 @@
 //! Several nodes, and several servers.
 
-use super::super::claim::Claim;
+use super::super::lease::LeaseOutcome;
 use super::super::private_redis::free_port;
 use super::super::server::ServerKind;
 use super::*;
@@ -32,16 +32,16 @@ async fn one_node_evaluates_and_the_others_find_its_verdict() {
     let Some(redis) = PrivateRedis::start(&[]) else { return };
     let (one, other) = (Node::ready(options(redis.server())).await, Node::ready(options(redis.server())).await);
     let long = Duration::from_secs(20);
-    let Claim::Mine(claimed) = one.shared.claim(&[1; 32], long).await else { panic!("nobody else asked") };
+    let LeaseOutcome::Granted(claimed) = one.shared.claim(&[1; 32], long).await else { panic!("nobody else asked") };
     let waiting = other.shared.claim(&[1; 32], long);
     let evaluating = async {
         one.put(&[one.verdict(1)]).await;
         drop(claimed);
     };
     let (found, ()) = tokio::join!(waiting, evaluating);
-    assert!(matches!(found, Claim::Found(kept) if kept.verdict == one.kept().verdict));
+    assert!(matches!(found, LeaseOutcome::Found(kept) if kept.verdict == one.kept().verdict));
     until(async || redis.names().len() == 1).await;
-    assert!(matches!(other.shared.claim(&[1; 32], long).await, Claim::Mine(_)), "it was given back");
+    assert!(matches!(other.shared.claim(&[1; 32], long).await, LeaseOutcome::Granted(_)), "it was given back");
 }
 
 #[actix::test]
@@ -49,9 +49,9 @@ async fn nobody_waits_longer_than_evaluating_takes() {
     let Some(redis) = PrivateRedis::start(&[]) else { return };
     let (one, other) = (Node::ready(options(redis.server())).await, Node::ready(options(redis.server())).await);
     let long = Duration::from_secs(20);
-    let Claim::Mine(_claimed) = one.shared.claim(&[1; 32], long).await else { panic!("nobody else asked") };
-    assert!(matches!(other.shared.claim(&[1; 32], Duration::from_millis(50)).await, Claim::Nobody));
-    assert!(matches!(other.shared.claim(&[2; 32], long).await, Claim::Mine(_)), "another question is free");
+    let LeaseOutcome::Granted(_claimed) = one.shared.claim(&[1; 32], long).await else { panic!("nobody else asked") };
+    assert!(matches!(other.shared.claim(&[1; 32], Duration::from_millis(50)).await, LeaseOutcome::Unavailable));
+    assert!(matches!(other.shared.claim(&[2; 32], long).await, LeaseOutcome::Granted(_)), "another question is free");
 }
 
 #[actix::test]
@@ -59,7 +59,7 @@ async fn without_a_server_everybody_evaluates() {
     let Some(mut redis) = PrivateRedis::start(&[]) else { return };
     let node = Node::ready(options(redis.server())).await;
     redis.kill();
-    assert!(matches!(node.shared.claim(&[1; 32], Duration::from_secs(20)).await, Claim::Nobody));
+    assert!(matches!(node.shared.claim(&[1; 32], Duration::from_secs(20)).await, LeaseOutcome::Unavailable));
 }
 
 #[actix::test]

@@ -2,7 +2,7 @@
 
 use redis::Value;
 
-use super::super::claim::Claim;
+use super::super::lease::LeaseOutcome;
 use super::*;
 
 #[actix::test]
@@ -59,11 +59,14 @@ async fn what_is_of_an_incarnation_that_was_lost_is_neither_found_nor_claimed() 
     let (node, other) = (Node::ready(options(redis.server())).await, Node::ready(options(redis.server())).await);
     node.put(&[node.verdict(1)]).await;
     let long = Duration::from_secs(20);
-    let Claim::Mine(_claimed) = node.shared.claim(&[2; 32], long).await else { panic!("nobody else asked") };
+    let LeaseOutcome::Granted(_claimed) = node.shared.claim(&[2; 32], long).await else { panic!("nobody else asked") };
     assert!(other.fetch(1).await.is_some());
     other.shared.replace_secret(Secret::new(&SECRET, 1));
     assert!(other.fetch(1).await.is_none());
-    assert!(matches!(other.shared.claim(&[2; 32], long).await, Claim::Mine(_)), "nobody waits for the lost history");
+    assert!(
+        matches!(other.shared.claim(&[2; 32], long).await, LeaseOutcome::Granted(_)),
+        "nobody waits for the lost history"
+    );
 }
 
 #[actix::test]

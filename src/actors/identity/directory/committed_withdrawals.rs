@@ -27,18 +27,18 @@ const KEPT: Duration = Duration::from_hours(48);
 /// The newest committed withdrawals of this process, in the order of their commits: at most [`MOST`], each for at most
 /// [`KEPT`]; shared by all clones.
 #[derive(Debug, Clone, Default)]
-pub(super) struct MadeWithdrawals(Arc<State>);
+pub(super) struct CommittedWithdrawals(Arc<State>);
 
 #[derive(Default)]
 struct State {
-    made: Mutex<VecDeque<Made>>,
+    made: Mutex<VecDeque<CommittedWithdrawal>>,
     /// Held while lost withdrawals are moved to the owed ones, so that no other change is made meanwhile.
     moving: Mutex<()>,
 }
 
 /// A committed withdrawal.
 #[derive(Clone)]
-pub(super) struct Made {
+pub(super) struct CommittedWithdrawal {
     /// The ids that are denied while it is not committed.
     names: Vec<SmolStr>,
     /// The ids that it denied with its commit, each with its expiry in Unix seconds.
@@ -54,14 +54,14 @@ pub(super) struct Made {
 /// A withdrawal of any kind that can be made again.
 trait Repeat: Send + Sync {
     /// Makes it again.
-    fn repeat(&self, directory: &Directory, lost: &Made) -> Result<(), DirectoryError>;
+    fn repeat(&self, directory: &Directory, lost: &CommittedWithdrawal) -> Result<(), DirectoryError>;
 
     /// The withdrawal without the members that a later change has set.
     fn without(&self, later: Sets) -> Arc<dyn Repeat>;
 }
 
 impl<W: Withdrawal> Repeat for W {
-    fn repeat(&self, directory: &Directory, lost: &Made) -> Result<(), DirectoryError> {
+    fn repeat(&self, directory: &Directory, lost: &CommittedWithdrawal) -> Result<(), DirectoryError> {
         directory.make_again(self, lost)
     }
 
@@ -70,7 +70,7 @@ impl<W: Withdrawal> Repeat for W {
     }
 }
 
-impl Made {
+impl CommittedWithdrawal {
     pub(super) fn new(
         change: impl Withdrawal,
         names: Vec<SmolStr>,
@@ -96,9 +96,9 @@ impl Made {
     }
 }
 
-impl MadeWithdrawals {
+impl CommittedWithdrawals {
     /// Adds a withdrawal.
-    pub(super) fn add(&self, withdrawal: Made) {
+    pub(super) fn add(&self, withdrawal: CommittedWithdrawal) {
         let mut made = self.lock();
         while made.len() >= MOST || made.front().is_some_and(|first| first.is_old(withdrawal.at)) {
             made.pop_front();
@@ -122,7 +122,12 @@ impl MadeWithdrawals {
 
     /// Removes and answers the withdrawals with these revisions, in order. Of the others, `present` are in this
     /// incarnation.
-    fn take(&self, lost: &HashSet<Revision>, present: &HashSet<Revision>, incarnation: i64) -> Vec<Made> {
+    fn take(
+        &self,
+        lost: &HashSet<Revision>,
+        present: &HashSet<Revision>,
+        incarnation: i64,
+    ) -> Vec<CommittedWithdrawal> {
         let mut made = self.lock();
         let (lost, mut kept): (Vec<_>, Vec<_>) =
             std::mem::take(&mut *made).into_iter().partition(|made| lost.contains(&made.revision));
@@ -133,7 +138,7 @@ impl MadeWithdrawals {
         lost
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Made>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<CommittedWithdrawal>> {
         self.0.made.lock()
     }
 }
@@ -170,14 +175,14 @@ impl Directory {
         let set = |of: Vec<(Revision, Standing)>| of.into_iter().map(|(revision, _)| revision).collect::<HashSet<_>>();
         let lost = self.made.take(&set(lost), &set(present), incarnation);
         // INVARIANT: no id of a lost withdrawal is ever absent from the denied ones.
-        self.trust.denied().hold_lost(lost.iter().flat_map(Made::denied));
+        self.trust.denied().hold_lost(lost.iter().flat_map(CommittedWithdrawal::denied));
         let count = lost.len();
         self.owed.push_lost(lost);
         Ok(count)
     }
 
     /// Makes a withdrawal again, which the database has lost.
-    fn make_again<W: Withdrawal>(&self, withdrawal: &W, lost: &Made) -> Result<(), DirectoryError> {
+    fn make_again<W: Withdrawal>(&self, withdrawal: &W, lost: &CommittedWithdrawal) -> Result<(), DirectoryError> {
         let now = now();
         let _turn = withdrawal.turn(self);
         let ((done, ids), revision) = self.record_and_commit(|conn| {
@@ -197,7 +202,7 @@ impl Directory {
             withdrawal.committed(self, &done);
         }
         if let Some(revision) = revision {
-            self.made.add(Made {
+            self.made.add(CommittedWithdrawal {
                 ids,
                 revision,
                 incarnation: revision.incarnation,
@@ -213,7 +218,7 @@ impl Directory {
 /// database does not know are valid otherwise.
 fn deny_lost(
     conn: &mut Connection,
-    lost: &Made,
+    lost: &CommittedWithdrawal,
     ids: &mut Vec<(SmolStr, i64)>,
     now: i64,
 ) -> Result<(), DirectoryError> {
@@ -235,29 +240,29 @@ mod tests {
         Revision { incarnation: 1, version, nonce: version }
     }
 
-    fn made(version: i64) -> Made {
+    fn made(version: i64) -> CommittedWithdrawal {
         let change = EndSession { session: version.to_string(), caller: String::new() };
-        Made::new(change, Vec::new(), Vec::new(), at(version))
+        CommittedWithdrawal::new(change, Vec::new(), Vec::new(), at(version))
     }
 
-    fn versions(made: &MadeWithdrawals) -> Vec<i64> {
+    fn versions(made: &CommittedWithdrawals) -> Vec<i64> {
         made.lock().iter().map(|made| made.revision.version).collect()
     }
 
     #[test]
     fn the_newest_withdrawals_are_kept_for_two_days() {
-        let all = MadeWithdrawals::default();
+        let all = CommittedWithdrawals::default();
         let most = i64::try_from(MOST).unwrap();
         (0..=most).for_each(|version| all.add(made(version)));
         assert_eq!(versions(&all), (1..=most).collect::<Vec<_>>());
         let later = made(most + 1);
-        all.add(Made { at: later.at + KEPT + Duration::from_mins(1), ..later });
+        all.add(CommittedWithdrawal { at: later.at + KEPT + Duration::from_mins(1), ..later });
         assert_eq!(versions(&all), [most + 1]);
     }
 
     #[test]
     fn lost_withdrawals_are_taken_once_and_the_others_are_not_in_doubt_again() {
-        let all = MadeWithdrawals::default();
+        let all = CommittedWithdrawals::default();
         (1..=4).for_each(|version| all.add(made(version)));
         assert!(all.unsure(1).is_empty());
         assert_eq!(all.unsure(2), [at(1), at(2), at(3), at(4)]);

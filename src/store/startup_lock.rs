@@ -12,7 +12,7 @@ const BEGINNER: i64 = 0x4143_4742;
 const WAIT: Duration = Duration::from_mins(1);
 
 /// The turn to begin on a database; it ends when it is dropped, or with the process.
-pub struct Turn {
+pub struct StartupLock {
     _session: Option<DbSession>,
 }
 
@@ -21,14 +21,14 @@ impl Store {
     /// locked by its daemon anyway.
     ///
     /// [`StoreError::Busy`] if another daemon holds it for more than a minute.
-    pub fn turn_to_begin(&self) -> Result<Turn, StoreError> {
+    pub fn startup_lock(&self) -> Result<StartupLock, StoreError> {
         if !self.is_shared() {
-            return Ok(Turn { _session: None });
+            return Ok(StartupLock { _session: None });
         }
         let mut session = open(&self.target, WAIT)?;
         session.hold(&format!("pg_advisory_xact_lock({BEGINNER})")).map_err(|error| error.at(&self.target))?;
         // Other daemons may have stored types that were unknown when this store was opened.
         self.follow()?;
-        Ok(Turn { _session: Some(session) })
+        Ok(StartupLock { _session: Some(session) })
     }
 }

@@ -16,17 +16,17 @@ const LASTS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_s
 
 /// The result of claiming a question.
 #[derive(Debug)]
-pub enum Claim {
-    /// This node does. Put the verdict, then drop this.
-    Mine(Claimed),
-    /// Another node did.
+pub enum LeaseOutcome {
+    /// This node has the lease and evaluates. Put the verdict, then drop the lease.
+    Granted(Lease),
+    /// Another node evaluated.
     Found(CachedVerdict),
-    /// Unknown, or the other node took too long: evaluate.
-    Nobody,
+    /// Redis does not answer, or the other node took too long: evaluate.
+    Unavailable,
 }
 
 /// A lease on a question. When it is dropped, it is released, after the values queued before.
-pub struct Claimed {
+pub struct Lease {
     name: String,
     shared: SharedVerdicts,
 }
@@ -34,15 +34,15 @@ pub struct Claimed {
 impl SharedVerdicts {
     /// Claims a question whose evaluation takes about `evaluation`, or waits for the verdict of the node that has
     /// claimed it, for no longer than that.
-    pub async fn claim(&self, key: &Key, evaluation: Duration) -> Claim {
+    pub async fn claim(&self, key: &Key, evaluation: Duration) -> LeaseOutcome {
         let end = Instant::now() + evaluation;
         let name = self.front.secret.load().claim(key);
         let lasts = (evaluation * 2).clamp(LASTS.0, LASTS.1);
         let deadline = Instant::now() + self.front.timeout.min(evaluation);
         match self.ask(Take { name: name.clone(), lasts, deadline }, deadline).await.flatten() {
-            Some(true) => return Claim::Mine(Claimed { name, shared: self.clone() }),
+            Some(true) => return LeaseOutcome::Granted(Lease { name, shared: self.clone() }),
             Some(false) => {}
-            None => return Claim::Nobody,
+            None => return LeaseOutcome::Unavailable,
         }
         let pause = (evaluation / 8).clamp(LOOKS.0, LOOKS.1);
         let look = async {
@@ -54,19 +54,19 @@ impl SharedVerdicts {
             }
         };
         match timeout(end.saturating_duration_since(Instant::now()), look).await {
-            Ok(kept) => Claim::Found(kept),
-            Err(_) => Claim::Nobody,
+            Ok(kept) => LeaseOutcome::Found(kept),
+            Err(_) => LeaseOutcome::Unavailable,
         }
     }
 }
 
-impl Drop for Claimed {
+impl Drop for Lease {
     fn drop(&mut self) {
         self.shared.address.do_send(Release(std::mem::take(&mut self.name)));
     }
 }
 
-impl fmt::Debug for Claimed {
+impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claimed").field("name", &self.name).finish_non_exhaustive()
     }

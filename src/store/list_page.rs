@@ -4,14 +4,14 @@ use std::num::NonZeroU16;
 
 /// A page of a list, and the position after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part<T> {
+pub struct ListPage<T> {
     /// The rows, ordered by the bytes of their key.
     pub items: Vec<T>,
     /// After which the next part begins, if there is one. It stays good when that row is removed.
     pub next: Option<String>,
 }
 
-impl<T> Part<T> {
+impl<T> ListPage<T> {
     /// The number of rows to query: one more than the limit shows whether there is a next page.
     pub(super) fn rows(limit: NonZeroU16) -> i64 {
         i64::from(limit.get()) + 1

@@ -21,7 +21,7 @@ pub(super) enum TierName {
 
 /// Gives out permits.
 #[derive(Debug)]
-pub(super) struct Turnstile(Mutex<Gate>);
+pub(super) struct FairSemaphore(Mutex<Gate>);
 
 /// INVARIANT: while a waiter is queued, no base permit is free.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ struct Waiter {
     tries_overflow: AtomicBool,
 }
 
-impl Turnstile {
+impl FairSemaphore {
     /// With a number of permits of each kind.
     pub(super) fn new(base: u32, overflow: u32) -> Self {
         Self(Mutex::new(Gate { base, overflow, queue: VecDeque::new() }))
@@ -50,19 +50,19 @@ impl Turnstile {
         let mut gate = self.gate();
         if gate.base > 0 {
             gate.base -= 1;
-            return Ok(Permit { turnstile: self, of: TierName::Base });
+            return Ok(Permit { semaphore: self, of: TierName::Base });
         }
         let waiter = Arc::new(Waiter::default());
         let ahead = gate.queue.len();
         gate.queue.push_back(Arc::clone(&waiter));
-        Err(Place { turnstile: self, waiter, ahead })
+        Err(Place { semaphore: self, waiter, ahead })
     }
 
     /// A base permit, if one is free.
     pub(super) fn try_enter(&self) -> Option<Permit<'_>> {
         let mut gate = self.gate();
         gate.base = gate.base.checked_sub(1)?;
-        Some(Permit { turnstile: self, of: TierName::Base })
+        Some(Permit { semaphore: self, of: TierName::Base })
     }
 
     fn gate(&self) -> MutexGuard<'_, Gate> {
@@ -96,7 +96,7 @@ impl Waiter {
 /// The right to one connection; the next one has it when this is dropped.
 #[derive(Debug)]
 pub(super) struct Permit<'a> {
-    turnstile: &'a Turnstile,
+    semaphore: &'a FairSemaphore,
     of: TierName,
 }
 
@@ -109,14 +109,14 @@ impl Permit<'_> {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.turnstile.release(self.of);
+        self.semaphore.release(self.of);
     }
 }
 
 /// A place in the queue, which is left when this is dropped.
 #[derive(Debug)]
 pub(super) struct Place<'a> {
-    turnstile: &'a Turnstile,
+    semaphore: &'a FairSemaphore,
     waiter: Arc<Waiter>,
     ahead: usize,
 }
@@ -132,7 +132,7 @@ impl<'a> Place<'a> {
         let mut granted = self.waiter.granted.lock();
         self.waiter.woken.wait_while_until(&mut granted, |granted| granted.is_none(), until);
         let of = granted.take()?;
-        Some(Permit { turnstile: self.turnstile, of })
+        Some(Permit { semaphore: self.semaphore, of })
     }
 
     /// Whether a permit came meanwhile.
@@ -142,16 +142,16 @@ impl<'a> Place<'a> {
 
     /// A permit of the overflow, if there is one. The place is kept, from now on for a permit of the base only.
     pub(super) fn try_overflow(&self) -> Option<Permit<'a>> {
-        let mut gate = self.turnstile.gate();
+        let mut gate = self.semaphore.gate();
         gate.overflow = gate.overflow.checked_sub(1)?;
         self.waiter.tries_overflow.store(true, Ordering::Relaxed);
-        Some(Permit { turnstile: self.turnstile, of: TierName::Overflow })
+        Some(Permit { semaphore: self.semaphore, of: TierName::Overflow })
     }
 
     /// From now on waits for a base permit only, before all others: its overflow permit was of no use.
     pub(super) fn come_back(&self) {
         self.waiter.tries_overflow.store(true, Ordering::Relaxed);
-        let mut gate = self.turnstile.gate();
+        let mut gate = self.semaphore.gate();
         // Permits are granted under this lock, and only to queued waiters.
         if self.is_granted() || gate.queue.iter().any(|waiter| Arc::ptr_eq(waiter, &self.waiter)) {
             return;
@@ -168,11 +168,11 @@ impl<'a> Place<'a> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.turnstile.gate().queue.retain(|waiter| !Arc::ptr_eq(waiter, &self.waiter));
+        self.semaphore.gate().queue.retain(|waiter| !Arc::ptr_eq(waiter, &self.waiter));
         // A waiter that is not queued is granted nothing; an earlier grant is passed on.
         let granted = self.waiter.granted.lock().take();
         if let Some(of) = granted {
-            self.turnstile.release(of);
+            self.semaphore.release(of);
         }
     }
 }
@@ -194,11 +194,11 @@ mod tests {
 
     #[test]
     fn permits_go_to_those_who_wait_in_the_order_in_which_they_came() {
-        let turnstile = Turnstile::new(1, 1);
-        let held = turnstile.enter().unwrap();
-        let (first, second) = (turnstile.enter().unwrap_err(), turnstile.enter().unwrap_err());
+        let semaphore = FairSemaphore::new(1, 1);
+        let held = semaphore.enter().unwrap();
+        let (first, second) = (semaphore.enter().unwrap_err(), semaphore.enter().unwrap_err());
         assert_eq!((first.ahead(), second.ahead()), (0, 1));
-        assert!(turnstile.try_enter().is_none());
+        assert!(semaphore.try_enter().is_none());
         drop(held);
         assert_eq!((second.is_granted(), first.is_granted()), (false, true));
         assert_eq!((now(&first), now(&second)), (Some(TierName::Base), None));
@@ -206,9 +206,9 @@ mod tests {
 
     #[test]
     fn a_waiter_is_woken_by_the_permit() {
-        let turnstile = Turnstile::new(1, 0);
-        let held = turnstile.enter().unwrap();
-        let place = turnstile.enter().unwrap_err();
+        let semaphore = FairSemaphore::new(1, 0);
+        let held = semaphore.enter().unwrap();
+        let place = semaphore.enter().unwrap_err();
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| place.wait(Instant::now() + Duration::from_mins(1)).map(|permit| permit.of()));
             drop(held);
@@ -218,9 +218,9 @@ mod tests {
 
     #[test]
     fn who_tries_the_overflow_keeps_the_place_for_the_base() {
-        let turnstile = Turnstile::new(1, 1);
-        let held = turnstile.enter().unwrap();
-        let (first, second) = (turnstile.enter().unwrap_err(), turnstile.enter().unwrap_err());
+        let semaphore = FairSemaphore::new(1, 1);
+        let held = semaphore.enter().unwrap();
+        let (first, second) = (semaphore.enter().unwrap_err(), semaphore.enter().unwrap_err());
         let overflow = first.try_overflow().unwrap();
         assert!(second.try_overflow().is_none());
         drop(held);
@@ -233,30 +233,30 @@ mod tests {
 
     #[test]
     fn who_leaves_the_queue_gives_on_what_was_granted_meanwhile() {
-        let turnstile = Turnstile::new(1, 0);
-        let held = turnstile.enter().unwrap();
+        let semaphore = FairSemaphore::new(1, 0);
+        let held = semaphore.enter().unwrap();
         let (first, second, third) =
-            (turnstile.enter().unwrap_err(), turnstile.enter().unwrap_err(), turnstile.enter().unwrap_err());
+            (semaphore.enter().unwrap_err(), semaphore.enter().unwrap_err(), semaphore.enter().unwrap_err());
         drop(second);
         drop(held);
         assert!(first.is_granted());
         drop(first);
         assert!(third.is_granted());
         drop(third);
-        assert!(turnstile.try_enter().is_some());
+        assert!(semaphore.try_enter().is_some());
     }
 
     #[test]
     fn who_comes_back_is_first() {
-        let turnstile = Turnstile::new(1, 1);
-        let held = turnstile.enter().unwrap();
-        let first = turnstile.enter().unwrap_err();
-        let second = turnstile.enter().unwrap_err();
+        let semaphore = FairSemaphore::new(1, 1);
+        let held = semaphore.enter().unwrap();
+        let first = semaphore.enter().unwrap_err();
+        let second = semaphore.enter().unwrap_err();
         drop(first.try_overflow().unwrap());
         let overflow = second.wait(Instant::now()).unwrap();
         assert_eq!(overflow.of(), TierName::Overflow);
         drop(first);
-        let third = turnstile.enter().unwrap_err();
+        let third = semaphore.enter().unwrap_err();
         second.come_back();
         drop(overflow);
         assert_eq!(now(&third), Some(TierName::Overflow));

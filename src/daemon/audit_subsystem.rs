@@ -1,26 +1,35 @@
 //! The audit log and everything that follows it, in the order in which it starts and stops.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
+use nonzero_ext::nonzero;
+
 use super::audit_folder;
 use super::error::{DaemonError, system};
+use crate::actors::Mailbox;
 use crate::actors::audit::change_recorder::ChangeRecorder;
-use crate::actors::audit::checkpointer::{CheckpointError, Checkpointer, CheckpointerParts, Sealing};
+use crate::actors::audit::checkpointer::{CheckpointError, Checkpointer, CheckpointerParts, LogSigner};
 use crate::actors::audit::checkpoints::Checkpoints;
 use crate::actors::audit::committer::{Committer, Rhythm};
+use crate::actors::audit::denial_sampler::DenialSampler;
 use crate::actors::audit::entity_recorder::EntityRecorder;
 use crate::actors::audit::index_status::IndexStatus;
 use crate::actors::audit::indexer::{Indexer, IndexerError, IndexerParts};
 use crate::actors::audit::journal::Journal;
 use crate::actors::audit::pacer::GroupCommitPacer;
 use crate::actors::audit::queue::{AuditError, AuditQueue};
+use crate::actors::audit::reader::LogReader;
 use crate::actors::audit::rollback::{LogRollback, OnRollback};
+use crate::actors::audit::searcher::Searcher;
 use crate::actors::audit::witnesses::{Witness, Witnesses, WitnessesError};
 use crate::actors::decision::registry::recorded;
+use crate::auth::stranger::Strangers;
 use crate::constitution::{Constitution, Fault};
 use crate::domain::Revision;
+use crate::http::AuditState;
 use crate::ledger::{
     DiskStorage, Event, EventKind, KEY_FILE, KeptCheckpoint, Ledger, LedgerError, Options, Recovery, RevisionMark,
     SeenRevision, is_new, seen_revision,
@@ -34,6 +43,9 @@ pub const DAEMON: &str = "acgs";
 /// How long a start waits for the first checkpoint of a new log.
 const FIRST_CHECKPOINT: Duration = Duration::from_secs(5);
 
+/// Threads that read the log for auditors, and as many that search its index.
+const READERS: NonZeroUsize = nonzero!(2_usize);
+
 /// The file, in the data folder, of the checkpoint kept outside of the log's folder.
 const KEPT_CHECKPOINT: &str = "audit-checkpoint";
 
@@ -42,7 +54,7 @@ const REVISION_MARK: &str = "database-revision";
 
 /// The running log.
 #[derive(Debug)]
-pub(super) struct Evidence {
+pub(super) struct AuditSubsystem {
     storage: DiskStorage,
     committer: Committer,
     changes: ChangeRecorder,
@@ -55,11 +67,11 @@ pub(super) struct Evidence {
     key: String,
     /// The size of the checkpoint that was found.
     signed: Option<u64>,
-    /// Evidence of an accepted rollback of the log.
+    /// AuditSubsystem of an accepted rollback of the log.
     accepted: Vec<LogRollback>,
 }
 
-impl Evidence {
+impl AuditSubsystem {
     /// Opens the log. Fails if it does not match its checkpoints, or was rolled back.
     pub(super) fn open(settings: &Settings, replicas: Replicas, on_rollback: OnRollback) -> Result<Self, DaemonError> {
         let folder = audit_folder(&settings.data_dir);
@@ -82,7 +94,7 @@ impl Evidence {
             DaemonError::LogRolledBack { folder: folder.clone(), size, found: Box::new(found) }
         };
         let had_key = folder.join(KEY_FILE).exists();
-        let sealing = Sealing::open(CheckpointerParts {
+        let sealing = LogSigner::open(CheckpointerParts {
             folder: &folder,
             origin,
             default_origin: &default_origin,
@@ -242,6 +254,23 @@ impl Evidence {
     /// How far the log is copied into the database.
     pub(super) fn index_status(&self) -> IndexStatus {
         self.indexer.index_status()
+    }
+
+    /// What HTTP workers know of the log. Starts the threads that read and search it; a search ends at half the deadline
+    /// of requests.
+    pub(super) fn state(&self, deadline: Duration) -> AuditState {
+        let reader = LogReader::start(self.storage(), self.checkpoints(), READERS);
+        let searcher = Searcher::start(self.storage(), self.index_status(), deadline / 2, READERS);
+        AuditState {
+            queue: self.queue(),
+            journal: self.journal(),
+            checkpoints: self.checkpoints(),
+            reader: Mailbox::new(reader, deadline),
+            index_status: self.index_status(),
+            searcher: Mailbox::new(searcher, deadline),
+            denial_sampler: DenialSampler::new(),
+            strangers: Strangers::new(),
+        }
     }
 
     /// Records the stop with the database's revision, writes the remaining records, and signs the last checkpoint.

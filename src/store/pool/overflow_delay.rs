@@ -12,13 +12,13 @@ const WEIGHT: u64 = 8;
 
 /// The running average of how long connections are held.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(super) struct OverflowDelay {
     size: u64,
     /// In nanoseconds.
     held: AtomicU64,
 }
 
-impl Patience {
+impl OverflowDelay {
     /// For a number of connections, without measurements yet.
     pub(super) fn new(size: u32) -> Self {
         Self { size: u64::from(size.max(1)), held: AtomicU64::new(0) }
@@ -46,16 +46,16 @@ mod tests {
 
     #[test]
     fn patience_follows_what_is_measured_within_its_bounds() {
-        let patience = Patience::new(4);
-        assert_eq!(patience.with_ahead(0), LEAST);
-        (0..200).for_each(|_| patience.held(Duration::from_millis(8)));
-        let milliseconds = |ahead| patience.with_ahead(ahead).as_secs_f64() * 1000.0;
+        let overflow_delay = OverflowDelay::new(4);
+        assert_eq!(overflow_delay.with_ahead(0), LEAST);
+        (0..200).for_each(|_| overflow_delay.held(Duration::from_millis(8)));
+        let milliseconds = |ahead| overflow_delay.with_ahead(ahead).as_secs_f64() * 1000.0;
         assert!((milliseconds(0) - 4.0).abs() < 0.1, "{}", milliseconds(0));
         assert!((milliseconds(2) - 12.0).abs() < 0.1, "{}", milliseconds(2));
-        assert_eq!([patience.with_ahead(9), patience.with_ahead(usize::MAX)], [MOST; 2]);
-        (0..200).for_each(|_| patience.held(Duration::from_micros(30)));
-        assert_eq!(patience.with_ahead(3), LEAST);
-        patience.held(Duration::MAX);
-        assert_eq!(patience.with_ahead(0), MOST);
+        assert_eq!([overflow_delay.with_ahead(9), overflow_delay.with_ahead(usize::MAX)], [MOST; 2]);
+        (0..200).for_each(|_| overflow_delay.held(Duration::from_micros(30)));
+        assert_eq!(overflow_delay.with_ahead(3), LEAST);
+        overflow_delay.held(Duration::MAX);
+        assert_eq!(overflow_delay.with_ahead(0), MOST);
     }
 }

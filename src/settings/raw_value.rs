@@ -8,7 +8,7 @@ use super::hidden::without_password;
 
 /// A value as written in a file or a variable, before it is validated.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Written {
+pub(super) enum RawValue {
     /// A string.
     Text(String),
     /// A whole number.
@@ -20,7 +20,7 @@ pub(super) enum Written {
     /// Whether something is so.
     Bool(bool),
     /// A list.
-    List(Vec<Written>),
+    List(Vec<RawValue>),
     /// A table in a list, with the full names of its keys.
     Table(Row),
     /// Anything else; no key takes it. Its name has an article.
@@ -28,9 +28,9 @@ pub(super) enum Written {
 }
 
 /// The values of one table of a list, in the order of the keys.
-pub(super) type Row = Vec<(&'static str, Written)>;
+pub(super) type Row = Vec<(&'static str, RawValue)>;
 
-impl Written {
+impl RawValue {
     /// The value as TOML; for types that no key has, the type's name.
     pub(super) fn to_toml(&self) -> String {
         match self {
@@ -91,38 +91,38 @@ impl Written {
     }
 }
 
-impl From<&str> for Written {
+impl From<&str> for RawValue {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
     }
 }
 
-impl From<i64> for Written {
+impl From<i64> for RawValue {
     fn from(number: i64) -> Self {
         Self::Integer(number)
     }
 }
 
-impl From<f64> for Written {
+impl From<f64> for RawValue {
     fn from(number: f64) -> Self {
         Self::Float(number)
     }
 }
 
-impl From<bool> for Written {
+impl From<bool> for RawValue {
     fn from(whether: bool) -> Self {
         Self::Bool(whether)
     }
 }
 
-impl From<[Written; 0]> for Written {
-    fn from(_: [Written; 0]) -> Self {
+impl From<[RawValue; 0]> for RawValue {
+    fn from(_: [RawValue; 0]) -> Self {
         Self::List(Vec::new())
     }
 }
 
 /// Values of types that no key has keep only the name of their type.
-impl From<&DeValue<'_>> for Written {
+impl From<&DeValue<'_>> for RawValue {
     fn from(value: &DeValue<'_>) -> Self {
         match value {
             DeValue::String(text) => Self::Text(text.to_string()),

@@ -158,15 +158,15 @@ pub(super) enum WatchedError<E: std::error::Error> {
 
 /// A connection that is counted.
 #[derive(Debug)]
-pub(super) struct Held<C> {
+pub(super) struct TrackedConnection<C> {
     /// Closed first, and counted as closed then.
     pub(super) conn: C,
-    pub(super) tag: Tag,
+    pub(super) tag: ConnectionTag,
 }
 
 /// The metadata of a connection.
 #[derive(Debug)]
-pub(super) struct Tag {
+pub(super) struct ConnectionTag {
     watch: Arc<Watch>,
     born: Instant,
     lifetime: Duration,
@@ -177,18 +177,18 @@ pub(super) struct Tag {
 
 impl<M: ManageConnection> Watched<M> {
     /// Connections that were opened together do not end together: they get nine to ten tenths of the lifetime.
-    fn tag(&self, generation: u64) -> Tag {
+    fn tag(&self, generation: u64) -> ConnectionTag {
         let number = self.watch.opened.fetch_add(1, Ordering::Relaxed);
         self.watch.open.fetch_add(1, Ordering::AcqRel);
         // Multiples of the golden ratio are spread evenly.
         let share = u32::try_from(number.wrapping_mul(618) % 1000).unwrap_or_default();
         let lifetime = self.lifetime.saturating_sub(self.lifetime / 10_000 * share);
-        Tag { watch: Arc::clone(&self.watch), born: Instant::now(), lifetime, generation, is_broken: false }
+        ConnectionTag { watch: Arc::clone(&self.watch), born: Instant::now(), lifetime, generation, is_broken: false }
     }
 }
 
 impl<M: ManageConnection> ManageConnection for Watched<M> {
-    type Connection = Held<M::Connection>;
+    type Connection = TrackedConnection<M::Connection>;
     type Error = WatchedError<M::Error>;
 
     fn connect(&self) -> Result<Self::Connection, Self::Error> {
@@ -197,7 +197,7 @@ impl<M: ManageConnection> ManageConnection for Watched<M> {
         let generation = self.watch.generation.load(Ordering::Acquire);
         match self.inner.connect() {
             Ok(conn) => {
-                let held = Held { conn, tag: self.tag(generation) };
+                let held = TrackedConnection { conn, tag: self.tag(generation) };
                 self.watch.comes_up();
                 Ok(held)
             }
@@ -233,7 +233,7 @@ impl<M: ManageConnection> ManageConnection for Watched<M> {
     }
 }
 
-impl Tag {
+impl ConnectionTag {
     /// Whether the connection was retired since it was opened.
     fn is_outdated(&self) -> bool {
         self.generation != self.watch.generation.load(Ordering::Acquire)
@@ -256,7 +256,7 @@ impl Tag {
     }
 }
 
-impl Drop for Tag {
+impl Drop for ConnectionTag {
     fn drop(&mut self) {
         let count = if self.is_broken {
             &self.watch.broken

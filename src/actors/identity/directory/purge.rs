@@ -18,17 +18,17 @@ const STEADY: Duration = Duration::from_hours(2);
 /// Purges expired rows, and answers whether the signing key is due for rotation.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<bool, DirectoryError>")]
-pub struct KeepHouse {
+pub struct PurgeExpired {
     /// How long a key may sign, in seconds.
     pub key_lifetime: i64,
     /// Time since the wall clock last jumped, or since the start of this process.
     pub steady: Duration,
 }
 
-impl Handler<KeepHouse> for Directory {
+impl Handler<PurgeExpired> for Directory {
     type Result = Result<bool, DirectoryError>;
 
-    fn handle(&mut self, ask: KeepHouse, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, ask: PurgeExpired, _: &mut Self::Context) -> Self::Result {
         let now = now();
         self.trust.denied().forget(now, Instant::now());
         self.store.transaction(|conn| {
