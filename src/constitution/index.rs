@@ -20,15 +20,15 @@ const PERMITS: usize = 64;
 /// Positions of rules, by scope.
 #[derive(Debug, Default)]
 pub struct ScopeIndex {
-    any_action: Shelf,
-    by_action: HashMap<EntityUid, Shelf>,
+    any_action: Bucket,
+    by_action: HashMap<EntityUid, Bucket>,
     any_action_permits: Vec<u32>,
     permits: HashMap<EntityUid, Vec<u32>>,
 }
 
 /// The rules of one action, or of all.
 #[derive(Debug, Default)]
-struct Shelf {
+struct Bucket {
     by_principal: HashMap<EntityUid, Vec<u32>>,
     by_resource: HashMap<EntityUid, Vec<u32>>,
     by_types: HashMap<SmolStr, ByResourceType>,
@@ -92,15 +92,15 @@ impl ScopeIndex {
             return Vec::new();
         };
         let mut found = Vec::with_capacity(32);
-        for shelf in [Some(&self.any_action), self.by_action.get(action)].into_iter().flatten() {
-            shelf.find(principal, resource, facts, &mut found);
+        for bucket in [Some(&self.any_action), self.by_action.get(action)].into_iter().flatten() {
+            bucket.find(principal, resource, facts, &mut found);
         }
         found.sort_unstable();
         found
     }
 }
 
-impl Shelf {
+impl Bucket {
     fn file(&mut self, rule: &Rule, position: u32) {
         let place = match (&rule.principal, &rule.resource) {
             (_, Scope::Eq(uid)) => self.by_resource.entry(uid.clone()).or_default(),

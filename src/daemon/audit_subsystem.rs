@@ -67,7 +67,7 @@ pub(super) struct AuditSubsystem {
     key: String,
     /// The size of the checkpoint that was found.
     signed: Option<u64>,
-    /// AuditSubsystem of an accepted rollback of the log.
+    /// The evidence of an accepted rollback of the log.
     accepted: Vec<LogRollback>,
 }
 

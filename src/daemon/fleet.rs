@@ -92,7 +92,7 @@ pub fn check_redis(settings: &Settings) -> Result<(), String> {
 }
 
 /// How much of the database is kept in this process.
-pub(super) fn shelf(cache: &Cache) -> EntityCacheOptions {
+pub(super) fn entity_cache_options(cache: &Cache) -> EntityCacheOptions {
     EntityCacheOptions { capacity: cache.l3.capacity, max_bytes: cache.l3.max_bytes, ttl: cache.constitutional_ttl }
 }
 

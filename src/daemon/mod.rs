@@ -187,7 +187,7 @@ impl Parts {
         let entities = ApplicationCache::start(
             database.clone(),
             deadline,
-            fleet::shelf(&settings.cache),
+            fleet::entity_cache_options(&settings.cache),
             store.versions().clone(),
             store.types().clone(),
         );

@@ -1,5 +1,6 @@
 //! README, ARCHITECTURE, CHANGELOG and CONTRIBUTING say what is so.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use crate::harness::{Request, Setup, repository};
@@ -94,6 +95,25 @@ fn every_file_that_a_document_names_is_there() {
         assert!(!names(&text).is_empty(), "{document} names no file");
         assert_eq!(missing(&text), [""; 0], "{document}");
     }
+}
+
+/// The types that a document names in backticks.
+fn types(document: &str) -> impl Iterator<Item = &str> {
+    let is_type = |word: &&str| {
+        word.starts_with(char::is_uppercase)
+            && word.contains(char::is_lowercase)
+            && word.chars().all(char::is_alphanumeric)
+    };
+    document.split('`').skip(1).step_by(2).filter(is_type)
+}
+
+#[test]
+fn every_type_that_the_architecture_names_is_in_the_code() {
+    let sources: String = crate::layers::texts().concat();
+    let words: BTreeSet<&str> = sources.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let text = read("ARCHITECTURE.md");
+    assert!(types(&text).count() > 50);
+    assert_eq!(types(&text).filter(|name| !words.contains(name)).collect::<Vec<_>>(), [""; 0]);
 }
 
 #[test]

@@ -97,11 +97,11 @@ impl Checkpoints {
         self.state().fault.clone()
     }
 
-    /// If there is no checkpoint yet, requests one and waits up to `patience`.
-    pub fn wait_for_any(&self, patience: Duration) {
+    /// If there is no checkpoint yet, requests one and waits up to `timeout`.
+    pub fn wait_for_any(&self, timeout: Duration) {
         if self.newest().is_none() {
             self.request_now();
-            let _ = self.wait_for_other(None, patience);
+            let _ = self.wait_for_other(None, timeout);
         }
     }
 
@@ -196,11 +196,11 @@ impl Checkpoints {
         self.state().fault = Some(fault);
     }
 
-    /// Waits for a checkpoint other than one of that size, no longer than `patience`.
-    pub(super) fn wait_for_other(&self, size: Option<u64>, patience: Duration) -> Option<Arc<Sealed>> {
+    /// Waits for a checkpoint other than one of that size, no longer than `timeout`.
+    pub(super) fn wait_for_other(&self, size: Option<u64>, timeout: Duration) -> Option<Arc<Sealed>> {
         let newest = || self.newest().filter(|sealed| Some(sealed.checkpoint.size) != size);
         let nothing_new = |_: &mut State| newest().is_none() && !self.is_stopping();
-        self.0.changed.wait_while_for(&mut self.state(), nothing_new, patience);
+        self.0.changed.wait_while_for(&mut self.state(), nothing_new, timeout);
         newest()
     }
 }

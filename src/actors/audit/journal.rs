@@ -96,10 +96,10 @@ fn batch(events: &[Event]) -> Result<Batch, AuditError> {
 }
 
 impl Turn {
-    /// Waits until the outcome of the record with the number `first` is known, for `patience` at most.
-    fn wait(&mut self, first: u64, patience: Duration) -> Option<Result<u64, AuditError>> {
+    /// Waits until the outcome of the record with the number `first` is known, for `timeout` at most.
+    fn wait(&mut self, first: u64, timeout: Duration) -> Option<Result<u64, AuditError>> {
         loop {
-            let durable = match self.told.recv_timeout(patience) {
+            let durable = match self.told.recv_timeout(timeout) {
                 Ok(durable) => durable,
                 Err(mpsc::RecvTimeoutError::Timeout) => return None,
                 Err(mpsc::RecvTimeoutError::Disconnected) => return Some(Err(AuditError::Ended)),

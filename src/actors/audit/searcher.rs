@@ -45,11 +45,11 @@ pub struct Searcher {
     storage: DiskStorage,
     index_status: IndexStatus,
     /// How long one search may take.
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Searcher {
-    /// Starts the actor on `threads` threads. A search that takes longer than `patience`, or finds more than 4 MiB of
+    /// Starts the actor on `threads` threads. A search that takes longer than `timeout`, or finds more than 4 MiB of
     /// records, returns the entries that it has read by then.
     ///
     /// # Panics
@@ -58,14 +58,14 @@ impl Searcher {
     pub fn start(
         storage: DiskStorage,
         index_status: IndexStatus,
-        patience: Duration,
+        timeout: Duration,
         threads: NonZeroUsize,
     ) -> Addr<Self> {
         let thread = || thread::Builder::new().name("acgs-searcher".to_owned());
         SyncArbiter::start_with_thread_builder(threads.get(), thread, move || Self {
             storage: storage.clone(),
             index_status: index_status.clone(),
-            patience,
+            timeout,
         })
     }
 }
@@ -90,7 +90,7 @@ impl Handler<SearchEntries> for Searcher {
     type Result = Result<EntryPage, SearchError>;
 
     fn handle(&mut self, ask: SearchEntries, _: &mut Self::Context) -> Self::Result {
-        let deadline = Instant::now() + self.patience;
+        let deadline = Instant::now() + self.timeout;
         let page = self.search(&ask.search, ask.after.as_ref(), ask.limit, deadline)?;
         let (is_first, is_empty) = (ask.after.is_none(), page.items.is_empty() && page.next.is_none());
         match ask.search.request_id.as_deref().and_then(|id| id.parse().ok()) {
@@ -117,7 +117,7 @@ impl Handler<FindEntry> for Searcher {
     type Result = Result<Option<FoundEntry>, SearchError>;
 
     fn handle(&mut self, FindEntry(id): FindEntry, _: &mut Self::Context) -> Self::Result {
-        self.find(id, Search::default(), Instant::now() + self.patience)
+        self.find(id, Search::default(), Instant::now() + self.timeout)
     }
 }
 

@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::place::{LogId, split};
 use super::schema::{audit_entries, audit_violations};
 use super::statement::storable;
-use super::{logs, spans};
+use super::{logs, time_ranges};
 use crate::domain::EntityUid;
 use crate::store::connection::{Connection, DbSession, write_apart};
 use crate::store::error::StoreError;
@@ -185,7 +185,7 @@ fn insert(conn: &mut Connection, new: &[(i64, &AuditEntry)]) -> Result<(), Store
             diesel::copy_from(audit_violations::table).from_insertable(&rows).execute(conn)?;
         }
     }
-    spans::widen(conn, &new.iter().map(|(place, entry)| (*place, entry.at)).collect::<Vec<_>>())
+    time_ranges::widen(conn, &new.iter().map(|(place, entry)| (*place, entry.at)).collect::<Vec<_>>())
 }
 
 #[derive(Insertable)]

@@ -9,14 +9,14 @@ mod cursor;
 mod entries;
 mod incremental_sync;
 mod logs;
-mod member;
 mod place;
+mod predicate;
 mod schema;
 mod search;
-mod spans;
 mod statement;
 #[cfg(test)]
 mod tests;
+mod time_ranges;
 
 use std::fmt;
 use std::num::NonZeroU16;

@@ -11,10 +11,10 @@ use std::ops::{Range, RangeInclusive};
 use std::time::Instant;
 
 use super::criteria::Search;
-use super::member::{Branch, Condition, Member, last_region, members};
 use super::place::{Region, split};
-use super::spans;
+use super::predicate::{Condition, IndexScan, Predicate, last_region, predicates};
 use super::statement::Value;
+use super::time_ranges;
 use crate::store::connection::Connection;
 use crate::store::error::StoreError;
 
@@ -101,7 +101,7 @@ struct Step<'a> {
     /// The first place; it ends where the step before began.
     start: i64,
     /// The parts of an index that it reads.
-    branches: Vec<Branch<'a>>,
+    branches: Vec<IndexScan<'a>>,
     /// Further conditions.
     filters: Vec<Condition<'a>>,
 }
@@ -113,7 +113,7 @@ fn last_run(
     times: Option<&RangeInclusive<i64>>,
 ) -> Result<Option<Range<i64>>, StoreError> {
     match times {
-        Some(times) => spans::last_run(conn, &places, times),
+        Some(times) => time_ranges::last_run(conn, &places, times),
         None => Ok(Some(places).filter(|places| !places.is_empty())),
     }
 }
@@ -126,7 +126,7 @@ fn is_regional(conn: &Connection, search: &Search) -> bool {
 /// The last region in `run` that may have an entry; `None` if none of the last [`REGIONS`] has one. `run` is shortened
 /// to end with it, or before those.
 fn last_region_of(conn: &mut Connection, search: &Search, run: &mut Range<i64>) -> Result<Option<Region>, StoreError> {
-    let Some(last) = Branch::everything().nth_last(run, 1).place(conn)? else {
+    let Some(last) = IndexScan::everything().nth_last(run, 1).place(conn)? else {
         run.end = run.start;
         return Ok(None);
     };
@@ -146,7 +146,7 @@ fn last_region_of(conn: &mut Connection, search: &Search, run: &mut Range<i64>) 
 struct Plan<'a> {
     /// The region for which it is valid; `None`: all, since no index is partitioned.
     region: Option<Region>,
-    members: Vec<Member<'a>>,
+    predicates: Vec<Predicate<'a>>,
 }
 
 impl<'a> Plan<'a> {
@@ -168,7 +168,7 @@ impl<'a> Plan<'a> {
         } else {
             None
         };
-        Ok(Some(Self { region, members: members(conn, search, region)? }))
+        Ok(Some(Self { region, predicates: predicates(conn, search, region)? }))
     }
 
     /// The end of `run` for which the plan is valid.
@@ -184,11 +184,11 @@ impl<'a> Plan<'a> {
         times: Option<&RangeInclusive<i64>>,
         size: i64,
     ) -> Result<Step<'a>, StoreError> {
-        let everything = Branch::everything();
+        let everything = IndexScan::everything();
         // Without further conditions every scanned entry matches, so the limit alone bounds the scan.
-        let whole = match (&*self.members, times) {
+        let whole = match (&*self.predicates, times) {
             ([], None) => Some(vec![everything.clone()]),
-            ([Member { branches: Some(branches), .. }], None) => Some(branches.clone()),
+            ([Predicate { branches: Some(branches), .. }], None) => Some(branches.clone()),
             _ => None,
         };
         if let Some(branches) = whole {
@@ -197,8 +197,8 @@ impl<'a> Plan<'a> {
         let last = everything.nth_last(run, 1).place(conn)?;
         let mut start = last.map_or(run.start, |last| run.start.max(last + 1 - size));
         let mut chosen = None;
-        for (number, member) in self.members.iter().enumerate() {
-            let Some(branches) = &member.branches else { continue };
+        for (number, predicate) in self.predicates.iter().enumerate() {
+            let Some(branches) = &predicate.branches else { continue };
             let reached = reach(conn, branches, run, size)?;
             if reached < start {
                 start = reached;
@@ -206,8 +206,8 @@ impl<'a> Plan<'a> {
             }
         }
         let chosen_number = chosen.map(|(number, _)| number);
-        let others = self.members.iter().enumerate().filter(|(number, _)| Some(*number) != chosen_number);
-        let mut filters = others.flat_map(|(_, member)| member.filter.iter().cloned()).collect::<Vec<_>>();
+        let others = self.predicates.iter().enumerate().filter(|(number, _)| Some(*number) != chosen_number);
+        let mut filters = others.flat_map(|(_, predicate)| predicate.filter.iter().cloned()).collect::<Vec<_>>();
         if let Some(times) = times {
             filters.push(("e.at >= ?", Value::Number(*times.start())));
             filters.push(("e.at <= ?", Value::Number(*times.end())));
@@ -218,7 +218,7 @@ impl<'a> Plan<'a> {
 }
 
 /// How far back from the end of `run` none of these parts has more than `size` entries.
-fn reach(conn: &mut Connection, branches: &[Branch<'_>], run: &Range<i64>, size: i64) -> Result<i64, StoreError> {
+fn reach(conn: &mut Connection, branches: &[IndexScan<'_>], run: &Range<i64>, size: i64) -> Result<i64, StoreError> {
     let mut start = run.start;
     for branch in branches {
         start = start.max(branch.nth_last(run, size).place(conn)?.unwrap_or(start));

@@ -1,4 +1,7 @@
 //! The two tiers of the pool: connections that are kept open, and overflow connections.
+//!
+//! Each is an r2d2 pool. One alone cannot have both: its `min_idle` are spare connections beyond those in use, and its
+//! `idle_timeout` closes all others.
 
 use std::fmt;
 use std::num::NonZeroU32;

@@ -149,6 +149,11 @@ fn read(folder: &Path, from: &Path, files: &mut Vec<File>) {
     }
 }
 
+/// The texts of all source files.
+pub(crate) fn texts() -> Vec<String> {
+    sources().into_iter().map(|file| file.text).collect()
+}
+
 fn sources() -> Vec<File> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();

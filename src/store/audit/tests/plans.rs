@@ -5,9 +5,9 @@ use diesel::sql_query;
 use diesel::sql_types::Text;
 use diesel::sqlite::Sqlite;
 
-use super::super::member::{Branch, last_region, members};
 use super::super::place::Region;
-use super::super::spans;
+use super::super::predicate::{IndexScan, last_region, predicates};
+use super::super::time_ranges;
 use super::*;
 use crate::store::connection::Connection;
 
@@ -56,9 +56,9 @@ fn a_search_by_one_member_reads_its_part_of_an_index_in_order() {
         (Search { decision: Some(false), ..any.clone() }, "decision (decision=?"),
         (Search { kind: name("auth"), ..any.clone() }, "kind (kind=?"),
     ] {
-        let found = members(&mut conn, &search, Some(Region::of(0))).unwrap();
-        let [member] = &*found else { panic!("{search:?}") };
-        for branch in member.branches.as_ref().unwrap() {
+        let found = predicates(&mut conn, &search, Some(Region::of(0))).unwrap();
+        let [predicate] = &*found else { panic!("{search:?}") };
+        for branch in predicate.branches.as_ref().unwrap() {
             let index = format!("INDEX audit_entries_{part} AND rowid>? AND rowid<?)");
             let records = plan(&mut conn, branch.records(&(0..1), &[], 1).sql());
             assert_eq!(records, format!("SEARCH e USING {index}"));
@@ -94,7 +94,7 @@ fn a_search_by_principle_begins_with_the_violations() {
     }
     let mut conn = Copied::new().connection();
     let search = Search { principle: name("p"), ..Search::default() };
-    let found = members(&mut conn, &search, Some(Region::of(0))).unwrap();
+    let found = predicates(&mut conn, &search, Some(Region::of(0))).unwrap();
     let branch = &found[0].branches.as_ref().unwrap()[0];
     let violations = "SEARCH v USING PRIMARY KEY (principle=? AND place>? AND place<?)";
     assert_eq!(plan(&mut conn, branch.nth_last(&(0..1), 1).sql()), violations);
@@ -123,11 +123,11 @@ fn what_else_is_sought_changes_nothing_in_which_index_is_read() {
         request_id: name("r"),
         ..Search::default()
     };
-    let members = members(&mut conn, &search, Some(Region::of(0))).unwrap();
-    assert_eq!(members.len(), 9);
-    let filters = members.iter().flat_map(|member| member.filter.iter().cloned()).collect::<Vec<_>>();
-    let everything = Branch::everything();
-    for branch in members.iter().flat_map(|member| member.branches.iter().flatten()).chain([&everything]) {
+    let predicates = predicates(&mut conn, &search, Some(Region::of(0))).unwrap();
+    assert_eq!(predicates.len(), 9);
+    let filters = predicates.iter().flat_map(|predicate| predicate.filter.iter().cloned()).collect::<Vec<_>>();
+    let everything = IndexScan::everything();
+    for branch in predicates.iter().flat_map(|predicate| predicate.branches.iter().flatten()).chain([&everything]) {
         let alone = plan(&mut conn, branch.records(&(0..1), &[], 1).sql());
         let with_all = plan(&mut conn, branch.records(&(0..1), &filters, 1).sql());
         let violated = "CORRELATED SCALAR SUBQUERY 1; SEARCH v USING PRIMARY KEY (principle=? AND place=?)";
@@ -144,8 +144,8 @@ fn a_time_is_found_by_its_blocks_in_order() {
         return;
     }
     let mut conn = Copied::new().connection();
-    let with = diesel::debug_query::<Sqlite, _>(&spans::last_within(1, 2, 3, 4)).to_string();
-    let without = diesel::debug_query::<Sqlite, _>(&spans::last_without(1, 2, 3, 4)).to_string();
+    let with = diesel::debug_query::<Sqlite, _>(&time_ranges::last_within(1, 2, 3, 4)).to_string();
+    let without = diesel::debug_query::<Sqlite, _>(&time_ranges::last_without(1, 2, 3, 4)).to_string();
     for sql in [with, without] {
         let plan = plan(&mut conn, &sql);
         assert_eq!(plan, "SEARCH audit_spans USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)");

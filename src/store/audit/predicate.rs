@@ -14,7 +14,7 @@ pub(super) type Condition<'a> = (&'static str, Value<'a>);
 
 /// A part of an index in which entries are in the order of their places.
 #[derive(Debug, Clone)]
-pub(super) struct Branch<'a> {
+pub(super) struct IndexScan<'a> {
     /// The index alone.
     index: &'static str,
     /// The index and the entries it leads to.
@@ -25,7 +25,7 @@ pub(super) struct Branch<'a> {
     conditions: Vec<Condition<'a>>,
 }
 
-impl<'a> Branch<'a> {
+impl<'a> IndexScan<'a> {
     fn of(index: &'static str, conditions: Vec<Condition<'a>>) -> Self {
         Self { index, entries: index, place: "e.place", conditions }
     }
@@ -69,23 +69,23 @@ impl<'a> Branch<'a> {
 
 /// One member of a search.
 #[derive(Debug, Clone)]
-pub(super) struct Member<'a> {
+pub(super) struct Predicate<'a> {
     /// The conditions.
     pub(super) filter: Vec<Condition<'a>>,
     /// Index scans that together find all entries for which it holds, each in one of them; `None` without an index.
-    pub(super) branches: Option<Vec<Branch<'a>>>,
+    pub(super) branches: Option<Vec<IndexScan<'a>>>,
 }
 
-impl<'a> Member<'a> {
+impl<'a> Predicate<'a> {
     fn of(index: &'static str, condition: &'static str, value: Value<'a>) -> Self {
         let filter = vec![(condition, value)];
-        Self { branches: Some(vec![Branch::of(index, filter.clone())]), filter }
+        Self { branches: Some(vec![IndexScan::of(index, filter.clone())]), filter }
     }
 
     fn of_principle(principle: &'a str) -> Self {
         // Counted rather than `EXISTS`, which SQLite may turn into a join that begins with the wrong table.
         let violated = "(SELECT count(*) FROM audit_violations AS v WHERE v.principle = ? AND v.place = e.place) = 1";
-        let branch = Branch::of_principle(text(principle));
+        let branch = IndexScan::of_principle(text(principle));
         Self { filter: vec![(violated, text(principle))], branches: Some(vec![branch]) }
     }
 
@@ -108,7 +108,7 @@ impl<'a> Member<'a> {
         let region = region.map(|region| ("e.region = ?", Value::Number(region.number())));
         let indexed = region.into_iter().chain(filter.iter().cloned()).collect::<Vec<_>>();
         if sought.kind.is_some() {
-            return Ok(Self { filter, branches: Some(vec![Branch::of(party.index, indexed)]) });
+            return Ok(Self { filter, branches: Some(vec![IndexScan::of(party.index, indexed)]) });
         }
         let mut branches = Vec::new();
         let mut after = Vec::new();
@@ -118,7 +118,7 @@ impl<'a> Member<'a> {
             }
             let kind = Value::Text(Cow::Owned(kind));
             after = vec![(party.later_kind, kind.clone())];
-            branches.push(Branch::of(party.index, indexed.iter().cloned().chain([(party.kind, kind)]).collect()));
+            branches.push(IndexScan::of(party.index, indexed.iter().cloned().chain([(party.kind, kind)]).collect()));
         }
         Ok(Self { filter, branches: Some(branches) })
     }
@@ -148,17 +148,17 @@ fn parties(search: &Search) -> impl Iterator<Item = (&'static Party, &SoughtEnti
 }
 
 /// The predicates of a search; within one region, if the indexes are partitioned.
-pub(super) fn members<'a>(
+pub(super) fn predicates<'a>(
     conn: &mut Connection,
     search: &'a Search,
     region: Option<Region>,
-) -> Result<Vec<Member<'a>>, StoreError> {
-    let mut members = Vec::new();
+) -> Result<Vec<Predicate<'a>>, StoreError> {
+    let mut predicates = Vec::new();
     for (party, sought) in parties(search) {
-        members.push(Member::of_party(conn, party, sought, region)?);
+        predicates.push(Predicate::of_party(conn, party, sought, region)?);
     }
-    members.extend(search.principle.as_deref().map(Member::of_principle));
-    members.extend(search.kind.as_deref().map(Member::of_kind));
+    predicates.extend(search.principle.as_deref().map(Predicate::of_principle));
+    predicates.extend(search.kind.as_deref().map(Predicate::of_kind));
     for (index, condition, value) in [
         (BY_ACTION, "e.action = ?", search.action.as_deref().map(text)),
         (BY_REASON, "e.reason = ?", search.reason.as_deref().map(text)),
@@ -166,9 +166,9 @@ pub(super) fn members<'a>(
         (BY_REQUEST, "e.request_id = ?", search.request_id.as_deref().map(text)),
         (BY_DECISION, "e.decision = ?", search.decision.map(Value::Flag)),
     ] {
-        members.extend(value.map(|value| Member::of(index, condition, value)));
+        predicates.extend(value.map(|value| Predicate::of(index, condition, value)));
     }
-    Ok(members)
+    Ok(predicates)
 }
 
 /// The kind that has no index, because nearly every record is of it.
