@@ -14,7 +14,7 @@ use crate::actors::decision::registry::OnObjections;
 use crate::daemon::{self, DaemonError, Source};
 
 /// How long the daemon may take.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The status of a change or withdrawal that is accepted but not completed.
 const ACCEPTED: u16 = 202;
@@ -127,8 +127,8 @@ impl Answer {
 /// One request on a connection of its own, which ends with the answer.
 fn send(socket: &Path, method: &str, path: &str, headers: &str, body: Option<&Value>) -> io::Result<Answer> {
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     let body = body.map(Value::to_string).unwrap_or_default();
     let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
     let length = body.len();

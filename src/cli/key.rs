@@ -13,10 +13,10 @@ use crate::daemon::{self, Source};
 use crate::ledger::{self, DiskStorage, Keyring, Storage as _, VerifierKey};
 
 /// How long a running daemon may take beyond its checkpoint interval.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether it has signed.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Key commands.
 #[derive(Debug, Args)]
@@ -78,7 +78,7 @@ fn rotate_audit(source: &Source) -> ExitCode {
     let storage = DiskStorage::at(folder);
     match storage.lock() {
         Ok(_) => print_fault(&"no daemon runs on this log: the key signs from the next start on"),
-        Err(_) if !signs(&storage, &key, settings.audit.checkpoint_interval + PATIENCE) => {
+        Err(_) if !signs(&storage, &key, settings.audit.checkpoint_interval + TIMEOUT) => {
             return fail(&"the key is made, but the running daemon has not signed with it yet", EXIT_IO);
         }
         Err(_) => {}
@@ -95,7 +95,7 @@ fn signs(storage: &DiskStorage, key: &VerifierKey, patience: Duration) -> bool {
         if newest.is_some_and(|note| note.verify(std::slice::from_ref(key)).is_ok()) {
             return true;
         }
-        thread::sleep(LOOK);
+        thread::sleep(POLL_INTERVAL);
     }
     false
 }

@@ -21,7 +21,7 @@ use crate::store::ListPage;
 pub struct Limit(NonZeroU16);
 
 impl Limit {
-    const MOST: u16 = 1000;
+    const MAX: u16 = 1000;
 
     /// The number.
     #[must_use]
@@ -41,8 +41,8 @@ impl TryFrom<String> for Limit {
 
     fn try_from(limit: String) -> Result<Self, String> {
         match limit.parse::<NonZeroU16>() {
-            Ok(limit) if limit.get() <= Self::MOST => Ok(Self(limit)),
-            _ => Err(format!("`limit` must be from 1 to {}", Self::MOST)),
+            Ok(limit) if limit.get() <= Self::MAX => Ok(Self(limit)),
+            _ => Err(format!("`limit` must be from 1 to {}", Self::MAX)),
         }
     }
 }

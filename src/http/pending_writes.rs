@@ -8,10 +8,10 @@ use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 /// How long the outcome of a change is kept after its end.
-const KEPT: Duration = Duration::from_hours(1);
+const RETENTION: Duration = Duration::from_hours(1);
 
 /// The most outcomes that are kept; the oldest is dropped first.
-const MOST: usize = 4_096;
+const CAPACITY: usize = 4_096;
 
 /// Changes whose callers got 202; shared by all clones.
 #[derive(Debug, Clone, Default)]
@@ -38,8 +38,8 @@ pub(super) enum WriteOutcome {
 impl PendingWrites {
     pub(super) fn begin(&self, id: Uuid) {
         let mut writes = self.lock();
-        writes.retain(|write| write.ended.as_ref().is_none_or(|(at, _)| at.elapsed() < KEPT));
-        if writes.len() >= MOST {
+        writes.retain(|write| write.ended.as_ref().is_none_or(|(at, _)| at.elapsed() < RETENTION));
+        if writes.len() >= CAPACITY {
             writes.pop_front();
         }
         writes.push_back(Pending { id, ended: None });

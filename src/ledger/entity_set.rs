@@ -16,7 +16,7 @@ use super::event::{Event, EventKind};
 use super::record_text::hex;
 
 /// The most bytes of text in one record; escaped as JSON they become at most six times as many, with room for the rest.
-const PART: usize = 10_000;
+const MAX_PART: usize = 10_000;
 
 /// Entities that were read together.
 #[derive(Debug)]
@@ -79,12 +79,12 @@ impl EntitySet {
     }
 }
 
-/// The text in pieces of at most [`PART`] bytes.
+/// The text in pieces of at most [`MAX_PART`] bytes.
 fn parts(text: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
-        let (part, more) = rest.split_at(rest.floor_char_boundary(PART));
+        let (part, more) = rest.split_at(rest.floor_char_boundary(MAX_PART));
         parts.push(part);
         rest = more;
     }

@@ -33,10 +33,10 @@ const MARK: &[u8] = b"{\"v\":2,";
 pub(super) const PART_KIND: &str = "part";
 
 /// The most bytes of text in one part. The text is JSON, so escaping it once more at most doubles it.
-const PART: usize = 32_000;
+const MAX_PART: usize = 32_000;
 
 /// The most parts that a head may claim: twice as many as one frame can hold.
-const MAX_PARTS: usize = Batch::MAX_BYTES / PART * 2;
+const MAX_PARTS: usize = Batch::MAX_BYTES / MAX_PART * 2;
 
 /// Adds a record to a batch: as one entry if its text fits, otherwise in parts. On an error the batch is unchanged.
 ///
@@ -64,7 +64,7 @@ fn push_parts(
     let digest = hex(&Sha256::digest(whole));
     let pieces = pieces(whole);
     let count = pieces.len();
-    let mut text = Vec::with_capacity(PART + 1024);
+    let mut text = Vec::with_capacity(MAX_PART + 1024);
     for (number, piece) in pieces.into_iter().enumerate() {
         text.clear();
         record_text::begin_continued(&mut text, record_text::new_id(at), at, PART_KIND, "acgs");
@@ -84,12 +84,12 @@ fn push_parts(
     batch.push(&text)
 }
 
-/// Splits a text into pieces of at most [`PART`] bytes.
+/// Splits a text into pieces of at most [`MAX_PART`] bytes.
 fn pieces(text: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
-        let (piece, more) = rest.split_at(rest.floor_char_boundary(PART));
+        let (piece, more) = rest.split_at(rest.floor_char_boundary(MAX_PART));
         pieces.push(piece);
         rest = more;
     }

@@ -122,7 +122,7 @@ impl Header {
 }
 
 /// Between two steps of filling a segment in the background.
-const PAUSE: Duration = Duration::from_millis(2);
+const PAUSE_BETWEEN_WRITES: Duration = Duration::from_millis(2);
 
 /// An order for a segment to be filled with zeros, on any thread. The ledger need not wait for it.
 #[derive(Debug)]
@@ -146,7 +146,7 @@ impl NextSegment {
 
     /// The same in small steps with pauses, so that appends meanwhile find the disk free: takes about a second.
     pub fn fill_gently<S: Storage>(&self, storage: &S) -> io::Result<FilledSegment<S::File>> {
-        self.fill_by(storage, |file| write_zeros_gently(file, 0, self.size, PAUSE))
+        self.fill_by(storage, |file| write_zeros_gently(file, 0, self.size, PAUSE_BETWEEN_WRITES))
     }
 
     fn fill_by<S: Storage>(

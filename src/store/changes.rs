@@ -13,11 +13,11 @@ use crate::domain::{EntityUid, Revision};
 pub const CHANNEL: &str = "acgs_changes";
 
 /// The number of newest changes that are kept for nodes that have not seen them.
-const KEPT: i64 = 100_000;
+const RETAINED_CHANGES: i64 = 100_000;
 /// The number of changes whose nonces are read at the start.
 const RECENT: i64 = 4096;
 /// Changes read in one query.
-const PART: i64 = 10_000;
+const MAX_CHANGES_PER_QUERY: i64 = 10_000;
 
 const ENTITY: &str = "entity";
 const CALLERS: &str = "callers";
@@ -135,8 +135,8 @@ fn insert(conn: &mut Connection, revision: &Revision, kind: &str) -> Result<(), 
 /// Removes old rows now and then, and notifies other nodes.
 fn finish(conn: &mut Connection, commit: &Commit) -> Result<(), StoreError> {
     let newest = commit.after.version;
-    if newest / KEPT > commit.before.version / KEPT {
-        diesel::delete(changes::table.filter(changes::version.le(newest - KEPT))).execute(conn)?;
+    if newest / RETAINED_CHANGES > commit.before.version / RETAINED_CHANGES {
+        diesel::delete(changes::table.filter(changes::version.le(newest - RETAINED_CHANGES))).execute(conn)?;
     }
     tell(conn, newest)
 }
@@ -155,7 +155,10 @@ pub(super) fn after(session: &mut DbSession, seen: &Revision) -> Result<Changes,
         if newest.incarnation != seen.incarnation || newest.version <= seen.version {
             return Ok(Changes::Lost(newest));
         }
-        let rows = changes::table.filter(changes::version.ge(seen.version)).order(changes::version).limit(PART);
+        let rows = changes::table
+            .filter(changes::version.ge(seen.version))
+            .order(changes::version)
+            .limit(MAX_CHANGES_PER_QUERY);
         let rows = rows.load::<Row>(conn)?;
         match rows.first() {
             Some((version, .., nonce)) if *version == seen.version && *nonce != seen.nonce => {

@@ -14,7 +14,7 @@ use super::{Store, StoreError, Target, entities, open, sqlite};
 use crate::domain::Revision;
 
 /// How long a connection by itself waits for a lock.
-const WAIT: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The state for following changes; shared by all clones.
 #[derive(Debug, Clone, Default)]
@@ -36,8 +36,10 @@ impl Listener {
     /// Opens the connection. A missing database file is not created.
     pub fn open(store: &Store) -> Result<Self, StoreError> {
         let mut conn = match &*store.target {
-            Target::Sqlite(path) => sqlite::pooled(&ENTITIES, path, WAIT).map_err(|error| error.at(&store.target))?,
-            Target::Postgres(_) => open(&store.target, WAIT)?,
+            Target::Sqlite(path) => {
+                sqlite::pooled(&ENTITIES, path, TIMEOUT).map_err(|error| error.at(&store.target))?
+            }
+            Target::Postgres(_) => open(&store.target, TIMEOUT)?,
         };
         // A pooled session receives no notifications, so changes are found by polling.
         if !conn.is_lent() {

@@ -22,7 +22,7 @@ use super::versions::Versions;
 use crate::domain::Revision;
 
 /// A replica whose probe takes longer is not used.
-const PATIENCE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 /// For how many changes it is remembered which version there was when.
 const REMEMBERED: usize = 256;
 
@@ -193,7 +193,7 @@ impl State {
     }
 
     fn is_within(&self, max_lag: Duration) -> bool {
-        let hangs = self.looking.is_some_and(|since| since.elapsed() > PATIENCE);
+        let hangs = self.looking.is_some_and(|since| since.elapsed() > TIMEOUT);
         self.fault.is_none() && !hangs && self.lag.is_some_and(|lag| lag <= max_lag)
     }
 }

@@ -6,10 +6,10 @@ use super::connection::DbSession;
 use super::{Store, StoreError, open};
 
 /// The advisory lock of starting daemons, in PostgreSQL: "ACGB".
-const BEGINNER: i64 = 0x4143_4742;
+const ADVISORY_LOCK: i64 = 0x4143_4742;
 
 /// How long another may take to begin.
-const WAIT: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The turn to begin on a database; it ends when it is dropped, or with the process.
 pub struct StartupLock {
@@ -25,8 +25,8 @@ impl Store {
         if !self.is_shared() {
             return Ok(StartupLock { _session: None });
         }
-        let mut session = open(&self.target, WAIT)?;
-        session.hold(&format!("pg_advisory_xact_lock({BEGINNER})")).map_err(|error| error.at(&self.target))?;
+        let mut session = open(&self.target, TIMEOUT)?;
+        session.hold(&format!("pg_advisory_xact_lock({ADVISORY_LOCK})")).map_err(|error| error.at(&self.target))?;
         // Other daemons may have stored types that were unknown when this store was opened.
         self.follow()?;
         Ok(StartupLock { _session: Some(session) })

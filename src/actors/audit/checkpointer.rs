@@ -25,20 +25,20 @@ use crate::ledger::{
 };
 
 /// Checkpoints that are asked for follow each other no sooner than this.
-const HASTE: Duration = Duration::from_millis(20);
+const MIN_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The most records whose tiles are written before the daemon is ready.
-const EAGER: u64 = 1 << 17;
+const MAX_COMPARED_AT_START: u64 = 1 << 17;
 
 /// The leaves, a tenth of a millisecond's work, after which the thread yields: otherwise the kernel thread that submits
 /// a flush to the disk may wait for up to a tick.
-const TURN: u64 = 128;
+const YIELD_EVERY: u64 = 128;
 
 /// The interval at which a checkpoint is copied outside of the log.
-const KEEP: Duration = Duration::from_mins(1);
+const KEEP_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How many leaves are pushed before they are written.
-const STEP: u64 = 1 << 16;
+const FLUSH_EVERY: u64 = 1 << 16;
 
 /// The state for signing, opened before anything is served.
 #[derive(Debug)]
@@ -109,7 +109,7 @@ impl LogSigner {
         }
         // So a log that was changed after its last checkpoint is refused before anything is decided. If there are too
         // many records, the thread compares them later, and ends the process if they differ.
-        if behind <= EAGER
+        if behind <= MAX_COMPARED_AT_START
             && let Err(error) = sealing.follow(sealing.opened.size())
         {
             match error {
@@ -171,10 +171,10 @@ impl LogSigner {
         while let Some((index, record)) = found.advance()? {
             tiles.push(Hash::leaf(record))?;
             let reached = index + 1;
-            if reached.is_multiple_of(TURN) {
+            if reached.is_multiple_of(YIELD_EVERY) {
                 thread::yield_now();
             }
-            if reached.is_multiple_of(STEP) {
+            if reached.is_multiple_of(FLUSH_EVERY) {
                 tiles.flush()?;
             }
             // Tiles that are made again pass the last checkpoint, and all pass the log as it was opened.
@@ -297,7 +297,7 @@ impl Thread {
     fn is_displaced(&self) -> bool {
         let since = Instant::now();
         while since.elapsed() < 3 * file_monitor::INTERVAL && !self.queue.has_obstacle(Obstacle::Displaced) {
-            thread::sleep(HASTE);
+            thread::sleep(MIN_INTERVAL);
         }
         self.queue.has_obstacle(Obstacle::Displaced)
     }
@@ -314,7 +314,7 @@ impl Thread {
     /// Copies the newest checkpoint outside of the log, once a minute and at the end.
     fn keep(&mut self, stopping: bool) {
         let Some(last) = &self.sealing.last else { return };
-        if !stopping && self.kept.is_some_and(|since| since.elapsed() < KEEP) {
+        if !stopping && self.kept.is_some_and(|since| since.elapsed() < KEEP_INTERVAL) {
             return;
         }
         self.kept = Some(Instant::now());
@@ -330,7 +330,7 @@ impl Thread {
         while !self.checkpoints.is_stopping() && since.elapsed() < interval {
             if self.checkpoints.take_hurry() {
                 if self.sealing.last.is_some() {
-                    thread::sleep(HASTE.saturating_sub(since.elapsed()));
+                    thread::sleep(MIN_INTERVAL.saturating_sub(since.elapsed()));
                 }
                 return;
             }

@@ -22,7 +22,7 @@ use crate::store::audit::{AuditStore, IndexError, IndexedLog};
 use crate::store::{Replicas, StoreError, StoreOptions};
 
 /// The interval between two looks at the log at low load.
-const PAUSE: Duration = Duration::from_millis(500);
+const INTERVAL: Duration = Duration::from_millis(500);
 /// How long a start waits for the database, so that searches work from the first moment on. Migrating a large one may
 /// take minutes.
 const OPENING: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ const RETIRE: Duration = Duration::from_hours(1);
 const CALM: u64 = 250;
 const HELD: u64 = 65_536;
 /// The ratio of rest to work while decisions are being made.
-const REST: u32 = 4;
+const REST_FACTOR: u32 = 4;
 /// The most that is copied when the daemon stops, so that it does stop.
 const LAST_BATCHES: usize = 4;
 /// How long a stop waits for that: the thread has idle priority, so other processes may delay it for any time.
@@ -197,7 +197,7 @@ impl Thread {
                 Ok(()) => {
                     self.index_status.set_fault(None);
                     self.retire();
-                    PAUSE
+                    INTERVAL
                 }
                 Err(IndexingError::RolledBack(found)) => {
                     tracing::error!(%found, "the audit log was rolled back or replaced; exiting");
@@ -267,7 +267,7 @@ impl Thread {
             self.compared = true;
             self.index_status.set_next(next);
             if self.parts.queue.durable() > size {
-                self.parts.checkpoints.pause(began.elapsed() * REST);
+                self.parts.checkpoints.pause(began.elapsed() * REST_FACTOR);
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use crate::actors::database::write_ticket;
 use crate::ledger::{Batch, Event};
 
 /// How long a record may wait to be taken by the committer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The way of events into the audit log; shared by all clones.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ impl Journal {
         let first = turn.submitted;
         turn.submitted += u64::from(batch.count());
         loop {
-            match turn.wait(first, PATIENCE) {
+            match turn.wait(first, TIMEOUT) {
                 Some(outcome) => return outcome,
                 None if self.0.queue.withdraw(&self.0.buffer) => {
                     turn.submitted = first;

@@ -19,11 +19,11 @@ use crate::ledger::{
 };
 
 /// How long one question may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a witness is left alone that did not answer: at first, and at most, doubling each time.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
 /// The longest sleep before a thread checks whether it has to end.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The most bytes of an answer.
 const MAX_ANSWER: u64 = 64 << 10;
 
@@ -87,7 +87,7 @@ impl Witnesses {
         }
         let file = Arc::new(Mutex::new(file));
         let agent: Agent =
-            Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false).build().into();
+            Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build().into();
         let start = |witness| {
             let (agent, storage, checkpoints, file) =
                 (agent.clone(), storage.clone(), checkpoints.clone(), Arc::clone(&file));
@@ -132,7 +132,7 @@ impl Thread {
         let mut pause = PAUSES.0;
         let mut done = None;
         while !self.checkpoints.is_stopping() {
-            let Some(sealed) = self.checkpoints.wait_for_other(done, LOOK) else { continue };
+            let Some(sealed) = self.checkpoints.wait_for_other(done, POLL_INTERVAL) else { continue };
             match self.cosign(&sealed) {
                 Ok(()) => {
                     done = Some(sealed.checkpoint.size);

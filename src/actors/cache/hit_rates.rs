@@ -16,7 +16,7 @@ use crate::actors::cache::service_cache::SharedVerdicts;
 /// How many looks there are in a window: its edge is this exact.
 const SAMPLES: u32 = 60;
 /// The shortest time between two looks.
-const PAUSE: Duration = Duration::from_millis(100);
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The counters of one worker, on a cache line of their own.
 #[derive(Debug, Default)]
@@ -148,7 +148,7 @@ impl HitRates {
     pub fn start(window: Duration, verdicts: Option<SharedVerdicts>) -> Self {
         let samples = Mutex::new(RollingWindow::new(window));
         let rates = Self(Arc::new(State { workers: Mutex::default(), verdicts, samples }));
-        let (own, pause) = (rates.clone(), (window / SAMPLES).max(PAUSE));
+        let (own, pause) = (rates.clone(), (window / SAMPLES).max(SAMPLE_INTERVAL));
         actix::spawn(async move {
             loop {
                 tokio::time::sleep(pause).await;

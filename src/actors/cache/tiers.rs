@@ -14,7 +14,7 @@ use crate::actors::cache::request_cache::{CacheUsage, Forget, Measure, RequestCa
 use crate::actors::cache::service_cache::{ClearError, SharedVerdicts};
 
 /// How long a worker may take to answer.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One of the caches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl Tiers {
 
     /// How full the caches of all workers are, together. One that does not answer counts as none.
     pub async fn l1(&self) -> CacheUsage {
-        let rooms = self.workers().into_iter().map(|cache| cache.send(Measure).timeout(PATIENCE));
+        let rooms = self.workers().into_iter().map(|cache| cache.send(Measure).timeout(TIMEOUT));
         let rooms = join_all(rooms).await.into_iter().flatten();
         rooms.fold(CacheUsage::default(), |all, one| CacheUsage {
             entries: all.entries + one.entries,
@@ -99,7 +99,7 @@ impl Tiers {
     pub async fn clear(&self, tier: Tier) -> Result<u64, ClearError> {
         match tier {
             Tier::L1 => {
-                let forgotten = self.workers().into_iter().map(|cache| cache.send(Forget).timeout(PATIENCE));
+                let forgotten = self.workers().into_iter().map(|cache| cache.send(Forget).timeout(TIMEOUT));
                 let forgotten = join_all(forgotten).await.into_iter().collect::<Result<Vec<_>, _>>()?;
                 Ok(forgotten.into_iter().sum::<usize>() as u64)
             }

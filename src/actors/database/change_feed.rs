@@ -19,9 +19,9 @@ use crate::domain::Revision;
 use crate::store::{Listener, Standing, Store, StoreError};
 
 /// The interval for checking PostgreSQL notifications.
-const PAUSE: Duration = Duration::from_millis(10);
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 /// The interval for polling without a notification.
-const LOOK: Duration = Duration::from_millis(250);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The daemon's own name as the caller in records.
 const DAEMON: &str = "acgs";
 /// How long it waits before it connects again.
@@ -128,7 +128,7 @@ impl ChangeFeed {
     pub fn stop(self) {
         self.following.0.is_stopping.store(true, Ordering::Release);
         self.following.wake();
-        if self.following.age() < LOOK * 4 {
+        if self.following.age() < POLL_INTERVAL * 4 {
             drop(self.handle.join());
         }
     }
@@ -152,7 +152,7 @@ struct Work {
 impl Work {
     fn run(mut self) {
         let mut looked = None::<Instant>;
-        let usual = if self.store.is_shared() { PAUSE } else { LOOK };
+        let usual = if self.store.is_shared() { RETRY_INTERVAL } else { POLL_INTERVAL };
         while !self.following.0.is_stopping.load(Ordering::Acquire) {
             let pause = match self.look(looked) {
                 Ok(is_done) => {
@@ -183,7 +183,7 @@ impl Work {
         };
         let is_told = listener.is_told().map_err(text)?;
         let is_woken = self.following.0.is_woken.swap(false, Ordering::AcqRel);
-        if !is_told && !is_woken && looked.is_some_and(|looked| looked.elapsed() < LOOK) {
+        if !is_told && !is_woken && looked.is_some_and(|looked| looked.elapsed() < POLL_INTERVAL) {
             return Ok(false);
         }
         let began = Instant::now();

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use crate::store::{Alert, PoolFigures, PoolLoad, ProbeResult, StoreError, WINDOW, WatchedPool};
 
 /// How often it is looked how many connections are in use. Between two looks the pool itself remembers the most.
-const LOOK: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -121,7 +121,7 @@ impl Actor for PoolMonitor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(LOOK, |keeper, _| keeper.look());
+        ctx.run_interval(INTERVAL, |keeper, _| keeper.look());
         ctx.run_interval(self.care.health_check, Self::test);
     }
 }
@@ -235,36 +235,16 @@ mod tests {
         answers: Mutex<Receiver<Result<ProbeResult, StoreError>>>,
     }
 
-    const NONE: TierFigures = TierFigures {
-        open: 0,
-        busy: 0,
-        opened: 0,
-        closed_idle: 0,
-        closed_recycled: 0,
-        closed_broken: 0,
-        failed_connect: 0,
-        failed_ping: 0,
-    };
-
-    const NO_WAITS: WaitFigures = WaitFigures {
-        acquired: 0,
-        waited: 0,
-        total: Duration::ZERO,
-        longest: Duration::ZERO,
-        p50: Duration::ZERO,
-        p99: Duration::ZERO,
-    };
-
     impl MonitoredPool for Pool {
         fn figures(&self) -> PoolFigures {
             PoolFigures {
                 size: 2,
                 max_overflow: 8,
                 min_idle: 1,
-                base: NONE,
-                overflow: NONE,
+                base: TierFigures::default(),
+                overflow: TierFigures::default(),
                 waiting: 0,
-                waits: NO_WAITS,
+                waits: WaitFigures::default(),
                 late: 0,
                 refused: 0,
                 outage: self.outage.lock().unwrap().clone(),

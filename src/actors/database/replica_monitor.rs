@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::store::Store;
 
 /// The interval between two probes. A replica is used until a probe finds it too far behind.
-const LOOK: Duration = Duration::from_millis(200);
+const INTERVAL: Duration = Duration::from_millis(200);
 
 /// The running threads. They end some time after this is dropped, without being joined, since one may hang.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl ReplicaWatch {
             let watch = move || {
                 while !is_over.load(Ordering::Acquire) {
                     store.replicas().look(nth, store.versions());
-                    thread::sleep(LOOK);
+                    thread::sleep(INTERVAL);
                 }
             };
             thread::Builder::new().name("acgs-replica".to_owned()).spawn(watch)?;

@@ -7,7 +7,7 @@ const NEWEST: f64 = 1.0 / 16.0;
 /// While look-ups pay off, one of this number of questions is evaluated all the same, to measure that cost.
 const SAMPLE: u32 = 64;
 /// While they do not, one look-up is made in this interval, to measure its cost at little expense.
-const LOOK: Duration = Duration::from_millis(250);
+const PROBE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Running averages of the costs and the success of look-ups.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ impl CostModel {
             (Some(ask), Some(hits), Some(evaluation)) if hits * evaluation > ask => {
                 !self.questions.is_multiple_of(SAMPLE)
             }
-            (Some(_), Some(_), Some(_)) => self.asked.is_none_or(|asked| now.duration_since(asked) >= LOOK),
+            (Some(_), Some(_), Some(_)) => self.asked.is_none_or(|asked| now.duration_since(asked) >= PROBE_INTERVAL),
             _ => !self.questions.is_multiple_of(SAMPLE),
         };
         if asks {

@@ -19,7 +19,7 @@ use crate::ledger::{DiskStorage, RecentActivity, recent_activity};
 use crate::store::StoreError;
 
 /// How many entities are read at once.
-const PART: NonZeroU16 = nonzero!(500_u16);
+const BATCH: NonZeroU16 = nonzero!(500_u16);
 
 /// The most frequent questions before the start, once they are known; shared by all clones.
 #[derive(Debug, Clone)]
@@ -102,7 +102,7 @@ impl Filling {
     /// First the entities of recent questions, then others. Page by page, so that at most one of the database's threads
     /// is occupied.
     async fn fill(&self, recent: &[EntityUid]) -> Result<(), StoreError> {
-        for part in recent.chunks(PART.get().into()) {
+        for part in recent.chunks(BATCH.get().into()) {
             if self.is_full() {
                 return Ok(());
             }
@@ -110,10 +110,10 @@ impl Filling {
         }
         let mut after = None;
         while !self.is_full() {
-            let names = self.database.ask(NameEntities { after, limit: PART }).await?;
+            let names = self.database.ask(NameEntities { after, limit: BATCH }).await?;
             self.entities.read(&names).await?;
             after = names.last().cloned();
-            if names.len() < usize::from(PART.get()) {
+            if names.len() < usize::from(BATCH.get()) {
                 break;
             }
         }

@@ -15,7 +15,7 @@ use crate::ledger::{
 };
 
 /// How long one question may take.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// The most bytes of an answer: 256 records of the longest kind.
 const MAX_ANSWER: u64 = 17 << 20;
 
@@ -26,7 +26,7 @@ pub(super) fn verify(
     kept: &[Note],
     keys: &[VerifierKey],
 ) -> ExitCode {
-    let agent = Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false).build().into();
+    let agent = Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build().into();
     let log = Log { agent, url: url.to_owned(), credential };
     match log.verify(kept, keys) {
         Ok(checkpoint) => {

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use crate::store::sqlite::with_suffix;
 
 /// The interval of syncs.
-const PAUSE: Duration = Duration::from_millis(2);
+const SYNC_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Runs a job that writes to the write-ahead log of a database file, and keeps syncing that log meanwhile.
 ///
@@ -28,7 +28,7 @@ fn trickling_by<T>(sync: impl Fn(&File) -> io::Result<()> + Send, database: &Pat
     let (job_runs, job_ended) = mpsc::channel::<()>();
     thread::scope(|scope| {
         let syncs = move || {
-            while job_ended.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
+            while job_ended.recv_timeout(SYNC_INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 if let Err(error) = log.sync_if_written(&sync) {
                     tracing::warn!(%error, "a sync of the audit database failed; its next checkpoint takes longer");
                     break;

@@ -35,7 +35,7 @@ const FIRST_STEP: i64 = 256;
 const LAST_STEP: i64 = 4096;
 
 /// The most entries that are read at once with the texts of their records.
-const PART: usize = 64;
+const BATCH: usize = 64;
 /// A search ends with the entries whose records make all of them together this large, in bytes.
 const MAX_BYTES: usize = 4 << 20;
 
@@ -53,7 +53,7 @@ pub(super) fn search(
     let mut plan = None::<Plan>;
     let (mut records, mut bytes) = (Vec::new(), 0);
     // Only a server has the records' texts.
-    let part = if matches!(conn, Connection::Postgres(_)) { PART } else { usize::MAX };
+    let part = if matches!(conn, Connection::Postgres(_)) { BATCH } else { usize::MAX };
     let mut step = FIRST_STEP;
     let mut end = places.end;
     while let Some(mut run) = last_run(conn, places.start..end, times.as_ref())? {

@@ -59,7 +59,7 @@ pub struct PoolFigures {
 }
 
 /// One kind of connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TierFigures {
     /// Open connections, used or idle.
     pub open: u32,
@@ -112,16 +112,4 @@ impl TierFigures {
             failed_ping: watch.unanswered.load(Ordering::Relaxed),
         }
     }
-
-    /// Of a tier that there is not.
-    pub(super) const NONE: Self = Self {
-        open: 0,
-        busy: 0,
-        opened: 0,
-        closed_idle: 0,
-        closed_recycled: 0,
-        closed_broken: 0,
-        failed_connect: 0,
-        failed_ping: 0,
-    };
 }

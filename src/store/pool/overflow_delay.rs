@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Opening a connection is never cheaper than this.
 const LEAST: Duration = Duration::from_millis(1);
 /// The longest delay before an overflow connection is opened.
-const MOST: Duration = Duration::from_millis(20);
+const MAX_DELAY: Duration = Duration::from_millis(20);
 /// The newest measurement has a weight of one in this number.
 const WEIGHT: u64 = 8;
 
@@ -36,7 +36,7 @@ impl OverflowDelay {
     pub(super) fn with_ahead(&self, ahead: usize) -> Duration {
         let turn = self.held.load(Ordering::Relaxed) / self.size;
         let places = u64::try_from(ahead).unwrap_or(u64::MAX).saturating_add(1);
-        Duration::from_nanos(turn.saturating_mul(places).saturating_mul(2)).clamp(LEAST, MOST)
+        Duration::from_nanos(turn.saturating_mul(places).saturating_mul(2)).clamp(LEAST, MAX_DELAY)
     }
 }
 
@@ -52,10 +52,10 @@ mod tests {
         let milliseconds = |ahead| overflow_delay.with_ahead(ahead).as_secs_f64() * 1000.0;
         assert!((milliseconds(0) - 4.0).abs() < 0.1, "{}", milliseconds(0));
         assert!((milliseconds(2) - 12.0).abs() < 0.1, "{}", milliseconds(2));
-        assert_eq!([overflow_delay.with_ahead(9), overflow_delay.with_ahead(usize::MAX)], [MOST; 2]);
+        assert_eq!([overflow_delay.with_ahead(9), overflow_delay.with_ahead(usize::MAX)], [MAX_DELAY; 2]);
         (0..200).for_each(|_| overflow_delay.held(Duration::from_micros(30)));
         assert_eq!(overflow_delay.with_ahead(3), LEAST);
         overflow_delay.held(Duration::MAX);
-        assert_eq!(overflow_delay.with_ahead(0), MOST);
+        assert_eq!(overflow_delay.with_ahead(0), MAX_DELAY);
     }
 }

@@ -23,7 +23,7 @@ use super::tracked_connection::{TrackedConnection, Watch, Watched};
 const OVERFLOW_IDLE: Duration = Duration::from_secs(30);
 
 /// How long the first connections may take.
-const FIRST: Duration = Duration::from_secs(5);
+const FIRST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How large a pool is, and how it behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl<M: ManageConnection> Tiers<M> {
         let dimensions = Dimensions { min_idle: dimensions.min_idle.min(size), ..dimensions };
         let base = tier(dimensions.size, dimensions.min_idle, None);
         let overflow = NonZeroU32::new(dimensions.max_overflow).map(|max| tier(max, 0, Some(OVERFLOW_IDLE)));
-        let until = Instant::now() + dimensions.acquire_timeout.max(FIRST);
+        let until = Instant::now() + dimensions.acquire_timeout.max(FIRST_TIMEOUT);
         if !base.wait_for_first(dimensions.min_idle, until) {
             let watch = &base.watch;
             if watch.open.load(Ordering::Acquire) == 0 {
@@ -159,7 +159,7 @@ impl<M: ManageConnection> Tiers<M> {
             max_overflow: self.dimensions.max_overflow,
             min_idle: self.dimensions.min_idle,
             base: TierFigures::of(&self.base.watch),
-            overflow: overflow.map_or(TierFigures::NONE, |watch| TierFigures::of(watch)),
+            overflow: overflow.map(|watch| TierFigures::of(watch)).unwrap_or_default(),
             waiting: self.gauges.waiting.load(Ordering::Relaxed),
             waits: self.gauges.waits.figures(),
             late: self.gauges.late.load(Ordering::Relaxed),

@@ -9,10 +9,10 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use r2d2::ManageConnection;
 
 /// How long a connection may take to be closed.
-const CLOSING: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The least time between two replacements of all connections, so that useless replacements do not load the server.
-const RENEWAL: Duration = Duration::from_secs(1);
+const RENEW_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The state of the connections of one tier; shared by the tier and all of its connections.
 #[derive(Debug, Default)]
@@ -90,7 +90,7 @@ impl Watch {
     /// Retires every connection that is open now, at most once a second.
     pub(super) fn renew(&self) {
         let mut server = self.server();
-        if server.renewed.is_none_or(|renewed| renewed.elapsed() >= RENEWAL) {
+        if server.renewed.is_none_or(|renewed| renewed.elapsed() >= RENEW_INTERVAL) {
             server.renewed = Some(Instant::now());
             self.generation.fetch_add(1, Ordering::AcqRel);
         }
@@ -106,7 +106,7 @@ impl Watch {
     /// waits for that, for a limited time, to stay within the limit.
     fn take(&self, max: u32) {
         let mut server = self.server();
-        self.changed.wait_while_for(&mut server, |server| server.taken >= max, CLOSING);
+        self.changed.wait_while_for(&mut server, |server| server.taken >= max, CLOSE_TIMEOUT);
         server.taken += 1;
     }
 

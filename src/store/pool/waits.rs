@@ -23,7 +23,7 @@ pub(super) struct Waits {
 }
 
 /// The statistics of waiting times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WaitFigures {
     /// Connections that were given to jobs.
     pub acquired: u64,

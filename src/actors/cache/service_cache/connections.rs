@@ -1,5 +1,9 @@
-//! The connections to Redis: some are kept, more are opened while all are busy, and all are given up while the server
-//! does not answer.
+//! The connections to Redis: some are kept, more are opened while all are busy, and all are closed while the server does
+//! not answer.
+//!
+//! `redis::aio::ConnectionManager` is no substitute: it is one connection, on which requests wait while it reconnects.
+//! Here a request fails at once then, since a decision is cheaper than the wait, and nothing is sent until a probe has
+//! been answered as fast as a request requires.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -17,11 +21,11 @@ use super::server::{Link, Request};
 use super::shared_state::SharedState;
 
 /// With more requests in flight than this on each connection, another one is opened.
-const BUSY: u32 = 16;
+const MAX_IN_FLIGHT: u32 = 16;
 /// The idle time after which a connection above the minimum is closed.
-const IDLE: Duration = Duration::from_secs(30);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long nothing is opened after that failed.
-const PAUSE: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The connections. They live in one thread.
 pub(super) struct Connections {
@@ -138,13 +142,13 @@ impl Connections {
                     Ok(link) => self.add(link),
                     Err(error) => {
                         self.fail_to_open(&error.to_string());
-                        sleep(PAUSE).await;
+                        sleep(RETRY_INTERVAL).await;
                     }
                 }
             } else {
                 self.close_idle();
                 // Either something is wanted, or it is time to look again.
-                drop(timeout(IDLE / 2, self.wanted.notified()).await);
+                drop(timeout(IDLE_TIMEOUT / 2, self.wanted.notified()).await);
             }
         }
     }
@@ -186,7 +190,7 @@ impl Connections {
         let count = links.len();
         let slot = links.iter_mut().min_by_key(|slot| slot.in_flight.get())?;
         let in_flight = slot.in_flight.get();
-        if in_flight >= BUSY && count < self.most() {
+        if in_flight >= MAX_IN_FLIGHT && count < self.most() {
             self.wanted.notify_one();
         }
         slot.in_flight.set(in_flight + 1);
@@ -266,7 +270,7 @@ impl Connections {
 
     fn is_short(&self) -> bool {
         let links = self.links.borrow();
-        let busy = || links.iter().all(|slot| slot.in_flight.get() >= BUSY);
+        let busy = || links.iter().all(|slot| slot.in_flight.get() >= MAX_IN_FLIGHT);
         links.len() < self.kept() || (links.len() < self.most() && busy())
     }
 
@@ -274,7 +278,7 @@ impl Connections {
         let mut links = self.links.borrow_mut();
         let kept = self.kept();
         while links.len() > kept
-            && links.last().is_some_and(|slot| slot.in_flight.get() == 0 && slot.used.elapsed() > IDLE)
+            && links.last().is_some_and(|slot| slot.in_flight.get() == 0 && slot.used.elapsed() > IDLE_TIMEOUT)
         {
             links.pop();
             self.front.figures.closed.add(1);

@@ -17,8 +17,8 @@ use super::shared_state::SharedState;
 pub const CHANNEL: &str = "acgs:v1:changes";
 
 /// How long connecting may take, and how long it is from one attempt to the next.
-const PATIENCE: Duration = Duration::from_secs(2);
-const PAUSE: Duration = Duration::from_secs(1);
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// The silence after which a connection is pinged.
 const SILENCE: Duration = Duration::from_secs(2);
 
@@ -29,7 +29,7 @@ pub(super) type Call = Arc<dyn Fn() + Send + Sync>;
 pub(super) async fn listen(server: &Server, front: &SharedState, call: &Call) {
     let mut said = String::new();
     loop {
-        let failure = match timeout(PATIENCE, server.subscribe(CHANNEL)).await {
+        let failure = match timeout(PING_TIMEOUT, server.subscribe(CHANNEL)).await {
             Ok(Ok(messages)) => {
                 front.listening.store(true, Ordering::Relaxed);
                 front.is_deaf.store(false, Ordering::Relaxed);
@@ -51,7 +51,7 @@ pub(super) async fn listen(server: &Server, front: &SharedState, call: &Call) {
             );
             said = failure;
         }
-        sleep(PAUSE).await;
+        sleep(RETRY_INTERVAL).await;
     }
 }
 
@@ -68,7 +68,7 @@ async fn hear(messages: PubSub, front: &SharedState, call: &Call) -> RedisResult
                 call();
             }
             Ok(None) => return Ok(()),
-            Err(_) => match timeout(PATIENCE, sink.ping::<Value>()).await {
+            Err(_) => match timeout(PING_TIMEOUT, sink.ping::<Value>()).await {
                 Ok(answer) => drop(answer?),
                 Err(_) => return Ok(()),
             },

@@ -10,9 +10,9 @@ use super::{Release, SharedVerdicts, Take};
 use crate::actors::cache::request_cache::{CachedVerdict, Key};
 
 /// How long it is from one look to the next.
-const LOOKS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
+const POLL_INTERVAL: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
 /// The least and the longest duration of a lease, after which it expires if its holder has disappeared.
-const LASTS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(10));
+const LEASE_DURATION: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(10));
 
 /// The result of claiming a question.
 #[derive(Debug)]
@@ -37,14 +37,14 @@ impl SharedVerdicts {
     pub async fn claim(&self, key: &Key, evaluation: Duration) -> LeaseOutcome {
         let end = Instant::now() + evaluation;
         let name = self.front.secret.load().claim(key);
-        let lasts = (evaluation * 2).clamp(LASTS.0, LASTS.1);
+        let lasts = (evaluation * 2).clamp(LEASE_DURATION.0, LEASE_DURATION.1);
         let deadline = Instant::now() + self.front.timeout.min(evaluation);
         match self.ask(Take { name: name.clone(), lasts, deadline }, deadline).await.flatten() {
             Some(true) => return LeaseOutcome::Granted(Lease { name, shared: self.clone() }),
             Some(false) => {}
             None => return LeaseOutcome::Unavailable,
         }
-        let pause = (evaluation / 8).clamp(LOOKS.0, LOOKS.1);
+        let pause = (evaluation / 8).clamp(POLL_INTERVAL.0, POLL_INTERVAL.1);
         let look = async {
             loop {
                 sleep(pause).await;

@@ -52,7 +52,7 @@ use crate::store::Versions;
 /// How often the server's memory is looked at.
 const WATCH: Duration = Duration::from_secs(30);
 /// How long looking at it, or sending a message, may take.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 /// How long clearing may take.
 const CLEARING: Duration = Duration::from_secs(30);
 
@@ -118,7 +118,7 @@ impl ServiceCache {
             if !connections.is_usable() {
                 return None;
             }
-            let answers = connections.ask(&ServerMemory::request(), Instant::now() + PATIENCE).await.ok()?;
+            let answers = connections.ask(&ServerMemory::request(), Instant::now() + TIMEOUT).await.ok()?;
             Some(ServerMemory::of(&answers))
         };
         let note = look.into_actor(self).map(|memory, actor, ctx| {
@@ -258,7 +258,7 @@ impl Handler<Publish> for ServiceCache {
         actix::spawn(async move {
             let mut command = redis::cmd("PUBLISH");
             command.arg(invalidation_listener::CHANNEL).arg(version);
-            match connections.ask(&Request::One(command), Instant::now() + PATIENCE).await {
+            match connections.ask(&Request::One(command), Instant::now() + TIMEOUT).await {
                 Ok(answers) if answers.iter().all(Result::is_ok) => front.figures.published.add(1),
                 Ok(answers) => {
                     if let Some(error) = answers.iter().find_map(|answer| answer.as_ref().err()) {

@@ -14,7 +14,7 @@ use redis::{
 };
 
 /// How long opening a connection may take, with logging in.
-pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The most commands queued on one connection before senders wait.
 const QUEUE: usize = 256;
 
@@ -112,7 +112,7 @@ impl Server {
         let nodes = self.hosts.iter().map(|host| self.at(host, self.access())).collect::<RedisResult<Vec<_>>>()?;
         // Retries follow moved slots; the caller has a deadline of its own.
         let client = ClusterClient::builder(nodes).retries(3).min_retry_wait(1).max_retry_wait(20);
-        client.tcp_settings(tcp()).connection_timeout(PATIENCE).response_timeout(PATIENCE).build()
+        client.tcp_settings(tcp()).connection_timeout(CONNECT_TIMEOUT).response_timeout(CONNECT_TIMEOUT).build()
     }
 
     async fn client(&self) -> RedisResult<Client> {
@@ -171,7 +171,7 @@ impl Server {
 
 /// Every ask has a deadline of its own, so connections need none.
 fn config() -> AsyncConnectionConfig {
-    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE));
+    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT));
     config.set_response_timeout(None).set_pipeline_buffer_size(QUEUE)
 }
 
@@ -191,7 +191,7 @@ async fn subscribed(client: &Client, channel: &str) -> RedisResult<PubSub> {
 
 /// A Sentinel's address of a master.
 async fn asked(sentinel: ConnectionInfo, name: &str) -> RedisResult<Option<(String, u16)>> {
-    let config = config().set_response_timeout(Some(PATIENCE));
+    let config = config().set_response_timeout(Some(CONNECT_TIMEOUT));
     let mut link = Client::open(sentinel)?.get_multiplexed_async_connection_with_config(&config).await?;
     redis::cmd("SENTINEL").arg("get-master-addr-by-name").arg(name).query_async(&mut link).await
 }

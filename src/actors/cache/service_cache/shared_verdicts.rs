@@ -18,7 +18,7 @@ use crate::actors::cache::request_cache::{CachedVerdict, Key};
 use crate::domain::Revision;
 
 /// How long the status is waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The verdicts of the fleet, for readers and writers. Clones share them.
 #[derive(Clone)]
@@ -109,7 +109,7 @@ impl SharedVerdicts {
 
     /// The status of the tier; `None` if its thread does not answer.
     pub async fn status(&self) -> Option<ServiceStatus> {
-        self.ask(Show, Instant::now() + PATIENCE).await
+        self.ask(Show, Instant::now() + TIMEOUT).await
     }
 
     /// Replaces the secret: values written with the old one are not found any more.

@@ -19,7 +19,7 @@ use crate::actors::cache::request_cache::Key;
 const BATCH: usize = 64;
 const BATCH_BYTES: usize = 128 << 10;
 /// How long writing a batch may take.
-const PATIENCE: Duration = Duration::from_millis(100);
+const TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Something to write.
 #[derive(Debug)]
@@ -121,7 +121,7 @@ impl WriteQueue {
         if commands.is_empty() {
             return;
         }
-        match connections.ask(&Request::Many(commands), Instant::now() + PATIENCE).await {
+        match connections.ask(&Request::Many(commands), Instant::now() + TIMEOUT).await {
             Ok(answers) => {
                 for answer in answers.iter().take(verdicts) {
                     match answer {

@@ -19,13 +19,13 @@ use crate::ledger::Event;
 use crate::store::{Connection, Standing, StoreError, ended_tokens, revisions};
 
 /// The most withdrawals that are kept; the oldest are dropped first.
-const MOST: usize = 4096;
+const CAPACITY: usize = 4096;
 
 /// How long a withdrawal is kept: longer than the time between two daily backups.
-const KEPT: Duration = Duration::from_hours(48);
+const RETENTION: Duration = Duration::from_hours(48);
 
-/// The newest committed withdrawals of this process, in the order of their commits: at most [`MOST`], each for at most
-/// [`KEPT`]; shared by all clones.
+/// The newest committed withdrawals of this process, in the order of their commits: at most [`CAPACITY`], each for at most
+/// [`RETENTION`]; shared by all clones.
 #[derive(Debug, Clone, Default)]
 pub(super) struct CommittedWithdrawals(Arc<State>);
 
@@ -92,7 +92,7 @@ impl CommittedWithdrawal {
     }
 
     fn is_old(&self, at: Instant) -> bool {
-        at.saturating_duration_since(self.at) > KEPT
+        at.saturating_duration_since(self.at) > RETENTION
     }
 }
 
@@ -100,7 +100,7 @@ impl CommittedWithdrawals {
     /// Adds a withdrawal.
     pub(super) fn add(&self, withdrawal: CommittedWithdrawal) {
         let mut made = self.lock();
-        while made.len() >= MOST || made.front().is_some_and(|first| first.is_old(withdrawal.at)) {
+        while made.len() >= CAPACITY || made.front().is_some_and(|first| first.is_old(withdrawal.at)) {
             made.pop_front();
         }
         made.push_back(withdrawal);
@@ -252,11 +252,11 @@ mod tests {
     #[test]
     fn the_newest_withdrawals_are_kept_for_two_days() {
         let all = CommittedWithdrawals::default();
-        let most = i64::try_from(MOST).unwrap();
+        let most = i64::try_from(CAPACITY).unwrap();
         (0..=most).for_each(|version| all.add(made(version)));
         assert_eq!(versions(&all), (1..=most).collect::<Vec<_>>());
         let later = made(most + 1);
-        all.add(CommittedWithdrawal { at: later.at + KEPT + Duration::from_mins(1), ..later });
+        all.add(CommittedWithdrawal { at: later.at + RETENTION + Duration::from_mins(1), ..later });
         assert_eq!(versions(&all), [most + 1]);
     }
 

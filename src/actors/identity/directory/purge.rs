@@ -9,7 +9,7 @@ use crate::store::{assertions, ended_tokens, refresh_tokens, sessions, signing_k
 
 /// How long expired sessions and refresh tokens are kept, in seconds: until then the answer is that they have expired,
 /// and not that they are unknown.
-const KEPT: i64 = 7 * 86_400;
+const RETENTION_S: i64 = 7 * 86_400;
 
 /// Expired sessions are purged by the wall clock only if it has not jumped for this long: a clock that is wrong for a
 /// while must not end sessions for good.
@@ -35,8 +35,8 @@ impl Handler<PurgeExpired> for Directory {
             ended_tokens::purge(conn, now)?;
             assertions::purge(conn, now)?;
             if ask.steady >= STEADY {
-                refresh_tokens::purge(conn, now - KEPT)?;
-                sessions::purge(conn, now - KEPT)?;
+                refresh_tokens::purge(conn, now - RETENTION_S)?;
+                sessions::purge(conn, now - RETENTION_S)?;
             }
             let signing = signing_keys::all(conn)?.into_iter().filter(|key| key.retired_at.is_none());
             let newest = signing.map(|key| key.created_at).max().unwrap_or(now);
