@@ -1,6 +1,6 @@
 //! ACGS-2: a governance daemon, which decides under a constitution what AI systems may do.
 //!
-//! The layers, top to bottom; imports point down only, which `tests/layers.rs` checks:
+//! The layers, top to bottom; imports point down only, which `tests/it/layers` checks:
 //! `cli` → `daemon` → `http` → `actors`, `replay` → `constitution`, `auth`, `ledger`, `store`, `logging` → `settings` →
 //! `domain`.
 

@@ -1,4 +1,4 @@
-//! What tells one file from another at the same path.
+//! The identity of a file: two files may have had the same path.
 
 use std::fs;
 use std::io;

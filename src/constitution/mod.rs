@@ -239,7 +239,7 @@ impl Constitution {
         self.schema_text == other.schema_text
     }
 
-    /// What does not forbid loading, but is worth a look.
+    /// Warnings: they do not forbid loading.
     #[must_use]
     pub fn warnings(&self) -> &[Fault] {
         &self.warnings

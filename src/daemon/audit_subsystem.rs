@@ -256,7 +256,7 @@ impl AuditSubsystem {
         self.indexer.index_status()
     }
 
-    /// What HTTP workers know of the log. Starts the threads that read and search it; a search ends at half the deadline
+    /// The state of HTTP workers that concerns the log. Starts the threads that read and search it; a search ends at half the deadline
     /// of requests.
     pub(super) fn state(&self, deadline: Duration) -> AuditState {
         let reader = LogReader::start(self.storage(), self.checkpoints(), READERS);

@@ -62,7 +62,7 @@ fn lifetimes(auth: &Auth) -> Lifetimes {
     }
 }
 
-/// What HTTP workers know of identities. Starts the threads that hash passwords and fetch keys.
+/// The state of HTTP workers that concerns identities. Starts the threads that hash passwords and fetch keys.
 pub(super) fn state(
     settings: &Settings,
     trust: Trust,

@@ -78,7 +78,7 @@ pub(super) fn database_threads(settings: &Settings) -> NonZeroUsize {
     NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN)
 }
 
-/// What HTTP workers know of the database. Starts the monitor of its pools.
+/// The state of HTTP workers that concerns the database. Starts the monitor of its pools.
 pub(super) fn state(settings: &Settings, store: &Store, database: Mailbox<Database>, feed: FeedStatus) -> StoreState {
     StoreState {
         database,

@@ -17,7 +17,7 @@ pub enum Rollback {
     Log,
 }
 
-/// What happens to a log that was rolled back.
+/// Whether a log that was rolled back is refused.
 pub(super) fn on_log(accepted: &[Rollback]) -> OnRollback {
     if accepted.contains(&Rollback::Log) { OnRollback::Accept } else { OnRollback::Refuse }
 }

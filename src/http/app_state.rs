@@ -57,7 +57,7 @@ pub struct AppState {
     pub draining: Arc<AtomicBool>,
 }
 
-/// What decisions are made with.
+/// The constitution in force and the caches.
 #[derive(Debug, Clone)]
 pub struct DecisionState {
     /// Owns the constitution in force.

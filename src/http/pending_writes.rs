@@ -24,7 +24,7 @@ struct Pending {
     ended: Option<(Instant, Option<String>)>,
 }
 
-/// What became of a change.
+/// The outcome of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum WriteOutcome {
     /// It has not ended yet.

@@ -41,7 +41,7 @@ pub(super) const KIND: &str = "shared";
 const MIN_SAVED: usize = 256;
 /// The most bytes of names that a record has of a member that it shares.
 const MAX_NAMES: usize = 256;
-/// What a record has in place of a shared member without names.
+/// The form of a shared member without names in a record.
 pub(super) const NO_NAMES: &str = "null";
 /// About how many bytes a reference takes.
 const REFERENCE: usize = 128;
@@ -57,7 +57,7 @@ pub struct SharedMembers<'e> {
 #[derive(Debug)]
 pub(super) struct SharedText<'e> {
     pub(super) name: &'static str,
-    /// What a record has in its place.
+    /// The form of the member in a record.
     pub(super) names: String,
     text: &'e str,
     /// SHA-256 of the text, in hex.

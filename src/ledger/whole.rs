@@ -55,7 +55,7 @@ struct SharedMember {
     digest: String,
 }
 
-/// What a record says of a member that it shares.
+/// The reference of a record to a member that it shares.
 #[derive(Debug, Deserialize)]
 struct Reference {
     /// How many entries before the record's first one it is.

@@ -29,7 +29,7 @@ pub enum NetworksError {
 }
 
 impl NetworksError {
-    /// What is wrong with a setting, for its fault.
+    /// The fault of a setting, in words.
     pub(super) const fn wrong(&self) -> &'static str {
         match self {
             Self::NoNetwork(_) => "not a list of networks",

@@ -11,7 +11,7 @@ pub(super) struct Kind {
     pub(super) application: i64,
     /// Everything that makes its tables.
     pub(super) migrations: Migrations,
-    /// What happens if the file is missing or empty although it existed before.
+    /// The reaction to a file that is missing or empty although it existed before.
     pub(super) loss: OnMissing,
     /// The pragmas for a connection outside of a pool. It may create the file.
     pub(super) single: &'static str,
@@ -30,7 +30,7 @@ pub(super) struct Migrations {
     pub(super) postgres: fn() -> EmbeddedMigrations,
 }
 
-/// What happens if a database was lost.
+/// The reaction to the loss of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OnMissing {
     /// There is no other copy, so it is refused instead of being created again.

@@ -88,7 +88,7 @@ pub struct Store {
     types: StoredTypes,
     following: FeedStatus,
     replicas: Replicas,
-    /// Who is told of the versions that are written here.
+    /// The listeners for versions that are written here.
     told: Arc<OnceLock<Told>>,
 }
 

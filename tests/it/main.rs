@@ -18,6 +18,7 @@ mod bad_input;
 mod bind;
 mod cli;
 mod corrupt;
+mod dependencies;
 mod documents;
 mod equals_uncached;
 mod events;

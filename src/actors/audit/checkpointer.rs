@@ -69,7 +69,7 @@ pub struct CheckpointerParts<'a> {
     pub opened: Tree,
     /// The checkpoint kept outside of the log's folder.
     pub kept: KeptCheckpoint,
-    /// What happens if the log was rolled back.
+    /// Whether a log that was rolled back is refused.
     pub on_rollback: OnRollback,
 }
 

@@ -13,7 +13,7 @@ use crate::store::audit::AuditStore;
 pub(super) const NOT_OPEN: &str =
     "the database of the audit log's copy is not open yet: it may be being brought up to date";
 
-/// How far the copy is; shared by all clones.
+/// How far the search index is; shared by all clones.
 #[derive(Debug, Clone)]
 pub struct IndexStatus(Arc<Progress>);
 
@@ -27,7 +27,7 @@ struct Progress {
 }
 
 impl IndexStatus {
-    /// The copy of the log of that origin, which is not open yet.
+    /// The index of the log of that origin, which is not open yet.
     pub(super) fn new(origin: String) -> Self {
         let store = ArcSwapOption::empty();
         Self(Arc::new(Progress { origin, store, next: AtomicU64::new(0), fault: Mutex::default() }))

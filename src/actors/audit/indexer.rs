@@ -84,7 +84,7 @@ pub struct IndexerParts {
     pub queue: AuditQueue,
     /// The number of records in the log when it was opened.
     pub opened: u64,
-    /// What happens if the log is behind its search index.
+    /// Whether a log behind its search index is refused.
     pub on_rollback: OnRollback,
     /// How far it is signed, and when to stop.
     pub checkpoints: Checkpoints,
@@ -149,7 +149,7 @@ impl Indexer {
         Ok((Self { handle, end, index_status, queue }, accepted))
     }
 
-    /// How far the copy is.
+    /// How far the index is.
     #[must_use]
     pub fn index_status(&self) -> IndexStatus {
         self.index_status.clone()

@@ -1,4 +1,4 @@
-//! The actor that searches the copy of the audit log in the database, on threads of its own.
+//! The actor that searches the index of the audit log, on threads of its own.
 
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::thread;

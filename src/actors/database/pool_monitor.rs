@@ -203,7 +203,7 @@ impl fmt::Debug for Kept {
     }
 }
 
-/// Shows all pools, in the order in which the keeper got them.
+/// Shows all pools, in the order in which the monitor got them.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Result<Vec<PoolReport>, MonitorError>")]
 pub struct PoolStatus;

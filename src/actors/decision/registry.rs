@@ -68,7 +68,7 @@ pub struct Reread {
     pub restart_required: Vec<&'static str>,
 }
 
-/// What happens to a valid constitution with objections: failing cases, or stored entities that do not fit.
+/// Whether a valid constitution with objections (failing cases, or stored entities that do not fit) is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnObjections {
     /// The constitution is refused.
@@ -158,7 +158,7 @@ impl Handler<Register> for Registry {
 pub struct Reload {
     /// The caller's name in records.
     pub caller: SmolStr,
-    /// What happens if there are objections.
+    /// Whether objections refuse it.
     pub on_objections: OnObjections,
 }
 

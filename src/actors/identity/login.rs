@@ -1,4 +1,4 @@
-//! What people prove themselves with: passwords and codes, each attempt throttled before it is checked.
+//! Logins with passwords and codes. Each attempt is throttled before it is checked.
 
 use std::time::Duration;
 

@@ -62,7 +62,7 @@ const AUDIT: Kind = Kind {
     session: "SET default_transaction_read_only = on;",
 };
 
-/// What a search found.
+/// The result of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryPage {
     /// The entries, the newest first; those of the log that came last before those of others.
@@ -82,7 +82,7 @@ pub struct FoundEntry {
     pub record: Option<String>,
 }
 
-/// Where the copy of the audit log is: beside the file of the entities, `acgs-audit.db` for `acgs.db`; or in the same
+/// The database of the audit log's index: beside the file of the entities, `acgs-audit.db` for `acgs.db`; or in the same
 /// database of a server.
 #[must_use]
 pub fn beside(database: &Target) -> Target {

@@ -129,7 +129,7 @@ impl Pool {
         self.tiers.renew();
     }
 
-    /// What those see of the pool who look after it.
+    /// The pool as its monitor sees it.
     pub(super) fn watched(&self) -> WatchedPool {
         WatchedPool(Arc::new(self.clone()))
     }
@@ -151,9 +151,9 @@ pub enum ProbeResult {
     Busy,
 }
 
-/// What can be seen of a pool, and done for it, without knowing what its connections are.
+/// The view of a pool that its monitor needs, whatever its connections are.
 pub trait MonitoredPool: fmt::Debug + Send + Sync {
-    /// What it is like now.
+    /// The pool's present counters.
     fn figures(&self) -> PoolFigures;
     /// The most connections that were in use at once since this was last asked. To be asked by one only.
     fn take_peak(&self) -> u32;
@@ -163,7 +163,7 @@ pub trait MonitoredPool: fmt::Debug + Send + Sync {
     fn test(&self) -> Result<ProbeResult, StoreError>;
 }
 
-/// A pool, for those who look after it; shared by all clones.
+/// A pool, for its monitor; shared by all clones.
 #[derive(Debug, Clone)]
 pub struct WatchedPool(Arc<dyn MonitoredPool>);
 

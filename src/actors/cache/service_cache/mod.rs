@@ -202,7 +202,7 @@ impl Handler<PutShared> for ServiceCache {
     }
 }
 
-/// Claims a name for so long; whether that succeeded, or none where nobody knows.
+/// Claims a lease of that name and duration; whether that succeeded, `None` if Redis did not answer.
 #[derive(Debug, Message)]
 #[rtype(result = "Option<bool>")]
 struct Take {
