@@ -40,8 +40,10 @@ pub struct Answered {
 pub struct Story {
     /// The decisions, in the order of the answers.
     pub answered: Vec<Answered>,
-    /// Answers other than 200.
+    /// Answers other than 200 and the following.
     pub refused: Vec<Answer>,
+    /// How many questions were not decided since the entities or the constitution changed during each attempt.
+    pub unsettled: usize,
     /// Whether the connection ended before the client did.
     pub cut: bool,
 }
@@ -106,6 +108,7 @@ impl Clients {
                     let _ = tell.send(answer.status);
                     match answer.status {
                         200 => story.answered.extend(decisions(&answer, (sent, got))),
+                        503 if answer.text().contains("kept changing") => story.unsettled += 1,
                         _ => story.refused.push(answer),
                     }
                 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::archive::{Archive, Writers, decisions, index, reload_by_route, reload_by_signal, replay, why_undecided};
 use super::world::{Callers, Chance};
-use crate::audit::{Answered, Clients, Exported, verify};
+use crate::audit::{Answered, Clients, Exported, Story, verify};
 
 const CLIENTS: u64 = 4;
 const WRITERS: u64 = 2;
@@ -121,15 +121,22 @@ fn live(archive: &Archive, phase: &Phase, seed: u64) -> (Vec<Answered>, usize) {
         archive.put_in_force(if nth % 2 == 0 { "second" } else { "first" });
         if nth < RELOADS / 2 { reload_by_route(&daemon) } else { reload_by_signal(&daemon) }
     }
+    let few_unsettled = |stories: &[Story]| {
+        let unsettled: usize = stories.iter().map(|story| story.unsettled).sum();
+        let answered: usize = stories.iter().map(|story| story.answered.len()).sum();
+        assert!(unsettled * 50 <= answered, "{unsettled} unsettled, {answered} answered");
+    };
     if phase.killed {
         daemon.kill();
         let stories = clients.end();
+        few_unsettled(&stories);
         assert!(stories.iter().any(|story| story.cut), "the kill came when nobody asked");
         let refused: Vec<_> = stories.iter().flat_map(|story| &story.refused).collect();
         assert!(refused.is_empty(), "{refused:?}");
         return (stories.into_iter().flat_map(|story| story.answered).collect(), writers.end());
     }
     let (stories, written) = (clients.end(), writers.end());
+    few_unsettled(&stories);
     assert!(stories.iter().all(|story| !story.cut && story.refused.is_empty()), "{stories:?}");
     assert!(daemon.stop().success());
     (stories.into_iter().flat_map(|story| story.answered).collect(), written)
