@@ -62,7 +62,7 @@ kinds! {
     CONFLICT = "constitution-mismatch", "Another constitution is in force", 409,
         "The header `X-Constitutional-Hash` names another constitution than the one in force, or is missing where it is demanded. The answer carries the one in force.";
     OUTCOME_UNKNOWN = "outcome-unknown", "The outcome is not known yet", 202,
-        "The change was begun, but did not end in time: it may take effect or fail. The URL in the header `Location` tells its outcome until an hour after its end.";
+        "The change was begun, but did not end in time, or the answer of the database to its commit was lost: it may take effect or fail. The URL in the header `Location` tells its outcome until an hour after its end, as far as it is known; otherwise read the data that the change was about.";
     TAKEN = "name-taken", "The name is taken", 409,
         "Another user, client or key has that name. Choose another, or change the one that has it.";
     STALE = "stale", "The resource has changed", 412,
@@ -257,7 +257,8 @@ impl From<StoreError> for Problem {
             StoreError::Damaged { .. }
             | StoreError::DamagedEntity { .. }
             | StoreError::Newer { .. }
-            | StoreError::Unavailable { .. } => Self::logged(&UNAVAILABLE, "the database cannot be used", &error),
+            | StoreError::Unavailable { .. }
+            | StoreError::Uncertain(_) => Self::logged(&UNAVAILABLE, "the database cannot be used", &error),
         }
     }
 }

@@ -12,27 +12,55 @@ use super::pending_writes::WriteOutcome;
 use super::problem::{NOT_FOUND, OUTCOME_UNKNOWN, Problem};
 use super::worker_state::WorkerState;
 use crate::actors::database::write_ticket::Write;
+use crate::actors::identity::directory::DirectoryError;
 use crate::actors::{Mailbox, Outcome};
+use crate::store::StoreError;
 
-/// Asks for a change. If it is late, it is cancelled and never made; if it has begun by then, the answer is 202, and
-/// its outcome is kept for `GET /v1/writes/{id}`.
+/// The error of a change.
+pub trait ChangeError: Into<Problem> {
+    /// Whether the change may have been made all the same.
+    fn is_uncertain(&self) -> bool;
+}
+
+impl ChangeError for StoreError {
+    fn is_uncertain(&self) -> bool {
+        matches!(self, Self::Uncertain(_))
+    }
+}
+
+impl ChangeError for DirectoryError {
+    fn is_uncertain(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_uncertain())
+    }
+}
+
+/// Asks for a change. If it is late, it is cancelled and never made. If it has begun by then, or the answer to its commit
+/// was lost, the answer is 202, and its outcome is kept for `GET /v1/writes/{id}`.
 pub async fn write<A, M, T, E>(state: &WorkerState, mailbox: &Mailbox<A>, message: M) -> Result<T, Problem>
 where
     A: Actor + Handler<M, Result = Result<T, E>> + Handler<Write<A>>,
     A::Context: ToEnvelope<A, Write<A>>,
     M: Message<Result = Result<T, E>> + Send + 'static,
     T: Send + 'static,
-    E: From<MailboxError> + Into<Problem> + Send + 'static,
+    E: From<MailboxError> + ChangeError + Send + 'static,
 {
-    let asked = match mailbox.write(message).await {
-        Outcome::Known(done) => return done.map_err(Into::into),
-        Outcome::Unknown(asked) => asked,
-    };
     let (id, writes) = (uuid::Builder::from_random_bytes(rand::random()).into_uuid(), state.app.store.writes.clone());
-    writes.begin(id);
-    actix_web::rt::spawn(async move {
-        writes.end(id, asked.await.err().map(|error| error.into().detail().to_owned()));
-    });
+    match mailbox.write(message).await {
+        Outcome::Known(Err(error)) if error.is_uncertain() => {
+            tracing::warn!(error = error.into().detail(), %id, "the answer to a commit was lost");
+            writes.begin(id);
+        }
+        Outcome::Known(done) => return done.map_err(Into::into),
+        Outcome::Unknown(asked) => {
+            writes.begin(id);
+            actix_web::rt::spawn(async move {
+                match asked.await {
+                    Err(error) if error.is_uncertain() => {}
+                    done => writes.end(id, done.err().map(|error| error.into().detail().to_owned())),
+                }
+            });
+        }
+    }
     let place = HeaderValue::from_str(&format!("/v1/writes/{id}")).map_err(|error| {
         Problem::logged(&super::problem::INTERNAL, "the URL of a change's outcome cannot be formed", &error)
     })?;

@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager, TransactionManagerStatus};
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::result::Error as QueryError;
+use diesel::result::{DatabaseErrorKind, Error as QueryError};
 use diesel::sql_types::Bool;
 
 pub use super::any::AnyConnection as Connection;
@@ -87,15 +87,33 @@ impl DbSession {
 
     fn end<T, E: From<QueryError>>(&mut self, done: Result<T, E>) -> Result<T, E> {
         match done {
-            Ok(done) => {
-                Transactions::commit_transaction(&mut self.conn)?;
-                Ok(done)
-            }
+            Ok(done) => match Transactions::commit_transaction(&mut self.conn) {
+                Ok(()) => Ok(done),
+                Err(error) => Err(self.commit_error(error).into()),
+            },
             Err(error) => match Transactions::rollback_transaction(&mut self.conn) {
                 // The error that broke the connection is the one to report.
                 Ok(()) | Err(QueryError::BrokenTransactionManager) => Err(error),
                 Err(failed) => Err(failed.into()),
             },
+        }
+    }
+
+    /// The error of a failed commit. Unless the server says that it refuses the commit, the answer may have been lost, and
+    /// there was nothing to roll back.
+    fn commit_error(&self, error: QueryError) -> QueryError {
+        use DatabaseErrorKind::{ClosedConnection, UnableToSendCommand, Unknown};
+        let is_answer_lost = match &error {
+            QueryError::DatabaseError(kind, _) => matches!(kind, ClosedConnection | UnableToSendCommand | Unknown),
+            _ => true,
+        };
+        match (&self.conn, error) {
+            (Connection::Postgres(_), error @ QueryError::RollbackErrorOnCommit { .. }) => error,
+            (Connection::Postgres(_), error) if is_answer_lost => QueryError::RollbackErrorOnCommit {
+                rollback_error: Box::new(QueryError::BrokenTransactionManager),
+                commit_error: Box::new(error),
+            },
+            (_, error) => error,
         }
     }
 }
@@ -154,7 +172,11 @@ pub(super) fn read<T>(
     }
     session.begin("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
     let done = job(session);
-    session.end(done)
+    session.end(done).map_err(|error| match error {
+        // Nothing was changed.
+        StoreError::Uncertain(error) => *error,
+        error => error,
+    })
 }
 
 fn run<T, E: From<QueryError>>(

@@ -100,6 +100,9 @@ pub enum StoreError {
         /// The version of the first migration that is unknown.
         migration: String,
     },
+    /// The answer to a commit was lost: the change may have been made.
+    #[error("the change may have been made, since the answer to its commit was lost: {0}")]
+    Uncertain(Box<StoreError>),
     /// The database cannot be reached or does not work.
     #[error("the database{} is unavailable: {cause}", named(.place.as_deref()))]
     Unavailable {
@@ -128,7 +131,11 @@ impl StoreError {
 
     /// The fault of the session itself, if known: other sessions of the same pool mostly share it.
     pub(super) fn session_fault(&self) -> Option<&SessionFault> {
-        if let Self::Unavailable { cause, .. } = self { cause.downcast_ref() } else { None }
+        match self {
+            Self::Unavailable { cause, .. } => cause.downcast_ref(),
+            Self::Uncertain(error) => error.session_fault(),
+            _ => None,
+        }
     }
 
     /// The error for a row that could not be inserted: something with its name, `what`, exists.
@@ -164,6 +171,7 @@ impl StoreError {
             Self::Damaged { place: place @ None, .. } | Self::Unavailable { place: place @ None, .. } => {
                 *place = Some(target.to_string());
             }
+            Self::Uncertain(error) => **error = std::mem::replace(&mut **error, Self::Undone).at(target),
             Self::Newer { place, .. } if place.is_empty() => *place = target.to_string(),
             _ => {}
         }
@@ -242,7 +250,10 @@ impl From<QueryError> for StoreError {
             }
             QueryError::DatabaseError(_, information) => of_text(information.message()),
             QueryError::DeserializationError(cause) => Self::damaged(cause.to_string()),
-            QueryError::RollbackErrorOnCommit { commit_error, .. } => Self::from(*commit_error),
+            QueryError::RollbackErrorOnCommit { commit_error, rollback_error } => match *rollback_error {
+                QueryError::BrokenTransactionManager => Self::Uncertain(Box::new(Self::from(*commit_error))),
+                _ => Self::from(*commit_error),
+            },
             other => Self::unavailable(other),
         }
     }

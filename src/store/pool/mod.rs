@@ -94,7 +94,7 @@ impl Pool {
         let mut lease = self.tiers.acquire().map_err(|why| refused(why, self.acquire_timeout))?;
         let done = job(&mut lease);
         match &done {
-            Err(error @ StoreError::Unavailable { .. }) => {
+            Err(error @ (StoreError::Unavailable { .. } | StoreError::Uncertain(_))) => {
                 lease.distrust();
                 self.suspect(error);
             }

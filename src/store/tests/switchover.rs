@@ -90,3 +90,36 @@ fn sessions_that_the_server_ends_cost_one_job_where_they_are_not_tested_before()
         store.probe().unwrap();
     }
 }
+
+/// A server that ends the session at the commit, whose answer is lost then, and one that refuses the commit.
+#[test]
+fn a_write_is_uncertain_when_the_answer_to_its_commit_is_lost_and_only_then() {
+    if !Postgres::is_installed() {
+        println!("skipped: PostgreSQL is missing");
+        return;
+    }
+    let server = Postgres::options().hasty().start();
+    let database = server.create_database();
+    let target = Target::from(&*format!("postgres://acgs@127.0.0.1:{}/{database}", server.port()));
+    let store = Store::open(&StoreOptions { target, ..options(Path::new("/")) }).unwrap();
+    let put = |n: i64| store.put(&user("ann", n), Precondition::default(), |_| Ok(()));
+    let at_commit = |statement: &str| {
+        let trigger = format!(
+            "CREATE OR REPLACE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN {statement}; RETURN NULL; END $$; \
+             DROP TRIGGER IF EXISTS at_commit ON changes; \
+             CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON changes DEFERRABLE INITIALLY DEFERRED \
+             FOR EACH ROW EXECUTE FUNCTION at_commit()"
+        );
+        server.sql(&database, &trigger);
+    };
+    put(1).unwrap();
+    at_commit("PERFORM pg_terminate_backend(pg_backend_pid())");
+    let lost = put(2).unwrap_err();
+    assert!(matches!(lost, StoreError::Uncertain(_)), "{lost}");
+    at_commit("RAISE EXCEPTION 'no' USING ERRCODE = 'serialization_failure'");
+    let refused = put(3).unwrap_err();
+    assert!(matches!(refused, StoreError::Busy(_)), "{refused}");
+    server.sql(&database, "DROP TRIGGER at_commit ON changes");
+    put(4).unwrap();
+}

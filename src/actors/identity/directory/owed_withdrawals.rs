@@ -91,6 +91,7 @@ impl DirectoryError {
                     | StoreError::Late
                     | StoreError::Undone
                     | StoreError::Unavailable { .. }
+                    | StoreError::Uncertain(_)
                     | StoreError::Unrecorded(_)
             ),
             Self::Missing(_)
