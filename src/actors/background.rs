@@ -8,13 +8,17 @@ use thread_priority::{
 /// Lets this thread run only where a processor has nothing else to do: `SCHED_IDLE`, see sched(7).
 ///
 /// A processor that runs such a thread counts as free, so a worker that wakes up is put there and runs at once. The
-/// daemon's other threads wait for the disk often enough that this one gets its share however much is asked.
+/// daemon's other threads wait for the disk often enough that this one gets its share however much is asked. Beside
+/// other programs that use every processor it gets hardly any, so debug builds do without, for tests on busy machines.
 pub(super) fn set_idle_priority() {
     set_idle_priority_of(thread_native_id());
 }
 
 /// The same for another thread, which must not have ended.
 pub(super) fn set_idle_priority_of(thread: ThreadId) {
+    if cfg!(all(debug_assertions, not(test))) {
+        return;
+    }
     let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
     let outcome = set_thread_priority_and_policy(thread, ThreadPriority::Min, idle);
     // Priority matters only under load; a system that refuses to set it is no reason to stop.
