@@ -163,11 +163,12 @@ impl Store {
                     StoreError::Undone
                 })
             });
-            // The job's error does not tell whether the session was at fault.
-            if done.is_err() && session.is_read_only()? {
-                return Err(StoreError::session_lost("the server accepts no writes"));
+            match done {
+                Ok(_) | Err(StoreError::Uncertain(_)) => done,
+                // The job's error does not tell whether the session was at fault.
+                Err(_) if session.is_read_only()? => Err(StoreError::session_lost("the server accepts no writes")),
+                Err(_) => done,
             }
-            done
         });
         done.map_err(|error| failed.unwrap_or_else(|| error.into()))
     }

@@ -145,6 +145,30 @@ fn a_hanging_server_makes_the_daemon_unready_and_what_it_refuses_never_happens()
 }
 
 #[test]
+fn a_change_whose_commit_gets_no_answer_is_accepted_with_an_unknown_outcome() {
+    if !Postgres::is_installed() {
+        crate::harness::skip("there is no PostgreSQL");
+        return;
+    }
+    let postgres = Postgres::start();
+    let database = postgres.create_database();
+    let daemon = crate::audit::setup().set("database.url", postgres.url(&database)).start();
+    // The server ends the session while it commits.
+    postgres.sql(
+        &database,
+        "CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
+         CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON changes DEFERRABLE INITIALLY DEFERRED
+         FOR EACH ROW EXECUTE FUNCTION at_commit()",
+    );
+    let (entity, other) = (daemon.ask(&put("lost")), daemon.ask(&client("lost")));
+    assert_eq!([outcome(&daemon, &entity), outcome(&daemon, &other)], ["unknown", "unknown"]);
+    postgres.sql(&database, "DROP TRIGGER at_commit ON changes");
+    assert_eq!(daemon.ask(&put("later")).status, 201);
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn a_database_file_that_somebody_else_locks_refuses_writes_that_never_happen() {
     let setup = crate::audit::setup().in_files();
     let daemon = setup.start();
