@@ -97,10 +97,10 @@ pub struct AuditState {
     pub strangers: Strangers,
 }
 
-/// Users, clients, keys and what verifies their credentials.
+/// The directory of users, clients and keys, and the verification of credentials.
 #[derive(Debug, Clone)]
 pub struct IdentityState {
-    /// Trusted keys and issuers, and what was withdrawn.
+    /// Trusted keys and issuers, and withdrawn ids.
     pub trust: Trust,
     /// Users, clients and keys.
     pub directory: Mailbox<Directory>,
@@ -114,7 +114,7 @@ pub struct IdentityState {
     pub rate_limits: Limits,
 }
 
-/// The database and what is known about it.
+/// The database, its pools and its replicas.
 #[derive(Debug, Clone)]
 pub struct StoreState {
     /// Reads and writes entities.
