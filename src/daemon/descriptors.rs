@@ -62,5 +62,5 @@ fn reserved(settings: &Settings) -> usize {
     let service_cache =
         if settings.cache.l2.url.is_some() { settings.cache.l2.max_connections.get() as usize } else { 0 };
     let workers = http::workers(&settings.http).saturating_mul(WORKER);
-    [database, service_cache, workers, SPARE].into_iter().fold(now, usize::saturating_add)
+    [database, service_cache, workers, http::BEYOND_LIMITS, SPARE].into_iter().fold(now, usize::saturating_add)
 }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
 
 use futures_util::task::AtomicWaker;
@@ -14,8 +14,8 @@ use parking_lot::Mutex;
 
 use crate::auth::network::ClientAddress;
 
-/// The most evicted connections that are not closed yet. Beyond that, new connections are refused.
-const CLOSING: usize = 64;
+/// How many idle connections an eviction chooses from. It takes the least recently used of them.
+const CANDIDATES: usize = 16;
 
 /// The limits of `Connections`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,8 @@ pub enum Bounds {
 #[derive(Debug, Clone)]
 pub struct Connections {
     table: Arc<Mutex<Table>>,
-    closing: Arc<AtomicUsize>,
+    /// The number of connections so far. It is the clock of [`State::used_at`].
+    entered: Arc<AtomicU64>,
     limits: ConnectionLimits,
 }
 
@@ -49,7 +50,7 @@ struct Table {
     free: Vec<usize>,
     open: usize,
     of_address: HashMap<ClientAddress, usize>,
-    /// The slot at which the next search for an idle connection begins.
+    /// The slot at which the next search for idle connections begins.
     hand: usize,
 }
 
@@ -63,6 +64,8 @@ struct Entry {
 #[derive(Debug, Default)]
 struct State {
     is_busy: AtomicBool,
+    /// When it was opened, or a request on it began or ended.
+    used_at: AtomicU64,
     is_evicted: AtomicBool,
     waker: AtomicWaker,
 }
@@ -79,26 +82,22 @@ impl Connections {
     /// An empty table.
     #[must_use]
     pub fn new(limits: ConnectionLimits) -> Self {
-        Self { table: Arc::default(), closing: Arc::default(), limits }
+        Self { table: Arc::default(), entered: Arc::default(), limits }
     }
 
     /// Takes a slot for a connection; `None` if a limit is reached and every connection under it has a request in
     /// progress.
     #[must_use]
     pub fn enter(&self, address: ClientAddress, bounds: Bounds) -> Option<Place> {
-        let address = address.bucket();
+        let (address, now) = (address.bucket(), self.entered.fetch_add(1, Ordering::Relaxed));
         let mut table = self.table.lock();
         let is_crowded = bounds == Bounds::OfAddress
             && table.of_address.get(&address).is_some_and(|open| *open >= self.limits.per_address);
         let is_full = table.open >= self.limits.total;
         if is_crowded || is_full {
-            if self.closing.load(Ordering::Relaxed) >= CLOSING {
-                return None;
-            }
             table.evict(is_crowded.then_some(address))?;
-            self.closing.fetch_add(1, Ordering::Relaxed);
         }
-        let state = Arc::new(State::default());
+        let state = Arc::new(State { used_at: now.into(), ..State::default() });
         let slot = table.insert(Entry { address, state: Arc::clone(&state) });
         Some(Place { connections: self.clone(), slot, state })
     }
@@ -138,12 +137,12 @@ impl Table {
     /// Evicts a connection without a request in progress: frees its slot, and tells it to close.
     fn evict(&mut self, address: Option<ClientAddress>) -> Option<()> {
         let slots = self.slots.len();
-        let slot = (0..slots).map(|step| (self.hand + step) % slots).find(|slot| {
-            let entry = self.slots.get(*slot).and_then(Option::as_ref);
-            entry.is_some_and(|entry| {
-                address.is_none_or(|address| entry.address == address) && !entry.state.is_busy.load(Ordering::Relaxed)
-            })
-        })?;
+        let idle = (0..slots).map(|step| (self.hand + step) % slots).filter_map(|slot| {
+            let Entry { address: of, state } = self.slots.get(slot)?.as_ref()?;
+            let may_go = address.is_none_or(|address| *of == address) && !state.is_busy.load(Ordering::Relaxed);
+            may_go.then(|| (state.used_at.load(Ordering::Relaxed), slot))
+        });
+        let (_, slot) = idle.take(CANDIDATES).min()?;
         self.hand = slot + 1;
         let entry = self.remove(slot)?;
         entry.state.is_evicted.store(true, Ordering::Release);
@@ -155,6 +154,7 @@ impl Table {
 impl Place {
     /// Sets whether a request is in progress. Busy connections are not evicted.
     pub fn set_busy(&self, is_busy: bool) {
+        self.state.used_at.store(self.connections.entered.load(Ordering::Relaxed), Ordering::Relaxed);
         self.state.is_busy.store(is_busy, Ordering::Relaxed);
     }
 
@@ -177,8 +177,6 @@ impl Drop for Place {
         let is_own = table.slots.get(self.slot).and_then(Option::as_ref);
         if is_own.is_some_and(|entry| Arc::ptr_eq(&entry.state, &self.state)) {
             table.remove(self.slot);
-        } else {
-            self.connections.closing.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
@@ -229,11 +227,28 @@ mod tests {
     }
 
     #[test]
-    fn those_that_are_closing_are_bounded_too() {
+    fn one_that_is_used_stays_while_idle_ones_come_and_go() {
+        let connections = connections(4, 4);
+        let used = connections.enter(at("192.0.2.1"), OfAddress).unwrap();
+        let mut idle = Vec::new();
+        for round in 0..100 {
+            if round % 3 == 0 {
+                used.set_busy(true);
+                used.set_busy(false);
+            }
+            idle.push(connections.enter(at("192.0.2.1"), OfAddress).unwrap());
+            assert!(!used.is_evicted() && !idle.last().unwrap().is_evicted());
+        }
+        assert_eq!(idle.iter().filter(|place| !place.is_evicted()).count(), 3);
+    }
+
+    #[test]
+    fn a_new_one_is_let_in_however_many_are_still_closing() {
         let connections = connections(1, 1);
         let places: Vec<Place> = (0..1_000).filter_map(|_| connections.enter(at("192.0.2.1"), OfAddress)).collect();
-        assert_eq!(places.len(), 1 + CLOSING);
+        assert_eq!((places.len(), connections.open()), (1_000, 1));
+        assert!(!places.last().unwrap().is_evicted());
         drop(places);
-        assert!(connections.enter(at("192.0.2.1"), OfAddress).is_some());
+        assert_eq!(connections.open(), 0);
     }
 }

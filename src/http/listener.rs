@@ -85,8 +85,11 @@ pub fn bind_admin(path: &Path) -> io::Result<UnixListener> {
 /// The limits for connections on the admin socket, which do not count among the others.
 const ADMIN: ConnectionLimits = ConnectionLimits { total: 32, per_address: 32 };
 
-/// Additional connections of each worker, accepted only to be refused.
-const TO_BE_REFUSED: usize = 32;
+/// The most connections that are evicted or refused, but not closed yet.
+const CLOSING: usize = 64;
+
+/// The most connections beyond [`ConnectionLimits`].
+pub const BEYOND_LIMITS: usize = ADMIN.total + CLOSING;
 
 /// The number of threads that serve requests.
 #[must_use]
@@ -101,9 +104,9 @@ impl Listeners {
         let workers = workers(http);
         let server = Server::build()
             .workers(workers)
-            // The entrances refuse connections beyond their limits. This bounds the connections that wait for that, and
-            // with them the open file descriptors.
-            .max_concurrent_connections((limits.total + ADMIN.total).div_ceil(workers) + TO_BE_REFUSED)
+            // The entrances evict and refuse connections beyond their limits. This bounds those that are not closed
+            // yet, and with them the open file descriptors: further ones wait to be accepted.
+            .max_concurrent_connections((limits.total + BEYOND_LIMITS).div_ceil(workers))
             .shutdown_timeout(http.shutdown_timeout.as_secs())
             .disable_signals();
         let ending = server.graceful_shutdown_signal();

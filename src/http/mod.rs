@@ -52,5 +52,5 @@ mod writes;
 pub use app_state::{AppState, AuditState, DecisionState, IdentityState, StoreState};
 pub use connections::ConnectionLimits;
 pub use limits::Limits;
-pub use listener::{Bound, Listeners, bind, bind_admin, workers};
+pub use listener::{BEYOND_LIMITS, Bound, Listeners, bind, bind_admin, workers};
 pub use pending_writes::PendingWrites;
