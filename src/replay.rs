@@ -105,7 +105,7 @@ pub struct Replay {
 }
 
 /// A recorded decision.
-struct Recorded<'r> {
+struct RecordedEvaluation<'r> {
     evaluation: Evaluation,
     hash: ConstitutionalHash,
     digest: &'r str,
@@ -191,7 +191,7 @@ impl Replay {
         if text_of(record, "reason") == Some(Reason::Unavailable.as_str()) {
             return Err("it was denied since something was not available".to_owned());
         }
-        let recorded = Recorded::read(record)?;
+        let recorded = RecordedEvaluation::read(record)?;
         if let Some(denied) = recorded.deny_claim() {
             return Ok(denied);
         }
@@ -243,7 +243,7 @@ impl Replay {
     }
 }
 
-impl<'r> Recorded<'r> {
+impl<'r> RecordedEvaluation<'r> {
     fn deny_claim(&self) -> Option<Verdict> {
         deny_claim(self.hash, |claim| self.accepted == Some(claim), self.enforcement, &self.evaluation.claims)
     }

@@ -1,4 +1,5 @@
-//! What following the log costs: throughput and latency with tiles, checkpoints and the copy in the database, and without.
+//! What following the log costs: throughput and latency with tiles, checkpoints and the copy in the database, and
+//! without.
 
 use std::fs;
 use std::path::Path;

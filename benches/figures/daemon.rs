@@ -76,8 +76,8 @@ impl Daemon {
         Ok(self.key.sign("at+jwt", &claims)?)
     }
 
-    /// One request of an administrator on a connection of its own: the answer's body, and how long it took. Anything but a
-    /// success is an error.
+    /// One request of an administrator on a connection of its own: the answer's body, and how long it took. Anything
+    /// but a success is an error.
     pub fn request(&self, method: &str, path: &str, body: &str) -> Result<(String, Duration), Box<dyn Error>> {
         let (token, length) = (self.token("admin")?, body.len());
         let since = Instant::now();

@@ -1,9 +1,9 @@
 //! Prints the figures that the daemon is judged by, with the conditions they were taken under.
 //!
-//! `cargo bench --bench figures [-- ROW…]`, rows: `start ratios policies parallel open reload memory costs tokens`, which are
-//! taken where none is named, and `stores entities zipf outages log`. `BENCH_SECONDS` is the length of a run (default 5;
-//! the open loop runs six times as long), `BENCH_ROUNDS` how often each is repeated (default 3). Needs `wrk` for the closed
-//! loops, and PostgreSQL and Redis for `stores entities zipf outages`.
+//! `cargo bench --bench figures [-- ROW…]`, rows: `start ratios policies parallel open reload memory costs tokens`,
+//! which are taken where none is named, and `stores entities zipf outages log`. `BENCH_SECONDS` is the length of a run
+//! (default 5; the open loop runs six times as long), `BENCH_ROUNDS` how often each is repeated (default 3). Needs
+//! `wrk` for the closed loops, and PostgreSQL and Redis for `stores entities zipf outages`.
 
 mod backing;
 mod bundles;

@@ -59,7 +59,8 @@ impl fmt::Display for Latencies {
 pub struct Run {
     /// From when a request was due until its answer was there.
     pub latencies: Latencies,
-    /// From when a request was due until the client was awake to send it: a part of the former that is not the daemon's.
+    /// From when a request was due until the client was awake to send it: a part of the former that is not the
+    /// daemon's.
     pub late: Latencies,
     /// How many were denied since something was not available.
     pub unavailable: usize,
@@ -158,8 +159,8 @@ fn write_and_sync(folder: &Path, rate: u32, length: Duration) -> Result<Latencie
     Ok(Latencies::new(latencies))
 }
 
-/// Has this thread sleep no longer than it asks for: by default the kernel may add 50 µs. What the thread starts inherits
-/// it.
+/// Has this thread sleep no longer than it asks for: by default the kernel may add 50 µs. What the thread starts
+/// inherits it.
 fn wake_on_time() -> std::io::Result<()> {
     Ok(rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?)
 }

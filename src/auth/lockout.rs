@@ -29,7 +29,7 @@ pub struct Failures {
 
 /// Whether an attempt is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum LockState {
     /// They may.
     Allowed,
     /// Not before this time, in seconds since 1970; the password is not checked.
@@ -48,10 +48,10 @@ impl Lockout {
     /// After `attempts` failures it may not for `base_s`, and then may try once at a time. Each further `attempts`
     /// double the time, up to four times `base_s`.
     #[must_use]
-    pub fn of_address(&self, failures: Failures, now: i64) -> Standing {
+    pub fn of_address(&self, failures: Failures, now: i64) -> LockState {
         let rounds = failures.count / self.attempts;
         if rounds == 0 || self.is_forgotten(failures, now) {
-            return Standing::Allowed;
+            return LockState::Allowed;
         }
         let factor = 1_u32.checked_shl(rounds - 1).map_or(MOST_ROUNDS, |factor| factor.clamp(1, MOST_ROUNDS));
         until(failures.last_at.saturating_add(self.base_s.saturating_mul(i64::from(factor))), now)
@@ -61,9 +61,9 @@ impl Lockout {
     ///
     /// With ten times `attempts` failures there are three seconds between attempts, and never more.
     #[must_use]
-    pub fn of_name(&self, failures: Failures, now: i64) -> Standing {
+    pub fn of_name(&self, failures: Failures, now: i64) -> LockState {
         if failures.count < self.attempts.saturating_mul(NAME_FACTOR) || self.is_forgotten(failures, now) {
-            return Standing::Allowed;
+            return LockState::Allowed;
         }
         // A clock that was set back must not lengthen the pause.
         until(failures.last_at.min(now).saturating_add(NAME_PAUSE_S), now)
@@ -87,8 +87,8 @@ impl Lockout {
     }
 }
 
-fn until(at: i64, now: i64) -> Standing {
-    if now < at { Standing::LockedUntil(at) } else { Standing::Allowed }
+fn until(at: i64, now: i64) -> LockState {
+    if now < at { LockState::LockedUntil(at) } else { LockState::Allowed }
 }
 
 #[cfg(test)]
@@ -115,22 +115,22 @@ mod tests {
             (u32::MAX, 3_600),
         ] {
             let failures = failures(count, 10_000);
-            let locked = Standing::LockedUntil(10_000 + locked_s);
+            let locked = LockState::LockedUntil(10_000 + locked_s);
             if locked_s > 0 {
                 assert_eq!(LOCKOUT.of_address(failures, 10_000), locked, "{count}");
                 assert_eq!(LOCKOUT.of_address(failures, 10_000 + locked_s - 1), locked, "{count}");
             }
-            assert_eq!(LOCKOUT.of_address(failures, 10_000 + locked_s), Standing::Allowed, "{count}");
+            assert_eq!(LOCKOUT.of_address(failures, 10_000 + locked_s), LockState::Allowed, "{count}");
         }
     }
 
     #[test]
     fn a_name_that_is_guessed_from_everywhere_only_slows_down() {
-        assert_eq!(LOCKOUT.of_name(failures(49, 10_000), 10_000), Standing::Allowed);
+        assert_eq!(LOCKOUT.of_name(failures(49, 10_000), 10_000), LockState::Allowed);
         for count in [50, 1_000, u32::MAX] {
             let failures = failures(count, 10_000);
-            assert_eq!(LOCKOUT.of_name(failures, 10_002), Standing::LockedUntil(10_003), "{count}");
-            assert_eq!(LOCKOUT.of_name(failures, 10_003), Standing::Allowed, "{count}");
+            assert_eq!(LOCKOUT.of_name(failures, 10_002), LockState::LockedUntil(10_003), "{count}");
+            assert_eq!(LOCKOUT.of_name(failures, 10_003), LockState::Allowed, "{count}");
         }
     }
 
@@ -138,11 +138,11 @@ mod tests {
     fn failures_in_a_row_add_up_until_they_are_forgotten() {
         let mut all = Failures::default();
         for now in 10_000..10_005 {
-            assert_eq!(LOCKOUT.of_address(all, now), Standing::Allowed, "{now}");
+            assert_eq!(LOCKOUT.of_address(all, now), LockState::Allowed, "{now}");
             all = LOCKOUT.failed(all, now);
         }
         assert_eq!(all, failures(5, 10_004));
-        assert_eq!(LOCKOUT.of_address(all, 10_005), Standing::LockedUntil(10_904));
+        assert_eq!(LOCKOUT.of_address(all, 10_005), LockState::LockedUntil(10_904));
         assert_eq!(LOCKOUT.failed(all, 10_904), failures(6, 10_904));
         assert_eq!(LOCKOUT.failed(all, 10_004 + 3_600), failures(1, 13_604));
         assert!(!LOCKOUT.is_forgotten(all, 13_603));
@@ -152,16 +152,16 @@ mod tests {
     #[test]
     fn a_clock_that_was_set_back_does_not_lock_for_good() {
         let ahead = failures(u32::MAX, 2_000_000);
-        assert_eq!(LOCKOUT.of_address(ahead, 10_000), Standing::Allowed);
-        assert_eq!(LOCKOUT.of_name(ahead, 10_000), Standing::Allowed);
-        assert_eq!(LOCKOUT.of_address(failures(5, 10_000), 9_999), Standing::LockedUntil(10_900));
-        assert_eq!(LOCKOUT.of_name(failures(50, 10_000), 9_000), Standing::LockedUntil(9_003));
+        assert_eq!(LOCKOUT.of_address(ahead, 10_000), LockState::Allowed);
+        assert_eq!(LOCKOUT.of_name(ahead, 10_000), LockState::Allowed);
+        assert_eq!(LOCKOUT.of_address(failures(5, 10_000), 9_999), LockState::LockedUntil(10_900));
+        assert_eq!(LOCKOUT.of_name(failures(50, 10_000), 9_000), LockState::LockedUntil(9_003));
     }
 
     #[test]
     fn no_attempts_at_all_count_as_one() {
         let lockout = Lockout::new(0, 60);
-        assert_eq!(lockout.of_address(failures(0, 0), 0), Standing::Allowed);
-        assert_eq!(lockout.of_address(failures(1, 0), 0), Standing::LockedUntil(60));
+        assert_eq!(lockout.of_address(failures(0, 0), 0), LockState::Allowed);
+        assert_eq!(lockout.of_address(failures(1, 0), 0), LockState::LockedUntil(60));
     }
 }

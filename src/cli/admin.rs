@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{fail, finish, print_fault, print_line};
 use crate::actors::decision::registry::OnObjections;
@@ -58,34 +58,18 @@ impl Ask {
     /// Sends the request to the daemon of these settings, and prints its answer with `show`. Exits with 0, or 1 if the
     /// daemon refuses.
     pub(super) fn run(self, source: &Source, show: impl FnOnce(&Value) + Send + 'static) -> ExitCode {
-        let settings = match source.load() {
-            Ok(loaded) => loaded.settings,
-            Err(faults) => return finish(Err(DaemonError::Settings(faults))),
-        };
-        let socket = daemon::admin_socket(&settings.data_dir);
-        match UnixStream::connect(&socket) {
-            Ok(_) => self.ask_and_show(&socket, show),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-                let done = daemon::run_embedded(source, move |socket| self.ask_and_show(socket, show));
-                done.unwrap_or_else(|error| finish(Err(error)))
-            }
-            Err(error) => fail(&format!("cannot reach the daemon at `{}`: {error}", socket.display()), 1),
-        }
-    }
-
-    fn ask_and_show(&self, socket: &Path, show: impl FnOnce(&Value)) -> ExitCode {
-        match self.ask(socket) {
+        at_daemon(source, move |socket| match self.ask(socket) {
             Ok(answer) if answer.is_delayed() => {
                 print_fault(&answer.refusal());
                 ExitCode::SUCCESS
             }
             Ok(answer) if answer.is_done() => {
-                show(&serde_json::from_str(&answer.body).unwrap_or(Value::Null));
+                show(&answer.json());
                 ExitCode::SUCCESS
             }
             Ok(answer) => fail(&answer.refusal(), 1),
-            Err(error) => fail(&format!("the daemon does not answer at `{}`: {error}", socket.display()), 1),
-        }
+            Err(error) => not_answering(socket, &error),
+        })
     }
 
     /// Asks, with the constitution in force named: it may be demanded.
@@ -97,7 +81,57 @@ impl Ask {
     }
 }
 
+/// Prints a list of the daemon, with all of its pages: as one JSON object, or these members of each item as columns.
+/// Exits with 0, or 1 if the daemon refuses.
+pub(super) fn list(source: &Source, path: &'static str, columns: &'static [&'static str], json: bool) -> ExitCode {
+    at_daemon(source, move |socket| {
+        let mut items = Vec::new();
+        let mut page = format!("{path}?limit=1000");
+        loop {
+            let answer = match Ask::get(page).ask(socket) {
+                Ok(answer) if answer.is_done() => answer.json(),
+                Ok(answer) => return fail(&answer.refusal(), 1),
+                Err(error) => return not_answering(socket, &error),
+            };
+            items.extend(answer.get("items").and_then(Value::as_array).into_iter().flatten().cloned());
+            let Some(cursor) = answer.get("next_cursor").and_then(Value::as_str) else { break };
+            page = format!("{path}?limit=1000&cursor={cursor}");
+        }
+        if json {
+            print_json(&json!({"items": items, "next_cursor": null}))
+        } else {
+            print_table(&items, columns)
+        }
+        ExitCode::SUCCESS
+    })
+}
+
+/// Runs a job with the admin socket of the daemon of these settings, or of its parts if none runs.
+fn at_daemon(source: &Source, job: impl FnOnce(&Path) -> ExitCode + Send + 'static) -> ExitCode {
+    let settings = match source.load() {
+        Ok(loaded) => loaded.settings,
+        Err(faults) => return finish(Err(DaemonError::Settings(faults))),
+    };
+    let socket = daemon::admin_socket(&settings.data_dir);
+    match UnixStream::connect(&socket) {
+        Ok(_) => job(&socket),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            daemon::run_embedded(source, job).unwrap_or_else(|error| finish(Err(error)))
+        }
+        Err(error) => fail(&format!("cannot reach the daemon at `{}`: {error}", socket.display()), 1),
+    }
+}
+
+fn not_answering(socket: &Path, error: &io::Error) -> ExitCode {
+    fail(&format!("the daemon does not answer at `{}`: {error}", socket.display()), 1)
+}
+
 impl Answer {
+    /// The body as JSON; null if it is none.
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or(Value::Null)
+    }
+
     fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(':'));
         lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
@@ -110,14 +144,12 @@ impl Answer {
 
     /// Whether access was withdrawn, but the withdrawal is not recorded yet.
     fn is_delayed(&self) -> bool {
-        let body: Value = serde_json::from_str(&self.body).unwrap_or(Value::Null);
-        self.status == ACCEPTED && body.get("recorded") == Some(&Value::Bool(false))
+        self.status == ACCEPTED && self.json().get("recorded") == Some(&Value::Bool(false))
     }
 
     /// The reason for a refusal, or what remains to be done, for an administrator.
     fn refusal(&self) -> String {
-        let problem: Value = serde_json::from_str(&self.body).unwrap_or(Value::Null);
-        match problem.get("detail").and_then(Value::as_str) {
+        match self.json().get("detail").and_then(Value::as_str) {
             Some(detail) => detail.to_owned(),
             None => format!("the daemon answers with status {}", self.status),
         }
@@ -156,10 +188,10 @@ pub(super) fn print_json(value: &Value) {
     print_line(&value.to_string());
 }
 
-/// Shows the members of each item of a list as columns, below their names. A true member shows as its name.
-pub(super) fn print_list(list: &Value, columns: &[&str]) {
+/// Shows members of each item as columns, below their names. A true member shows as its name.
+fn print_table(items: &[Value], columns: &[&str]) {
     print_line(&columns.join("\t"));
-    for item in list.get("items").and_then(Value::as_array).into_iter().flatten() {
+    for item in items {
         let cells = columns.iter().map(|column| match item.get(*column) {
             Some(Value::String(text)) => text.clone(),
             Some(Value::Array(texts)) if !texts.is_empty() => {
@@ -180,7 +212,7 @@ pub(super) fn reload(source: &Source, on_objections: OnObjections) -> ExitCode {
         OnObjections::Override => "/v1/constitution/reload?force=true",
     };
     running(source, &Ask { method: "POST", path: path.to_owned(), body: None }, reload_refused, |answer| {
-        let told: Value = serde_json::from_str(&answer.body).unwrap_or(Value::Null);
+        let told = answer.json();
         let digest = told.pointer("/new/digest").and_then(Value::as_str).unwrap_or_default();
         print_line(&format!("in force: {digest}"));
         for key in told.get("restart_required").and_then(Value::as_array).into_iter().flatten() {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::admin::{Ask, print_json, print_list, segment};
+use super::admin::{Ask, list, print_json, segment};
 use super::print_line;
 use crate::daemon::Source;
 
@@ -66,14 +66,8 @@ pub fn run(command: &Command, source: &Source) -> ExitCode {
             })
         }
         Action::List { json } => {
-            let json = *json;
-            Ask::get("/v1/api-keys?limit=1000").run(source, move |keys| {
-                if json {
-                    print_json(keys);
-                } else {
-                    print_list(keys, &["id", "name", "scopes", "networks", "last_used_at", "expires_at", "revoked_at"]);
-                }
-            })
+            let columns = &["id", "name", "scopes", "networks", "last_used_at", "expires_at", "revoked_at"];
+            list(source, "/v1/api-keys", columns, *json)
         }
         Action::Revoke { id } => Ask::delete(format!("/v1/api-keys/{}", segment(id))).run(source, |_| ()),
     }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::admin::{Ask, print_json, print_list, segment};
+use super::admin::{Ask, list, print_json, segment};
 use super::{EXIT_IO, fail, print_line};
 use crate::daemon::Source;
 
@@ -82,16 +82,7 @@ pub fn run(command: &Command, source: &Source) -> ExitCode {
             let json = *json;
             Ask::post("/v1/clients", body).run(source, move |client| show(client, json))
         }
-        Action::List { json } => {
-            let json = *json;
-            Ask::get("/v1/clients?limit=1000").run(source, move |clients| {
-                if json {
-                    print_json(clients);
-                } else {
-                    print_list(clients, &["client_id", "name", "roles", "disabled"]);
-                }
-            })
-        }
+        Action::List { json } => list(source, "/v1/clients", &["client_id", "name", "roles", "disabled"], *json),
         Action::Disable { id } => change(source, id, json!({"disabled": true}), false),
         Action::Enable { id } => change(source, id, json!({"disabled": false}), false),
         Action::Secret { id, json } => change(source, id, json!({"new_secret": true}), *json),

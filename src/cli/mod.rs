@@ -102,8 +102,8 @@ enum Command {
     ApiKey(api_key::Command),
     /// Make the running daemon reload its settings and its constitution; exit 1 if it refuses.
     ///
-    /// Prints the digest in force, and changed settings that take effect only after a restart. Entities are not reloaded:
-    /// `entities.json` is stored only by a start that finds no entities in the database.
+    /// Prints the digest in force, and changed settings that take effect only after a restart. Entities are not
+    /// reloaded: `entities.json` is stored only by a start that finds no entities in the database.
     Reload {
         /// Bring the constitution into force even if its test cases fail or stored entities do not fit its schema; this
         /// is recorded.

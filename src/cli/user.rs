@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::admin::{Ask, print_json, print_list, segment};
+use super::admin::{Ask, list, print_json, segment};
 use super::{EXIT_IO, fail, print_line};
 use crate::auth::secret;
 use crate::daemon::Source;
@@ -78,12 +78,7 @@ pub fn run(command: &Command, source: &Source) -> ExitCode {
             let json = *json;
             Ask::post("/v1/users", body).run(source, move |user| show(user, &password, made_up, json))
         }
-        Action::List { json } => {
-            let json = *json;
-            Ask::get("/v1/users?limit=1000").run(source, move |users| {
-                if json { print_json(users) } else { print_list(users, &["name", "roles", "disabled"]) }
-            })
-        }
+        Action::List { json } => list(source, "/v1/users", &["name", "roles", "disabled"], *json),
         Action::Disable { name } => change(source, name, json!({"disabled": true})),
         Action::Enable { name } => change(source, name, json!({"disabled": false})),
         Action::Password { name, password_file } => {

@@ -1,5 +1,5 @@
-//! The verdicts that follow from the holding policies alone. Each is made once and shared by all decisions with the same
-//! holding policies.
+//! The verdicts that follow from the holding policies alone. Each is made once and shared by all decisions with the
+//! same holding policies.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -256,8 +256,8 @@ impl AuditSubsystem {
         self.indexer.index_status()
     }
 
-    /// The state of HTTP workers that concerns the log. Starts the threads that read and search it; a search ends at half the deadline
-    /// of requests.
+    /// The state of HTTP workers that concerns the log. Starts the threads that read and search it; a search ends at
+    /// half the deadline of requests.
     pub(super) fn state(&self, deadline: Duration) -> AuditState {
         let reader = LogReader::start(self.storage(), self.checkpoints(), READERS);
         let searcher = Searcher::start(self.storage(), self.index_status(), deadline / 2, READERS);

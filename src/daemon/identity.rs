@@ -14,7 +14,9 @@ use super::upkeep;
 use crate::actors::Mailbox;
 use crate::actors::audit::change_recorder::ChangeRecorder;
 use crate::actors::decision::active::InForce;
-use crate::actors::identity::directory::{Directory, DirectoryError, Lifetimes, NewUser, OwedWithdrawals, open_keys};
+use crate::actors::identity::directory::{
+    Directory, DirectoryError, Lifetimes, NewUser, PendingWithdrawals, open_keys,
+};
 use crate::actors::identity::fetch_state::FetchState;
 use crate::actors::identity::jwks_fetcher::{KeyFetcher, tell_skipped};
 use crate::actors::identity::lockouts::Lockouts;
@@ -67,7 +69,7 @@ pub(super) fn state(
     settings: &Settings,
     trust: Trust,
     directory: &Mailbox<Directory>,
-    owed_withdrawals: OwedWithdrawals,
+    pending_withdrawals: PendingWithdrawals,
     audit: &AuditState,
 ) -> IdentityState {
     let lockouts = Lockouts::new(settings.auth.lockout_attempts, settings.auth.lockout);
@@ -76,7 +78,7 @@ pub(super) fn state(
         key_fetcher: Mailbox::new(KeyFetcher::start(trust.clone()), DEADLINE),
         trust,
         directory: directory.clone(),
-        owed_withdrawals,
+        pending_withdrawals,
         logins: Logins::new(directory.clone(), Passwords::start(), lockouts, sampler, strangers),
         rate_limits: Limits::new(),
     }

@@ -209,7 +209,7 @@ impl Parts {
         let follower = ChangeFeed::start(store.clone(), directory.clone(), audit.changes());
         let follower = follower.map_err(system("follow the database's changes"))?;
         let replica_watch = ReplicaWatch::start(&store).map_err(system("watch the replicas"))?;
-        let owed = directory.owed();
+        let pending = directory.pending();
         let directory = Mailbox::new(directory.start(DIRECTORY_THREADS), identity::DEADLINE);
         let verdicts = fleet::open(&settings, secret, &store, &follower.following());
         let warmer = if listeners.public.is_some() {
@@ -234,7 +234,7 @@ impl Parts {
             warmer,
         };
         let audit_state = audit.state(deadline);
-        let identity = identity::state(&settings, trust, &directory, owed.clone(), &audit_state);
+        let identity = identity::state(&settings, trust, &directory, pending.clone(), &audit_state);
         let database = pools::state(&settings, &store, database, follower.following());
         let app = AppState {
             settings: Arc::clone(&settings),
@@ -247,7 +247,7 @@ impl Parts {
             in_flight: Arc::new(AtomicUsize::new(0)),
             draining: Arc::clone(&draining),
         };
-        let upkeep = Upkeep::start(directory, owed, settings.auth.key_rotation_days, audit.journal());
+        let upkeep = Upkeep::start(directory, pending, settings.auth.key_rotation_days, audit.journal());
         let connections = descriptors::connection_limits(&settings);
         begin();
         let server = listeners.serve(app, connections).map_err(system("start the server"))?;

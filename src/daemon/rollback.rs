@@ -6,7 +6,7 @@ use super::error::DaemonError;
 use crate::actors::audit::rollback::OnRollback;
 use crate::ledger::{Event, EventKind};
 use crate::settings::Settings;
-use crate::store::{Standing, Store};
+use crate::store::{HistoryRelation, Store};
 
 /// A part that an administrator accepts in an older state, for one start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -34,9 +34,9 @@ pub(super) fn check_database(
         .seen_revision()
         .map_err(|source| DaemonError::Ledger { folder: audit_folder(&settings.data_dir), source: Box::new(source) })?;
     let Some(seen) = seen else { return Ok(()) };
-    let found = match store.standing(&seen.revision)? {
-        Standing::Contains => return Ok(()),
-        Standing::Behind(found) | Standing::Diverged(found) => found,
+    let found = match store.relation_to(&seen.revision)? {
+        HistoryRelation::Contains => return Ok(()),
+        HistoryRelation::Behind(found) | HistoryRelation::Diverged(found) => found,
     };
     if !accepted.contains(&Rollback::Database) {
         return Err(DaemonError::DatabaseRolledBack {

@@ -1,4 +1,4 @@
-//! Periodic tasks: purging expired credentials, rotating keys, making owed withdrawals, watching the clock.
+//! Periodic tasks: purging expired credentials, rotating keys, making pending withdrawals, watching the clock.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::actors::Mailbox;
 use crate::actors::audit::journal::Journal;
 use crate::actors::health::clock_monitor::{Reading, Steady, WallClock};
 use crate::actors::identity::directory::{
-    Directory, DirectoryError, OwedWithdrawals, PurgeExpired, RotateSigningKey, SettleWithdrawals, StoreUptime,
+    Directory, DirectoryError, PendingWithdrawals, PurgeExpired, RotateSigningKey, SettleWithdrawals, StoreUptime,
     Withdrawn,
 };
 use crate::ledger::{Event, EventKind};
@@ -21,20 +21,20 @@ const HOUSEKEEPING_INTERVAL: Duration = Duration::from_hours(1);
 /// The interval for storing the uptime.
 const UPTIME_INTERVAL: Duration = Duration::from_mins(5);
 
-/// The interval for retrying owed withdrawals, and for checking the wall clock.
+/// The interval for retrying pending withdrawals, and for checking the wall clock.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The periodic tasks.
 pub(super) struct Upkeep {
     directory: Mailbox<Directory>,
-    owed: OwedWithdrawals,
+    pending: PendingWithdrawals,
 }
 
 impl Upkeep {
     /// Starts the tasks; they end with the actix system.
     pub(super) fn start(
         directory: Mailbox<Directory>,
-        owed: OwedWithdrawals,
+        pending: PendingWithdrawals,
         rotation_days: NonZeroU32,
         journal: Journal,
     ) -> Self {
@@ -42,18 +42,18 @@ impl Upkeep {
         actix_web::rt::spawn(keep_house(directory.clone(), rotation_days, clock.steady()));
         actix_web::rt::spawn(watch_clock(clock, journal));
         actix_web::rt::spawn(store_uptime(directory.clone()));
-        actix_web::rt::spawn(settle(directory.clone(), owed.clone()));
-        Self { directory, owed }
+        actix_web::rt::spawn(settle(directory.clone(), pending.clone()));
+        Self { directory, pending }
     }
 
     /// Makes the withdrawals that are in memory only before the process ends, or logs that they are lost.
     pub(super) async fn stop(self) {
         // Also finds withdrawals that the database has just lost.
         if let Err(error) = self.directory.ask(SettleWithdrawals).await
-            && self.owed.count() > 0
+            && self.pending.count() > 0
         {
             tracing::error!(
-                withdrawals = self.owed.count(),
+                withdrawals = self.pending.count(),
                 %error,
                 "withdrawals were in force in memory only and are lost; repeat them after the next start"
             );
@@ -103,12 +103,12 @@ async fn store_uptime(directory: Mailbox<Directory>) {
 }
 
 /// Makes withdrawals that are in force in memory only, as soon as that is possible.
-async fn settle(directory: Mailbox<Directory>, owed: OwedWithdrawals) {
+async fn settle(directory: Mailbox<Directory>, pending: PendingWithdrawals) {
     let mut ticks = interval(WATCH_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if owed.count() > 0
+        if pending.count() > 0
             && let Err(error) = directory.ask(SettleWithdrawals).await
         {
             tracing::debug!(%error, "withdrawals that are in force in memory only still cannot be recorded and stored");

@@ -7,7 +7,8 @@ const MAX_SUGGESTED: usize = 64;
 /// The most candidates that are compared for a caller.
 const MAX_CANDIDATES: usize = 256;
 
-/// The candidate with the smallest distance to `name` (insertions, deletions, replacements, swaps of neighbours), if that is at most a third of the name's length.
+/// The candidate with the smallest distance to `name` (insertions, deletions, replacements, swaps of neighbours), if
+/// that is at most a third of the name's length.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = name.to_lowercase();
     let length = wanted.chars().count();

@@ -26,7 +26,7 @@ use crate::actors::decision::active::InForce;
 use crate::actors::decision::registry::Registry;
 use crate::actors::decision::warmer::CacheWarmer;
 use crate::actors::health::file_monitor::FileStatus;
-use crate::actors::identity::directory::{Directory, OwedWithdrawals};
+use crate::actors::identity::directory::{Directory, PendingWithdrawals};
 use crate::actors::identity::jwks_fetcher::KeyFetcher;
 use crate::actors::identity::login::Logins;
 use crate::actors::identity::trust::Trust;
@@ -105,7 +105,7 @@ pub struct IdentityState {
     /// Users, clients and keys.
     pub directory: Mailbox<Directory>,
     /// Withdrawals of access that are not stored yet.
-    pub owed_withdrawals: OwedWithdrawals,
+    pub pending_withdrawals: PendingWithdrawals,
     /// Fetches the keys of foreign issuers.
     pub key_fetcher: Mailbox<KeyFetcher>,
     /// Checks passwords and codes.

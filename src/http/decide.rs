@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 use super::authorization::RequestCaller;
 use super::consistency;
+use super::decision_records::{AskedBy, DecisionRecords};
 use super::middleware::{CONSTITUTIONAL_HASH, REQUEST_ID, hash_value, id_value};
 use super::problem::{Problem, TOO_LARGE, UNAVAILABLE};
 use super::questions::Questions;
-use super::recording::{AskedBy, Recording};
 use super::worker_state::WorkerState;
-use crate::actors::audit::logger::{self, Record};
+use crate::actors::audit::logger::{Indices, Record};
 use crate::actors::audit::queue::AuditError;
 use crate::actors::decision::active::Active;
 use crate::actors::decision::validator::{Decide, DecideError, Decided, Decisions, Purpose};
@@ -26,14 +26,14 @@ const MAX_QUESTIONS: usize = 8 << 20;
 
 /// Decisions that are in the audit log; only these are answered.
 #[derive(Debug)]
-pub struct Recorded {
+pub struct DurableDecisions {
     /// The constitution they were made under.
     pub active: Arc<Active>,
     /// The decisions, in the order of the questions.
-    pub decisions: Vec<RecordedDecision>,
+    pub decisions: Vec<DurableDecision>,
 }
 
-impl Recorded {
+impl DurableDecisions {
     /// An answer that names the constitution of the decisions, and the request by its first decision.
     pub fn respond(&self) -> HttpResponseBuilder {
         let mut response = HttpResponse::Ok();
@@ -47,7 +47,7 @@ impl Recorded {
 
 /// A decision, and the index of its record in the log.
 #[derive(Debug)]
-pub struct RecordedDecision {
+pub struct DurableDecision {
     /// The decision.
     pub decided: Decided,
     /// Its id.
@@ -63,7 +63,7 @@ pub async fn decide(
     headers: &HeaderMap,
     questions: Questions,
     deadline: Instant,
-) -> Result<Recorded, Problem> {
+) -> Result<DurableDecisions, Problem> {
     let request_id = headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok());
     let asked_by = AskedBy { caller: caller.name(), request_id };
     let job = decide_and_record(state, asked_by, consistency::demanded(headers)?, questions, deadline);
@@ -79,7 +79,7 @@ async fn decide_and_record(
     consistency: Consistency,
     mut questions: Questions,
     deadline: Instant,
-) -> Result<Recorded, Problem> {
+) -> Result<DurableDecisions, Problem> {
     // INVARIANT: the place is taken before anything is decided, so that no decision is made that cannot be recorded.
     let queue = &state.app.audit.queue;
     let evaluations: Arc<[Evaluation]> = std::mem::take(&mut questions.sound).into();
@@ -104,16 +104,16 @@ async fn decide_and_record(
     };
     let decided = questions.merge(&evaluations, decided);
     let form = state.app.settings.audit.request;
-    let recording = Recording::new(asked_by, &active, &decided, &shared, form, &state.recorded_sets);
-    let mut recording = recording.map_err(|error| {
+    let written = DecisionRecords::new(asked_by, &active, &decided, &shared, form, &state.recorded_sets);
+    let mut written = written.map_err(|error| {
         tracing::error!(%error, "a decision cannot be recorded and is answered with an error");
         Problem::new(&UNAVAILABLE, format!("the decision cannot be recorded: {error}"))
     })?;
-    let records = std::mem::take(&mut recording.records);
-    let recorded: logger::Recorded = state.audit.send(Record { records, place }).await.map_err(AuditError::from)??;
-    let decisions = decided.into_iter().zip(recording.done()).map(|((_, decided), (id, number))| {
+    let records = std::mem::take(&mut written.records);
+    let recorded: Option<Indices> = state.audit.send(Record { records, place }).await.map_err(AuditError::from)??;
+    let decisions = decided.into_iter().zip(written.done()).map(|((_, decided), (id, number))| {
         let index = recorded.as_ref().map(|indices| indices.of(number));
-        RecordedDecision { decided, id, index }
+        DurableDecision { decided, id, index }
     });
-    Ok(Recorded { active, decisions: decisions.collect() })
+    Ok(DurableDecisions { active, decisions: decisions.collect() })
 }

@@ -70,7 +70,7 @@ async fn checks(state: &WorkerState) -> Vec<Check> {
         let at = at.format(&Rfc3339).unwrap_or_default();
         format!("a reload was refused at {at}, the previous constitution stays in force: {why}")
     });
-    let pending = match app.identity.owed_withdrawals.count() {
+    let pending = match app.identity.pending_withdrawals.count() {
         0 => None,
         count => {
             Some(format!("{count} withdrawals of access are in force on this node only, until they can be stored"))

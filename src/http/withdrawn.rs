@@ -10,7 +10,7 @@ use crate::actors::identity::directory::Withdrawn;
 pub fn answer<T>(withdrawn: Withdrawn<T>, done: impl FnOnce(T) -> HttpResponse) -> HttpResponse {
     match withdrawn {
         Withdrawn::Recorded(value) => done(value),
-        Withdrawn::Owed => no_store(HttpResponse::Accepted().json(json!({
+        Withdrawn::Pending => no_store(HttpResponse::Accepted().json(json!({
             "recorded": false,
             "detail": "the withdrawal is in force on this node, but cannot be recorded and stored now; the daemon \
                        retries that, and the withdrawal must be repeated if the daemon ends before",

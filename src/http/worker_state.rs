@@ -11,8 +11,8 @@ use nonzero_ext::nonzero;
 
 use super::app_state::AppState;
 use super::body::Bounds;
+use super::decision_records::RecordedSets;
 use super::host::AcceptedHosts;
-use super::recording::RecordedSets;
 use super::web_page::WebPages;
 use crate::actors::audit::logger::AuditLogger;
 use crate::actors::cache::request_cache::{RequestCache, RequestCacheOptions};

@@ -34,8 +34,8 @@ impl ChangeError for DirectoryError {
     }
 }
 
-/// Asks for a change. If it is late, it is cancelled and never made. If it has begun by then, or the answer to its commit
-/// was lost, the answer is 202, and its outcome is kept for `GET /v1/writes/{id}`.
+/// Asks for a change. If it is late, it is cancelled and never made. If it has begun by then, or the answer to its
+/// commit was lost, the answer is 202, and its outcome is kept for `GET /v1/writes/{id}`.
 pub async fn write<A, M, T, E>(state: &WorkerState, mailbox: &Mailbox<A>, message: M) -> Result<T, Problem>
 where
     A: Actor + Handler<M, Result = Result<T, E>> + Handler<Write<A>>,

@@ -36,8 +36,8 @@ pub struct FaultyItemRecord<'a> {
 }
 
 impl FaultyItemRecord<'_> {
-    /// Adds the record to a batch: one entry, or all its parts and its head, preceded by its shared names that the batch
-    /// does not have yet. On an error the batch is unchanged.
+    /// Adds the record to a batch: one entry, or all its parts and its head, preceded by its shared names that the
+    /// batch does not have yet. On an error the batch is unchanged.
     pub fn push(&self, batch: &mut Batch) -> Result<(), BatchError> {
         let mark = batch.mark();
         self.push_with_shared(batch).inspect_err(|_| batch.back_to(mark))

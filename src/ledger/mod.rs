@@ -72,10 +72,10 @@
 //! A record is an object of JSON without spaces between its tokens, UTF-8, without duplicate keys. Its first members
 //! are `v`, `id` (a `UUIDv7`), `ts` (RFC 3339, UTC, microseconds; the milliseconds are those of the id), `kind` and
 //! `caller`. The other members are described where they are written: decisions in `decision.rs`, omissions from them in
-//! `omission.rs`, events in `event.rs`, the entities that decisions read in `entity_set.rs`. `"v":1` marks an entry that is
-//! a whole record. `"v":2` marks a part or the head of a record that is larger than an entry (`parts.rs`), a member shared
-//! by several records, or a record that refers to such members (`shared.rs`). All entries that a record consists of are in
-//! one frame; `whole.rs` joins them.
+//! `omission.rs`, events in `event.rs`, the entities that decisions read in `entity_set.rs`. `"v":1` marks an entry
+//! that is a whole record. `"v":2` marks a part or the head of a record that is larger than an entry (`parts.rs`), a
+//! member shared by several records, or a record that refers to such members (`shared.rs`). All entries that a record
+//! consists of are in one frame; `whole.rs` joins them.
 //!
 //! ## Tree
 //! RFC 6962: a leaf is `SHA-256(0x00 ‖ record)`, a node `SHA-256(0x01 ‖ left ‖ right)`, the empty tree `SHA-256("")`.

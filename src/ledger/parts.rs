@@ -1,7 +1,7 @@
 //! Records larger than an entry of the log: their text is split into *parts*.
 //!
-//! A record whose text fits one entry is that entry. The text of a larger one is split into pieces, each in an entry
-//! of its own; after them, in the same frame and without a gap, comes an entry that stands for the whole. Entries of both
+//! A record whose text fits one entry is that entry. The text of a larger one is split into pieces, each in an entry of
+//! its own; after them, in the same frame and without a gap, comes an entry that stands for the whole. Entries of both
 //! kinds begin with `{"v":2,`, as those of `shared.rs` do, and no others.
 //!
 //! - A *part* is an object with the members `v`, `id`, `ts`, `kind` (`part`), `caller` (`acgs`), `digest`, `part` (from

@@ -1,9 +1,9 @@
 //! Members that the records of one request share: each is recorded once, and the records refer to it.
 //!
-//! The items of a batch take the members that they lack from the batch. Such a member can be large, and a batch can have
-//! thousands of items, so the member is not written into the record of every item. It has an entry of its own, in the same
-//! frame as the records that share it and before them. That entry and these records begin with `{"v":2,`, as the entries
-//! of `parts.rs` do.
+//! The items of a batch take the members that they lack from the batch. Such a member can be large, and a batch can
+//! have thousands of items, so the member is not written into the record of every item. It has an entry of its own, in
+//! the same frame as the records that share it and before them. That entry and these records begin with `{"v":2,`, as
+//! the entries of `parts.rs` do.
 //!
 //! - A *shared member* has `v`, `id`, `ts`, `kind` (`shared`), `caller` (`acgs`), `member`, which is its name, and last
 //!   `value`, which is any JSON value as compact JSON.
@@ -13,13 +13,13 @@
 //!   `sha256` is the digest of the text of the value, in hex. In the place of the member itself the record has `null` or,
 //!   of a subject, an action or a resource, an object with its names, which are the first members of the value.
 //!
-//! The *whole* record has the values in their places, `"v":1`, and no member `shared`: byte for byte it is the record that
-//! would have been written if it shared nothing. A proof of a referring record proves the whole one, since the record has
-//! the digests of what it shares.
+//! The *whole* record has the values in their places, `"v":1`, and no member `shared`: byte for byte it is the record
+//! that would have been written if it shared nothing. A proof of a referring record proves the whole one, since the
+//! record has the digests of what it shares.
 //!
-//! A decision that is recorded in full shares its subject, action, resource and context with others of its
-//! request: those that at least two questions have from their batch, and that would add at least 256 bytes to each record.
-//! Names of more than 256 bytes are not repeated. An item that cannot be read shares its names where they are as long. The
+//! A decision that is recorded in full shares its subject, action, resource and context with others of its request:
+//! those that at least two questions have from their batch, and that would add at least 256 bytes to each record. Names
+//! of more than 256 bytes are not repeated. An item that cannot be read shares its names where they are as long. The
 //! records of other events, and those of decisions that are recorded by digests, share nothing.
 //!
 //! This file writes them; `whole.rs` reads them.
@@ -161,8 +161,8 @@ impl<'e> SharedText<'e> {
         Self::new(name, names, text)
     }
 
-    /// The names of a subject, an action or a resource, as JSON, where no more than these is recorded of it; `None` where
-    /// they are short.
+    /// The names of a subject, an action or a resource, as JSON, where no more than these is recorded of it; `None`
+    /// where they are short.
     pub(super) fn of_names(name: &'static str, names: &'e str) -> Option<Self> {
         Self::new(name, NO_NAMES.to_owned(), names)
     }

@@ -1,8 +1,8 @@
 //! Reads records whole: in parts or not, with the members that they share put in.
 //!
-//! The formats are described in `parts.rs` and `shared.rs`. [`Assembly`] takes the entries of a log one by one, [`whole`]
-//! reads what a single record needs from wherever it is, and [`whole_records`] does the former and, where records need
-//! what comes before the first one that is read, the latter.
+//! The formats are described in `parts.rs` and `shared.rs`. [`Assembly`] takes the entries of a log one by one,
+//! [`whole`] reads what a single record needs from wherever it is, and [`whole_records`] does the former and, where
+//! records need what comes before the first one that is read, the latter.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -70,8 +70,8 @@ impl Assembly {
         Self { gaps: Gaps::Allowed, ..Self::default() }
     }
 
-    /// Takes the next entry. Answers the whole text of the record that the entry is, or that it is the head of; parts and
-    /// shared members are their own text.
+    /// Takes the next entry. Answers the whole text of the record that the entry is, or that it is the head of; parts
+    /// and shared members are their own text.
     ///
     /// [`Problem::Parts`] and [`Problem::Shared`] where what it needs is not there, or is not what it names.
     pub fn take<'r>(&mut self, entry: &'r [u8]) -> Result<Cow<'r, [u8]>, Problem> {
@@ -157,8 +157,8 @@ impl<'t> Text<'t> {
         last.and_then(|(_, references)| serde_json::from_str(references).ok()).ok_or(Problem::Shared)
     }
 
-    /// The whole record, with the values of what it shares. [`Problem::Shared`] where one of them has other names than the
-    /// record, or no place in it.
+    /// The whole record, with the values of what it shares. [`Problem::Shared`] where one of them has other names than
+    /// the record, or no place in it.
     fn with(&self, mut values: BTreeMap<String, Arc<str>>) -> Result<Vec<u8>, Problem> {
         let mut whole = b"{\"v\":1".to_vec();
         for (name, own) in self.members.iter().filter(|(name, _)| !["v", "shared"].contains(&name.as_str())) {

@@ -114,7 +114,7 @@ pub fn begin_anew(conn: &mut DbSession, lost: &Revision, known: i64) -> Result<R
     write(conn, |conn| {
         let newest = revisions::newest(conn)?;
         let is_begun = newest.incarnation != lost.incarnation
-            || revisions::compare(conn, newest, lost)? == revisions::Standing::Contains;
+            || revisions::compare(conn, newest, lost)? == revisions::HistoryRelation::Contains;
         if is_begun && newest.version >= known {
             return Ok(newest);
         }

@@ -99,8 +99,8 @@ impl DbSession {
         }
     }
 
-    /// The error of a failed commit. Unless the server says that it refuses the commit, the answer may have been lost, and
-    /// there was nothing to roll back.
+    /// The error of a failed commit. Unless the server says that it refuses the commit, the answer may have been lost,
+    /// and there was nothing to roll back.
     fn commit_error(&self, error: QueryError) -> QueryError {
         use DatabaseErrorKind::{ClosedConnection, UnableToSendCommand, Unknown};
         let is_answer_lost = match &error {

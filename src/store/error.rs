@@ -146,8 +146,8 @@ impl StoreError {
         }
     }
 
-    /// Whether the server answered, and refused the user: waiting does not help, as it does for a server that starts. The
-    /// codes of such errors are not passed on, so those in other languages are not recognized.
+    /// Whether the server answered, and refused the user: waiting does not help, as it does for a server that starts.
+    /// The codes of such errors are not passed on, so those in other languages are not recognized.
     #[must_use]
     pub fn is_login_refused(&self) -> bool {
         let Self::Unavailable { cause, .. } = self else { return false };
@@ -270,7 +270,7 @@ impl From<ConnectionError> for StoreError {
 }
 
 /// The lines of a message of libpq, joined.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 

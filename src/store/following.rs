@@ -9,7 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::changes::{self, Change, Changes, Versioned};
 use super::connection::DbSession;
 use super::kind::ENTITIES;
-use super::revisions::{self, Standing};
+use super::revisions::{self, HistoryRelation};
 use super::{Store, StoreError, Target, entities, open, sqlite};
 use crate::domain::Revision;
 
@@ -95,17 +95,17 @@ impl Store {
         if revision.version > applied.version {
             return Err(StoreError::Ahead { version: revision.version, newest: applied.version });
         }
-        match self.standing(revision)? {
-            Standing::Contains => Ok(()),
-            Standing::Behind(newest) | Standing::Diverged(newest) => {
+        match self.relation_to(revision)? {
+            HistoryRelation::Contains => Ok(()),
+            HistoryRelation::Behind(newest) | HistoryRelation::Diverged(newest) => {
                 Err(StoreError::Lost { revision: *revision, newest })
             }
         }
     }
 
     /// Compares the database with a revision that it once had.
-    pub fn standing(&self, revision: &Revision) -> Result<Standing, StoreError> {
-        self.query(|conn| revisions::standing(conn, revision))
+    pub fn relation_to(&self, revision: &Revision) -> Result<HistoryRelation, StoreError> {
+        self.query(|conn| revisions::relation_to(conn, revision))
     }
 
     /// Begins a new incarnation of a database that has lost `lost`, and invalidates everything that was read before.

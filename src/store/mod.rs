@@ -62,7 +62,7 @@ pub use pool::{
 pub use precondition::{Precondition, VersionSet};
 pub use prepare::{discard_unfinished, inspect, is_unfinished, migrate, open, reach, visit};
 pub use replicas::{ReplicaStatus, Replicas};
-pub use revisions::{Commit, Standing};
+pub use revisions::{Commit, HistoryRelation};
 pub use sqlite::check;
 pub use startup_lock::StartupLock;
 pub use stored_types::StoredTypes;

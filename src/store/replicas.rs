@@ -16,7 +16,7 @@ use super::connection::{self, DbSession};
 use super::error::StoreError;
 use super::kind::ENTITIES;
 use super::pool::{Pool, StoreOptions, WatchedPool};
-use super::revisions::{self, Standing};
+use super::revisions::{self, HistoryRelation};
 use super::target::Target;
 use super::versions::Versions;
 use crate::domain::Revision;
@@ -159,7 +159,7 @@ fn has_all(conn: &mut DbSession, floor: i64, applied: &Revision) -> Result<bool,
     let newest = revisions::newest(conn)?;
     Ok(newest.version >= floor
         && newest.incarnation == applied.incarnation
-        && revisions::compare(conn, newest, applied)? == Standing::Contains)
+        && revisions::compare(conn, newest, applied)? == HistoryRelation::Contains)
 }
 
 impl Replica {

@@ -24,7 +24,7 @@ pub struct Commit {
 
 /// The relation of a database to a revision that it once had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum HistoryRelation {
     /// The database contains the revision. If the revision is too old for its row to be kept, this is concluded from
     /// its incarnation and version.
     Contains,
@@ -62,25 +62,29 @@ pub(super) fn store(conn: &mut Connection, revision: &Revision) -> Result<(), St
 }
 
 /// Compares the database with a revision.
-pub fn standing(conn: &mut Connection, revision: &Revision) -> Result<Standing, StoreError> {
+pub fn relation_to(conn: &mut Connection, revision: &Revision) -> Result<HistoryRelation, StoreError> {
     let newest = newest(conn)?;
     compare(conn, newest, revision)
 }
 
 /// The same, given the newest revision as read in the same transaction.
-pub(super) fn compare(conn: &mut Connection, newest: Revision, revision: &Revision) -> Result<Standing, StoreError> {
+pub(super) fn compare(
+    conn: &mut Connection,
+    newest: Revision,
+    revision: &Revision,
+) -> Result<HistoryRelation, StoreError> {
     if newest == *revision {
-        return Ok(Standing::Contains);
+        return Ok(HistoryRelation::Contains);
     }
     let is_same = newest.incarnation == revision.incarnation;
     if newest.version < revision.version {
-        return Ok(if is_same { Standing::Behind(newest) } else { Standing::Diverged(newest) });
+        return Ok(if is_same { HistoryRelation::Behind(newest) } else { HistoryRelation::Diverged(newest) });
     }
     let found = schema::changes::table.find(revision.version).select(schema::changes::nonce);
     Ok(match found.first::<i64>(conn).optional()? {
         // A database loses its newest changes: earlier ones remain, in whatever incarnation.
-        Some(nonce) if nonce == revision.nonce => Standing::Contains,
-        None if is_same => Standing::Contains,
-        Some(_) | None => Standing::Diverged(newest),
+        Some(nonce) if nonce == revision.nonce => HistoryRelation::Contains,
+        None if is_same => HistoryRelation::Contains,
+        Some(_) | None => HistoryRelation::Diverged(newest),
     })
 }

@@ -1,7 +1,7 @@
 //! Cells: stored entities whose content is visible in every verdict about them, which shows the state that was read.
 //!
-//! A cell has a number by its bits, and a link to the next cell. Each bit has a policy that forbids with a warning only,
-//! so that a verdict names the bits; and odd numbers are permitted.
+//! A cell has a number by its bits, and a link to the next cell. Each bit has a policy that forbids with a warning
+//! only, so that a verdict names the bits; and odd numbers are permitted.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -134,7 +134,8 @@ fn a_refused_write_that_takes_effect_is_found() {
     assert_eq!(broken(&history), [Rule::ShownIsWritten]);
 }
 
-/// Like the history above, but at 400 the database was restored to its state at 250, and node 1 then wrote another value.
+/// Like the history above, but at 400 the database was restored to its state at 250, and node 1 then wrote another
+/// value.
 fn with_a_loss(look: Look) -> History {
     let mut history = history(look);
     history.stored.truncate(2);

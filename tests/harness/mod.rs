@@ -46,7 +46,8 @@ pub use tiers::{Backup, Tiers};
 /// No event is waited for longer than this; reaching it is a failure, never a way to wait.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Says why a test is skipped. If the environment variable `ACGS_TEST_REQUIRE` is set, as in CI, the test fails instead.
+/// Says why a test is skipped. If the environment variable `ACGS_TEST_REQUIRE` is set, as in CI, the test fails
+/// instead.
 #[track_caller]
 pub fn skip(why: &str) {
     assert!(std::env::var_os("ACGS_TEST_REQUIRE").is_none(), "not skipped, since `ACGS_TEST_REQUIRE` is set: {why}");

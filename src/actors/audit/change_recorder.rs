@@ -67,8 +67,8 @@ impl ChangeRecorder {
     }
 
     /// The record of the oldest change that the database had lost when `incarnation` began, of the newest 4,096 changes
-    /// of this process; `None` if there is none. A database loses its newest changes, so `is_lost` is called a few times
-    /// only.
+    /// of this process; `None` if there is none. A database loses its newest changes, so `is_lost` is called a few
+    /// times only.
     #[must_use]
     pub fn first_lost(&self, incarnation: i64, is_lost: impl Fn(&Revision) -> bool) -> Option<u64> {
         let mut recent = Vec::from(self.recent.lock().clone());

@@ -194,7 +194,7 @@ impl Writer {
                     tracing::warn!("the audit log can be written again");
                     self.show_segment();
                     self.queue.set_durable(self.ledger.size());
-                    self.queue.lift(Obstacle::Failing);
+                    self.queue.clear(Obstacle::Failing);
                     self.queue.set_fault(None);
                     return self.answer(&first.ok_or(AuditError::Unwritable));
                 }

@@ -51,7 +51,7 @@ impl LogHealth {
         self.0.fetch_or(obstacle as u8, Ordering::AcqRel);
     }
 
-    pub(super) fn lift(&self, obstacle: Obstacle) {
+    pub(super) fn clear(&self, obstacle: Obstacle) {
         self.0.fetch_and(!(obstacle as u8), Ordering::AcqRel);
     }
 
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_worst_obstacle_is_shown_until_it_is_lifted() {
+    fn the_worst_obstacle_is_shown_until_it_is_cleared() {
         let health = LogHealth::default();
         assert_eq!(health.get(), Health::Writing);
         let obstacles = [Obstacle::Failing, Obstacle::Stalled, Obstacle::Displaced, Obstacle::Ended];
@@ -75,13 +75,13 @@ mod tests {
             assert_eq!(health.get(), shown);
         }
         for obstacle in obstacles {
-            health.lift(obstacle);
+            health.clear(obstacle);
         }
         assert_eq!(health.get(), Health::Writing);
         for (obstacle, shown) in obstacles.into_iter().zip(shown) {
             health.raise(obstacle);
             assert_eq!(health.get(), shown);
-            health.lift(obstacle);
+            health.clear(obstacle);
         }
     }
 }

@@ -12,9 +12,6 @@ use crate::actors::audit::queue::{AuditError, AuditQueue, Durable, Listener, Res
 use crate::ledger::Batches;
 use crate::settings::Durability;
 
-/// The log indices of a request's records; `None` in `async` mode, in which the answer does not wait for them.
-pub type Recorded = Option<Indices>;
-
 /// The log indices of one request's records, consecutive within each frame.
 #[derive(Debug, Clone, Default)]
 pub struct Indices {
@@ -61,7 +58,7 @@ pub struct Waiter {
     written: u32,
     indices: Indices,
     /// The sender of the answer; `None` in `async` mode, in which the request was answered already.
-    answer: Option<OneshotSender<Result<Recorded, AuditError>>>,
+    answer: Option<OneshotSender<Result<Option<Indices>, AuditError>>>,
     /// INVARIANT: the reservation is held until the records are durable, even if the request has ended.
     _place: Reservation,
 }
@@ -85,9 +82,10 @@ impl Actor for AuditLogger {
     }
 }
 
-/// Records decisions; answered once they are durable.
+/// Records decisions; answered with their log indices once they are durable. In `async` mode, the answer is `None` and
+/// does not wait.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<Recorded, AuditError>")]
+#[rtype(result = "Result<Option<Indices>, AuditError>")]
 pub struct Record {
     /// The records.
     pub records: Batches,
@@ -132,13 +130,13 @@ impl Waiter {
 #[derive(Debug)]
 pub enum Answer {
     /// Known already.
-    Now(Result<Recorded, AuditError>),
+    Now(Result<Option<Indices>, AuditError>),
     /// When the records are durable.
     Later(Waiting, Waiter),
 }
 
 impl MessageResponse<AuditLogger, Record> for Answer {
-    fn handle(self, _: &mut Context<AuditLogger>, answer: Option<OneshotSender<Result<Recorded, AuditError>>>) {
+    fn handle(self, _: &mut Context<AuditLogger>, answer: Option<OneshotSender<Result<Option<Indices>, AuditError>>>) {
         match self {
             Self::Later(waiting, waiter) => waiting.borrow_mut().push_back(Waiter { answer, ..waiter }),
             // The receiver may be gone.

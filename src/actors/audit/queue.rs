@@ -249,8 +249,8 @@ impl AuditQueue {
         self.0.health.raise(obstacle);
     }
 
-    pub(in crate::actors) fn lift(&self, obstacle: Obstacle) {
-        self.0.health.lift(obstacle);
+    pub(in crate::actors) fn clear(&self, obstacle: Obstacle) {
+        self.0.health.clear(obstacle);
     }
 
     pub(super) fn set_fault(&self, fault: Option<String>) {

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use crate::actors::audit::change_recorder::ChangeRecorder;
 use crate::actors::identity::directory::Directory;
 use crate::domain::Revision;
-use crate::store::{Listener, Standing, Store, StoreError};
+use crate::store::{HistoryRelation, Listener, Store, StoreError};
 
 /// The interval for checking PostgreSQL notifications.
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
@@ -189,7 +189,7 @@ impl Work {
         let began = Instant::now();
         listener.follow().map_err(text)?;
         // Before signing keys are read again: a lost withdrawal may be one of them.
-        self.directory.owe_lost().map_err(|error| error.to_string())?;
+        self.directory.requeue_lost().map_err(|error| error.to_string())?;
         let callers = self.store.callers_epoch();
         if callers != self.callers {
             self.directory.recall().map_err(|error| error.to_string())?;
@@ -223,7 +223,7 @@ impl Work {
         }
         self.reported = incarnation;
         // A database that does not answer is not known to have a change.
-        let is_lost = |revision: &Revision| !matches!(self.store.standing(revision), Ok(Standing::Contains));
+        let is_lost = |revision: &Revision| !matches!(self.store.relation_to(revision), Ok(HistoryRelation::Contains));
         let (since, from) = match self.changes.first_lost(incarnation, is_lost) {
             Some(index) => (format!("since record `{index}` of this node's log at the latest"), index.to_string()),
             None => ("of which this node made none since its start".to_owned(), "N".to_owned()),

@@ -86,8 +86,8 @@ impl CacheWarmer {
         nothing
     }
 
-    /// The questions in their canonical form, the most frequent first, after their entities have been cached. Each worker
-    /// asks once; the last one that asks gets them without a copy being kept.
+    /// The questions in their canonical form, the most frequent first, after their entities have been cached. Each
+    /// worker asks once; the last one that asks gets them without a copy being kept.
     pub async fn questions(self) -> Arc<[Arc<str>]> {
         let mut known = self.hottest.subscribe();
         let questions = known.wait_for(Option::is_some).await.map(|known| known.clone());

@@ -132,7 +132,7 @@ impl FileStatus {
                 "{found}; decisions are refused until it is restored at its path or the daemon is restarted"
             );
         } else {
-            queue.lift(Obstacle::Displaced);
+            queue.clear(Obstacle::Displaced);
             tracing::warn!("every file is at its path again; decisions are made again");
         }
         *fault = found;

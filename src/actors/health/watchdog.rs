@@ -44,7 +44,7 @@ fn look(queue: &AuditQueue, files: &FileStatus) {
             tracing::error!("the disk of the audit log does not answer; decisions are refused until it does");
         }
         (false, true) => {
-            queue.lift(Obstacle::Stalled);
+            queue.clear(Obstacle::Stalled);
             tracing::warn!("the disk of the audit log answers again; decisions are made again");
         }
         (true, true) | (false, false) => {}

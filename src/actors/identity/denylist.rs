@@ -63,8 +63,8 @@ impl Denylist {
     }
 
     /// Denies ids whose withdrawal is not committed yet, until it is. Answers the ids that were not denied before, for
-    /// [`Self::lift`].
-    pub fn hold(&self, ids: impl IntoIterator<Item = SmolStr>) -> Vec<SmolStr> {
+    /// [`Self::remove_uncommitted`].
+    pub fn add_uncommitted(&self, ids: impl IntoIterator<Item = SmolStr>) -> Vec<SmolStr> {
         let mut held = Vec::new();
         self.change(|known| {
             for id in ids {
@@ -78,12 +78,13 @@ impl Denylist {
     }
 
     /// Denies ids whose withdrawal the database has lost, until it is committed again.
-    pub fn hold_lost(&self, ids: impl IntoIterator<Item = SmolStr>) {
+    pub fn add_lost(&self, ids: impl IntoIterator<Item = SmolStr>) {
         self.change(|known| known.extend(ids.into_iter().map(|id| (id, Denial { until: i64::MAX, since: None }))));
     }
 
-    /// Removes ids that were added by [`Self::hold`] or [`Self::hold_lost`] and have not been committed since.
-    pub fn lift(&self, held: &[SmolStr]) {
+    /// Removes ids that were added by [`Self::add_uncommitted`] or [`Self::add_lost`] and have not been committed
+    /// since.
+    pub fn remove_uncommitted(&self, held: &[SmolStr]) {
         self.change(|known| {
             for id in held {
                 if known.get(id).is_some_and(|denial| denial.since.is_none()) {
@@ -194,7 +195,7 @@ mod tests {
         denied.forget(1, start + HELD);
         assert!(!denied.has_any([&id()]));
 
-        assert_eq!(denied.hold([id()]), [id()]);
+        assert_eq!(denied.add_uncommitted([id()]), [id()]);
         denied.forget(i64::MAX, start + HELD * 100);
         assert!(denied.has_any([&id()]), "it is not committed");
         denied.add([(id(), 0)], start + HELD * 100);
@@ -210,19 +211,19 @@ mod tests {
         denied.add([(id(), 0)], start);
         let other = Denylist::session("b");
         let before = denied.epoch();
-        assert_eq!(denied.hold([id(), other.clone()]), std::slice::from_ref(&other));
+        assert_eq!(denied.add_uncommitted([id(), other.clone()]), std::slice::from_ref(&other));
         assert!(denied.has_any([&other]) && denied.epoch() > before);
-        denied.lift(&[id(), other.clone()]);
+        denied.remove_uncommitted(&[id(), other.clone()]);
         assert_eq!([denied.has_any([&other]), denied.has_any([&id()])], [false, true]);
-        denied.hold([other.clone()]);
+        denied.add_uncommitted([other.clone()]);
         denied.add([(other.clone(), 0)], start);
-        denied.lift(std::slice::from_ref(&other));
+        denied.remove_uncommitted(std::slice::from_ref(&other));
         assert!(denied.has_any([&other]), "it was committed meanwhile");
-        denied.hold_lost([other.clone()]);
+        denied.add_lost([other.clone()]);
         denied.forget(i64::MAX, start + HELD * 100);
         assert!(denied.has_any([&other]), "the commit is lost");
         denied.add([(other.clone(), 0)], start + HELD * 100);
-        denied.lift(std::slice::from_ref(&other));
+        denied.remove_uncommitted(std::slice::from_ref(&other));
         denied.forget(i64::MAX, start + HELD * 100);
         assert!(denied.has_any([&other]), "it was committed again");
     }

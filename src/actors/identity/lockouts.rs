@@ -12,7 +12,7 @@ use nonzero_ext::nonzero;
 use parking_lot::{Mutex, MutexGuard};
 use time::OffsetDateTime;
 
-use crate::auth::lockout::{Failures, Lockout, Standing};
+use crate::auth::lockout::{Failures, LockState, Lockout};
 use crate::auth::network::ClientAddress;
 
 /// The most names, and names at addresses, that are tracked. The least recently tried is dropped.
@@ -60,10 +60,10 @@ impl Lockouts {
         let rules = counts.rules;
         let at_address = counts.at_address.get(&key).copied().unwrap_or_default();
         let anywhere = counts.anywhere.get(name).copied().unwrap_or_default();
-        let standings = [rules.of_address(at_address, now), rules.of_name(anywhere, now)];
-        let until = standings.into_iter().filter_map(|standing| match standing {
-            Standing::Allowed => None,
-            Standing::LockedUntil(at) => Some(at),
+        let states = [rules.of_address(at_address, now), rules.of_name(anywhere, now)];
+        let until = states.into_iter().filter_map(|state| match state {
+            LockState::Allowed => None,
+            LockState::LockedUntil(at) => Some(at),
         });
         if let Some(at) = until.max() {
             return Err(Duration::from_secs(u64::try_from(at - now).unwrap_or(1)));

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
-use std::fmt::Write as _;
 use std::ops::Range;
 
+use data_encoding::HEXLOWER;
 use diesel::prelude::*;
 use smol_str::SmolStr;
 use thiserror::Error;
@@ -66,8 +66,8 @@ pub enum IndexError {
     #[error(
         "record `{index}` is stored with leaf `{}`, and the log has `{}`: another log has the same `audit.origin`, or one of \
          the two was changed",
-        hex(.stored),
-        hex(.found)
+        HEXLOWER.encode(.stored),
+        HEXLOWER.encode(.found)
     )]
     Differs {
         /// The index of the record.
@@ -251,11 +251,4 @@ impl<'a> NewRow<'a> {
             ..self
         }
     }
-}
-
-fn hex(leaf: &[u8]) -> String {
-    leaf.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -82,8 +82,8 @@ pub struct FoundEntry {
     pub record: Option<String>,
 }
 
-/// The database of the audit log's index: beside the file of the entities, `acgs-audit.db` for `acgs.db`; or in the same
-/// database of a server.
+/// The database of the audit log's index: beside the file of the entities, `acgs-audit.db` for `acgs.db`; or in the
+/// same database of a server.
 #[must_use]
 pub fn beside(database: &Target) -> Target {
     match database {

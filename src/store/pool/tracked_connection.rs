@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use r2d2::ManageConnection;
 
+use crate::store::error::one_line;
+
 /// How long a connection may take to be closed.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -67,7 +69,7 @@ impl Watch {
 
     /// No connection can be opened, until one is.
     pub(super) fn goes_down(&self, why: &dyn Display) {
-        let why: Arc<str> = one_line(why).into();
+        let why: Arc<str> = one_line(&why.to_string()).into();
         let mut server = self.server();
         if server.down.is_none() {
             tracing::warn!(error = %why, "a database connection cannot be opened");
@@ -99,7 +101,7 @@ impl Watch {
     /// A connection does not work.
     fn breaks(&self, why: &dyn Display) {
         self.unanswered.fetch_add(1, Ordering::Relaxed);
-        self.server().last = Some(one_line(why).into());
+        self.server().last = Some(one_line(&why.to_string()).into());
     }
 
     /// Takes one of `max` slots at the server. r2d2 counts a connection as closed before it is closed, so the next one
@@ -124,12 +126,6 @@ impl Watch {
     fn server(&self) -> MutexGuard<'_, Server> {
         self.server.lock()
     }
-}
-
-/// libpq writes lines.
-fn one_line(text: &dyn Display) -> String {
-    let text = text.to_string();
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 /// The manager of one tier.

@@ -123,9 +123,9 @@ fn a_revision_is_believed_only_of_this_database_and_up_to_now() {
     stored.run("DELETE FROM changes WHERE version < 5");
     let again = stored.other();
     assert!(again.follow_to(&written[1]).is_ok());
-    assert_eq!(again.standing(&written[1]).unwrap(), Standing::Contains);
+    assert_eq!(again.relation_to(&written[1]).unwrap(), HistoryRelation::Contains);
     let foreign = Revision { incarnation: 1, ..written[1] };
-    assert_eq!(again.standing(&foreign).unwrap(), Standing::Diverged(written[4]));
+    assert_eq!(again.relation_to(&foreign).unwrap(), HistoryRelation::Diverged(written[4]));
 }
 
 #[test]
@@ -135,16 +135,16 @@ fn a_database_stands_to_what_it_once_was_by_history_and_not_by_numbers() {
     let kept = put(here, "ann", 1).commit.after;
     stored.back_up();
     let lost = put(here, "ann", 2).commit.after;
-    assert_eq!(here.standing(&lost).unwrap(), Standing::Contains);
+    assert_eq!(here.relation_to(&lost).unwrap(), HistoryRelation::Contains);
     stored.restore();
-    assert_eq!(here.standing(&lost).unwrap(), Standing::Behind(kept));
+    assert_eq!(here.relation_to(&lost).unwrap(), HistoryRelation::Behind(kept));
     let instead = put(&stored.other(), "ann", 3).commit.after;
     assert_eq!((instead.incarnation, instead.version), (lost.incarnation, lost.version));
-    assert_eq!(here.standing(&lost).unwrap(), Standing::Diverged(instead));
+    assert_eq!(here.relation_to(&lost).unwrap(), HistoryRelation::Diverged(instead));
     let begun = here.begin_anew(&lost).unwrap();
-    assert_eq!(here.standing(&lost).unwrap(), Standing::Diverged(begun));
+    assert_eq!(here.relation_to(&lost).unwrap(), HistoryRelation::Diverged(begun));
     // What was there before the loss is still there.
-    assert_eq!(here.standing(&kept).unwrap(), Standing::Contains);
+    assert_eq!(here.relation_to(&kept).unwrap(), HistoryRelation::Contains);
     assert_eq!(here.begin_anew(&lost).unwrap(), begun, "another node has done it already");
 }
 

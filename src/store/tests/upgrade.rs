@@ -87,7 +87,7 @@ fn what_an_earlier_version_stored_is_there_after_the_migrations() {
     let revision = revisions::newest(conn).unwrap();
     assert_eq!(revision.version, version);
     assert_ne!((revision.incarnation, revision.nonce), (0, 0), "a name of its own");
-    assert_eq!(revisions::standing(conn, &revision).unwrap(), revisions::Standing::Contains);
+    assert_eq!(revisions::relation_to(conn, &revision).unwrap(), revisions::HistoryRelation::Contains);
     // What was withdrawn before is not forgotten sooner than what is withdrawn now.
     assert_eq!(ended_tokens::purge(conn, i64::MAX).unwrap(), 0);
     let written = store.put(&user("u", 2), Precondition::default(), |_| Ok(())).unwrap();

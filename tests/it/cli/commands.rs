@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{copy, decide, names, outcome};
-use crate::harness::{Setup, Tiers, repository};
+use crate::harness::{Request, Setup, Tiers, repository};
 
 #[test]
 fn settings_are_printed_with_where_they_came_from() {
@@ -215,6 +215,25 @@ fn lists_have_headers_and_missing_and_taken_names_are_explained() {
         names(faults, &[told]);
     }
     decide(&daemon, 1);
+}
+
+#[test]
+fn a_list_has_all_items_however_many_pages_the_daemon_has_of_them() {
+    const MORE_THAN_A_PAGE: usize = 1_001;
+    let setup = Setup::new();
+    let daemon = setup.start();
+    let mut connection = daemon.connect();
+    for number in 0..MORE_THAN_A_PAGE {
+        let key = Request::post("/v1/api-keys").json(&json!({"name": format!("{number}"), "scopes": ["read"]}));
+        assert_eq!(connection.ask(&key).status, 201);
+    }
+    let listed = setup.run(["api-key", "list"]);
+    let (code, printed, _) = outcome(&listed);
+    assert_eq!((code, printed.lines().count()), (Some(0), 1 + MORE_THAN_A_PAGE));
+    let listed = setup.run(["api-key", "list", "--json"]);
+    let printed: Value = serde_json::from_str(outcome(&listed).1).unwrap();
+    assert_eq!(printed["items"].as_array().unwrap().len(), MORE_THAN_A_PAGE);
+    assert_eq!(printed["next_cursor"], Value::Null);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The connections to Redis: some are kept, more are opened while all are busy, and all are closed while the server does
-//! not answer.
+//! The connections to Redis: some are kept, more are opened while all are busy, and all are closed while the server
+//! does not answer.
 //!
 //! `redis::aio::ConnectionManager` is no substitute: it is one connection, on which requests wait while it reconnects.
 //! Here a request fails at once then, since a decision is cheaper than the wait, and nothing is sent until a probe has

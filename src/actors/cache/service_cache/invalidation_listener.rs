@@ -26,19 +26,19 @@ const SILENCE: Duration = Duration::from_secs(2);
 pub(super) type Call = Arc<dyn Fn() + Send + Sync>;
 
 /// Listens for ever.
-pub(super) async fn listen(server: &Server, front: &SharedState, call: &Call) {
+pub(super) async fn listen(server: &Server, state: &SharedState, call: &Call) {
     let mut said = String::new();
     loop {
         let failure = match timeout(PING_TIMEOUT, server.subscribe(CHANNEL)).await {
             Ok(Ok(messages)) => {
-                front.listening.store(true, Ordering::Relaxed);
-                front.is_deaf.store(false, Ordering::Relaxed);
+                state.listening.store(true, Ordering::Relaxed);
+                state.was_unsubscribed.store(false, Ordering::Relaxed);
                 // Earlier notifications may have been missed.
                 call();
                 said.clear();
-                let outcome = hear(messages, front, call).await;
-                front.listening.store(false, Ordering::Relaxed);
-                front.is_deaf.store(true, Ordering::Relaxed);
+                let outcome = receive(messages, state, call).await;
+                state.listening.store(false, Ordering::Relaxed);
+                state.was_unsubscribed.store(true, Ordering::Relaxed);
                 outcome.err().map_or_else(|| "the connection ended".to_owned(), |error| error.to_string())
             }
             Ok(Err(error)) => error.to_string(),
@@ -56,14 +56,14 @@ pub(super) async fn listen(server: &Server, front: &SharedState, call: &Call) {
 }
 
 /// Calls `call` for each notification, once for several at a time, until the connection breaks.
-async fn hear(messages: PubSub, front: &SharedState, call: &Call) -> RedisResult<()> {
+async fn receive(messages: PubSub, state: &SharedState, call: &Call) -> RedisResult<()> {
     let (mut sink, mut stream) = messages.split();
     loop {
         match timeout(SILENCE, stream.next()).await {
             Ok(Some(_)) => {
-                front.figures.messages.add(1);
+                state.figures.messages.add(1);
                 while let Some(Some(_)) = stream.next().now_or_never() {
-                    front.figures.messages.add(1);
+                    state.figures.messages.add(1);
                 }
                 call();
             }

@@ -36,9 +36,9 @@ impl SharedVerdicts {
     /// claimed it, for no longer than that.
     pub async fn claim(&self, key: &Key, evaluation: Duration) -> LeaseOutcome {
         let end = Instant::now() + evaluation;
-        let name = self.front.secret.load().claim(key);
+        let name = self.state.secret.load().claim(key);
         let lasts = (evaluation * 2).clamp(LEASE_DURATION.0, LEASE_DURATION.1);
-        let deadline = Instant::now() + self.front.timeout.min(evaluation);
+        let deadline = Instant::now() + self.state.timeout.min(evaluation);
         match self.ask(Take { name: name.clone(), lasts, deadline }, deadline).await.flatten() {
             Some(true) => return LeaseOutcome::Granted(Lease { name, shared: self.clone() }),
             Some(false) => {}
@@ -68,6 +68,6 @@ impl Drop for Lease {
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Claimed").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Lease").field("name", &self.name).finish_non_exhaustive()
     }
 }

@@ -74,7 +74,7 @@ pub struct L2Options {
 /// Has the connections to Redis.
 pub struct ServiceCache {
     server: Server,
-    front: Arc<SharedState>,
+    state: Arc<SharedState>,
     connections: Rc<Connections>,
     write_queue: Rc<WriteQueue>,
     call: invalidation_listener::Call,
@@ -95,18 +95,17 @@ impl ServiceCache {
         versions: Versions,
         changed: impl Fn() + Send + Sync + 'static,
     ) -> SharedVerdicts {
-        let front = SharedState::new(secret, versions, options.ttl, options.timeout);
-        let front = Arc::new(front);
-        let shared = Arc::clone(&front);
+        let state = Arc::new(SharedState::new(secret, versions, options.ttl, options.timeout));
+        let shared = Arc::clone(&state);
         let address = Self::start_in_arbiter(&Arbiter::new().handle(), move |_| Self {
             server: options.server.clone(),
             connections: Rc::new(Connections::new(options, Arc::clone(&shared))),
             write_queue: Rc::new(WriteQueue::new(Arc::clone(&shared))),
-            front: shared,
+            state: shared,
             call: Arc::new(changed),
             memory: ServerMemory::default(),
         });
-        SharedVerdicts { address, front }
+        SharedVerdicts { address, state }
     }
 
     /// Looks at the server's memory as soon as it is there, and from time to time.
@@ -143,8 +142,8 @@ impl Actor for ServiceCache {
         actix::spawn(async move { connections.keep().await });
         let (write_queue, connections) = (Rc::clone(&self.write_queue), Rc::clone(&self.connections));
         actix::spawn(async move { write_queue.send(&connections).await });
-        let (server, front, call) = (self.server.clone(), Arc::clone(&self.front), Arc::clone(&self.call));
-        actix::spawn(async move { invalidation_listener::listen(&server, &front, &call).await });
+        let (server, state, call) = (self.server.clone(), Arc::clone(&self.state), Arc::clone(&self.call));
+        actix::spawn(async move { invalidation_listener::listen(&server, &state, &call).await });
         self.watch(ctx);
     }
 }
@@ -167,7 +166,7 @@ impl Handler<FetchShared> for ServiceCache {
     type Result = ResponseFuture<Vec<Option<Vec<u8>>>>;
 
     fn handle(&mut self, FetchShared { names, deadline }: FetchShared, _: &mut Self::Context) -> Self::Result {
-        let (connections, front) = (Rc::clone(&self.connections), Arc::clone(&self.front));
+        let (connections, state) = (Rc::clone(&self.connections), Arc::clone(&self.state));
         Box::pin(async move {
             let begun = Instant::now();
             let mut command = redis::cmd("MGET");
@@ -175,7 +174,7 @@ impl Handler<FetchShared> for ServiceCache {
                 command.arg(name);
             }
             let Ok(answers) = connections.ask(&Request::One(command), deadline).await else { return Vec::new() };
-            front.figures.asked(begun.elapsed());
+            state.figures.asked(begun.elapsed());
             let value = |value| if let Value::BulkString(bytes) = value { Some(bytes) } else { None };
             match answers.into_iter().next() {
                 Some(Ok(Value::Array(values))) => values.into_iter().map(value).collect(),
@@ -197,8 +196,8 @@ struct PutShared(Vec<WriteOp>);
 impl Handler<PutShared> for ServiceCache {
     type Result = ();
 
-    fn handle(&mut self, PutShared(letters): PutShared, _: &mut Self::Context) {
-        self.write_queue.push(letters);
+    fn handle(&mut self, PutShared(ops): PutShared, _: &mut Self::Context) {
+        self.write_queue.push(ops);
     }
 }
 
@@ -238,9 +237,9 @@ impl Handler<Release> for ServiceCache {
     type Result = ();
 
     fn handle(&mut self, Release(name): Release, _: &mut Self::Context) {
-        let letter = WriteOp::Release(name);
-        if self.front.admit(letter.weight()) {
-            self.write_queue.push(vec![letter]);
+        let op = WriteOp::Release(name);
+        if self.state.admit(op.weight()) {
+            self.write_queue.push(vec![op]);
         }
     }
 }
@@ -254,19 +253,19 @@ impl Handler<Publish> for ServiceCache {
     type Result = ();
 
     fn handle(&mut self, Publish(version): Publish, _: &mut Self::Context) {
-        let (connections, front) = (Rc::clone(&self.connections), Arc::clone(&self.front));
+        let (connections, state) = (Rc::clone(&self.connections), Arc::clone(&self.state));
         actix::spawn(async move {
             let mut command = redis::cmd("PUBLISH");
             command.arg(invalidation_listener::CHANNEL).arg(version);
             match connections.ask(&Request::One(command), Instant::now() + TIMEOUT).await {
-                Ok(answers) if answers.iter().all(Result::is_ok) => front.figures.published.add(1),
+                Ok(answers) if answers.iter().all(Result::is_ok) => state.figures.published.add(1),
                 Ok(answers) => {
                     if let Some(error) = answers.iter().find_map(|answer| answer.as_ref().err()) {
                         connections.note(&error.to_string());
                     }
-                    front.figures.unpublished.add(1);
+                    state.figures.unpublished.add(1);
                 }
-                Err(_) => front.figures.unpublished.add(1),
+                Err(_) => state.figures.unpublished.add(1),
             }
         });
     }
@@ -299,9 +298,9 @@ impl Handler<Clear> for ServiceCache {
 
     fn handle(&mut self, _: Clear, _: &mut Self::Context) -> Self::Result {
         self.write_queue.clear();
-        let (server, front) = (self.server.clone(), Arc::clone(&self.front));
+        let (server, state) = (self.server.clone(), Arc::clone(&self.state));
         Box::pin(async move {
-            let secret = front.secret.load_full();
+            let secret = state.secret.load_full();
             match timeout(CLEARING, clearing::clear(&server, secret.prefix())).await {
                 Ok(outcome) => outcome.map_err(|error| ClearError::Server(error.to_string())),
                 Err(_) => Err(ClearError::Late),
@@ -326,12 +325,12 @@ impl Handler<Show> for ServiceCache {
             since_s: since.elapsed().as_secs(),
             outages,
             error: self.connections.error(),
-            listening: self.front.listening.load(Ordering::Relaxed),
+            listening: self.state.listening.load(Ordering::Relaxed),
             connections,
             in_flight,
-            waiting_bytes: self.front.waiting(),
+            waiting_bytes: self.state.waiting(),
             memory: self.memory.clone(),
-            counts: self.front.figures.snapshot(),
+            counts: self.state.figures.snapshot(),
         })
     }
 }

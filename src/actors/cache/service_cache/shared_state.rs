@@ -27,8 +27,9 @@ pub(super) struct SharedState {
     pub(super) usable: AtomicBool,
     /// Whether messages of other nodes are listened to.
     pub(super) listening: AtomicBool,
-    /// Whether listening ended, and was not resumed. An access list may forbid it from the beginning; then it is false.
-    pub(super) is_deaf: AtomicBool,
+    /// Whether the subscription ended, and was not resumed. An access list may forbid it from the beginning; then it is
+    /// false.
+    pub(super) was_unsubscribed: AtomicBool,
     waiting: AtomicUsize,
     pub(super) figures: Figures,
 }
@@ -42,7 +43,7 @@ impl SharedState {
             timeout,
             usable: AtomicBool::new(false),
             listening: AtomicBool::new(false),
-            is_deaf: AtomicBool::new(false),
+            was_unsubscribed: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             figures: Figures::default(),
         }
@@ -53,26 +54,26 @@ impl SharedState {
     }
 
     /// The value to be written for a verdict as of a revision; `None` if the text of its entities has been taken.
-    pub(super) fn content(&self, kept: &CachedVerdict, as_of: Revision) -> Option<Content> {
-        let entities = match &kept.entities {
+    pub(super) fn content(&self, verdict: &CachedVerdict, as_of: Revision) -> Option<Content> {
+        let entities = match &verdict.entities {
             Some(set) => Some(set.text()?),
             None => None,
         };
-        let mut slots: Vec<Slot> = kept.stamps.iter().map(crate::store::Stamp::slot).collect();
+        let mut slots: Vec<Slot> = verdict.stamps.iter().map(crate::store::Stamp::slot).collect();
         slots.sort_unstable_by_key(|slot| slot.number());
         slots.dedup();
         let ttl = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX);
         let expires = now().saturating_add(ttl);
-        Some(Content { verdict: Arc::clone(&kept.verdict), entities, slots, as_of, expires })
+        Some(Content { verdict: Arc::clone(&verdict.verdict), entities, slots, as_of, expires })
     }
 
     /// The verdict in a value, if it holds here and now. Everything else is a miss.
     pub(super) fn open(&self, key: &Key, value: &[u8]) -> Option<CachedVerdict> {
         match self.secret.load().open(key, value, now()) {
             Ok(content) => {
-                let kept = self.current(content);
-                self.figures.outdated.add(kept.is_none().into());
-                kept
+                let verdict = self.current(content);
+                self.figures.outdated.add(verdict.is_none().into());
+                verdict
             }
             Err(flaw) => {
                 let counter = match flaw {

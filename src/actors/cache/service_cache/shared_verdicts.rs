@@ -24,14 +24,14 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct SharedVerdicts {
     pub(super) address: Addr<ServiceCache>,
-    pub(super) front: Arc<SharedState>,
+    pub(super) state: Arc<SharedState>,
 }
 
 impl SharedVerdicts {
     /// Whether the server is asked at the moment. Looking costs nothing.
     #[must_use]
     pub fn is_usable(&self) -> bool {
-        self.front.is_usable()
+        self.state.is_usable()
     }
 
     /// Why the server is used less than it should be; `None` if it is well.
@@ -39,7 +39,7 @@ impl SharedVerdicts {
     pub fn fault(&self) -> Option<&'static str> {
         if !self.is_usable() {
             Some("it does not answer, and is done without")
-        } else if self.front.is_deaf.load(Ordering::Relaxed) {
+        } else if self.state.was_unsubscribed.load(Ordering::Relaxed) {
             Some("pub/sub is unavailable: changes of other nodes are found by polling the database")
         } else {
             None
@@ -50,7 +50,7 @@ impl SharedVerdicts {
     ///
     /// INVARIANT: each of them was valid after this was called. Its stamps are of this process, and show later changes.
     pub async fn fetch(&self, keys: &[Key]) -> Vec<Option<CachedVerdict>> {
-        let figures = &self.front.figures;
+        let figures = &self.state.figures;
         if !self.is_usable() {
             figures.bypassed.add(keys.len() as u64);
             return vec![None; keys.len()];
@@ -58,12 +58,12 @@ impl SharedVerdicts {
         if keys.is_empty() {
             return Vec::new();
         }
-        let secret = self.front.secret.load();
+        let secret = self.state.secret.load();
         let names = keys.iter().map(|key| secret.name(key)).collect();
-        let deadline = Instant::now() + self.front.timeout;
+        let deadline = Instant::now() + self.state.timeout;
         let mut values = self.ask(FetchShared { names, deadline }, deadline).await.unwrap_or_default();
         values.resize(keys.len(), None);
-        let opened = keys.iter().zip(values).map(|(key, value)| self.front.open(key, &value?));
+        let opened = keys.iter().zip(values).map(|(key, value)| self.state.open(key, &value?));
         let found: Vec<Option<CachedVerdict>> = opened.collect();
         let hits = found.iter().flatten().count() as u64;
         figures.hits.add(hits);
@@ -76,18 +76,18 @@ impl SharedVerdicts {
     /// All changes up to the revision `as_of` must be in them: read it before the last check that the entities are
     /// current.
     pub fn put(&self, verdicts: &[(Key, CachedVerdict)], as_of: Revision) {
-        let figures = &self.front.figures;
+        let figures = &self.state.figures;
         if !self.is_usable() {
             return figures.lost.add(verdicts.len() as u64);
         }
-        let letter = |(key, kept): &(Key, CachedVerdict)| {
-            let letter = WriteOp::Verdict(*key, self.front.content(kept, as_of)?);
-            self.front.admit(letter.weight()).then_some(letter)
+        let op = |(key, verdict): &(Key, CachedVerdict)| {
+            let op = WriteOp::Verdict(*key, self.state.content(verdict, as_of)?);
+            self.state.admit(op.weight()).then_some(op)
         };
-        let letters: Vec<WriteOp> = verdicts.iter().filter_map(letter).collect();
-        figures.lost.add((verdicts.len() - letters.len()) as u64);
-        if !letters.is_empty() {
-            self.address.do_send(PutShared(letters));
+        let ops: Vec<WriteOp> = verdicts.iter().filter_map(op).collect();
+        figures.lost.add((verdicts.len() - ops.len()) as u64);
+        if !ops.is_empty() {
+            self.address.do_send(PutShared(ops));
         }
     }
 
@@ -104,7 +104,7 @@ impl SharedVerdicts {
     /// Hits and misses of look-ups.
     #[must_use]
     pub fn share(&self) -> HitRate {
-        HitRate { hits: self.front.figures.hits.get(), misses: self.front.figures.misses.get() }
+        HitRate { hits: self.state.figures.hits.get(), misses: self.state.figures.misses.get() }
     }
 
     /// The status of the tier; `None` if its thread does not answer.
@@ -114,7 +114,7 @@ impl SharedVerdicts {
 
     /// Replaces the secret: values written with the old one are not found any more.
     pub fn replace_secret(&self, secret: Secret) {
-        self.front.secret.store(Arc::new(secret));
+        self.state.secret.store(Arc::new(secret));
     }
 
     /// Asks the thread of the tier. No answer in time is none.

@@ -50,60 +50,60 @@ impl WriteOp {
 /// The pending writes, in order.
 #[derive(Debug)]
 pub(super) struct WriteQueue {
-    front: Arc<SharedState>,
-    letters: RefCell<VecDeque<WriteOp>>,
+    state: Arc<SharedState>,
+    ops: RefCell<VecDeque<WriteOp>>,
     more: Notify,
 }
 
 impl WriteQueue {
-    pub(super) fn new(front: Arc<SharedState>) -> Self {
-        Self { front, letters: RefCell::default(), more: Notify::new() }
+    pub(super) fn new(state: Arc<SharedState>) -> Self {
+        Self { state, ops: RefCell::default(), more: Notify::new() }
     }
 
     /// Appends writes for which room was reserved.
-    pub(super) fn push(&self, letters: Vec<WriteOp>) {
-        self.letters.borrow_mut().extend(letters);
+    pub(super) fn push(&self, ops: Vec<WriteOp>) {
+        self.ops.borrow_mut().extend(ops);
         self.more.notify_one();
     }
 
     /// Drops the pending writes.
     pub(super) fn clear(&self) {
-        let letters = self.letters.take();
-        self.front.dismiss(letters.iter().map(WriteOp::weight).sum());
+        let ops = self.ops.take();
+        self.state.dismiss(ops.iter().map(WriteOp::weight).sum());
     }
 
     /// Writes pending and future values; never ends.
     pub(super) async fn send(&self, connections: &Connections) {
         loop {
-            let letters = self.take();
-            if letters.is_empty() {
+            let ops = self.take();
+            if ops.is_empty() {
                 self.more.notified().await;
                 continue;
             }
-            self.write(letters, connections).await;
+            self.write(ops, connections).await;
         }
     }
 
     /// The next batch.
     fn take(&self) -> Vec<WriteOp> {
-        let mut waiting = self.letters.borrow_mut();
+        let mut waiting = self.ops.borrow_mut();
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while batch.len() < BATCH
             && bytes < BATCH_BYTES
-            && let Some(letter) = waiting.pop_front()
+            && let Some(op) = waiting.pop_front()
         {
-            bytes += letter.weight();
-            batch.push(letter);
+            bytes += op.weight();
+            batch.push(op);
         }
-        self.front.dismiss(bytes);
+        self.state.dismiss(bytes);
         batch
     }
 
-    async fn write(&self, letters: Vec<WriteOp>, connections: &Connections) {
-        let figures = &self.front.figures;
+    async fn write(&self, ops: Vec<WriteOp>, connections: &Connections) {
+        let figures = &self.state.figures;
         let (mut commands, mut releases) = (Vec::new(), Vec::new());
-        for letter in letters {
-            match letter {
+        for op in ops {
+            match op {
                 WriteOp::Verdict(key, content) => match self.set(&key, &content) {
                     Some(command) => commands.push(command),
                     None => figures.too_large.add(1),
@@ -138,7 +138,7 @@ impl WriteQueue {
     }
 
     fn set(&self, key: &Key, content: &Content) -> Option<Cmd> {
-        let secret = self.front.secret.load();
+        let secret = self.state.secret.load();
         let value = secret.seal(key, content)?;
         let left = content.expires.saturating_sub(now()).max(1);
         let mut command = redis::cmd("SET");

@@ -1,7 +1,7 @@
 //! Withdrawals that were committed, kept in memory to be made again if the database loses them.
 //!
 //! A database that is restored, or fails over without its newest changes, lacks the newest withdrawals. Those that this
-//! process made are then owed again: they are denied in memory at once, and recorded and committed in the new
+//! process made are then pending again: they are denied in memory at once, and recorded and committed in the new
 //! incarnation of the database before any other change of callers. Nothing that was granted is granted again.
 
 use std::collections::{HashSet, VecDeque};
@@ -16,7 +16,7 @@ use super::withdrawal::{Applied, Sets, Withdrawal};
 use super::{Directory, DirectoryError, event, now};
 use crate::domain::Revision;
 use crate::ledger::Event;
-use crate::store::{Connection, Standing, StoreError, ended_tokens, revisions};
+use crate::store::{Connection, HistoryRelation, StoreError, ended_tokens, revisions};
 
 /// The most withdrawals that are kept; the oldest are dropped first.
 const CAPACITY: usize = 4096;
@@ -24,15 +24,15 @@ const CAPACITY: usize = 4096;
 /// How long a withdrawal is kept: longer than the time between two daily backups.
 const RETENTION: Duration = Duration::from_hours(48);
 
-/// The newest committed withdrawals of this process, in the order of their commits: at most [`CAPACITY`], each for at most
-/// [`RETENTION`]; shared by all clones.
+/// The newest committed withdrawals of this process, in the order of their commits: at most [`CAPACITY`], each for at
+/// most [`RETENTION`]; shared by all clones.
 #[derive(Debug, Clone, Default)]
 pub(super) struct CommittedWithdrawals(Arc<State>);
 
 #[derive(Default)]
 struct State {
     made: Mutex<VecDeque<CommittedWithdrawal>>,
-    /// Held while lost withdrawals are moved to the owed ones, so that no other change is made meanwhile.
+    /// Held while lost withdrawals are moved to the pending ones, so that no other change is made meanwhile.
     moving: Mutex<()>,
 }
 
@@ -158,26 +158,27 @@ impl DirectoryError {
 }
 
 impl Directory {
-    /// Moves the withdrawals that the database has lost to the owed ones, before all others, and answers their number.
-    /// Does nothing while the database has no new incarnation.
-    pub fn owe_lost(&self) -> Result<usize, DirectoryError> {
+    /// Moves the withdrawals that the database has lost to the pending ones, before all others, and answers their
+    /// number. Does nothing while the database has no new incarnation.
+    pub fn requeue_lost(&self) -> Result<usize, DirectoryError> {
         let _moving = self.made.0.moving.lock();
         let incarnation = self.store.versions().followed().incarnation;
         let unsure = self.made.unsure(incarnation);
         if unsure.is_empty() {
             return Ok(0);
         }
-        let standing = self.store.query(|conn| {
-            unsure.iter().map(|revision| revisions::standing(conn, revision)).collect::<Result<Vec<_>, _>>()
+        let relation = self.store.query(|conn| {
+            unsure.iter().map(|revision| revisions::relation_to(conn, revision)).collect::<Result<Vec<_>, _>>()
         })?;
         let (present, lost): (Vec<_>, Vec<_>) =
-            unsure.into_iter().zip(standing).partition(|(_, standing)| *standing == Standing::Contains);
-        let set = |of: Vec<(Revision, Standing)>| of.into_iter().map(|(revision, _)| revision).collect::<HashSet<_>>();
+            unsure.into_iter().zip(relation).partition(|(_, relation)| *relation == HistoryRelation::Contains);
+        let set =
+            |of: Vec<(Revision, HistoryRelation)>| of.into_iter().map(|(revision, _)| revision).collect::<HashSet<_>>();
         let lost = self.made.take(&set(lost), &set(present), incarnation);
         // INVARIANT: no id of a lost withdrawal is ever absent from the denied ones.
-        self.trust.denied().hold_lost(lost.iter().flat_map(CommittedWithdrawal::denied));
+        self.trust.denied().add_lost(lost.iter().flat_map(CommittedWithdrawal::denied));
         let count = lost.len();
-        self.owed.push_lost(lost);
+        self.pending.push_lost(lost);
         Ok(count)
     }
 

@@ -8,7 +8,7 @@ mod clients;
 mod committed_withdrawals;
 mod grants;
 mod logins;
-mod owed_withdrawals;
+mod pending_withdrawals;
 mod people;
 mod proofs;
 mod provenance;
@@ -37,7 +37,7 @@ pub use api_keys::{
 pub use clients::{AddClient, ClientMade, HasClient, ListClients, NewClient, RemoveClient, SetClient};
 pub use grants::{Grant, GrantClient};
 pub use logins::{LogIn, LoginOrigin, RefuseLogin};
-pub use owed_withdrawals::{OwedWithdrawals, SettleWithdrawals};
+pub use pending_withdrawals::{PendingWithdrawals, SettleWithdrawals};
 pub use people::{AddUser, By, ChangePassword, FindUser, ListUsers, NewUser, RemoveUser, SetUser};
 pub use proofs::{ClientProof, ProveClient};
 pub use provenance::Provenance;
@@ -84,7 +84,7 @@ pub struct Directory {
     lifetimes: Lifetimes,
     in_force: InForce,
     rotating: Arc<Mutex<()>>,
-    owed: OwedWithdrawals,
+    pending: PendingWithdrawals,
     made: committed_withdrawals::CommittedWithdrawals,
     uptime: uptime::Counted,
 }
@@ -134,10 +134,10 @@ impl Directory {
     /// The directory over a store. Its functions block.
     #[must_use]
     pub fn new(store: Store, changes: ChangeRecorder, trust: Trust, lifetimes: Lifetimes, in_force: InForce) -> Self {
-        let (rotating, owed, made) =
-            (Arc::default(), OwedWithdrawals::default(), committed_withdrawals::CommittedWithdrawals::default());
+        let (rotating, pending, made) =
+            (Arc::default(), PendingWithdrawals::default(), committed_withdrawals::CommittedWithdrawals::default());
         let uptime = uptime::Counted::default();
-        Self { store, changes, trust, lifetimes, in_force, rotating, owed, made, uptime }
+        Self { store, changes, trust, lifetimes, in_force, rotating, pending, made, uptime }
     }
 
     /// Starts the actor on `threads` threads.
@@ -193,7 +193,7 @@ impl Directory {
     }
 
     /// Makes a change and records it, as the last step before the commit. A change without events is not recorded, and
-    /// may be lost with an older database without harm. Owed withdrawals are made first.
+    /// may be lost with an older database without harm. Pending withdrawals are made first.
     fn change<T>(
         &self,
         job: impl FnOnce(&mut Connection) -> Result<(T, Vec<Event>), DirectoryError>,
@@ -202,8 +202,8 @@ impl Directory {
         self.record_and_commit(job).map(|(done, _)| done)
     }
 
-    /// Like [`Self::change`], without making owed withdrawals first; answers also the revision of the change, `None` if
-    /// it was not recorded.
+    /// Like [`Self::change`], without making pending withdrawals first; answers also the revision of the change, `None`
+    /// if it was not recorded.
     fn record_and_commit<T>(
         &self,
         job: impl FnOnce(&mut Connection) -> Result<(T, Vec<Event>), DirectoryError>,

@@ -43,12 +43,12 @@ impl Handler<Refresh> for Directory {
             Ok(Ok(grant)) => return Ok(grant),
             Ok(Err(refused)) => refused,
             // A copied token ends its session also if nothing can be written.
-            Err(error) => match self.store.query(|conn| self.standing(conn, &ask, now)) {
-                Ok(Standing::Refused(refused @ Refused { copied: Some(_), .. })) => refused,
+            Err(error) => match self.store.query(|conn| self.state_of(conn, &ask, now)) {
+                Ok(RefreshState::Refused(refused @ Refused { copied: Some(_), .. })) => refused,
                 Ok(_) | Err(_) => return Err(error),
             },
         };
-        // Each further use of the token would owe one more withdrawal while nothing can be written.
+        // Each further use of the token would queue one more withdrawal while nothing can be written.
         let is_over = |copied: &EndCopied| self.trust.denied().has_any(&copied.names(self));
         if let Some(copied) = refused.copied.filter(|copied| !is_over(copied)) {
             self.withdraw(copied)?;
@@ -71,7 +71,7 @@ impl Refused {
 }
 
 /// How a refresh token is to be answered.
-enum Standing {
+enum RefreshState {
     /// It is replaced by its successor.
     Unused(Session, User),
     /// The same successor is given again.
@@ -84,28 +84,28 @@ type Refreshed = (Result<Grant, Refused>, Vec<Event>);
 
 impl Directory {
     fn refresh(&self, conn: &mut Connection, ask: &Refresh, now: i64) -> Result<Refreshed, DirectoryError> {
-        match self.standing(conn, ask, now)? {
-            Standing::Unused(session, user) => self.rotate(conn, ask, &session, &user, now),
-            Standing::Repeated(successor, session, user) => self.repeat(ask, &successor, &session, &user, now),
-            Standing::Refused(refused) => Ok((Err(refused), Vec::new())),
+        match self.state_of(conn, ask, now)? {
+            RefreshState::Unused(session, user) => self.rotate(conn, ask, &session, &user, now),
+            RefreshState::Repeated(successor, session, user) => self.repeat(ask, &successor, &session, &user, now),
+            RefreshState::Refused(refused) => Ok((Err(refused), Vec::new())),
         }
     }
 
     /// Looks a refresh token up, without writing.
-    fn standing(&self, conn: &mut Connection, ask: &Refresh, now: i64) -> Result<Standing, StoreError> {
-        let unknown = || Standing::Refused(Refused::because("the refresh token is not valid"));
+    fn state_of(&self, conn: &mut Connection, ask: &Refresh, now: i64) -> Result<RefreshState, StoreError> {
+        let unknown = || RefreshState::Refused(Refused::because("the refresh token is not valid"));
         let Some(token) = refresh_tokens::find(conn, &secret::digest(&ask.token))? else { return Ok(unknown()) };
         let Some(session) = sessions::find(conn, &token.session)? else { return Ok(unknown()) };
         let Some(user) = users::find_by_id(conn, &session.user_id)? else { return Ok(unknown()) };
         if session.ended_at.is_some() || user.disabled_at.is_some() {
-            return Ok(Standing::Refused(Refused::because("the session has ended")));
+            return Ok(RefreshState::Refused(Refused::because("the session has ended")));
         }
         if token.used_at.is_none() {
-            return Ok(Standing::Unused(session, user));
+            return Ok(RefreshState::Unused(session, user));
         }
         Ok(match self.successor(conn, ask, &token, now)? {
-            Some(successor) => Standing::Repeated(successor, session, user),
-            None => Standing::Refused(Refused {
+            Some(successor) => RefreshState::Repeated(successor, session, user),
+            None => RefreshState::Refused(Refused {
                 why: "the refresh token was used before",
                 copied: Some(EndCopied { session: session.id, user: user.name, address: ask.origin.address.clone() }),
             }),

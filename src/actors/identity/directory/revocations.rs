@@ -128,8 +128,8 @@ impl Directory {
 
     /// The id and expiry (Unix seconds) of an access token that this daemon issued to `client`.
     ///
-    /// An expired token counts too, and so does one of a retired key: if the wall clock is ahead now, the token is valid
-    /// again later.
+    /// An expired token counts too, and so does one of a retired key: if the wall clock is ahead now, the token is
+    /// valid again later.
     fn own_token(&self, token: &str, client: &str) -> Result<Option<(String, i64)>, DirectoryError> {
         let Ok(token) = Unverified::parse(token) else { return Ok(None) };
         let Some(kid) = token.kid() else { return Ok(None) };

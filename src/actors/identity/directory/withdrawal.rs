@@ -2,9 +2,10 @@
 //! yet.
 //!
 //! A withdrawal is denied in memory first, then recorded and committed. If the log or the database cannot be written,
-//! it stays denied in memory (it is *owed*); a `withdrawal_delayed` record is written first when the log can be written
-//! again, and the withdrawal itself is made before any other change of callers. Other nodes learn of it by its commit. A
-//! committed withdrawal that the database loses is owed again; see [`made`](super::committed_withdrawals).
+//! it stays denied in memory (it is *pending*); a `withdrawal_delayed` record is written first when the log can be
+//! written again, and the withdrawal itself is made before any other change of callers. Other nodes learn of it by its
+//! commit. A committed withdrawal that the database loses is pending again; see
+//! [`committed_withdrawals`](super::committed_withdrawals).
 
 use parking_lot::MutexGuard;
 use smol_str::SmolStr;
@@ -20,7 +21,7 @@ pub enum Withdrawn<T> {
     /// Recorded and committed.
     Recorded(T),
     /// In force on this node only, in memory; it is recorded and committed as soon as that is possible.
-    Owed,
+    Pending,
 }
 
 impl<T> Withdrawn<T> {
@@ -28,7 +29,7 @@ impl<T> Withdrawn<T> {
     pub fn map<U>(self, other: impl FnOnce(T) -> U) -> Withdrawn<U> {
         match self {
             Self::Recorded(done) => Withdrawn::Recorded(other(done)),
-            Self::Owed => Withdrawn::Owed,
+            Self::Pending => Withdrawn::Pending,
         }
     }
 }

@@ -100,7 +100,7 @@ async fn a_full_server_refuses_what_is_put_and_still_answers() {
     let node = Node::ready(options(redis.server())).await;
     let large = |key| {
         let text = format!("{key}{}", "x".repeat(60_000));
-        ([key; 32], CachedVerdict { entities: Some(Arc::new(EntitySet::new(text))), ..node.kept() })
+        ([key; 32], CachedVerdict { entities: Some(Arc::new(EntitySet::new(text))), ..node.cached_verdict() })
     };
     for key in 0..=100 {
         node.put(&[large(key)]).await;
@@ -118,7 +118,11 @@ async fn a_full_cache_forgets_the_oldest() {
     let node = Node::ready(options(redis.server())).await;
     for key in 0..=100 {
         let text = format!("{key}{}", "x".repeat(60_000));
-        node.put(&[([key; 32], CachedVerdict { entities: Some(Arc::new(EntitySet::new(text))), ..node.kept() })]).await;
+        node.put(&[(
+            [key; 32],
+            CachedVerdict { entities: Some(Arc::new(EntitySet::new(text))), ..node.cached_verdict() },
+        )])
+        .await;
     }
     let counts = node.counts().await;
     assert_eq!((counts.written, counts.refused), (101, 0));

@@ -39,7 +39,7 @@ async fn one_node_evaluates_and_the_others_find_its_verdict() {
         drop(claimed);
     };
     let (found, ()) = tokio::join!(waiting, evaluating);
-    assert!(matches!(found, LeaseOutcome::Found(kept) if kept.verdict == one.kept().verdict));
+    assert!(matches!(found, LeaseOutcome::Found(found) if found.verdict == one.cached_verdict().verdict));
     until(async || redis.names().len() == 1).await;
     assert!(matches!(other.shared.claim(&[1; 32], long).await, LeaseOutcome::Granted(_)), "it was given back");
 }

@@ -76,7 +76,7 @@ impl Node {
         self.shared.fetch(&[[key; 32]]).await.pop().unwrap()
     }
 
-    fn kept(&self) -> CachedVerdict {
+    fn cached_verdict(&self) -> CachedVerdict {
         let finding = Finding {
             principle: "privacy".into(),
             severity: Severity::Critical,
@@ -92,7 +92,7 @@ impl Node {
 
     /// The verdict for the key that consists of this byte.
     fn verdict(&self, key: u8) -> (Key, CachedVerdict) {
-        ([key; 32], self.kept())
+        ([key; 32], self.cached_verdict())
     }
 }
 

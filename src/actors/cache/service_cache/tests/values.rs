@@ -14,7 +14,7 @@ async fn a_verdict_that_one_node_put_is_found_by_another() {
     let found = other.shared.fetch(&[[1; 32], [3; 32], [2; 32]]).await;
     assert!(found[1].is_none());
     for found in [found[0].as_ref().unwrap(), found[2].as_ref().unwrap()] {
-        assert_eq!(found.verdict, one.kept().verdict);
+        assert_eq!(found.verdict, one.cached_verdict().verdict);
         let set = found.entities.as_ref().unwrap();
         assert_eq!((set.text().as_deref(), set.digest()), (Some(TEXT), EntitySet::new(TEXT.to_owned()).digest()));
         assert!(found.stamps.len() == 2 && found.stamps.iter().all(|stamp| other.versions.is_current(stamp)));
@@ -105,8 +105,8 @@ async fn a_value_that_was_tampered_with_or_moved_or_is_old_is_not_found() {
 
     let ttl = Duration::from_millis(1);
     let brief = Node::ready(L2Options { ttl, ..options(redis.server()) }).await;
-    let content = brief.shared.front.content(&brief.kept(), Revision::default()).unwrap();
-    let old = brief.shared.front.secret.load().seal(&[1; 32], &content).unwrap();
+    let content = brief.shared.state.content(&brief.cached_verdict(), Revision::default()).unwrap();
+    let old = brief.shared.state.secret.load().seal(&[1; 32], &content).unwrap();
     put(&name, &old);
     until(async || super::super::shared_state::now() > content.expires).await;
     assert!(node.fetch(1).await.is_none(), "the server keeps it, but its time is over");
@@ -149,7 +149,7 @@ async fn clearing_removes_what_is_the_fleets_own() {
 async fn what_cannot_be_shared_is_not_put() {
     let Some(redis) = PrivateRedis::start(&[]) else { return };
     let node = Node::ready(options(redis.server())).await;
-    let large = CachedVerdict { entities: Some(Arc::new(EntitySet::new("x".repeat(70_000)))), ..node.kept() };
+    let large = CachedVerdict { entities: Some(Arc::new(EntitySet::new("x".repeat(70_000)))), ..node.cached_verdict() };
     node.put(&[([1; 32], large)]).await;
     let recorded = node.verdict(2);
     assert!(recorded.1.entities.as_ref().unwrap().take().is_some());

@@ -16,43 +16,43 @@ use super::{Directory, DirectoryError, now};
 use crate::actors::audit::queue::AuditError;
 use crate::store::StoreError;
 
-/// The most withdrawals that may be owed, apart from those that the database has lost. A further one is answered with an
-/// error, although it is in force in memory.
-const MOST_OWED: usize = 1024;
+/// The most withdrawals that may be pending, apart from those that the database has lost. A further one is answered
+/// with an error, although it is in force in memory.
+const MAX_PENDING: usize = 1024;
 
 /// Withdrawals that are in force in memory and not committed yet, the oldest first; shared by all clones.
 #[derive(Debug, Clone, Default)]
-pub struct OwedWithdrawals(Arc<Owed>);
+pub struct PendingWithdrawals(Arc<Pending>);
 
 #[derive(Default)]
-struct Owed {
-    waiting: Mutex<VecDeque<OwedWithdrawal>>,
+struct Pending {
+    waiting: Mutex<VecDeque<PendingWithdrawal>>,
     count: AtomicUsize,
 }
 
 /// Retries a withdrawal in the database.
 type Commit = Box<dyn Fn(&Directory) -> Result<(), DirectoryError> + Send>;
 
-struct OwedWithdrawal {
+struct PendingWithdrawal {
     names: Vec<SmolStr>,
     commit: Commit,
     is_lost: bool,
 }
 
-impl OwedWithdrawals {
-    /// The number of owed withdrawals.
+impl PendingWithdrawals {
+    /// The number of pending withdrawals.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.count.load(Ordering::Acquire)
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<OwedWithdrawal>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<PendingWithdrawal>> {
         self.0.waiting.lock()
     }
 
-    fn push(&self, withdrawal: OwedWithdrawal) -> bool {
+    fn push(&self, withdrawal: PendingWithdrawal) -> bool {
         let mut waiting = self.lock();
-        let has_room = waiting.iter().filter(|waiting| !waiting.is_lost).count() < MOST_OWED;
+        let has_room = waiting.iter().filter(|waiting| !waiting.is_lost).count() < MAX_PENDING;
         if has_room {
             waiting.push_back(withdrawal);
             self.0.count.store(waiting.len(), Ordering::Release);
@@ -66,15 +66,15 @@ impl OwedWithdrawals {
         for lost in lost.into_iter().rev() {
             let names = lost.denied();
             let commit = Box::new(move |directory: &Directory| lost.repeat(directory));
-            waiting.push_front(OwedWithdrawal { names, commit, is_lost: true });
+            waiting.push_front(PendingWithdrawal { names, commit, is_lost: true });
         }
         self.0.count.store(waiting.len(), Ordering::Release);
     }
 }
 
-impl fmt::Debug for Owed {
+impl fmt::Debug for Pending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Owed").field("count", &self.count).finish_non_exhaustive()
+        f.debug_struct("Pending").field("count", &self.count).finish_non_exhaustive()
     }
 }
 
@@ -110,23 +110,23 @@ impl Directory {
     pub(super) fn withdraw<W: Withdrawal>(&self, withdrawal: W) -> Result<Withdrawn<W::Done>, DirectoryError> {
         let denied = self.trust.denied();
         let names = withdrawal.names(self);
-        let held = denied.hold(names.iter().cloned());
+        let held = denied.add_uncommitted(names.iter().cloned());
         let error = match self.commit(&withdrawal, Some(&withdrawal)) {
             Ok(done) => {
-                denied.lift(&held);
+                denied.remove_uncommitted(&held);
                 return Ok(Withdrawn::Recorded(done));
             }
             Err(error) => error,
         };
         if !error.is_passing() {
-            denied.lift(&held);
+            denied.remove_uncommitted(&held);
             return Err(error);
         }
-        // A concurrent withdrawal of the same ids may have lifted them.
-        denied.hold(names.iter().cloned());
+        // A concurrent withdrawal of the same ids may have removed them.
+        denied.add_uncommitted(names.iter().cloned());
         let delayed = withdrawal.delayed();
         let commit = move |directory: &Self| directory.commit(&withdrawal, Some(&withdrawal)).map(drop);
-        if !self.owed.push(OwedWithdrawal { names, commit: Box::new(commit), is_lost: false }) {
+        if !self.pending.push(PendingWithdrawal { names, commit: Box::new(commit), is_lost: false }) {
             return Err(error);
         }
         tracing::warn!(
@@ -136,10 +136,10 @@ impl Directory {
         if let Err(error) = self.changes.journal().record_first(&[delayed]) {
             tracing::error!(%error, "a withdrawal is in force in memory, but cannot be queued for the audit log");
         }
-        Ok(Withdrawn::Owed)
+        Ok(Withdrawn::Pending)
     }
 
-    /// Makes a change that ends access and grants some besides: if it fails, it is not owed.
+    /// Makes a change that ends access and grants some besides: if it fails, it is not pending.
     pub(super) fn grant<W: Withdrawal>(&self, change: &W) -> Result<W::Done, DirectoryError> {
         self.settle()?;
         self.commit(change, change.taking().as_ref())
@@ -162,14 +162,14 @@ impl Directory {
         Ok(done)
     }
 
-    /// Makes the owed withdrawals, in order; those that the database has lost are owed, too. An error means that one of
-    /// them cannot be made yet.
+    /// Makes the pending withdrawals, in order; those that the database has lost are pending, too. An error means that
+    /// one of them cannot be made yet.
     pub fn settle(&self) -> Result<(), DirectoryError> {
-        self.owe_lost()?;
-        if self.owed.count() == 0 {
+        self.requeue_lost()?;
+        if self.pending.count() == 0 {
             return Ok(());
         }
-        let mut waiting = self.owed.lock();
+        let mut waiting = self.pending.lock();
         while let Some(next) = waiting.front() {
             let is_held = match (next.commit)(self) {
                 Ok(()) => {
@@ -186,29 +186,29 @@ impl Directory {
                     true
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "an owed withdrawal cannot be made and is dropped");
+                    tracing::warn!(%error, "a pending withdrawal cannot be made and is dropped");
                     false
                 }
             };
             let settled = waiting.pop_front().map(|settled| settled.names).unwrap_or_default();
-            self.owed.0.count.store(waiting.len(), Ordering::Release);
+            self.pending.0.count.store(waiting.len(), Ordering::Release);
             if is_held {
                 continue;
             }
-            let lifted = settled.into_iter().filter(|name| !waiting.iter().any(|other| other.names.contains(name)));
-            self.trust.denied().lift(&lifted.collect::<Vec<_>>());
+            let removable = settled.into_iter().filter(|name| !waiting.iter().any(|other| other.names.contains(name)));
+            self.trust.denied().remove_uncommitted(&removable.collect::<Vec<_>>());
         }
         Ok(())
     }
 
-    /// The owed withdrawals.
+    /// The pending withdrawals.
     #[must_use]
-    pub fn owed(&self) -> OwedWithdrawals {
-        self.owed.clone()
+    pub fn pending(&self) -> PendingWithdrawals {
+        self.pending.clone()
     }
 }
 
-/// Makes the owed withdrawals.
+/// Makes the pending withdrawals.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), DirectoryError>")]
 pub struct SettleWithdrawals;

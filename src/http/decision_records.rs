@@ -67,7 +67,7 @@ pub enum RecordingError {
 
 /// The records of one request on their way to the audit log. It is dropped if they do not become durable.
 #[derive(Debug)]
-pub struct Recording {
+pub struct DecisionRecords {
     /// The records.
     pub records: Batches,
     /// Each decision's id, and the number of records before its own.
@@ -77,7 +77,7 @@ pub struct Recording {
     remembered: RecordedSets,
 }
 
-impl Recording {
+impl DecisionRecords {
     /// Writes the records of decisions under one constitution, that a caller asked for, and what these records share.
     pub fn new(
         asked_by: AskedBy<'_>,
@@ -187,7 +187,7 @@ fn shortened(active: &Active, evaluation: &Evaluation, shared: &SharedMembers<'_
 }
 
 /// If the records did not become durable, or that is unknown, the sets are recorded again.
-impl Drop for Recording {
+impl Drop for DecisionRecords {
     fn drop(&mut self) {
         let mut remembered = self.remembered.0.borrow_mut();
         for (set, text) in self.sets.drain(..) {
