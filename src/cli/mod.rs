@@ -39,14 +39,14 @@ const YEAR_10000: u64 = 253_402_300_800;
 #[command(name = "acgs", version, arg_required_else_help = false)]
 struct Cli {
     #[command(flatten)]
-    place: Place,
+    location: SettingsLocation,
     #[command(subcommand)]
     command: Option<Command>,
 }
 
 /// Where the settings are.
 #[derive(Debug, Args)]
-struct Place {
+struct SettingsLocation {
     /// The settings folder.
     ///
     /// By default `$ACGS_SETTINGS`, else `./settings` if there is one, else `/etc/acgs`.
@@ -122,8 +122,8 @@ pub fn run() -> ExitCode {
         return fail(&cause, EXIT_IO);
     }
     let source = Source {
-        folder: settings::folder(cli.place.settings, settings::environment()),
-        profile: settings::profile(cli.place.profile, settings::environment()),
+        folder: settings::folder(cli.location.settings, settings::environment()),
+        profile: settings::profile(cli.location.profile, settings::environment()),
     };
     match cli.command.unwrap_or(Command::Serve { accept_rollback: Vec::new(), force: false }) {
         Command::Serve { accept_rollback, force } => {

@@ -13,7 +13,7 @@ use crate::actors::Mailbox;
 use crate::actors::audit::change_recorder::ChangeRecorder;
 use crate::actors::audit::checkpointer::{CheckpointError, Checkpointer, CheckpointerParts, LogSigner};
 use crate::actors::audit::checkpoints::Checkpoints;
-use crate::actors::audit::committer::{Committer, Rhythm};
+use crate::actors::audit::committer::{Committer, FlushPolicy};
 use crate::actors::audit::denial_sampler::DenialSampler;
 use crate::actors::audit::entity_recorder::EntityRecorder;
 use crate::actors::audit::index_status::IndexStatus;
@@ -94,7 +94,7 @@ impl AuditSubsystem {
             DaemonError::LogRolledBack { folder: folder.clone(), size, found: Box::new(found) }
         };
         let had_key = folder.join(KEY_FILE).exists();
-        let sealing = LogSigner::open(CheckpointerParts {
+        let signer = LogSigner::open(CheckpointerParts {
             folder: &folder,
             origin,
             default_origin: &default_origin,
@@ -102,17 +102,17 @@ impl AuditSubsystem {
             kept,
             on_rollback,
         });
-        let sealing = sealing.map_err(|source| match source {
+        let signer = signer.map_err(|source| match source {
             CheckpointError::RolledBack(found) => rolled_back(found),
             source => DaemonError::Seal { folder: folder.clone(), source: Box::new(source) },
         })?;
-        let mut accepted = sealing.accepted().to_vec();
-        let (key, origin, signed) = (sealing.key(), sealing.origin().to_owned(), sealing.signed());
-        let rhythm = match audit.durability {
-            Durability::Durable => Rhythm::Durable(GroupCommitPacer::new(audit.sync_interval)),
-            Durability::Async => Rhythm::Async(audit.flush_interval),
+        let mut accepted = signer.accepted().to_vec();
+        let (key, origin, signed) = (signer.key(), signer.origin().to_owned(), signer.signed());
+        let policy = match audit.durability {
+            Durability::Durable => FlushPolicy::Durable(GroupCommitPacer::new(audit.sync_interval)),
+            Durability::Async => FlushPolicy::Async(audit.flush_interval),
         };
-        let committer = Committer::start(ledger, storage.clone(), rhythm, audit.max_queue.get());
+        let committer = Committer::start(ledger, storage.clone(), policy, audit.max_queue.get());
         let committer = committer.map_err(system("start the audit log's thread"))?;
         let journal = Journal::new(committer.queue());
         let mark_file = settings.data_dir.join(REVISION_MARK);
@@ -144,7 +144,7 @@ impl AuditSubsystem {
             tracing::warn!(key, "the log's key is gone too; a new one was made: tell verifiers and witnesses");
         }
         let interval = audit.checkpoint_interval;
-        let checkpointer = Checkpointer::start(sealing, committer.queue(), journal, interval, checkpoints);
+        let checkpointer = Checkpointer::start(signer, committer.queue(), journal, interval, checkpoints);
         let checkpointer = checkpointer.map_err(system("start the thread that signs checkpoints"))?;
         let witnesses = audit.witness.iter().map(|witness| {
             let key = witness.key.to_string();

@@ -10,7 +10,7 @@ use crate::actors::cache::service_cache::{L2Options, ServiceCache, SharedVerdict
 use crate::actors::cache::tiers::Tiers;
 use crate::actors::database::change_feed::{FeedStatus, SharedSecret};
 use crate::settings::{Cache, RedisKind, RedisUrl, ServiceTier, Settings};
-use crate::store::cache_keys::{self, CacheKey};
+use crate::store::cache_secret::{self, CacheSecret};
 use crate::store::{Store, StoreError};
 
 /// How long a check waits for Redis.
@@ -18,31 +18,31 @@ const REDIS: Duration = Duration::from_secs(3);
 
 /// The fleet's secret for sealing verdicts; `None` without Redis in the settings. The first daemon creates it, under
 /// the startup lock.
-pub(super) fn secret(settings: &Settings, store: &Store) -> Result<Option<CacheKey>, StoreError> {
+pub(super) fn secret(settings: &Settings, store: &Store) -> Result<Option<CacheSecret>, StoreError> {
     if settings.cache.l2.url.is_none() {
         return Ok(None);
     }
     newest_key(store).map(Some)
 }
 
-fn newest_key(store: &Store) -> Result<CacheKey, StoreError> {
-    store.transaction(|conn| match cache_keys::newest(conn)? {
+fn newest_key(store: &Store) -> Result<CacheSecret, StoreError> {
+    store.transaction(|conn| match cache_secret::newest(conn)? {
         Some(key) => Ok(key),
-        None => cache_keys::insert(conn, &rand::random()),
+        None => cache_secret::insert(conn, &rand::random()),
     })
 }
 
 /// The sealing key for the store's current incarnation.
-fn sealing(key: &CacheKey, store: &Store) -> Secret {
+fn sealing(key: &CacheSecret, store: &Store) -> Secret {
     Secret::new(&key.secret, store.versions().applied().incarnation)
 }
 
 /// Starts the tier L2 where the settings name a server. It does not wait for it.
 pub(super) fn open(
     settings: &Settings,
-    key: Option<CacheKey>,
+    key: Option<CacheSecret>,
     store: &Store,
-    following: &FeedStatus,
+    feed: &FeedStatus,
 ) -> Option<SharedVerdicts> {
     let ServiceTier { url: Some(url), pool_size, max_connections, timeout, .. } = &settings.cache.l2 else {
         return None;
@@ -55,9 +55,9 @@ pub(super) fn open(
         timeout: *timeout,
         ttl: settings.cache.default_ttl.max(Duration::from_secs(1)),
     };
-    let waker = following.clone();
+    let waker = feed.clone();
     let verdicts = ServiceCache::start(options, sealing(&key, store), store.versions().clone(), move || waker.wake());
-    following.share(FleetSecret { store: store.clone(), verdicts: verdicts.clone() });
+    feed.share(FleetSecret { store: store.clone(), verdicts: verdicts.clone() });
     // The renewal is registered, so an incarnation that began before this line is caught here.
     verdicts.replace_secret(sealing(&key, store));
     let publisher = verdicts.clone();

@@ -206,12 +206,12 @@ impl Parts {
         let secret = fleet::secret(&settings, &store)?;
         drop(turn);
         let trust = directory.trust().clone();
-        let follower = ChangeFeed::start(store.clone(), directory.clone(), audit.changes());
-        let follower = follower.map_err(system("follow the database's changes"))?;
+        let change_feed = ChangeFeed::start(store.clone(), directory.clone(), audit.changes());
+        let change_feed = change_feed.map_err(system("follow the database's changes"))?;
         let replica_watch = ReplicaWatch::start(&store).map_err(system("watch the replicas"))?;
         let pending = directory.pending();
         let directory = Mailbox::new(directory.start(DIRECTORY_THREADS), identity::DEADLINE);
-        let verdicts = fleet::open(&settings, secret, &store, &follower.following());
+        let verdicts = fleet::open(&settings, secret, &store, &change_feed.status());
         let warmer = if listeners.public.is_some() {
             let end = audit.queue().durable();
             let workers = http::workers(&settings.http);
@@ -235,7 +235,7 @@ impl Parts {
         };
         let audit_state = audit.state(deadline);
         let identity = identity::state(&settings, trust, &directory, pending.clone(), &audit_state);
-        let database = pools::state(&settings, &store, database, follower.following());
+        let database = pools::state(&settings, &store, database, change_feed.status());
         let app = AppState {
             settings: Arc::clone(&settings),
             public_url: public_url.trim_end_matches('/').into(),
@@ -255,7 +255,7 @@ impl Parts {
         let server = actix_web::rt::spawn(server);
         let registry = registry_mailbox;
         let ends = (files, watchdog, replica_watch, locks);
-        Ok(Running { settings, audit, store, follower, registry, upkeep, draining, handle, server, _ends: ends })
+        Ok(Running { settings, audit, store, change_feed, registry, upkeep, draining, handle, server, _ends: ends })
     }
 
     async fn serve(self, source: &Source, mut signals: Signals, level: &LevelSwitch) -> Result<(), DaemonError> {
@@ -311,7 +311,7 @@ struct Running {
     settings: Arc<Settings>,
     audit: AuditSubsystem,
     store: Store,
-    follower: ChangeFeed,
+    change_feed: ChangeFeed,
     registry: Mailbox<Registry>,
     upkeep: Upkeep,
     draining: Arc<AtomicBool>,
@@ -326,7 +326,7 @@ impl Running {
     async fn stop(self) {
         self.draining.store(true, Ordering::Relaxed);
         self.handle.stop(true).await;
-        self.follower.stop();
+        self.change_feed.stop();
         self.upkeep.stop().await;
         self.audit.stop(self.store.versions().followed());
         if let Err(error) = self.store.checkpoint() {

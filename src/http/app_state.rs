@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use actix::Addr;
 
-use super::limits::Limits;
 use super::pending_writes::PendingWrites;
+use super::rate_limit::Limits;
 use crate::actors::Mailbox;
 use crate::actors::audit::checkpoints::Checkpoints;
 use crate::actors::audit::denial_sampler::DenialSampler;

@@ -13,8 +13,8 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
 use super::connection::Peer;
 use super::forwarded::client_address;
-use super::limits::too_many;
 use super::problem::{FORBIDDEN, Problem, UNAUTHENTICATED, UNAVAILABLE};
+use super::rate_limit::too_many;
 use super::worker_state::WorkerState;
 use crate::actors::identity::authenticator::{Authenticate, Credential, CredentialError};
 use crate::actors::identity::directory::{RecordEvent, event};

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 use super::authorization::RequestCaller;
-use super::decide::DurableDecision;
+use super::decide::RecordedDecision;
 use super::decision_request::{DecisionRequest, LARGE_BATCH};
 use super::problem::{BAD_REQUEST, Problem, TOO_LARGE};
 use super::questions::Questions;
@@ -150,7 +150,7 @@ fn prefers_representation(request: &HttpRequest) -> Option<bool> {
     })
 }
 
-fn render_batch(decisions: &[DurableDecision], full: bool) -> String {
+fn render_batch(decisions: &[RecordedDecision], full: bool) -> String {
     let mut text = String::from("{\"evaluations\":[");
     for (nth, decision) in decisions.iter().enumerate() {
         if nth > 0 {
@@ -163,7 +163,7 @@ fn render_batch(decisions: &[DurableDecision], full: bool) -> String {
 }
 
 /// Writes one decision, bare or with its context. The faults of an unreadable item are always included.
-fn render(decision: &DurableDecision, full: bool, text: &mut String) {
+fn render(decision: &RecordedDecision, full: bool, text: &mut String) {
     let verdict = &decision.decided.verdict;
     let _ = write!(text, "{{\"decision\":{}", verdict.permits());
     let mut context = String::new();

@@ -12,7 +12,7 @@ use actix_web::rt::net::{TcpStream, UnixStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::connections::Place;
+use super::connections::ConnectionSlot;
 use super::local_admin::LocalAdmin;
 use crate::auth::network::ClientAddress;
 
@@ -45,7 +45,12 @@ pub struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(address: ClientAddress, is_proxy: bool, admin: Option<LocalAdmin>, place: Place) -> Self {
+    pub(super) fn new(
+        address: ClientAddress,
+        is_proxy: bool,
+        admin: Option<LocalAdmin>,
+        place: ConnectionSlot,
+    ) -> Self {
         let phase = Cell::new(Phase::Waiting(None));
         let progress = Progress { phase, is_first: Cell::new(true), place };
         Self { address, is_proxy, admin, progress: Rc::new(progress) }
@@ -75,7 +80,7 @@ struct Progress {
     phase: Cell<Phase>,
     /// Actix has a timeout of its own for the first head, which it answers with 408.
     is_first: Cell<bool>,
-    place: Place,
+    place: ConnectionSlot,
 }
 
 /// The moments are those of the first read that has to wait: requests that arrive whole need no look at the clock.

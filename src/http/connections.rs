@@ -72,7 +72,7 @@ struct State {
 
 /// The slot of an open connection, freed when this is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct ConnectionSlot {
     connections: Connections,
     slot: usize,
     state: Arc<State>,
@@ -88,7 +88,7 @@ impl Connections {
     /// Takes a slot for a connection; `None` if a limit is reached and every connection under it has a request in
     /// progress.
     #[must_use]
-    pub fn enter(&self, address: ClientAddress, bounds: Bounds) -> Option<Place> {
+    pub fn enter(&self, address: ClientAddress, bounds: Bounds) -> Option<ConnectionSlot> {
         let (address, now) = (address.bucket(), self.entered.fetch_add(1, Ordering::Relaxed));
         let mut table = self.table.lock();
         let is_crowded = bounds == Bounds::OfAddress
@@ -99,7 +99,7 @@ impl Connections {
         }
         let state = Arc::new(State { used_at: now.into(), ..State::default() });
         let slot = table.insert(Entry { address, state: Arc::clone(&state) });
-        Some(Place { connections: self.clone(), slot, state })
+        Some(ConnectionSlot { connections: self.clone(), slot, state })
     }
 
     /// The number of open connections.
@@ -151,7 +151,7 @@ impl Table {
     }
 }
 
-impl Place {
+impl ConnectionSlot {
     /// Sets whether a request is in progress. Busy connections are not evicted.
     pub fn set_busy(&self, is_busy: bool) {
         self.state.used_at.store(self.connections.entered.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -170,7 +170,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut table = self.connections.table.lock();
         // After an eviction the slot may belong to another connection.
@@ -197,11 +197,12 @@ mod tests {
     #[test]
     fn an_idle_connection_gives_way_and_a_busy_one_does_not() {
         let connections = connections(3, 3);
-        let mut places: Vec<Place> = (0..3).map(|_| connections.enter(at("192.0.2.1"), OfAddress).unwrap()).collect();
+        let mut places: Vec<ConnectionSlot> =
+            (0..3).map(|_| connections.enter(at("192.0.2.1"), OfAddress).unwrap()).collect();
         places[0].set_busy(true);
         places[2].set_busy(true);
         let next = connections.enter(at("192.0.2.2"), OfAddress).unwrap();
-        assert_eq!(places.iter().map(Place::is_evicted).collect::<Vec<_>>(), [false, true, false]);
+        assert_eq!(places.iter().map(ConnectionSlot::is_evicted).collect::<Vec<_>>(), [false, true, false]);
         assert_eq!(connections.open(), 3);
         places.remove(1);
         assert_eq!(connections.open(), 3, "its place is another's");
@@ -215,10 +216,11 @@ mod tests {
     fn an_address_that_has_many_takes_no_place_from_others() {
         let connections = connections(100, 4);
         let other = connections.enter(at("192.0.2.9"), OfAddress).unwrap();
-        let many: Vec<Place> = (0..50).filter_map(|_| connections.enter(at("2001:db8::1"), OfAddress)).collect();
+        let many: Vec<ConnectionSlot> =
+            (0..50).filter_map(|_| connections.enter(at("2001:db8::1"), OfAddress)).collect();
         assert_eq!(many.iter().filter(|place| !place.is_evicted()).count(), 4);
         assert!(!other.is_evicted());
-        let exempt: Vec<Place> = (0..50).filter_map(|_| connections.enter(at("10.0.0.1"), OfAll)).collect();
+        let exempt: Vec<ConnectionSlot> = (0..50).filter_map(|_| connections.enter(at("10.0.0.1"), OfAll)).collect();
         assert!(exempt.len() == 50 && exempt.iter().all(|place| !place.is_evicted()));
         drop((many, exempt));
         assert_eq!(connections.open(), 1);
@@ -245,7 +247,8 @@ mod tests {
     #[test]
     fn a_new_one_is_let_in_however_many_are_still_closing() {
         let connections = connections(1, 1);
-        let places: Vec<Place> = (0..1_000).filter_map(|_| connections.enter(at("192.0.2.1"), OfAddress)).collect();
+        let places: Vec<ConnectionSlot> =
+            (0..1_000).filter_map(|_| connections.enter(at("192.0.2.1"), OfAddress)).collect();
         assert_eq!((places.len(), connections.open()), (1_000, 1));
         assert!(!places.last().unwrap().is_evicted());
         drop(places);

@@ -26,14 +26,14 @@ const MAX_QUESTIONS: usize = 8 << 20;
 
 /// Decisions that are in the audit log; only these are answered.
 #[derive(Debug)]
-pub struct DurableDecisions {
+pub struct RecordedDecisions {
     /// The constitution they were made under.
     pub active: Arc<Active>,
     /// The decisions, in the order of the questions.
-    pub decisions: Vec<DurableDecision>,
+    pub decisions: Vec<RecordedDecision>,
 }
 
-impl DurableDecisions {
+impl RecordedDecisions {
     /// An answer that names the constitution of the decisions, and the request by its first decision.
     pub fn respond(&self) -> HttpResponseBuilder {
         let mut response = HttpResponse::Ok();
@@ -47,7 +47,7 @@ impl DurableDecisions {
 
 /// A decision, and the index of its record in the log.
 #[derive(Debug)]
-pub struct DurableDecision {
+pub struct RecordedDecision {
     /// The decision.
     pub decided: Decided,
     /// Its id.
@@ -63,7 +63,7 @@ pub async fn decide(
     headers: &HeaderMap,
     questions: Questions,
     deadline: Instant,
-) -> Result<DurableDecisions, Problem> {
+) -> Result<RecordedDecisions, Problem> {
     let request_id = headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok());
     let asked_by = AskedBy { caller: caller.name(), request_id };
     let job = decide_and_record(state, asked_by, consistency::demanded(headers)?, questions, deadline);
@@ -79,7 +79,7 @@ async fn decide_and_record(
     consistency: Consistency,
     mut questions: Questions,
     deadline: Instant,
-) -> Result<DurableDecisions, Problem> {
+) -> Result<RecordedDecisions, Problem> {
     // INVARIANT: the place is taken before anything is decided, so that no decision is made that cannot be recorded.
     let queue = &state.app.audit.queue;
     let evaluations: Arc<[Evaluation]> = std::mem::take(&mut questions.sound).into();
@@ -113,7 +113,7 @@ async fn decide_and_record(
     let recorded: Option<Indices> = state.audit.send(Record { records, place }).await.map_err(AuditError::from)??;
     let decisions = decided.into_iter().zip(written.done()).map(|((_, decided), (id, number))| {
         let index = recorded.as_ref().map(|indices| indices.of(number));
-        DurableDecision { decided, id, index }
+        RecordedDecision { decided, id, index }
     });
-    Ok(DurableDecisions { active, decisions: decisions.collect() })
+    Ok(RecordedDecisions { active, decisions: decisions.collect() })
 }

@@ -11,7 +11,7 @@ use tokio::time::timeout_at;
 
 use super::authorization::{RequestCaller, address};
 use super::body;
-use super::decide::{DurableDecisions, decide};
+use super::decide::{RecordedDecisions, decide};
 use super::middleware::claimed_hash;
 use super::problem::Problem;
 use super::questions::Questions;
@@ -78,7 +78,7 @@ impl<'a> DecisionRequest<'a> {
     }
 
     /// Decides the questions and records the decisions.
-    pub async fn decide(&self, mut questions: Questions) -> Result<DurableDecisions, Problem> {
+    pub async fn decide(&self, mut questions: Questions) -> Result<RecordedDecisions, Problem> {
         for evaluation in &mut questions.sound {
             evaluation.claims.header.clone_from(&self.claim);
         }

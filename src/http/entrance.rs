@@ -22,7 +22,7 @@ pub(super) struct Entrance {
 
 /// Why a connection is refused.
 #[derive(Debug, thiserror::Error)]
-pub enum NotLetIn {
+pub enum AdmissionError {
     /// All slots are taken by connections with requests in progress.
     #[error("too many connections are open")]
     Full,
@@ -52,14 +52,14 @@ impl Entrance {
     }
 
     /// Admits a TCP connection.
-    pub(super) async fn tcp(&self, stream: TcpStream) -> Result<Connection, NotLetIn> {
+    pub(super) async fn tcp(&self, stream: TcpStream) -> Result<Connection, AdmissionError> {
         let peer = ClientAddress::Ip(stream.peer_addr()?.ip().to_canonical());
         self.enter(Stream::Tcp(stream), peer, None).await
     }
 
     /// Admits a connection on a Unix socket.
-    pub(super) async fn unix(&self, stream: UnixStream) -> Result<Connection, NotLetIn> {
-        let admin = if self.is_admin { Some(LocalAdmin::at(&stream).ok_or(NotLetIn::NotAdmin)?) } else { None };
+    pub(super) async fn unix(&self, stream: UnixStream) -> Result<Connection, AdmissionError> {
+        let admin = if self.is_admin { Some(LocalAdmin::at(&stream).ok_or(AdmissionError::NotAdmin)?) } else { None };
         self.enter(Stream::Unix(stream), ClientAddress::Unix, admin).await
     }
 
@@ -68,15 +68,15 @@ impl Entrance {
         mut stream: Stream,
         peer: ClientAddress,
         admin: Option<LocalAdmin>,
-    ) -> Result<Connection, NotLetIn> {
+    ) -> Result<Connection, AdmissionError> {
         // The slot is taken first, so that a peer which sends no header occupies one, too. A proxy counts only in the
         // total.
         let is_proxy = self.is_proxy(peer);
         let bounds = if is_proxy || peer == ClientAddress::Unix { Bounds::OfAll } else { Bounds::OfAddress };
-        let place = self.connections.enter(peer, bounds).ok_or(NotLetIn::Full)?;
+        let place = self.connections.enter(peer, bounds).ok_or(AdmissionError::Full)?;
         let address = match self.protocol {
             ProxyProtocol::Off => peer,
-            ProxyProtocol::V2 if !is_proxy => return Err(NotLetIn::NoProxy(peer)),
+            ProxyProtocol::V2 if !is_proxy => return Err(AdmissionError::NoProxy(peer)),
             ProxyProtocol::V2 => match &mut stream {
                 Stream::Tcp(stream) => proxy_protocol::read(stream, peer, HEAD_TIMEOUT).await?,
                 Stream::Unix(stream) => proxy_protocol::read(stream, peer, HEAD_TIMEOUT).await?,

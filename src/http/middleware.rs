@@ -34,9 +34,9 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const MAX_REQUEST_ID: usize = 128;
 
 /// A place among the requests in progress, given back when dropped.
-struct Place(Arc<AtomicUsize>);
+struct InFlightGuard(Arc<AtomicUsize>);
 
-impl Drop for Place {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -53,14 +53,14 @@ pub struct RequestGuard {
     page: Option<HeaderValue>,
     /// `AuthZEN` wants errors as plain text.
     plain: bool,
-    _place: Place,
+    _place: InFlightGuard,
 }
 
 impl RequestGuard {
     /// Begins the handling of a request. An immediate answer, such as a refusal, ends it.
     #[must_use]
     pub fn enter(state: &Rc<WorkerState>, request: &mut ServiceRequest) -> (Self, Option<HttpResponse>) {
-        let place = Place(Arc::clone(&state.app.in_flight));
+        let place = InFlightGuard(Arc::clone(&state.app.in_flight));
         let before = place.0.fetch_add(1, Ordering::Relaxed);
         let id = given_request_id(request.headers());
         // Recorders read the request id from the headers, so an unusable one is removed.
@@ -72,7 +72,7 @@ impl RequestGuard {
         if let Some(peer) = &peer {
             peer.begin_request();
         }
-        let mut visit = Self {
+        let mut guard = Self {
             state: Rc::clone(state),
             peer,
             page: None,
@@ -81,13 +81,13 @@ impl RequestGuard {
             plain: routed_path(request).starts_with("/access/"),
             _place: place,
         };
-        let answer = match visit.check_web(request) {
+        let answer = match guard.check_web(request) {
             Err(problem) => Some(problem.error_response()),
-            Ok(()) => visit.page.as_ref().and_then(|_| preflight(request.method(), headers)).or_else(|| {
-                refuse(state, visit.peer.as_ref(), request, before).map(|problem| problem.error_response())
+            Ok(()) => guard.page.as_ref().and_then(|_| preflight(request.method(), headers)).or_else(|| {
+                refuse(state, guard.peer.as_ref(), request, before).map(|problem| problem.error_response())
             }),
         };
-        (visit, answer)
+        (guard, answer)
     }
 
     /// Checks that the request's host is this daemon, and that its origin may call.

@@ -12,7 +12,7 @@ use super::problem::{Problem, UNAVAILABLE};
 use super::worker_state::WorkerState;
 use crate::actors::database::pool_monitor::{PoolReport, PoolStatus};
 use crate::settings::DatabaseUrl;
-use crate::store::{PoolLoad, ReplicaStatus, TierFigures};
+use crate::store::{PoolLoad, ReplicaStatus, TierStats};
 
 /// `GET /v1/pool`: connections, waiting callers, and outcomes.
 pub async fn show(state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
@@ -48,20 +48,20 @@ fn replica(report: &PoolReport, state: &ReplicaStatus) -> Value {
 }
 
 fn pool(report: &PoolReport) -> Value {
-    let figures = &report.figures;
-    let (base, overflow, waits) = (&figures.base, &figures.overflow, &figures.waits);
-    let both = |of: fn(&TierFigures) -> u64| of(base) + of(overflow);
+    let stats = &report.stats;
+    let (base, overflow, waits) = (&stats.base, &stats.overflow, &stats.waits);
+    let both = |of: fn(&TierStats) -> u64| of(base) + of(overflow);
     json!({
         "healthy": report.fault.is_none(),
         "fault": report.fault,
-        "size": figures.size,
-        "max_overflow": figures.max_overflow,
-        "min_idle": figures.min_idle,
-        "open": figures.open(),
-        "busy": figures.busy(),
-        "idle": figures.open().saturating_sub(figures.busy()),
+        "size": stats.size,
+        "max_overflow": stats.max_overflow,
+        "min_idle": stats.min_idle,
+        "open": stats.open(),
+        "busy": stats.busy(),
+        "idle": stats.open().saturating_sub(stats.busy()),
         "overflow": {"open": overflow.open, "busy": overflow.busy, "idle": overflow.open.saturating_sub(overflow.busy)},
-        "waiting": figures.waiting,
+        "waiting": stats.waiting,
         "waits": {
             "acquired": waits.acquired,
             "waited": waits.waited,
@@ -79,8 +79,8 @@ fn pool(report: &PoolReport) -> Value {
         "failed": {
             "connect": both(|tier| tier.failed_connect),
             "ping": both(|tier| tier.failed_ping),
-            "timeout": figures.late,
-            "refused": figures.refused,
+            "timeout": stats.late,
+            "refused": stats.refused,
         },
         "alert": {
             "state": match report.load {
@@ -90,7 +90,7 @@ fn pool(report: &PoolReport) -> Value {
             },
             "since": page::time(report.since.unix_timestamp()),
         },
-        "last_error": figures.last_error,
+        "last_error": stats.last_error,
     })
 }
 

@@ -93,11 +93,11 @@ kinds! {
 
 /// An error on its way to a caller.
 #[derive(Debug, Clone)]
-pub struct Problem(Box<Told>);
+pub struct Problem(Box<ProblemBody>);
 
 /// The body of a problem.
 #[derive(Debug, Clone)]
-struct Told {
+struct ProblemBody {
     kind: &'static Kind,
     detail: String,
     /// The cause, which only this host's administrator is told.
@@ -109,7 +109,13 @@ struct Told {
 impl Problem {
     /// A problem of a kind, with the details of this occurrence.
     pub fn new(kind: &'static Kind, detail: impl Into<String>) -> Self {
-        Self(Box::new(Told { kind, detail: detail.into(), cause: None, errors: Vec::new(), headers: Vec::new() }))
+        Self(Box::new(ProblemBody {
+            kind,
+            detail: detail.into(),
+            cause: None,
+            errors: Vec::new(),
+            headers: Vec::new(),
+        }))
     }
 
     /// One fault in the input.

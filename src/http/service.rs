@@ -17,7 +17,7 @@ use futures_util::future::{Either, ready};
 
 use super::app_state::AppState;
 use super::connection::{Connection, HEAD_TIMEOUT, KEEP_ALIVE};
-use super::entrance::{Entrance, NotLetIn};
+use super::entrance::{AdmissionError, Entrance};
 use super::middleware::RequestGuard;
 use super::routes::routes;
 use super::worker_state::WorkerState;
@@ -51,7 +51,7 @@ pub(super) fn unix(
 }
 
 /// Refused connections can be caused by anybody, so they are logged at the level `debug` only.
-fn note_refusal(cause: &NotLetIn) {
+fn note_refusal(cause: &AdmissionError) {
     tracing::debug!(%cause, "connection refused");
 }
 
@@ -107,12 +107,12 @@ fn app(
         if request.method() == Method::HEAD {
             request.head_mut().method = Method::GET;
         }
-        let (visit, answered) = RequestGuard::enter(&at_door, &mut request);
+        let (guard, answered) = RequestGuard::enter(&at_door, &mut request);
         let answer = match answered {
             Some(answer) => Either::Left(ready(Ok(request.into_response(answer)))),
             None => Either::Right(next.call(request)),
         };
-        async move { Ok(visit.leave(answer.await?)) }
+        async move { Ok(guard.leave(answer.await?)) }
     });
     app.into_factory().map_err(|error: actix_web::Error| error.error_response())
 }

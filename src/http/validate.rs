@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use super::authorization::RequestCaller;
-use super::decide::DurableDecision;
+use super::decide::RecordedDecision;
 use super::decision_request::DecisionRequest;
 use super::problem::{BAD_REQUEST, INTERNAL, Problem};
 use super::questions::Questions;
@@ -68,7 +68,7 @@ pub async fn validate(
     Ok(recorded.respond().json(report(&recorded.active.constitution, decision, since)))
 }
 
-fn report<'a>(constitution: &'a Constitution, decision: &'a DurableDecision, since: Instant) -> Report<'a> {
+fn report<'a>(constitution: &'a Constitution, decision: &'a RecordedDecision, since: Instant) -> Report<'a> {
     let verdict = &decision.decided.verdict;
     let found: HashMap<&str, &Finding> =
         verdict.violations.iter().chain(&verdict.warnings).map(|finding| (&*finding.principle, finding)).collect();

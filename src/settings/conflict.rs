@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::{
     Bind, DatabaseUrl, DecisionAccess, Issuer, ProxyProtocol, Settings,
-    fault::{Fault, FaultKind, Place},
+    fault::{Fault, FaultKind, SourceLocation},
     file::is_within,
     hidden::without_password,
     layer::Merged,
@@ -210,7 +210,7 @@ fn conflict(key: &str, other: &str, merged: &Merged, allowed: String) -> Fault {
 impl AtLeast {
     fn fault(&self, merged: &Merged) -> Fault {
         // The caret must point to a line of a file, not to a default.
-        let (key, other) = if merged.place(self.larger) == Place::Default {
+        let (key, other) = if merged.place(self.larger) == SourceLocation::Default {
             (self.smaller, self.larger)
         } else {
             (self.larger, self.smaller)

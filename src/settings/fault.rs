@@ -93,7 +93,7 @@ pub enum FaultKind {
 
 /// The place of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum SourceLocation {
     /// Nowhere: it is built in.
     Default,
     /// A file or a folder as a whole.
@@ -106,7 +106,7 @@ pub enum Place {
     Profile,
 }
 
-impl Place {
+impl SourceLocation {
     /// In short: `default`, `default.toml:12` or `ACGS_HTTP__BIND`.
     #[must_use]
     pub fn origin(&self) -> String {
@@ -120,7 +120,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourceLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
@@ -174,7 +174,7 @@ pub struct Fault {
     /// The kind of the fault.
     pub wrong: FaultKind,
     /// Where.
-    pub place: Place,
+    pub place: SourceLocation,
     /// The key or section that is meant, as far as that is known.
     pub key: Option<String>,
     /// The allowed values.
@@ -185,7 +185,7 @@ pub struct Fault {
 
 impl Fault {
     /// A fault of a place as a whole.
-    pub(super) fn at(place: Place, wrong: FaultKind) -> Self {
+    pub(super) fn at(place: SourceLocation, wrong: FaultKind) -> Self {
         Self { wrong, place, key: None, allowed: None, suggestion: None }
     }
 }
@@ -193,9 +193,9 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}", self.wrong)?;
-        let gutter = if let Place::Span(span) = &self.place { span.line.to_string().len() } else { 1 };
+        let gutter = if let SourceLocation::Span(span) = &self.place { span.line.to_string().len() } else { 1 };
         write!(f, "\n{:gutter$}--> {}", "", self.place)?;
-        if let Place::Span(Span { line, width, indent, source, .. }) = &self.place {
+        if let SourceLocation::Span(Span { line, width, indent, source, .. }) = &self.place {
             // Tabs stay tabs, so that the caret is below its place however wide they are shown.
             let indent: String = source.chars().take(*indent).map(|c| if c == '\t' { c } else { ' ' }).collect();
             let carets = "^".repeat(*width);
@@ -269,7 +269,7 @@ mod tests {
         let start = text.find('"').unwrap();
         let span = Span::new("f.toml".into(), text, &(start..text.len() - 1));
         assert_eq!((span.line, span.column, span.width), (2, 6, 3));
-        let fault = Fault::at(Place::Span(span), FaultKind::Syntax("bad".to_owned()));
+        let fault = Fault::at(SourceLocation::Span(span), FaultKind::Syntax("bad".to_owned()));
         assert_eq!(fault.to_string(), "error: bad\n --> f.toml:2:6\n  |\n2 | \té = \"x\u{fffd}\n  | \t    ^^^");
     }
 }

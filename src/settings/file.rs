@@ -8,7 +8,7 @@ use toml::{
 };
 
 use super::{
-    fault::{Fault, FaultKind, Place, Span},
+    fault::{Fault, FaultKind, SourceLocation, Span},
     layer::{Entry, Layer},
     list,
     raw_value::leaf,
@@ -25,7 +25,7 @@ pub(super) fn read(keys: &[Key], path: &Path, faults: &mut Vec<Fault>) -> Option
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return None,
         Err(error) => {
-            faults.push(Fault::at(Place::Path(path.to_owned()), FaultKind::Unreadable(error.to_string())));
+            faults.push(Fault::at(SourceLocation::Path(path.to_owned()), FaultKind::Unreadable(error.to_string())));
             return Some(Layer::new(path.display().to_string()));
         }
     };
@@ -92,7 +92,7 @@ impl Reader<'_> {
     }
 
     fn value(&mut self, key: &Key, value: &Spanned<DeValue<'_>>) {
-        let place = |span: &Range<usize>| Place::Span(Span::new(self.path.to_owned(), self.text, span));
+        let place = |span: &Range<usize>| SourceLocation::Span(Span::new(self.path.to_owned(), self.text, span));
         match list::read(key, value, &place) {
             Ok(written) => self.layer.insert(key.name, Entry { value: written, place: place(&value.span()) }),
             Err(faults) => self.faults.extend(faults),
@@ -131,7 +131,7 @@ impl Reader<'_> {
         suggestion: Option<String>,
         allowed: Option<String>,
     ) {
-        let place = Place::Span(Span::new(self.path.to_owned(), self.text, span));
+        let place = SourceLocation::Span(Span::new(self.path.to_owned(), self.text, span));
         self.faults.push((span.start, Fault { wrong, place, key, allowed, suggestion }));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use config::{Config, ConfigError, Source, Value, ValueKind};
 
 use super::{
-    fault::{Fault, FaultKind, Place},
+    fault::{Fault, FaultKind, SourceLocation},
     raw_value::RawValue,
     section::Key,
 };
@@ -15,7 +15,7 @@ use crate::domain::nearest;
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) value: RawValue,
-    pub(super) place: Place,
+    pub(super) place: SourceLocation,
 }
 
 /// The valid values of one source.
@@ -36,7 +36,7 @@ impl Layer {
         let mut layer = Self::new("default".to_owned());
         for key in keys {
             if let Some(default) = &key.default {
-                layer.insert(key.name, Entry { value: default.clone(), place: Place::Default });
+                layer.insert(key.name, Entry { value: default.clone(), place: SourceLocation::Default });
             }
         }
         layer
@@ -97,8 +97,8 @@ impl Merged {
     }
 
     /// Where the value of a key came from.
-    pub(super) fn place(&self, key: &str) -> Place {
-        self.0.get(key).map_or(Place::Default, |(_, entry)| entry.place.clone())
+    pub(super) fn place(&self, key: &str) -> SourceLocation {
+        self.0.get(key).map_or(SourceLocation::Default, |(_, entry)| entry.place.clone())
     }
 
     /// The number of the layer that the value of a key came from; later layers have larger ones.
@@ -121,7 +121,7 @@ fn at<'a>(tree: &'a Value, path: &str) -> Option<&'a Value> {
 
 impl Fault {
     /// The fault of a key's value, if it has one.
-    pub(super) fn of_value(key: &Key, written: &RawValue, place: Place) -> Option<Self> {
+    pub(super) fn of_value(key: &Key, written: &RawValue, place: SourceLocation) -> Option<Self> {
         let why = (key.check)(written).err()?;
         let suggestion = match written {
             RawValue::Text(text) => nearest(text, key.choices.iter().copied()).map(str::to_owned),

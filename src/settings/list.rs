@@ -8,7 +8,7 @@ use toml::{
 };
 
 use super::{
-    fault::{Fault, FaultKind, Place},
+    fault::{Fault, FaultKind, SourceLocation},
     raw_value::{RawValue, Row, leaf},
     rule::Rule,
     section::{Key, List, Section},
@@ -61,7 +61,7 @@ impl<T: Section> Rule<Vec<T>> for Tables {
 pub(super) fn read(
     key: &Key,
     value: &Spanned<DeValue<'_>>,
-    place: &dyn Fn(&Range<usize>) -> Place,
+    place: &dyn Fn(&Range<usize>) -> SourceLocation,
 ) -> Result<RawValue, Vec<(usize, Fault)>> {
     match (&key.list, value.get_ref()) {
         (Some(List::Tables { members, most }), DeValue::Array(tables)) => {
@@ -84,7 +84,7 @@ pub(super) fn read(
 
 /// Parses the value of a key from a text of TOML; an empty text is the empty list. URLs may also be written without
 /// TOML, separated by commas or newlines.
-pub(super) fn parse(key: &Key, text: &str, place: &Place) -> Result<RawValue, Vec<Fault>> {
+pub(super) fn parse(key: &Key, text: &str, place: &SourceLocation) -> Result<RawValue, Vec<Fault>> {
     let text = text.trim();
     if let Some(List::Urls { check, most }) = &key.list
         && !text.starts_with('[')
@@ -108,7 +108,7 @@ struct Reader<'a> {
     key: &'a Key,
     members: &'a [Key],
     most: usize,
-    place: &'a dyn Fn(&Range<usize>) -> Place,
+    place: &'a dyn Fn(&Range<usize>) -> SourceLocation,
     /// The identities of the tables so far, which must be unique.
     seen: BTreeSet<(&'static str, String)>,
     faults: Vec<(usize, Fault)>,

@@ -47,7 +47,7 @@ pub use self::{
     address::{Bind, DatabaseUrl, HttpUrl},
     algorithm::Algorithm,
     choice::{DecisionAccess, Durability, HashEnforcement, LogFormat, ProxyProtocol, RequestProperties, RequestRecord},
-    fault::{Fault, FaultKind, Faults, Place, Span},
+    fault::{Fault, FaultKind, Faults, SourceLocation, Span},
     hosts::{HostNames, Origins},
     issuer::{ClaimText, Issuer, IssuerUrl},
     keys::{
@@ -110,7 +110,7 @@ pub struct Origin {
     /// The value in force, as TOML, with `***` for a password.
     pub value: String,
     /// Where it came from.
-    pub place: Place,
+    pub place: SourceLocation,
 }
 
 impl fmt::Display for Origin {
@@ -211,7 +211,7 @@ impl Settings {
             let state = state.as_deref().and_then(|list| list.split(':').next()).filter(|path| !path.is_empty());
             self.data_dir = PathBuf::from(state.unwrap_or("data"));
             if let Some(state) = state {
-                let place = Place::Variable("STATE_DIRECTORY".to_owned());
+                let place = SourceLocation::Variable("STATE_DIRECTORY".to_owned());
                 merged.replace("data_dir", Entry { value: RawValue::from(state), place });
             }
         }
@@ -274,7 +274,7 @@ fn read_layers(
                 Err(error) if error.kind() == ErrorKind::NotFound => FaultKind::NoFolder,
                 Err(error) => FaultKind::Unreadable(error.to_string()),
             };
-            faults.push(Fault::at(Place::Path(folder.to_owned()), wrong));
+            faults.push(Fault::at(SourceLocation::Path(folder.to_owned()), wrong));
         }
     }
     layers.push(secret::credentials(env));
@@ -286,14 +286,14 @@ fn read_profile(keys: &[Key], folder: &Path, profile: &str, faults: &mut Vec<Fau
     let is_name = !profile.is_empty() && profile.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     if !is_name || LAYERS.contains(&profile) {
         let allowed = "letters, digits, `-` and `_`, and neither `default` nor `local`".to_owned();
-        let fault = Fault::at(Place::Profile, FaultKind::ProfileName(profile.to_owned()));
+        let fault = Fault::at(SourceLocation::Profile, FaultKind::ProfileName(profile.to_owned()));
         faults.push(Fault { allowed: Some(allowed), ..fault });
         return None;
     }
     let path = folder.join(format!("{profile}.toml"));
     let layer = file::read(keys, &path, faults);
     if layer.is_none() {
-        let fault = Fault::at(Place::Path(path), FaultKind::NoProfile(profile.to_owned()));
+        let fault = Fault::at(SourceLocation::Path(path), FaultKind::NoProfile(profile.to_owned()));
         let profiles = profiles(folder);
         let suggestion = nearest(profile, profiles.iter().map(String::as_str)).map(str::to_owned);
         faults.push(Fault { suggestion, ..fault });
@@ -314,6 +314,6 @@ fn profiles(folder: &Path) -> Vec<String> {
 
 /// All faults and one that is nobody's but the program's.
 fn one(folder: &Path, wrong: String, mut faults: Vec<Fault>) -> Faults {
-    faults.push(Fault::at(Place::Path(folder.to_owned()), FaultKind::Unreadable(wrong)));
+    faults.push(Fault::at(SourceLocation::Path(folder.to_owned()), FaultKind::Unreadable(wrong)));
     Faults::from(faults)
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    fault::{Fault, FaultKind, Place},
+    fault::{Fault, FaultKind, SourceLocation},
     layer::{Entry, Layer, Merged},
     raw_value::RawValue,
     section::Key,
@@ -42,7 +42,7 @@ pub(super) fn credentials(env: &[(String, String)]) -> Layer {
         let path = folder.as_ref().map(|folder| Path::new(folder).join(key)).filter(|path| path.exists());
         if let Some(path) = path {
             let value = RawValue::from(&*path.to_string_lossy());
-            layer.insert(file_key, Entry { value, place: Place::Path(path) });
+            layer.insert(file_key, Entry { value, place: SourceLocation::Path(path) });
         }
     }
     layer
@@ -69,8 +69,8 @@ pub(super) fn fill(
         let path = folder.join(file);
         let path = std::path::absolute(&path).unwrap_or(path);
         match read(&path) {
-            Ok(text) => match variables::to_written(key, text.trim(), &Place::Path(path.clone())) {
-                Ok(value) => merged.replace(name, Entry { value, place: Place::Path(path) }),
+            Ok(text) => match variables::to_written(key, text.trim(), &SourceLocation::Path(path.clone())) {
+                Ok(value) => merged.replace(name, Entry { value, place: SourceLocation::Path(path) }),
                 Err(found) => faults.extend(found.into_iter().map(without_value)),
             },
             Err(unusable) => {
@@ -105,7 +105,7 @@ impl Unusable {
         matches!(self, Self::Unreadable(error) if kinds.contains(&error.kind()))
     }
 
-    fn fault(&self, name: &str, file_name: &str, path: PathBuf, place: Place) -> Fault {
+    fn fault(&self, name: &str, file_name: &str, path: PathBuf, place: SourceLocation) -> Fault {
         let why = match self {
             Self::Unreadable(error) => format!("which cannot be read: {error}"),
             Self::NoFile => "which is not a file".to_owned(),

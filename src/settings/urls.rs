@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    fault::{Fault, FaultKind, Place},
+    fault::{Fault, FaultKind, SourceLocation},
     raw_value::RawValue,
     rule::{Rule, TextSetting},
     section::{Key, List},
@@ -44,7 +44,7 @@ pub(super) fn check(
     check: fn(&str) -> Result<(), &'static str>,
     most: usize,
     items: Vec<(RawValue, Range<usize>)>,
-    place: &dyn Fn(&Range<usize>) -> Place,
+    place: &dyn Fn(&Range<usize>) -> SourceLocation,
 ) -> Result<RawValue, Vec<(usize, Fault)>> {
     let mut faults = Vec::new();
     let mut fault = |span: &Range<usize>, wrong| {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    fault::{Fault, FaultKind, Place},
+    fault::{Fault, FaultKind, SourceLocation},
     layer::{Entry, Layer},
     list,
     raw_value::RawValue,
@@ -52,7 +52,7 @@ pub(super) fn read(keys: &[Key], env: &[(String, String)], faults: &mut Vec<Faul
     let mut ours: Vec<_> = ours(env).collect();
     ours.sort();
     for (name, value) in ours {
-        let place = Place::Variable(name.clone());
+        let place = SourceLocation::Variable(name.clone());
         let Some(key) = keys.iter().find(|key| key.variable() == *name) else {
             if !is_service_link(name, value) {
                 faults.push(unknown(keys, name, place));
@@ -81,7 +81,7 @@ fn ours(env: &[(String, String)]) -> impl Iterator<Item = &(String, String)> {
 }
 
 /// The value as the type of its key: a list is TOML; other text stays text, as a hash may be all digits.
-pub(super) fn to_written(key: &Key, value: &str, place: &Place) -> Result<RawValue, Vec<Fault>> {
+pub(super) fn to_written(key: &Key, value: &str, place: &SourceLocation) -> Result<RawValue, Vec<Fault>> {
     if key.list.is_some() {
         return list::parse(key, value, place);
     }
@@ -106,7 +106,7 @@ fn to_number(value: &str) -> RawValue {
     }
 }
 
-fn unknown(keys: &[Key], name: &str, place: Place) -> Fault {
+fn unknown(keys: &[Key], name: &str, place: SourceLocation) -> Fault {
     let variables: Vec<String> = keys.iter().map(Key::variable).collect();
     let candidates = || variables.iter().map(String::as_str).chain(NOT_KEYS);
     // The prefix is right already; it must not make strangers look near.

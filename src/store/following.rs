@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The state for following changes; shared by all clones.
 #[derive(Debug, Clone, Default)]
-pub(super) struct FeedStatus {
+pub(super) struct FollowState {
     /// One at a time reads changes.
     turn: Arc<Mutex<()>>,
     /// Moves when something about callers changed.
@@ -145,7 +145,7 @@ impl Store {
                         "too many changes since the last poll, or old ones are gone; every cache is invalidated"
                     );
                     self.types.insert(&entities::types(conn)?);
-                    self.doubt_all(newest.version);
+                    self.invalidate_all(newest.version);
                     self.versions.set_applied(newest);
                 }
                 Changes::Lost(newest) => {
@@ -164,10 +164,10 @@ impl Store {
     /// entities read meanwhile are invalidated again.
     fn begin_anew_on(&self, conn: &mut DbSession, lost: &Revision) -> Result<Revision, StoreError> {
         let known = self.versions.known().max(lost.version);
-        self.doubt_all(known);
+        self.invalidate_all(known);
         let begun = changes::begin_anew(conn, lost, known)?;
         self.types.insert(&entities::types(conn)?);
-        self.doubt_all(begun.version);
+        self.invalidate_all(begun.version);
         self.versions.set_applied(begun);
         Ok(begun)
     }
@@ -191,7 +191,7 @@ impl Store {
     }
 
     /// Invalidates every cache.
-    fn doubt_all(&self, version: i64) {
+    fn invalidate_all(&self, version: i64) {
         self.versions.bump_all(version);
         self.following.callers.fetch_add(1, Ordering::AcqRel);
     }

@@ -36,7 +36,7 @@ pub(super) enum OnMissing {
     /// There is no other copy, so it is refused instead of being created again.
     Refused,
     /// It is derived data, and is created again; so is an empty file of an interrupted start.
-    MadeGood,
+    Recreated,
 }
 
 /// `synchronous = FULL`: an answered write must survive a power failure, since it may be a withdrawal. A connection

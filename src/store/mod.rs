@@ -8,7 +8,7 @@ mod any;
 pub mod api_keys;
 pub mod assertions;
 pub mod audit;
-pub mod cache_keys;
+pub mod cache_secret;
 pub mod changes;
 pub mod clients;
 mod connection;
@@ -56,8 +56,8 @@ pub use following::Listener;
 pub use list_page::ListPage;
 pub use lock::Lock;
 pub use pool::{
-    Alert, AlertChange, Answers, MonitoredPool, PoolFigures, PoolLoad, ProbeResult, StoreOptions, TierFigures, WINDOW,
-    WaitFigures, WatchedPool,
+    Alert, AlertChange, Answers, MonitoredPool, PoolLoad, PoolStats, ProbeResult, StoreOptions, TierStats, WINDOW,
+    WaitStats, WatchedPool,
 };
 pub use precondition::{Precondition, VersionSet};
 pub use prepare::{discard_unfinished, inspect, is_unfinished, migrate, open, reach, visit};
@@ -70,7 +70,7 @@ pub use target::{PoolMode, Server, Target};
 pub use versions::{Slot, Stamp, Versions};
 
 use crate::domain::{Entity, EntityUid};
-use following::FeedStatus;
+use following::FollowState;
 use kept_open::KeptOpen;
 use kind::ENTITIES;
 use pool::Pool;
@@ -86,16 +86,16 @@ pub struct Store {
     pool: Pool,
     versions: Versions,
     types: StoredTypes,
-    following: FeedStatus,
+    following: FollowState,
     replicas: Replicas,
     /// The listeners for versions that are written here.
-    told: Arc<OnceLock<Told>>,
+    told: Arc<OnceLock<WriteListener>>,
 }
 
 /// Is told of a version after its commit, and must not block.
-struct Told(Box<dyn Fn(i64) + Send + Sync>);
+struct WriteListener(Box<dyn Fn(i64) + Send + Sync>);
 
-impl fmt::Debug for Told {
+impl fmt::Debug for WriteListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Told")
     }
@@ -126,7 +126,7 @@ impl Store {
             pool,
             versions,
             types,
-            following: FeedStatus::default(),
+            following: FollowState::default(),
             replicas: Replicas::default(),
             told: Arc::default(),
         })
@@ -217,7 +217,7 @@ impl Store {
     /// Sets the function that is called with each version written here, after its commit; only the first one counts. It
     /// must not block.
     pub fn on_write(&self, told: impl Fn(i64) + Send + Sync + 'static) {
-        drop(self.told.set(Told(Box::new(told))));
+        drop(self.told.set(WriteListener(Box::new(told))));
     }
 
     /// The counters that tell whether an entity may have changed.
@@ -322,14 +322,14 @@ impl Store {
                 // does it.
                 drop(self.follow_on(conn));
             }
-            if let Some(Told(tell)) = self.told.get() {
+            if let Some(WriteListener(tell)) = self.told.get() {
                 tell(commit.after.version);
             }
             Ok(written)
         });
         if written.is_err() {
             // A commit that failed may still be on disk.
-            uids.for_each(|uid| self.versions.disturb(uid));
+            uids.for_each(|uid| self.versions.bump_unknown(uid));
         }
         written
     }

@@ -152,7 +152,7 @@ impl Versions {
     }
 
     /// Sets that an entity may have changed, at an unknown version.
-    pub fn disturb(&self, uid: &EntityUid) {
+    pub fn bump_unknown(&self, uid: &EntityUid) {
         if let Some(value) = self.at(Self::slot(uid)) {
             value.fetch_add(1, Ordering::AcqRel);
         }
@@ -317,7 +317,7 @@ mod tests {
             assert!(!versions.is_current(&again), "also where the version is none that is new");
         }
         let again = versions.stamp(&user("ann"));
-        versions.disturb(&user("ann"));
+        versions.bump_unknown(&user("ann"));
         assert!(!versions.is_current(&again));
     }
 
@@ -365,7 +365,7 @@ mod tests {
         assert_eq!([6, 7, 8].map(|version| versions.is_unchanged_since(ann, version)), [false, true, true]);
         versions.bump(&user("ann"), 9);
         versions.bump(&user("ann"), 8);
-        versions.disturb(&user("ann"));
+        versions.bump_unknown(&user("ann"));
         assert_eq!([8, 9, 10].map(|version| versions.is_unchanged_since(ann, version)), [false, true, true]);
         assert!(versions.is_unchanged_since(bob, 7));
         versions.bump_all(10);

@@ -103,31 +103,31 @@ impl LogSigner {
         };
         let behind = opened.size() - found;
         let folder = folder.to_owned();
-        let mut sealing = Self { folder, storage, keys, file, last, tiles, opened, kept, accepted };
+        let mut signer = Self { folder, storage, keys, file, last, tiles, opened, kept, accepted };
         if found < size {
             tracing::warn!(records = behind, "the audit log's tiles are missing or damaged: they are made again");
         }
         // So a log that was changed after its last checkpoint is refused before anything is decided. If there are too
         // many records, the thread compares them later, and ends the process if they differ.
         if behind <= MAX_COMPARED_AT_START
-            && let Err(error) = sealing.follow(sealing.opened.size())
+            && let Err(error) = signer.follow(signer.opened.size())
         {
             match error {
                 // The write is retried later; the fault is reported until it succeeds.
-                CheckpointError::Ledger(LedgerError::Disk { .. }) => sealing.go_back()?,
+                CheckpointError::Ledger(LedgerError::Disk { .. }) => signer.go_back()?,
                 CheckpointError::RolledBack(found) => {
-                    on_rollback.meet(found, &mut sealing.accepted)?;
-                    sealing.last = None;
-                    sealing.tiles = TileWriter::create(sealing.storage.clone())?;
-                    sealing.follow(sealing.opened.size())?;
+                    on_rollback.meet(found, &mut signer.accepted)?;
+                    signer.last = None;
+                    signer.tiles = TileWriter::create(signer.storage.clone())?;
+                    signer.follow(signer.opened.size())?;
                 }
                 error => return Err(error),
             }
         }
-        if let Some(found) = sealing.contradiction() {
-            on_rollback.meet(found, &mut sealing.accepted)?;
+        if let Some(found) = signer.contradiction() {
+            on_rollback.meet(found, &mut signer.accepted)?;
         }
-        Ok(sealing)
+        Ok(signer)
     }
 
     /// Compares the log with the checkpoint kept outside of it.
@@ -214,17 +214,17 @@ pub struct Checkpointer {
 impl Checkpointer {
     /// Starts the thread. It signs every `interval` where the log has grown.
     pub fn start(
-        sealing: LogSigner,
+        signer: LogSigner,
         queue: AuditQueue,
         journal: Journal,
         interval: Duration,
         checkpoints: Checkpoints,
     ) -> io::Result<Self> {
-        if let Some(last) = sealing.last.clone() {
+        if let Some(last) = signer.last.clone() {
             checkpoints.publish(last);
         }
         let thread = Thread {
-            sealing,
+            signer,
             queue,
             journal,
             checkpoints: checkpoints.clone(),
@@ -232,7 +232,7 @@ impl Checkpointer {
             key_file: None,
             kept: None,
         };
-        let handle = thread::Builder::new().name("audit-seal".to_owned()).spawn(move || thread.run(interval))?;
+        let handle = thread::Builder::new().name("acgs-checkpoint".to_owned()).spawn(move || thread.run(interval))?;
         checkpoints.attach(handle.thread().clone());
         Ok(Self { handle, checkpoints })
     }
@@ -253,7 +253,7 @@ impl Checkpointer {
 
 /// The state of the thread.
 struct Thread {
-    sealing: LogSigner,
+    signer: LogSigner,
     queue: AuditQueue,
     journal: Journal,
     checkpoints: Checkpoints,
@@ -305,7 +305,7 @@ impl Thread {
     /// After a failure, rewrites the tiles from the newest checkpoint on.
     fn go_back(&mut self) -> Result<(), CheckpointError> {
         if self.must_go_back {
-            self.sealing.go_back()?;
+            self.signer.go_back()?;
             self.must_go_back = false;
         }
         Ok(())
@@ -313,13 +313,13 @@ impl Thread {
 
     /// Copies the newest checkpoint outside of the log, once a minute and at the end.
     fn keep(&mut self, stopping: bool) {
-        let Some(last) = &self.sealing.last else { return };
+        let Some(last) = &self.signer.last else { return };
         if !stopping && self.kept.is_some_and(|since| since.elapsed() < KEEP_INTERVAL) {
             return;
         }
         self.kept = Some(Instant::now());
-        if let Err(error) = self.sealing.kept.write(&last.note) {
-            let path = self.sealing.kept.path().display();
+        if let Err(error) = self.signer.kept.write(&last.note) {
+            let path = self.signer.kept.path().display();
             tracing::warn!(%error, %path, "the kept checkpoint cannot be written; decisions go on");
         }
     }
@@ -329,7 +329,7 @@ impl Thread {
         let since = Instant::now();
         while !self.checkpoints.is_stopping() && since.elapsed() < interval {
             if self.checkpoints.take_hurry() {
-                if self.sealing.last.is_some() {
+                if self.signer.last.is_some() {
                     thread::sleep(MIN_INTERVAL.saturating_sub(since.elapsed()));
                 }
                 return;
@@ -347,22 +347,22 @@ impl Thread {
         }
         let rotated = !stopping && self.learn_keys()?;
         let size = self.queue.durable();
-        let covered = self.sealing.last.as_ref().map(|last| last.checkpoint.size);
+        let covered = self.signer.last.as_ref().map(|last| last.checkpoint.size);
         // An empty log is not worth a signature: its first records come with the start.
-        if size == 0 || (covered == Some(size) && self.sealing.tiles.tree().size() == size && !rotated) {
+        if size == 0 || (covered == Some(size) && self.signer.tiles.tree().size() == size && !rotated) {
             return Ok(());
         }
-        self.sealing.follow(size)?;
-        let tree = self.sealing.tiles.tree();
-        let origin = self.sealing.keys.origin().to_owned();
+        self.signer.follow(size)?;
+        let tree = self.signer.tiles.tree();
+        let origin = self.signer.keys.origin().to_owned();
         let checkpoint = Checkpoint { origin, size: tree.size(), root: tree.root() };
-        let note = Note::sign(checkpoint.to_string(), self.sealing.keys.signers());
-        self.sealing.file.store(&note)?;
+        let note = Note::sign(checkpoint.to_string(), self.signer.keys.signers());
+        self.signer.file.store(&note)?;
         let sealed = Sealed { checkpoint, note };
         if self.checkpoints.fault().is_some() {
             tracing::info!(size = sealed.checkpoint.size, "checkpoints of the audit log are signed again");
         }
-        self.sealing.last = Some(sealed.clone());
+        self.signer.last = Some(sealed.clone());
         self.checkpoints.publish(sealed);
         Ok(())
     }
@@ -371,13 +371,13 @@ impl Thread {
     fn learn_keys(&mut self) -> Result<bool, CheckpointError> {
         let state = self.key_state();
         if state != self.key_file {
-            self.sealing.keys = Keyring::load(&self.sealing.folder)?;
+            self.signer.keys = Keyring::load(&self.signer.folder)?;
             self.key_file = state;
         }
-        let Some(last) = self.sealing.last.as_ref().filter(|_| !self.is_key_known()) else { return Ok(false) };
-        let key = self.sealing.keys.verifier();
+        let Some(last) = self.signer.last.as_ref().filter(|_| !self.is_key_known()) else { return Ok(false) };
+        let key = self.signer.keys.verifier();
         let event = Event::new(EventKind::Auth, "acgs").name("event", "key_rotated").name("purpose", "audit");
-        let known = public_keys(&self.sealing.folder)?;
+        let known = public_keys(&self.signer.folder)?;
         let signed = |known: &&VerifierKey| last.note.signatures().first().is_some_and(|by| known.is_named_by(by));
         let before = known.iter().find(signed).map(ToString::to_string);
         self.journal.record(&[event.name("old", before).name("new", key.to_string())])?;
@@ -387,13 +387,13 @@ impl Thread {
 
     /// Whether the newest checkpoint is signed with the current key, or there is none yet.
     fn is_key_known(&self) -> bool {
-        let key = self.sealing.keys.verifier();
-        let last = self.sealing.last.as_ref();
+        let key = self.signer.keys.verifier();
+        let last = self.signer.last.as_ref();
         last.is_none_or(|last| last.note.signatures().iter().any(|signature| key.is_named_by(signature)))
     }
 
     fn key_state(&self) -> Option<(i64, i64, u64)> {
-        let found = fs::metadata(self.sealing.folder.join(ledger::KEY_FILE)).ok()?;
+        let found = fs::metadata(self.signer.folder.join(ledger::KEY_FILE)).ok()?;
         Some((found.mtime(), found.mtime_nsec(), found.ino()))
     }
 }

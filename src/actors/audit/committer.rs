@@ -23,7 +23,7 @@ pub(super) const EXIT_IO: i32 = 74;
 
 /// When records are written.
 #[derive(Debug)]
-pub enum Rhythm {
+pub enum FlushPolicy {
     /// At once; where callers overlap, in syncs that keep an interval. Answers wait for it.
     Durable(GroupCommitPacer),
     /// At this interval. Answers do not wait for it.
@@ -39,7 +39,12 @@ pub struct Committer {
 
 impl Committer {
     /// Starts the thread over an open log. At most `limit` records wait at a time.
-    pub fn start(ledger: Ledger<DiskStorage>, storage: DiskStorage, rhythm: Rhythm, limit: usize) -> io::Result<Self> {
+    pub fn start(
+        ledger: Ledger<DiskStorage>,
+        storage: DiskStorage,
+        policy: FlushPolicy,
+        limit: usize,
+    ) -> io::Result<Self> {
         let queue = AuditQueue::new(limit, ledger.size());
         let (filled, next) = mpsc::channel();
         let mut writer = Writer {
@@ -47,7 +52,7 @@ impl Committer {
             shown: String::new(),
             storage,
             queue: queue.clone(),
-            rhythm,
+            policy,
             frame: Batch::default(),
             parts: Vec::new(),
             next,
@@ -84,7 +89,7 @@ struct Writer {
     shown: String,
     storage: DiskStorage,
     queue: AuditQueue,
-    rhythm: Rhythm,
+    policy: FlushPolicy,
     /// Reused from batch to batch.
     frame: Batch,
     parts: Vec<(Arc<SubmissionBuffer>, u32)>,
@@ -114,9 +119,9 @@ impl Writer {
 
     /// Lets records gather.
     fn rest(&mut self) {
-        match &mut self.rhythm {
-            Rhythm::Async(gathering) => thread::sleep(*gathering),
-            Rhythm::Durable(pace) => {
+        match &mut self.policy {
+            FlushPolicy::Async(gathering) => thread::sleep(*gathering),
+            FlushPolicy::Durable(pace) => {
                 if let Some(until) = pace.rest() {
                     self.queue.wait(WORTH_A_SYNC, Some(until));
                 }
@@ -136,7 +141,7 @@ impl Writer {
         match self.queue.progress().during(|| self.ledger.append(&self.frame)) {
             Ok(first) => {
                 self.show_segment();
-                if let Rhythm::Durable(pace) = &mut self.rhythm {
+                if let FlushPolicy::Durable(pace) = &mut self.policy {
                     // INVARIANT: before any answer is sent, since its caller may send the next request at once.
                     pace.end(self.queue.has(1));
                 }
@@ -178,16 +183,16 @@ impl Writer {
         self.queue.set_fault(Some(error.to_string()));
         self.queue.raise(Obstacle::Failing);
         loop {
-            if let Rhythm::Durable(_) = self.rhythm {
+            if let FlushPolicy::Durable(_) = self.policy {
                 self.refuse();
             }
             thread::park_timeout(RETRY);
             let stopping = self.queue.is_stopping();
             // In `async` mode the answers were sent already: the records must be written all the same.
             let queue = self.queue.clone();
-            let retried = queue.progress().during(|| match self.rhythm {
-                Rhythm::Durable(_) => self.ledger.repair().and_then(|()| self.write_what_waited()),
-                Rhythm::Async(_) => self.ledger.append(&self.frame).map(Some),
+            let retried = queue.progress().during(|| match self.policy {
+                FlushPolicy::Durable(_) => self.ledger.repair().and_then(|()| self.write_what_waited()),
+                FlushPolicy::Async(_) => self.ledger.append(&self.frame).map(Some),
             });
             match retried {
                 Ok(first) => {
@@ -205,7 +210,7 @@ impl Writer {
                 }
             }
             if stopping {
-                if let Rhythm::Async(_) = self.rhythm {
+                if let FlushPolicy::Async(_) = self.policy {
                     tracing::error!(
                         records = self.frame.count(),
                         "answered decisions are lost: they cannot be written"
@@ -272,7 +277,7 @@ mod tests {
 
     use super::*;
     use crate::actors::audit::journal::Journal;
-    use crate::actors::audit::queue::Listener;
+    use crate::actors::audit::queue::DurabilityListener;
     use crate::ledger::{Event, EventKind, Options};
 
     const HOUR: Duration = Duration::from_hours(1);
@@ -288,7 +293,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let storage = DiskStorage::at(folder.path());
         let (ledger, _) = Ledger::open(storage.clone(), Options::default()).unwrap();
-        (folder, Committer::start(ledger, storage, Rhythm::Durable(pace), 100).unwrap())
+        (folder, Committer::start(ledger, storage, FlushPolicy::Durable(pace), 100).unwrap())
     }
 
     fn event() -> Event {
@@ -334,7 +339,7 @@ mod tests {
         let (_folder, committer) = start(HOUR);
         let (told, outcome) = mpsc::channel();
         let queue = committer.queue();
-        let buffer = queue.buffer(Listener::Thread(told));
+        let buffer = queue.buffer(DurabilityListener::Thread(told));
         let mut batch = Batch::default();
         batch.push(b"a record").unwrap();
         queue.submit(&buffer, &batch).unwrap();

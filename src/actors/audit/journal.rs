@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use time::OffsetDateTime;
 
-use crate::actors::audit::queue::{AuditError, AuditQueue, Durable, Listener, SubmissionBuffer};
+use crate::actors::audit::queue::{AuditError, AuditQueue, DurabilityListener, Durable, SubmissionBuffer};
 use crate::actors::database::write_ticket;
 use crate::ledger::{Batch, Event};
 
@@ -15,10 +15,10 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The way of events into the audit log; shared by all clones.
 #[derive(Debug, Clone)]
-pub struct Journal(Arc<Desk>);
+pub struct Journal(Arc<Inner>);
 
 #[derive(Debug)]
-struct Desk {
+struct Inner {
     queue: AuditQueue,
     buffer: Arc<SubmissionBuffer>,
     turn: Mutex<Turn>,
@@ -39,8 +39,8 @@ impl Journal {
     #[must_use]
     pub fn new(queue: AuditQueue) -> Self {
         let (tell, told) = mpsc::channel();
-        let buffer = queue.buffer(Listener::Thread(tell));
-        Self(Arc::new(Desk { queue, buffer, turn: Mutex::new(Turn { told, submitted: 0, settled: 0 }) }))
+        let buffer = queue.buffer(DurabilityListener::Thread(tell));
+        Self(Arc::new(Inner { queue, buffer, turn: Mutex::new(Turn { told, submitted: 0, settled: 0 }) }))
     }
 
     /// Records events in order, without other records between them. Blocks until they are durable; returns the index of

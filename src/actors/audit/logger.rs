@@ -8,7 +8,7 @@ use std::sync::Arc;
 use actix::dev::{MessageResponse, OneshotSender};
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 
-use crate::actors::audit::queue::{AuditError, AuditQueue, Durable, Listener, Reservation, SubmissionBuffer};
+use crate::actors::audit::queue::{AuditError, AuditQueue, DurabilityListener, Durable, Reservation, SubmissionBuffer};
 use crate::ledger::Batches;
 use crate::settings::Durability;
 
@@ -68,7 +68,7 @@ impl AuditLogger {
     #[must_use]
     pub fn start(queue: AuditQueue, durability: Durability) -> Addr<Self> {
         Self::create(|ctx| {
-            let buffer = queue.buffer(Listener::Worker(ctx.address().recipient()));
+            let buffer = queue.buffer(DurabilityListener::Worker(ctx.address().recipient()));
             Self { queue, buffer, durability, waiting: Waiting::default() }
         })
     }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use actix::MailboxError;
 use parking_lot::Mutex;
-pub use submission_buffer::{Durable, Listener, SubmissionBuffer};
+pub use submission_buffer::{DurabilityListener, Durable, SubmissionBuffer};
 
 pub use crate::actors::audit::log_health::Health;
 use crate::actors::audit::log_health::{LogHealth, Obstacle};
@@ -98,7 +98,7 @@ impl AuditQueue {
     pub fn new(limit: usize, durable: u64) -> Self {
         Self(Arc::new(Shared {
             lanes: Mutex::default(),
-            first: Arc::new(SubmissionBuffer::new(Listener::Nobody(Mutex::default()))),
+            first: Arc::new(SubmissionBuffer::new(DurabilityListener::Nobody(Mutex::default()))),
             waiting: AtomicUsize::new(0),
             limit,
             durable: AtomicU64::new(durable),
@@ -115,7 +115,7 @@ impl AuditQueue {
 
     /// A buffer, whose listener is informed when its records are durable.
     #[must_use]
-    pub fn buffer(&self, listener: Listener) -> Arc<SubmissionBuffer> {
+    pub fn buffer(&self, listener: DurabilityListener) -> Arc<SubmissionBuffer> {
         let buffer = Arc::new(SubmissionBuffer::new(listener));
         self.0.lanes.lock().push(Arc::clone(&buffer));
         buffer

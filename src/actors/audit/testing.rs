@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::actors::audit::change_recorder::ChangeRecorder;
-use crate::actors::audit::committer::{Committer, Rhythm};
+use crate::actors::audit::committer::{Committer, FlushPolicy};
 use crate::actors::audit::journal::Journal;
 use crate::actors::audit::pacer::GroupCommitPacer;
 use crate::ledger::{DiskStorage, Ledger, Options, RevisionMark};
@@ -14,7 +14,7 @@ pub(super) fn journal(folder: &Path) -> Journal {
     let storage = DiskStorage::create(folder.join("audit")).unwrap();
     let (ledger, _) = Ledger::open(storage.clone(), Options::default()).unwrap();
     let committer =
-        Committer::start(ledger, storage, Rhythm::Durable(GroupCommitPacer::new(Duration::ZERO)), 100).unwrap();
+        Committer::start(ledger, storage, FlushPolicy::Durable(GroupCommitPacer::new(Duration::ZERO)), 100).unwrap();
     Journal::new(committer.queue())
 }
 

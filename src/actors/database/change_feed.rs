@@ -100,35 +100,34 @@ impl fmt::Debug for State {
 #[derive(Debug)]
 pub struct ChangeFeed {
     handle: JoinHandle<()>,
-    following: FeedStatus,
+    feed: FeedStatus,
 }
 
 impl ChangeFeed {
     /// Starts the thread, also for a database that only this daemon writes to, since that may be restored while it
     /// runs.
     pub fn start(store: Store, directory: Directory, changes: ChangeRecorder) -> io::Result<Self> {
-        let following = FeedStatus::new();
+        let feed = FeedStatus::new();
         let callers = store.callers_epoch();
         let known = store.versions().followed();
-        let (following_too, reported) = (following.clone(), known.incarnation);
-        let work =
-            Work { store, directory, changes, following: following_too, callers, known, reported, listener: None };
-        let handle = thread::Builder::new().name("acgs-follow".to_owned()).spawn(move || work.run())?;
-        *following.0.thread.lock() = Some(handle.thread().clone());
-        Ok(Self { handle, following })
+        let (status, reported) = (feed.clone(), known.incarnation);
+        let work = Work { store, directory, changes, feed: status, callers, known, reported, listener: None };
+        let handle = thread::Builder::new().name("acgs-changefeed".to_owned()).spawn(move || work.run())?;
+        *feed.0.thread.lock() = Some(handle.thread().clone());
+        Ok(Self { handle, feed })
     }
 
     /// How far it is.
     #[must_use]
-    pub fn following(&self) -> FeedStatus {
-        self.following.clone()
+    pub fn status(&self) -> FeedStatus {
+        self.feed.clone()
     }
 
     /// Ends the thread. One that waits for a database which does not answer is left to itself.
     pub fn stop(self) {
-        self.following.0.is_stopping.store(true, Ordering::Release);
-        self.following.wake();
-        if self.following.age() < POLL_INTERVAL * 4 {
+        self.feed.0.is_stopping.store(true, Ordering::Release);
+        self.feed.wake();
+        if self.feed.age() < POLL_INTERVAL * 4 {
             drop(self.handle.join());
         }
     }
@@ -139,7 +138,7 @@ struct Work {
     store: Store,
     directory: Directory,
     changes: ChangeRecorder,
-    following: FeedStatus,
+    feed: FeedStatus,
     /// The epoch of callers that has been applied.
     callers: u64,
     /// The revision at the last poll. All users of its incarnation have been informed.
@@ -153,7 +152,7 @@ impl Work {
     fn run(mut self) {
         let mut looked = None::<Instant>;
         let usual = if self.store.is_shared() { RETRY_INTERVAL } else { POLL_INTERVAL };
-        while !self.following.0.is_stopping.load(Ordering::Acquire) {
+        while !self.feed.0.is_stopping.load(Ordering::Acquire) {
             let pause = match self.look(looked) {
                 Ok(is_done) => {
                     if is_done {
@@ -162,10 +161,10 @@ impl Work {
                     usual
                 }
                 Err(error) => {
-                    if self.following.fault().is_none() {
+                    if self.feed.fault().is_none() {
                         tracing::warn!(%error, "changes of other nodes cannot be read from the database; retrying");
                     }
-                    self.following.set_fault(Some(error));
+                    self.feed.set_fault(Some(error));
                     self.listener = None;
                     RETRY
                 }
@@ -182,7 +181,7 @@ impl Work {
             None => self.listener.insert(Listener::open(&self.store).map_err(text)?),
         };
         let is_told = listener.is_told().map_err(text)?;
-        let is_woken = self.following.0.is_woken.swap(false, Ordering::AcqRel);
+        let is_woken = self.feed.0.is_woken.swap(false, Ordering::AcqRel);
         if !is_told && !is_woken && looked.is_some_and(|looked| looked.elapsed() < POLL_INTERVAL) {
             return Ok(false);
         }
@@ -198,7 +197,7 @@ impl Work {
         let revision = self.store.versions().followed();
         if revision.incarnation != self.known.incarnation {
             self.report(revision.incarnation);
-            if let Some(secret) = self.following.0.secret.get() {
+            if let Some(secret) = self.feed.0.secret.get() {
                 secret.renew().map_err(text)?;
             }
             // Before the loss is recorded, since a start accepts the database from then on.
@@ -207,10 +206,10 @@ impl Work {
             recorded.map_err(|error| error.to_string())?;
         }
         self.known = revision;
-        *self.following.0.seen.lock() = began;
-        if self.following.fault().is_some() {
+        *self.feed.0.seen.lock() = began;
+        if self.feed.fault().is_some() {
             tracing::info!("changes of other nodes are read from the database again");
-            self.following.set_fault(None);
+            self.feed.set_fault(None);
         }
         Ok(true)
     }

@@ -12,7 +12,7 @@ use actix::{Actor, ActorFutureExt, Addr, Arbiter, AsyncContext, Context, Handler
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
 
-use crate::store::{Alert, PoolFigures, PoolLoad, ProbeResult, StoreError, WINDOW, WatchedPool};
+use crate::store::{Alert, PoolLoad, PoolStats, ProbeResult, StoreError, WINDOW, WatchedPool};
 
 /// How often it is looked how many connections are in use. Between two looks the pool itself remembers the most.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -55,7 +55,7 @@ pub struct PoolReport {
     /// The pool's name.
     pub name: Arc<str>,
     /// The pool's counters.
-    pub figures: PoolFigures,
+    pub stats: PoolStats,
     /// How much is in use.
     pub load: PoolLoad,
     /// Since when.
@@ -128,15 +128,15 @@ impl Actor for PoolMonitor {
 
 impl Kept {
     fn look(&mut self) {
-        let figures = self.pool.figures();
-        let (busy, capacity) = (self.pool.take_peak(), figures.capacity());
+        let stats = self.pool.stats();
+        let (busy, capacity) = (self.pool.take_peak(), stats.capacity());
         let Some(change) = self.alert.look(busy, capacity, OffsetDateTime::now_utc()) else { return };
         let pool = &*self.name;
         match change.to {
             PoolLoad::Ok => tracing::info!(pool, "enough database connections are free again"),
             PoolLoad::High => tracing::warn!(pool, busy, capacity, "most database connections are in use"),
             PoolLoad::Exhausted => {
-                tracing::warn!(pool, busy, capacity, waiting = figures.waiting, "all database connections are in use");
+                tracing::warn!(pool, busy, capacity, waiting = stats.waiting, "all database connections are in use");
             }
         }
     }
@@ -190,10 +190,10 @@ impl Kept {
     }
 
     fn report(&self) -> PoolReport {
-        let figures = self.pool.figures();
+        let stats = self.pool.stats();
         // An outage noticed since the last test is newer than its result.
-        let fault = figures.outage.as_deref().map(str::to_owned).or_else(|| self.fault.clone());
-        PoolReport { name: Arc::clone(&self.name), figures, load: self.alert.load(), since: self.alert.since(), fault }
+        let fault = stats.outage.as_deref().map(str::to_owned).or_else(|| self.fault.clone());
+        PoolReport { name: Arc::clone(&self.name), stats, load: self.alert.load(), since: self.alert.since(), fault }
     }
 }
 
@@ -224,7 +224,7 @@ mod tests {
 
     use super::*;
     use crate::actors::Mailbox;
-    use crate::store::{MonitoredPool, TierFigures, WaitFigures};
+    use crate::store::{MonitoredPool, TierStats, WaitStats};
 
     /// Answers its tests as it is told.
     #[derive(Debug)]
@@ -236,15 +236,15 @@ mod tests {
     }
 
     impl MonitoredPool for Pool {
-        fn figures(&self) -> PoolFigures {
-            PoolFigures {
+        fn stats(&self) -> PoolStats {
+            PoolStats {
                 size: 2,
                 max_overflow: 8,
                 min_idle: 1,
-                base: TierFigures::default(),
-                overflow: TierFigures::default(),
+                base: TierStats::default(),
+                overflow: TierStats::default(),
                 waiting: 0,
-                waits: WaitFigures::default(),
+                waits: WaitStats::default(),
                 late: 0,
                 refused: 0,
                 outage: self.outage.lock().unwrap().clone(),

@@ -24,24 +24,24 @@ struct Average(Option<f64>);
 
 impl CostModel {
     /// Whether to ask. A hit saves the evaluation; the ask is paid either way.
-    pub fn asks(&mut self, now: Instant) -> bool {
+    pub fn should_look_up(&mut self, now: Instant) -> bool {
         self.questions = self.questions.wrapping_add(1);
-        let asks = match (self.ask.0, self.hits.0, self.evaluation.0) {
+        let should_look_up = match (self.ask.0, self.hits.0, self.evaluation.0) {
             (Some(ask), Some(hits), Some(evaluation)) if hits * evaluation > ask => {
                 !self.questions.is_multiple_of(SAMPLE)
             }
             (Some(_), Some(_), Some(_)) => self.asked.is_none_or(|asked| now.duration_since(asked) >= PROBE_INTERVAL),
             _ => !self.questions.is_multiple_of(SAMPLE),
         };
-        if asks {
+        if should_look_up {
             self.asked = Some(now);
         }
-        asks
+        should_look_up
     }
 
     /// Whether evaluated verdicts should be written: only if a look-up is cheaper than an evaluation.
     #[must_use]
-    pub fn gives(&self) -> bool {
+    pub fn should_write(&self) -> bool {
         match (self.ask.0, self.evaluation.0) {
             (Some(ask), Some(evaluation)) => evaluation > ask,
             _ => true,
@@ -80,18 +80,18 @@ mod tests {
     const MICROS: fn(u64) -> Duration = Duration::from_micros;
 
     /// How many of 6,400 questions are asked, one in 100 µs, where a share of them hit.
-    fn asked(worth: &mut CostModel, clock: &mut Instant, ask: Duration, hits_in_100: u32, evaluation: Duration) -> u32 {
+    fn asked(model: &mut CostModel, clock: &mut Instant, ask: Duration, hits_in_100: u32, evaluation: Duration) -> u32 {
         let mut asked = 0;
         for n in 0..6_400 {
             *clock += MICROS(100);
             let hit = n * 37 % 100 < hits_in_100;
-            let asks = worth.asks(*clock);
-            if asks {
-                worth.asked(ask, hit);
+            let should_look_up = model.should_look_up(*clock);
+            if should_look_up {
+                model.asked(ask, hit);
                 asked += 1;
             }
-            if !asks || !hit {
-                worth.evaluated(evaluation);
+            if !should_look_up || !hit {
+                model.evaluated(evaluation);
             }
         }
         asked
@@ -114,24 +114,24 @@ mod tests {
 
     #[test]
     fn it_notices_when_asking_becomes_worth_it() {
-        let mut worth = CostModel::default();
+        let mut model = CostModel::default();
         let clock = &mut Instant::now();
-        assert!(asked(&mut worth, clock, MICROS(200), 0, MICROS(2_000)) < 50);
+        assert!(asked(&mut model, clock, MICROS(200), 0, MICROS(2_000)) < 50);
         // It takes some looks, and then it asks nearly always.
-        let some = (0..4).map(|_| asked(&mut worth, clock, MICROS(200), 90, MICROS(2_000))).max();
+        let some = (0..4).map(|_| asked(&mut model, clock, MICROS(200), 90, MICROS(2_000))).max();
         assert!(some > Some(5_000), "{some:?}");
-        assert!(asked(&mut worth, clock, MICROS(5_000), 90, MICROS(2_000)) < 200);
+        assert!(asked(&mut model, clock, MICROS(5_000), 90, MICROS(2_000)) < 200);
     }
 
     #[test]
     fn it_asks_while_nothing_is_known() {
-        let mut worth = CostModel::default();
+        let mut model = CostModel::default();
         let now = Instant::now();
-        assert!(worth.asks(now) && worth.asks(now) && worth.gives());
-        worth.evaluated(MICROS(1));
-        assert!(worth.asks(now) && worth.gives(), "nobody has been asked yet");
-        worth.asked(MICROS(2), true);
-        assert!(!worth.gives());
-        assert_eq!(worth.evaluation(), Some(MICROS(1)));
+        assert!(model.should_look_up(now) && model.should_look_up(now) && model.should_write());
+        model.evaluated(MICROS(1));
+        assert!(model.should_look_up(now) && model.should_write(), "nobody has been asked yet");
+        model.asked(MICROS(2), true);
+        assert!(!model.should_write());
+        assert_eq!(model.evaluation(), Some(MICROS(1)));
     }
 }

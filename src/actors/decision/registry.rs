@@ -102,7 +102,7 @@ impl fmt::Debug for SettingsReader {
 pub struct Registry {
     in_force: InForce,
     validators: Vec<Recipient<Activate>>,
-    books: ConstitutionArchive,
+    archive: ConstitutionArchive,
 }
 
 /// Where a constitution is kept and its coming into force is recorded.
@@ -121,8 +121,8 @@ pub struct ConstitutionArchive {
 impl Registry {
     /// A registry with `active` in force.
     #[must_use]
-    pub fn new(active: Active, books: ConstitutionArchive) -> Self {
-        Self { in_force: InForce::new(active), validators: Vec::new(), books }
+    pub fn new(active: Active, archive: ConstitutionArchive) -> Self {
+        Self { in_force: InForce::new(active), validators: Vec::new(), archive }
     }
 
     /// A view of the constitution in force.
@@ -167,11 +167,11 @@ impl Handler<Reload> for Registry {
     type Result = AtomicResponse<Self, Result<Reloaded, ReloadError>>;
 
     fn handle(&mut self, reload: Reload, _: &mut Self::Context) -> Self::Result {
-        let (in_force, validators, books) = (self.in_force.clone(), self.validators.clone(), self.books.clone());
+        let (in_force, validators, archive) = (self.in_force.clone(), self.validators.clone(), self.archive.clone());
         let swap = async move {
             let old = in_force.get();
             let before = old.names();
-            let loaded = tokio::task::spawn_blocking(move || books.load(&reload, &old)).await;
+            let loaded = tokio::task::spawn_blocking(move || archive.load(&reload, &old)).await;
             let loaded = loaded.unwrap_or_else(|error| Err(ReloadError::Unanswered(error.to_string())));
             let (new, restart_required) = loaded.inspect_err(|error| {
                 let why = error.in_one_line();

@@ -1,10 +1,10 @@
 //! Decides: one validator an HTTP worker, each distinct question evaluated once.
 
+mod cache_key;
 mod entity_sets;
 mod evaluator;
 mod fleet;
 mod item;
-mod question;
 mod single_flight;
 mod timeslice;
 mod warming;
@@ -17,7 +17,7 @@ use actix::{Actor, Addr, Context, Handler, MailboxError, Message, ResponseFuture
 
 use crate::actors::cache::application_cache::EntityReader;
 use crate::actors::cache::hit_rates::HitCounters;
-use crate::actors::cache::request_cache::RequestCache;
+use crate::actors::cache::request_cache::{CachedVerdict, RequestCache};
 use crate::actors::cache::service_cache::SharedVerdicts;
 use crate::actors::decision::active::Active;
 use crate::domain::{Consistency, Evaluation, Reason, Verdict};
@@ -57,6 +57,17 @@ pub enum Source {
 }
 
 impl Decided {
+    /// A decision that read no entity.
+    fn without_entities(verdict: Verdict) -> Self {
+        Self { verdict: Arc::new(verdict), entities: None, source: Source::Question }
+    }
+
+    /// A decision by a cached verdict.
+    fn cached(verdict: &CachedVerdict) -> Self {
+        let (entities, source) = (verdict.entities.clone(), Source::Verdicts);
+        Self { verdict: Arc::clone(&verdict.verdict), entities, source }
+    }
+
     /// Whether the verdict was made before, for the same question.
     #[must_use]
     pub fn is_cached(&self) -> bool {

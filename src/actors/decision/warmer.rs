@@ -56,7 +56,7 @@ impl CacheWarmer {
             // Without receivers, the daemon is stopping.
             let _ = recalled.send(found);
         };
-        if let Err(error) = thread::Builder::new().name("acgs-recall".to_owned()).spawn(recall) {
+        if let Err(error) = thread::Builder::new().name("acgs-warmer".to_owned()).spawn(recall) {
             tracing::warn!(%error, "the log cannot be read to warm the caches; they stay cold");
             return Self::nothing();
         }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    super::{Bind, DatabaseUrl, HashEnforcement, Loaded, Place, Settings, folder, keys},
+    super::{Bind, DatabaseUrl, HashEnforcement, Loaded, Settings, SourceLocation, folder, keys},
     folder_with, load, variables,
 };
 
@@ -21,7 +21,7 @@ fn an_empty_folder_gives_the_defaults() {
     assert_eq!(settings.audit.origin, None);
     assert_eq!(settings.audit.checkpoint_interval, Duration::from_secs(1));
     assert_eq!(settings.audit.retention_days.map(NonZeroU32::get), Some(365));
-    assert!(origins.iter().all(|origin| origin.place == Place::Default));
+    assert!(origins.iter().all(|origin| origin.place == SourceLocation::Default));
     assert_eq!(origins.len(), keys::keys().len());
 }
 

@@ -35,7 +35,7 @@ fn trickling_by<T>(sync: impl Fn(&File) -> io::Result<()> + Send, database: &Pat
                 }
             }
         };
-        let spawned = thread::Builder::new().name("audit-incremental_sync".to_owned()).spawn_scoped(scope, syncs);
+        let spawned = thread::Builder::new().name("audit-sync".to_owned()).spawn_scoped(scope, syncs);
         if let Err(error) = &spawned {
             tracing::debug!(%error, "the thread that syncs the audit database cannot be started");
         }

@@ -55,7 +55,7 @@ const AUDIT: Kind = Kind {
     name: "an audit database of acgs",
     application: 0x4143_4741,
     migrations: Migrations { sqlite: || SQLITE, postgres: postgres_migrations },
-    loss: OnMissing::MadeGood,
+    loss: OnMissing::Recreated,
     single: "PRAGMA page_size = 2048; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -65536;
              PRAGMA wal_autocheckpoint = 131072; PRAGMA journal_size_limit = 536870912;",
     pooled: "PRAGMA query_only = ON; PRAGMA cache_size = -1024;",

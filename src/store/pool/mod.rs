@@ -6,9 +6,9 @@
 
 mod alert;
 mod answers;
-mod figures;
 mod overflow_delay;
 mod semaphore;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod tier;
@@ -23,8 +23,8 @@ use std::time::Duration;
 
 pub use alert::{Alert, AlertChange, PoolLoad};
 pub use answers::Answers;
-pub use figures::{PoolFigures, TierFigures};
-pub use waits::{WINDOW, WaitFigures};
+pub use stats::{PoolStats, TierStats};
+pub use waits::{WINDOW, WaitStats};
 
 use super::connection::DbSession;
 use super::error::{self, SessionFault, StoreError};
@@ -154,7 +154,7 @@ pub enum ProbeResult {
 /// The view of a pool that its monitor needs, whatever its connections are.
 pub trait MonitoredPool: fmt::Debug + Send + Sync {
     /// The pool's present counters.
-    fn figures(&self) -> PoolFigures;
+    fn stats(&self) -> PoolStats;
     /// The most connections that were in use at once since this was last asked. To be asked by one only.
     fn take_peak(&self) -> u32;
     /// Begins the next half of the window of waiting times; to be called by one only, each [`WINDOW`].
@@ -184,8 +184,8 @@ impl std::ops::Deref for WatchedPool {
 }
 
 impl MonitoredPool for Pool {
-    fn figures(&self) -> PoolFigures {
-        self.tiers.figures()
+    fn stats(&self) -> PoolStats {
+        self.tiers.stats()
     }
 
     fn take_peak(&self) -> u32 {

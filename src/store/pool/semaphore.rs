@@ -46,7 +46,7 @@ impl FairSemaphore {
     }
 
     /// A permit of the base, or a place in the queue for it.
-    pub(super) fn enter(&self) -> Result<Permit<'_>, Place<'_>> {
+    pub(super) fn enter(&self) -> Result<Permit<'_>, QueueTicket<'_>> {
         let mut gate = self.gate();
         if gate.base > 0 {
             gate.base -= 1;
@@ -55,7 +55,7 @@ impl FairSemaphore {
         let waiter = Arc::new(Waiter::default());
         let ahead = gate.queue.len();
         gate.queue.push_back(Arc::clone(&waiter));
-        Err(Place { semaphore: self, waiter, ahead })
+        Err(QueueTicket { semaphore: self, waiter, ahead })
     }
 
     /// A base permit, if one is free.
@@ -115,13 +115,13 @@ impl Drop for Permit<'_> {
 
 /// A place in the queue, which is left when this is dropped.
 #[derive(Debug)]
-pub(super) struct Place<'a> {
+pub(super) struct QueueTicket<'a> {
     semaphore: &'a FairSemaphore,
     waiter: Arc<Waiter>,
     ahead: usize,
 }
 
-impl<'a> Place<'a> {
+impl<'a> QueueTicket<'a> {
     /// How many were ahead when this one came.
     pub(super) fn ahead(&self) -> usize {
         self.ahead
@@ -166,7 +166,7 @@ impl<'a> Place<'a> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueueTicket<'_> {
     fn drop(&mut self) {
         self.semaphore.gate().queue.retain(|waiter| !Arc::ptr_eq(waiter, &self.waiter));
         // A waiter that is not queued is granted nothing; an earlier grant is passed on.
@@ -183,7 +183,7 @@ mod tests {
 
     use super::*;
 
-    fn now(place: &Place<'_>) -> Option<TierName> {
+    fn now(place: &QueueTicket<'_>) -> Option<TierName> {
         // The permit is kept for good.
         place.wait(Instant::now()).map(|permit| {
             let of = permit.of();

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use r2d2::ManageConnection;
 
-use super::tracked_connection::{Watch, Watched};
+use super::tracked_connection::{MonitoredManager, TierState};
 use super::*;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,13 +142,13 @@ fn the_first_connections_are_there_before_the_pool_is() {
     let server = Server::new();
     let pool = Tiers::open(server.clone(), Dimensions { min_idle: 3, ..dimensions(5, 5) }).unwrap();
     assert!(server.see(|state| state.open) >= 3);
-    let figures = pool.figures();
-    assert_eq!((figures.base.open, figures.overflow.open, figures.busy()), (3, 0, 0));
+    let stats = pool.stats();
+    assert_eq!((stats.base.open, stats.overflow.open, stats.busy()), (3, 0, 0));
     let lease = pool.acquire().unwrap();
-    assert_eq!((pool.figures().busy(), pool.take_peak()), (1, 1));
+    assert_eq!((pool.stats().busy(), pool.take_peak()), (1, 1));
     drop(lease);
-    assert_eq!((pool.figures().busy(), pool.take_peak(), pool.take_peak()), (0, 1, 0));
-    assert_eq!((pool.figures().waits.acquired, pool.figures().waits.waited), (1, 0));
+    assert_eq!((pool.stats().busy(), pool.take_peak(), pool.take_peak()), (0, 1, 0));
+    assert_eq!((pool.stats().waits.acquired, pool.stats().waits.waited), (1, 0));
 }
 
 #[test]
@@ -158,15 +158,15 @@ fn the_overflow_is_opened_when_the_base_does_not_come_back_and_nothing_beyond_it
         Tiers::open(server.clone(), Dimensions { acquire_timeout: Duration::from_millis(50), ..dimensions(2, 1) });
     let pool = pool.unwrap();
     let leases = [pool.acquire().unwrap(), pool.acquire().unwrap(), pool.acquire().unwrap()];
-    let figures = pool.figures();
-    assert_eq!((figures.base.busy, figures.overflow.busy, figures.capacity()), (2, 1, 3));
+    let stats = pool.stats();
+    assert_eq!((stats.base.busy, stats.overflow.busy, stats.capacity()), (2, 1, 3));
     assert_eq!(pool.acquire().unwrap_err(), NoConnection::Late);
-    let figures = pool.figures();
-    assert_eq!((figures.late, figures.waiting, figures.open()), (1, 0, 3));
-    assert!(figures.waits.longest >= Duration::from_millis(50));
+    let stats = pool.stats();
+    assert_eq!((stats.late, stats.waiting, stats.open()), (1, 0, 3));
+    assert!(stats.waits.longest >= Duration::from_millis(50));
     assert_eq!(server.see(|state| state.most), 3);
     drop(leases);
-    assert_eq!(pool.figures().busy(), 0);
+    assert_eq!(pool.stats().busy(), 0);
     drop([pool.acquire().unwrap(), pool.acquire().unwrap(), pool.acquire().unwrap()]);
     assert_eq!(server.see(|state| state.most), 3);
 }
@@ -184,13 +184,13 @@ fn those_who_wait_get_connections_in_the_order_in_which_they_came() {
                 tell.send(name).unwrap();
                 drop(lease);
             });
-            until(|| pool.figures().waiting == name + 1);
+            until(|| pool.stats().waiting == name + 1);
         }
         drop(lease);
     });
     drop(tell);
     assert_eq!(told.iter().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
-    let waits = pool.figures().waits;
+    let waits = pool.stats().waits;
     assert_eq!((waits.acquired, waits.waited), (6, 5));
 }
 
@@ -202,7 +202,7 @@ fn connections_that_a_restart_ended_are_replaced_before_a_job_gets_them() {
     server.start();
     let lease = pool.acquire().unwrap();
     assert_eq!(lease.life, 1);
-    let base = pool.figures().base;
+    let base = pool.stats().base;
     assert!(base.failed_ping == 1 && (1..=3).contains(&base.closed_broken), "one tells of all: {base:?}");
 }
 
@@ -222,7 +222,7 @@ fn no_connection_is_used_again_that_was_open_when_one_was_found_to_be_of_no_use(
         let leases = [pool.acquire().unwrap(), pool.acquire().unwrap(), pool.acquire().unwrap()];
         assert_eq!(leases.each_ref().map(|lease| lease.life), [1; 3], "pre_ping = {pre_ping}");
         drop(leases);
-        assert_eq!(pool.figures().base.closed_broken, 3);
+        assert_eq!(pool.stats().base.closed_broken, 3);
     }
 }
 
@@ -236,13 +236,13 @@ fn while_the_server_is_gone_nobody_waits_and_when_it_is_back_all_goes_on() {
         assert_eq!(pool.acquire().unwrap_err(), why);
     }
     assert_eq!(pool.test().unwrap_err(), why);
-    let figures = pool.figures();
-    assert_eq!((figures.refused, figures.late, figures.open(), figures.waiting), (10, 0, 0, 0));
-    assert_eq!(figures.outage.as_deref(), Some("connection refused; is it running?"));
-    let opened = figures.base.opened;
+    let stats = pool.stats();
+    assert_eq!((stats.refused, stats.late, stats.open(), stats.waiting), (10, 0, 0, 0));
+    assert_eq!(stats.outage.as_deref(), Some("connection refused; is it running?"));
+    let opened = stats.base.opened;
     server.start();
-    assert!(pool.watch().wait_for_opened(opened + 1, Instant::now() + Duration::from_mins(1)));
-    until(|| pool.figures().outage.is_none());
+    assert!(pool.state().wait_for_opened(opened + 1, Instant::now() + Duration::from_mins(1)));
+    until(|| pool.stats().outage.is_none());
     drop(pool.acquire().unwrap());
     assert_eq!(pool.test().unwrap(), ProbeResult::Answers);
 }
@@ -257,8 +257,8 @@ fn a_server_that_hangs_costs_the_time_out_once() {
     let why = NoConnection::Down("no connection was opened in time".into());
     assert_eq!(pool.acquire().unwrap_err(), why);
     server.start();
-    assert!(pool.watch().wait_for_opened(1, Instant::now() + Duration::from_mins(1)));
-    until(|| pool.figures().outage.is_none());
+    assert!(pool.state().wait_for_opened(1, Instant::now() + Duration::from_mins(1)));
+    until(|| pool.stats().outage.is_none());
     pool.acquire().unwrap();
 }
 
@@ -270,15 +270,15 @@ fn a_server_that_has_no_more_to_give_is_not_gone() {
     let lease = pool.acquire().unwrap();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| pool.acquire().map(|lease| lease.life));
-        until(|| pool.figures().overflow.failed_connect > 0);
+        until(|| pool.stats().overflow.failed_connect > 0);
         drop(lease);
         assert_eq!(waiting.join().unwrap(), Ok(0));
     });
-    let figures = pool.figures();
-    assert_eq!((figures.outage, figures.last_error.as_deref()), (None, Some("too many clients")));
+    let stats = pool.stats();
+    assert_eq!((stats.outage, stats.last_error.as_deref()), (None, Some("too many clients")));
     // Nothing of the failed try is in the way of those who come next.
     drop(pool.acquire().unwrap());
-    assert_eq!((pool.figures().busy(), pool.figures().waiting), (0, 0));
+    assert_eq!((pool.stats().busy(), pool.stats().waiting), (0, 0));
 }
 
 #[test]
@@ -286,18 +286,29 @@ fn a_connection_that_is_not_trusted_or_broken_is_not_put_back() {
     let server = Server::new();
     let pool = pool(&server, 1, 0);
     pool.acquire().unwrap().distrust();
-    assert_eq!(pool.figures().base.closed_broken, 1);
+    assert_eq!(pool.stats().base.closed_broken, 1);
     pool.acquire().unwrap().is_cut.store(true, Ordering::Relaxed);
-    assert_eq!(pool.figures().base.closed_broken, 2);
+    assert_eq!(pool.stats().base.closed_broken, 2);
     assert_eq!(pool.acquire().unwrap().life, 0);
 }
 
 #[test]
 fn connections_that_are_too_old_are_told_apart_from_broken_and_idle_ones() {
-    let (server, watch) = (Arc::new(Server::new()), Arc::new(Watch::default()));
-    let young =
-        Watched { inner: Arc::clone(&server), watch: Arc::clone(&watch), max: 20, lifetime: LONG, pre_ping: true };
-    let old = Watched { inner: server, watch: Arc::clone(&watch), max: 20, lifetime: Duration::ZERO, pre_ping: true };
+    let (server, state) = (Arc::new(Server::new()), Arc::new(TierState::default()));
+    let young = MonitoredManager {
+        inner: Arc::clone(&server),
+        state: Arc::clone(&state),
+        max: 20,
+        lifetime: LONG,
+        pre_ping: true,
+    };
+    let old = MonitoredManager {
+        inner: server,
+        state: Arc::clone(&state),
+        max: 20,
+        lifetime: Duration::ZERO,
+        pre_ping: true,
+    };
     let (mut one, mut other) = (young.connect().unwrap(), old.connect().unwrap());
     assert_eq!((young.has_broken(&mut one), old.has_broken(&mut other)), (false, true));
     drop((one, other));
@@ -305,7 +316,7 @@ fn connections_that_are_too_old_are_told_apart_from_broken_and_idle_ones() {
     broken.conn.is_cut.store(true, Ordering::Relaxed);
     assert!(young.has_broken(&mut broken));
     drop(broken);
-    let closed = TierFigures::of(&watch);
+    let closed = TierStats::of(&state);
     assert_eq!((closed.closed_idle, closed.closed_recycled, closed.closed_broken), (1, 1, 1));
     assert_eq!((closed.open, closed.opened), (0, 3));
 }
@@ -314,7 +325,7 @@ fn connections_that_are_too_old_are_told_apart_from_broken_and_idle_ones() {
 fn connections_opened_together_do_not_end_together() {
     let server = Arc::new(Server::new());
     let lifetime = Duration::from_secs(100);
-    let watched = Watched { inner: server, watch: Arc::default(), max: 20, lifetime, pre_ping: true };
+    let watched = MonitoredManager { inner: server, state: Arc::default(), max: 20, lifetime, pre_ping: true };
     let mut lifetimes: Vec<_> = (0..20).map(|_| watched.connect().unwrap().tag.lifetime()).collect();
     lifetimes.sort_unstable();
     assert!(lifetimes[0] >= Duration::from_secs(90) && lifetimes[19] <= Duration::from_secs(100), "{lifetimes:?}");
@@ -330,7 +341,7 @@ fn an_idle_connection_is_tested_and_replaced_without_taking_any_from_jobs() {
     server.stop();
     server.start();
     assert_eq!(pool.test().unwrap(), ProbeResult::Answers);
-    assert!(pool.figures().base.failed_ping >= 1);
+    assert!(pool.stats().base.failed_ping >= 1);
     let leases = [pool.acquire().unwrap(), pool.acquire().unwrap()];
     assert_eq!(pool.test().unwrap(), ProbeResult::Busy);
     drop(leases);
@@ -359,15 +370,15 @@ fn nothing_leaks_whatever_becomes_of_the_jobs() {
             });
         }
     });
-    let figures = pool.figures();
-    assert_eq!((figures.busy(), figures.waiting, figures.late), (0, 0, 0));
-    assert_eq!(figures.waits.acquired, 12_000);
-    assert!(server.see(|state| state.most) <= 5 && figures.open() <= 5);
-    let closed = |tier: TierFigures| tier.closed_broken + tier.closed_idle + tier.closed_recycled;
-    for tier in [figures.base, figures.overflow] {
+    let stats = pool.stats();
+    assert_eq!((stats.busy(), stats.waiting, stats.late), (0, 0, 0));
+    assert_eq!(stats.waits.acquired, 12_000);
+    assert!(server.see(|state| state.most) <= 5 && stats.open() <= 5);
+    let closed = |tier: TierStats| tier.closed_broken + tier.closed_idle + tier.closed_recycled;
+    for tier in [stats.base, stats.overflow] {
         assert!(tier.opened - closed(tier) <= 3, "{tier:?}");
     }
     let all: Vec<_> = (0..5).map(|_| pool.acquire().unwrap()).collect();
-    assert_eq!(pool.figures().busy(), 5);
+    assert_eq!(pool.stats().busy(), 5);
     drop(all);
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use r2d2::{ManageConnection, NopErrorHandler, PooledConnection};
 
-use super::tracked_connection::{Watch, Watched};
+use super::tracked_connection::{MonitoredManager, TierState};
 
 /// r2d2 retries to open a connection: first after 400 ms, and after half of this at the latest.
 const RETRY: Duration = Duration::from_secs(2);
@@ -40,14 +40,14 @@ pub(super) struct TierOptions {
 
 /// Connections of one kind. Not more may be asked for at once than there can be.
 pub(super) struct Tier<M: ManageConnection> {
-    connections: r2d2::Pool<Watched<M>>,
-    pub(super) watch: Arc<Watch>,
+    connections: r2d2::Pool<MonitoredManager<M>>,
+    pub(super) state: Arc<TierState>,
 }
 
 impl<M: ManageConnection> Tier<M> {
     /// Begins to open the first connections.
     pub(super) fn start(manager: Arc<M>, options: TierOptions) -> Self {
-        let watch = Arc::new(Watch::default());
+        let state = Arc::new(TierState::default());
         let lifetime = options.lifetime.max(Duration::from_secs(1));
         let max = options.max.get();
         let connections = r2d2::Pool::builder()
@@ -58,21 +58,21 @@ impl<M: ManageConnection> Tier<M> {
             .idle_timeout(options.idle_timeout)
             .connection_timeout(RETRY)
             .error_handler(Box::new(NopErrorHandler))
-            .build_unchecked(Watched {
+            .build_unchecked(MonitoredManager {
                 inner: manager,
-                watch: Arc::clone(&watch),
+                state: Arc::clone(&state),
                 max,
                 lifetime,
                 pre_ping: options.pre_ping,
             });
-        Self { connections, watch }
+        Self { connections, state }
     }
 
     /// Waits for the first connections; whether as many are there.
     pub(super) fn wait_for_first(&self, count: u32, until: Instant) -> bool {
         // r2d2 gives no notice, but has a connection right after it was opened.
         let is_there = || self.connections.state().connections >= count;
-        self.watch.wait_for_opened(count.into(), until) && {
+        self.state.wait_for_opened(count.into(), until) && {
             while !is_there() && Instant::now() < until {
                 thread::yield_now();
             }
@@ -81,7 +81,7 @@ impl<M: ManageConnection> Tier<M> {
     }
 
     /// An idle connection that works, if there is one.
-    pub(super) fn idle(&self) -> Option<PooledConnection<Watched<M>>> {
+    pub(super) fn idle(&self) -> Option<PooledConnection<MonitoredManager<M>>> {
         self.connections.try_get()
     }
 
@@ -90,9 +90,9 @@ impl<M: ManageConnection> Tier<M> {
         &self,
         deadline: Instant,
         is_called: impl Fn() -> bool,
-    ) -> Result<PooledConnection<Watched<M>>, Refused> {
+    ) -> Result<PooledConnection<MonitoredManager<M>>, Refused> {
         loop {
-            if let Some(why) = self.watch.outage() {
+            if let Some(why) = self.state.outage() {
                 return Err(Refused::Down(why));
             }
             if is_called() {
@@ -100,9 +100,9 @@ impl<M: ManageConnection> Tier<M> {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                if self.watch.open.load(Ordering::Acquire) == 0 {
+                if self.state.open.load(Ordering::Acquire) == 0 {
                     // The next callers need not find this out for themselves.
-                    self.watch.goes_down(&"no connection was opened in time");
+                    self.state.goes_down(&"no connection was opened in time");
                 }
                 return Err(Refused::Late);
             }
@@ -115,6 +115,6 @@ impl<M: ManageConnection> Tier<M> {
 
 impl<M: ManageConnection> fmt::Debug for Tier<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tier").field("watch", &self.watch).finish_non_exhaustive()
+        f.debug_struct("Tier").field("watch", &self.state).finish_non_exhaustive()
     }
 }

@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 use r2d2::{ManageConnection, PooledConnection};
 
 use super::ProbeResult;
-use super::figures::{Gauges, PoolFigures, TierFigures};
 use super::overflow_delay::OverflowDelay;
-use super::semaphore::{FairSemaphore, Permit, Place, TierName};
+use super::semaphore::{FairSemaphore, Permit, QueueTicket, TierName};
+use super::stats::{PoolCounters, PoolStats, TierStats};
 use super::tier::{Refused, Tier, TierOptions};
-use super::tracked_connection::{TrackedConnection, Watch, Watched};
+use super::tracked_connection::{MonitoredManager, TierState, TrackedConnection};
 
 /// The idle time after which an overflow connection is closed; r2d2 checks every 30 s.
 const OVERFLOW_IDLE: Duration = Duration::from_secs(30);
@@ -52,7 +52,7 @@ pub(super) struct Tiers<M: ManageConnection> {
     dimensions: Dimensions,
     semaphore: FairSemaphore,
     overflow_delay: OverflowDelay,
-    gauges: Gauges,
+    counters: PoolCounters,
     base: Tier<M>,
     overflow: Option<Tier<M>>,
 }
@@ -71,15 +71,15 @@ impl<M: ManageConnection> Tiers<M> {
         let overflow = NonZeroU32::new(dimensions.max_overflow).map(|max| tier(max, 0, Some(OVERFLOW_IDLE)));
         let until = Instant::now() + dimensions.acquire_timeout.max(FIRST_TIMEOUT);
         if !base.wait_for_first(dimensions.min_idle, until) {
-            let watch = &base.watch;
-            if watch.open.load(Ordering::Acquire) == 0 {
-                return Err(watch.outage().map_or(NoConnection::Late, NoConnection::Down));
+            let state = &base.state;
+            if state.open.load(Ordering::Acquire) == 0 {
+                return Err(state.outage().map_or(NoConnection::Late, NoConnection::Down));
             }
             tracing::warn!(wanted = dimensions.min_idle, "fewer database connections could be opened than wanted");
         }
         let semaphore = FairSemaphore::new(size, dimensions.max_overflow);
-        let (overflow_delay, gauges) = (OverflowDelay::new(size), Gauges::new());
-        Ok(Self { manager, dimensions, semaphore, overflow_delay, gauges, base, overflow })
+        let (overflow_delay, counters) = (OverflowDelay::new(size), PoolCounters::new());
+        Ok(Self { manager, dimensions, semaphore, overflow_delay, counters, base, overflow })
     }
 
     /// Waits for a connection, up to the acquire timeout, and not at all if none can be opened.
@@ -87,37 +87,37 @@ impl<M: ManageConnection> Tiers<M> {
     /// A base connection at once; otherwise one as long as waiting for it is worthwhile; then an overflow connection;
     /// otherwise whichever becomes free.
     pub(super) fn acquire(&self) -> Result<Lease<'_, M>, NoConnection> {
-        if let Some(why) = self.base.watch.outage() {
-            self.gauges.refused.fetch_add(1, Ordering::Relaxed);
+        if let Some(why) = self.base.state.outage() {
+            self.counters.refused.fetch_add(1, Ordering::Relaxed);
             return Err(NoConnection::Down(why));
         }
         let (began, entered) = (Instant::now(), self.semaphore.enter());
         let entered = match entered {
             Ok(permit) => match self.base.idle() {
                 Some(conn) => {
-                    self.gauges.waits.none();
+                    self.counters.waits.none();
                     return Ok(self.lease(conn, permit));
                 }
                 None => Ok(permit),
             },
             place => place,
         };
-        self.gauges.waiting.fetch_add(1, Ordering::Relaxed);
+        self.counters.waiting.fetch_add(1, Ordering::Relaxed);
         let deadline = began + self.dimensions.acquire_timeout;
         let acquired = match entered {
             Ok(permit) => self.base(permit, deadline),
             Err(place) => self.queue(&place, began, deadline),
         };
-        self.gauges.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.counters.waiting.fetch_sub(1, Ordering::Relaxed);
         match &acquired {
-            Ok(_) => self.gauges.waits.waited(began.elapsed()),
+            Ok(_) => self.counters.waits.waited(began.elapsed()),
             Err(NoConnection::Late) => {
-                self.gauges.waits.timed_out(began.elapsed());
-                self.gauges.late.fetch_add(1, Ordering::Relaxed);
+                self.counters.waits.timed_out(began.elapsed());
+                self.counters.late.fetch_add(1, Ordering::Relaxed);
             }
             Err(NoConnection::Down(_)) => {
-                self.gauges.waits.timed_out(began.elapsed());
-                self.gauges.refused.fetch_add(1, Ordering::Relaxed);
+                self.counters.waits.timed_out(began.elapsed());
+                self.counters.refused.fetch_add(1, Ordering::Relaxed);
             }
         }
         acquired
@@ -131,7 +131,7 @@ impl<M: ManageConnection> Tiers<M> {
             };
             let mut lease = match self.base.idle() {
                 Some(conn) => self.lease(conn, permit),
-                None if self.base.watch.busy.load(Ordering::Acquire) > 0 => return Ok(ProbeResult::Busy),
+                None if self.base.state.busy.load(Ordering::Acquire) > 0 => return Ok(ProbeResult::Busy),
                 None => self.base(permit, Instant::now() + self.dimensions.acquire_timeout)?,
             };
             // A connection tested when it was taken need not be tested again.
@@ -147,37 +147,37 @@ impl<M: ManageConnection> Tiers<M> {
 
     /// Retires every connection that is open now.
     pub(super) fn renew(&self) {
-        self.base.watch.renew();
-        self.overflow.iter().for_each(|tier| tier.watch.renew());
+        self.base.state.renew();
+        self.overflow.iter().for_each(|tier| tier.state.renew());
     }
 
     /// The present state of the pool.
-    pub(super) fn figures(&self) -> PoolFigures {
-        let overflow = self.overflow.as_ref().map(|tier| &tier.watch);
-        PoolFigures {
+    pub(super) fn stats(&self) -> PoolStats {
+        let overflow = self.overflow.as_ref().map(|tier| &tier.state);
+        PoolStats {
             size: self.dimensions.size.get(),
             max_overflow: self.dimensions.max_overflow,
             min_idle: self.dimensions.min_idle,
-            base: TierFigures::of(&self.base.watch),
-            overflow: overflow.map(|watch| TierFigures::of(watch)).unwrap_or_default(),
-            waiting: self.gauges.waiting.load(Ordering::Relaxed),
-            waits: self.gauges.waits.figures(),
-            late: self.gauges.late.load(Ordering::Relaxed),
-            refused: self.gauges.refused.load(Ordering::Relaxed),
-            outage: self.base.watch.outage(),
-            last_error: self.base.watch.last_error().or_else(|| overflow.and_then(|watch| watch.last_error())),
+            base: TierStats::of(&self.base.state),
+            overflow: overflow.map(|state| TierStats::of(state)).unwrap_or_default(),
+            waiting: self.counters.waiting.load(Ordering::Relaxed),
+            waits: self.counters.waits.stats(),
+            late: self.counters.late.load(Ordering::Relaxed),
+            refused: self.counters.refused.load(Ordering::Relaxed),
+            outage: self.base.state.outage(),
+            last_error: self.base.state.last_error().or_else(|| overflow.and_then(|state| state.last_error())),
         }
     }
 
     /// The peak of used connections since the last call. For one caller only.
     pub(super) fn take_peak(&self) -> u32 {
         let busy = self.busy();
-        self.gauges.peak.swap(busy, Ordering::Relaxed).max(busy)
+        self.counters.peak.swap(busy, Ordering::Relaxed).max(busy)
     }
 
     /// Begins the next half of the window of waiting times.
     pub(super) fn turn_window(&self) {
-        self.gauges.waits.turn();
+        self.counters.waits.turn();
     }
 
     fn base<'a>(&'a self, permit: Permit<'a>, deadline: Instant) -> Result<Lease<'a, M>, NoConnection> {
@@ -188,7 +188,12 @@ impl<M: ManageConnection> Tiers<M> {
         }
     }
 
-    fn queue<'a>(&'a self, place: &Place<'a>, began: Instant, deadline: Instant) -> Result<Lease<'a, M>, NoConnection> {
+    fn queue<'a>(
+        &'a self,
+        place: &QueueTicket<'a>,
+        began: Instant,
+        deadline: Instant,
+    ) -> Result<Lease<'a, M>, NoConnection> {
         let overflow_delay = began + self.overflow_delay.with_ahead(place.ahead());
         let permit = place.wait(overflow_delay.min(deadline)).or_else(|| place.try_overflow());
         let permit = permit.or_else(|| place.wait(deadline)).ok_or(NoConnection::Late)?;
@@ -206,32 +211,32 @@ impl<M: ManageConnection> Tiers<M> {
         self.base(permit, deadline)
     }
 
-    fn lease<'a>(&'a self, conn: PooledConnection<Watched<M>>, permit: Permit<'a>) -> Lease<'a, M> {
-        let watch = match (permit.of(), &self.overflow) {
-            (TierName::Overflow, Some(overflow)) => &overflow.watch,
-            _ => &self.base.watch,
+    fn lease<'a>(&'a self, conn: PooledConnection<MonitoredManager<M>>, permit: Permit<'a>) -> Lease<'a, M> {
+        let state = match (permit.of(), &self.overflow) {
+            (TierName::Overflow, Some(overflow)) => &overflow.state,
+            _ => &self.base.state,
         };
-        watch.busy.fetch_add(1, Ordering::AcqRel);
-        self.gauges.peak.fetch_max(self.busy(), Ordering::Relaxed);
-        let use_of = Use { began: Instant::now(), watch, overflow_delay: &self.overflow_delay };
+        state.busy.fetch_add(1, Ordering::AcqRel);
+        self.counters.peak.fetch_max(self.busy(), Ordering::Relaxed);
+        let use_of = Use { began: Instant::now(), state, overflow_delay: &self.overflow_delay };
         Lease { conn, _use: use_of, permit }
     }
 
     /// The monitor of the base tier, for tests.
     #[cfg(test)]
-    pub(super) fn watch(&self) -> &Watch {
-        &self.base.watch
+    pub(super) fn state(&self) -> &TierState {
+        &self.base.state
     }
 
     fn busy(&self) -> u32 {
-        let overflow = self.overflow.as_ref().map(|tier| tier.watch.busy.load(Ordering::Acquire));
-        self.base.watch.busy.load(Ordering::Acquire) + overflow.unwrap_or_default()
+        let overflow = self.overflow.as_ref().map(|tier| tier.state.busy.load(Ordering::Acquire));
+        self.base.state.busy.load(Ordering::Acquire) + overflow.unwrap_or_default()
     }
 }
 
 /// A connection for one job. Its parts go in their order: it is put back before the next one may ask for it.
 pub(super) struct Lease<'a, M: ManageConnection> {
-    conn: PooledConnection<Watched<M>>,
+    conn: PooledConnection<MonitoredManager<M>>,
     _use: Use<'a>,
     permit: Permit<'a>,
 }
@@ -239,7 +244,7 @@ pub(super) struct Lease<'a, M: ManageConnection> {
 #[derive(Debug)]
 struct Use<'a> {
     began: Instant,
-    watch: &'a Watch,
+    state: &'a TierState,
     overflow_delay: &'a OverflowDelay,
 }
 
@@ -273,7 +278,7 @@ impl<M: ManageConnection> DerefMut for Lease<'_, M> {
 
 impl Drop for Use<'_> {
     fn drop(&mut self) {
-        self.watch.busy.fetch_sub(1, Ordering::AcqRel);
+        self.state.busy.fetch_sub(1, Ordering::AcqRel);
         self.overflow_delay.held(self.began.elapsed());
     }
 }

@@ -18,7 +18,7 @@ const RENEW_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The state of the connections of one tier; shared by the tier and all of its connections.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub(super) struct TierState {
     /// Connections that are open, in use or idle.
     pub(super) open: AtomicU32,
     /// Connections that jobs have.
@@ -53,7 +53,7 @@ struct Server {
     renewed: Option<Instant>,
 }
 
-impl Watch {
+impl TierState {
     /// Why the last attempt to open a connection failed, if none is open.
     pub(super) fn outage(&self) -> Option<Arc<str>> {
         if !self.is_down.load(Ordering::Acquire) || self.open.load(Ordering::Acquire) > 0 {
@@ -130,9 +130,9 @@ impl Watch {
 
 /// The manager of one tier.
 #[derive(Debug)]
-pub(super) struct Watched<M> {
+pub(super) struct MonitoredManager<M> {
     pub(super) inner: Arc<M>,
-    pub(super) watch: Arc<Watch>,
+    pub(super) state: Arc<TierState>,
     /// Connections at most.
     pub(super) max: u32,
     /// The age of which no connection gets much older.
@@ -143,7 +143,7 @@ pub(super) struct Watched<M> {
 
 /// Why a connection is not opened or not used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum WatchedError<E: std::error::Error> {
+pub(super) enum ManagerError<E: std::error::Error> {
     /// An error of the database.
     #[error("{0}")]
     Database(E),
@@ -163,7 +163,7 @@ pub(super) struct TrackedConnection<C> {
 /// The metadata of a connection.
 #[derive(Debug)]
 pub(super) struct ConnectionTag {
-    watch: Arc<Watch>,
+    state: Arc<TierState>,
     born: Instant,
     lifetime: Duration,
     generation: u64,
@@ -171,37 +171,37 @@ pub(super) struct ConnectionTag {
     is_broken: bool,
 }
 
-impl<M: ManageConnection> Watched<M> {
+impl<M: ManageConnection> MonitoredManager<M> {
     /// Connections that were opened together do not end together: they get nine to ten tenths of the lifetime.
     fn tag(&self, generation: u64) -> ConnectionTag {
-        let number = self.watch.opened.fetch_add(1, Ordering::Relaxed);
-        self.watch.open.fetch_add(1, Ordering::AcqRel);
+        let number = self.state.opened.fetch_add(1, Ordering::Relaxed);
+        self.state.open.fetch_add(1, Ordering::AcqRel);
         // Multiples of the golden ratio are spread evenly.
         let share = u32::try_from(number.wrapping_mul(618) % 1000).unwrap_or_default();
         let lifetime = self.lifetime.saturating_sub(self.lifetime / 10_000 * share);
-        ConnectionTag { watch: Arc::clone(&self.watch), born: Instant::now(), lifetime, generation, is_broken: false }
+        ConnectionTag { state: Arc::clone(&self.state), born: Instant::now(), lifetime, generation, is_broken: false }
     }
 }
 
-impl<M: ManageConnection> ManageConnection for Watched<M> {
+impl<M: ManageConnection> ManageConnection for MonitoredManager<M> {
     type Connection = TrackedConnection<M::Connection>;
-    type Error = WatchedError<M::Error>;
+    type Error = ManagerError<M::Error>;
 
     fn connect(&self) -> Result<Self::Connection, Self::Error> {
-        self.watch.take(self.max);
+        self.state.take(self.max);
         // Read before the connection is opened: a fault detected meanwhile may apply to it, too.
-        let generation = self.watch.generation.load(Ordering::Acquire);
+        let generation = self.state.generation.load(Ordering::Acquire);
         match self.inner.connect() {
             Ok(conn) => {
                 let held = TrackedConnection { conn, tag: self.tag(generation) };
-                self.watch.comes_up();
+                self.state.comes_up();
                 Ok(held)
             }
             Err(error) => {
-                self.watch.give_back();
-                self.watch.unopened.fetch_add(1, Ordering::Relaxed);
-                self.watch.goes_down(&error);
-                Err(WatchedError::Database(error))
+                self.state.give_back();
+                self.state.unopened.fetch_add(1, Ordering::Relaxed);
+                self.state.goes_down(&error);
+                Err(ManagerError::Database(error))
             }
         }
     }
@@ -209,7 +209,7 @@ impl<M: ManageConnection> ManageConnection for Watched<M> {
     fn is_valid(&self, held: &mut Self::Connection) -> Result<(), Self::Error> {
         if held.tag.is_outdated() {
             held.tag.is_broken = true;
-            return Err(WatchedError::Outdated);
+            return Err(ManagerError::Outdated);
         }
         if !self.pre_ping {
             return Ok(());
@@ -217,8 +217,8 @@ impl<M: ManageConnection> ManageConnection for Watched<M> {
         self.inner.is_valid(&mut held.conn).map_err(|error| {
             held.tag.breaks(&error);
             // The others would take as long to fail.
-            self.watch.renew();
-            WatchedError::Database(error)
+            self.state.renew();
+            ManagerError::Database(error)
         })
     }
 
@@ -232,13 +232,13 @@ impl<M: ManageConnection> ManageConnection for Watched<M> {
 impl ConnectionTag {
     /// Whether the connection was retired since it was opened.
     fn is_outdated(&self) -> bool {
-        self.generation != self.watch.generation.load(Ordering::Acquire)
+        self.generation != self.state.generation.load(Ordering::Acquire)
     }
 
     /// The connection does not answer; it is closed when it is put back.
     pub(super) fn breaks(&mut self, why: &dyn Display) {
         self.is_broken = true;
-        self.watch.breaks(why);
+        self.state.breaks(why);
     }
 
     #[cfg(test)]
@@ -255,14 +255,14 @@ impl ConnectionTag {
 impl Drop for ConnectionTag {
     fn drop(&mut self) {
         let count = if self.is_broken {
-            &self.watch.broken
+            &self.state.broken
         } else if self.born.elapsed() >= self.lifetime {
-            &self.watch.recycled
+            &self.state.recycled
         } else {
-            &self.watch.idle
+            &self.state.idle
         };
         count.fetch_add(1, Ordering::Relaxed);
-        self.watch.open.fetch_sub(1, Ordering::AcqRel);
-        self.watch.give_back();
+        self.state.open.fetch_sub(1, Ordering::AcqRel);
+        self.state.give_back();
     }
 }

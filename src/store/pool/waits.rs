@@ -24,7 +24,7 @@ pub(super) struct Waits {
 
 /// The statistics of waiting times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct WaitFigures {
+pub struct WaitStats {
     /// Connections that were given to jobs.
     pub acquired: u64,
     /// The jobs that had to wait, including those that timed out.
@@ -82,11 +82,11 @@ impl Waits {
         self.written.store(next, Ordering::Relaxed);
     }
 
-    pub(super) fn figures(&self) -> WaitFigures {
+    pub(super) fn stats(&self) -> WaitStats {
         let [a, b] = &self.halves;
         let counts = a.iter().zip(b).map(|(a, b)| a.load(Ordering::Relaxed) + b.load(Ordering::Relaxed));
         let counts = counts.collect::<Vec<_>>();
-        WaitFigures {
+        WaitStats {
             acquired: self.acquired.load(Ordering::Relaxed),
             waited: self.waited.load(Ordering::Relaxed),
             total: Duration::from_nanos(self.total.load(Ordering::Relaxed)),
@@ -153,14 +153,14 @@ mod tests {
         (0..98).for_each(|_| waits.none());
         waits.waited(Duration::from_millis(4));
         waits.timed_out(Duration::from_millis(500));
-        let figures = waits.figures();
-        assert_eq!((figures.acquired, figures.waited), (99, 2));
-        assert_eq!((figures.total, figures.longest), (Duration::from_millis(504), Duration::from_millis(500)));
-        assert_eq!(figures.p50, Duration::ZERO);
-        assert!((4..=5).contains(&figures.p99.as_millis()), "{:?}", figures.p99);
+        let stats = waits.stats();
+        assert_eq!((stats.acquired, stats.waited), (99, 2));
+        assert_eq!((stats.total, stats.longest), (Duration::from_millis(504), Duration::from_millis(500)));
+        assert_eq!(stats.p50, Duration::ZERO);
+        assert!((4..=5).contains(&stats.p99.as_millis()), "{:?}", stats.p99);
         waits.turn();
-        assert_eq!(waits.figures(), figures);
+        assert_eq!(waits.stats(), stats);
         waits.turn();
-        assert_eq!(waits.figures(), WaitFigures { p99: Duration::ZERO, ..figures });
+        assert_eq!(waits.stats(), WaitStats { p99: Duration::ZERO, ..stats });
     }
 }

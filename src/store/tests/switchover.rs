@@ -64,7 +64,7 @@ fn after_a_switchover_one_write_fails_and_all_others_find_the_new_server() {
     });
     let seen = pair.standby.sql(&pair.database, "SELECT count(*) FROM entities");
     assert_eq!(seen, "1");
-    assert_eq!(store.pool().figures().base.closed_broken, 6);
+    assert_eq!(store.pool().stats().base.closed_broken, 6);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use acgs::actors::Mailbox;
 use acgs::actors::audit::change_recorder::ChangeRecorder;
-use acgs::actors::audit::committer::{Committer, Rhythm};
+use acgs::actors::audit::committer::{Committer, FlushPolicy};
 use acgs::actors::audit::entity_recorder::EntityRecorder;
 use acgs::actors::audit::journal::Journal;
 use acgs::actors::audit::pacer::GroupCommitPacer;
@@ -73,7 +73,8 @@ impl Workers {
         let storage = DiskStorage::create(folder.path().join("audit")).unwrap();
         let (ledger, _) = Ledger::open(storage.clone(), Options::default()).unwrap();
         let committer =
-            Committer::start(ledger, storage, Rhythm::Durable(GroupCommitPacer::new(Duration::ZERO)), 1_000).unwrap();
+            Committer::start(ledger, storage, FlushPolicy::Durable(GroupCommitPacer::new(Duration::ZERO)), 1_000)
+                .unwrap();
         let journal = Journal::new(committer.queue());
         let mark = RevisionMark::open(&folder.path().join("database-revision")).unwrap();
         let recorder = EntityRecorder::new(ChangeRecorder::new(journal.clone(), mark), RequestRecord::Full);
@@ -95,9 +96,9 @@ impl Workers {
         let settings = SettingsReader::new(move |_| {
             Ok(Reread { constitution: constitution_settings.clone(), restart_required: Vec::new() })
         });
-        let books =
+        let archive =
             ConstitutionArchive { kept: folder.path().join("constitutions"), journal, store: store.clone(), settings };
-        let registry = Registry::new(active, books);
+        let registry = Registry::new(active, archive);
         let in_force = registry.in_force();
         let registry = registry.start();
         let arbiters: Vec<Arbiter> = (0..count).map(|_| Arbiter::new()).collect();

@@ -14,12 +14,12 @@ use crate::ledger::{Batch, BatchError};
 pub struct SubmissionBuffer {
     // INVARIANT: a batch is empty only if it is the only one.
     batches: Mutex<VecDeque<Batch>>,
-    listener: Listener,
+    listener: DurabilityListener,
 }
 
 /// The receiver of a buffer's outcomes.
 #[derive(Debug)]
-pub enum Listener {
+pub enum DurabilityListener {
     /// The audit logger of an HTTP worker.
     Worker(Recipient<Durable>),
     /// A thread that blocks until its records are durable.
@@ -47,7 +47,7 @@ pub(super) struct Taken {
 }
 
 impl SubmissionBuffer {
-    pub(super) fn new(listener: Listener) -> Self {
+    pub(super) fn new(listener: DurabilityListener) -> Self {
         Self { batches: Mutex::new(VecDeque::from([Batch::default()])), listener }
     }
 
@@ -74,7 +74,7 @@ impl SubmissionBuffer {
                 return Taken { records, left: true };
             }
             records += batch.count();
-            if let Listener::Nobody(kept) = &self.listener
+            if let DurabilityListener::Nobody(kept) = &self.listener
                 && kept.lock().extend(batch).is_err()
             {
                 tracing::error!(
@@ -94,9 +94,9 @@ impl SubmissionBuffer {
     /// dropped.
     pub(in crate::actors) fn tell(&self, durable: Durable) {
         match &self.listener {
-            Listener::Worker(worker) => worker.do_send(durable),
-            Listener::Thread(thread) => drop(thread.send(durable)),
-            Listener::Nobody(kept) => {
+            DurabilityListener::Worker(worker) => worker.do_send(durable),
+            DurabilityListener::Thread(thread) => drop(thread.send(durable)),
+            DurabilityListener::Nobody(kept) => {
                 if durable.outcome.is_ok() {
                     kept.lock().clear();
                 }
@@ -115,7 +115,7 @@ impl SubmissionBuffer {
 
     /// Returns the records of the failed frame to the priority buffer, and answers how many; 0 for any other buffer.
     pub(super) fn put_back(&self) -> u32 {
-        let Listener::Nobody(kept) = &self.listener else { return 0 };
+        let DurabilityListener::Nobody(kept) = &self.listener else { return 0 };
         let mut batches = self.batches.lock();
         let kept = std::mem::take(&mut *kept.lock());
         let count = kept.count();

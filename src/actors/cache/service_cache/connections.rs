@@ -96,7 +96,7 @@ impl Connections {
             };
             let answers = match timeout_at(deadline.into(), turn.link.ask(request)).await {
                 Err(_) => {
-                    self.front.figures.late.add(1);
+                    self.front.counters.late.add(1);
                     self.failed("no answer in time");
                     return Err(AskError::Late);
                 }
@@ -106,7 +106,7 @@ impl Connections {
                     continue;
                 }
                 Ok(Err(error)) => {
-                    self.front.figures.failed.add(1);
+                    self.front.counters.failed.add(1);
                     self.failed(&error.to_string());
                     return Err(AskError::Failed);
                 }
@@ -115,7 +115,7 @@ impl Connections {
             match answers.iter().find_map(|answer| answer.as_ref().err().filter(|error| !is_refusal(error))) {
                 None => self.breaker.borrow_mut().succeeded(),
                 Some(error) => {
-                    self.front.figures.failed.add(1);
+                    self.front.counters.failed.add(1);
                     self.failed(&error.to_string());
                     if is_broken(error) {
                         self.remove(turn.id);
@@ -221,7 +221,7 @@ impl Connections {
     }
 
     fn fail_to_open(&self, error: &str) {
-        self.front.figures.unopened.add(1);
+        self.front.counters.unopened.add(1);
         if self.error.borrow().as_deref() != Some(error) {
             tracing::warn!(error, "the service cache cannot be reached: decisions are made without it");
         }
@@ -247,7 +247,7 @@ impl Connections {
     fn leave(&self, error: &str) {
         self.front.usable.store(false, Ordering::Relaxed);
         let links = self.links.take();
-        self.front.figures.closed.add(links.len() as u64);
+        self.front.counters.closed.add(links.len() as u64);
         self.wanted.notify_one();
         tracing::warn!(error, "the service cache does not answer: decisions are made without it");
     }
@@ -255,7 +255,7 @@ impl Connections {
     fn add(&self, link: Link) {
         let id = self.last.get() + 1;
         self.last.set(id);
-        self.front.figures.opened.add(1);
+        self.front.counters.opened.add(1);
         self.links.borrow_mut().push(Slot { id, link, in_flight: Rc::default(), used: Instant::now() });
     }
 
@@ -264,7 +264,7 @@ impl Connections {
         let before = links.len();
         links.retain(|slot| slot.id != id);
         // Another task may have closed some already.
-        self.front.figures.closed.add((before - links.len()) as u64);
+        self.front.counters.closed.add((before - links.len()) as u64);
         self.wanted.notify_one();
     }
 
@@ -281,7 +281,7 @@ impl Connections {
             && links.last().is_some_and(|slot| slot.in_flight.get() == 0 && slot.used.elapsed() > IDLE_TIMEOUT)
         {
             links.pop();
-            self.front.figures.closed.add(1);
+            self.front.counters.closed.add(1);
         }
     }
 

@@ -61,9 +61,9 @@ async fn receive(messages: PubSub, state: &SharedState, call: &Call) -> RedisRes
     loop {
         match timeout(SILENCE, stream.next()).await {
             Ok(Some(_)) => {
-                state.figures.messages.add(1);
+                state.counters.messages.add(1);
                 while let Some(Some(_)) = stream.next().now_or_never() {
-                    state.figures.messages.add(1);
+                    state.counters.messages.add(1);
                 }
                 call();
             }

@@ -10,7 +10,7 @@ pub mod breaker;
 mod clearing;
 pub mod codec;
 mod connections;
-pub mod figures;
+pub mod counters;
 pub mod invalidation_listener;
 pub mod lease;
 pub mod memory_monitor;
@@ -40,7 +40,7 @@ use tokio::time::timeout;
 
 use codec::Secret;
 use connections::Connections;
-use figures::ServiceStatus;
+use counters::ServiceStatus;
 use memory_monitor::ServerMemory;
 use server::{Request, Server};
 use shared_state::SharedState;
@@ -174,7 +174,7 @@ impl Handler<FetchShared> for ServiceCache {
                 command.arg(name);
             }
             let Ok(answers) = connections.ask(&Request::One(command), deadline).await else { return Vec::new() };
-            state.figures.asked(begun.elapsed());
+            state.counters.asked(begun.elapsed());
             let value = |value| if let Value::BulkString(bytes) = value { Some(bytes) } else { None };
             match answers.into_iter().next() {
                 Some(Ok(Value::Array(values))) => values.into_iter().map(value).collect(),
@@ -258,14 +258,14 @@ impl Handler<Publish> for ServiceCache {
             let mut command = redis::cmd("PUBLISH");
             command.arg(invalidation_listener::CHANNEL).arg(version);
             match connections.ask(&Request::One(command), Instant::now() + TIMEOUT).await {
-                Ok(answers) if answers.iter().all(Result::is_ok) => state.figures.published.add(1),
+                Ok(answers) if answers.iter().all(Result::is_ok) => state.counters.published.add(1),
                 Ok(answers) => {
                     if let Some(error) = answers.iter().find_map(|answer| answer.as_ref().err()) {
                         connections.note(&error.to_string());
                     }
-                    state.figures.unpublished.add(1);
+                    state.counters.unpublished.add(1);
                 }
-                Err(_) => state.figures.unpublished.add(1),
+                Err(_) => state.counters.unpublished.add(1),
             }
         });
     }
@@ -330,7 +330,7 @@ impl Handler<Show> for ServiceCache {
             in_flight,
             waiting_bytes: self.state.waiting(),
             memory: self.memory.clone(),
-            counts: self.state.figures.snapshot(),
+            counts: self.state.counters.snapshot(),
         })
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 
 use super::codec::{Content, Secret, ValueError};
-use super::figures::Figures;
+use super::counters::Counters;
 use crate::actors::cache::request_cache::{CachedVerdict, Key};
 use crate::domain::Revision;
 use crate::ledger::EntitySet;
@@ -31,7 +31,7 @@ pub(super) struct SharedState {
     /// false.
     pub(super) was_unsubscribed: AtomicBool,
     waiting: AtomicUsize,
-    pub(super) figures: Figures,
+    pub(super) counters: Counters,
 }
 
 impl SharedState {
@@ -45,7 +45,7 @@ impl SharedState {
             listening: AtomicBool::new(false),
             was_unsubscribed: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
-            figures: Figures::default(),
+            counters: Counters::default(),
         }
     }
 
@@ -72,14 +72,14 @@ impl SharedState {
         match self.secret.load().open(key, value, now()) {
             Ok(content) => {
                 let verdict = self.current(content);
-                self.figures.outdated.add(verdict.is_none().into());
+                self.counters.outdated.add(verdict.is_none().into());
                 verdict
             }
             Err(flaw) => {
                 let counter = match flaw {
-                    ValueError::Malformed => &self.figures.malformed,
-                    ValueError::Forged => &self.figures.forged,
-                    ValueError::Expired => &self.figures.expired,
+                    ValueError::Malformed => &self.counters.malformed,
+                    ValueError::Forged => &self.counters.forged,
+                    ValueError::Expired => &self.counters.expired,
                 };
                 counter.add(1);
                 None

@@ -9,7 +9,7 @@ use actix::dev::ToEnvelope;
 use actix::{Addr, Handler, Message};
 
 use super::codec::Secret;
-use super::figures::ServiceStatus;
+use super::counters::ServiceStatus;
 use super::shared_state::SharedState;
 use super::write_queue::WriteOp;
 use super::{Clear, ClearError, FetchShared, Publish, PutShared, ServiceCache, Show};
@@ -50,9 +50,9 @@ impl SharedVerdicts {
     ///
     /// INVARIANT: each of them was valid after this was called. Its stamps are of this process, and show later changes.
     pub async fn fetch(&self, keys: &[Key]) -> Vec<Option<CachedVerdict>> {
-        let figures = &self.state.figures;
+        let counters = &self.state.counters;
         if !self.is_usable() {
-            figures.bypassed.add(keys.len() as u64);
+            counters.bypassed.add(keys.len() as u64);
             return vec![None; keys.len()];
         }
         if keys.is_empty() {
@@ -66,8 +66,8 @@ impl SharedVerdicts {
         let opened = keys.iter().zip(values).map(|(key, value)| self.state.open(key, &value?));
         let found: Vec<Option<CachedVerdict>> = opened.collect();
         let hits = found.iter().flatten().count() as u64;
-        figures.hits.add(hits);
-        figures.misses.add(found.len() as u64 - hits);
+        counters.hits.add(hits);
+        counters.misses.add(found.len() as u64 - hits);
         found
     }
 
@@ -76,16 +76,16 @@ impl SharedVerdicts {
     /// All changes up to the revision `as_of` must be in them: read it before the last check that the entities are
     /// current.
     pub fn put(&self, verdicts: &[(Key, CachedVerdict)], as_of: Revision) {
-        let figures = &self.state.figures;
+        let counters = &self.state.counters;
         if !self.is_usable() {
-            return figures.lost.add(verdicts.len() as u64);
+            return counters.lost.add(verdicts.len() as u64);
         }
         let op = |(key, verdict): &(Key, CachedVerdict)| {
             let op = WriteOp::Verdict(*key, self.state.content(verdict, as_of)?);
             self.state.admit(op.weight()).then_some(op)
         };
         let ops: Vec<WriteOp> = verdicts.iter().filter_map(op).collect();
-        figures.lost.add((verdicts.len() - ops.len()) as u64);
+        counters.lost.add((verdicts.len() - ops.len()) as u64);
         if !ops.is_empty() {
             self.address.do_send(PutShared(ops));
         }
@@ -104,7 +104,7 @@ impl SharedVerdicts {
     /// Hits and misses of look-ups.
     #[must_use]
     pub fn share(&self) -> HitRate {
-        HitRate { hits: self.state.figures.hits.get(), misses: self.state.figures.misses.get() }
+        HitRate { hits: self.state.counters.hits.get(), misses: self.state.counters.misses.get() }
     }
 
     /// The status of the tier; `None` if its thread does not answer.

@@ -100,13 +100,13 @@ impl WriteQueue {
     }
 
     async fn write(&self, ops: Vec<WriteOp>, connections: &Connections) {
-        let figures = &self.state.figures;
+        let counters = &self.state.counters;
         let (mut commands, mut releases) = (Vec::new(), Vec::new());
         for op in ops {
             match op {
                 WriteOp::Verdict(key, content) => match self.set(&key, &content) {
                     Some(command) => commands.push(command),
-                    None => figures.too_large.add(1),
+                    None => counters.too_large.add(1),
                 },
                 WriteOp::Release(name) => {
                     let mut command = redis::cmd("UNLINK");
@@ -125,15 +125,15 @@ impl WriteQueue {
             Ok(answers) => {
                 for answer in answers.iter().take(verdicts) {
                     match answer {
-                        Ok(_) => figures.written.add(1),
+                        Ok(_) => counters.written.add(1),
                         Err(error) => {
                             connections.note(&error.to_string());
-                            figures.refused.add(1);
+                            counters.refused.add(1);
                         }
                     }
                 }
             }
-            Err(_) => figures.lost.add(verdicts as u64),
+            Err(_) => counters.lost.add(verdicts as u64),
         }
     }
 

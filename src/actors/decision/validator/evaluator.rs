@@ -8,10 +8,10 @@ use std::time::Instant;
 use actix::Addr;
 use tokio::time::timeout_at;
 
+use super::cache_key::cache_key;
 use super::fleet::Fleet;
-use super::item::{Item, Judged, Led, MAX_BATCH_ENTITIES, Made, Stage, judge, refuse_runaway};
-use super::question::{fresh, key, known};
-use super::single_flight::{Flight, FlightLeader, Landing, SingleFlight};
+use super::item::{Evaluated, InProgress, Item, MAX_BATCH_ENTITIES, NewVerdict, Stage, judge, limit_entities};
+use super::single_flight::{Flight, FlightLeader, FlightResult, SingleFlight};
 use super::timeslice::Timeslice;
 use super::{Decide, DecideError, Decided, Decisions, Purpose, Source};
 use crate::actors::cache::application_cache::{EntityReader, Read};
@@ -134,7 +134,7 @@ impl Evaluator {
         if items.iter_mut().any(|item| !item.close(&self.entities)) {
             return Ok(None);
         }
-        let Judged { items, made } = judge(active, items, decide.stop_at, &mut slice).await?;
+        let Evaluated { items, made } = judge(active, items, decide.stop_at, &mut slice).await?;
         if !made.is_empty() {
             if let Some(fleet) = &self.fleet {
                 let made: Vec<_> = made.iter().map(|made| (made.key, made.kept.clone())).collect();
@@ -154,8 +154,8 @@ impl Evaluator {
     }
 
     /// Keeps verdicts in the worker's cache.
-    fn keep(&self, made: Vec<Made>) {
-        self.cache.do_send(Put(made.into_iter().map(|Made { key, kept }| (key, kept)).collect()));
+    fn keep(&self, made: Vec<NewVerdict>) {
+        self.cache.do_send(Put(made.into_iter().map(|NewVerdict { key, kept }| (key, kept)).collect()));
     }
 
     fn count(&self, decided: &[Decided]) {
@@ -169,7 +169,7 @@ impl Evaluator {
         let mut keys = Vec::with_capacity(evaluations.len());
         let mut denied = Vec::with_capacity(evaluations.len());
         for evaluation in evaluations.iter() {
-            keys.push(key(active, evaluation));
+            keys.push(cache_key(active, evaluation));
             denied.push(active.deny_claim(evaluation));
             if evaluations.len() > 1 {
                 slice.pause().await?;
@@ -183,10 +183,10 @@ impl Evaluator {
         let mut open: HashMap<Key, usize> = HashMap::new();
         for ((index, evaluation), (key, denied)) in evaluations.iter().enumerate().zip(keys.into_iter().zip(denied)) {
             let item = match (denied, cached.next().flatten(), open.get(&key)) {
-                (Some(verdict), _, _) => Item::Done(fresh(verdict)),
-                (None, Some(kept), _) => Item::Done(known(&kept)),
+                (Some(verdict), _, _) => Item::Done(Decided::without_entities(verdict)),
+                (None, Some(kept), _) => Item::Done(Decided::cached(&kept)),
                 (None, None, Some(first)) => Item::Repeats(*first),
-                (None, None, None) if asked > MAX_BATCH_ENTITIES => Item::runaway(),
+                (None, None, None) if asked > MAX_BATCH_ENTITIES => Item::too_many_entities(),
                 (None, None, None) => self.start(active, evaluation, key, decide.consistency, values.as_ref()),
             };
             asked += item.asked();
@@ -245,9 +245,9 @@ impl Evaluator {
             Some(values) => constitution.gather_shared(mode, evaluation, values),
         };
         match gathered {
-            Err(verdict) => Item::Done(fresh(*verdict)),
+            Err(verdict) => Item::Done(Decided::without_entities(*verdict)),
             Ok(gathering) => {
-                Item::Leads(Box::new(Led { leader, stage: Stage::Gathering(gathering), reads: Vec::new() }))
+                Item::Leads(Box::new(InProgress { leader, stage: Stage::Gathering(gathering), reads: Vec::new() }))
             }
         }
     }
@@ -260,7 +260,7 @@ impl Evaluator {
         slice: &mut Timeslice,
     ) -> Result<Result<(), StoreError>, DecideError> {
         loop {
-            refuse_runaway(items);
+            limit_entities(items);
             let mut wanted: Vec<EntityUid> = items.iter().flat_map(Item::wanted).cloned().collect();
             if wanted.is_empty() {
                 return Ok(Ok(()));
@@ -309,9 +309,9 @@ impl Evaluator {
         for item in items.iter_mut() {
             let kept = key(item).and_then(|key| found.get(&key));
             let Some(kept) = kept else { continue };
-            if let Item::Leads(led) = std::mem::replace(item, Item::Done(known(kept))) {
-                taken.push(Made { key: led.leader.key(), kept: kept.clone() });
-                led.leader.land(&Landing::Verdict(kept.clone()));
+            if let Item::Leads(led) = std::mem::replace(item, Item::Done(Decided::cached(kept))) {
+                taken.push(NewVerdict { key: led.leader.key(), kept: kept.clone() });
+                led.leader.finish(&FlightResult::Verdict(kept.clone()));
             }
         }
         if !taken.is_empty() {
@@ -324,13 +324,13 @@ impl Evaluator {
 /// Denies the items that still need entities, and informs their followers.
 fn deny_unread(items: &mut [Item]) {
     let denied = Verdict::deny(Reason::Unavailable, "the entities that the decision needs cannot be read");
-    let denied = Decided { source: Source::Database, ..fresh(denied) };
+    let denied = Decided { source: Source::Database, ..Decided::without_entities(denied) };
     for item in items {
         if let Item::Leads(led) = item
             && matches!(led.stage, Stage::Gathering(_))
             && let Item::Leads(led) = std::mem::replace(item, Item::Done(denied.clone()))
         {
-            led.leader.land(&Landing::Denied(Arc::clone(&denied.verdict)));
+            led.leader.finish(&FlightResult::Denied(Arc::clone(&denied.verdict)));
         }
     }
 }
@@ -348,8 +348,8 @@ async fn collect(items: Vec<Item>, decide: &Decide) -> Result<Option<Vec<Decided
             Item::Follows(flight) => match timeout_at(decide.deadline.into(), flight).await {
                 Err(_) => return Err(DecideError::Late),
                 Ok(Err(_)) => return Ok(None),
-                Ok(Ok(Landing::Verdict(kept))) => known(&kept),
-                Ok(Ok(Landing::Denied(verdict))) => Decided { verdict, entities: None, source: Source::Database },
+                Ok(Ok(FlightResult::Verdict(kept))) => Decided::cached(&kept),
+                Ok(Ok(FlightResult::Denied(verdict))) => Decided { verdict, entities: None, source: Source::Database },
             },
             // `judge` has ended all flights that this request leads.
             Item::Leads(_) => break,

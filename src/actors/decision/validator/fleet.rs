@@ -28,7 +28,7 @@ impl Fleet {
     pub(super) async fn find(&self, keys: &[Key]) -> (Vec<(Key, CachedVerdict)>, Option<Lease>) {
         let [first, others @ ..] = keys else { return (Vec::new(), None) };
         let began = Instant::now();
-        if !self.shared.is_usable() || !self.cost_model.borrow_mut().asks(began) {
+        if !self.shared.is_usable() || !self.cost_model.borrow_mut().should_look_up(began) {
             return (Vec::new(), None);
         }
         let found = self.shared.fetch(keys).await;
@@ -50,12 +50,12 @@ impl Fleet {
 
     /// Writes new verdicts to the shared cache, as of a revision, if a hit would be cheaper than evaluating for `took`.
     pub(super) fn tell(&self, made: &[(Key, CachedVerdict)], as_of: Revision, took: Duration) {
-        let gives = {
+        let should_write = {
             let mut cost_model = self.cost_model.borrow_mut();
             cost_model.evaluated(took);
-            cost_model.gives()
+            cost_model.should_write()
         };
-        if gives {
+        if should_write {
             self.shared.put(made, as_of);
         }
     }

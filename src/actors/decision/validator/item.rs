@@ -5,8 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::entity_sets::EntitySets;
-use super::question::{fresh, known};
-use super::single_flight::{FlightLeader, Landing};
+use super::single_flight::{FlightLeader, FlightResult};
 use super::timeslice::Timeslice;
 use super::{DecideError, Decided, Source};
 use crate::actors::cache::application_cache::{EntityReader, Read};
@@ -24,16 +23,16 @@ pub(super) enum Item {
     /// Decided.
     Done(Decided),
     /// This request leads the flight: it decides the question for every request that asks it meanwhile.
-    Leads(Box<Led>),
+    Leads(Box<InProgress>),
     /// Another request leads the flight.
-    Follows(oneshot::Receiver<Landing>),
+    Follows(oneshot::Receiver<FlightResult>),
     /// Equal to the earlier item with this index.
     Repeats(usize),
 }
 
 /// A question that this request decides.
 #[derive(Debug)]
-pub(super) struct Led {
+pub(super) struct InProgress {
     pub(super) leader: FlightLeader,
     pub(super) stage: Stage,
     /// The entities read so far.
@@ -51,15 +50,15 @@ pub(super) enum Stage {
 
 /// A new verdict that may be cached.
 #[derive(Debug)]
-pub(super) struct Made {
+pub(super) struct NewVerdict {
     pub(super) key: Key,
     pub(super) kept: CachedVerdict,
 }
 
 /// The evaluated items, and the new verdicts among them.
-pub(super) struct Judged {
+pub(super) struct Evaluated {
     pub(super) items: Vec<Item>,
-    pub(super) made: Vec<Made>,
+    pub(super) made: Vec<NewVerdict>,
 }
 
 impl Item {
@@ -83,9 +82,9 @@ impl Item {
     }
 
     /// A deny for an item of a batch that reads too many entities.
-    pub(super) fn runaway() -> Self {
+    pub(super) fn too_many_entities() -> Self {
         let detail = format!("the batch reads more than {MAX_BATCH_ENTITIES} entities");
-        Self::Done(fresh(Verdict::deny(Reason::Unavailable, detail)))
+        Self::Done(Decided::without_entities(Verdict::deny(Reason::Unavailable, detail)))
     }
 
     /// Closes the flight to further requests. Returns whether the entities that were read are current.
@@ -96,7 +95,7 @@ impl Item {
     }
 }
 
-impl Led {
+impl InProgress {
     pub(super) fn wanted(&self) -> &[EntityUid] {
         match &self.stage {
             Stage::Gathering(gathering) => gathering.wanted(),
@@ -116,22 +115,26 @@ impl Led {
     }
 
     /// The verdict, and the result of the flight.
-    fn judge(self, active: &Active, sets: &mut EntitySets) -> (FlightLeader, Landing, Source) {
+    fn judge(self, active: &Active, sets: &mut EntitySets) -> (FlightLeader, FlightResult, Source) {
         let is_queried = self.reads.iter().any(|read| read.is_queried);
         let source = if is_queried { Source::Database } else { Source::Entities };
-        let landing = match (self.stage, sets.of(&self.reads)) {
-            (Stage::Denied(verdict), _) if verdict.reason == Reason::Unavailable => Landing::Denied(Arc::new(verdict)),
-            (_, Err(too_much)) => Landing::Denied(Arc::new(Verdict::deny(Reason::Unavailable, too_much.to_string()))),
+        let result = match (self.stage, sets.of(&self.reads)) {
+            (Stage::Denied(verdict), _) if verdict.reason == Reason::Unavailable => {
+                FlightResult::Denied(Arc::new(verdict))
+            }
+            (_, Err(too_much)) => {
+                FlightResult::Denied(Arc::new(Verdict::deny(Reason::Unavailable, too_much.to_string())))
+            }
             (stage, Ok(entities)) => {
                 let verdict = match stage {
                     Stage::Gathering(gathering) => active.constitution.judge(&gathering.finish()),
                     Stage::Denied(verdict) => Arc::new(verdict),
                 };
                 let stamps = self.reads.iter().map(|read| read.stamp).collect();
-                Landing::Verdict(CachedVerdict { verdict, entities, stamps })
+                FlightResult::Verdict(CachedVerdict { verdict, entities, stamps })
             }
         };
-        (self.leader, landing, source)
+        (self.leader, result, source)
     }
 }
 
@@ -142,22 +145,22 @@ pub(super) async fn judge(
     items: Vec<Item>,
     stop_at: Option<bool>,
     slice: &mut Timeslice,
-) -> Result<Judged, DecideError> {
+) -> Result<Evaluated, DecideError> {
     let (mut judged, mut made, mut is_over) = (Vec::with_capacity(items.len()), Vec::new(), false);
     let is_batch = items.len() > 1;
     let mut sets = EntitySets::new(is_batch);
     for item in items {
         let item = match item {
             Item::Leads(led) if !is_over || led.leader.has_followers() => {
-                let (leader, landing, source) = led.judge(active, &mut sets);
-                let decided = match &landing {
-                    Landing::Verdict(kept) => {
-                        made.push(Made { key: leader.key(), kept: kept.clone() });
-                        Decided { source, ..known(kept) }
+                let (leader, result, source) = led.judge(active, &mut sets);
+                let decided = match &result {
+                    FlightResult::Verdict(kept) => {
+                        made.push(NewVerdict { key: leader.key(), kept: kept.clone() });
+                        Decided { source, ..Decided::cached(kept) }
                     }
-                    Landing::Denied(verdict) => Decided { verdict: Arc::clone(verdict), entities: None, source },
+                    FlightResult::Denied(verdict) => Decided { verdict: Arc::clone(verdict), entities: None, source },
                 };
-                leader.land(&landing);
+                leader.finish(&result);
                 if is_batch {
                     slice.pause().await?;
                 }
@@ -171,16 +174,16 @@ pub(super) async fn judge(
         is_over = matches!(&item, Item::Done(done) if stop_at == Some(done.verdict.permits()));
         judged.push(item);
     }
-    Ok(Judged { items: judged, made })
+    Ok(Evaluated { items: judged, made })
 }
 
 /// Denies the incomplete items of a batch that reads too many entities. Followers in other requests begin anew, since
 /// the limit concerns this batch only.
-pub(super) fn refuse_runaway(items: &mut [Item]) {
+pub(super) fn limit_entities(items: &mut [Item]) {
     if items.len() < 2 || items.iter().map(Item::asked).sum::<usize>() <= MAX_BATCH_ENTITIES {
         return;
     }
     for item in items.iter_mut().filter(|item| matches!(item, Item::Leads(_))) {
-        *item = Item::runaway();
+        *item = Item::too_many_entities();
     }
 }

@@ -16,11 +16,11 @@ use crate::domain::Verdict;
 pub(super) struct SingleFlight(Rc<RefCell<HashMap<Key, Followers>>>);
 
 /// The receivers of one flight's result.
-type Followers = Vec<oneshot::Sender<Landing>>;
+type Followers = Vec<oneshot::Sender<FlightResult>>;
 
 /// The result of a flight.
 #[derive(Debug, Clone)]
-pub(super) enum Landing {
+pub(super) enum FlightResult {
     /// A verdict that may be cached.
     Verdict(CachedVerdict),
     /// A deny for this time only: something that the decision needs is unavailable.
@@ -33,11 +33,11 @@ pub(super) enum Flight {
     /// It decides the question.
     Leads(FlightLeader),
     /// It waits for the leader's result. An error means that the leader gave up, and this request begins anew.
-    Follows(oneshot::Receiver<Landing>),
+    Follows(oneshot::Receiver<FlightResult>),
 }
 
 /// The duty to decide a question for every request that asks it meanwhile. If it is dropped before it
-/// [lands](Self::land), its followers begin anew.
+/// [lands](Self::finish), its followers begin anew.
 #[derive(Debug)]
 pub(super) struct FlightLeader {
     key: Key,
@@ -84,11 +84,11 @@ impl FlightLeader {
     }
 
     /// Ends the flight, and sends the result to its followers.
-    pub(super) fn land(mut self, landing: &Landing) {
+    pub(super) fn finish(mut self, result: &FlightResult) {
         self.close();
         for follower in self.followers.drain(..) {
             // The follower's request may have ended.
-            drop(follower.send(landing.clone()));
+            drop(follower.send(result.clone()));
         }
     }
 }
@@ -113,15 +113,15 @@ mod tests {
         }
     }
 
-    fn follower(flights: &SingleFlight) -> oneshot::Receiver<Landing> {
+    fn follower(flights: &SingleFlight) -> oneshot::Receiver<FlightResult> {
         match flights.join(KEY) {
             Flight::Follows(follower) => follower,
             Flight::Leads(_) => panic!("nobody leads"),
         }
     }
 
-    fn denied() -> Landing {
-        Landing::Denied(Arc::new(Verdict::deny(Reason::Unavailable, "no")))
+    fn denied() -> FlightResult {
+        FlightResult::Denied(Arc::new(Verdict::deny(Reason::Unavailable, "no")))
     }
 
     #[test]
@@ -129,8 +129,8 @@ mod tests {
         let flights = SingleFlight::default();
         let leads = leader(&flights);
         let mut followers = [follower(&flights), follower(&flights)];
-        leads.land(&denied());
-        assert!(followers.iter_mut().all(|follower| matches!(follower.try_recv(), Ok(Landing::Denied(_)))));
+        leads.finish(&denied());
+        assert!(followers.iter_mut().all(|follower| matches!(follower.try_recv(), Ok(FlightResult::Denied(_)))));
         drop(leader(&flights));
         assert!(flights.0.borrow().is_empty());
     }
@@ -154,10 +154,10 @@ mod tests {
         assert!(first.has_followers());
         let second = leader(&flights);
         let mut late = follower(&flights);
-        first.land(&denied());
+        first.finish(&denied());
         assert!(early.try_recv().is_ok());
         assert_eq!(late.try_recv().unwrap_err(), oneshot::error::TryRecvError::Empty);
-        second.land(&denied());
+        second.finish(&denied());
         assert!(late.try_recv().is_ok());
         let mut alone = FlightLeader::alone(KEY);
         alone.close();

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::codec::Secret;
-use super::figures::Counts;
+use super::counters::Counts;
 use super::private_redis::PrivateRedis;
 use super::server::Server;
 use super::{L2Options, ServiceCache, SharedVerdicts};

@@ -1,22 +1,18 @@
-//! The cache key of a question, and its canonical form.
-
-use std::sync::Arc;
+//! The key of a verdict in the caches: a digest of the constitution, the mode and the question.
 
 use sha2::{Digest, Sha256};
 
-use crate::actors::cache::request_cache::{CachedVerdict, Key};
+use crate::actors::cache::request_cache::Key;
 use crate::actors::decision::active::Active;
-use crate::domain::{Evaluation, Member, Verdict};
+use crate::domain::{Evaluation, Member};
 use crate::settings::RequestProperties;
-
-use super::{Decided, Source};
 
 /// A member with a text longer than this is hashed by its digest, which the items of a batch that share it compute
 /// once.
 const LONG_MEMBER: usize = 256;
 
 /// Everything that the verdict depends on, but for the entities: their versions are checked when it is found.
-pub(super) fn key(active: &Active, evaluation: &Evaluation) -> Key {
+pub(super) fn cache_key(active: &Active, evaluation: &Evaluation) -> Key {
     let mode = match active.request_properties {
         RequestProperties::Merge => b'm',
         RequestProperties::Ignore => b'i',
@@ -42,14 +38,4 @@ fn add_member<T>(hasher: &mut Sha256, member: &Member<T>) {
             hasher.update(member.digest());
         }
     }
-}
-
-/// A verdict that was made now, without any entity.
-pub(super) fn fresh(verdict: Verdict) -> Decided {
-    Decided { verdict: Arc::new(verdict), entities: None, source: Source::Question }
-}
-
-/// A verdict that was made before.
-pub(super) fn known(kept: &CachedVerdict) -> Decided {
-    Decided { verdict: Arc::clone(&kept.verdict), entities: kept.entities.clone(), source: Source::Verdicts }
 }

@@ -23,7 +23,7 @@ impl Counter {
 
 /// The counters.
 #[derive(Debug, Default)]
-pub(super) struct Figures {
+pub(super) struct Counters {
     pub(super) hits: Counter,
     pub(super) misses: Counter,
     pub(super) bypassed: Counter,
@@ -47,7 +47,7 @@ pub(super) struct Figures {
     ask: AtomicU64,
 }
 
-impl Figures {
+impl Counters {
     /// Counts a request that was answered after `took`.
     pub(super) fn asked(&self, took: Duration) {
         let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);

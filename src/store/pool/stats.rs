@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::tracked_connection::Watch;
-use super::waits::{WaitFigures, Waits};
+use super::tracked_connection::TierState;
+use super::waits::{WaitStats, Waits};
 
 /// The counters of a pool, besides those of its tiers; lock-free.
 #[derive(Debug)]
-pub(super) struct Gauges {
+pub(super) struct PoolCounters {
     pub(super) waiting: AtomicU32,
     pub(super) waits: Waits,
     /// Jobs that got no connection in time.
@@ -19,7 +19,7 @@ pub(super) struct Gauges {
     pub(super) peak: AtomicU32,
 }
 
-impl Gauges {
+impl PoolCounters {
     pub(super) fn new() -> Self {
         Self {
             waiting: AtomicU32::new(0),
@@ -33,7 +33,7 @@ impl Gauges {
 
 /// A pool at one moment. Figures that belong together may be of moments that are microseconds apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PoolFigures {
+pub struct PoolStats {
     /// Connections kept open, at most.
     pub size: u32,
     /// Connections opened beyond that, at most.
@@ -41,13 +41,13 @@ pub struct PoolFigures {
     /// Connections opened before the pool is ready.
     pub min_idle: u32,
     /// The connections that are kept open.
-    pub base: TierFigures,
+    pub base: TierStats,
     /// The overflow connections.
-    pub overflow: TierFigures,
+    pub overflow: TierStats,
     /// Jobs that wait for a connection just now.
     pub waiting: u32,
     /// How long jobs waited.
-    pub waits: WaitFigures,
+    pub waits: WaitStats,
     /// Jobs that got no connection in time.
     pub late: u64,
     /// Jobs that were refused at once, since no connection could be opened.
@@ -60,7 +60,7 @@ pub struct PoolFigures {
 
 /// One kind of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct TierFigures {
+pub struct TierStats {
     /// Open connections, used or idle.
     pub open: u32,
     /// In use.
@@ -79,7 +79,7 @@ pub struct TierFigures {
     pub failed_ping: u64,
 }
 
-impl PoolFigures {
+impl PoolStats {
     /// All connections that are open.
     #[must_use]
     pub fn open(&self) -> u32 {
@@ -99,17 +99,17 @@ impl PoolFigures {
     }
 }
 
-impl TierFigures {
-    pub(super) fn of(watch: &Watch) -> Self {
+impl TierStats {
+    pub(super) fn of(state: &TierState) -> Self {
         Self {
-            open: watch.open.load(Ordering::Acquire),
-            busy: watch.busy.load(Ordering::Acquire),
-            opened: watch.opened.load(Ordering::Relaxed),
-            closed_idle: watch.idle.load(Ordering::Relaxed),
-            closed_recycled: watch.recycled.load(Ordering::Relaxed),
-            closed_broken: watch.broken.load(Ordering::Relaxed),
-            failed_connect: watch.unopened.load(Ordering::Relaxed),
-            failed_ping: watch.unanswered.load(Ordering::Relaxed),
+            open: state.open.load(Ordering::Acquire),
+            busy: state.busy.load(Ordering::Acquire),
+            opened: state.opened.load(Ordering::Relaxed),
+            closed_idle: state.idle.load(Ordering::Relaxed),
+            closed_recycled: state.recycled.load(Ordering::Relaxed),
+            closed_broken: state.broken.load(Ordering::Relaxed),
+            failed_connect: state.unopened.load(Ordering::Relaxed),
+            failed_ping: state.unanswered.load(Ordering::Relaxed),
         }
     }
 }
