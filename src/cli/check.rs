@@ -29,7 +29,7 @@ pub fn run(source: &Source, offline: bool) -> ExitCode {
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    let candidate = Constitution::of_settings(&settings.constitution);
+    let candidate = Candidate::load(&settings.constitution);
     let constitution = candidate.as_ref().ok().map(|candidate| Arc::clone(&candidate.constitution));
     let mut sound = report(&settings.constitution.path, candidate);
     if !offline {

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Constitution;
-use super::bundle::Bundle;
+use super::bundle::{Bundle, MANIFEST};
 use super::cases::CaseOutcome;
 use super::fault::{Fault, Faults};
+use crate::settings;
 
 /// A valid constitution, with objections to it.
 #[derive(Debug)]
@@ -20,6 +21,32 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// Reads and compiles the bundle that the settings name. A hash or digest other than those in the settings is a
+    /// fault, too.
+    pub fn load(settings: &settings::Constitution) -> Result<Self, Faults> {
+        let mut candidate = Self::read(&settings.path)?;
+        let constitution = &candidate.constitution;
+        let mut faults = Vec::new();
+        if let Some(expected) = settings.expected_hash.filter(|expected| *expected != constitution.hash) {
+            let detail = format!(
+                "has the hash `{}`, but `constitution.expected_hash` is `{expected}`; empty, it takes any",
+                constitution.hash
+            );
+            faults.push(Fault::of_file(MANIFEST, detail));
+        }
+        if let Some(pinned) = settings.pinned_digest.filter(|pinned| *pinned != constitution.digest) {
+            let detail =
+                format!("has the digest `{}`, but `constitution.pinned_digest` is `{pinned}`", constitution.digest);
+            faults.push(Fault::of_file(MANIFEST, detail));
+        }
+        if faults.is_empty() {
+            Ok(candidate)
+        } else {
+            faults.append(&mut candidate.objections);
+            Err(Faults::of(faults))
+        }
+    }
+
     /// Reads the bundle in `folder`. The error lists every fault of its files, files that would be ignored, and
     /// policies that can match no request.
     pub fn read(folder: &Path) -> Result<Self, Faults> {

@@ -1,7 +1,8 @@
 //! The constitution: a bundle of principles and Cedar policies, and the decisions that follow from it.
 //!
-//! [`Constitution::load`] loads a bundle as a whole or not at all. [`Constitution::decide`] answers one question; for
-//! entities from a store, [`Constitution::gather`] says which are wanted, and [`Constitution::judge`] decides.
+//! [`Constitution::load`] loads a bundle as a whole or not at all; [`Candidate::load`] loads one that is to come into
+//! force. [`Constitution::decide`] answers one question; for entities from a store, [`Constitution::gather`] says which
+//! are wanted, and [`Constitution::judge`] decides.
 
 mod access;
 mod batch_values;
@@ -55,7 +56,6 @@ pub use manifest::Principle;
 pub use misfits::Misfits;
 
 use crate::domain::{ConstitutionDigest, ConstitutionalHash, Entity};
-use crate::settings;
 use access::AccessTree;
 use index::ScopeIndex;
 use manifest::Manifest;
@@ -67,7 +67,7 @@ use vocabulary::Vocabulary;
 /// The stack of the thread that loads a bundle, in bytes. Only what is used of it takes memory.
 const LOADING_STACK: usize = 256 << 20;
 
-/// A constitution in force, or ready to be: everything checked, everything compiled.
+/// A validated and compiled constitution.
 #[derive(Debug)]
 pub struct Constitution {
     name: String,
@@ -77,14 +77,20 @@ pub struct Constitution {
     principles: Vec<Principle>,
     rules: Vec<Rule>,
     index: ScopeIndex,
+    /// The schema as Cedar has it, for seed and stored entities.
     schema: Schema,
+    /// The same schema, for requests.
     vocabulary: Arc<Vocabulary>,
+    /// The entities that the policies read.
     tree: Arc<AccessTree>,
     seed: Vec<Entity>,
+    /// The source of the schema, to compare it with another one.
     schema_text: Arc<str>,
     impossible: Vec<Fault>,
     warnings: Vec<Fault>,
+    /// The number of policies on a slice from which they are evaluated in parallel.
     parallel_from: usize,
+    /// Verdicts shared by decisions with the same holding policies.
     verdicts: VerdictTable,
 }
 
@@ -109,58 +115,36 @@ impl Constitution {
         Self::from_bundle(&Bundle::read(folder)?)
     }
 
-    /// Reads and compiles the bundle in the settings, which is to come into force. A digest other than the pinned one
-    /// is a fault, too.
-    pub fn of_settings(settings: &settings::Constitution) -> Result<Candidate, Faults> {
-        let mut candidate = Candidate::read(&settings.path)?;
-        let constitution = &candidate.constitution;
-        let mut faults = Vec::new();
-        if let Some(expected) = settings.expected_hash.filter(|expected| *expected != constitution.hash) {
-            let detail = format!(
-                "has the hash `{}`, but `constitution.expected_hash` is `{expected}`; empty, it takes any",
-                constitution.hash
-            );
-            faults.push(Fault::of_file(bundle::MANIFEST, detail));
-        }
-        if let Some(pinned) = settings.pinned_digest.filter(|pinned| *pinned != constitution.digest) {
-            let detail =
-                format!("has the digest `{}`, but `constitution.pinned_digest` is `{pinned}`", constitution.digest);
-            faults.push(Fault::of_file(bundle::MANIFEST, detail));
-        }
-        if faults.is_empty() {
-            Ok(candidate)
-        } else {
-            faults.append(&mut candidate.objections);
-            Err(Faults::of(faults))
-        }
-    }
-
     /// Checks and compiles a bundle; the error is every fault it has.
     pub fn from_bundle(bundle: &Bundle) -> Result<Self, Faults> {
-        // Parser and validator recurse as deep as a policy nests, before anything can say that it nests too deep.
+        // Parser and validator recurse as deep as a policy nests. Within the limits of `bounds`, that may take more
+        // than the default stack, whose overflow would abort the process.
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().name("constitution".to_owned()).stack_size(LOADING_STACK);
-            let loaded = thread.spawn_scoped(scope, || Self::load_bundle(bundle)).map(ScopedJoinHandle::join);
-            match loaded {
-                Ok(Ok(loaded)) => loaded,
-                Ok(Err(_)) => Err(Faults(vec![Fault::of_file(bundle::MANIFEST, "the bundle cannot be loaded")])),
-                Err(error) => {
-                    Err(Faults(vec![Fault::of_file(bundle::MANIFEST, format!("no thread to load it: {error}"))]))
-                }
-            }
+            let detail = match thread.spawn_scoped(scope, || Self::compile(bundle)).map(ScopedJoinHandle::join) {
+                Ok(Ok(compiled)) => return compiled,
+                // It panicked.
+                Ok(Err(_)) => "the bundle cannot be loaded".to_owned(),
+                Err(error) => format!("no thread to load it: {error}"),
+            };
+            Err(Faults(vec![Fault::of_file(bundle::MANIFEST, detail)]))
         })
     }
 
-    fn load_bundle(bundle: &Bundle) -> Result<Self, Faults> {
+    /// Checks and compiles a bundle on this thread. A faulty file does not keep the others from being checked.
+    fn compile(bundle: &Bundle) -> Result<Self, Faults> {
         let mut faults = Vec::new();
         let manifest = Manifest::parse(&bundle.manifest, &mut faults);
-        let read = schema::parse(&bundle.schema, &mut faults);
+        let parsed_schema = schema::parse(&bundle.schema, &mut faults);
         let principles = manifest.as_ref().map(|manifest| manifest.principles.as_slice());
-        let known = read.as_ref().map(|read| (&read.schema, &read.vocabulary));
-        let policies = Policies::parse(&bundle.policies, known, principles, &mut faults);
-        let schema = read.as_ref().map(|read| &read.schema);
+        let schema_and_vocabulary = parsed_schema.as_ref().map(|parsed| (&parsed.schema, &parsed.vocabulary));
+        let policies = Policies::parse(&bundle.policies, schema_and_vocabulary, principles, &mut faults);
+        let schema = parsed_schema.as_ref().map(|parsed| &parsed.schema);
         let seed = bundle.entities.as_ref().map(|source| seed::parse(source, schema, &mut faults));
-        let (Some(manifest), Some(read), Some(policies), true) = (manifest, read, policies, faults.is_empty()) else {
+        // A manifest is returned with some of its faults, and seed entities with all of theirs.
+        let (Some(manifest), Some(parsed_schema), Some(policies), true) =
+            (manifest, parsed_schema, policies, faults.is_empty())
+        else {
             return Err(Faults::of(faults));
         };
         let digest = bundle.digest();
@@ -172,13 +156,13 @@ impl Constitution {
             principles: manifest.principles,
             index: ScopeIndex::new(&policies.rules),
             rules: policies.rules,
-            schema: read.schema,
+            schema: parsed_schema.schema,
             schema_text: bundle.schema.text.as_str().into(),
-            vocabulary: Arc::new(read.vocabulary),
+            vocabulary: Arc::new(parsed_schema.vocabulary),
             tree: Arc::new(policies.tree),
             seed: seed.unwrap_or_default(),
             impossible: policies.impossible,
-            warnings: read.warnings.into_iter().chain(policies.warnings).collect(),
+            warnings: parsed_schema.warnings.into_iter().chain(policies.warnings).collect(),
             parallel_from: decide::PARALLEL_FROM,
             verdicts: VerdictTable::default(),
         })
@@ -196,13 +180,13 @@ impl Constitution {
         &self.version
     }
 
-    /// The identifier that goes over the wire.
+    /// The constitutional hash, which requests and verdicts name.
     #[must_use]
     pub fn hash(&self) -> ConstitutionalHash {
         self.hash
     }
 
-    /// SHA-256 over everything that decides.
+    /// SHA-256 over manifest, schema and policies: see [`Bundle::digest`].
     #[must_use]
     pub fn digest(&self) -> ConstitutionDigest {
         self.digest
@@ -239,7 +223,7 @@ impl Constitution {
         self.schema_text == other.schema_text
     }
 
-    /// Warnings: they do not forbid loading.
+    /// Cedar's warnings, which do not prevent loading.
     #[must_use]
     pub fn warnings(&self) -> &[Fault] {
         &self.warnings
@@ -256,7 +240,7 @@ impl Constitution {
         self.rules.iter().find(|rule| &*rule.id == id).map(|rule| self.view(rule))
     }
 
-    /// Whether the schema takes an entity; the error says what does not fit.
+    /// Validates an entity against the schema; the error says what does not fit.
     pub fn check_entity(&self, entity: &Entity) -> Result<(), String> {
         seed::check(entity, &self.schema)?;
         self.vocabulary.entity(entity).map_err(|misfit| misfit.to_string())

@@ -1,4 +1,5 @@
-//! The policy files: parsed, annotated, validated; every fault with its file and line.
+//! Parses the policy files, checks annotations, compiles the policies, and validates them against the schema. Every
+//! fault has its file and line.
 
 use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
@@ -22,17 +23,18 @@ use super::vocabulary::Vocabulary;
 /// The annotations that mean something; any other is taken for a typing error.
 const ANNOTATIONS: [&str; 3] = ["id", "principle", "advice"];
 
-/// One policy as it was written.
+/// A parsed policy and its place.
 #[derive(Debug)]
-struct Written<'a> {
+struct ParsedPolicy<'a> {
     source: &'a Source,
-    /// The offset in the file of the parsed text.
+    /// The byte offset, in the file, of the text that was parsed; Cedar's positions count from it.
     base: usize,
-    /// The offset in the file of the policy.
+    /// The byte offset, in the file, of the policy.
     offset: usize,
     /// Its `@id`, or its position if it has none.
     id: String,
     policy: Policy,
+    /// The index of its principle.
     principle: Option<usize>,
 }
 
@@ -61,24 +63,23 @@ impl Policies {
         if sources.is_empty() {
             faults.push(Fault::of_file("policies", "has no `*.cedar` file"));
         }
-        let written = read(sources, principles, faults);
+        let parsed = parse_files(sources, principles, faults);
         let (schema, vocabulary) = schema?;
         // Policies are compiled first: one that nests too deep for that is too deep for the validator, too.
-        let mut rules = Vec::with_capacity(written.len());
-        let mut sound = Vec::with_capacity(written.len());
-        for written in &written {
-            match compile(written, vocabulary) {
+        let mut rules = Vec::with_capacity(parsed.len());
+        let mut compiled = Vec::with_capacity(parsed.len());
+        for policy in &parsed {
+            match compile(policy, vocabulary) {
                 Ok(rule) => {
                     rules.push(rule);
-                    sound.push(written);
+                    compiled.push(policy);
                 }
-                Err(error) => faults.push(written.fault(&format!("policy `{}` {error}", written.id))),
+                Err(error) => faults.push(policy.fault(&format!("policy `{}` {error}", policy.id))),
             }
         }
         let (mut impossible, mut warnings) = (Vec::new(), Vec::new());
-        for layer in layers(&sound) {
-            let errors = validate(schema, &layer, &mut impossible, &mut warnings);
-            faults.extend(errors);
+        for policies in without_duplicates(&compiled) {
+            faults.extend(validate(schema, &policies, &mut impossible, &mut warnings));
         }
         let tree = AccessTree::new(&rules);
         let tree = tree.map_err(|error| faults.push(Fault::of_file("policies", error.to_string()))).ok()?;
@@ -86,7 +87,7 @@ impl Policies {
     }
 }
 
-impl Written<'_> {
+impl ParsedPolicy<'_> {
     fn fault(&self, detail: &str) -> Fault {
         Fault::at(&self.source.file, &self.source.text, self.offset, detail)
     }
@@ -99,7 +100,11 @@ impl Written<'_> {
 
 /// Parses all policies one by one, in the order of files and lines: a syntax error in one policy hides no faults of
 /// others.
-fn read<'a>(sources: &'a [Source], principles: Option<&[Principle]>, faults: &mut Vec<Fault>) -> Vec<Written<'a>> {
+fn parse_files<'a>(
+    sources: &'a [Source],
+    principles: Option<&[Principle]>,
+    faults: &mut Vec<Fault>,
+) -> Vec<ParsedPolicy<'a>> {
     let mut texts = Vec::new();
     let mut tokens = 0;
     for source in sources {
@@ -112,14 +117,14 @@ fn read<'a>(sources: &'a [Source], principles: Option<&[Principle]>, faults: &mu
         faults.push(Fault::of_file("policies", detail));
         return Vec::new();
     }
-    let mut written = Vec::with_capacity(texts.len());
-    let mut places = HashMap::new();
+    let mut parsed = Vec::with_capacity(texts.len());
+    let mut first_places = HashMap::new();
     for (source, text) in texts {
         for (offset, policy) in parse(source, text, faults) {
-            written.push(annotate(source, text.offset, offset, &policy, principles, &mut places, faults));
+            parsed.push(check_annotations(source, text.offset, offset, &policy, principles, &mut first_places, faults));
         }
     }
-    written
+    parsed
 }
 
 /// Parses one piece of a file, which is one policy if it is valid.
@@ -144,16 +149,17 @@ fn parse(
     set.policies().map(|policy| (offset + within(policy), policy.clone())).collect()
 }
 
-/// Checks a policy's annotations. `places` maps each id to its first occurrence.
-fn annotate<'a>(
+/// Checks a policy's annotations, and takes its id and principle from them. `first_places` maps each id to the place
+/// where it is first used.
+fn check_annotations<'a>(
     source: &'a Source,
     base: usize,
     offset: usize,
     policy: &Policy,
     principles: Option<&[Principle]>,
-    places: &mut HashMap<String, String>,
+    first_places: &mut HashMap<String, String>,
     faults: &mut Vec<Fault>,
-) -> Written<'a> {
+) -> ParsedPolicy<'a> {
     let here = Fault::at(&source.file, &source.text, offset, "");
     let place = here.to_string().trim_end_matches(": ").to_owned();
     let mut fault = |detail: String| faults.push(Fault { detail, ..here.clone() });
@@ -166,21 +172,21 @@ fn annotate<'a>(
             place.clone()
         }
         Some(id) => {
-            if let Some(first) = places.get(id) {
+            if let Some(first) = first_places.get(id) {
                 fault(format!("policy `{id}` is there twice, first at {first}"));
             } else {
-                places.insert(id.to_owned(), place.clone());
+                first_places.insert(id.to_owned(), place.clone());
             }
             id.to_owned()
         }
     };
     let principle = match (policy.annotation("principle"), principles) {
         (Some(name), Some(principles)) => {
-            let place = principles.iter().position(|principle| &*principle.id == name);
-            if place.is_none() {
+            let index = principles.iter().position(|principle| &*principle.id == name);
+            if index.is_none() {
                 fault(format!("policy `{id}` names principle `{name}`, which does not exist"));
             }
-            place
+            index
         }
         (None, _) if policy.effect() == Effect::Forbid => {
             fault(format!("policy `{id}` forbids, but names no `@principle`"));
@@ -189,52 +195,53 @@ fn annotate<'a>(
         _ => None,
     };
     let policy = policy.new_id(PolicyId::new(&id));
-    Written { source, base, offset, id, policy, principle }
+    ParsedPolicy { source, base, offset, id, policy, principle }
 }
 
-/// Groups policies so that no id occurs twice in a group: Cedar refuses a policy set with a duplicate id.
-fn layers<'w, 'a>(written: &[&'w Written<'a>]) -> Vec<BTreeMap<&'w str, &'w Written<'a>>> {
-    let mut layers = vec![BTreeMap::new()];
+/// Groups policies by id so that no id occurs twice in a group: Cedar refuses a policy set with a duplicate id.
+fn without_duplicates<'p, 'a>(policies: &[&'p ParsedPolicy<'a>]) -> Vec<BTreeMap<&'p str, &'p ParsedPolicy<'a>>> {
+    let mut groups = vec![BTreeMap::new()];
     let mut seen: HashMap<&str, usize> = HashMap::new();
-    for written in written {
-        let count = seen.entry(written.id.as_str()).or_default();
-        if *count == layers.len() {
-            layers.push(BTreeMap::new());
+    for policy in policies {
+        let count = seen.entry(policy.id.as_str()).or_default();
+        if *count == groups.len() {
+            groups.push(BTreeMap::new());
         }
-        if let Some(layer) = layers.get_mut(*count) {
-            layer.insert(written.id.as_str(), *written);
+        if let Some(group) = groups.get_mut(*count) {
+            group.insert(policy.id.as_str(), *policy);
         }
         *count += 1;
     }
-    layers
+    groups
 }
 
 /// Validates policies in strict mode, and returns the errors. Policies that can match no request go to `impossible`.
 fn validate(
     schema: &Schema,
-    written: &BTreeMap<&str, &Written<'_>>,
+    policies: &BTreeMap<&str, &ParsedPolicy<'_>>,
     impossible: &mut Vec<Fault>,
     warnings: &mut Vec<Fault>,
 ) -> Vec<Fault> {
-    let set = match PolicySet::from_policies(written.values().map(|written| written.policy.clone())) {
+    let set = match PolicySet::from_policies(policies.values().map(|parsed| parsed.policy.clone())) {
         Ok(set) => set,
         Err(error) => return vec![Fault::of_file("policies", error.to_string())],
     };
     let result = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
     for warning in result.validation_warnings() {
-        let Some(written) = written.get(AsRef::<str>::as_ref(warning.policy_id())) else {
-            continue;
-        };
+        let id: &str = warning.policy_id().as_ref();
+        let Some(policy) = policies.get(id) else { continue };
         match warning {
             ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_) => {
-                impossible.push(written.diagnostic(warning));
+                impossible.push(policy.diagnostic(warning));
             }
-            _ => warnings.push(written.diagnostic(warning)),
+            _ => warnings.push(policy.diagnostic(warning)),
         }
     }
-    let errors = result.validation_errors();
-    let of = |error: &ValidationError| Some(written.get(AsRef::<str>::as_ref(error.policy_id()))?.diagnostic(error));
-    errors.filter_map(of).collect()
+    let fault = |error: &ValidationError| {
+        let id: &str = error.policy_id().as_ref();
+        policies.get(id).map(|policy| policy.diagnostic(error))
+    };
+    result.validation_errors().filter_map(fault).collect()
 }
 
 /// Converts one of Cedar's errors about the text at `base` of a file into a fault: at the position that it names, or
@@ -248,16 +255,15 @@ pub fn diagnostic(source: &Source, base: usize, offset: usize, error: &dyn Diagn
     Fault::at(&source.file, &source.text, base + offset, detail)
 }
 
-fn compile(written: &Written<'_>, vocabulary: &Vocabulary) -> Result<Rule, super::expression::CompileError> {
-    let policy: &ast::Policy = written.policy.as_ref();
+fn compile(parsed: &ParsedPolicy<'_>, vocabulary: &Vocabulary) -> Result<Rule, super::expression::CompileError> {
+    let policy: &ast::Policy = parsed.policy.as_ref();
     let (principal, action, resource, condition) = Rule::compile(policy, vocabulary)?;
-    let text =
-        policy.loc().and_then(|loc| written.source.text.get(written.base + loc.start()..written.base + loc.end()));
+    let text = policy.loc().and_then(|loc| parsed.source.text.get(parsed.base + loc.start()..parsed.base + loc.end()));
     Ok(Rule {
-        id: written.id.as_str().into(),
+        id: parsed.id.as_str().into(),
         effect: policy.effect(),
-        principle: written.principle,
-        advice: written.policy.annotation("advice").filter(|advice| !advice.is_empty()).map(Arc::from),
+        principle: parsed.principle,
+        advice: parsed.policy.annotation("advice").filter(|advice| !advice.is_empty()).map(Arc::from),
         principal,
         action,
         resource,

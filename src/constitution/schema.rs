@@ -27,7 +27,7 @@ const MAX_ENVIRONMENTS: usize = 10_000;
 
 /// A parsed schema with warnings.
 #[derive(Debug)]
-pub struct Read {
+pub struct ParsedSchema {
     /// The schema for Cedar.
     pub schema: Schema,
     /// The schema for checking requests.
@@ -37,7 +37,7 @@ pub struct Read {
 }
 
 /// Parses a schema. Faults are added to `faults`.
-pub fn parse(source: &Source, faults: &mut Vec<Fault>) -> Option<Read> {
+pub fn parse(source: &Source, faults: &mut Vec<Fault>) -> Option<ParsedSchema> {
     if let Some(fault) = bounds::schema_fault(source).or_else(|| extent_fault(source)) {
         faults.push(fault);
         return None;
@@ -50,7 +50,7 @@ pub fn parse(source: &Source, faults: &mut Vec<Fault>) -> Option<Read> {
         }
     };
     match Vocabulary::new(schema.as_ref()) {
-        Ok(vocabulary) => Some(Read { schema, vocabulary, warnings }),
+        Ok(vocabulary) => Some(ParsedSchema { schema, vocabulary, warnings }),
         Err(detail) => {
             faults.push(Fault::of_file(&source.file, detail));
             None

@@ -1,4 +1,4 @@
-//! `/v1/api-keys…`: keys that are sent with each request.
+//! `/v1/api-keys…`: listing, creating and revoking API keys.
 
 use std::num::NonZeroU32;
 
@@ -21,11 +21,13 @@ use crate::auth::network::Networks;
 use crate::auth::scope::Scopes;
 use crate::store::api_keys::ApiKey;
 
+/// The body of `POST /v1/api-keys`. Bounds that it does not name are those of the caller.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewBody {
+struct NewApiKeyBody {
     name: String,
     scopes: Vec<String>,
+    /// RFC 3339.
     expires_at: Option<String>,
     #[serde(default)]
     networks: Vec<String>,
@@ -55,49 +57,50 @@ pub async fn list(query: Query<After>, state: Data<WorkerState>) -> Result<HttpR
     Ok(listed(&keys, shown))
 }
 
-/// `POST /v1/api-keys`: a key never permits more than its maker has.
+/// `POST /v1/api-keys`: creates a key and returns its text, which is not shown again. Its scopes and bounds cannot
+/// exceed those of the caller.
 pub async fn add(
     request: HttpRequest,
     payload: Payload,
     caller: RequestCaller,
     state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: NewBody = body::json(&request, payload, state.bounds()).await?;
+    let body: NewApiKeyBody = body::json(&request, payload, state.bounds()).await?;
     let scopes: Scopes =
         body.scopes.join(" ").parse().map_err(|error| Problem::fault("/scopes", format!("{error}")))?;
     if scopes.is_empty() {
         return Err(Problem::fault("/scopes", "must name at least one scope"));
     }
-    let networks = match body.networks.as_slice() {
-        [] => None,
-        networks => Some(bounds(networks)?),
-    };
-    let (name, expires_at) = (label("/name", body.name)?, expiry(body.expires_at)?);
-    let new = NewApiKey { name, scopes, bounds: Bounds { networks, rate_per_s: body.rate_per_s, expires_at } };
-    let made =
-        writes::write(&state, &state.app.identity.directory, AddApiKey { new, granter: caller.granter() }).await?;
-    let mut body = shown(&made.stored);
-    if let Some(members) = body.as_object_mut() {
+    let networks = parse_networks(&body.networks)?;
+    let name = label("/name", body.name)?;
+    let expires_at = body.expires_at.as_deref().map(parse_expiry).transpose()?;
+    let bounds = Bounds { networks, rate_per_s: body.rate_per_s, expires_at };
+    let add = AddApiKey { new: NewApiKey { name, scopes, bounds }, granter: caller.granter() };
+    let made = writes::write(&state, &state.app.identity.directory, add).await?;
+    let mut answer = shown(&made.stored);
+    if let Some(members) = answer.as_object_mut() {
         members.insert("key".to_owned(), made.key.into());
     }
-    Ok(no_store(HttpResponse::Created().json(body)))
+    Ok(no_store(HttpResponse::Created().json(answer)))
 }
 
-/// Networks that there are: a key that is to be bound and is bound to none could be used anywhere.
-fn bounds(given: &[String]) -> Result<Networks, Problem> {
+/// Parses `networks`; `None` without any. `[""]` is refused: it parses to no network, which would be stored as no
+/// bound.
+fn parse_networks(given: &[String]) -> Result<Option<Networks>, Problem> {
+    if given.is_empty() {
+        return Ok(None);
+    }
     let networks = given.join(",").parse::<Networks>();
     let networks = networks.map_err(|error| Problem::fault("/networks", error.to_string()))?;
-    if networks.is_empty() { Err(Problem::fault("/networks", "names no network")) } else { Ok(networks) }
+    if networks.is_empty() { Err(Problem::fault("/networks", "names no network")) } else { Ok(Some(networks)) }
 }
 
-/// A time to come (RFC 3339), in Unix seconds.
-fn expiry(given: Option<String>) -> Result<Option<i64>, Problem> {
-    let Some(given) = given else { return Ok(None) };
-    // RFC 3339 allows an offset; with one, the end of the year 9999 may be in the year 10000 in UTC, which cannot be
-    // written.
-    let at = OffsetDateTime::parse(&given, &Rfc3339).ok().and_then(|at| at.checked_to_offset(UtcOffset::UTC));
+/// Parses `expires_at` into Unix seconds. It must be in the future.
+fn parse_expiry(given: &str) -> Result<i64, Problem> {
+    // Converted to UTC, a time at the end of the year 9999 may be in the year 10000, which RFC 3339 cannot express.
+    let at = OffsetDateTime::parse(given, &Rfc3339).ok().and_then(|at| at.checked_to_offset(UtcOffset::UTC));
     match at {
-        Some(at) if at > OffsetDateTime::now_utc() => Ok(Some(at.unix_timestamp())),
+        Some(at) if at > OffsetDateTime::now_utc() => Ok(at.unix_timestamp()),
         Some(_) => Err(Problem::fault("/expires_at", "is in the past")),
         None => {
             Err(Problem::fault("/expires_at", "must be a time like `2030-01-31T12:00:00Z`, not after the year 9999"))
@@ -105,7 +108,7 @@ fn expiry(given: Option<String>) -> Result<Option<i64>, Problem> {
     }
 }
 
-/// `DELETE /v1/api-keys/{id}`
+/// `DELETE /v1/api-keys/{id}`: revokes a key, and every credential created with it.
 pub async fn revoke(
     id: Path<String>,
     caller: RequestCaller,

@@ -35,7 +35,7 @@ pub struct Active {
 impl Active {
     /// Loads the constitution in the settings, to be in force from now on, and the bundle from which it was made.
     pub fn load(settings: &settings::Constitution) -> Result<(Self, Bundle), Faults> {
-        let Candidate { constitution, bundle, objections } = Constitution::of_settings(settings)?;
+        let Candidate { constitution, bundle, objections } = Candidate::load(settings)?;
         let active = Self {
             digest: constitution.digest().to_string().into(),
             constitution,
