@@ -31,8 +31,8 @@ use crate::constitution::{Constitution, Fault};
 use crate::domain::Revision;
 use crate::http::AuditState;
 use crate::ledger::{
-    DiskStorage, Event, EventKind, KEY_FILE, KeptCheckpoint, Ledger, LedgerError, Options, Recovery, RevisionMark,
-    SeenRevision, is_new, seen_revision,
+    self, DiskStorage, Event, EventKind, KEY_FILE, KeptCheckpoint, KeyError, Keyring, Ledger, LedgerError, Options,
+    Recovery, RevisionMark, SeenRevision, is_new, public_keys, seen_revision,
 };
 use crate::settings::{Durability, LogOrigin, RequestRecord, Settings};
 use crate::store::Replicas;
@@ -318,6 +318,21 @@ fn refuse_removed(folder: &Path, kept: &KeptCheckpoint) -> Result<(), DaemonErro
         }
         _ => Ok(()),
     }
+}
+
+/// Whether nothing was ever recorded: before the first start, or after one that was killed early.
+#[must_use]
+pub fn is_unrecorded(settings: &Settings) -> bool {
+    ledger::is_unrecorded(&audit_folder(&settings.data_dir))
+}
+
+/// Whether the log's keys can be used, and are those of the origin that the settings name. Makes none.
+pub fn check_keys(settings: &Settings) -> Result<(), KeyError> {
+    let folder = audit_folder(&settings.data_dir);
+    if public_keys(&folder)?.is_empty() || (!folder.join(KEY_FILE).exists() && ledger::is_unrecorded(&folder)) {
+        return Ok(());
+    }
+    Keyring::load(&folder)?.check_origin(settings.audit.origin.as_ref().map(LogOrigin::as_str))
 }
 
 /// Records the settings in force. Blocks until the record is durable.

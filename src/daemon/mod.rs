@@ -1,4 +1,5 @@
-//! The composition root: settings → constitution → audit log → store → actors → server → READY; and back in reverse.
+//! The composition root: opens settings, constitution, audit log and database, starts actors and server, and stops
+//! them again.
 
 mod audit_subsystem;
 mod descriptors;
@@ -41,11 +42,11 @@ use crate::actors::health::file_monitor::FileMonitor;
 use crate::actors::health::watchdog::Watchdog;
 use crate::constitution::{Fault, Faults, Misfits};
 use crate::http::{self, AppState, DecisionState};
-use crate::ledger::{self, KEY_FILE, KeyError, Keyring, public_keys};
 use crate::logging::{self, LevelSwitch};
-use crate::settings::{Bind, LogOrigin, Settings};
+use crate::settings::{Bind, Settings};
 use crate::store::{self, Lock, StartupLock, Store};
 use audit_subsystem::{AuditSubsystem, DAEMON};
+pub use audit_subsystem::{check_keys, is_unrecorded};
 pub use error::DaemonError;
 use error::system;
 pub use files::create_data_dir;
@@ -58,26 +59,11 @@ use signals::{Asked, Signals, notify};
 pub use source::Source;
 use upkeep::Upkeep;
 
-/// How long a new constitution may take to be in force everywhere.
+/// The deadline for a new constitution to be in force in every worker.
 const RELOAD_DEADLINE: Duration = Duration::from_mins(1);
 
-/// Threads that answer questions about people, clients and keys.
+/// Threads of the directory of users, clients and keys; each can block on the database.
 const DIRECTORY_THREADS: NonZeroUsize = nonzero!(4_usize);
-
-/// Whether nothing was ever recorded: before the first start, or after one that was killed early.
-#[must_use]
-pub fn is_unrecorded(settings: &Settings) -> bool {
-    ledger::is_unrecorded(&audit_folder(&settings.data_dir))
-}
-
-/// Whether the log's keys can be used, and are those of the origin that the settings name. Makes none.
-pub fn check_keys(settings: &Settings) -> Result<(), KeyError> {
-    let folder = audit_folder(&settings.data_dir);
-    if public_keys(&folder)?.is_empty() || (!folder.join(KEY_FILE).exists() && ledger::is_unrecorded(&folder)) {
-        return Ok(());
-    }
-    Keyring::load(&folder)?.check_origin(settings.audit.origin.as_ref().map(LogOrigin::as_str))
-}
 
 /// Runs the daemon until it is told to stop. `accepted` names the parts that this start accepts in an older state.
 pub fn run(source: &Source, accepted: &[Rollback], on_objections: OnObjections) -> Result<(), DaemonError> {
@@ -91,8 +77,8 @@ pub fn run(source: &Source, accepted: &[Rollback], on_objections: OnObjections) 
     descriptors::raise_limit();
     waiting::for_database(&settings);
     let parts = Parts::open(settings, accepted, on_objections)?;
-    let system = actix_web::rt::System::new();
-    system.block_on(parts.serve(source, signals, &level))
+    let runtime = actix_web::rt::System::new();
+    runtime.block_on(parts.serve(source, signals, &level))
 }
 
 /// Runs the daemon's parts for one administrative command while no daemon runs: it listens on the admin socket only,
@@ -105,13 +91,11 @@ pub fn run_embedded<T: Send + 'static>(
     let path = admin_socket(&settings.data_dir);
     // No decision is made here, so objections to the constitution do not matter.
     let parts = Parts::open(settings, &[], OnObjections::Override)?;
-    let reading = source.clone();
     let runtime = actix_web::rt::System::new();
     runtime.block_on(async move {
         let admin = http::bind_admin(&path).map_err(system(&format!("listen on `{}`", path.display())))?;
-        let url = "http://localhost".to_owned();
         let listeners = http::Listeners { public: None, admin: Some(admin) };
-        let running = parts.start(listeners, &url, (reading, None), || ())?;
+        let running = parts.start(listeners, "http://localhost", source.clone(), None, || ())?;
         let done = tokio::task::spawn_blocking(move || job(&path)).await;
         running.stop().await;
         done.map_err(|error| system("ask the daemon's parts")(io::Error::other(error)))
@@ -124,7 +108,7 @@ struct Parts {
     audit: AuditSubsystem,
     locks: Locks,
     store: Store,
-    turn: StartupLock,
+    startup_lock: StartupLock,
     active: Active,
 }
 
@@ -138,47 +122,54 @@ impl Parts {
         }
         create_data_dir(&settings.data_dir)?;
         let data_dir = claim_data_dir(&settings.data_dir)?;
-        let kept = constitutions_folder(&settings.data_dir);
-        bundle.keep(&kept).map_err(system(&format!("keep the constitution in `{}`", kept.display())))?;
+        let archive = constitutions_folder(&settings.data_dir);
+        bundle.keep(&archive).map_err(system(&format!("keep the constitution in `{}`", archive.display())))?;
         let options = store_options(&settings);
         let replicas = pools::replicas(&settings, &options)?;
         // Locked before the log is compared with the database, which may belong to another daemon.
-        let mut database = options.target.path().map(Lock::take).transpose()?;
+        let mut database_lock = options.target.path().map(Lock::take).transpose()?;
         let audit = AuditSubsystem::open(&settings, replicas.clone(), rollback::on_log(accepted))?;
         if audit.is_new() {
             store::discard_unfinished(&options.target)?;
         }
         let store = Store::open(&options)?.with_replicas(replicas);
-        database.as_mut().map_or(Ok(()), Lock::cover_file)?;
-        let locks = Locks::new(data_dir, database);
-        let turn = store.startup_lock()?;
+        if let Some(lock) = &mut database_lock {
+            // `Store::open` has created the file if it was missing.
+            lock.cover_file()?;
+        }
+        let locks = Locks::new(data_dir, database_lock);
+        let startup_lock = store.startup_lock()?;
         rollback::check_database(&settings, &store, &audit, accepted)?;
         let objections = objections(&active, &store)?;
         if !objections.is_empty() && on_objections == OnObjections::Refuse {
-            let (folder, faults) = (settings.constitution.path.clone(), Faults(objections));
-            return Err(DaemonError::Objected { folder, faults });
+            let folder = settings.constitution.path.clone();
+            return Err(DaemonError::Objected { folder, faults: Faults(objections) });
         }
         for objection in &objections {
             tracing::warn!("constitution: {objection}");
         }
-        let recorded = audit.record_start(&settings, &active.constitution, store.versions().followed(), &objections);
-        recorded.map_err(|error| DaemonError::Unrecorded { error, cause: audit.queue().fault() })?;
+        audit
+            .record_start(&settings, &active.constitution, store.versions().followed(), &objections)
+            .map_err(|error| DaemonError::Unrecorded { error, cause: audit.queue().fault() })?;
+        // A store in which nothing was ever stored gets the constitution's seed entities.
         if store.types().is_empty() && !active.constitution.seed().is_empty() {
             let entities = audit.recorder(settings.audit.request);
             entities.put_many(&store, DAEMON, active.constitution.seed())?;
         }
-        Ok(Self { settings: Arc::new(settings), audit, locks, store, turn, active })
+        Ok(Self { settings: Arc::new(settings), audit, locks, store, startup_lock, active })
     }
 
-    /// Starts the actors and the server. `begin` is called just before the first answer.
+    /// Starts the actors, each after those that it asks, and the server last. `before_serving` is called just before
+    /// the first answer.
     fn start(
         self,
         listeners: http::Listeners,
         own_url: &str,
-        (source, level): (Source, Option<LevelSwitch>),
-        begin: impl FnOnce(),
+        source: Source,
+        level: Option<LevelSwitch>,
+        before_serving: impl FnOnce(),
     ) -> Result<Running, DaemonError> {
-        let Self { settings, audit, locks, store, turn, active } = self;
+        let Self { settings, audit, locks, store, startup_lock, active } = self;
         let public_url = settings.http.public_url.as_ref().map_or(own_url, |url| url.as_str());
         let deadline = settings.http.request_timeout;
         let recorder = audit.recorder(settings.audit.request);
@@ -200,14 +191,15 @@ impl Parts {
         };
         let registry = Registry::new(active, archive);
         let in_force = registry.in_force();
-        let registry = registry.start();
-        let registry_mailbox = Mailbox::new(registry.clone(), RELOAD_DEADLINE);
+        let registry_addr = registry.start();
+        let registry = Mailbox::new(registry_addr.clone(), RELOAD_DEADLINE);
         let directory = identity::open(&settings, &store, &audit.changes(), in_force.clone())?;
         let secret = fleet::secret(&settings, &store)?;
-        drop(turn);
+        // Signing key, first administrator and fleet secret exist now, so another daemon creates none.
+        drop(startup_lock);
         let trust = directory.trust().clone();
-        let change_feed = ChangeFeed::start(store.clone(), directory.clone(), audit.changes());
-        let change_feed = change_feed.map_err(system("follow the database's changes"))?;
+        let change_feed = ChangeFeed::start(store.clone(), directory.clone(), audit.changes())
+            .map_err(system("follow the database's changes"))?;
         let replica_watch = ReplicaWatch::start(&store).map_err(system("watch the replicas"))?;
         let pending = directory.pending();
         let directory = Mailbox::new(directory.start(DIRECTORY_THREADS), identity::DEADLINE);
@@ -225,8 +217,8 @@ impl Parts {
         let watchdog = Watchdog::start(audit.queue(), files.status()).map_err(system("watch the disk"))?;
         let draining = Arc::new(AtomicBool::new(false));
         let decision = DecisionState {
-            registry: registry_mailbox.clone(),
-            registry_addr: registry,
+            registry: registry.clone(),
+            registry_addr,
             in_force,
             caches: fleet::tiers(&settings, &entities, verdicts.as_ref()),
             entities,
@@ -235,27 +227,38 @@ impl Parts {
         };
         let audit_state = audit.state(deadline);
         let identity = identity::state(&settings, trust, &directory, pending.clone(), &audit_state);
-        let database = pools::state(&settings, &store, database, change_feed.status());
+        let store_state = pools::state(&settings, &store, database, change_feed.status());
         let app = AppState {
             settings: Arc::clone(&settings),
             public_url: public_url.trim_end_matches('/').into(),
             decision,
             audit: audit_state,
             identity,
-            store: database,
+            store: store_state,
             files: files.status(),
             in_flight: Arc::new(AtomicUsize::new(0)),
             draining: Arc::clone(&draining),
         };
         let upkeep = Upkeep::start(directory, pending, settings.auth.key_rotation_days, audit.journal());
         let connections = descriptors::connection_limits(&settings);
-        begin();
+        before_serving();
         let server = listeners.serve(app, connections).map_err(system("start the server"))?;
         let handle = server.handle();
-        let server = actix_web::rt::spawn(server);
-        let registry = registry_mailbox;
-        let ends = (files, watchdog, replica_watch, locks);
-        Ok(Running { settings, audit, store, change_feed, registry, upkeep, draining, handle, server, _ends: ends })
+        Ok(Running {
+            settings,
+            audit,
+            store,
+            change_feed,
+            registry,
+            upkeep,
+            draining,
+            handle,
+            server: actix_web::rt::spawn(server),
+            _files: files,
+            _watchdog: watchdog,
+            _replica_watch: replica_watch,
+            _locks: locks,
+        })
     }
 
     async fn serve(self, source: &Source, mut signals: Signals, level: &LevelSwitch) -> Result<(), DaemonError> {
@@ -269,8 +272,8 @@ impl Parts {
         });
         let hash = self.active.constitution.hash();
         let listeners = http::Listeners { public: Some(listener), admin: admin.ok() };
-        let reading = (source.clone(), Some(level.clone()));
-        let mut running = self.start(listeners, &own_url, reading, || signals.serve())?;
+        let level = Some(level.clone());
+        let mut running = self.start(listeners, &own_url, source.clone(), level, || signals.serve())?;
         tracing::info!(url = own_url, %hash, "ready");
         let place = match &settings.http.bind {
             Bind::Tcp(_) => own_url,
@@ -317,12 +320,16 @@ struct Running {
     draining: Arc<AtomicBool>,
     handle: ServerHandle,
     server: JoinHandle<io::Result<()>>,
-    /// INVARIANT: a database file is this process's own until it ends.
-    _ends: (FileMonitor, Watchdog, ReplicaWatch, Locks),
+    _files: FileMonitor,
+    _watchdog: Watchdog,
+    _replica_watch: ReplicaWatch,
+    /// INVARIANT: a database file is this process's own until it ends, so the locks are dropped last.
+    _locks: Locks,
 }
 
 impl Running {
-    /// Completes the requests in flight, and ends all parts, the log last.
+    /// Completes the requests in flight, stops change feed and upkeep, then closes the log, checkpoints the database
+    /// and removes the admin socket.
     async fn stop(self) {
         self.draining.store(true, Ordering::Relaxed);
         self.handle.stop(true).await;

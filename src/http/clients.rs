@@ -18,7 +18,7 @@ use crate::store::clients::Client;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewBody {
+struct NewClientBody {
     name: String,
     roles: Vec<String>,
     jwks: Option<Value>,
@@ -26,7 +26,7 @@ struct NewBody {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ChangeBody {
+struct ChangeClientBody {
     disabled: Option<bool>,
     roles: Option<Vec<String>>,
     #[serde(default)]
@@ -69,7 +69,7 @@ pub async fn add(
     caller: RequestCaller,
     state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: NewBody = body::json(&request, payload, state.bounds()).await?;
+    let body: NewClientBody = body::json(&request, payload, state.bounds()).await?;
     let new = NewClient {
         name: label("/name", body.name)?,
         roles: roles(&body.roles)?,
@@ -88,7 +88,7 @@ pub async fn change(
     caller: RequestCaller,
     state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: ChangeBody = body::json(&request, payload, state.bounds()).await?;
+    let body: ChangeClientBody = body::json(&request, payload, state.bounds()).await?;
     let set = SetClient {
         id: id.into_inner(),
         disabled: body.disabled,

@@ -23,7 +23,7 @@ const MAX_NAME: usize = 128;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewBody {
+struct NewUserBody {
     name: String,
     password: String,
     roles: Vec<String>,
@@ -31,7 +31,7 @@ struct NewBody {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ChangeBody {
+struct ChangeUserBody {
     disabled: Option<bool>,
     roles: Option<Vec<String>>,
     password: Option<String>,
@@ -82,7 +82,7 @@ pub async fn add(
     caller: RequestCaller,
     state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: NewBody = body::json(&request, payload, state.bounds()).await?;
+    let body: NewUserBody = body::json(&request, payload, state.bounds()).await?;
     let name = precis::name(&body.name).into_owned();
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "._-@+".contains(letter);
     if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(plain) {
@@ -104,7 +104,7 @@ pub async fn change(
     caller: RequestCaller,
     state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: ChangeBody = body::json(&request, payload, state.bounds()).await?;
+    let body: ChangeUserBody = body::json(&request, payload, state.bounds()).await?;
     let roles = body.roles.as_deref().map(roles).transpose()?;
     let (name, granter) = (name.into_inner(), caller.granter());
     if let Some(password) = body.password {

@@ -1,9 +1,9 @@
-//! Settings: TOML and environment into checked structs.
+//! Reads TOML files, systemd credentials and environment variables into validated structs.
 //!
 //! The layers, each overriding those before it: built-in defaults, `default.toml`, `<profile>.toml`, `local.toml`,
-//! systemd credentials, and variables like `ACGS_HTTP__BIND`. Each is validated alone, so that a fault has a place even
-//! if a later layer would have hidden it; then they are merged, and the rules between settings are checked. All faults
-//! are reported at once.
+//! systemd credentials, and variables like `ACGS_HTTP__BIND`. Each layer is validated before they are merged, so that
+//! a value is reported at its place even if a later layer overrides it. Rules between settings are checked after that.
+//! All faults are reported at once.
 
 mod address;
 mod algorithm;
@@ -72,8 +72,8 @@ use self::{
 };
 use crate::domain::nearest;
 
-/// Files that are read whatever the profile; neither can be one.
-const LAYERS: [&str; 2] = ["default", "local"];
+/// Names that no profile can have: these files are read with every profile.
+const RESERVED: [&str; 2] = ["default", "local"];
 
 /// Settings, and where each came from.
 #[derive(Debug, Clone)]
@@ -90,13 +90,13 @@ impl Loaded {
     /// A one-line notice about ignored environment variables, if there are any.
     #[must_use]
     pub fn notice(&self) -> Option<String> {
-        let first = self.service_links.first()?;
-        let others = match self.service_links.len() - 1 {
+        let (first, others) = self.service_links.split_first()?;
+        let they_set = match others.len() {
             0 => "it sets".to_owned(),
-            others => format!("it and {others} more set"),
+            count => format!("it and {count} more set"),
         };
         Some(format!(
-            "ignored the environment variable `{first}`, which Kubernetes sets for a service: {others} nothing here; \
+            "ignored the environment variable `{first}`, which Kubernetes sets for a service: {they_set} nothing here; \
              `enableServiceLinks: false` in the pod's specification turns them off"
         ))
     }
@@ -136,8 +136,8 @@ impl Settings {
         Self::load_with(Presence::Required, folder, profile, &env.collect::<Vec<_>>())
     }
 
-    /// As [`Self::load`], where nothing will be connected to: a secret's file that is not there, or is not for whoever
-    /// asks, is left out, and its key keeps the value that it has without it.
+    /// Like [`Self::load`], for commands that connect to nothing: a secret file that is missing, or that this user may
+    /// not read, is no fault, and its key keeps the value that it has without the file.
     ///
     /// # Errors
     /// Every other fault of every layer.
@@ -160,40 +160,43 @@ impl Settings {
         let layers = read_layers(&keys, folder, profile, env, &mut faults);
         let mut merged = match Merged::new(&keys, &layers) {
             Ok(merged) => merged,
-            Err(error) => return Err(one(folder, error.to_string(), faults)),
+            Err(error) => return Err(internal(folder, error.to_string(), faults)),
         };
         let left_out = secret::fill(&keys, folder, secrets, &mut merged, &mut faults);
         let mut settings = match Self::read(&|key| merged.value(key)) {
             Ok(settings) => settings,
-            Err((key, wrong)) => return Err(one(folder, format!("`{key}` is {wrong}"), faults)),
+            Err((key, wrong)) => return Err(internal(folder, format!("`{key}` is {wrong}"), faults)),
         };
-        settings.complete(folder, env, &mut merged);
-        faults.extend(conflict::check(&settings, &merged, &[faults.as_slice(), &left_out].concat()));
+        settings.fill_data_dir(env, &mut merged);
+        settings.make_paths_absolute(folder);
+        // A secret that was left out is no fault, but the rules about its key cannot be checked.
+        let known = [faults.as_slice(), &left_out].concat();
+        faults.extend(conflict::check(&settings, &merged, &known));
         Faults::check(faults)?;
         let origin = |(key, value)| Origin { key, value, place: merged.place(key) };
         let origins = settings.values().into_iter().map(origin).collect();
         Ok(Loaded { settings, origins, service_links: variables::service_links(&keys, env) })
     }
 
-    /// The keys that have another value in `new` and are only looked at when the daemon starts.
+    /// The keys with another value in `new` that take effect only after a restart.
     ///
-    /// Everything about the constitution and `log.level` can change while it runs.
+    /// The live ones, which a reload applies, are `log.level` and everything about the constitution.
     #[must_use]
     pub fn restart_needed(&self, new: &Self) -> Vec<&'static str> {
         let is_live = |key: &str| key.starts_with("constitution.") || key == "log.level";
-        let new: BTreeMap<_, _> = new.written().into_iter().collect();
-        let changed = |(key, value): (_, RawValue)| (new.get(key) != Some(&value)).then_some(key);
-        self.written().into_iter().filter_map(changed).filter(|key| !is_live(key)).collect()
+        let new: BTreeMap<_, _> = new.values_with_secrets().into_iter().collect();
+        let changed = self.values_with_secrets().into_iter().filter(|(key, value)| new.get(key) != Some(value));
+        changed.map(|(key, _)| key).filter(|key| !is_live(key)).collect()
     }
 
-    /// Every key with its value, in order, with what is secret.
-    fn written(&self) -> Vec<(&'static str, RawValue)> {
+    /// Every key with its value, in order, including secrets.
+    fn values_with_secrets(&self) -> Vec<(&'static str, RawValue)> {
         let mut values = Vec::new();
         self.write(&mut values);
         values
     }
 
-    /// Every key with its value as TOML, in order. Instead of a password there is `***`.
+    /// Every key with its value as TOML, in order, with `***` for passwords.
     #[must_use]
     pub fn values(&self) -> Vec<(&'static str, String)> {
         let mut values = Vec::new();
@@ -201,20 +204,26 @@ impl Settings {
         values.into_iter().map(|(key, written)| (key, written.to_toml())).collect()
     }
 
-    /// Makes paths absolute, and fills in an empty `data_dir`.
-    fn complete(&mut self, folder: &Path, env: &[(String, String)], merged: &mut Merged) {
+    /// Sets an empty `data_dir` to systemd's state directory, or else to `data`.
+    fn fill_data_dir(&mut self, env: &[(String, String)], merged: &mut Merged) {
+        if !self.data_dir.as_os_str().is_empty() {
+            return;
+        }
+        // Systemd separates several state directories by colons; the first one is ours.
+        let state = variables::value_of("STATE_DIRECTORY", env.iter().cloned());
+        let state = state.as_deref().and_then(|list| list.split(':').next()).filter(|path| !path.is_empty());
+        self.data_dir = PathBuf::from(state.unwrap_or("data"));
+        if let Some(state) = state {
+            let place = SourceLocation::Variable("STATE_DIRECTORY".to_owned());
+            merged.replace("data_dir", Entry { value: RawValue::from(state), place });
+        }
+    }
+
+    /// Resolves relative paths: `data_dir` from the working directory, the database file from `data_dir`, and all
+    /// others from the settings folder.
+    fn make_paths_absolute(&mut self, folder: &Path) {
         // Without a working directory relative paths stay as they are.
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        if self.data_dir.as_os_str().is_empty() {
-            // Systemd separates several state directories by colons; the first one is ours.
-            let state = variables::value_of("STATE_DIRECTORY", env.iter().cloned());
-            let state = state.as_deref().and_then(|list| list.split(':').next()).filter(|path| !path.is_empty());
-            self.data_dir = PathBuf::from(state.unwrap_or("data"));
-            if let Some(state) = state {
-                let place = SourceLocation::Variable("STATE_DIRECTORY".to_owned());
-                merged.replace("data_dir", Entry { value: RawValue::from(state), place });
-            }
-        }
         self.data_dir = absolute(&self.data_dir);
         if let DatabaseUrl::Sqlite(database) = &mut self.database.url {
             *database = self.data_dir.join(&*database);
@@ -250,6 +259,7 @@ impl fmt::Display for Settings {
     }
 }
 
+/// Reads all layers, the lowest first.
 fn read_layers(
     keys: &[Key],
     folder: &Path,
@@ -264,18 +274,15 @@ fn read_layers(
             layers.extend(profile.and_then(|profile| read_profile(keys, folder, profile, faults)));
             layers.extend(file::read(keys, &folder.join("local.toml"), faults));
         }
-        // Nobody named it, so nothing is missing, unless a profile should be in it.
+        // Nobody named the default folder, so it may be missing, unless a profile was named.
         Err(error) if error.kind() == ErrorKind::NotFound && folder == Path::new(SYSTEM_FOLDER) => {
             layers.extend(profile.and_then(|profile| read_profile(keys, folder, profile, faults)));
         }
-        other => {
-            let wrong = match other {
-                Ok(_) => FaultKind::NoFolder,
-                Err(error) if error.kind() == ErrorKind::NotFound => FaultKind::NoFolder,
-                Err(error) => FaultKind::Unreadable(error.to_string()),
-            };
-            faults.push(Fault::at(SourceLocation::Path(folder.to_owned()), wrong));
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            faults.push(Fault::at(SourceLocation::Path(folder.to_owned()), FaultKind::Unreadable(error.to_string())));
         }
+        // Missing, or not a folder.
+        _ => faults.push(Fault::at(SourceLocation::Path(folder.to_owned()), FaultKind::NoFolder)),
     }
     layers.push(secret::credentials(env));
     layers.push(variables::read(keys, env, faults));
@@ -284,7 +291,7 @@ fn read_layers(
 
 fn read_profile(keys: &[Key], folder: &Path, profile: &str, faults: &mut Vec<Fault>) -> Option<Layer> {
     let is_name = !profile.is_empty() && profile.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    if !is_name || LAYERS.contains(&profile) {
+    if !is_name || RESERVED.contains(&profile) {
         let allowed = "letters, digits, `-` and `_`, and neither `default` nor `local`".to_owned();
         let fault = Fault::at(SourceLocation::Profile, FaultKind::ProfileName(profile.to_owned()));
         faults.push(Fault { allowed: Some(allowed), ..fault });
@@ -306,14 +313,14 @@ fn profiles(folder: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut names: Vec<String> = entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(".toml").map(str::to_owned))
-        .filter(|name| !LAYERS.contains(&name.as_str()))
+        .filter(|name| !RESERVED.contains(&name.as_str()))
         .collect();
     names.sort();
     names
 }
 
-/// All faults and one that is nobody's but the program's.
-fn one(folder: &Path, wrong: String, mut faults: Vec<Fault>) -> Faults {
+/// Adds a fault of the program itself: valid layers that cannot be merged, or a merged value that cannot be read.
+fn internal(folder: &Path, wrong: String, mut faults: Vec<Fault>) -> Faults {
     faults.push(Fault::at(SourceLocation::Path(folder.to_owned()), FaultKind::Unreadable(wrong)));
     Faults::from(faults)
 }

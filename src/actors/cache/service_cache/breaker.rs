@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 const IN_A_ROW: u32 = 5;
 /// Failures among the last 32 requests that open it.
 const OF_THE_LAST: u32 = 16;
-/// How long it is at least from one trial to the next.
-const PAUSE: Duration = Duration::from_secs(1);
+/// The least time from one probe to the next.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Closed while the server answers. It opens when requests fail, and closes when a probe in the background succeeds.
 #[derive(Debug)]
@@ -16,7 +16,8 @@ pub struct Breaker {
     /// The last 32 outcomes, the newest in the lowest bit; a failure is a one.
     outcomes: u32,
     since: Instant,
-    tried: Option<Instant>,
+    /// When the last probe began.
+    probed: Option<Instant>,
     opened: u64,
 }
 
@@ -24,7 +25,7 @@ impl Breaker {
     /// One that is open, since nothing is known of the server yet.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { closed: false, outcomes: 0, since: now, tried: None, opened: 0 }
+        Self { closed: false, outcomes: 0, since: now, probed: None, opened: 0 }
     }
 
     /// Whether the server is asked.
@@ -70,15 +71,15 @@ impl Breaker {
     /// The time until the next probe; zero if it may begin now.
     #[must_use]
     pub fn pause(&self, now: Instant) -> Duration {
-        self.tried.map_or(Duration::ZERO, |tried| (tried + PAUSE).saturating_duration_since(now))
+        self.probed.map_or(Duration::ZERO, |probed| (probed + PROBE_INTERVAL).saturating_duration_since(now))
     }
 
-    /// A trial begins.
-    pub fn tries(&mut self, now: Instant) {
-        self.tried = Some(now);
+    /// A probe begins.
+    pub fn probe_begins(&mut self, now: Instant) {
+        self.probed = Some(now);
     }
 
-    /// A trial succeeded.
+    /// A probe succeeded.
     pub fn close(&mut self, now: Instant) {
         if !self.closed {
             (self.closed, self.since, self.outcomes) = (true, now, 0);
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_in_a_row_open_it_and_a_trial_closes_it() {
+    fn failures_in_a_row_open_it_and_a_probe_closes_it() {
         let now = Instant::now();
         let mut breaker = closed(now);
         assert!((1..IN_A_ROW).all(|_| !breaker.failed(now)));
@@ -129,14 +130,14 @@ mod tests {
     }
 
     #[test]
-    fn trials_are_a_second_apart() {
+    fn probes_are_a_second_apart() {
         let now = Instant::now();
         let mut breaker = Breaker::new(now);
         assert!(!breaker.is_closed());
         assert_eq!(breaker.pause(now), Duration::ZERO, "the first is at once");
-        breaker.tries(now);
-        assert_eq!(breaker.pause(now), PAUSE);
-        assert_eq!(breaker.pause(now + PAUSE / 4), PAUSE * 3 / 4);
-        assert_eq!(breaker.pause(now + PAUSE * 2), Duration::ZERO);
+        breaker.probe_begins(now);
+        assert_eq!(breaker.pause(now), PROBE_INTERVAL);
+        assert_eq!(breaker.pause(now + PROBE_INTERVAL / 4), PROBE_INTERVAL * 3 / 4);
+        assert_eq!(breaker.pause(now + PROBE_INTERVAL * 2), Duration::ZERO);
     }
 }

@@ -30,15 +30,15 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// The connections. They live in one thread.
 pub(super) struct Connections {
     options: L2Options,
-    front: Arc<SharedState>,
+    state: Arc<SharedState>,
     links: RefCell<Vec<Slot>>,
     breaker: RefCell<Breaker>,
     error: RefCell<Option<String>>,
     /// There is something to open.
     wanted: Notify,
     /// The server answers again.
-    returned: Notify,
-    last: Cell<u64>,
+    recovery: Notify,
+    last_id: Cell<u64>,
 }
 
 struct Slot {
@@ -48,96 +48,86 @@ struct Slot {
     used: Instant,
 }
 
-/// One ask on a connection.
-struct Turn {
+/// A connection in use by one request.
+struct Checkout {
     id: u64,
     link: Link,
     in_flight: Rc<Cell<u32>>,
 }
 
-impl Drop for Turn {
+impl Drop for Checkout {
     fn drop(&mut self) {
         self.in_flight.set(self.in_flight.get().saturating_sub(1));
     }
 }
 
-/// Why there is no answer. The details are in the status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AskError {
-    /// There is no connection.
-    Away,
-    /// The answer did not come in time.
-    Late,
-    /// The connection broke, or the answer was invalid.
-    Failed,
-}
-
 impl Connections {
-    /// None yet. [`Connections::keep`] opens them.
-    pub(super) fn new(options: L2Options, front: Arc<SharedState>) -> Self {
+    /// None yet. [`Connections::maintain`] opens them.
+    pub(super) fn new(options: L2Options, state: Arc<SharedState>) -> Self {
         Self {
             options,
-            front,
+            state,
             links: RefCell::default(),
             breaker: RefCell::new(Breaker::new(Instant::now())),
             error: RefCell::default(),
             wanted: Notify::new(),
-            returned: Notify::new(),
-            last: Cell::new(0),
+            recovery: Notify::new(),
+            last_id: Cell::new(0),
         }
     }
 
-    /// Asks. Where a connection turns out to be broken, another one is used.
-    pub(super) async fn ask(&self, request: &Request, deadline: Instant) -> Result<Vec<RedisResult<Value>>, AskError> {
+    /// Sends a request and returns the answers to its commands. If a connection turns out to be broken, the next one is
+    /// used. `None` if the server did not answer; the counters and the last error say why.
+    pub(super) async fn ask(&self, request: &Request, deadline: Instant) -> Option<Vec<RedisResult<Value>>> {
         loop {
-            let Some(mut turn) = self.turn() else {
-                self.give_up();
-                return Err(AskError::Away);
+            let Some(mut checkout) = self.checkout() else {
+                self.open_breaker();
+                return None;
             };
-            let answers = match timeout_at(deadline.into(), turn.link.ask(request)).await {
+            let answers = match timeout_at(deadline.into(), checkout.link.ask(request)).await {
                 Err(_) => {
-                    self.front.counters.late.add(1);
+                    self.state.counters.late.add(1);
                     self.failed("no answer in time");
-                    return Err(AskError::Late);
+                    return None;
                 }
                 Ok(Err(error)) if is_broken(&error) => {
-                    self.note(&error.to_string());
-                    self.remove(turn.id);
+                    self.set_error(&error.to_string());
+                    self.remove(checkout.id);
                     continue;
                 }
                 Ok(Err(error)) => {
-                    self.front.counters.failed.add(1);
+                    self.state.counters.failed.add(1);
                     self.failed(&error.to_string());
-                    return Err(AskError::Failed);
+                    return None;
                 }
                 Ok(Ok(answers)) => answers,
             };
             match answers.iter().find_map(|answer| answer.as_ref().err().filter(|error| !is_refusal(error))) {
                 None => self.breaker.borrow_mut().succeeded(),
                 Some(error) => {
-                    self.front.counters.failed.add(1);
+                    self.state.counters.failed.add(1);
                     self.failed(&error.to_string());
                     if is_broken(error) {
-                        self.remove(turn.id);
+                        self.remove(checkout.id);
                     }
                 }
             }
-            return Ok(answers);
+            return Some(answers);
         }
     }
 
-    /// Opens missing connections, closes superfluous ones, and probes a server that was unavailable; never ends.
-    pub(super) async fn keep(&self) {
+    /// Opens missing connections, closes idle ones, and probes a server that was unavailable; never ends.
+    pub(super) async fn maintain(&self) {
         loop {
             if !self.is_usable() {
                 let pause = self.breaker.borrow().pause(Instant::now());
                 sleep(pause).await;
-                self.breaker.borrow_mut().tries(Instant::now());
-                match self.attempt().await {
-                    Ok(link) => self.come_back(link),
+                self.breaker.borrow_mut().probe_begins(Instant::now());
+                match self.probe().await {
+                    Ok(link) => self.recovered(link),
                     Err(error) => self.fail_to_open(&error),
                 }
-            } else if self.is_short() {
+            } else if self.needs_connection() {
                 match self.options.server.open().await {
                     Ok(link) => self.add(link),
                     Err(error) => {
@@ -154,15 +144,15 @@ impl Connections {
     }
 
     /// Waits until the server answers again, or for the first time.
-    pub(super) async fn returned(&self) {
-        self.returned.notified().await;
+    pub(super) async fn wait_for_recovery(&self) {
+        self.recovery.notified().await;
     }
 
     pub(super) fn is_usable(&self) -> bool {
         self.breaker.borrow().is_closed()
     }
 
-    /// Since when that is so, and how often it stopped.
+    /// When the breaker last opened or closed, and how often it opened.
     pub(super) fn since(&self) -> (Instant, u64) {
         let breaker = self.breaker.borrow();
         (breaker.since(), breaker.opened())
@@ -172,36 +162,36 @@ impl Connections {
         self.error.borrow().clone()
     }
 
-    /// How many there are, and how many asks wait for an answer.
-    pub(super) fn open(&self) -> (usize, u32) {
+    /// The number of connections, and of requests in flight.
+    pub(super) fn usage(&self) -> (usize, u32) {
         let links = self.links.borrow();
         (links.len(), links.iter().map(|slot| slot.in_flight.get()).sum())
     }
 
     /// Keeps an error for the status.
-    pub(super) fn note(&self, error: &str) {
+    pub(super) fn set_error(&self, error: &str) {
         self.error.replace(Some(error.to_owned()));
     }
 
     /// The first of the connections with the fewest requests in flight, so that connections opened for a burst become
     /// idle.
-    fn turn(&self) -> Option<Turn> {
+    fn checkout(&self) -> Option<Checkout> {
         let mut links = self.links.borrow_mut();
         let count = links.len();
         let slot = links.iter_mut().min_by_key(|slot| slot.in_flight.get())?;
         let in_flight = slot.in_flight.get();
-        if in_flight >= MAX_IN_FLIGHT && count < self.most() {
+        if in_flight >= MAX_IN_FLIGHT && count < self.max_connections() {
             self.wanted.notify_one();
         }
         slot.in_flight.set(in_flight + 1);
         slot.used = Instant::now();
-        Some(Turn { id: slot.id, link: slot.link.clone(), in_flight: Rc::clone(&slot.in_flight) })
+        Some(Checkout { id: slot.id, link: slot.link.clone(), in_flight: Rc::clone(&slot.in_flight) })
     }
 
-    /// Opens a connection that answers as fast as a request requires. Runs in the background.
-    async fn attempt(&self) -> Result<Link, String> {
+    /// Opens a connection, which must answer as fast as a request requires.
+    async fn probe(&self) -> Result<Link, String> {
         let mut link = self.options.server.open().await.map_err(|error| error.to_string())?;
-        let name = format!("{}trial", self.front.secret.load().prefix());
+        let name = format!("{}trial", self.state.secret.load().prefix());
         let mut command = redis::cmd("GET");
         command.arg(name);
         let answer = timeout(self.options.timeout, link.ask(&Request::One(command))).await;
@@ -212,50 +202,50 @@ impl Connections {
         }
     }
 
-    fn come_back(&self, link: Link) {
+    fn recovered(&self, link: Link) {
         self.add(link);
         self.breaker.borrow_mut().close(Instant::now());
-        self.front.usable.store(true, Ordering::Relaxed);
-        self.returned.notify_one();
+        self.state.usable.store(true, Ordering::Relaxed);
+        self.recovery.notify_one();
         tracing::info!("the service cache answers");
     }
 
     fn fail_to_open(&self, error: &str) {
-        self.front.counters.unopened.add(1);
+        self.state.counters.unopened.add(1);
         if self.error.borrow().as_deref() != Some(error) {
             tracing::warn!(error, "the service cache cannot be reached: decisions are made without it");
         }
-        self.note(error);
+        self.set_error(error);
     }
 
     fn failed(&self, error: &str) {
-        self.note(error);
+        self.set_error(error);
         if self.breaker.borrow_mut().failed(Instant::now()) {
-            self.leave(error);
+            self.close_all(error);
         }
     }
 
-    /// There is no connection left.
-    fn give_up(&self) {
+    /// Opens the breaker, since there is no connection left.
+    fn open_breaker(&self) {
         if self.breaker.borrow_mut().open(Instant::now()) {
             let error = self.error().unwrap_or_default();
-            self.leave(&error);
+            self.close_all(&error);
         }
     }
 
-    /// Closes all, since new ones may lead to where the server is now.
-    fn leave(&self, error: &str) {
-        self.front.usable.store(false, Ordering::Relaxed);
+    /// Closes all connections: the server may have moved, and new ones lead to where it is now.
+    fn close_all(&self, error: &str) {
+        self.state.usable.store(false, Ordering::Relaxed);
         let links = self.links.take();
-        self.front.counters.closed.add(links.len() as u64);
+        self.state.counters.closed.add(links.len() as u64);
         self.wanted.notify_one();
         tracing::warn!(error, "the service cache does not answer: decisions are made without it");
     }
 
     fn add(&self, link: Link) {
-        let id = self.last.get() + 1;
-        self.last.set(id);
-        self.front.counters.opened.add(1);
+        let id = self.last_id.get() + 1;
+        self.last_id.set(id);
+        self.state.counters.opened.add(1);
         self.links.borrow_mut().push(Slot { id, link, in_flight: Rc::default(), used: Instant::now() });
     }
 
@@ -264,44 +254,44 @@ impl Connections {
         let before = links.len();
         links.retain(|slot| slot.id != id);
         // Another task may have closed some already.
-        self.front.counters.closed.add((before - links.len()) as u64);
+        self.state.counters.closed.add((before - links.len()) as u64);
         self.wanted.notify_one();
     }
 
-    fn is_short(&self) -> bool {
+    fn needs_connection(&self) -> bool {
         let links = self.links.borrow();
         let busy = || links.iter().all(|slot| slot.in_flight.get() >= MAX_IN_FLIGHT);
-        links.len() < self.kept() || (links.len() < self.most() && busy())
+        links.len() < self.min_connections() || (links.len() < self.max_connections() && busy())
     }
 
     fn close_idle(&self) {
         let mut links = self.links.borrow_mut();
-        let kept = self.kept();
-        while links.len() > kept
+        let min = self.min_connections();
+        while links.len() > min
             && links.last().is_some_and(|slot| slot.in_flight.get() == 0 && slot.used.elapsed() > IDLE_TIMEOUT)
         {
             links.pop();
-            self.front.counters.closed.add(1);
+            self.state.counters.closed.add(1);
         }
     }
 
-    fn kept(&self) -> usize {
+    fn min_connections(&self) -> usize {
         self.options.pool_size.get() as usize
     }
 
-    fn most(&self) -> usize {
+    fn max_connections(&self) -> usize {
         self.options.max_connections.max(self.options.pool_size).get() as usize
     }
 }
 
-/// Whether the connection is of no use any more: it broke, or leads to a server that is no master any more.
+/// Whether the connection must be replaced: it broke, or leads to a server that is no longer the master.
 fn is_broken(error: &RedisError) -> bool {
     error.is_unrecoverable_error()
         || error.is_io_error()
         || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
 }
 
-/// Whether the server is well, and only does not do this: its memory or disk is full, or we are not allowed to.
+/// Whether the server works and only refuses this command: its memory or disk is full, or the ACL forbids it.
 fn is_refusal(error: &RedisError) -> bool {
     matches!(error.code(), Some("OOM" | "MISCONF" | "NOREPLICAS" | "NOPERM"))
 }

@@ -23,10 +23,10 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// Called for a notification, and whenever some may have been missed.
-pub(super) type Call = Arc<dyn Fn() + Send + Sync>;
+pub(super) type OnChange = Arc<dyn Fn() + Send + Sync>;
 
 /// Listens for ever.
-pub(super) async fn listen(server: &Server, state: &SharedState, call: &Call) {
+pub(super) async fn listen(server: &Server, state: &SharedState, on_change: &OnChange) {
     let mut said = String::new();
     loop {
         let failure = match timeout(PING_TIMEOUT, server.subscribe(CHANNEL)).await {
@@ -34,9 +34,9 @@ pub(super) async fn listen(server: &Server, state: &SharedState, call: &Call) {
                 state.listening.store(true, Ordering::Relaxed);
                 state.was_unsubscribed.store(false, Ordering::Relaxed);
                 // Earlier notifications may have been missed.
-                call();
+                on_change();
                 said.clear();
-                let outcome = receive(messages, state, call).await;
+                let outcome = receive(messages, state, on_change).await;
                 state.listening.store(false, Ordering::Relaxed);
                 state.was_unsubscribed.store(true, Ordering::Relaxed);
                 outcome.err().map_or_else(|| "the connection ended".to_owned(), |error| error.to_string())
@@ -55,8 +55,8 @@ pub(super) async fn listen(server: &Server, state: &SharedState, call: &Call) {
     }
 }
 
-/// Calls `call` for each notification, once for several at a time, until the connection breaks.
-async fn receive(messages: PubSub, state: &SharedState, call: &Call) -> RedisResult<()> {
+/// Calls `on_change` for each notification, once for several at a time, until the connection breaks.
+async fn receive(messages: PubSub, state: &SharedState, on_change: &OnChange) -> RedisResult<()> {
     let (mut sink, mut stream) = messages.split();
     loop {
         match timeout(SILENCE, stream.next()).await {
@@ -65,7 +65,7 @@ async fn receive(messages: PubSub, state: &SharedState, call: &Call) -> RedisRes
                 while let Some(Some(_)) = stream.next().now_or_never() {
                     state.counters.messages.add(1);
                 }
-                call();
+                on_change();
             }
             Ok(None) => return Ok(()),
             Err(_) => match timeout(PING_TIMEOUT, sink.ping::<Value>()).await {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
 
-use super::{Release, SharedVerdicts, Take};
+use super::{AcquireLease, ReleaseLease, SharedVerdicts};
 use crate::actors::cache::request_cache::{CachedVerdict, Key};
 
 /// How long it is from one look to the next.
@@ -37,9 +37,9 @@ impl SharedVerdicts {
     pub async fn claim(&self, key: &Key, evaluation: Duration) -> LeaseOutcome {
         let end = Instant::now() + evaluation;
         let name = self.state.secret.load().claim(key);
-        let lasts = (evaluation * 2).clamp(LEASE_DURATION.0, LEASE_DURATION.1);
+        let ttl = (evaluation * 2).clamp(LEASE_DURATION.0, LEASE_DURATION.1);
         let deadline = Instant::now() + self.state.timeout.min(evaluation);
-        match self.ask(Take { name: name.clone(), lasts, deadline }, deadline).await.flatten() {
+        match self.ask(AcquireLease { name: name.clone(), ttl, deadline }, deadline).await.flatten() {
             Some(true) => return LeaseOutcome::Granted(Lease { name, shared: self.clone() }),
             Some(false) => {}
             None => return LeaseOutcome::Unavailable,
@@ -62,7 +62,7 @@ impl SharedVerdicts {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.shared.address.do_send(Release(std::mem::take(&mut self.name)));
+        self.shared.address.do_send(ReleaseLease(std::mem::take(&mut self.name)));
     }
 }
 

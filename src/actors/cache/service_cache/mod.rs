@@ -1,6 +1,6 @@
 //! L2: the verdicts of the whole fleet, in Redis.
 //!
-//! This tier is optional: a missing, late or invalid value is evaluated. A verdict is written after it was answered,
+//! This tier is optional: without a valid value in time, it is evaluated. A verdict is written after it was answered,
 //! with the versions of the entities that it read and a MAC ([`codec`]), and is used only if none of these entities
 //! has changed since. While the server does not answer, it is not used ([`breaker`]).
 //!
@@ -49,43 +49,43 @@ use write_queue::{WriteOp, WriteQueue};
 
 use crate::store::Versions;
 
-/// How often the server's memory is looked at.
-const WATCH: Duration = Duration::from_secs(30);
-/// How long looking at it, or sending a message, may take.
+/// The interval for reading the server's memory counters.
+const MEMORY_INTERVAL: Duration = Duration::from_secs(30);
+/// The deadline for reading them, and for publishing a notification.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// How long clearing may take.
-const CLEARING: Duration = Duration::from_secs(30);
+/// The deadline for clearing.
+const CLEAR_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How the tier is used.
 #[derive(Debug, Clone)]
 pub struct L2Options {
-    /// Where the server is.
+    /// The servers, and the user on them.
     pub server: Server,
     /// Connections kept open.
     pub pool_size: NonZeroU32,
-    /// The most connections while those have much to do.
+    /// The most connections; more than `pool_size` only under load.
     pub max_connections: NonZeroU32,
-    /// How long a verdict is waited for.
+    /// The deadline of a read.
     pub timeout: Duration,
-    /// How long a verdict is kept.
+    /// The lifetime of a written verdict.
     pub ttl: Duration,
 }
 
-/// Has the connections to Redis.
+/// The actor that owns the connections to Redis.
 pub struct ServiceCache {
     server: Server,
     state: Arc<SharedState>,
     connections: Rc<Connections>,
     write_queue: Rc<WriteQueue>,
-    call: invalidation_listener::Call,
+    on_change: invalidation_listener::OnChange,
     memory: ServerMemory,
 }
 
 impl ServiceCache {
     /// Starts the actor on a thread of its own. It does not wait for the server.
     ///
-    /// Values are authenticated with the fleet's secret. `changed` is called when another node may have changed
-    /// something, and must not block.
+    /// Values are authenticated with the fleet's secret. `on_change` is called when another node may have changed
+    /// something; it must not block.
     ///
     /// # Panics
     /// Where no actix system runs, or the system has no more threads to give.
@@ -93,7 +93,7 @@ impl ServiceCache {
         options: L2Options,
         secret: Secret,
         versions: Versions,
-        changed: impl Fn() + Send + Sync + 'static,
+        on_change: impl Fn() + Send + Sync + 'static,
     ) -> SharedVerdicts {
         let state = Arc::new(SharedState::new(secret, versions, options.ttl, options.timeout));
         let shared = Arc::clone(&state);
@@ -102,34 +102,34 @@ impl ServiceCache {
             connections: Rc::new(Connections::new(options, Arc::clone(&shared))),
             write_queue: Rc::new(WriteQueue::new(Arc::clone(&shared))),
             state: shared,
-            call: Arc::new(changed),
+            on_change: Arc::new(on_change),
             memory: ServerMemory::default(),
         });
         SharedVerdicts { address, state }
     }
 
-    /// Looks at the server's memory as soon as it is there, and from time to time.
-    fn watch(&self, ctx: &mut Context<Self>) {
+    /// Reads the server's memory counters when it becomes available, and periodically.
+    fn watch_memory(&self, ctx: &mut Context<Self>) {
         let connections = Rc::clone(&self.connections);
-        let look = async move {
-            // Either it came back, or it is time.
-            drop(timeout(WATCH, connections.returned()).await);
+        let read = async move {
+            // Either it became available, or the interval is over.
+            drop(timeout(MEMORY_INTERVAL, connections.wait_for_recovery()).await);
             if !connections.is_usable() {
                 return None;
             }
-            let answers = connections.ask(&ServerMemory::request(), Instant::now() + TIMEOUT).await.ok()?;
+            let answers = connections.ask(&ServerMemory::request(), Instant::now() + TIMEOUT).await?;
             Some(ServerMemory::of(&answers))
         };
-        let note = look.into_actor(self).map(|memory, actor, ctx| {
+        let watching = read.into_actor(self).map(|memory, actor, ctx| {
             if let Some(memory) = memory {
                 if let Some(advice) = memory.advice().filter(|advice| actor.memory.advice() != Some(advice)) {
                     tracing::warn!("the service cache: {advice}");
                 }
                 actor.memory = memory;
             }
-            actor.watch(ctx);
+            actor.watch_memory(ctx);
         });
-        actix::AsyncContext::spawn(ctx, note);
+        actix::AsyncContext::spawn(ctx, watching);
     }
 }
 
@@ -139,12 +139,12 @@ impl Actor for ServiceCache {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(crate::actors::MAILBOX);
         let connections = Rc::clone(&self.connections);
-        actix::spawn(async move { connections.keep().await });
+        actix::spawn(async move { connections.maintain().await });
         let (write_queue, connections) = (Rc::clone(&self.write_queue), Rc::clone(&self.connections));
         actix::spawn(async move { write_queue.send(&connections).await });
-        let (server, state, call) = (self.server.clone(), Arc::clone(&self.state), Arc::clone(&self.call));
-        actix::spawn(async move { invalidation_listener::listen(&server, &state, &call).await });
-        self.watch(ctx);
+        let (server, state, on_change) = (self.server.clone(), Arc::clone(&self.state), Arc::clone(&self.on_change));
+        actix::spawn(async move { invalidation_listener::listen(&server, &state, &on_change).await });
+        self.watch_memory(ctx);
     }
 }
 
@@ -154,7 +154,7 @@ impl fmt::Debug for ServiceCache {
     }
 }
 
-/// Finds the values of some names, in their order; none where the server does not answer in time.
+/// Reads the values of some names, in their order; an empty list if the server does not answer in time.
 #[derive(Debug, Message)]
 #[rtype(result = "Vec<Option<Vec<u8>>>")]
 struct FetchShared {
@@ -173,13 +173,13 @@ impl Handler<FetchShared> for ServiceCache {
             for name in &names {
                 command.arg(name);
             }
-            let Ok(answers) = connections.ask(&Request::One(command), deadline).await else { return Vec::new() };
+            let Some(answers) = connections.ask(&Request::One(command), deadline).await else { return Vec::new() };
             state.counters.asked(begun.elapsed());
             let value = |value| if let Value::BulkString(bytes) = value { Some(bytes) } else { None };
             match answers.into_iter().next() {
                 Some(Ok(Value::Array(values))) => values.into_iter().map(value).collect(),
                 Some(Err(error)) => {
-                    connections.note(&error.to_string());
+                    connections.set_error(&error.to_string());
                     Vec::new()
                 }
                 _ => Vec::new(),
@@ -188,7 +188,7 @@ impl Handler<FetchShared> for ServiceCache {
     }
 }
 
-/// Writes verdicts, some time.
+/// Queues verdicts to be written.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 struct PutShared(Vec<WriteOp>);
@@ -201,25 +201,25 @@ impl Handler<PutShared> for ServiceCache {
     }
 }
 
-/// Claims a lease of that name and duration; whether that succeeded, `None` if Redis did not answer.
+/// Acquires a lease that expires after `ttl`; false if another node has it, `None` if Redis did not answer.
 #[derive(Debug, Message)]
 #[rtype(result = "Option<bool>")]
-struct Take {
+struct AcquireLease {
     name: String,
-    lasts: Duration,
+    ttl: Duration,
     deadline: Instant,
 }
 
-impl Handler<Take> for ServiceCache {
+impl Handler<AcquireLease> for ServiceCache {
     type Result = ResponseFuture<Option<bool>>;
 
-    fn handle(&mut self, Take { name, lasts, deadline }: Take, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, AcquireLease { name, ttl, deadline }: AcquireLease, _: &mut Self::Context) -> Self::Result {
         let connections = Rc::clone(&self.connections);
         Box::pin(async move {
-            let lasts = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
+            let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
             let mut command = redis::cmd("SET");
-            command.arg(name).arg("").arg("NX").arg("PX").arg(lasts);
-            match connections.ask(&Request::One(command), deadline).await.ok()?.into_iter().next()? {
+            command.arg(name).arg("").arg("NX").arg("PX").arg(ttl_ms);
+            match connections.ask(&Request::One(command), deadline).await?.into_iter().next()? {
                 Ok(Value::Okay) => Some(true),
                 Ok(Value::Nil) => Some(false),
                 _ => None,
@@ -228,15 +228,15 @@ impl Handler<Take> for ServiceCache {
     }
 }
 
-/// Gives a claimed name back, after what was put before.
+/// Releases a lease, after the writes that were queued before.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-struct Release(String);
+struct ReleaseLease(String);
 
-impl Handler<Release> for ServiceCache {
+impl Handler<ReleaseLease> for ServiceCache {
     type Result = ();
 
-    fn handle(&mut self, Release(name): Release, _: &mut Self::Context) {
+    fn handle(&mut self, ReleaseLease(name): ReleaseLease, _: &mut Self::Context) {
         let op = WriteOp::Release(name);
         if self.state.admit(op.weight()) {
             self.write_queue.push(vec![op]);
@@ -244,7 +244,7 @@ impl Handler<Release> for ServiceCache {
     }
 }
 
-/// Tells the other nodes to look. The loss of a message costs them the time to their next look.
+/// Notifies the other nodes of changes up to a version. Without the notification they find them with their next poll.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 struct Publish(i64);
@@ -258,26 +258,26 @@ impl Handler<Publish> for ServiceCache {
             let mut command = redis::cmd("PUBLISH");
             command.arg(invalidation_listener::CHANNEL).arg(version);
             match connections.ask(&Request::One(command), Instant::now() + TIMEOUT).await {
-                Ok(answers) if answers.iter().all(Result::is_ok) => state.counters.published.add(1),
-                Ok(answers) => {
+                Some(answers) if answers.iter().all(Result::is_ok) => state.counters.published.add(1),
+                Some(answers) => {
                     if let Some(error) = answers.iter().find_map(|answer| answer.as_ref().err()) {
-                        connections.note(&error.to_string());
+                        connections.set_error(&error.to_string());
                     }
                     state.counters.unpublished.add(1);
                 }
-                Err(_) => state.counters.unpublished.add(1),
+                None => state.counters.unpublished.add(1),
             }
         });
     }
 }
 
-/// Why the fleet's verdicts were not removed.
+/// Why the fleet's verdicts could not be removed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClearError {
-    /// The server does not do it.
+    /// The server answered with an error.
     #[error("the service cache cannot be cleared: {0}")]
     Server(String),
-    /// It takes too long, or nobody is there to do it.
+    /// It takes too long, or the actor has ended.
     #[error("the service cache was not cleared in time")]
     Late,
 }
@@ -288,7 +288,7 @@ impl From<MailboxError> for ClearError {
     }
 }
 
-/// Removes all verdicts of the fleet; how many they were.
+/// Removes all verdicts of the fleet, and returns how many.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<u64, ClearError>")]
 struct Clear;
@@ -301,7 +301,7 @@ impl Handler<Clear> for ServiceCache {
         let (server, state) = (self.server.clone(), Arc::clone(&self.state));
         Box::pin(async move {
             let secret = state.secret.load_full();
-            match timeout(CLEARING, clearing::clear(&server, secret.prefix())).await {
+            match timeout(CLEAR_TIMEOUT, clearing::clear(&server, secret.prefix())).await {
                 Ok(outcome) => outcome.map_err(|error| ClearError::Server(error.to_string())),
                 Err(_) => Err(ClearError::Late),
             }
@@ -309,17 +309,17 @@ impl Handler<Clear> for ServiceCache {
     }
 }
 
-/// Shows how the tier does.
+/// Returns the tier's status.
 #[derive(Debug, Message)]
 #[rtype(result = "ServiceStatus")]
-struct Show;
+struct GetStatus;
 
-impl Handler<Show> for ServiceCache {
-    type Result = MessageResult<Show>;
+impl Handler<GetStatus> for ServiceCache {
+    type Result = MessageResult<GetStatus>;
 
-    fn handle(&mut self, _: Show, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: GetStatus, _: &mut Self::Context) -> Self::Result {
         let (since, outages) = self.connections.since();
-        let (connections, in_flight) = self.connections.open();
+        let (connections, in_flight) = self.connections.usage();
         MessageResult(ServiceStatus {
             usable: self.connections.is_usable(),
             since_s: since.elapsed().as_secs(),

@@ -12,7 +12,7 @@ use super::codec::Secret;
 use super::counters::ServiceStatus;
 use super::shared_state::SharedState;
 use super::write_queue::WriteOp;
-use super::{Clear, ClearError, FetchShared, Publish, PutShared, ServiceCache, Show};
+use super::{Clear, ClearError, FetchShared, GetStatus, Publish, PutShared, ServiceCache};
 use crate::actors::cache::hit_rates::HitRate;
 use crate::actors::cache::request_cache::{CachedVerdict, Key};
 use crate::domain::Revision;
@@ -109,7 +109,7 @@ impl SharedVerdicts {
 
     /// The status of the tier; `None` if its thread does not answer.
     pub async fn status(&self) -> Option<ServiceStatus> {
-        self.ask(Show, Instant::now() + TIMEOUT).await
+        self.ask(GetStatus, Instant::now() + TIMEOUT).await
     }
 
     /// Replaces the secret: values written with the old one are not found any more.

@@ -122,18 +122,18 @@ impl WriteQueue {
             return;
         }
         match connections.ask(&Request::Many(commands), Instant::now() + TIMEOUT).await {
-            Ok(answers) => {
+            Some(answers) => {
                 for answer in answers.iter().take(verdicts) {
                     match answer {
                         Ok(_) => counters.written.add(1),
                         Err(error) => {
-                            connections.note(&error.to_string());
+                            connections.set_error(&error.to_string());
                             counters.refused.add(1);
                         }
                     }
                 }
             }
-            Err(_) => counters.lost.add(verdicts as u64),
+            None => counters.lost.add(verdicts as u64),
         }
     }
 
