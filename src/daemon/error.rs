@@ -106,7 +106,7 @@ pub enum DaemonError {
         /// Why the log cannot be written, if that is so.
         cause: Option<String>,
     },
-    /// A witness's key is none.
+    /// The key of a witness is malformed.
     #[error("the key `{key}` of `audit.witness` cannot be used: {source}")]
     Witness {
         /// The key as written in the settings.

@@ -22,10 +22,10 @@ pub enum Reason {
     ConstitutionHashRequired,
     /// The caller claims another constitution than the one in force.
     ConstitutionMismatch,
-    /// The schema does not know the subject's or resource's type, or the action does not apply to it.
-    UnknownType,
     /// The schema does not know the action.
     UnknownAction,
+    /// The schema does not know the subject's or resource's type, or the action does not apply to it.
+    UnknownType,
     /// An attribute has another type than the schema declares.
     InvalidProperties,
     /// Entities could not be loaded.
@@ -41,6 +41,21 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All reasons, in the order of precedence.
+    pub const ALL: [Self; Self::Permitted as usize + 1] = [
+        Self::InvalidRequest,
+        Self::ConstitutionHashRequired,
+        Self::ConstitutionMismatch,
+        Self::UnknownAction,
+        Self::UnknownType,
+        Self::InvalidProperties,
+        Self::Unavailable,
+        Self::EvaluationError,
+        Self::Forbidden,
+        Self::NoPermit,
+        Self::Permitted,
+    ];
+
     /// The reason's name in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -48,8 +63,8 @@ impl Reason {
             Self::InvalidRequest => "invalid_request",
             Self::ConstitutionHashRequired => "constitution_hash_required",
             Self::ConstitutionMismatch => "constitution_mismatch",
-            Self::UnknownType => "unknown_type",
             Self::UnknownAction => "unknown_action",
+            Self::UnknownType => "unknown_type",
             Self::InvalidProperties => "invalid_properties",
             Self::Unavailable => "unavailable",
             Self::EvaluationError => "evaluation_error",
@@ -72,6 +87,11 @@ pub enum Severity {
     Medium,
     /// Minor.
     Low,
+}
+
+impl Severity {
+    /// All severities, the worst first.
+    pub const ALL: [Self; Self::Low as usize + 1] = [Self::Critical, Self::High, Self::Medium, Self::Low];
 }
 
 /// The effect of violating a principle.

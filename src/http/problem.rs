@@ -70,7 +70,7 @@ kinds! {
     LOST = "lost-revision", "The revision in the consistency token is lost", 412,
         "The token in `X-Consistency` is of another database, or of changes that the database lost when it was restored or failed over. Read the data that you wrote again, and continue with a new token.";
     TOO_LARGE = "too-large", "The body is too large", 413,
-        "The body has more than `http.max_body_bytes` bytes.";
+        "The body has more than `http.max_body_bytes` bytes, or its questions or their records would take more than the limit that `detail` names. Ask for fewer decisions in one request.";
     UNSUPPORTED = "unsupported-media-type", "The content type is not JSON", 415,
         "Send `Content-Type: application/json`, and no `Content-Encoding`.";
     MISDIRECTED = "misdirected", "The request is for another host", 421,
@@ -82,11 +82,11 @@ kinds! {
     INVALID_PASSWORD = "invalid-password", "The password cannot be taken", 422,
         "The old password is wrong, or the new one is too short, too long, or easily guessed. Nothing was changed.";
     TOO_MANY = "too-many-attempts", "Too many attempts", 429,
-        "Too many passwords were wrong, or too much was asked from one address. Try again after `Retry-After` seconds.";
+        "Too many passwords were wrong, or the caller or its address sent more requests than its limit. Try again after `Retry-After` seconds.";
     INTERNAL = "internal", "Something went wrong inside", 500,
         "The daemon's log says what, under the request id.";
     OVERLOADED = "overloaded", "Too many requests", 503,
-        "More than `http.max_in_flight` requests are in progress, or too many decisions wait for the audit log. Try again after `Retry-After` seconds.";
+        "More than `http.max_in_flight` requests are in progress, too many large requests wait, or too many decisions wait for the audit log. Try again after `Retry-After` seconds.";
     UNAVAILABLE = "unavailable", "A part of the daemon is not available", 503,
         "The audit log or the database cannot be used now, or did not answer in time. `/readyz?verbose` says which.";
 }

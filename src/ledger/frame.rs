@@ -1,4 +1,4 @@
-//! A frame: one batch on disk.
+//! A frame: one batch on disk. The table in `mod.rs` describes its bytes.
 
 use super::batch::{Batch, Payload};
 use super::fault::Problem;

@@ -53,7 +53,7 @@ const RULES: [AtLeast; 7] = [
         larger: "database.pool.size",
         smaller: "database.pool.min_idle",
         holds: |settings| settings.database.pool.size.get() >= settings.database.pool.min_idle,
-        because: "no more connections are opened before they are needed than are kept",
+        because: "the pool cannot keep more connections idle than it holds",
     },
     AtLeast {
         larger: "cache.l2.max_connections",

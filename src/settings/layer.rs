@@ -1,4 +1,4 @@
-//! Layers of values, and which of them wins.
+//! One layer of values, and the merge of layers; the file `mod.rs` has their order.
 
 use std::collections::BTreeMap;
 

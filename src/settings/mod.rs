@@ -179,11 +179,8 @@ impl Settings {
     }
 
     /// The keys with another value in `new` that take effect only after a restart.
-    ///
-    /// The live ones, which a reload applies, are `log.level` and everything about the constitution.
     #[must_use]
     pub fn restart_needed(&self, new: &Self) -> Vec<&'static str> {
-        let is_live = |key: &str| key.starts_with("constitution.") || key == "log.level";
         let new: BTreeMap<_, _> = new.values_with_secrets().into_iter().collect();
         let changed = self.values_with_secrets().into_iter().filter(|(key, value)| new.get(key) != Some(value));
         changed.map(|(key, _)| key).filter(|key| !is_live(key)).collect()
@@ -257,6 +254,11 @@ impl fmt::Display for Settings {
         }
         Ok(())
     }
+}
+
+/// Whether a reload applies the key.
+fn is_live(key: &str) -> bool {
+    key.starts_with("constitution.") || key == "log.level"
 }
 
 /// Reads all layers, the lowest first.

@@ -1,6 +1,7 @@
-//! The table `ended_tokens`: ids of tokens and sessions that are denied before they expire.
+//! The table `ended_tokens`: ids of tokens, sessions, keys and callers that are denied before they expire. The denylist
+//! of the actors forms the ids.
 //!
-//! An id is `jti:<iss>:<jti>` for one token, and `sid:<sid>` for all tokens of a session. A row is removed only when
+//! A row is removed only when
 //! both the wall clock and the daemons' uptime say that every token with this id has expired: a wall clock that jumps
 //! removes nothing.
 

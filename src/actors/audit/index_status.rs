@@ -10,8 +10,7 @@ use crate::store::StoreError;
 use crate::store::audit::AuditStore;
 
 /// The fault reported while the database is not open and no other fault is known.
-pub(super) const NOT_OPEN: &str =
-    "the database of the audit log's copy is not open yet: it may be being brought up to date";
+pub(super) const NOT_OPEN: &str = "the search index of the audit log is not open yet: its database may be migrating";
 
 /// How far the search index is; shared by all clones.
 #[derive(Debug, Clone)]

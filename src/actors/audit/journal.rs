@@ -21,12 +21,12 @@ pub struct Journal(Arc<Inner>);
 struct Inner {
     queue: AuditQueue,
     buffer: Arc<SubmissionBuffer>,
-    turn: Mutex<Turn>,
+    submitter: Mutex<Submitter>,
 }
 
-/// Whose turn it is has this.
+/// The state of the thread that records. The others wait for it, so records are submitted in order.
 #[derive(Debug)]
-struct Turn {
+struct Submitter {
     told: mpsc::Receiver<Durable>,
     /// How many records were put into the buffer.
     submitted: u64,
@@ -40,7 +40,7 @@ impl Journal {
     pub fn new(queue: AuditQueue) -> Self {
         let (tell, told) = mpsc::channel();
         let buffer = queue.buffer(DurabilityListener::Thread(tell));
-        Self(Arc::new(Inner { queue, buffer, turn: Mutex::new(Turn { told, submitted: 0, settled: 0 }) }))
+        Self(Arc::new(Inner { queue, buffer, submitter: Mutex::new(Submitter { told, submitted: 0, settled: 0 }) }))
     }
 
     /// Records events in order, without other records between them. Blocks until they are durable; returns the index of
@@ -55,19 +55,19 @@ impl Journal {
         if batch.is_empty() {
             return Ok(self.0.queue.durable());
         }
-        let mut turn = self.0.turn.lock();
+        let mut submitter = self.0.submitter.lock();
         let _place = self.0.queue.reserve(events.len().min(self.0.queue.limit()), 0)?;
         if !write_ticket::begin() {
             return Err(AuditError::Abandoned);
         }
         self.0.queue.submit(&self.0.buffer, &batch)?;
-        let first = turn.submitted;
-        turn.submitted += u64::from(batch.count());
+        let first = submitter.submitted;
+        submitter.submitted += u64::from(batch.count());
         loop {
-            match turn.wait(first, TIMEOUT) {
+            match submitter.wait(first, TIMEOUT) {
                 Some(outcome) => return outcome,
                 None if self.0.queue.withdraw(&self.0.buffer) => {
-                    turn.submitted = first;
+                    submitter.submitted = first;
                     return Err(AuditError::Late);
                 }
                 None => {}
@@ -95,7 +95,7 @@ fn batch(events: &[Event]) -> Result<Batch, AuditError> {
     Ok(batch)
 }
 
-impl Turn {
+impl Submitter {
     /// Waits until the outcome of the record with the number `first` is known, for `timeout` at most.
     fn wait(&mut self, first: u64, timeout: Duration) -> Option<Result<u64, AuditError>> {
         loop {

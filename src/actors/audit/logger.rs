@@ -1,4 +1,4 @@
-//! Keeps the answers of one worker back until their records are durable.
+//! Submits the records of one worker to the committer, and holds back their answers until the records are durable.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

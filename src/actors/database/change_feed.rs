@@ -73,7 +73,7 @@ impl FeedStatus {
         drop(self.0.secret.set(Box::new(secret)));
     }
 
-    /// How long ago everything was known that others had changed by then.
+    /// The time since the last successful poll: all changes committed before it are applied.
     #[must_use]
     pub fn age(&self) -> Duration {
         self.0.seen.lock().elapsed()

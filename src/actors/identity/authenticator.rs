@@ -1,12 +1,10 @@
 //! Authentication in each HTTP worker, with a cache of credentials.
 
-#[cfg(test)]
-mod figures;
 mod foreign;
 mod known;
 mod refusal_log;
 #[cfg(test)]
-mod rotation;
+mod tests;
 
 use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroUsize};

@@ -29,7 +29,8 @@ impl FetchState {
         self.within(LIFETIME) == Some(false)
     }
 
-    /// Whether the keys may be fetched again now, or are being fetched.
+    /// Whether a caller should ask for new keys: they may be fetched again now, or are being fetched, which it then
+    /// waits for.
     #[must_use]
     pub fn is_due(&self) -> bool {
         self.is_asking.load(Ordering::Acquire) || self.within(INTERVAL) != Some(true)

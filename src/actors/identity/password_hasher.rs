@@ -28,7 +28,7 @@ pub enum HashError {
     /// Too many at once.
     #[error("too many passwords are being checked")]
     Busy,
-    /// A stored hash is none, or there is no memory for it.
+    /// The stored hash is malformed, or there is not enough memory to compute one.
     #[error("the password cannot be checked: {0}")]
     Failed(String),
     /// No answer in time, or never.

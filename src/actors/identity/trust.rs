@@ -28,9 +28,9 @@ pub struct Trust {
 /// The daemon's own keys.
 #[derive(Debug)]
 pub struct OwnKeys {
-    /// Signs.
+    /// The key that signs new tokens.
     pub current: SigningKey,
-    /// Verify: that of the current key, and of those before it whose tokens may still be good.
+    /// The keys that tokens are verified with: the current one, and retired ones whose tokens may still be valid.
     pub verifying: Vec<VerifyingKey>,
     /// The public keys as they are published (RFC 7517).
     jwks: Value,

@@ -2,13 +2,12 @@
 
 mod check_proof;
 mod position;
+mod print;
+mod prove;
 mod remote;
 mod replay;
 mod verify;
 
-use std::borrow::Cow;
-use std::io::{self, BufWriter, Write};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -16,12 +15,9 @@ use clap::{Args, Subcommand};
 
 use position::RecordName;
 
-use super::{EXIT_CONFIG, EXIT_IO, fail, print_fault, print_line, unwritten};
+use super::{EXIT_CONFIG, EXIT_IO, fail, print_fault, print_line};
 use crate::daemon::{self, Source};
-use crate::ledger::{
-    self, DiskStorage, EvidenceError, InclusionProof, LedgerError, Nodes as _, Note, NoteError, TileReader,
-    VerifierKey, WholeRecord,
-};
+use crate::ledger::{self, DiskStorage, EvidenceError, LedgerError, Note, NoteError, VerifierKey};
 
 /// Audit log commands.
 #[derive(Debug, Args)]
@@ -117,10 +113,12 @@ pub fn run(command: &Command, source: &Source) -> ExitCode {
     let done = match &command.action {
         Action::Verify(arguments) => arguments.run(source),
         Action::Export { data, from, to, raw } => {
-            data.log(source).map(|log| export(&log, *from..to.unwrap_or(u64::MAX), Form::of(*raw)))
+            data.log(source).map(|log| print::export(&log, *from..to.unwrap_or(u64::MAX), print::Form::of(*raw)))
         }
-        Action::Show { data, record, raw } => data.log(source).map(|log| show(&log, record, Form::of(*raw))),
-        Action::Prove { data, record } => data.log(source).map(|log| prove(&log, record)),
+        Action::Show { data, record, raw } => {
+            data.log(source).map(|log| print::show(&log, record, print::Form::of(*raw)))
+        }
+        Action::Prove { data, record } => data.log(source).map(|log| prove::prove(&log, record)),
         Action::CheckProof(arguments) => arguments.run(source),
         Action::Checkpoint { data } => data.log(source).map(|log| checkpoint(&log)),
         Action::Vkey { data, all } => data.log(source).map(|log| vkey(&log, *all)),
@@ -162,59 +160,14 @@ fn failed(error: &LedgerError, log: &Path) -> ExitCode {
     }
 }
 
-/// The form in which records are printed.
-#[derive(Debug, Clone, Copy)]
-enum Form {
-    /// Joined from their parts, with their shared members.
-    Whole,
-    /// Entry by entry, as in the log.
-    Raw,
-}
-
-impl Form {
-    const fn of(raw: bool) -> Self {
-        if raw { Self::Raw } else { Self::Whole }
-    }
-
-    /// The printed form of an entry.
-    fn text<'r>(self, storage: &DiskStorage, index: u64, entry: &'r [u8]) -> Result<Cow<'r, [u8]>, LedgerError> {
-        match self {
-            Self::Whole => ledger::whole(storage, index, entry),
-            Self::Raw => Ok(entry.into()),
+fn checkpoint(log: &Path) -> ExitCode {
+    match newest(&DiskStorage::at(log), log) {
+        Ok(note) => {
+            print_line(note.to_string().trim_end());
+            ExitCode::SUCCESS
         }
+        Err(code) => code,
     }
-}
-
-fn export(log: &Path, indices: Range<u64>, form: Form) -> ExitCode {
-    let storage = DiskStorage::at(log);
-    let mut out = BufWriter::new(io::stdout().lock());
-    let mut found = ledger::whole_records(&storage, indices);
-    loop {
-        let record = match found.advance() {
-            Ok(None) => break,
-            Ok(Some(WholeRecord { index, entry, text })) => match form {
-                Form::Whole => text.map(|text| (index, text)),
-                Form::Raw => Ok((index, entry.into())),
-            },
-            Err(error) => Err(error),
-        };
-        let (index, record) = match record {
-            Ok(record) => record,
-            Err(error) => {
-                drop(out.flush());
-                return failed(&error, log);
-            }
-        };
-        // A record is an object, so its index goes in as the first member.
-        let members = record.strip_prefix(b"{").unwrap_or(&record);
-        let written = write!(out, "{{\"index\":{index},")
-            .and_then(|()| out.write_all(members))
-            .and_then(|()| out.write_all(b"\n"));
-        if let Err(error) = written {
-            return ExitCode::from(unwritten(&error));
-        }
-    }
-    out.flush().map_or_else(|error| ExitCode::from(unwritten(&error)), |()| ExitCode::SUCCESS)
 }
 
 /// The index of a record that is named on the command line.
@@ -228,67 +181,6 @@ fn find(storage: &DiskStorage, log: &Path, name: &RecordName) -> Result<u64, Exi
 
 fn missing(log: &Path, name: &RecordName) -> ExitCode {
     fail(&format!("the audit log in `{}` has no record `{name}`", log.display()), 1)
-}
-
-fn show(log: &Path, name: &RecordName, form: Form) -> ExitCode {
-    let storage = DiskStorage::at(log);
-    let index = match find(&storage, log, name) {
-        Ok(index) => index,
-        Err(code) => return code,
-    };
-    let entry = ledger::record(&storage, index);
-    let record =
-        entry.and_then(|entry| entry.map(|entry| form.text(&storage, index, &entry).map(Cow::into_owned)).transpose());
-    match record {
-        Ok(Some(record)) => {
-            // Raw, it is without a newline: the leaf hash covers exactly the bytes of the entry.
-            let end: &[u8] = match form {
-                Form::Whole => b"\n",
-                Form::Raw => b"",
-            };
-            let mut out = io::stdout().lock();
-            let written = out.write_all(&record).and_then(|()| out.write_all(end)).and_then(|()| out.flush());
-            written.map_or_else(|error| ExitCode::from(unwritten(&error)), |()| ExitCode::SUCCESS)
-        }
-        Ok(None) => missing(log, name),
-        Err(error) => failed(&error, log),
-    }
-}
-
-fn prove(log: &Path, name: &RecordName) -> ExitCode {
-    match proof(log, name) {
-        Ok(proof) => {
-            print_line(proof.to_string().trim_end());
-            ExitCode::SUCCESS
-        }
-        Err(code) => code,
-    }
-}
-
-fn proof(log: &Path, name: &RecordName) -> Result<InclusionProof, ExitCode> {
-    let storage = DiskStorage::at(log);
-    let note = newest(&storage, log)?;
-    let index = find(&storage, log, name)?;
-    let size = note.text().parse().map_or(0, |checkpoint: ledger::Checkpoint| checkpoint.size);
-    if index >= size {
-        return Err(fail(
-            &format!("the newest checkpoint covers `{size}` records, not yet record `{name}`; try again in a second"),
-            1,
-        ));
-    }
-    let path = TileReader::new(&storage, size).prove_inclusion(index, size).map_err(|error| failed(&error, log))?;
-    let entries = ledger::entries_of(&storage, index).map_err(|error| failed(&error, log))?;
-    Ok(InclusionProof { entries: Some(entries), index, path, note })
-}
-
-fn checkpoint(log: &Path) -> ExitCode {
-    match newest(&DiskStorage::at(log), log) {
-        Ok(note) => {
-            print_line(note.to_string().trim_end());
-            ExitCode::SUCCESS
-        }
-        Err(code) => code,
-    }
 }
 
 fn newest(storage: &DiskStorage, log: &Path) -> Result<Note, ExitCode> {

@@ -32,7 +32,7 @@ fn every_fault_of_a_case_file_has_its_place() {
             "unknown reason",
             format!("{case}reason = \"because\"\n"),
             &[
-                "tests/a.toml:7:10: unknown variant `because`, expected one of `constitution_hash_required`, `constitution_mismatch`, `unknown_type`, `unknown_action`, `invalid_properties`, `unavailable`, `evaluation_error`, `forbidden`, `no_permit`, `permitted`",
+                "tests/a.toml:7:10: unknown variant `because`, expected one of `constitution_hash_required`, `constitution_mismatch`, `unknown_action`, `unknown_type`, `invalid_properties`, `unavailable`, `evaluation_error`, `forbidden`, `no_permit`, `permitted`",
             ],
         ),
         (

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    super::{Bind, DatabaseUrl, HashEnforcement, Loaded, Settings, SourceLocation, folder, keys},
+    super::{Bind, DatabaseUrl, HashEnforcement, Loaded, Settings, SourceLocation, folder, is_live, keys},
     folder_with, load, variables,
 };
 
@@ -158,6 +158,23 @@ fn only_the_constitution_and_the_log_level_change_live() {
     ];
     assert_eq!(old.restart_needed(&load(&[], &env).settings), ["http.workers", "log.format"]);
     assert_eq!(old.restart_needed(&load(&[], &env[..3]).settings), [""; 0]);
+}
+
+#[test]
+fn default_toml_marks_the_live_keys() {
+    let text = include_str!("../../../settings/default.toml");
+    let (mut section, mut is_marked, mut marked) = ("", false, 0);
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']');
+        } else if let Some(comment) = line.strip_prefix('#') {
+            is_marked |= comment.starts_with(" (live) ");
+        } else if let Some((key, _)) = line.split_once(" = ") {
+            assert_eq!(is_live(&format!("{section}.{key}")), is_marked, "{section}.{key}");
+            marked += u32::from(std::mem::take(&mut is_marked));
+        }
+    }
+    assert!(marked > 5, "{marked}");
 }
 
 #[test]

@@ -234,7 +234,8 @@ impl<M: ManageConnection> Tiers<M> {
     }
 }
 
-/// A connection for one job. Its parts go in their order: it is put back before the next one may ask for it.
+/// A connection for one job. The fields are dropped in this order: the connection returns to the pool before the permit
+/// for it does.
 pub(super) struct Lease<'a, M: ManageConnection> {
     conn: PooledConnection<MonitoredManager<M>>,
     _use: Use<'a>,

@@ -138,28 +138,31 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The encodings of enumerations. They are stored in Redis: change [`FORMAT`] with them.
-const REASONS: [(Reason, u8); 10] = [
-    (Reason::ConstitutionHashRequired, 0),
-    (Reason::ConstitutionMismatch, 1),
-    (Reason::UnknownType, 2),
-    (Reason::UnknownAction, 3),
-    (Reason::InvalidProperties, 4),
-    (Reason::Unavailable, 5),
-    (Reason::EvaluationError, 6),
-    (Reason::Forbidden, 7),
-    (Reason::NoPermit, 8),
-    (Reason::Permitted, 9),
-];
-const SEVERITIES: [(Severity, u8); 4] =
-    [(Severity::Critical, 0), (Severity::High, 1), (Severity::Medium, 2), (Severity::Low, 3)];
-
-fn number<T: PartialEq>(table: &[(T, u8)], form: &T) -> u8 {
-    table.iter().find(|(of, _)| of == form).map_or(u8::MAX, |(_, number)| *number)
+/// The code of a reason. It is stored in Redis: change [`FORMAT`] with it.
+fn reason_code(reason: Reason) -> u8 {
+    match reason {
+        Reason::ConstitutionHashRequired => 0,
+        Reason::ConstitutionMismatch => 1,
+        Reason::UnknownType => 2,
+        Reason::UnknownAction => 3,
+        Reason::InvalidProperties => 4,
+        Reason::Unavailable => 5,
+        Reason::EvaluationError => 6,
+        Reason::Forbidden => 7,
+        Reason::NoPermit => 8,
+        Reason::Permitted => 9,
+        Reason::InvalidRequest => 10,
+    }
 }
 
-fn form<T: Copy>(table: &[(T, u8)], number: u8) -> Option<T> {
-    table.iter().find(|(_, of)| *of == number).map(|(form, _)| *form)
+/// The code of a severity. It is stored in Redis: change [`FORMAT`] with it.
+fn severity_code(severity: Severity) -> u8 {
+    match severity {
+        Severity::Critical => 0,
+        Severity::High => 1,
+        Severity::Medium => 2,
+        Severity::Low => 3,
+    }
 }
 
 struct Writer(Vec<u8>);
@@ -172,7 +175,7 @@ impl Writer {
         self.0.extend(content.as_of.nonce.to_le_bytes());
         self.0.extend(content.expires.to_le_bytes());
         self.list(&content.slots, |value, slot| value.0.extend(slot.number().to_le_bytes()));
-        self.0.push(number(&REASONS, &verdict.reason));
+        self.0.push(reason_code(verdict.reason));
         self.0.extend(verdict.score.to_bits().to_le_bytes());
         self.list(&verdict.policies, |value, policy| value.text(policy));
         self.list(&verdict.violations, Self::finding);
@@ -184,7 +187,7 @@ impl Writer {
 
     fn finding(&mut self, finding: &Finding) {
         self.text(&finding.principle);
-        self.0.push(number(&SEVERITIES, &finding.severity));
+        self.0.push(severity_code(finding.severity));
         self.list(&finding.policies, |value, policy| value.text(policy));
         self.list(&finding.advice, |value, advice| value.text(advice));
     }
@@ -237,7 +240,7 @@ impl<'v> Reader<'v> {
         let expires = u64::from_le_bytes(self.bytes()?);
         let slots = self.list(|reader| Some(Slot::new(u16::from_le_bytes(reader.bytes()?))))?;
         let [reason] = self.bytes()?;
-        let reason = form(&REASONS, reason)?;
+        let reason = Reason::ALL.into_iter().find(|known| reason_code(*known) == reason)?;
         let score = f64::from_bits(u64::from_le_bytes(self.bytes()?));
         let policies = self.list(|reader| reader.text().map(Arc::from))?;
         let violations = self.list(Self::finding)?;
@@ -254,7 +257,7 @@ impl<'v> Reader<'v> {
     fn finding(&mut self) -> Option<Finding> {
         let principle = self.text()?.into();
         let [severity] = self.bytes()?;
-        let severity = form(&SEVERITIES, severity)?;
+        let severity = Severity::ALL.into_iter().find(|known| severity_code(*known) == severity)?;
         let policies = self.list(|reader| reader.text().map(Arc::from))?;
         let advice = self.list(|reader| reader.text().map(Arc::from))?;
         Some(Finding { principle, severity, policies, advice })

@@ -134,7 +134,7 @@ pub struct Counts {
 pub struct ServiceStatus {
     /// Whether the server is asked.
     pub usable: bool,
-    /// Since how many seconds that is so.
+    /// Seconds since `usable` last changed.
     pub since_s: u64,
     /// How often the server stopped answering.
     pub outages: u64,

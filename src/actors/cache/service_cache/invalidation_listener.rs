@@ -1,5 +1,6 @@
-//! Notifications between nodes that there are changes to poll. They contain no data that is trusted, and may be lost,
-//! since receivers also poll from time to time.
+//! Receives the notifications of other nodes. One triggers a poll of the database by the change feed, which invalidates
+//! the caches; a notification itself invalidates nothing. Its content is not trusted, and it may be lost, since the
+//! feed also polls from time to time.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

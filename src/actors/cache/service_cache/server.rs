@@ -90,7 +90,7 @@ impl Server {
         Ok(Link::Single(connection))
     }
 
-    /// Opens a connection for messages. In a cluster every node has those of all.
+    /// Opens a connection that receives messages. In a cluster any node will do: each passes the messages on to all.
     pub async fn subscribe(&self, channel: &str) -> RedisResult<PubSub> {
         if self.kind != ServerKind::Cluster {
             return subscribed(&self.client().await?, channel).await;

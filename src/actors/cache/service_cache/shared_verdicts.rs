@@ -117,7 +117,7 @@ impl SharedVerdicts {
         self.state.secret.store(Arc::new(secret));
     }
 
-    /// Asks the thread of the tier. No answer in time is none.
+    /// Asks the thread of the tier; `None` if it does not answer by the deadline.
     pub(super) async fn ask<M>(&self, message: M, deadline: Instant) -> Option<M::Result>
     where
         M: Message + Send + 'static,

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -49,16 +51,14 @@ fn what_is_sealed_is_opened_as_it_was() {
 }
 
 #[test]
-fn every_form_has_a_number_of_its_own() {
-    for (reason, _) in REASONS {
+fn every_reason_and_severity_has_a_code_of_its_own() {
+    for reason in Reason::ALL {
         let content = Content { verdict: Arc::new(Verdict::deny(reason, "")), ..content() };
         let value = secret().seal(&KEY, &content).unwrap();
         assert_eq!(secret().open(&KEY, &value, 0).unwrap().verdict.reason, reason);
     }
-    let mut numbers: Vec<u8> = REASONS.iter().map(|(_, number)| *number).collect();
-    numbers.dedup();
-    assert_eq!(numbers, (0..10).collect::<Vec<_>>());
-    assert!(SEVERITIES.iter().enumerate().all(|(at, (_, number))| at == usize::from(*number)));
+    assert_eq!(HashSet::from(Reason::ALL.map(reason_code)).len(), Reason::ALL.len());
+    assert_eq!(HashSet::from(Severity::ALL.map(severity_code)).len(), Severity::ALL.len());
 }
 
 #[test]

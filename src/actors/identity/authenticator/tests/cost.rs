@@ -1,5 +1,5 @@
 //! Measures the cost of authentication. Run with
-//! `cargo test --release --lib -- --ignored --nocapture authenticator::figures`.
+//! `cargo test --release --lib -- --ignored --nocapture authenticator::tests::cost`.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::figures::start;
+use super::cost::start;
 use super::*;
 use crate::actors::identity::fetch_state::FetchState;
 use crate::actors::identity::trust::KeySource;

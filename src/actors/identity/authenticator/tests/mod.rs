@@ -1,0 +1,6 @@
+//! Tests of the authenticator.
+
+use super::*;
+
+mod cost;
+mod rotation;
