@@ -10,8 +10,8 @@ use crate::actors::Mailbox;
 use crate::actors::audit::journal::Journal;
 use crate::actors::health::clock_monitor::{Reading, Steady, WallClock};
 use crate::actors::identity::directory::{
-    Directory, DirectoryError, PendingWithdrawals, PurgeExpired, RotateSigningKey, SettleWithdrawals, StoreUptime,
-    Withdrawn,
+    Directory, DirectoryError, PendingWithdrawals, PurgeExpired, RotateSigningKey, SettleWithdrawals, SigningKeyAge,
+    StoreUptime, Withdrawn,
 };
 use crate::ledger::{Event, EventKind};
 
@@ -68,18 +68,19 @@ async fn keep_house(directory: Mailbox<Directory>, rotation_days: NonZeroU32, st
     hours.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         hours.tick().await;
-        if let Err(error) = forget_and_rotate(&directory, key_lifetime, &steady).await {
+        if let Err(error) = purge_and_rotate(&directory, key_lifetime, &steady).await {
             tracing::warn!(%error, "purging expired credentials or rotating the signing key failed; retrying in 1 h");
         }
     }
 }
 
-async fn forget_and_rotate(
+async fn purge_and_rotate(
     directory: &Mailbox<Directory>,
     key_lifetime: i64,
     steady: &Steady,
 ) -> Result<(), DirectoryError> {
-    if directory.ask(PurgeExpired { key_lifetime, steady: steady.elapsed() }).await? {
+    directory.ask(PurgeExpired { steady: steady.elapsed() }).await?;
+    if directory.ask(SigningKeyAge).await? >= key_lifetime {
         let rotate = RotateSigningKey { withdraw: false, caller: DAEMON.to_owned() };
         if let Withdrawn::Recorded(kid) = directory.ask(rotate).await? {
             tracing::info!(kid, "the signing key was rotated; new tokens are signed with the new key");

@@ -8,11 +8,12 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use uuid::Uuid;
 
 use super::authorization::RequestCaller;
+use super::claimed_hash::{CONSTITUTIONAL_HASH, hash_value};
 use super::consistency;
 use super::decision_records::{AskedBy, DecisionRecords};
-use super::middleware::{CONSTITUTIONAL_HASH, REQUEST_ID, hash_value, id_value};
 use super::problem::{Problem, TOO_LARGE, UNAVAILABLE};
 use super::questions::Questions;
+use super::request_id::{REQUEST_ID, id_value};
 use super::worker_state::WorkerState;
 use crate::actors::audit::logger::{Indices, Record};
 use crate::actors::audit::queue::AuditError;

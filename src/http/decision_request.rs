@@ -11,8 +11,8 @@ use tokio::time::timeout_at;
 
 use super::authorization::{RequestCaller, address};
 use super::body;
+use super::claimed_hash::claimed_hash;
 use super::decide::{RecordedDecisions, decide};
-use super::middleware::claimed_hash;
 use super::problem::Problem;
 use super::questions::Questions;
 use super::worker_state::WorkerState;

@@ -1,37 +1,25 @@
-//! The middleware around all routes: the in-flight limit, claimed hashes, request ids, error bodies, common headers.
+//! The middleware around all routes: what every request must pass before its handler, and what every answer has.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::http::ConnectionType;
+use actix_web::http::header::HeaderValue;
 use actix_web::{HttpResponse, ResponseError};
 use time::OffsetDateTime;
-use uuid::Uuid;
 
+use super::claimed_hash::{self, CONSTITUTIONAL_HASH, hash_value};
 use super::connection::Peer;
-use super::problem::{BAD_REQUEST, CONFLICT, INTERNAL, NOT_FOUND, Problem};
+use super::error_body::{Form, explain};
+use super::problem::{BAD_REQUEST, Problem};
+use super::request_id::{REQUEST_ID, given_request_id, id_value};
+use super::trace_context::{TRACEPARENT, continue_trace};
 use super::web_page::{allow, preflight};
 use super::worker_state::WorkerState;
-use crate::domain::ConstitutionalHash;
 use crate::ledger::new_id;
-use crate::settings::HashEnforcement;
-
-/// Names a request in answers and logs: the caller's id, otherwise the id of its first decision, otherwise a new one.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// The header with a constitutional hash: in requests the claimed one, in answers the one in force.
-pub const CONSTITUTIONAL_HASH: HeaderName = HeaderName::from_static("x-constitutional-hash");
-
-/// W3C trace context.
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-
-/// The longest request id that is echoed, in bytes.
-const MAX_REQUEST_ID: usize = 128;
 
 /// A place among the requests in progress, given back when dropped.
 struct InFlightGuard(Arc<AtomicUsize>);
@@ -103,7 +91,11 @@ impl RequestGuard {
         let decided = || response.headers().get(&REQUEST_ID).cloned();
         let id = self.id.take().or_else(decided).unwrap_or_else(|| id_value(new_id(OffsetDateTime::now_utc())));
         if response.status().is_client_error() || response.status().is_server_error() {
-            response = self.explain(response, &id);
+            let form = if self.plain { Form::Text } else { Form::Problem };
+            let is_admin = self.peer.as_ref().is_some_and(Peer::is_admin);
+            let log = &self.state.app.audit.queue;
+            let complete = |problem: Problem| if is_admin { problem.with_cause(log.fault()) } else { problem };
+            response = explain(response, form, &id, complete);
         }
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID, id);
@@ -121,45 +113,6 @@ impl RequestGuard {
             response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
         }
         response
-    }
-}
-
-impl RequestGuard {
-    /// Writes the body of an error: a short message on the `AuthZEN` routes, problem details on all others.
-    fn explain(&self, response: ServiceResponse<BoxBody>, id: &HeaderValue) -> ServiceResponse<BoxBody> {
-        let known = response.response().extensions().get::<Problem>().cloned();
-        let mut problem = match known {
-            Some(problem) => problem,
-            // An answer with a body of its own, such as that of `/readyz`, is complete.
-            None if response.headers().contains_key(header::CONTENT_TYPE) && response.response().error().is_none() => {
-                return response;
-            }
-            None => unforeseen(&response),
-        };
-        if problem.status_code().is_server_error() {
-            tracing::warn!(request = ?id, status = problem.status_code().as_u16(), "{}", problem.detail());
-        }
-        if self.peer.as_ref().is_some_and(Peer::is_admin) {
-            problem = problem.with_cause(self.state.app.audit.queue.fault());
-        }
-        let (request, response) = response.into_parts();
-        let status = match problem.status_code() {
-            // AuthZEN has only the status 400 for unreadable requests.
-            StatusCode::UNSUPPORTED_MEDIA_TYPE if self.plain => StatusCode::BAD_REQUEST,
-            status => status,
-        };
-        let (kind, body) = if self.plain {
-            ("text/plain; charset=utf-8", problem.detail().to_owned())
-        } else {
-            ("application/problem+json", problem.json(id.to_str().unwrap_or_default()))
-        };
-        let mut explained = HttpResponse::build(status).insert_header((header::CONTENT_TYPE, kind)).body(body);
-        for (name, value) in response.headers() {
-            if name != header::CONTENT_TYPE {
-                explained.headers_mut().insert(name.clone(), value.clone());
-            }
-        }
-        ServiceResponse::new(request, explained)
     }
 }
 
@@ -185,29 +138,7 @@ fn refuse(state: &WorkerState, peer: Option<&Peer>, request: &ServiceRequest, be
     if request.uri().path_and_query().is_some_and(|address| !is_percent_encoded_text(address.as_str())) {
         return Some(Problem::new(&BAD_REQUEST, "the address is not percent-encoded UTF-8"));
     }
-    let active = state.app.decision.in_force.get();
-    let hash = active.constitution.hash();
-    // Reads and logins change nothing that a constitution governs, and their callers may not know its hash yet.
-    let is_demanded = active.hash_enforcement == HashEnforcement::Required
-        && !request.method().is_safe()
-        && !path.starts_with("/v1/auth/");
-    match claimed_hash(request.headers()) {
-        Some(claim) if !active.accepts(&claim) => {
-            Some(Problem::new(&CONFLICT, format!("the constitution in force is `{hash}`")))
-        }
-        None if is_demanded => Some(Problem::new(
-            &CONFLICT,
-            format!("state the constitution in force, `{hash}`, in `X-Constitutional-Hash`"),
-        )),
-        _ => None,
-    }
-}
-
-/// The claimed constitution. If there are several headers, all of them joined, which never matches the one in force.
-#[must_use]
-pub fn claimed_hash(headers: &HeaderMap) -> Option<Cow<'_, str>> {
-    let claims = headers.get_all(&CONSTITUTIONAL_HASH).map(|claim| String::from_utf8_lossy(claim.as_bytes()));
-    claims.reduce(|all, claim| format!("{all}, {claim}").into())
+    claimed_hash::check(&state.app.decision.in_force.get(), request, path)
 }
 
 /// Whether every `%` begins two hex digits, and the decoded bytes are UTF-8.
@@ -224,53 +155,4 @@ fn is_percent_encoded_text(address: &str) -> bool {
         decoded.extend(rest);
     }
     std::str::from_utf8(&decoded).is_ok()
-}
-
-/// A problem for an error that came from the framework: a path or query that does not fit its route.
-fn unforeseen(response: &ServiceResponse<BoxBody>) -> Problem {
-    let detail = response.response().error().map(ToString::to_string);
-    match response.status() {
-        StatusCode::NOT_FOUND => Problem::new(&NOT_FOUND, "there is no such route"),
-        status if status.is_client_error() => {
-            Problem::new(&BAD_REQUEST, detail.unwrap_or_else(|| "the request cannot be read".to_owned()))
-        }
-        _ => Problem::new(&INTERNAL, "something went wrong inside"),
-    }
-}
-
-/// The caller's request id, if it is printable and short.
-fn given_request_id(headers: &HeaderMap) -> Option<HeaderValue> {
-    let is_usable =
-        |id: &&HeaderValue| (1..=MAX_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
-    headers.get(&REQUEST_ID).filter(is_usable).cloned()
-}
-
-/// A UUID as the value of a header.
-#[must_use]
-pub fn id_value(id: Uuid) -> HeaderValue {
-    let mut text = Uuid::encode_buffer();
-    // Hex digits and hyphens are a header value.
-    HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)).unwrap_or_else(|_| HeaderValue::from_static("-"))
-}
-
-/// The caller's trace, with a span of this request (W3C Trace Context, section 3.2).
-fn continue_trace(parent: &str) -> Option<HeaderValue> {
-    let mut parts = parent.split('-');
-    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let hex = |text: &str, length| {
-        text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    };
-    let zero = |text: &str| text.bytes().all(|byte| byte == b'0');
-    let sound = hex(version, 2) && version != "ff" && hex(trace, 32) && hex(span, 16) && hex(flags, 2);
-    if !sound || zero(trace) || zero(span) || (version == "00" && parts.next().is_some()) {
-        return None;
-    }
-    HeaderValue::from_str(&format!("00-{trace}-{:016x}-{flags}", rand::random_range(1..=u64::MAX))).ok()
-}
-
-/// A constitutional hash as the value of its header.
-#[must_use]
-pub fn hash_value(hash: ConstitutionalHash) -> HeaderValue {
-    // Hex digits are a header value.
-    HeaderValue::from_str(hash.as_str()).unwrap_or_else(|_| HeaderValue::from_static(""))
 }

@@ -47,7 +47,7 @@ pub use refreshes::Refresh;
 pub use revocations::RevokeToken;
 pub use second_factor::{ConfirmEnrolment, Enrol, Enrolment, RemoveSecondFactor};
 pub use sessions::{EndAllSessions, EndSession, EndSessionOf, ListSessions};
-pub use signing::{RotateSigningKey, open_keys};
+pub use signing::{RotateSigningKey, SigningKeyAge, open_keys};
 pub use uptime::StoreUptime;
 pub use withdrawal::Withdrawn;
 

@@ -1,11 +1,11 @@
-//! Periodic purging of expired sessions, tokens and denied ids, and the check of the signing key's age.
+//! Periodic purging of expired sessions, tokens and denied ids.
 
 use std::time::{Duration, Instant};
 
 use actix::{Handler, Message};
 
 use super::{Directory, DirectoryError, now};
-use crate::store::{assertions, ended_tokens, refresh_tokens, sessions, signing_keys};
+use crate::store::{assertions, ended_tokens, refresh_tokens, sessions};
 
 /// How long expired sessions and refresh tokens are kept, in seconds: until then the answer is that they have expired,
 /// and not that they are unknown.
@@ -15,18 +15,16 @@ const RETENTION_S: i64 = 7 * 86_400;
 /// while must not end sessions for good.
 const STEADY: Duration = Duration::from_hours(2);
 
-/// Purges expired rows, and answers whether the signing key is due for rotation.
+/// Purges expired rows.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<bool, DirectoryError>")]
+#[rtype(result = "Result<(), DirectoryError>")]
 pub struct PurgeExpired {
-    /// How long a key may sign, in seconds.
-    pub key_lifetime: i64,
     /// Time since the wall clock last jumped, or since the start of this process.
     pub steady: Duration,
 }
 
 impl Handler<PurgeExpired> for Directory {
-    type Result = Result<bool, DirectoryError>;
+    type Result = Result<(), DirectoryError>;
 
     fn handle(&mut self, ask: PurgeExpired, _: &mut Self::Context) -> Self::Result {
         let now = now();
@@ -38,9 +36,7 @@ impl Handler<PurgeExpired> for Directory {
                 refresh_tokens::purge(conn, now - RETENTION_S)?;
                 sessions::purge(conn, now - RETENTION_S)?;
             }
-            let signing = signing_keys::all(conn)?.into_iter().filter(|key| key.retired_at.is_none());
-            let newest = signing.map(|key| key.created_at).max().unwrap_or(now);
-            Ok::<_, DirectoryError>(now - newest >= ask.key_lifetime)
+            Ok(())
         })
     }
 }

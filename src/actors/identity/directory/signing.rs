@@ -74,6 +74,20 @@ pub fn open_keys(
         .ok_or_else(|| DirectoryError::Failed("the new signing key was not stored".to_owned()))
 }
 
+/// Answers the age of the current signing key, in seconds.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<i64, DirectoryError>")]
+pub struct SigningKeyAge;
+
+impl Handler<SigningKeyAge> for Directory {
+    type Result = Result<i64, DirectoryError>;
+
+    fn handle(&mut self, SigningKeyAge: SigningKeyAge, _: &mut Self::Context) -> Self::Result {
+        let signing = self.store.query(signing_keys::all)?.into_iter().filter(|key| key.retired_at.is_none());
+        Ok(signing.map(|key| key.created_at).max().map_or(0, |created| now() - created))
+    }
+}
+
 /// Makes a new signing key. The one before verifies until its tokens have lapsed, or no more at all.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Withdrawn<String>, DirectoryError>")]
