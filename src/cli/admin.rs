@@ -98,9 +98,9 @@ pub(super) fn list(source: &Source, path: &'static str, columns: &'static [&'sta
             page = format!("{path}?limit=1000&cursor={cursor}");
         }
         if json {
-            print_json(&json!({"items": items, "next_cursor": null}))
+            print_json(&json!({"items": items, "next_cursor": null}));
         } else {
-            print_table(&items, columns)
+            print_table(&items, columns);
         }
         ExitCode::SUCCESS
     })

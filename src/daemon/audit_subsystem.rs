@@ -107,7 +107,7 @@ impl AuditSubsystem {
             source => DaemonError::Seal { folder: folder.clone(), source: Box::new(source) },
         })?;
         let mut accepted = signer.accepted().to_vec();
-        let (key, origin, signed) = (signer.key(), signer.origin().to_owned(), signer.signed());
+        let (key, origin, newest) = (signer.key(), signer.origin().to_owned(), signer.signed());
         let policy = match audit.durability {
             Durability::Durable => FlushPolicy::Durable(GroupCommitPacer::new(audit.sync_interval)),
             Durability::Async => FlushPolicy::Async(audit.flush_interval),
@@ -165,7 +165,7 @@ impl AuditSubsystem {
             indexer,
             recovery,
             key,
-            signed,
+            signed: newest,
             accepted,
         })
     }
