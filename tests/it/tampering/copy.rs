@@ -240,7 +240,10 @@ fn a_start_does_not_wait_for_a_copy_of_an_older_version_to_be_brought_up_to_date
     let daemon = setup.start();
     assert_eq!(daemon.ask(&question(2)).status, 200);
     let readiness = daemon.get("/readyz?verbose");
-    assert!(readiness.status == 200 && readiness.text().contains("[-]search degraded: the search index of"), "{readiness}");
+    assert!(
+        readiness.status == 200 && readiness.text().contains("[-]search degraded: the search index of"),
+        "{readiness}"
+    );
     assert_eq!(daemon.get("/v1/audit/entries").status, 503);
     let shown = &daemon.get("/v1/audit").json()["database"];
     assert!(shown["size"].is_null() && shown["lag"].is_null() && shown["fault"].is_string(), "{shown}");
