@@ -10,7 +10,7 @@ use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, Handler, MailboxError, Message};
 use tokio::sync::oneshot;
 
-use crate::actors::database::write_ticket::{Ticket, Write};
+use crate::actors::write_ticket::{Ticket, Write};
 
 /// The address of an actor, and how long its answers are waited for.
 pub struct Mailbox<A: Actor> {

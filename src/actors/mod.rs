@@ -1,5 +1,6 @@
 //! Actors: they own state and its order. The work itself is in the layers below.
 
+pub mod active;
 pub mod audit;
 mod background;
 pub mod cache;
@@ -10,6 +11,8 @@ mod file_identity;
 pub mod health;
 pub mod identity;
 mod mailbox;
+mod progress;
+pub mod write_ticket;
 
 pub use mailbox::{Mailbox, Outcome};
 

@@ -12,8 +12,8 @@ use super::audit_subsystem::DAEMON;
 use super::error::{DaemonError, system};
 use super::upkeep;
 use crate::actors::Mailbox;
+use crate::actors::active::InForce;
 use crate::actors::audit::change_recorder::ChangeRecorder;
-use crate::actors::decision::active::InForce;
 use crate::actors::identity::directory::{
     Directory, DirectoryError, Lifetimes, NewUser, PendingWithdrawals, open_keys,
 };

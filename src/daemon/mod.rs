@@ -31,11 +31,11 @@ use nonzero_ext::nonzero;
 use sd_notify::NotifyState;
 
 use crate::actors::Mailbox;
+use crate::actors::active::Active;
 use crate::actors::cache::application_cache::ApplicationCache;
 use crate::actors::database::Database;
 use crate::actors::database::change_feed::ChangeFeed;
 use crate::actors::database::replica_monitor::ReplicaWatch;
-use crate::actors::decision::active::Active;
 use crate::actors::decision::registry::{ConstitutionArchive, OnObjections, Registry};
 use crate::actors::decision::warmer::CacheWarmer;
 use crate::actors::health::file_monitor::FileMonitor;

@@ -6,7 +6,7 @@ use actix_web::dev::ServiceRequest;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::problem::{CONFLICT, Problem};
-use crate::actors::decision::active::Active;
+use crate::actors::active::Active;
 use crate::domain::ConstitutionalHash;
 use crate::settings::HashEnforcement;
 

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::questions::Asked;
-use crate::actors::decision::active::Active;
+use crate::actors::active::Active;
 use crate::actors::decision::validator::Decided;
 use crate::domain::Evaluation;
 use crate::ledger::{

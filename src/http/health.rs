@@ -9,9 +9,9 @@ use time::format_description::well_known::Rfc3339;
 use std::time::Duration;
 
 use super::worker_state::WorkerState;
+use crate::actors::active::Refusal;
 use crate::actors::audit::queue::Health;
 use crate::actors::database::Probe;
-use crate::actors::decision::active::Refusal;
 use crate::store::StoreError;
 
 /// The timeout of a probe of the database.

@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::pending_writes::WriteOutcome;
 use super::problem::{NOT_FOUND, OUTCOME_UNKNOWN, Problem};
 use super::worker_state::WorkerState;
-use crate::actors::database::write_ticket::Write;
 use crate::actors::identity::directory::DirectoryError;
+use crate::actors::write_ticket::Write;
 use crate::actors::{Mailbox, Outcome};
 use crate::store::StoreError;
 

@@ -15,10 +15,9 @@ use crate::actors::audit::checkpoint_error::{signed, trusted};
 use crate::actors::audit::checkpoints::{Checkpoints, Sealed};
 use crate::actors::audit::committer::EXIT_IO;
 use crate::actors::audit::journal::Journal;
-use crate::actors::audit::log_health::Obstacle;
+use crate::actors::audit::log_health::{FILE_CHECK_INTERVAL, Obstacle};
 use crate::actors::audit::queue::AuditQueue;
 use crate::actors::audit::rollback::{self, LogRollback, OnRollback};
-use crate::actors::health::file_monitor;
 use crate::ledger::{
     self, Checkpoint, CheckpointFile, DiskStorage, Event, EventKind, Hash, KeptCheckpoint, Keyring, LedgerError,
     Nodes as _, Note, TileReader, TileWriter, Tree, VerifierKey, has_checkpoint_file, public_keys, records,
@@ -296,7 +295,7 @@ impl Thread {
     /// Whether the log's files were replaced. Waits until the file monitor has checked them.
     fn is_displaced(&self) -> bool {
         let since = Instant::now();
-        while since.elapsed() < 3 * file_monitor::INTERVAL && !self.queue.has_obstacle(Obstacle::Displaced) {
+        while since.elapsed() < 3 * FILE_CHECK_INTERVAL && !self.queue.has_obstacle(Obstacle::Displaced) {
             thread::sleep(MIN_INTERVAL);
         }
         self.queue.has_obstacle(Obstacle::Displaced)

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use time::OffsetDateTime;
 
 use crate::actors::audit::queue::{AuditError, AuditQueue, DurabilityListener, Durable, SubmissionBuffer};
-use crate::actors::database::write_ticket;
+use crate::actors::write_ticket;
 use crate::ledger::{Batch, Event};
 
 /// How long a record may wait to be taken by the committer.

@@ -1,6 +1,10 @@
 //! The health of the audit log, in one atomic byte that every decision checks before it is made.
 
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+/// The interval at which the file monitor checks whether the log's files are still at their paths.
+pub(in crate::actors) const FILE_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Whether records can be made durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,7 @@ pub use submission_buffer::{DurabilityListener, Durable, SubmissionBuffer};
 pub use crate::actors::audit::log_health::Health;
 use crate::actors::audit::log_health::{LogHealth, Obstacle};
 use crate::actors::file_identity::OpenSegment;
-use crate::actors::health::progress::Progress;
+use crate::actors::progress::Progress;
 use crate::ledger::Batch;
 
 /// Why a decision cannot be recorded.

@@ -3,7 +3,6 @@
 pub mod change_feed;
 pub mod pool_monitor;
 pub mod replica_monitor;
-pub mod write_ticket;
 
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::thread;
@@ -11,7 +10,7 @@ use std::thread;
 use actix::prelude::*;
 
 use crate::actors::audit::entity_recorder::EntityRecorder;
-use crate::actors::database::write_ticket::Write;
+use crate::actors::write_ticket::Write;
 use smol_str::SmolStr;
 
 use crate::domain::{Entity, EntityUid, Revision};

@@ -8,8 +8,8 @@ use actix::{Actor, AtomicResponse, Context, Handler, MailboxError, Message, Reci
 use futures_util::future::join_all;
 use smol_str::SmolStr;
 
+use crate::actors::active::{Active, InForce};
 use crate::actors::audit::journal::Journal;
-use crate::actors::decision::active::{Active, InForce};
 use crate::actors::decision::validator::Activate;
 use crate::constitution::{Fault, Faults, Misfits};
 use crate::domain::{ConstitutionDigest, ConstitutionalHash};

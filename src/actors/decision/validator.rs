@@ -15,11 +15,11 @@ use std::time::Instant;
 
 use actix::{Actor, Addr, Context, Handler, MailboxError, Message, ResponseFuture};
 
+use crate::actors::active::Active;
 use crate::actors::cache::application_cache::EntityReader;
 use crate::actors::cache::hit_rates::HitCounters;
 use crate::actors::cache::request_cache::{CachedVerdict, RequestCache};
 use crate::actors::cache::service_cache::SharedVerdicts;
-use crate::actors::decision::active::Active;
 use crate::domain::{Consistency, Evaluation, Reason, Verdict};
 use crate::ledger::EntitySet;
 use evaluator::Evaluator;
@@ -28,7 +28,7 @@ pub use timeslice::Timeslice;
 /// How many questions are evaluated before they are asked, at most.
 pub const HOTTEST: usize = 1_000;
 
-/// Decides for one HTTP worker.
+/// Decides for one HTTP worker. Its state is shared with the decisions in progress, which are futures of their own.
 #[derive(Debug)]
 pub struct Validator(Rc<Evaluator>);
 

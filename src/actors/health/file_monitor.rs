@@ -9,19 +9,15 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, Thread};
-use std::time::Duration;
 use std::{fs, io};
 
 use parking_lot::Mutex;
 
-use crate::actors::audit::log_health::Obstacle;
+use crate::actors::audit::log_health::{FILE_CHECK_INTERVAL, Obstacle};
 use crate::actors::audit::queue::AuditQueue;
 use crate::actors::file_identity::{FileIdentity, OpenSegment};
-use crate::actors::health::progress::Progress;
+use crate::actors::progress::Progress;
 use crate::ledger::{CHECKPOINT_FILES, KEY_FILE, Keyring, PUBLIC_KEYS_FILE, VerifierKey, public_keys, tile_files};
-
-/// The interval between two checks of all paths.
-pub(in crate::actors) const INTERVAL: Duration = Duration::from_millis(500);
 
 /// The fault found at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +91,7 @@ impl FileMonitor {
         let run = move || {
             shared.tell(&queue, fault);
             while !shared.0.stopping.load(std::sync::atomic::Ordering::Acquire) {
-                thread::park_timeout(INTERVAL);
+                thread::park_timeout(FILE_CHECK_INTERVAL);
                 let segment = queue.segment();
                 let fault = shared.0.progress.during(|| watched.check(segment));
                 shared.tell(&queue, fault);

@@ -2,5 +2,4 @@
 
 pub mod clock_monitor;
 pub mod file_monitor;
-pub mod progress;
 pub mod watchdog;

@@ -6,6 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use acgs::actors::Mailbox;
+use acgs::actors::active::Active;
 use acgs::actors::audit::change_recorder::ChangeRecorder;
 use acgs::actors::audit::committer::{Committer, FlushPolicy};
 use acgs::actors::audit::entity_recorder::EntityRecorder;
@@ -14,7 +15,6 @@ use acgs::actors::audit::pacer::GroupCommitPacer;
 use acgs::actors::cache::application_cache::{ApplicationCache, EntityCacheOptions};
 use acgs::actors::cache::request_cache::{RequestCache, RequestCacheOptions};
 use acgs::actors::database::{Database, PutEntities, PutEntity, RemoveEntity};
-use acgs::actors::decision::active::Active;
 use acgs::actors::decision::registry::{ConstitutionArchive, Register, Registry, Reread, SettingsReader};
 use acgs::actors::decision::validator::{Decide, DecideError, Decided, Purpose, Validator};
 use acgs::constitution::Constitution;

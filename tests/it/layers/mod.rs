@@ -1,5 +1,6 @@
-//! The layers of `src/lib.rs`: imports point down only, the cores know nothing of each other or of actors, no two files
-//! import each other, not even through others, and files stay small and are called after nouns.
+//! The layers of `src/lib.rs`, and the rooms of the actors: imports point down only, the cores know nothing of each other
+//! or of actors, no two files import each other, not even through others, and files stay small and are called after
+//! nouns.
 
 mod circles;
 
@@ -18,6 +19,9 @@ const LAYERS: [&[&str]; 8] = [
     &["settings"],
     &["domain"],
 ];
+
+/// The folders of `src/actors`, from top to bottom. The files beside them are below all of them.
+const ROOMS: [&[&str]; 5] = [&["decision"], &["cache"], &["database"], &["identity", "health"], &["audit"]];
 
 /// The first layer, counted from the top, that knows nothing of actors and of HTTP.
 const PURE: usize = 5;
@@ -71,6 +75,7 @@ impl File {
                 None => found.push(format!("{}: imports `{import}`, which has no layer", self.path)),
             }
         }
+        found.extend(self.wrong_rooms(&code));
         let words: BTreeSet<&str> = code.split(|c: char| !is_word(c)).collect();
         for word in ["actix", "actix_web", "actix_rt"].into_iter().filter(|word| own >= PURE && words.contains(word)) {
             found.push(format!("{}: `{module}` must not know `{word}`", self.path));
@@ -79,9 +84,29 @@ impl File {
     }
 }
 
+impl File {
+    /// The imports of an actor from a room that is not below its own.
+    fn wrong_rooms(&self, code: &str) -> Vec<String> {
+        let Some(("actors", rest)) = self.path.split_once('/') else { return Vec::new() };
+        let own = rest.split_once('/').map_or(rest, |(room, _)| room);
+        if own == "mod.rs" {
+            return Vec::new();
+        }
+        let place = room(own).unwrap_or(ROOMS.len());
+        let others = imports(code, "crate::actors::").into_iter().filter(|import| import != own);
+        let wrong = others.filter(|import| room(import).is_some_and(|room| room <= place));
+        wrong.map(|import| format!("{}: the room `{own}` must not know `{import}`", self.path)).collect()
+    }
+}
+
 /// The place of a module's layer, from the top.
 fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().position(|layer| layer.contains(&module))
+}
+
+/// The place of a room of the actors, from the top; `None` for the files beside the rooms.
+fn room(name: &str) -> Option<usize> {
+    ROOMS.iter().position(|rooms| rooms.contains(&name))
 }
 
 fn is_word(c: char) -> bool {
@@ -198,6 +223,17 @@ fn a_violation_is_seen_however_it_is_written() {
         ("store/mod.rs", "actix_web::web::block(f)", "store/mod.rs: `store` must not know `actix_web`"),
         ("actors/mod.rs", "use actix::prelude::*;\nuse crate::store::Row;", ""),
         ("actors/mod.rs", "// Not even use crate::http::Problem;", ""),
+        ("actors/decision/registry.rs", "use crate::actors::audit::Journal;\nuse crate::actors::Mailbox;", ""),
+        (
+            "actors/audit/queue.rs",
+            "use crate::actors::health::Progress;",
+            "actors/audit/queue.rs: the room `audit` must not know `health`",
+        ),
+        (
+            "actors/mailbox.rs",
+            "use crate::actors::{database::Write, progress::Progress};",
+            "actors/mailbox.rs: the room `mailbox.rs` must not know `database`",
+        ),
         ("actors/mod.rs", "use crate::http::Problem;", "actors/mod.rs: `actors` must not know `http`"),
         ("domain/mod.rs", "use crate::cache::Key;", "domain/mod.rs: imports `cache`, which has no layer"),
         ("cache/mod.rs", "", "cache/mod.rs: module `cache` has no layer"),

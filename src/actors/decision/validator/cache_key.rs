@@ -2,8 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::actors::active::Active;
 use crate::actors::cache::request_cache::Key;
-use crate::actors::decision::active::Active;
 use crate::domain::{Evaluation, Member};
 use crate::settings::RequestProperties;
 

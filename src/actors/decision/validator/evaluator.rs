@@ -14,6 +14,7 @@ use super::item::{Evaluated, InProgress, Item, MAX_BATCH_ENTITIES, NewVerdict, S
 use super::single_flight::{Flight, FlightLeader, FlightResult, SingleFlight};
 use super::timeslice::Timeslice;
 use super::{Decide, DecideError, Decided, Decisions, Purpose, Source};
+use crate::actors::active::Active;
 use crate::actors::cache::application_cache::{EntityReader, Read};
 use crate::actors::cache::hit_rates::HitCounters;
 use crate::actors::cache::request_cache::{
@@ -21,7 +22,6 @@ use crate::actors::cache::request_cache::{
 };
 use crate::actors::cache::service_cache::SharedVerdicts;
 use crate::actors::cache::service_cache::lease::Lease;
-use crate::actors::decision::active::Active;
 use crate::constitution::BatchValues;
 use crate::domain::{Consistency, EntityUid, Evaluation, Reason, Verdict};
 use crate::store::StoreError;

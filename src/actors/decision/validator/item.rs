@@ -8,9 +8,9 @@ use super::entity_sets::EntitySets;
 use super::single_flight::{FlightLeader, FlightResult};
 use super::timeslice::Timeslice;
 use super::{DecideError, Decided, Source};
+use crate::actors::active::Active;
 use crate::actors::cache::application_cache::{EntityReader, Read};
 use crate::actors::cache::request_cache::{CachedVerdict, Key};
-use crate::actors::decision::active::Active;
 use crate::constitution::{Gathering, MAX_ENTITIES};
 use crate::domain::{EntityUid, Reason, Verdict};
 

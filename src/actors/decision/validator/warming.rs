@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::evaluator::Evaluator;
 use super::{Decide, HOTTEST, Purpose};
-use crate::actors::decision::active::Active;
+use crate::actors::active::Active;
 use crate::domain::{Consistency, Evaluation, Object, Reason, UnknownMembers};
 
 /// A question that takes longer is left to be decided when it is asked.

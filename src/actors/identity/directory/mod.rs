@@ -51,12 +51,12 @@ pub use signing::{RotateSigningKey, SigningKeyAge, open_keys};
 pub use uptime::StoreUptime;
 pub use withdrawal::Withdrawn;
 
+use crate::actors::active::InForce;
 use crate::actors::audit::change_recorder::ChangeRecorder;
 use crate::actors::audit::queue::AuditError;
-use crate::actors::database::write_ticket::Write;
-use crate::actors::decision::active::InForce;
 use crate::actors::identity::denylist::Denylist;
 use crate::actors::identity::trust::Trust;
+use crate::actors::write_ticket::Write;
 use crate::auth::granter::Excess;
 use crate::domain::Revision;
 use crate::ledger::{Event, EventKind};

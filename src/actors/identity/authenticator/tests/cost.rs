@@ -9,8 +9,8 @@ use nonzero_ext::nonzero;
 use serde_json::json;
 
 use super::*;
+use crate::actors::active::{Active, InForce};
 use crate::actors::audit::testing;
-use crate::actors::decision::active::{Active, InForce};
 use crate::actors::identity::directory::Lifetimes;
 use crate::actors::identity::trust::{ForeignIssuer, KeySource, OwnKeys};
 use crate::auth::jwks::Jwks;
