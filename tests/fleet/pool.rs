@@ -140,3 +140,39 @@ fn aborted_requests_leave_nothing_behind() {
     let shown = pool(&world, 0);
     println!("{files_before} files before, {} after; {shown}", files());
 }
+
+#[test]
+fn the_server_sees_the_pool_opened_in_advance_tested_repaired_and_recycled() {
+    let start = |setup: crate::harness::Setup| {
+        let setup = setup.set("database.pool.size", 20).set("database.pool.min_idle", 10);
+        setup.set("database.pool.health_check_s", 1).set("database.pool.recycle_s", 5)
+    };
+    let Some(world) = World::start(start) else { return };
+    let sessions = "FROM pg_stat_activity WHERE application_name = 'acgs'";
+    let end_all = || world.fleet.sql(&format!("SELECT count(pg_terminate_backend(pid)) {sessions}"));
+    let opened = figure(&pool(&world, 0), "/open");
+    assert!((10..=20).contains(&opened), "{opened} connections at the start");
+    assert!(server_knows(&world) >= 20, "10 for each of the two daemons");
+    // Tested before use: no request meets a session that has ended.
+    end_all();
+    thread::scope(|scope| {
+        for _ in 0..30 {
+            scope.spawn(|| {
+                let answer = world.fleet.ask(0, &Request::get(&cells::path(0)));
+                assert_eq!(answer.status, 200, "{answer}");
+            });
+        }
+    });
+    assert!(figure(&pool(&world, 0), "/closed/broken") > 0);
+    // Repaired by the health check, without a request.
+    end_all();
+    until("the connections are replaced", || server_knows(&world) >= 20);
+    // Recycled: of the sessions of now, none that is in a pool remains.
+    let before = world.fleet.sql(&format!("SELECT string_agg(pid::text, ',') {sessions}"));
+    let remaining = || -> u64 {
+        let count = world.fleet.sql(&format!("SELECT count(*) {sessions} AND pid IN ({before})"));
+        count.parse().unwrap()
+    };
+    until("no old session remains in a pool", || remaining() <= others(&world));
+    assert!(figure(&pool(&world, 0), "/closed/recycled") > 0);
+}
