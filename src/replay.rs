@@ -188,7 +188,8 @@ impl Replay {
         if record.get("replaced").is_some() || record.get("request").is_some() {
             return Err("the record has only a digest of the request".to_owned());
         }
-        if text_of(record, "reason") == Some(Reason::Unavailable.as_str()) {
+        let is_transient = |reason: Reason| reason.is_transient() && text_of(record, "reason") == Some(reason.as_str());
+        if Reason::ALL.into_iter().any(is_transient) {
             return Err("it was denied since something was not available".to_owned());
         }
         let recorded = RecordedEvaluation::read(record)?;

@@ -39,7 +39,7 @@ pub struct UnknownRole(pub String);
 
 impl Scope {
     /// All scopes, in the order in which sets of them are written.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; Self::Ops as usize + 1] = [
         Self::Decide,
         Self::Read,
         Self::EntitiesRead,
@@ -65,8 +65,8 @@ impl Scope {
         }
     }
 
-    const fn bit(self) -> u8 {
-        1 << self as u8
+    const fn bit(self) -> u16 {
+        1 << self as u16
     }
 }
 
@@ -86,13 +86,13 @@ impl FromStr for Scope {
 
 /// A set of scopes.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Scopes(u8);
+pub struct Scopes(u16);
 
 impl Scopes {
     /// No scope.
     pub const EMPTY: Self = Self(0);
     /// Every scope.
-    pub const ALL: Self = Self(u8::MAX);
+    pub const ALL: Self = Self::of(Scope::ALL);
 
     /// The set of these.
     #[must_use]
@@ -230,8 +230,8 @@ impl Role {
         }
     }
 
-    const fn bit(self) -> u8 {
-        1 << self as u8
+    const fn bit(self) -> u16 {
+        1 << self as u16
     }
 }
 
@@ -251,7 +251,7 @@ impl FromStr for Role {
 
 /// A set of roles.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Roles(u8);
+pub struct Roles(u16);
 
 impl Roles {
     /// No role.

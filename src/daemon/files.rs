@@ -1,13 +1,13 @@
 //! The data folder, and the locks that exclude other daemons from it.
 
-use std::fs::{self, DirBuilder, File, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt as _};
+use std::fs::{DirBuilder, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::error::{DaemonError, system};
 use super::{audit_folder, constitutions_folder};
 use crate::ledger::LOCK_FILE;
-use crate::store::{Lock, Store};
+use crate::store::{Lock, Store, lock};
 
 /// The locks on the daemon's files.
 #[derive(Debug)]
@@ -51,20 +51,8 @@ pub(super) fn claim_data_dir(folder: &Path) -> Result<File, DaemonError> {
     match opened.try_lock() {
         Ok(()) => Ok(opened),
         Err(TryLockError::WouldBlock) => {
-            Err(DaemonError::DataTaken { folder: folder.to_owned(), pid: holder(&opened) })
+            Err(DaemonError::DataTaken { folder: folder.to_owned(), pid: lock::holder(&opened) })
         }
         Err(TryLockError::Error(error)) => Err(system(&format!("lock `{}`", folder.display()))(error)),
     }
-}
-
-/// The process that holds the lock of a file (`proc_locks(5)`); `None` if it is in another pid namespace.
-fn holder(locked: &File) -> Option<u32> {
-    let inode = locked.metadata().ok()?.ino().to_string();
-    let locks = fs::read_to_string("/proc/locks").ok()?;
-    locks.lines().find_map(|line| {
-        let mut fields = line.split_whitespace().skip(1);
-        let (kind, pid) = (fields.next()?, fields.nth(2)?);
-        let is_same = fields.next()?.rsplit(':').next() == Some(inode.as_str());
-        if kind == "FLOCK" && is_same { pid.parse().ok().filter(|pid| *pid > 0) } else { None }
-    })
 }

@@ -66,10 +66,13 @@ pub(super) async fn reload(registry: &Mailbox<Registry>) {
             }
         }
         Err(error @ ReloadError::Unanswered(_)) => {
-            tracing::error!(%error, "the outcome of the reload is unknown; the constitution may still come into force");
+            tracing::error!("{error}");
         }
         // The registry has logged the reason.
-        Ok(_) | Err(ReloadError::Settings(_) | ReloadError::Unchecked(_) | ReloadError::Unrecorded(_)) => {}
+        Ok(_)
+        | Err(
+            ReloadError::Settings(_) | ReloadError::Unchecked(_) | ReloadError::Unsaved(_) | ReloadError::Unrecorded(_),
+        ) => {}
     }
     notify(&[NotifyState::Ready]);
 }

@@ -85,6 +85,6 @@ async fn hear(
 /// Notifies the service manager, if there is one.
 pub(super) fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "the service manager cannot be told");
+        tracing::warn!(%error, "the service manager cannot be notified; it may stop this start or reload for its time-out");
     }
 }

@@ -56,6 +56,25 @@ impl Reason {
         Self::Permitted,
     ];
 
+    /// Whether the same question may be answered otherwise at once, though neither constitution nor entities change.
+    /// Such a verdict is not cached, shared or replayed.
+    #[must_use]
+    pub fn is_transient(self) -> bool {
+        match self {
+            Self::Unavailable => true,
+            Self::InvalidRequest
+            | Self::ConstitutionHashRequired
+            | Self::ConstitutionMismatch
+            | Self::UnknownAction
+            | Self::UnknownType
+            | Self::InvalidProperties
+            | Self::EvaluationError
+            | Self::Forbidden
+            | Self::NoPermit
+            | Self::Permitted => false,
+        }
+    }
+
     /// The reason's name in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -257,7 +276,7 @@ mod tests {
 
     #[test]
     fn the_written_reason_is_the_serialized_one() {
-        for reason in [Reason::ConstitutionHashRequired, Reason::NoPermit, Reason::Permitted, Reason::UnknownAction] {
+        for reason in Reason::ALL {
             assert_eq!(json(&reason), format!("\"{}\"", reason.as_str()));
         }
     }

@@ -77,6 +77,8 @@ kinds! {
         "The header `Host` names neither this host nor the host of `http.public_url`, and is not in `http.allowed_hosts`. A daemon on a loopback address serves no other host, because of DNS rebinding by web pages.";
     FAULTY_CONSTITUTION = "faulty-constitution", "The constitution has faults", 422,
         "The bundle was not taken, and the constitution before it is still in force. `errors` lists every fault.";
+    FAULTY_SETTINGS = "faulty-settings", "The settings have faults", 422,
+        "Nothing was taken: settings and constitution are those before. `errors` lists every fault.";
     INVALID_ENTITY = "invalid-entity", "The entity does not fit the schema", 422,
         "Attributes, tags or parents do not match the constitution's schema for the type. Nothing was stored.";
     INVALID_PASSWORD = "invalid-password", "The password cannot be taken", 422,
@@ -85,7 +87,7 @@ kinds! {
         "Too many passwords were wrong, or the caller or its address sent more requests than its limit. Try again after `Retry-After` seconds.";
     INTERNAL = "internal", "Something went wrong inside", 500,
         "The daemon's log says what, under the request id.";
-    OVERLOADED = "overloaded", "Too many requests", 503,
+    OVERLOADED = "overloaded", "The daemon is overloaded", 503,
         "More than `http.max_in_flight` requests are in progress, too many large requests wait, or too many decisions wait for the audit log. Try again after `Retry-After` seconds.";
     UNAVAILABLE = "unavailable", "A part of the daemon is not available", 503,
         "The audit log or the database cannot be used now, or did not answer in time. `/readyz?verbose` says which.";
@@ -217,6 +219,7 @@ impl From<AuditError> for Problem {
     fn from(error: AuditError) -> Self {
         match error {
             AuditError::Full => Self::overloaded(error.to_string()),
+            AuditError::Unrecordable(_) => Self::new(&TOO_LARGE, error.to_string()),
             AuditError::Unwritable
             | AuditError::Stalled
             | AuditError::Displaced
@@ -330,14 +333,19 @@ impl From<ReloadError> for Problem {
         match error {
             ReloadError::Settings(ref faults) => {
                 let errors = faults.iter().map(|fault| InputFault::new("", fault)).collect();
-                Self::faults(&FAULTY_CONSTITUTION, errors).after(&error.to_string())
+                Self::faults(&FAULTY_SETTINGS, errors).after(&error.to_string())
             }
             ReloadError::Faulty(ref faults) | ReloadError::Objected(ref faults) => {
                 let errors = faults.0.iter().map(|fault| InputFault::new("", fault.to_string())).collect();
                 Self::faults(&FAULTY_CONSTITUTION, errors).after(&error.to_string())
             }
+            ReloadError::Unsaved(_) => Self::logged(&UNAVAILABLE, "the new constitution cannot be saved", &error),
             ReloadError::Unrecorded(_) | ReloadError::Unchecked(_) => Self::new(&UNAVAILABLE, error.to_string()),
-            ReloadError::Unanswered(_) => Self::logged(&UNAVAILABLE, "the constitution could not be swapped", &error),
+            ReloadError::Unanswered(_) => Self::logged(
+                &UNAVAILABLE,
+                "the outcome of the reload is unknown: see which constitution is in force",
+                &error,
+            ),
         }
     }
 }

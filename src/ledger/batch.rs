@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 /// Why a record cannot be put into a batch.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum BatchError {
     /// A record has at least one byte.
     #[error("a record is empty")]

@@ -8,7 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::changes::{self, Change, Changes, Versioned};
 use super::connection::DbSession;
-use super::kind::ENTITIES;
+use super::database_spec::ENTITIES;
 use super::revisions::{self, HistoryRelation};
 use super::{Store, StoreError, Target, entities, open, sqlite};
 use crate::domain::Revision;

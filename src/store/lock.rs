@@ -5,7 +5,7 @@
 //! Symbolic links in the path are resolved.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
@@ -65,8 +65,24 @@ impl Lock {
 
 fn claim(file: &File) -> Result<(), StoreError> {
     file.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => StoreError::unavailable("another acgs uses it"),
+        TryLockError::WouldBlock => {
+            let process = holder(file).map(|pid| format!(" (process {pid})")).unwrap_or_default();
+            StoreError::unavailable(format!("another acgs{process} uses it: stop it, or change `database.url`"))
+        }
         TryLockError::Error(error) => StoreError::unavailable(error),
+    })
+}
+
+/// The process that holds the lock of a file (`proc_locks(5)`); `None` if it is in another pid namespace.
+#[must_use]
+pub fn holder(locked: &File) -> Option<u32> {
+    let inode = locked.metadata().ok()?.ino().to_string();
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    locks.lines().find_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let (kind, pid) = (fields.next()?, fields.nth(2)?);
+        let is_same = fields.next()?.rsplit(':').next() == Some(inode.as_str());
+        if kind == "FLOCK" && is_same { pid.parse().ok().filter(|pid| *pid > 0) } else { None }
     })
 }
 
@@ -79,7 +95,9 @@ mod tests {
     #[track_caller]
     fn is_refused(path: &Path) {
         let refused = Lock::take(path).unwrap_err().to_string();
-        assert_eq!(refused, format!("the database `{}` is unavailable: another acgs uses it", path.display()));
+        let holder =
+            format!("another acgs (process {}) uses it: stop it, or change `database.url`", std::process::id());
+        assert_eq!(refused, format!("the database `{}` is unavailable: {holder}", path.display()));
     }
 
     #[test]

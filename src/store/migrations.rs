@@ -10,13 +10,13 @@ use diesel::sqlite::Sqlite;
 use diesel_migrations::MigrationHarness;
 
 use super::connection::{Connection, DbSession, write};
+use super::database_spec::DatabaseSpec;
 use super::error::{Cause, StoreError};
-use super::kind::Kind;
 
 /// Runs the migrations that the database lacks, all or none. Returns their number.
 ///
 /// [`StoreError::Newer`] if it has one that is unknown here; the database is left unchanged then.
-pub(super) fn run(kind: &Kind, conn: &mut DbSession) -> Result<usize, StoreError> {
+pub(super) fn run(kind: &DatabaseSpec, conn: &mut DbSession) -> Result<usize, StoreError> {
     // An up-to-date database is opened without waiting for its writers.
     if !is_behind(kind, conn)? {
         return Ok(0);
@@ -32,7 +32,7 @@ pub(super) fn run(kind: &Kind, conn: &mut DbSession) -> Result<usize, StoreError
 }
 
 /// Whether there are migrations to run.
-pub(super) fn is_behind(kind: &Kind, conn: &mut Connection) -> Result<bool, StoreError> {
+pub(super) fn is_behind(kind: &DatabaseSpec, conn: &mut Connection) -> Result<bool, StoreError> {
     match conn {
         Connection::Sqlite(conn) => {
             let known = (kind.migrations.sqlite)();

@@ -8,25 +8,25 @@ mod any;
 pub mod api_keys;
 pub mod assertions;
 pub mod audit;
+mod bootstrap;
 pub mod cache_secret;
 pub mod changes;
 pub mod clients;
 mod connection;
 mod cursor;
+mod database_spec;
 pub mod ended_tokens;
 pub mod entities;
 mod error;
 mod following;
 mod kept_open;
-mod kind;
 mod list_page;
-mod lock;
+pub mod lock;
 mod migrations;
 mod opener;
 mod pool;
 mod postgres;
 mod precondition;
-mod prepare;
 pub mod refresh_tokens;
 mod replicas;
 pub mod revisions;
@@ -48,6 +48,7 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+pub use bootstrap::{discard_unfinished, inspect, is_unfinished, migrate, open, reach, visit};
 pub use connection::{Connection, DbSession};
 pub use cursor::Cursor;
 pub use entities::{Page, StoredEntity, Written};
@@ -60,7 +61,6 @@ pub use pool::{
     WaitStats, WatchedPool,
 };
 pub use precondition::{Precondition, VersionSet};
-pub use prepare::{discard_unfinished, inspect, is_unfinished, migrate, open, reach, visit};
 pub use replicas::{ReplicaStatus, Replicas};
 pub use revisions::{Commit, HistoryRelation};
 pub use sqlite::check;
@@ -70,9 +70,9 @@ pub use target::{PoolMode, Server, Target};
 pub use versions::{Slot, Stamp, Versions};
 
 use crate::domain::{Entity, EntityUid};
+use database_spec::ENTITIES;
 use following::FollowState;
 use kept_open::KeptOpen;
-use kind::ENTITIES;
 use pool::Pool;
 
 /// The open store; shared by all clones. Its functions block, so they are called from threads that may.

@@ -6,23 +6,23 @@ use diesel::r2d2::R2D2Connection;
 use thiserror::Error;
 
 use super::connection::DbSession;
+use super::database_spec::DatabaseSpec;
 use super::error::StoreError;
-use super::kind::Kind;
 use super::target::Target;
 use super::{postgres, sqlite};
 
 /// Opens connections to a database that is there and up to date.
 #[derive(Debug, Clone)]
 pub(super) struct Opener {
-    kind: &'static Kind,
+    spec: &'static DatabaseSpec,
     target: Target,
     wait: Duration,
 }
 
 impl Opener {
     /// Connections that wait for a writer up to `wait`.
-    pub(super) fn new(kind: &'static Kind, target: &Target, wait: Duration) -> Self {
-        Self { kind, target: target.clone(), wait }
+    pub(super) fn new(spec: &'static DatabaseSpec, target: &Target, wait: Duration) -> Self {
+        Self { spec, target: target.clone(), wait }
     }
 }
 
@@ -48,8 +48,8 @@ impl r2d2::ManageConnection for Opener {
 
     fn connect(&self) -> Result<DbSession, OpenError> {
         let opened = match &self.target {
-            Target::Sqlite(path) => sqlite::pooled(self.kind, path, self.wait),
-            Target::Postgres(server) => postgres::pooled(self.kind, server, self.wait),
+            Target::Sqlite(path) => sqlite::pooled(self.spec, path, self.wait),
+            Target::Postgres(server) => postgres::pooled(self.spec, server, self.wait),
         };
         Ok(opened?)
     }

@@ -9,8 +9,8 @@ use diesel::sql_types::Integer;
 use diesel::{Connection as _, ConnectionResult};
 
 use super::connection::{Connection, DbSession};
+use super::database_spec::DatabaseSpec;
 use super::error::StoreError;
-use super::kind::Kind;
 use super::migrations;
 use super::target::{PoolMode, Server};
 
@@ -30,20 +30,24 @@ const DEFAULTS: [(&str, &str); 6] = [
 const STATEMENT: Duration = Duration::from_secs(30);
 
 /// Opens a connection by itself, and brings the database up to date.
-pub(super) fn open(kind: &Kind, server: &Server, lock_timeout: Duration) -> Result<DbSession, StoreError> {
+pub(super) fn open(kind: &DatabaseSpec, server: &Server, lock_timeout: Duration) -> Result<DbSession, StoreError> {
     let mut session = connect(server, &Limits::of_one(lock_timeout))?;
     migrations::run(kind, &mut session)?;
     Ok(session)
 }
 
 /// Brings the database up to date as [`open`] does, and answers how many migrations it lacked.
-pub(super) fn migrate(kind: &Kind, server: &Server, lock_timeout: Duration) -> Result<usize, StoreError> {
+pub(super) fn migrate(kind: &DatabaseSpec, server: &Server, lock_timeout: Duration) -> Result<usize, StoreError> {
     migrations::run(kind, &mut connect(server, &Limits::of_one(lock_timeout))?)
 }
 
 /// Checks without any change whether [`open`] would accept the database. Returns a connection if its schema is up to
 /// date.
-pub(super) fn inspect(kind: &Kind, server: &Server, lock_timeout: Duration) -> Result<Option<DbSession>, StoreError> {
+pub(super) fn inspect(
+    kind: &DatabaseSpec,
+    server: &Server,
+    lock_timeout: Duration,
+) -> Result<Option<DbSession>, StoreError> {
     let mut session = connect(server, &Limits::of_one(lock_timeout))?;
     let is_behind = migrations::is_behind(kind, &mut session)?;
     Ok((!is_behind).then_some(session))
@@ -55,7 +59,7 @@ pub(super) fn reach(server: &Server) -> Result<(), StoreError> {
 }
 
 /// A connection as one of a pool: to a database that is up to date.
-pub(super) fn pooled(kind: &Kind, server: &Server, lock_timeout: Duration) -> Result<DbSession, StoreError> {
+pub(super) fn pooled(kind: &DatabaseSpec, server: &Server, lock_timeout: Duration) -> Result<DbSession, StoreError> {
     let mut session = connect(server, &Limits { lock_timeout, statement_timeout: Some(STATEMENT) })?;
     if !session.is_lent() && !kind.session.is_empty() {
         session.batch_execute(kind.session)?;

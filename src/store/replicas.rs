@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::connection::{self, DbSession};
+use super::database_spec::ENTITIES;
 use super::error::StoreError;
-use super::kind::ENTITIES;
 use super::pool::{Pool, StoreOptions, WatchedPool};
 use super::revisions::{self, HistoryRelation};
 use super::target::Target;

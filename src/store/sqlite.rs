@@ -13,8 +13,8 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryResult, sql_query};
 
 use super::connection::{Connection, DbSession};
+use super::database_spec::{DatabaseSpec, OnMissing};
 use super::error::StoreError;
-use super::kind::{Kind, OnMissing};
 use super::migrations;
 
 /// Files up to this size in bytes are checked when they are opened, which takes some ten milliseconds; in larger ones
@@ -25,10 +25,10 @@ const CHECKED_AT_OPEN: u64 = 8 * 1024 * 1024;
 ///
 /// The folder must exist. A new file is readable by its owner only. A file that is damaged, of another application,
 /// another kind or a newer version is refused, and nothing is written to it.
-pub(super) fn open(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<DbSession, StoreError> {
-    make_missing(kind, path, busy_timeout)?;
-    let mut conn = connect(kind, path, busy_timeout)?;
-    migrations::run(kind, &mut conn)?;
+pub(super) fn open(spec: &DatabaseSpec, path: &Path, busy_timeout: Duration) -> Result<DbSession, StoreError> {
+    make_missing(spec, path, busy_timeout)?;
+    let mut conn = connect(spec, path, busy_timeout)?;
+    migrations::run(spec, &mut conn)?;
     Ok(conn)
 }
 
@@ -50,43 +50,47 @@ pub(super) fn discard_unfinished(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Brings the database up to date as [`open`] does, and answers how many migrations it lacked.
-pub(super) fn migrate(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<usize, StoreError> {
-    let made = make_missing(kind, path, busy_timeout)?;
-    Ok(made + migrations::run(kind, &mut connect(kind, path, busy_timeout)?)?)
+pub(super) fn migrate(spec: &DatabaseSpec, path: &Path, busy_timeout: Duration) -> Result<usize, StoreError> {
+    let made = make_missing(spec, path, busy_timeout)?;
+    Ok(made + migrations::run(spec, &mut connect(spec, path, busy_timeout)?)?)
 }
 
 /// Checks without any change whether [`open`] would accept the file. Returns a connection if its schema is up to date.
 /// A missing file is accepted.
-pub(super) fn inspect(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<Option<DbSession>, StoreError> {
+pub(super) fn inspect(
+    spec: &DatabaseSpec,
+    path: &Path,
+    busy_timeout: Duration,
+) -> Result<Option<DbSession>, StoreError> {
     if !path.exists() {
         return Ok(None);
     }
-    let size = measure(kind, path)?;
+    let size = measure(spec, path)?;
     if size == 0 {
         return Ok(None);
     }
     let mut conn = establish(&uri(path, "ro")?)?;
     conn.batch_execute(&format!("PRAGMA busy_timeout = {};", busy_timeout.as_millis()))?;
-    verify(kind, &mut conn, size)?;
-    let is_behind = migrations::is_behind(kind, &mut conn)?;
+    verify(spec, &mut conn, size)?;
+    let is_behind = migrations::is_behind(spec, &mut conn)?;
     Ok((!is_behind).then_some(DbSession::own(conn)))
 }
 
-fn connect(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<DbSession, StoreError> {
-    let size = measure(kind, path)?;
+fn connect(spec: &DatabaseSpec, path: &Path, busy_timeout: Duration) -> Result<DbSession, StoreError> {
+    let size = measure(spec, path)?;
     let mut conn = establish(&url(path)?)?;
     conn.batch_execute(&format!("PRAGMA busy_timeout = {};", busy_timeout.as_millis()))?;
     if size > 0 {
-        verify(kind, &mut conn, size)?;
+        verify(spec, &mut conn, size)?;
     }
-    configure(&mut conn, kind.single, busy_timeout)?;
+    configure(&mut conn, spec.single, busy_timeout)?;
     Ok(DbSession::own(conn))
 }
 
 /// A connection as one of a pool: to a file that is there and up to date.
-pub(super) fn pooled(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<DbSession, StoreError> {
+pub(super) fn pooled(spec: &DatabaseSpec, path: &Path, busy_timeout: Duration) -> Result<DbSession, StoreError> {
     let mut conn = establish(&uri(path, "rw")?)?;
-    configure(&mut conn, kind.pooled, busy_timeout)?;
+    configure(&mut conn, spec.pooled, busy_timeout)?;
     Ok(DbSession::own(conn))
 }
 
@@ -171,17 +175,17 @@ pub fn check(conn: &mut Connection) -> Result<(), StoreError> {
 }
 
 /// Creates the database if there is none, and returns the number of migrations that this took.
-fn make_missing(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<usize, StoreError> {
-    if is_to_be_made(kind, path)? { make(kind, path, busy_timeout) } else { Ok(0) }
+fn make_missing(spec: &DatabaseSpec, path: &Path, busy_timeout: Duration) -> Result<usize, StoreError> {
+    if is_to_be_made(spec, path)? { make(spec, path, busy_timeout) } else { Ok(0) }
 }
 
 /// Whether there is no database. An empty file counts as none if its kind may be recreated.
-fn is_to_be_made(kind: &Kind, path: &Path) -> Result<bool, StoreError> {
+fn is_to_be_made(spec: &DatabaseSpec, path: &Path) -> Result<bool, StoreError> {
     let log = with_suffix(path, "-wal");
     match fs::exists(path) {
-        Ok(true) => Ok(measure(kind, path)? == 0),
+        Ok(true) => Ok(measure(spec, path)? == 0),
         Err(error) => Err(StoreError::unavailable(error)),
-        Ok(false) if kind.loss == OnMissing::Refused && log.exists() => {
+        Ok(false) if spec.on_missing == OnMissing::Refused && log.exists() => {
             Err(StoreError::damaged(format!("the file is gone, but its log `{}` is there", log.display())))
         }
         Ok(false) => Ok(true),
@@ -189,12 +193,12 @@ fn is_to_be_made(kind: &Kind, path: &Path) -> Result<bool, StoreError> {
 }
 
 /// The size of an existing file in bytes; 0 only if it may be created again.
-fn measure(kind: &Kind, path: &Path) -> Result<u64, StoreError> {
+fn measure(spec: &DatabaseSpec, path: &Path) -> Result<u64, StoreError> {
     match fs::metadata(path) {
         Ok(file) if !file.is_file() => Err(StoreError::unavailable("it is not a file")),
         // SQLite would take it for a new database, and whatever was in it would be gone without a word.
-        Ok(file) if kind.loss == OnMissing::Refused && file.len() == 0 => {
-            Err(StoreError::damaged("the file is empty; remove it to begin a new database"))
+        Ok(file) if spec.on_missing == OnMissing::Refused && file.len() == 0 => {
+            Err(StoreError::damaged("the file is empty: restore it from a backup, or remove it if it never held data"))
         }
         Ok(file) => Ok(file.len()),
         Err(error) => Err(StoreError::unavailable(error)),
@@ -203,7 +207,7 @@ fn measure(kind: &Kind, path: &Path) -> Result<u64, StoreError> {
 
 /// Creates a database with all its tables under a temporary name, and renames it once it is durable: an interrupted
 /// start leaves no database or a complete one.
-fn make(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<usize, StoreError> {
+fn make(spec: &DatabaseSpec, path: &Path, busy_timeout: Duration) -> Result<usize, StoreError> {
     let missing = |error: std::io::Error| match path.parent() {
         Some(folder) if error.kind() == ErrorKind::NotFound => {
             StoreError::unavailable(format!("folder `{}` does not exist", folder.display()))
@@ -216,9 +220,9 @@ fn make(kind: &Kind, path: &Path, busy_timeout: Duration) -> Result<usize, Store
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished).map_err(missing)?;
     let migrations = {
         let mut conn = establish(&url(&unfinished)?)?;
-        configure(&mut conn, kind.single, busy_timeout)?;
+        configure(&mut conn, spec.single, busy_timeout)?;
         let mut conn = DbSession::own(conn);
-        let migrations = migrations::run(kind, &mut conn)?;
+        let migrations = migrations::run(spec, &mut conn)?;
         checkpoint(&mut conn)?;
         migrations
     };
@@ -277,7 +281,7 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Refuses a database of another application or kind, or with damage that can be detected cheaply.
-fn verify(kind: &Kind, conn: &mut Connection, size: u64) -> Result<(), StoreError> {
+fn verify(spec: &DatabaseSpec, conn: &mut Connection, size: u64) -> Result<(), StoreError> {
     #[derive(QueryableByName)]
     struct Header {
         #[diesel(sql_type = BigInt)]
@@ -291,8 +295,8 @@ fn verify(kind: &Kind, conn: &mut Connection, size: u64) -> Result<(), StoreErro
     let header = sql_query(header).get_result::<Header>(conn)?;
     // A start that ended before its first migration leaves a file without tables, or with that of the migrations.
     let is_new = header.application == 0 && header.tables == 0;
-    if header.application != kind.application && !is_new {
-        return Err(StoreError::damaged(format!("it is not {}", kind.name)));
+    if header.application != spec.application && !is_new {
+        return Err(StoreError::unavailable(format!("it is not {}: check the path", spec.name)));
     }
     if size <= CHECKED_AT_OPEN { check(conn) } else { Ok(()) }
 }

@@ -236,7 +236,7 @@ impl Writer {
 
     /// A failed sync is final: the contents of the disk are unknown after it, and another sync may succeed falsely.
     fn end(&mut self, error: &AppendError) {
-        tracing::error!(%error, "the audit log cannot be synced: the process ends");
+        tracing::error!(%error, "the audit log cannot be synced; the process exits with 74: check the disk before it is started again");
         self.queue.raise(Obstacle::Ended);
         self.answer(&Err(AuditError::Ended));
         self.gather();

@@ -87,10 +87,7 @@ fn batch(events: &[Event]) -> Result<Batch, AuditError> {
     let at = OffsetDateTime::now_utc();
     let mut batch = Batch::default();
     for event in events {
-        event.push(at, &mut batch).map_err(|error| {
-            tracing::error!(%error, "an event cannot be recorded");
-            AuditError::Full
-        })?;
+        event.push(at, &mut batch)?;
     }
     Ok(batch)
 }

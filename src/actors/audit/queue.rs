@@ -15,7 +15,7 @@ pub use crate::actors::audit::log_health::Health;
 use crate::actors::audit::log_health::{LogHealth, Obstacle};
 use crate::actors::file_identity::OpenSegment;
 use crate::actors::progress::Progress;
-use crate::ledger::Batch;
+use crate::ledger::{Batch, BatchError};
 
 /// Why a decision cannot be recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +23,9 @@ pub enum AuditError {
     /// Too many records wait.
     #[error("too many decisions wait for the audit log")]
     Full,
+    /// A record cannot be written in the log's format: it is too long, or there are too many.
+    #[error("the change cannot be recorded: {0}")]
+    Unrecordable(#[from] BatchError),
     /// The disk does not take records.
     #[error("the audit log cannot be written")]
     Unwritable,
@@ -33,7 +36,7 @@ pub enum AuditError {
     #[error("a file of the audit log or the database was removed or replaced; see `/readyz?verbose`")]
     Displaced,
     /// The log has ended.
-    #[error("the audit log has ended")]
+    #[error("the audit log is closed: the daemon is stopping, or a sync of the log failed")]
     Ended,
     /// The caller gave the change up before it was recorded, so it is not made.
     #[error("the caller gave the change up before it was recorded; it was not made")]

@@ -54,7 +54,10 @@ enum WitnessError {
     Away(#[from] Box<ureq::Error>),
     #[error("it answered with status `{0}`")]
     Refused(u16),
-    #[error("it saw a log of `{0}` records, which is more than there are")]
+    #[error(
+        "it cosigned a log of `{0}` records, and this one has fewer: the log was rolled back, or another daemon has its \
+         key and origin"
+    )]
     Ahead(u64),
     #[error("its answer makes no sense: {0}")]
     Answer(NoteError),

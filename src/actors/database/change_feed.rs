@@ -223,16 +223,15 @@ impl Work {
         self.reported = incarnation;
         // A database that does not answer is not known to have a change.
         let is_lost = |revision: &Revision| !matches!(self.store.relation_to(revision), Ok(HistoryRelation::Contains));
-        let (since, from) = match self.changes.first_lost(incarnation, is_lost) {
-            Some(index) => (format!("since record `{index}` of this node's log at the latest"), index.to_string()),
-            None => ("of which this node made none since its start".to_owned(), "N".to_owned()),
+        let listed = match self.changes.first_lost(incarnation, is_lost) {
+            Some(index) => format!("those of this node are in its log: `acgs audit export --from {index}`"),
+            None => "this node made none of them since its start".to_owned(),
         };
         tracing::error!(
             newest_lost = %self.known,
-            "the database has lost changes, {since}; the withdrawals of access among those that this node made are \
-             being made again, at most 4,096 of the last 48 h; older ones, and those of nodes that do not run or were \
-             restarted since, are to be repeated: `acgs audit export --from {from}` lists them on each node, and \
-             `acgs key rotate token --withdraw` ends all tokens"
+            "the database has lost changes; {listed}; this node repeats its withdrawals of the last 48 h, at most \
+             4,096: repeat older ones, and those of nodes that were restarted since, or end all tokens with `acgs key \
+             rotate token --withdraw`"
         );
     }
 }

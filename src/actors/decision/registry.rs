@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 
 use crate::actors::active::{Active, InForce};
 use crate::actors::audit::journal::Journal;
+use crate::actors::audit::queue::AuditError;
 use crate::actors::decision::validator::Activate;
 use crate::constitution::{Fault, Faults, Misfits};
 use crate::domain::{ConstitutionDigest, ConstitutionalHash};
@@ -34,11 +35,14 @@ pub enum ReloadError {
     /// constitution stays in force.
     #[error("stored entities cannot be checked against the new schema: {0}")]
     Unchecked(String),
-    /// It cannot be kept or recorded. The constitution before it is still in force.
-    #[error("the new constitution cannot be {0}")]
-    Unrecorded(String),
+    /// It cannot be saved in the data folder, which replays need. The previous constitution stays in force.
+    #[error("the new constitution cannot be saved in {0}")]
+    Unsaved(String),
+    /// It cannot be recorded. The previous constitution stays in force.
+    #[error("the new constitution cannot be recorded: {0}")]
+    Unrecorded(AuditError),
     /// The registry has ended or did not answer in time. The new constitution may yet come into force.
-    #[error("the constitution could not be swapped: {0}")]
+    #[error("the outcome of the reload is unknown, and the constitution may still come into force: {0}")]
     Unanswered(String),
 }
 
@@ -202,7 +206,7 @@ impl ReloadError {
         let faults: Vec<String> = match self {
             Self::Faulty(faults) | Self::Objected(faults) => faults.0.iter().map(ToString::to_string).collect(),
             Self::Settings(faults) => faults.clone(),
-            Self::Unchecked(_) | Self::Unrecorded(_) | Self::Unanswered(_) => Vec::new(),
+            Self::Unchecked(_) | Self::Unsaved(_) | Self::Unrecorded(_) | Self::Unanswered(_) => Vec::new(),
         };
         if faults.is_empty() {
             return self.to_string();
@@ -244,8 +248,9 @@ impl ConstitutionArchive {
             return Err(ReloadError::Objected(Faults(objections)));
         }
         bundle.keep(&self.kept).map_err(|error| {
-            tracing::error!(%error, folder = %self.kept.display(), "a constitution cannot be kept");
-            ReloadError::Unrecorded("kept".to_owned())
+            let folder = self.kept.display();
+            tracing::error!(%error, %folder, "the new constitution cannot be saved; the one before stays in force");
+            ReloadError::Unsaved(format!("`{folder}`: {error}"))
         })?;
         let (hash, digest) = active.names();
         let mut reloaded = event("reloaded").name("hash", hash.to_string()).name("digest", digest.to_string());
@@ -254,7 +259,7 @@ impl ConstitutionArchive {
             reloaded = reloaded.name("forced", true).detail("objections", recorded(&objections));
         }
         let written = self.journal.record(&[reloaded]);
-        written.map_err(|error| ReloadError::Unrecorded(format!("recorded: {error}")))?;
+        written.map_err(ReloadError::Unrecorded)?;
         Ok((active.in_place_of(in_force), reread.restart_required))
     }
 

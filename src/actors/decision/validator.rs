@@ -20,7 +20,7 @@ use crate::actors::cache::application_cache::EntityReader;
 use crate::actors::cache::hit_rates::HitCounters;
 use crate::actors::cache::request_cache::{CachedVerdict, RequestCache};
 use crate::actors::cache::service_cache::SharedVerdicts;
-use crate::domain::{Consistency, Evaluation, Reason, Verdict};
+use crate::domain::{Consistency, Evaluation, Verdict};
 use crate::ledger::EntitySet;
 use evaluator::Evaluator;
 pub use timeslice::Timeslice;
@@ -76,7 +76,7 @@ impl Decided {
 
     /// The same decision for an equal question later in the batch.
     fn repeated(&self) -> Self {
-        let is_kept = self.verdict.reason != Reason::Unavailable;
+        let is_kept = !self.verdict.reason.is_transient();
         Self { source: if is_kept { Source::Verdicts } else { self.source }, ..self.clone() }
     }
 }

@@ -181,8 +181,8 @@ fn what_is_kept_is_no_more_than_there_may_be() {
             "  |",
             "1 | database.pool.size = 9",
             "  |                      ^",
-            "  = allowed: `database.pool.size` at least `database.pool.min_idle`, because no more connections are opened \
-             before they are needed than are kept",
+            "  = allowed: `database.pool.size` at least `database.pool.min_idle`, because the pool cannot keep more \
+             connections idle than it holds",
         ],
     );
     check_variable(

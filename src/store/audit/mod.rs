@@ -32,11 +32,11 @@ pub use entries::{AuditEntry, IndexError};
 pub use logs::IndexedLog;
 pub use place::LogId;
 
+use super::bootstrap::{inspect_spec, migrate_spec, open_spec};
 use super::connection::DbSession;
+use super::database_spec::{DatabaseSpec, Migrations, OnMissing, postgres_migrations};
 use super::error::StoreError;
-use super::kind::{Kind, Migrations, OnMissing, postgres_migrations};
 use super::pool::{Pool, StoreOptions};
-use super::prepare::{inspect_kind, migrate_kind, open_kind};
 use super::replicas::Replicas;
 use super::sqlite;
 use super::target::Target;
@@ -51,11 +51,11 @@ const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite_audit");
 /// the write-ahead log before a checkpoint, which other users of the disk notice. The log then keeps its length, up to
 /// 512 MiB: releasing and allocating blocks again costs the file system, and some disks, tens of milliseconds. Readers
 /// cannot write.
-const AUDIT: Kind = Kind {
+const AUDIT: DatabaseSpec = DatabaseSpec {
     name: "an audit database of acgs",
     application: 0x4143_4741,
     migrations: Migrations { sqlite: || SQLITE, postgres: postgres_migrations },
-    loss: OnMissing::Recreated,
+    on_missing: OnMissing::Recreated,
     single: "PRAGMA page_size = 2048; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -65536;
              PRAGMA wal_autocheckpoint = 131072; PRAGMA journal_size_limit = 536870912;",
     pooled: "PRAGMA query_only = ON; PRAGMA cache_size = -1024;",
@@ -98,12 +98,12 @@ pub fn beside(database: &Target) -> Target {
 
 /// Brings the database up to date as [`AuditStore::open`] does, and answers how many migrations it lacked.
 pub fn migrate(target: &Target, wait: Duration) -> Result<usize, StoreError> {
-    migrate_kind(&AUDIT, target, wait)
+    migrate_spec(&AUDIT, target, wait)
 }
 
 /// Looks whether [`AuditStore::open`] would take it, without changing anything. A file that is not there yet is fine.
 pub fn inspect(target: &Target, wait: Duration) -> Result<(), StoreError> {
-    inspect_kind(&AUDIT, target, wait)
+    inspect_spec(&AUDIT, target, wait)
 }
 
 /// The open copy of the audit log; shared by all clones. Its functions block, so they are called from threads that may.
@@ -127,7 +127,7 @@ impl AuditStore {
     /// application's, the one of the entities or of a newer version is refused as it is.
     pub fn open(options: &StoreOptions) -> Result<Self, StoreError> {
         let wait = options.acquire_timeout;
-        let open = || open_kind(&AUDIT, &options.target, wait);
+        let open = || open_spec(&AUDIT, &options.target, wait);
         let mut conn =
             options.target.path().map_or_else(open, |database| incremental_sync::trickling(database, open))?;
         logs::list(&mut conn).map_err(|error| error.at(&options.target))?;
@@ -269,7 +269,7 @@ impl AuditStore {
         let mut writer = self.writer.lock();
         let mut conn = match writer.take() {
             Some(conn) => conn,
-            None => open_kind(&AUDIT, &self.target, self.wait)?,
+            None => open_spec(&AUDIT, &self.target, self.wait)?,
         };
         let done = job(&mut conn)?;
         *writer = Some(conn);

@@ -27,8 +27,8 @@ pub use stats::{PoolStats, TierStats};
 pub use waits::{WINDOW, WaitStats};
 
 use super::connection::DbSession;
+use super::database_spec::DatabaseSpec;
 use super::error::{self, SessionFault, StoreError};
-use super::kind::Kind;
 use super::opener::Opener;
 use super::target::{PoolMode, Target};
 use tiers::{Dimensions, NoConnection, Tiers};
@@ -78,7 +78,7 @@ pub(super) struct Pool {
 
 impl Pool {
     /// Opens the first connections to a database that is there and up to date.
-    pub(super) fn open(kind: &'static Kind, options: &StoreOptions) -> Result<Self, StoreError> {
+    pub(super) fn open(kind: &'static DatabaseSpec, options: &StoreOptions) -> Result<Self, StoreError> {
         let dimensions = options.dimensions();
         let acquire_timeout = dimensions.acquire_timeout;
         let opener = Opener::new(kind, &options.target, acquire_timeout);

@@ -18,8 +18,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
+use diesel_migrations::MigrationHarness as _;
 use tempfile::TempDir;
 
+use super::database_spec::DatabaseSpec;
 use super::*;
 
 /// A store in a folder of its own, which goes when this is dropped.
@@ -39,6 +41,24 @@ impl Stored {
     /// A connection beside the pool.
     fn connection(&self) -> DbSession {
         open(&self.options.target, self.options.acquire_timeout).unwrap()
+    }
+}
+
+/// Reverts all migrations of a database whose versions, which are dates, are not before `since`.
+pub(super) fn downgrade(conn: &mut Connection, spec: &DatabaseSpec, since: &str) {
+    loop {
+        let (sqlite, postgres) = ((spec.migrations.sqlite)(), (spec.migrations.postgres)());
+        let newest = match conn {
+            Connection::Sqlite(conn) => conn.applied_migrations().unwrap().into_iter().max().map(|it| it.to_string()),
+            Connection::Postgres(conn) => conn.applied_migrations().unwrap().into_iter().max().map(|it| it.to_string()),
+        };
+        if newest.is_none_or(|newest| newest.as_str() < since) {
+            return;
+        }
+        match conn {
+            Connection::Sqlite(conn) => drop(conn.revert_last_migration(sqlite).unwrap()),
+            Connection::Postgres(conn) => drop(conn.revert_last_migration(postgres).unwrap()),
+        }
     }
 }
 

@@ -54,7 +54,7 @@ fn a_damaged_file_is_refused_by_name_and_left_as_it_is() {
         ("header", &good[..100], "database disk image is malformed"),
         ("page", &good[..4096], "database disk image is malformed"),
         ("truncated", &good[..good.len() - 4096], "database disk image is malformed"),
-        ("empty", b"", "the file is empty; remove it to begin a new database"),
+        ("empty", b"", "the file is empty: restore it from a backup, or remove it if it never held data"),
         ("middle", &middle, ""),
     ];
     for (name, bytes, said) in cases {
@@ -140,7 +140,7 @@ fn the_database_of_another_application_is_refused_and_left_as_it_is() {
     other.batch_execute("CREATE TABLE theirs (a)").unwrap();
     drop(other);
     let before = fs::read(&path).unwrap();
-    let said = "is damaged: it is not a database of acgs";
+    let said = "is unavailable: it is not a database of acgs: check the path";
     assert_eq!(refusal(&path), format!("the database `{}` {said}", path.display()));
     assert_eq!(fs::read(&path).unwrap(), before);
 }
@@ -232,10 +232,9 @@ fn damage_that_shows_only_when_it_is_read_is_told_with_the_file() {
 
 #[test]
 fn a_database_from_before_users_keeps_its_entities() {
-    use diesel_migrations::MigrationHarness as _;
     let (_folder, path, entities) = closed_database();
     let second = Duration::from_secs(1);
-    open(&Target::from(&*path), second).unwrap().revert_last_migration((ENTITIES.migrations.sqlite)()).unwrap();
+    downgrade(&mut open(&Target::from(&*path), second).unwrap(), &ENTITIES, "20260201");
     inspect(&Target::from(&*path), second).unwrap();
     let store = Store::open(&options(&path)).unwrap();
     let uids = entities.iter().map(|entity| entity.uid.clone()).collect::<Vec<_>>();

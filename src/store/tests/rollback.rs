@@ -150,12 +150,11 @@ fn a_database_stands_to_what_it_once_was_by_history_and_not_by_numbers() {
 
 #[test]
 fn a_database_of_before_there_were_revisions_has_one() {
-    use diesel_migrations::MigrationHarness as _;
     for changed in [true, false] {
         let (_folder, path, _) = if changed { closed_database() } else { empty_database() };
         let second = Duration::from_secs(1);
         let mut conn = open(&Target::from(&*path), second).unwrap();
-        conn.revert_last_migration((ENTITIES.migrations.sqlite)()).unwrap();
+        downgrade(&mut conn, &ENTITIES, "20260501070000");
         drop(conn);
         let store = Store::open(&options(&path)).unwrap();
         let first = store.versions().applied();

@@ -1,7 +1,5 @@
 //! A database of an earlier version has all that it had when it is opened by this one.
 
-use diesel_migrations::MigrationHarness as _;
-
 use super::super::api_keys::{self, ApiKey};
 use super::super::refresh_tokens::{self, RefreshToken};
 use super::super::sessions::{self, Session};
@@ -13,24 +11,6 @@ use super::*;
 
 /// The migrations of this version and later ones begin with this month or a later one.
 const SINCE: &str = "202605";
-
-/// Takes back all migrations since [`SINCE`].
-fn downgrade(conn: &mut Connection) {
-    loop {
-        let (sqlite, postgres) = ((ENTITIES.migrations.sqlite)(), (ENTITIES.migrations.postgres)());
-        let newest = match conn {
-            Connection::Sqlite(conn) => conn.applied_migrations().unwrap().into_iter().max().map(|it| it.to_string()),
-            Connection::Postgres(conn) => conn.applied_migrations().unwrap().into_iter().max().map(|it| it.to_string()),
-        };
-        if newest.unwrap().as_str() < SINCE {
-            return;
-        }
-        match conn {
-            Connection::Sqlite(conn) => drop(conn.revert_last_migration(sqlite).unwrap()),
-            Connection::Postgres(conn) => drop(conn.revert_last_migration(postgres).unwrap()),
-        }
-    }
-}
 
 /// Everything that is stored of callers.
 type Callers = (
@@ -78,7 +58,7 @@ fn what_an_earlier_version_stored_is_there_after_the_migrations() {
     let version = revisions::newest(conn).unwrap().version;
     let Stored { store, options, _folder } = stored;
     drop(store);
-    downgrade(conn);
+    downgrade(conn, &ENTITIES, SINCE);
 
     let store = Store::open(&options).unwrap();
     let conn = &mut open(&options.target, options.acquire_timeout).unwrap();

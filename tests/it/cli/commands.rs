@@ -244,7 +244,8 @@ fn the_file_of_a_running_daemon_is_not_migrated() {
     let setup = Setup::new();
     let daemon = setup.start();
     let database = setup.data_dir().join("acgs.db");
-    let taken = format!("the database `{}` is unavailable: another acgs uses it\n", database.display());
+    let holder = format!("another acgs (process {}) uses it: stop it, or change `database.url`", daemon.pid());
+    let taken = format!("the database `{}` is unavailable: {holder}\n", database.display());
     assert_eq!(outcome(&setup.run(["migrate"])), (Some(74), "", &*taken));
     decide(&daemon, 1);
 }

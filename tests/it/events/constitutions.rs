@@ -130,7 +130,7 @@ fn a_bundle_that_cannot_be_kept_does_not_come_into_force() {
     fs::write(&folder, "no folder").unwrap();
     switch(&setup, &constitution("closed"));
     let answer = daemon.ask(&reload());
-    assert_eq!((answer.status, &answer.json()["detail"]), (503, &json!("the new constitution cannot be kept")));
+    assert_eq!((answer.status, &answer.json()["detail"]), (503, &json!("the new constitution cannot be saved")));
     hang_up(&daemon);
     assert_eq!(hash(&daemon), before);
     assert_eq!(daemon.ask(&question(1)).json()["decision"], true);

@@ -99,6 +99,7 @@ fn every_problem_has_a_page_that_explains_it() {
         "too-large",
         "unsupported-media-type",
         "faulty-constitution",
+        "faulty-settings",
         "invalid-entity",
         "invalid-password",
         "too-many-attempts",

@@ -1,6 +1,6 @@
-//! The layers of `src/lib.rs`, and the rooms of the actors: imports point down only, the cores know nothing of each other
-//! or of actors, no two files import each other, not even through others, and files stay small and are called after
-//! nouns.
+//! The layers of `src/lib.rs`, and the rooms of the actors: imports point down only, the cores know nothing of each
+//! other or of actors, no two files import each other, not even through others, and files stay small and are called
+//! after nouns.
 
 mod circles;
 

@@ -223,7 +223,7 @@ fn a_witness_notices_that_a_log_was_put_back_to_an_earlier_state() {
     let seen = witness.wait_for_size(index + 1);
     drop(daemon);
     let daemon = backup.start();
-    let said = format!("it saw a log of `{seen}` records, which is more than there are");
+    let said = format!("it cosigned a log of `{seen}` records, and this one has fewer");
     until("a warning", || daemon.stderr().contains(&said).then_some(()));
     // Once it is longer again, it still is not the log that the witness saw.
     let longer = loop {

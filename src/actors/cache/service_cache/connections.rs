@@ -207,13 +207,13 @@ impl Connections {
         self.breaker.borrow_mut().close(Instant::now());
         self.state.usable.store(true, Ordering::Relaxed);
         self.recovery.notify_one();
-        tracing::info!("the service cache answers");
+        tracing::info!("Redis (`cache.l2.url`) answers");
     }
 
     fn fail_to_open(&self, error: &str) {
         self.state.counters.unopened.add(1);
         if self.error.borrow().as_deref() != Some(error) {
-            tracing::warn!(error, "the service cache cannot be reached: decisions are made without it");
+            tracing::warn!(error, "Redis (`cache.l2.url`) cannot be reached; deciding without it");
         }
         self.set_error(error);
     }
@@ -239,7 +239,7 @@ impl Connections {
         let links = self.links.take();
         self.state.counters.closed.add(links.len() as u64);
         self.wanted.notify_one();
-        tracing::warn!(error, "the service cache does not answer: decisions are made without it");
+        tracing::warn!(error, "Redis (`cache.l2.url`) does not answer; deciding without it");
     }
 
     fn add(&self, link: Link) {

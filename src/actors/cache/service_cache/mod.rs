@@ -123,7 +123,7 @@ impl ServiceCache {
         let watching = read.into_actor(self).map(|memory, actor, ctx| {
             if let Some(memory) = memory {
                 if let Some(advice) = memory.advice().filter(|advice| actor.memory.advice() != Some(advice)) {
-                    tracing::warn!("the service cache: {advice}");
+                    tracing::warn!("Redis (`cache.l2.url`): {advice}");
                 }
                 actor.memory = memory;
             }
@@ -275,10 +275,10 @@ impl Handler<Publish> for ServiceCache {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClearError {
     /// The server answered with an error.
-    #[error("the service cache cannot be cleared: {0}")]
+    #[error("the verdicts in Redis cannot be removed: {0}")]
     Server(String),
     /// It takes too long, or the actor has ended.
-    #[error("the service cache was not cleared in time")]
+    #[error("the verdicts in Redis were not all removed in time")]
     Late,
 }
 

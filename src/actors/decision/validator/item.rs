@@ -119,9 +119,7 @@ impl InProgress {
         let is_queried = self.reads.iter().any(|read| read.is_queried);
         let source = if is_queried { Source::Database } else { Source::Entities };
         let result = match (self.stage, sets.of(&self.reads)) {
-            (Stage::Denied(verdict), _) if verdict.reason == Reason::Unavailable => {
-                FlightResult::Denied(Arc::new(verdict))
-            }
+            (Stage::Denied(verdict), _) if verdict.reason.is_transient() => FlightResult::Denied(Arc::new(verdict)),
             (_, Err(too_much)) => {
                 FlightResult::Denied(Arc::new(Verdict::deny(Reason::Unavailable, too_much.to_string())))
             }

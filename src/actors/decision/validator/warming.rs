@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::evaluator::Evaluator;
 use super::{Decide, HOTTEST, Purpose};
 use crate::actors::active::Active;
-use crate::domain::{Consistency, Evaluation, Object, Reason, UnknownMembers};
+use crate::domain::{Consistency, Evaluation, Object, UnknownMembers};
 
 /// A question that takes longer is left to be decided when it is asked.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -28,7 +28,7 @@ pub(super) async fn warm(evaluator: &Evaluator, active: &Arc<Active>, questions:
         let decide = Decide { evaluations, stop_at: None, consistency, purpose, deadline };
         // A question that could not be decided is decided when it is asked.
         let decided = evaluator.attempt(active, &decide).await.ok().flatten().unwrap_or_default();
-        if decided.iter().any(|decided| decided.verdict.reason == Reason::Unavailable) {
+        if decided.iter().any(|decided| decided.verdict.reason.is_transient()) {
             return;
         }
     }

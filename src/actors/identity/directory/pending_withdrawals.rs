@@ -186,7 +186,11 @@ impl Directory {
                     true
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a pending withdrawal cannot be made and is dropped");
+                    tracing::error!(
+                        %error, ids = ?next.names,
+                        "a withdrawal that was in force in memory only cannot be made and is dropped; what it ended may \
+                         be valid again: check it, and repeat the withdrawal"
+                    );
                     false
                 }
             };

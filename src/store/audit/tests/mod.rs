@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::domain::EntityUid;
-use crate::store::tests::server;
+use crate::store::tests::{downgrade, server};
 
 /// The copy of a log in a folder of its own, which goes when this is dropped.
 struct Copied {
@@ -37,7 +37,7 @@ impl Copied {
 
     /// A connection beside those of the store.
     fn connection(&self) -> DbSession {
-        open_kind(&AUDIT, &self.options.target, self.options.acquire_timeout).unwrap()
+        open_spec(&AUDIT, &self.options.target, self.options.acquire_timeout).unwrap()
     }
 
     /// Everything that a search finds, page by page.

@@ -166,7 +166,7 @@ async fn what_the_access_list_forbids_is_done_without() {
     bare.put(&[bare.verdict(1)]).await;
     assert!(bare.fetch(1).await.is_some());
     let refused = bare.shared.clear().await.unwrap_err().to_string();
-    assert!(refused.contains("cannot be cleared") && refused.contains("scan"), "{refused}");
+    assert!(refused.contains("cannot be removed") && refused.contains("scan"), "{refused}");
     bare.shared.publish(1);
     until(async || bare.counts().await.unpublished == 1).await;
     let status = bare.shared.status().await.unwrap();

@@ -4,7 +4,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
 /// One of the daemon's databases. Each is a file of its own, and none is taken for another.
 #[derive(Debug)]
-pub(super) struct Kind {
+pub(super) struct DatabaseSpec {
     /// The kind's name in errors.
     pub(super) name: &'static str,
     /// SQLite's `application_id`, as the first migration writes it.
@@ -12,7 +12,7 @@ pub(super) struct Kind {
     /// Everything that makes its tables.
     pub(super) migrations: Migrations,
     /// The reaction to a file that is missing or empty although it existed before.
-    pub(super) loss: OnMissing,
+    pub(super) on_missing: OnMissing,
     /// The pragmas for a connection outside of a pool. It may create the file.
     pub(super) single: &'static str,
     /// The pragmas for a pooled connection.
@@ -52,11 +52,11 @@ pub(super) fn postgres_migrations() -> EmbeddedMigrations {
 }
 
 /// The entities, "ACGS".
-pub(super) const ENTITIES: Kind = Kind {
+pub(super) const ENTITIES: DatabaseSpec = DatabaseSpec {
     name: "a database of acgs",
     application: 0x4143_4753,
     migrations: Migrations { sqlite: || SQLITE, postgres: postgres_migrations },
-    loss: OnMissing::Refused,
+    on_missing: OnMissing::Refused,
     single: EACH,
     pooled: EACH,
     session: "",

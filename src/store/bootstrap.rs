@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::connection::DbSession;
+use super::database_spec::{DatabaseSpec, ENTITIES};
 use super::error::StoreError;
-use super::kind::{ENTITIES, Kind};
 use super::target::Target;
 use super::{entities, postgres, sqlite};
 use crate::domain::Entity;
@@ -14,17 +14,17 @@ use crate::domain::Entity;
 /// The folder of a file must exist; a new file is readable by its owner only. A file that is damaged, of another
 /// application, the audit log's, or of a newer version is refused, and nothing is written to it.
 pub fn open(target: &Target, wait: Duration) -> Result<DbSession, StoreError> {
-    open_kind(&ENTITIES, target, wait)
+    open_spec(&ENTITIES, target, wait)
 }
 
 /// Migrates the database as [`open`] does, and returns the number of migrations that it lacked.
 pub fn migrate(target: &Target, wait: Duration) -> Result<usize, StoreError> {
-    migrate_kind(&ENTITIES, target, wait)
+    migrate_spec(&ENTITIES, target, wait)
 }
 
 /// Checks without any change whether [`open`] would accept the database. A missing file is accepted.
 pub fn inspect(target: &Target, wait: Duration) -> Result<(), StoreError> {
-    inspect_kind(&ENTITIES, target, wait)
+    inspect_spec(&ENTITIES, target, wait)
 }
 
 /// Calls `visit` with every stored entity, without any change, if the database is up to date.
@@ -58,26 +58,26 @@ pub fn reach(target: &Target) -> Result<(), StoreError> {
     }
 }
 
-pub(super) fn open_kind(kind: &Kind, target: &Target, wait: Duration) -> Result<DbSession, StoreError> {
+pub(super) fn open_spec(spec: &DatabaseSpec, target: &Target, wait: Duration) -> Result<DbSession, StoreError> {
     let opened = match target {
-        Target::Sqlite(path) => sqlite::open(kind, path, wait),
-        Target::Postgres(server) => postgres::open(kind, server, wait),
+        Target::Sqlite(path) => sqlite::open(spec, path, wait),
+        Target::Postgres(server) => postgres::open(spec, server, wait),
     };
     opened.map_err(|error| error.at(target))
 }
 
-pub(super) fn migrate_kind(kind: &Kind, target: &Target, wait: Duration) -> Result<usize, StoreError> {
+pub(super) fn migrate_spec(spec: &DatabaseSpec, target: &Target, wait: Duration) -> Result<usize, StoreError> {
     let migrated = match target {
-        Target::Sqlite(path) => sqlite::migrate(kind, path, wait),
-        Target::Postgres(server) => postgres::migrate(kind, server, wait),
+        Target::Sqlite(path) => sqlite::migrate(spec, path, wait),
+        Target::Postgres(server) => postgres::migrate(spec, server, wait),
     };
     migrated.map_err(|error| error.at(target))
 }
 
-pub(super) fn inspect_kind(kind: &Kind, target: &Target, wait: Duration) -> Result<(), StoreError> {
+pub(super) fn inspect_spec(spec: &DatabaseSpec, target: &Target, wait: Duration) -> Result<(), StoreError> {
     let inspected = match target {
-        Target::Sqlite(path) => sqlite::inspect(kind, path, wait),
-        Target::Postgres(server) => postgres::inspect(kind, server, wait),
+        Target::Sqlite(path) => sqlite::inspect(spec, path, wait),
+        Target::Postgres(server) => postgres::inspect(spec, server, wait),
     };
     inspected.map(drop).map_err(|error| error.at(target))
 }
