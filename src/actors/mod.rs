@@ -17,4 +17,4 @@ pub mod write_ticket;
 pub use mailbox::{Mailbox, Outcome};
 
 /// The capacity of an actor's mailbox, above the in-flight limit of requests, which is the effective bound.
-const MAILBOX: usize = 1 << 20;
+const MAILBOX_CAPACITY: usize = 1 << 20;

@@ -30,7 +30,7 @@ pub struct Failures {
 /// Whether an attempt is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockState {
-    /// They may.
+    /// The attempt may be made.
     Allowed,
     /// Not before this time, in seconds since 1970; the password is not checked.
     LockedUntil(i64),

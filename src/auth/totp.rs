@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use data_encoding::{BASE32_NOPAD, HEXUPPER};
+use data_encoding::BASE32_NOPAD;
 use ring::hmac;
 
 use super::secret::{digest, equals, letters};
+use crate::domain::percent_encode;
 
 /// Seconds that a code is shown for.
 const PERIOD_S: i64 = 30;
@@ -51,7 +52,7 @@ impl TotpSecret {
     /// The URL that an authenticator reads from a QR code.
     #[must_use]
     pub fn otpauth_url(&self, issuer: &str, name: &str) -> String {
-        let (issuer, name, secret) = (percent_encoded(issuer), percent_encoded(name), self.base32());
+        let (issuer, name, secret) = (percent_encode(issuer), percent_encode(name), self.base32());
         format!(
             "otpauth://totp/{issuer}:{name}?secret={secret}&issuer={issuer}&algorithm=SHA1&digits={DIGITS}\
              &period={PERIOD_S}"
@@ -131,19 +132,6 @@ impl fmt::Debug for RecoveryCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RecoveryCode(…)")
     }
-}
-
-/// A text as a part of a URL's path or query (RFC 3986, section 2.1).
-fn percent_encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut encoded, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push('%');
-            encoded.push_str(&HEXUPPER.encode(&[byte]));
-        }
-        encoded
-    })
 }
 
 #[cfg(test)]

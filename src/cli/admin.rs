@@ -176,13 +176,6 @@ fn send(socket: &Path, method: &str, path: &str, headers: &str, body: Option<&Va
     Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
 }
 
-/// As one part of a path, whatever it has in it.
-pub(super) fn segment(name: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let part = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    name.bytes().map(part).collect()
-}
-
 /// Shows a JSON object on one line.
 pub(super) fn print_json(value: &Value) {
     print_line(&value.to_string());

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::admin::{Ask, list, print_json, segment};
+use super::admin::{Ask, list, print_json};
 use super::print_line;
 use crate::daemon::Source;
+use crate::domain::percent_encode;
 
 /// API key commands.
 #[derive(Debug, Args)]
@@ -69,6 +70,6 @@ pub fn run(command: &Command, source: &Source) -> ExitCode {
             let columns = &["id", "name", "scopes", "networks", "last_used_at", "expires_at", "revoked_at"];
             list(source, "/v1/api-keys", columns, *json)
         }
-        Action::Revoke { id } => Ask::delete(format!("/v1/api-keys/{}", segment(id))).run(source, |_| ()),
+        Action::Revoke { id } => Ask::delete(format!("/v1/api-keys/{}", percent_encode(id))).run(source, |_| ()),
     }
 }

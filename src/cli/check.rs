@@ -37,7 +37,7 @@ pub fn run(source: &Source, offline: bool) -> ExitCode {
         let begins_anew = daemon::is_unrecorded(&settings) && store::is_unfinished(&store.target);
         let found = [
             if begins_anew { Ok(()) } else { store::inspect(&store.target, store.acquire_timeout) },
-            store::audit::inspect(&search.target, search.acquire_timeout),
+            store::search_index::inspect(&search.target, search.acquire_timeout),
         ];
         for error in found.into_iter().filter_map(Result::err) {
             print_fault(&format!("error: {error}"));

@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::admin::{Ask, list, print_json, segment};
+use super::admin::{Ask, list, print_json};
 use super::{EXIT_IO, fail, print_line};
 use crate::daemon::Source;
+use crate::domain::percent_encode;
 
 /// Client commands.
 #[derive(Debug, Args)]
@@ -86,12 +87,12 @@ pub fn run(command: &Command, source: &Source) -> ExitCode {
         Action::Disable { id } => change(source, id, json!({"disabled": true}), false),
         Action::Enable { id } => change(source, id, json!({"disabled": false}), false),
         Action::Secret { id, json } => change(source, id, json!({"new_secret": true}), *json),
-        Action::Remove { id } => Ask::delete(format!("/v1/clients/{}", segment(id))).run(source, |_| ()),
+        Action::Remove { id } => Ask::delete(format!("/v1/clients/{}", percent_encode(id))).run(source, |_| ()),
     }
 }
 
 fn change(source: &Source, id: &str, body: Value, json: bool) -> ExitCode {
-    Ask::patch(format!("/v1/clients/{}", segment(id)), body).run(source, move |client| show(client, json))
+    Ask::patch(format!("/v1/clients/{}", percent_encode(id)), body).run(source, move |client| show(client, json))
 }
 
 fn show(client: &Value, json: bool) {

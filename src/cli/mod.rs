@@ -180,7 +180,7 @@ fn migrate(source: &Source) -> Result<(), DaemonError> {
     let _lock = options.target.path().map(Lock::take).transpose()?;
     let search = daemon::search_options(&settings);
     let migrations = store::migrate(&options.target, options.acquire_timeout)?
-        + store::audit::migrate(&search.target, search.acquire_timeout)?;
+        + store::search_index::migrate(&search.target, search.acquire_timeout)?;
     print_line(&format!("{migrations} migrations run"));
     Ok(())
 }

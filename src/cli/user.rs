@@ -7,10 +7,11 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::admin::{Ask, list, print_json, segment};
+use super::admin::{Ask, list, print_json};
 use super::{EXIT_IO, fail, print_line};
 use crate::auth::secret;
 use crate::daemon::Source;
+use crate::domain::percent_encode;
 
 /// User commands.
 #[derive(Debug, Args)]
@@ -86,19 +87,19 @@ pub fn run(command: &Command, source: &Source) -> ExitCode {
                 Ok(password) => password,
                 Err(code) => return code,
             };
-            let ask = Ask::patch(format!("/v1/users/{}", segment(name)), json!({"password": password}));
+            let ask = Ask::patch(format!("/v1/users/{}", percent_encode(name)), json!({"password": password}));
             ask.run(source, move |_| {
                 if made_up {
                     print_line(&password);
                 }
             })
         }
-        Action::Remove { name } => Ask::delete(format!("/v1/users/{}", segment(name))).run(source, |_| ()),
+        Action::Remove { name } => Ask::delete(format!("/v1/users/{}", percent_encode(name))).run(source, |_| ()),
     }
 }
 
 fn change(source: &Source, name: &str, body: Value) -> ExitCode {
-    Ask::patch(format!("/v1/users/{}", segment(name)), body).run(source, |_| ())
+    Ask::patch(format!("/v1/users/{}", percent_encode(name)), body).run(source, |_| ())
 }
 
 /// The password of a file, or a new one.

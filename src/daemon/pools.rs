@@ -11,7 +11,7 @@ use crate::actors::database::change_feed::FeedStatus;
 use crate::actors::database::pool_monitor::{MonitorOptions, NamedPool, PoolMonitor};
 use crate::http::{PendingWrites, StoreState};
 use crate::settings::{DatabaseUrl, PostgresUrl, Settings};
-use crate::store::audit::beside;
+use crate::store::search_index::beside;
 use crate::store::{PoolMode, Replicas, Server, Store, StoreError, StoreOptions, Target};
 
 /// Connections for searches in the index on a server: one for each search thread.
@@ -50,7 +50,7 @@ fn server(settings: &Settings, url: &PostgresUrl) -> Server {
     server
 }
 
-/// The options of the audit log's copy, which is in a database file of its own, or in the server's database.
+/// The options of the search index, which is in a database file of its own, or in the server's database.
 #[must_use]
 pub fn search_options(settings: &Settings) -> StoreOptions {
     let options = store_options(settings);

@@ -14,6 +14,7 @@ mod member;
 mod member_path;
 mod near;
 mod party;
+mod percent_encoding;
 mod revision;
 mod verdict;
 
@@ -33,5 +34,6 @@ pub use member::{Canonical, Member};
 pub use member_path::MemberPath;
 pub(crate) use near::{nearest, suggestion};
 pub use party::{Action, Party};
+pub(crate) use percent_encoding::{percent_decode, percent_encode};
 pub use revision::{NoRevision, Revision};
 pub use verdict::{Enforcement, Finding, NearMiss, Reason, Severity, Verdict};

@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
 use super::authorization::RequestCaller;
-use super::page::{After, label, listed, time};
+use super::pagination::{After, label, listed, time};
 use super::problem::Problem;
 use super::token_response::no_store;
 use super::worker_state::WorkerState;

@@ -11,14 +11,14 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use super::page::Limit;
+use super::pagination::Limit;
 use super::problem::{BAD_REQUEST, NOT_FOUND, Problem};
 use super::worker_state::WorkerState;
 use crate::actors::audit::reader::{FindRecord, FoundRecord};
 use crate::actors::audit::searcher::{FindEntry, SearchEntries};
 use crate::domain::{InputFault, suggestion};
 use crate::ledger::{EventKind, RecordView};
-use crate::store::audit::{EntryCursor, EntryPage, FoundEntry, Search, SoughtEntity};
+use crate::store::search_index::{EntryCursor, EntryPage, FoundEntry, Search, SoughtEntity};
 
 /// The conditions of a search; an entry must meet all of them.
 #[derive(Debug, Deserialize)]

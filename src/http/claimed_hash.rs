@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use actix_web::dev::ServiceRequest;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::problem::{CONFLICT, Problem};
+use super::problem::{CONSTITUTION_MISMATCH, Problem};
 use crate::actors::active::Active;
 use crate::domain::ConstitutionalHash;
 use crate::settings::HashEnforcement;
@@ -29,10 +29,10 @@ pub(super) fn check(active: &Active, request: &ServiceRequest, path: &str) -> Op
         && !path.starts_with("/v1/auth/");
     match claimed_hash(request.headers()) {
         Some(claim) if !active.accepts(&claim) => {
-            Some(Problem::new(&CONFLICT, format!("the constitution in force is `{hash}`")))
+            Some(Problem::new(&CONSTITUTION_MISMATCH, format!("the constitution in force is `{hash}`")))
         }
         None if is_demanded => Some(Problem::new(
-            &CONFLICT,
+            &CONSTITUTION_MISMATCH,
             format!("state the constitution in force, `{hash}`, in `X-Constitutional-Hash`"),
         )),
         _ => None,

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::authorization::RequestCaller;
-use super::page::{After, label, listed, time};
+use super::pagination::{After, label, listed, time};
 use super::problem::Problem;
 use super::token_response::no_store;
 use super::users::roles;

@@ -7,7 +7,7 @@ use serde_json::json;
 use time::format_description::well_known::Rfc3339;
 
 use super::authorization::RequestCaller;
-use super::page::{Limit, page};
+use super::pagination::{Limit, page};
 use super::problem::{INTERNAL, NOT_FOUND, Problem};
 use super::worker_state::WorkerState;
 use crate::actors::decision::registry::{OnObjections, Reload};

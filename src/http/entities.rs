@@ -10,7 +10,7 @@ use super::authorization::RequestCaller;
 use super::body;
 use super::consistency;
 use super::entity_body;
-use super::page::Limit;
+use super::pagination::Limit;
 use super::precondition::{etag, precondition};
 use super::problem::{INVALID_ENTITY, NOT_FOUND, Problem};
 use super::worker_state::WorkerState;

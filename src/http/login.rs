@@ -93,9 +93,9 @@ pub async fn sessions(caller: RequestCaller, state: Data<WorkerState>) -> Result
         json!({
             "id": session.id,
             "current": session.id == current,
-            "created_at": super::page::time(session.created_at),
-            "last_used_at": super::page::time(session.last_used_at),
-            "expires_at": super::page::time(session.expires_at),
+            "created_at": super::pagination::time(session.created_at),
+            "last_used_at": super::pagination::time(session.last_used_at),
+            "expires_at": super::pagination::time(session.expires_at),
             "address": session.address,
             "user_agent": session.user_agent,
         })

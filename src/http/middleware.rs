@@ -13,12 +13,13 @@ use time::OffsetDateTime;
 
 use super::claimed_hash::{self, CONSTITUTIONAL_HASH, hash_value};
 use super::connection::Peer;
+use super::cors::{allow, preflight};
 use super::error_body::{Form, explain};
 use super::problem::{BAD_REQUEST, Problem};
 use super::request_id::{REQUEST_ID, given_request_id, id_value};
 use super::trace_context::{TRACEPARENT, continue_trace};
-use super::web_page::{allow, preflight};
 use super::worker_state::WorkerState;
+use crate::domain::percent_decode;
 use crate::ledger::new_id;
 
 /// A place among the requests in progress, given back when dropped.
@@ -135,24 +136,8 @@ fn refuse(state: &WorkerState, peer: Option<&Peer>, request: &ServiceRequest, be
         return None;
     }
     // Invalid percent-encoding, or one that is no UTF-8, could make two names of one entity, or one name of two.
-    if request.uri().path_and_query().is_some_and(|address| !is_percent_encoded_text(address.as_str())) {
+    if request.uri().path_and_query().is_some_and(|address| percent_decode(address.as_str()).is_none()) {
         return Some(Problem::new(&BAD_REQUEST, "the address is not percent-encoded UTF-8"));
     }
     claimed_hash::check(&state.app.decision.in_force.get(), request, path)
-}
-
-/// Whether every `%` begins two hex digits, and the decoded bytes are UTF-8.
-fn is_percent_encoded_text(address: &str) -> bool {
-    let mut parts = address.split('%');
-    let mut decoded = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        let Some((digits, rest)) = part.as_bytes().split_at_checked(2) else { return false };
-        let [Some(high), Some(low)] = [0, 1].map(|nth| digits.get(nth).and_then(|digit| (*digit as char).to_digit(16)))
-        else {
-            return false;
-        };
-        decoded.extend(u8::try_from(high * 16 + low));
-        decoded.extend(rest);
-    }
-    std::str::from_utf8(&decoded).is_ok()
 }

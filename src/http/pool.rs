@@ -7,7 +7,7 @@ use actix_web::http::header;
 use actix_web::web::Data;
 use serde_json::{Value, json};
 
-use super::page;
+use super::pagination;
 use super::problem::{Problem, UNAVAILABLE};
 use super::worker_state::WorkerState;
 use crate::actors::database::pool_monitor::{PoolReport, PoolStatus};
@@ -88,7 +88,7 @@ fn pool(report: &PoolReport) -> Value {
                 PoolLoad::High => "high",
                 PoolLoad::Exhausted => "exhausted",
             },
-            "since": page::time(report.since.unix_timestamp()),
+            "since": pagination::time(report.since.unix_timestamp()),
         },
         "last_error": stats.last_error,
     })

@@ -59,7 +59,7 @@ kinds! {
         "The header `Allow` lists the methods that the route takes.";
     TIMEOUT = "request-timeout", "The request took too long to arrive", 408,
         "The body did not arrive within `http.request_timeout_ms`.";
-    CONFLICT = "constitution-mismatch", "Another constitution is in force", 409,
+    CONSTITUTION_MISMATCH = "constitution-mismatch", "Another constitution is in force", 409,
         "The header `X-Constitutional-Hash` names another constitution than the one in force, or is missing where it is demanded. The answer carries the one in force.";
     OUTCOME_UNKNOWN = "outcome-unknown", "The outcome is not known yet", 202,
         "The change was begun, but did not end in time, or the answer of the database to its commit was lost: it may take effect or fail. The URL in the header `Location` tells its outcome until an hour after its end, as far as it is known; otherwise read the data that the change was about.";

@@ -1,4 +1,4 @@
-//! W3C Trace Context: the trace of the caller, continued in the answer.
+//! W3C Trace Context: the trace of the caller, continued in the answer by the middleware.
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 

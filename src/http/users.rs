@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::authorization::{RequestCaller, address};
 use super::login::hashed;
-use super::page::{After, listed, time};
+use super::pagination::{After, listed, time};
 use super::problem::{NOT_FOUND, Problem};
 use super::worker_state::WorkerState;
 use super::{body, withdrawn, writes};

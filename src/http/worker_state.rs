@@ -11,9 +11,9 @@ use nonzero_ext::nonzero;
 
 use super::app_state::AppState;
 use super::body::Bounds;
+use super::cors::WebPages;
 use super::decision_records::RecordedSets;
 use super::host::AcceptedHosts;
-use super::web_page::WebPages;
 use crate::actors::audit::logger::AuditLogger;
 use crate::actors::cache::request_cache::{RequestCache, RequestCacheOptions};
 use crate::actors::decision::large_requests::LargeRequests;

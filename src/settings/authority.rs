@@ -2,6 +2,8 @@
 
 use std::net::Ipv6Addr;
 
+use crate::domain::percent_decode;
+
 /// Replaces a password in a displayed URL.
 const STARS: &str = "***";
 
@@ -70,21 +72,8 @@ pub(super) fn host(text: &str, default_port: u16) -> Option<(String, u16)> {
 /// The text that was percent-encoded.
 pub(super) fn decoded(text: &str) -> Result<String, &'static str> {
     let wrong = "but its percent-encoding is wrong";
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, others)) = rest.split_first() {
-        rest = others;
-        if *first == b'%' {
-            let (digits, others) = rest.split_first_chunk::<2>().ok_or(wrong)?;
-            let digits = str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
-            bytes.push(u8::from_str_radix(digits.ok_or(wrong)?, 16).map_err(|_| wrong)?);
-            rest = others;
-        } else {
-            bytes.push(*first);
-        }
-    }
     // No server has such a name, and C ends its texts there.
-    String::from_utf8(bytes).ok().filter(|text| !text.contains('\0')).ok_or(wrong)
+    percent_decode(text).filter(|text| !text.contains('\0')).ok_or(wrong)
 }
 
 #[cfg(test)]

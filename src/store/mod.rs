@@ -2,12 +2,11 @@
 //!
 //! [`Store`] is the access to entities for the rest of the daemon: it has the pool, and keeps the order of operations
 //! that makes caches safe. For users, clients, keys and tokens it only lends connections to queries of their tables.
-//! [`audit::AuditStore`] is the search index of the audit log, in a file of its own.
+//! [`search_index::SearchIndex`] is the search index of the audit log, in a file of its own.
 
 mod any;
 pub mod api_keys;
 pub mod assertions;
-pub mod audit;
 mod bootstrap;
 pub mod cache_secret;
 pub mod changes;
@@ -31,6 +30,7 @@ pub mod refresh_tokens;
 mod replicas;
 pub mod revisions;
 mod schema;
+pub mod search_index;
 pub mod sessions;
 pub mod signing_keys;
 mod sqlite;
@@ -97,7 +97,7 @@ struct WriteListener(Box<dyn Fn(i64) + Send + Sync>);
 
 impl fmt::Debug for WriteListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Told")
+        f.write_str("WriteListener")
     }
 }
 

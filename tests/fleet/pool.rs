@@ -28,7 +28,7 @@ fn server_knows(world: &World) -> u64 {
     world.fleet.sql(count).parse().unwrap()
 }
 
-/// How many connections the server knows that are in no pool shown: those that follow, and those of the log's copy.
+/// How many connections the server knows that are in no pool shown: those that follow, and those of the search index.
 fn others(world: &World) -> u64 {
     let shown: u64 = (0..2).map(|node| figure(&pool(world, node), "/open")).sum();
     server_knows(world).saturating_sub(shown)

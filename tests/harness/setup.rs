@@ -104,13 +104,13 @@ impl Setup {
         self.stores().dump(&self.data_dir())
     }
 
-    /// All bytes that the copy of the audit log has in its database.
+    /// All bytes that the search index of the audit log has in its database.
     #[track_caller]
     pub fn dump_audit(&self) -> Vec<u8> {
         self.stores().dump_audit(&self.data_dir())
     }
 
-    /// Takes the copy of the audit log away, while no daemon runs.
+    /// Takes the search index of the audit log away, while no daemon runs.
     #[track_caller]
     pub fn lose_audit(&self) {
         self.stores().lose_audit(&self.data_dir());

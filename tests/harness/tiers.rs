@@ -47,7 +47,7 @@ impl Tiers {
 /// What SQLite keeps in a data folder.
 const FILES: [&str; 3] = ["acgs.db", "acgs.db-wal", "acgs.db-shm"];
 
-/// The same of the copy of the audit log.
+/// The same of the search index of the audit log.
 const AUDIT_FILES: [&str; 3] = ["acgs-audit.db", "acgs-audit.db-wal", "acgs-audit.db-shm"];
 
 /// The tables of that copy, where one database has all.
@@ -97,7 +97,7 @@ impl Stores {
         self.redis.as_ref()
     }
 
-    /// All that is stored, with the copy of the audit log where there is one database.
+    /// All that is stored, with the search index of the audit log where there is one database.
     pub fn dump(&self, data: &Path) -> Vec<u8> {
         match &self.database {
             Some(name) => Postgres::shared().dump(name, "public.*").into_bytes(),
@@ -105,7 +105,7 @@ impl Stores {
         }
     }
 
-    /// All that is in the copy of the audit log.
+    /// All that is in the search index of the audit log.
     pub fn dump_audit(&self, data: &Path) -> Vec<u8> {
         match &self.database {
             Some(name) => Postgres::shared().dump(name, AUDIT_TABLES).into_bytes(),
@@ -113,7 +113,7 @@ impl Stores {
         }
     }
 
-    /// Takes the copy of the audit log away, while no daemon runs.
+    /// Takes the search index of the audit log away, while no daemon runs.
     pub fn lose_audit(&self, data: &Path) {
         match &self.database {
             Some(name) => drop(Postgres::shared().sql(name, EMPTY_AUDIT_TABLES)),
@@ -122,7 +122,7 @@ impl Stores {
         }
     }
 
-    /// Copies what is stored, while no daemon runs; and the copy of the audit log where there is one database.
+    /// Copies what is stored, while no daemon runs; and the search index of the audit log where there is one database.
     pub fn back_up(&self, data: &Path) -> Backup {
         if let Some(name) = &self.database {
             let copy = Postgres::shared().create_database();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::actors::audit::log_health::Obstacle;
 use crate::actors::audit::pacer::{GroupCommitPacer, WORTH_A_SYNC};
-use crate::actors::audit::queue::{AuditError, AuditQueue, Durable, SubmissionBuffer};
+use crate::actors::audit::queue::{AuditError, AuditQueue, FrameOutcome, SubmissionBuffer};
 use crate::actors::file_identity::FileIdentity;
 use crate::ledger::{AppendError, Batch, DiskStorage, FilledSegment, Ledger};
 
@@ -169,7 +169,7 @@ impl Writer {
     fn answer(&mut self, outcome: &Result<u64, AuditError>) {
         let mut index = *outcome.as_ref().unwrap_or(&0);
         for (buffer, count) in self.parts.drain(..) {
-            buffer.tell(Durable { outcome: outcome.clone().map(|_| index), records: count });
+            buffer.tell(FrameOutcome { outcome: outcome.clone().map(|_| index), records: count });
             index += u64::from(count);
         }
         if outcome.is_err() && !self.queue.is_stopping() {

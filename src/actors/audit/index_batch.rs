@@ -1,6 +1,6 @@
 //! The entries that the search index gets in one transaction. Their number and their size are limited.
 
-use crate::store::audit::AuditEntry;
+use crate::store::search_index::AuditEntry;
 
 /// The most entries: the more, the fewer pages of the indexes are written again and again.
 pub(super) const MAX_ENTRIES: usize = 32_768;

@@ -1,11 +1,11 @@
 //! The search index's entry for a record.
 
 use crate::ledger::{Hash, RecordView};
-use crate::store::audit::{AuditEntry, AuditStore};
+use crate::store::search_index::{AuditEntry, SearchIndex};
 
 /// Makes the entry for a record; without the record's text if the store can read that from the log. An unreadable
 /// record gets an entry too, to be found by its index. `leaf` is the log's entry, `record` the whole record.
-pub(super) fn entry(leaf: &[u8], record: &[u8], store: &AuditStore) -> AuditEntry {
+pub(super) fn entry(leaf: &[u8], record: &[u8], store: &SearchIndex) -> AuditEntry {
     let nothing = AuditEntry {
         leaf: *Hash::leaf(leaf).as_bytes(),
         at: 0,

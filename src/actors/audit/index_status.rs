@@ -7,7 +7,7 @@ use arc_swap::ArcSwapOption;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::store::StoreError;
-use crate::store::audit::AuditStore;
+use crate::store::search_index::SearchIndex;
 
 /// The fault reported while the database is not open and no other fault is known.
 pub(super) const NOT_OPEN: &str = "the search index of the audit log is not open yet: its database may be migrating";
@@ -19,7 +19,7 @@ pub struct IndexStatus(Arc<Progress>);
 #[derive(Debug)]
 struct Progress {
     origin: String,
-    store: ArcSwapOption<AuditStore>,
+    store: ArcSwapOption<SearchIndex>,
     next: AtomicU64,
     /// The fault that was met last, until it is over.
     fault: Mutex<Option<String>>,
@@ -39,11 +39,11 @@ impl IndexStatus {
     }
 
     /// The database; [`StoreError::Busy`] until it could be opened.
-    pub fn store(&self) -> Result<AuditStore, StoreError> {
+    pub fn store(&self) -> Result<SearchIndex, StoreError> {
         self.opened().ok_or_else(|| StoreError::Busy(self.fault().unwrap_or_default()))
     }
 
-    fn opened(&self) -> Option<AuditStore> {
+    fn opened(&self) -> Option<SearchIndex> {
         self.0.store.load().as_deref().cloned()
     }
 
@@ -68,7 +68,7 @@ impl IndexStatus {
 /// For the indexing thread only.
 impl IndexStatus {
     /// The database is open, or not any more.
-    pub(super) fn set_store(&self, store: Option<AuditStore>) {
+    pub(super) fn set_store(&self, store: Option<SearchIndex>) {
         self.0.store.store(store.map(Arc::new));
     }
 

@@ -18,7 +18,7 @@ use crate::actors::audit::retention::{self, RetentionError};
 use crate::actors::audit::rollback::{LogRollback, OnRollback};
 use crate::actors::background::{set_idle_priority, set_idle_priority_of};
 use crate::ledger::{self, DiskStorage, Hash, LedgerError, whole_records};
-use crate::store::audit::{AuditStore, IndexError, IndexedLog};
+use crate::store::search_index::{IndexError, IndexedLog, SearchIndex};
 use crate::store::{Replicas, StoreError, StoreOptions};
 
 /// The interval between two looks at the log at low load.
@@ -175,7 +175,7 @@ impl Indexer {
 struct Thread {
     parts: IndexerParts,
     index_status: IndexStatus,
-    log: Option<(AuditStore, IndexedLog)>,
+    log: Option<(SearchIndex, IndexedLog)>,
     /// Whether the last record that was copied by an earlier process is the one that the log has.
     compared: bool,
     /// Evidence of a rollback that was accepted.
@@ -273,11 +273,11 @@ impl Thread {
         Ok(())
     }
 
-    fn open(&mut self) -> Result<(AuditStore, IndexedLog), IndexingError> {
+    fn open(&mut self) -> Result<(SearchIndex, IndexedLog), IndexingError> {
         if let Some(log) = &self.log {
             return Ok(log.clone());
         }
-        let store = AuditStore::open(&self.parts.options)?.with_replicas(self.parts.replicas.clone());
+        let store = SearchIndex::open(&self.parts.options)?.with_replicas(self.parts.replicas.clone());
         let log = store.log(&self.parts.origin)?;
         let log = self.compare(&store, log)?;
         self.index_status.set_next(log.next);
@@ -287,7 +287,7 @@ impl Thread {
 
     /// Checks that the log has at least the records that an earlier process copied. If it has not, and that is
     /// accepted, the index is truncated to fit.
-    fn compare(&mut self, store: &AuditStore, log: IndexedLog) -> Result<IndexedLog, IndexingError> {
+    fn compare(&mut self, store: &SearchIndex, log: IndexedLog) -> Result<IndexedLog, IndexingError> {
         let parts = &self.parts;
         let size = parts.queue.durable();
         let found =

@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use time::OffsetDateTime;
 
-use crate::actors::audit::queue::{AuditError, AuditQueue, DurabilityListener, Durable, SubmissionBuffer};
+use crate::actors::audit::queue::{AuditError, AuditQueue, DurabilityListener, FrameOutcome, SubmissionBuffer};
 use crate::actors::write_ticket;
 use crate::ledger::{Batch, Event};
 
@@ -27,7 +27,7 @@ struct Inner {
 /// The state of the thread that records. The others wait for it, so records are submitted in order.
 #[derive(Debug)]
 struct Submitter {
-    told: mpsc::Receiver<Durable>,
+    told: mpsc::Receiver<FrameOutcome>,
     /// How many records were put into the buffer.
     submitted: u64,
     /// The number of records whose outcome is known.

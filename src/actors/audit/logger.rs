@@ -8,7 +8,9 @@ use std::sync::Arc;
 use actix::dev::{MessageResponse, OneshotSender};
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 
-use crate::actors::audit::queue::{AuditError, AuditQueue, DurabilityListener, Durable, Reservation, SubmissionBuffer};
+use crate::actors::audit::queue::{
+    AuditError, AuditQueue, DurabilityListener, FrameOutcome, Reservation, SubmissionBuffer,
+};
 use crate::ledger::Batches;
 use crate::settings::Durability;
 
@@ -78,7 +80,7 @@ impl Actor for AuditLogger {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(crate::actors::MAILBOX);
+        ctx.set_mailbox_capacity(crate::actors::MAILBOX_CAPACITY);
     }
 }
 
@@ -147,10 +149,10 @@ impl MessageResponse<AuditLogger, Record> for Answer {
     }
 }
 
-impl Handler<Durable> for AuditLogger {
+impl Handler<FrameOutcome> for AuditLogger {
     type Result = ();
 
-    fn handle(&mut self, Durable { outcome, records }: Durable, _: &mut Self::Context) {
+    fn handle(&mut self, FrameOutcome { outcome, records }: FrameOutcome, _: &mut Self::Context) {
         let mut waiting = self.waiting.borrow_mut();
         let mut told = 0;
         while told < records {

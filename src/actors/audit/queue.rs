@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use actix::MailboxError;
 use parking_lot::Mutex;
-pub use submission_buffer::{DurabilityListener, Durable, SubmissionBuffer};
+pub use submission_buffer::{DurabilityListener, FrameOutcome, SubmissionBuffer};
 
 pub use crate::actors::audit::log_health::Health;
 use crate::actors::audit::log_health::{LogHealth, Obstacle};
@@ -24,7 +24,7 @@ pub enum AuditError {
     #[error("too many decisions wait for the audit log")]
     Full,
     /// A record cannot be written in the log's format: it is too long, or there are too many.
-    #[error("the change cannot be recorded: {0}")]
+    #[error("{0}")]
     Unrecordable(#[from] BatchError),
     /// The disk does not take records.
     #[error("the audit log cannot be written")]
@@ -64,7 +64,7 @@ pub struct AuditQueue(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    lanes: Mutex<Vec<Arc<SubmissionBuffer>>>,
+    buffers: Mutex<Vec<Arc<SubmissionBuffer>>>,
     /// The priority buffer, written before all others. Its records are kept while the log cannot be written.
     first: Arc<SubmissionBuffer>,
     /// Records promised a place and not yet acknowledged.
@@ -100,7 +100,7 @@ impl AuditQueue {
     #[must_use]
     pub fn new(limit: usize, durable: u64) -> Self {
         Self(Arc::new(Shared {
-            lanes: Mutex::default(),
+            buffers: Mutex::default(),
             first: Arc::new(SubmissionBuffer::new(DurabilityListener::Nobody(Mutex::default()))),
             waiting: AtomicUsize::new(0),
             limit,
@@ -120,7 +120,7 @@ impl AuditQueue {
     #[must_use]
     pub fn buffer(&self, listener: DurabilityListener) -> Arc<SubmissionBuffer> {
         let buffer = Arc::new(SubmissionBuffer::new(listener));
-        self.0.lanes.lock().push(Arc::clone(&buffer));
+        self.0.buffers.lock().push(Arc::clone(&buffer));
         buffer
     }
 
@@ -316,16 +316,16 @@ impl AuditQueue {
     /// runs in order.
     pub(super) fn take(&self, capacity: usize, frame: &mut Batch, parts: &mut Vec<(Arc<SubmissionBuffer>, u32)>) {
         self.take_from(&self.0.first, capacity, frame, parts);
-        let mut lanes = self.0.lanes.lock();
+        let mut buffers = self.0.buffers.lock();
         let mut passed_over = None;
-        for (nth, buffer) in lanes.iter().enumerate() {
+        for (nth, buffer) in buffers.iter().enumerate() {
             if self.take_from(buffer, capacity, frame, parts) {
                 passed_over.get_or_insert(nth);
             }
         }
         // The buffer that was cut short comes first in the next frame: many small batches must not starve a large one.
         if let Some(first) = passed_over {
-            lanes.rotate_left(first);
+            buffers.rotate_left(first);
         }
     }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::actors::audit::index_status::IndexStatus;
 use crate::ledger::{self, DiskStorage, LedgerError, RecordView, millis_of};
 use crate::store::StoreError;
-use crate::store::audit::{EntryCursor, EntryPage, FoundEntry, Search};
+use crate::store::search_index::{EntryCursor, EntryPage, FoundEntry, Search};
 
 /// Entries with the same millisecond that are read at a time.
 const PAGE: NonZeroU16 = nonzero!(1_000_u16);

@@ -65,7 +65,7 @@ impl Actor for ApplicationCache {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(crate::actors::MAILBOX);
+        ctx.set_mailbox_capacity(crate::actors::MAILBOX_CAPACITY);
     }
 }
 

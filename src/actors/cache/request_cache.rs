@@ -146,7 +146,7 @@ impl Actor for RequestCache {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(crate::actors::MAILBOX);
+        ctx.set_mailbox_capacity(crate::actors::MAILBOX_CAPACITY);
     }
 }
 

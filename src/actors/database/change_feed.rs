@@ -1,5 +1,5 @@
-//! The thread that polls the database for changes of other nodes and applies them to this daemon's caches. It also
-//! detects a database that was restored or failed over.
+//! The thread that polls the database for changes of other nodes and has the store apply them: what was cached under an
+//! older version is not valid any more. It also detects a database that was restored or failed over.
 //!
 //! Notifications only trigger a poll; the changes themselves are read from the table, in order. So a lost notification
 //! delays a change by one polling interval at most.
@@ -19,13 +19,13 @@ use crate::domain::Revision;
 use crate::store::{HistoryRelation, Listener, Store, StoreError};
 
 /// The interval for checking PostgreSQL notifications.
-const RETRY_INTERVAL: Duration = Duration::from_millis(10);
+const NOTIFICATION_INTERVAL: Duration = Duration::from_millis(10);
 /// The interval for polling without a notification.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The daemon's own name as the caller in records.
 const DAEMON: &str = "acgs";
 /// How long it waits before it connects again.
-const RETRY: Duration = Duration::from_millis(500);
+const RECONNECT_DELAY: Duration = Duration::from_millis(500);
 
 /// How far the thread is; shared by all clones.
 #[derive(Debug, Clone)]
@@ -151,7 +151,7 @@ struct Work {
 impl Work {
     fn run(mut self) {
         let mut looked = None::<Instant>;
-        let usual = if self.store.is_shared() { RETRY_INTERVAL } else { POLL_INTERVAL };
+        let usual = if self.store.is_shared() { NOTIFICATION_INTERVAL } else { POLL_INTERVAL };
         while !self.feed.0.is_stopping.load(Ordering::Acquire) {
             let pause = match self.look(looked) {
                 Ok(is_done) => {
@@ -166,7 +166,7 @@ impl Work {
                     }
                     self.feed.set_fault(Some(error));
                     self.listener = None;
-                    RETRY
+                    RECONNECT_DELAY
                 }
             };
             thread::park_timeout(pause);

@@ -67,12 +67,12 @@ pub struct PoolReport {
 /// Looks after pools.
 #[derive(Debug)]
 pub struct PoolMonitor {
-    kept: Vec<Kept>,
-    care: MonitorOptions,
+    pools: Vec<PoolEntry>,
+    options: MonitorOptions,
     window_began: Instant,
 }
 
-struct Kept {
+struct PoolEntry {
     name: Arc<str>,
     pool: WatchedPool,
     alert: Alert,
@@ -85,32 +85,32 @@ struct Kept {
 impl PoolMonitor {
     /// Starts the actor on a thread of its own.
     #[must_use]
-    pub fn start(pools: Vec<NamedPool>, care: MonitorOptions) -> Addr<Self> {
+    pub fn start(pools: Vec<NamedPool>, options: MonitorOptions) -> Addr<Self> {
         let now = OffsetDateTime::now_utc();
-        let kept = pools.into_iter().map(|NamedPool { name, pool }| {
-            let alert = Alert::new(care.high, now);
-            Kept { name, pool, alert, tested_since: None, fault: None }
+        let pools = pools.into_iter().map(|NamedPool { name, pool }| {
+            let alert = Alert::new(options.high, now);
+            PoolEntry { name, pool, alert, tested_since: None, fault: None }
         });
-        let keeper = Self { kept: kept.collect(), care, window_began: Instant::now() };
-        Self::start_in_arbiter(&Arbiter::new().handle(), |_| keeper)
+        let monitor = Self { pools: pools.collect(), options, window_began: Instant::now() };
+        Self::start_in_arbiter(&Arbiter::new().handle(), |_| monitor)
     }
 
     fn look(&mut self) {
-        self.kept.iter_mut().for_each(Kept::look);
+        self.pools.iter_mut().for_each(PoolEntry::look);
         if self.window_began.elapsed() >= WINDOW {
             self.window_began = Instant::now();
-            self.kept.iter().for_each(|kept| kept.pool.turn_window());
+            self.pools.iter().for_each(|monitored| monitored.pool.turn_window());
         }
     }
 
     fn test(&mut self, ctx: &mut Context<Self>) {
-        for (at, kept) in self.kept.iter_mut().enumerate() {
-            let Some(answer) = kept.begin_test() else { continue };
-            ctx.spawn(wrap_future::<_, Self>(answer).map(move |pulse, keeper, _| {
-                let kept = keeper.kept.get_mut(at);
+        for (at, monitored) in self.pools.iter_mut().enumerate() {
+            let Some(answer) = monitored.begin_test() else { continue };
+            ctx.spawn(wrap_future::<_, Self>(answer).map(move |result, monitor, _| {
+                let monitored = monitor.pools.get_mut(at);
                 // Without an answer the thread could not be started.
-                if let (Some(kept), Ok(pulse)) = (kept, pulse) {
-                    kept.end_test(pulse);
+                if let (Some(monitored), Ok(result)) = (monitored, result) {
+                    monitored.end_test(result);
                 }
             }));
         }
@@ -121,12 +121,12 @@ impl Actor for PoolMonitor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(INTERVAL, |keeper, _| keeper.look());
-        ctx.run_interval(self.care.health_check, Self::test);
+        ctx.run_interval(INTERVAL, |monitor, _| monitor.look());
+        ctx.run_interval(self.options.health_check, Self::test);
     }
 }
 
-impl Kept {
+impl PoolEntry {
     fn look(&mut self) {
         let stats = self.pool.stats();
         let (busy, capacity) = (self.pool.take_peak(), stats.capacity());
@@ -164,9 +164,9 @@ impl Kept {
         }
     }
 
-    fn end_test(&mut self, pulse: Result<ProbeResult, StoreError>) {
+    fn end_test(&mut self, result: Result<ProbeResult, StoreError>) {
         self.tested_since = None;
-        match pulse {
+        match result {
             Ok(ProbeResult::Answers) => {
                 if self.fault.take().is_some() {
                     tracing::info!(pool = &*self.name, "the database answers again");
@@ -197,7 +197,7 @@ impl Kept {
     }
 }
 
-impl fmt::Debug for Kept {
+impl fmt::Debug for PoolEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kept").field("name", &self.name).finish_non_exhaustive()
     }
@@ -212,7 +212,7 @@ impl Handler<PoolStatus> for PoolMonitor {
     type Result = Result<Vec<PoolReport>, MonitorError>;
 
     fn handle(&mut self, PoolStatus: PoolStatus, _: &mut Self::Context) -> Self::Result {
-        Ok(self.kept.iter().map(Kept::report).collect())
+        Ok(self.pools.iter().map(PoolEntry::report).collect())
     }
 }
 
@@ -275,10 +275,10 @@ mod tests {
         (answer, Arc::new(pool))
     }
 
-    fn kept(pool: &Arc<Pool>) -> Kept {
+    fn state(pool: &Arc<Pool>) -> PoolEntry {
         let pool = WatchedPool::new(Arc::<Pool>::clone(pool));
         let alert = Alert::new(90.0, OffsetDateTime::UNIX_EPOCH);
-        Kept { name: "primary".into(), pool, alert, tested_since: None, fault: None }
+        PoolEntry { name: "primary".into(), pool, alert, tested_since: None, fault: None }
     }
 
     fn gone() -> StoreError {
@@ -288,40 +288,40 @@ mod tests {
     #[test]
     fn a_database_that_does_not_answer_is_faulty_until_it_does() {
         let (answer, pool) = pool();
-        let mut kept = kept(&pool);
-        let fault = |kept: &Kept| kept.report().fault;
-        let first = kept.begin_test().unwrap();
-        assert_eq!(fault(&kept), None);
-        assert!(kept.begin_test().is_none());
-        assert_eq!(fault(&kept).unwrap(), "it has not answered a test for 0 s");
+        let mut state = state(&pool);
+        let fault = |state: &PoolEntry| state.report().fault;
+        let first = state.begin_test().unwrap();
+        assert_eq!(fault(&state), None);
+        assert!(state.begin_test().is_none());
+        assert_eq!(fault(&state).unwrap(), "it has not answered a test for 0 s");
         answer.send(Ok(ProbeResult::Answers)).unwrap();
-        kept.end_test(first.blocking_recv().unwrap());
-        assert_eq!(fault(&kept), None);
+        state.end_test(first.blocking_recv().unwrap());
+        assert_eq!(fault(&state), None);
         for (sent, expected) in [
             (Err(gone()), Some("the database is unavailable: it is gone")),
             (Ok(ProbeResult::Busy), Some("the database is unavailable: it is gone")),
             (Ok(ProbeResult::Answers), None),
         ] {
-            let pending = kept.begin_test().unwrap();
+            let pending = state.begin_test().unwrap();
             answer.send(sent).unwrap();
-            kept.end_test(pending.blocking_recv().unwrap());
-            assert_eq!(fault(&kept).as_deref(), expected);
+            state.end_test(pending.blocking_recv().unwrap());
+            assert_eq!(fault(&state).as_deref(), expected);
         }
         *pool.outage.lock().unwrap() = Some("connection refused".into());
-        assert_eq!(fault(&kept).unwrap(), "connection refused");
+        assert_eq!(fault(&state).unwrap(), "connection refused");
     }
 
     #[test]
     fn the_most_connections_that_were_in_use_raise_the_alert() {
         let (_answer, pool) = pool();
-        let mut kept = kept(&pool);
+        let mut state = state(&pool);
         let loads = [8, 9, 10].map(|peak| {
             pool.peak.store(peak, Ordering::Relaxed);
-            kept.look();
-            kept.report().load
+            state.look();
+            state.report().load
         });
         assert_eq!(loads, [PoolLoad::Ok, PoolLoad::High, PoolLoad::Exhausted]);
-        assert!(kept.report().since > OffsetDateTime::UNIX_EPOCH);
+        assert!(state.report().since > OffsetDateTime::UNIX_EPOCH);
     }
 
     #[actix::test]
@@ -329,12 +329,12 @@ mod tests {
         let ((answer, primary), (_hangs, replica)) = (pool(), pool());
         let pools = [("primary", Arc::clone(&primary)), ("replica", replica)];
         let pools = pools.map(|(name, pool)| NamedPool { name: name.into(), pool: WatchedPool::new(pool) });
-        let keeper =
+        let monitor =
             PoolMonitor::start(pools.into(), MonitorOptions { health_check: Duration::from_millis(1), high: 90.0 });
-        let keeper = Mailbox::new(keeper, Duration::from_mins(1));
+        let monitor = Mailbox::new(monitor, Duration::from_mins(1));
         for _ in 0..3 {
             primary.begun.1.lock().unwrap().recv().unwrap();
-            let reports = keeper.ask(PoolStatus).await.unwrap();
+            let reports = monitor.ask(PoolStatus).await.unwrap();
             assert_eq!(reports.iter().map(|report| &*report.name).collect::<Vec<_>>(), ["primary", "replica"]);
             answer.send(Ok(ProbeResult::Answers)).unwrap();
         }

@@ -137,7 +137,7 @@ impl Actor for Validator {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(crate::actors::MAILBOX);
+        ctx.set_mailbox_capacity(crate::actors::MAILBOX_CAPACITY);
     }
 }
 

@@ -253,7 +253,7 @@ impl Actor for Authenticator {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(crate::actors::MAILBOX);
+        ctx.set_mailbox_capacity(crate::actors::MAILBOX_CAPACITY);
         ctx.run_interval(TOUCH_INTERVAL, |this, ctx| {
             if !this.used.is_empty() {
                 let (directory, used) = (this.directory.clone(), std::mem::take(&mut this.used));

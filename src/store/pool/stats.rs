@@ -1,4 +1,4 @@
-//! The observable state of a pool.
+//! The observable state of a pool. [`Tiers`](super::tiers::Tiers) fills it in, and `/v1/pool` shows it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

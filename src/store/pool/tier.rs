@@ -115,6 +115,6 @@ impl<M: ManageConnection> Tier<M> {
 
 impl<M: ManageConnection> fmt::Debug for Tier<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tier").field("watch", &self.state).finish_non_exhaustive()
+        f.debug_struct("Tier").field("state", &self.state).finish_non_exhaustive()
     }
 }

@@ -144,7 +144,8 @@ fn stays_out_when_lost(setup: Setup, database: &Database) {
         assert!(found.iter().any(|record| record["event"] == case.event), "{}", case.name);
     }
     let told = stage.daemon.stderr();
-    let line = told.lines().find(|line| line.contains("the database has lost changes")).unwrap_or_else(|| panic!("{told}"));
+    let line =
+        told.lines().find(|line| line.contains("the database has lost changes")).unwrap_or_else(|| panic!("{told}"));
     for part in
         ["ERROR", "those of this node are in its log", "acgs audit export --from ", "acgs key rotate token --withdraw"]
     {

@@ -4,7 +4,7 @@
 use std::fs;
 
 use super::case::{Case, Kept, ask_until, files};
-use super::{copy, tiles};
+use super::{search_index, tiles};
 use crate::audit::{self, Exported, question};
 use crate::faults::disk::{EIO, ENOSPC, Faults};
 use crate::harness::TestDaemon;
@@ -68,7 +68,7 @@ fn while_nothing_can_be_signed_decisions_go_on_and_then_all_of_them_are_signed()
         let case = Case::of(audit::setup().in_files(), &files(&setup.data_dir()));
         case.verify_from(&[before, after], &[]).is_sound(&fault);
         tiles::are_right(&case, Kept::newest(&setup).checkpoint.size);
-        copy::is_whole(&case.setup);
+        search_index::is_whole(&case.setup);
         assert!(Exported::from(&setup, 0).decisions() >= 325, "{fault}");
     }
 }

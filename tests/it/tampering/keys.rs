@@ -5,7 +5,7 @@ use std::fs;
 use acgs::ledger::SigningKey;
 
 use super::case::{Case, Original};
-use super::copy;
+use super::search_index;
 
 fn foreign_key() -> SigningKey {
     SigningKey::generate(&Original::get().kept[0].checkpoint.origin).unwrap()
@@ -54,7 +54,7 @@ fn a_key_that_was_added_signs_for_those_who_do_not_know_the_true_one() {
     case.verify_from(&original.kept, &[]).is_false_from("signed by it", log.size());
     case.is_refused_at_once("signed by it", "which this log does not continue");
     case.forget_kept();
-    copy::remove(&case.setup);
+    search_index::remove(&case.setup);
     case.goes_on("signed by it");
     case.verify_from(&[], &["--vkey", &original.vkey]).is_false("signed again", "it is not signed by");
     case.verify_from(&original.kept, &[]).is_false("signed again", "record `");

@@ -1,4 +1,4 @@
-//! SIGKILL under load with everything on that follows the log: checkpoints, tiles, the copy in the database.
+//! SIGKILL under load with everything on that follows the log: checkpoints, tiles, the search index.
 //!
 //! `ACGS_KILL_ROUNDS` changes how often.
 
@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::case::{Case, Kept, files};
-use super::{copy, tiles};
+use super::{search_index, tiles};
 use crate::audit::{self, Answered, Clients, Exported, question};
 use crate::harness::Setup;
 
@@ -48,7 +48,7 @@ fn however_often_it_is_killed_checkpoints_tiles_and_copy_go_on_from_what_was_sto
         let (status, errors) = setup.start().stop_and_tell();
         assert!(status.success() && !errors.contains("is not copied"), "{errors}");
         let size = Kept::newest(&setup).checkpoint.size;
-        if copy::rows(&setup).len() as u64 == size {
+        if search_index::rows(&setup).len() as u64 == size {
             break size;
         }
     };
@@ -57,7 +57,7 @@ fn however_often_it_is_killed_checkpoints_tiles_and_copy_go_on_from_what_was_sto
     exported.holds(0, &answered);
     assert_eq!(exported.records.len() as u64, size);
     tiles::are_right(&case, size);
-    copy::is_whole(&setup);
+    search_index::is_whole(&setup);
     println!("{} answered, {size} recorded, {} checkpoints kept", answered.len(), kept.len());
 }
 
@@ -67,9 +67,9 @@ fn a_copy_that_is_taken_away_after_a_kill_is_made_again() {
     for round in 0..3 {
         kill(&setup);
         if setup.data_dir().join("acgs-audit.db").exists() {
-            copy::remove(&setup);
+            search_index::remove(&setup);
         }
         assert!(setup.start().stop().success(), "round {round}");
-        copy::is_whole(&setup);
+        search_index::is_whole(&setup);
     }
 }

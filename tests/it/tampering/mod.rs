@@ -7,7 +7,6 @@
 mod archive;
 mod case;
 mod checkpoint;
-mod copy;
 mod disk_faults;
 mod format;
 mod keys;
@@ -16,5 +15,6 @@ mod many_records;
 mod records;
 mod retention;
 mod rollback;
+mod search_index;
 mod tiles;
 mod unsigned;

@@ -1,8 +1,8 @@
 //! Records that are changed, dropped, put in, or put in another order; and how much of the rest is made to fit.
 
 use super::case::{Case, Kept, Original};
-use super::copy;
 use super::format::{BLOCK, Log};
+use super::search_index;
 
 /// What is done to the records from a frame on, by segment and frame.
 type Edit = fn(&mut Log, usize, usize);
@@ -194,7 +194,7 @@ fn a_tail_that_was_signed_anew_only_a_kept_checkpoint_can_tell() {
         check_kept(case, what, &edited, different, &original.kept);
         case.is_refused_at_once(what, "which this log does not continue");
         case.forget_kept();
-        copy::remove(&case.setup);
+        search_index::remove(&case.setup);
         case.goes_on(what);
         check_kept(case, what, &edited, different, &original.kept);
     });

@@ -6,7 +6,7 @@ use acgs::ledger::{Batch, CheckpointFile, DiskStorage, Event, EventKind, Keyring
 use time::{Duration, OffsetDateTime};
 
 use super::case::{Case, Files, Kept, ask_until, files, segments, sign};
-use super::{copy, tiles};
+use super::{search_index, tiles};
 use crate::audit::{self, Exported, question};
 use crate::faults::disk::{ENOSPC, Faults};
 use crate::harness::Setup;
@@ -79,7 +79,7 @@ fn is_readable(setup: &Setup, before: &Exported, kept: &[Kept]) {
     case.verify_from(kept, &["--url", &url, "--vkey", vkey.trim_end()]).is_sound("from afar");
     assert_eq!(daemon.ask(&question(1)).status, 200);
     assert!(daemon.stop().success());
-    copy::is_whole(&case.setup);
+    search_index::is_whole(&case.setup);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn segments_stay_until_their_records_are_signed() {
         ask_until(&daemon, "/readyz?verbose", "[-]checkpoint degraded");
         assert_eq!(daemon.ask(&question(1)).status, 200);
         assert!(daemon.stop().success());
-        copy::is_whole(&setup);
+        search_index::is_whole(&setup);
         // Archives have whole bundles, so the signed records reach as far as these do.
         let gone =
             |first: &u64| *first < all[all.iter().position(|first| first.next_multiple_of(256) > SIGNED).unwrap() - 1];
@@ -156,7 +156,7 @@ fn nothing_goes_that_is_not_old_and_nothing_at_all_without_a_limit() {
         let all = firsts(&files(&setup.data_dir()));
         assert!(setup.start().stop().success());
         assert!(setup.start().stop().success());
-        copy::is_whole(&setup);
+        search_index::is_whole(&setup);
         assert!(firsts(&files(&setup.data_dir())).starts_with(&all), "{days} days, records from {begun} on");
     }
 }

@@ -4,8 +4,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::case::{Case, Kept, Original, files, segments};
-use super::copy;
 use super::format::Log;
+use super::search_index;
 use crate::audit::{self, question};
 
 /// The log as it was when it had so many records.
@@ -72,7 +72,7 @@ fn a_log_that_was_rolled_back_with_its_checkpoint_only_a_later_one_can_tell() {
             case.put_log(&log);
             case.put_checkpoint(&older.note);
             if database == "gone" {
-                copy::remove(&case.setup);
+                search_index::remove(&case.setup);
             }
             case.verify_from(std::slice::from_ref(older), &["--vkey", &original.vkey]).is_sound(&what);
             case.verify_from(std::slice::from_ref(newest), &[]).is_false_from(&what, log.size());
@@ -104,10 +104,10 @@ fn a_log_that_was_rolled_back_goes_on_where_that_is_accepted_and_says_so() {
     assert!(daemon.stop().success());
     case.verify_from(std::slice::from_ref(older), &["--vkey", &original.vkey]).is_sound("older");
     case.verify_from(std::slice::from_ref(original.kept.last().unwrap()), &[]).is_false("newest", "checkpoint");
-    copy::is_whole(&case.setup);
+    search_index::is_whole(&case.setup);
     // From then on it is a log like any other.
     case.goes_on("accepted before");
-    copy::is_whole(&case.setup);
+    search_index::is_whole(&case.setup);
     // Only the log's own checkpoint is newer than the log.
     case.put(&original.files);
     case.put_log(&rolled_back(older.checkpoint.size));
@@ -127,7 +127,7 @@ fn a_log_that_was_rolled_back_and_has_grown_again_is_another_one() {
     let (kept, copy) = (case.setup.data_dir().join("audit-checkpoint"), case.setup.data_dir().join("acgs-audit.db"));
     let before = [&kept, &copy].map(|file| (file.clone(), fs::read(file).unwrap()));
     case.forget_kept();
-    copy::remove(&case.setup);
+    search_index::remove(&case.setup);
     let daemon = case.setup.start();
     let grow = newest.checkpoint.size - older.checkpoint.size;
     (0..grow).for_each(|nth| assert_eq!(daemon.ask(&question(nth | 1)).status, 200));
@@ -182,7 +182,7 @@ fn a_log_that_is_gone_is_not_begun_anew() {
     let daemon = case.accepts("gone for good");
     assert!(daemon.stop().success());
     case.goes_on("begun anew");
-    copy::is_whole(&case.setup);
+    search_index::is_whole(&case.setup);
     case.verify().is_sound("begun anew");
 }
 

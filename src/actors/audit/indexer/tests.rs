@@ -2,7 +2,7 @@ use super::*;
 use crate::actors::audit::index_batch::MAX_ENTRIES;
 use crate::actors::audit::queue::AuditQueue;
 use crate::ledger::{Batch, Ledger, Options};
-use crate::store::audit::beside;
+use crate::store::search_index::beside;
 
 #[test]
 fn a_daemon_that_stops_copies_no_more_than_a_few_batches() {

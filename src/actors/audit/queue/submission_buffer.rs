@@ -21,9 +21,9 @@ pub struct SubmissionBuffer {
 #[derive(Debug)]
 pub enum DurabilityListener {
     /// The audit logger of an HTTP worker.
-    Worker(Recipient<Durable>),
+    Worker(Recipient<FrameOutcome>),
     /// A thread that blocks until its records are durable.
-    Thread(mpsc::Sender<Durable>),
+    Thread(mpsc::Sender<FrameOutcome>),
     /// None, for the priority buffer: its records must be written in any case. The batch holds the records of the frame
     /// in progress until they are durable.
     Nobody(Mutex<Batch>),
@@ -32,7 +32,7 @@ pub enum DurabilityListener {
 /// From the committer to a buffer's listener, once for each frame: the outcome of the buffer's oldest records.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Durable {
+pub struct FrameOutcome {
     /// The log index of the first of these records.
     pub outcome: Result<u64, AuditError>,
     /// The number of records.
@@ -92,7 +92,7 @@ impl SubmissionBuffer {
 
     /// Sends the outcome of the buffer's oldest records to its listener. If that listener has ended, the outcome is
     /// dropped.
-    pub(in crate::actors) fn tell(&self, durable: Durable) {
+    pub(in crate::actors) fn tell(&self, durable: FrameOutcome) {
         match &self.listener {
             DurabilityListener::Worker(worker) => worker.do_send(durable),
             DurabilityListener::Thread(thread) => drop(thread.send(durable)),

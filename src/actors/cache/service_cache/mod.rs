@@ -137,7 +137,7 @@ impl Actor for ServiceCache {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(crate::actors::MAILBOX);
+        ctx.set_mailbox_capacity(crate::actors::MAILBOX_CAPACITY);
         let connections = Rc::clone(&self.connections);
         actix::spawn(async move { connections.maintain().await });
         let (write_queue, connections) = (Rc::clone(&self.write_queue), Rc::clone(&self.connections));

@@ -1,4 +1,4 @@
-//! How others use the tier.
+//! The handle through which others use L2. Without an answer of Redis in time, a look-up is a miss.
 
 use std::fmt;
 use std::sync::Arc;

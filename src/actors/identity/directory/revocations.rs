@@ -1,4 +1,5 @@
-//! Token revocation (RFC 7009).
+//! Token revocation (RFC 7009). It is in force even if it cannot be recorded yet: see
+//! [`withdrawal`](super::withdrawal).
 
 use actix::{Handler, Message};
 use smol_str::SmolStr;

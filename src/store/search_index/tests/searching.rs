@@ -289,7 +289,7 @@ fn entries_of_all_regions_and_logs_are_found_in_order() {
 }
 
 /// The records that a search finds whose every page is asked for too late, so that it makes one step.
-fn found_late(store: &AuditStore, log: Option<LogId>, search: &Search, limit: u16) -> Vec<String> {
+fn found_late(store: &SearchIndex, log: Option<LogId>, search: &Search, limit: u16) -> Vec<String> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let limit = NonZeroU16::new(limit).unwrap();

@@ -1,4 +1,4 @@
-//! What it costs. Run with `cargo test --release --lib -- --ignored --nocapture audit::tests::figures`.
+//! What it costs. Run with `cargo test --release --lib -- --ignored --nocapture search_index::tests::figures`.
 
 use super::*;
 
@@ -27,11 +27,11 @@ fn how_fast_and_how_large() {
     let folder = tempfile::tempdir_in(std::env::current_dir().unwrap()).unwrap();
     let options = options(&folder.path().join("acgs-audit.db"));
     let began = Instant::now();
-    let store = AuditStore::open(&options).unwrap();
+    let store = SearchIndex::open(&options).unwrap();
     println!("made in {:?}", began.elapsed());
     drop(store);
     let began = Instant::now();
-    let store = AuditStore::open(&options).unwrap();
+    let store = SearchIndex::open(&options).unwrap();
     println!("opened in {:?}", began.elapsed());
     let log = store.log("acgs.example/log").unwrap().id;
     let mut seed = 1;

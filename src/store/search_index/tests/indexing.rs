@@ -9,7 +9,7 @@ fn a_log_is_known_by_its_origin_and_goes_on_where_it_was() {
     let other = copied.store.log("other.example/log").unwrap();
     assert_ne!(other.id, copied.log);
     assert_eq!(other.next, 0);
-    let store = AuditStore::open(&copied.options).unwrap();
+    let store = SearchIndex::open(&copied.options).unwrap();
     let log = store.log("acgs.example/log").unwrap();
     assert_eq!((log.id, log.next), (copied.log, 3));
     assert_eq!(store.logs().unwrap(), [log, other]);
@@ -150,7 +150,7 @@ fn what_was_synced_is_in_the_file_itself() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("copy.db");
     std::fs::copy(copied.options.target.path().unwrap(), &path).unwrap();
-    let copy = AuditStore::open(&options(&path)).unwrap();
+    let copy = SearchIndex::open(&options(&path)).unwrap();
     assert_eq!(copy.log("acgs.example/log").unwrap().next, 5);
     copied.store.index(copied.log, 5, &entries(5..6)).unwrap();
     copied.store.checkpoint().unwrap();
@@ -166,7 +166,7 @@ fn a_reader_of_something_older_keeps_a_sync_from_being_told_as_made() {
     let copied = Copied::new();
     copied.store.index(copied.log, 0, &entries(0..5)).unwrap();
     let store =
-        AuditStore::open(&StoreOptions { acquire_timeout: Duration::from_millis(20), ..copied.options.clone() });
+        SearchIndex::open(&StoreOptions { acquire_timeout: Duration::from_millis(20), ..copied.options.clone() });
     let store = store.unwrap();
     let mut reader = copied.connection();
     reader.batch_execute("BEGIN; SELECT count(*) FROM audit_logs").unwrap();

@@ -1,4 +1,4 @@
-//! The copy of the audit log over a real SQLite file.
+//! The search index of the audit log over a real SQLite file.
 
 mod figures;
 mod indexing;
@@ -19,7 +19,7 @@ use crate::store::tests::{downgrade, server};
 
 /// The copy of a log in a folder of its own, which goes when this is dropped.
 struct Copied {
-    store: AuditStore,
+    store: SearchIndex,
     log: LogId,
     options: StoreOptions,
     _folder: TempDir,
@@ -30,7 +30,7 @@ impl Copied {
         let folder = tempfile::tempdir().unwrap();
         let target = server::target(&folder.path().join("acgs-audit.db"));
         let options = StoreOptions { target, ..options(folder.path()) };
-        let store = AuditStore::open(&options).unwrap();
+        let store = SearchIndex::open(&options).unwrap();
         let log = store.log("acgs.example/log").unwrap().id;
         Self { store, log, options, _folder: folder }
     }
@@ -46,7 +46,7 @@ impl Copied {
     }
 }
 
-fn found(store: &AuditStore, log: Option<LogId>, search: &Search, limit: u16) -> Vec<(Arc<str>, u64, String)> {
+fn found(store: &SearchIndex, log: Option<LogId>, search: &Search, limit: u16) -> Vec<(Arc<str>, u64, String)> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let limit = NonZeroU16::new(limit).unwrap();

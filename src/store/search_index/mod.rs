@@ -43,7 +43,7 @@ use super::target::Target;
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite_audit");
 
-/// The audit log's copy, "ACGA".
+/// The search index, "ACGA".
 ///
 /// The writing connection has `synchronous = NORMAL`: entries lost in a power failure are indexed again, since the
 /// cursor is lost with them. Entries go to many pages of the indexes, and repeatedly to the same: each costs a page in
@@ -96,19 +96,20 @@ pub fn beside(database: &Target) -> Target {
     }
 }
 
-/// Brings the database up to date as [`AuditStore::open`] does, and answers how many migrations it lacked.
+/// Brings the database up to date as [`SearchIndex::open`] does, and answers how many migrations it lacked.
 pub fn migrate(target: &Target, wait: Duration) -> Result<usize, StoreError> {
     migrate_spec(&AUDIT, target, wait)
 }
 
-/// Looks whether [`AuditStore::open`] would take it, without changing anything. A file that is not there yet is fine.
+/// Looks whether [`SearchIndex::open`] would take it, without changing anything. A file that is not there yet is fine.
 pub fn inspect(target: &Target, wait: Duration) -> Result<(), StoreError> {
     inspect_spec(&AUDIT, target, wait)
 }
 
-/// The open copy of the audit log; shared by all clones. Its functions block, so they are called from threads that may.
+/// The open search index of the audit log; shared by all clones. Its functions block, so they are called from threads
+/// that may.
 #[derive(Clone)]
-pub struct AuditStore {
+pub struct SearchIndex {
     target: Arc<Target>,
     wait: Duration,
     /// The one connection that writes; none after it failed, until it is needed again.
@@ -119,7 +120,7 @@ pub struct AuditStore {
     files: Option<sqlite::Identity>,
 }
 
-impl AuditStore {
+impl SearchIndex {
     /// Opens the database and brings it up to date. The connections of the options are those that read, besides one
     /// that writes.
     ///
@@ -277,7 +278,7 @@ impl AuditStore {
     }
 }
 
-impl fmt::Debug for AuditStore {
+impl fmt::Debug for SearchIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuditStore").field("target", &self.target).finish_non_exhaustive()
     }

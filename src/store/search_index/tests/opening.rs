@@ -7,7 +7,7 @@ use super::*;
 use crate::store::{Store, StoreError};
 
 fn refusal(path: &Path) -> String {
-    AuditStore::open(&options(path)).unwrap_err().to_string()
+    SearchIndex::open(&options(path)).unwrap_err().to_string()
 }
 
 #[test]
@@ -17,7 +17,7 @@ fn neither_database_is_taken_for_the_other_or_for_that_of_another_application() 
     let folder = tempfile::tempdir().unwrap();
     let [of_entities, of_audit, of_others] = ["a.db", "b.db", "c.db"].map(|name| folder.path().join(name));
     drop(Store::open(&options(&of_entities)).unwrap());
-    drop(AuditStore::open(&options(&of_audit)).unwrap());
+    drop(SearchIndex::open(&options(&of_audit)).unwrap());
     let mut other = Connection::establish(of_others.to_str().unwrap()).unwrap();
     other.batch_execute("CREATE TABLE audit_entries (place INTEGER PRIMARY KEY)").unwrap();
     drop(other);
@@ -50,7 +50,7 @@ fn a_file_that_is_gone_is_begun_anew() {
     for suffix in ["", "-wal", "-shm"] {
         let _ = fs::remove_file(format!("{}{suffix}", options.target.path().unwrap().display()));
     }
-    let store = AuditStore::open(&options).unwrap();
+    let store = SearchIndex::open(&options).unwrap();
     assert_eq!(fs::metadata(options.target.path().unwrap()).unwrap().permissions().mode() & 0o777, 0o600);
     let log = store.log("acgs.example/log").unwrap();
     assert_eq!(log.next, 0);
@@ -77,7 +77,7 @@ fn what_a_kill_leaves_of_a_file_is_not_in_the_way_of_a_new_one() {
         }
         fs::write(format!("{}-wal", path.display()), log).unwrap();
         inspect(&Target::from(&*path), Duration::ZERO).unwrap();
-        let store = AuditStore::open(&options).unwrap();
+        let store = SearchIndex::open(&options).unwrap();
         let shipped = store.log("acgs.example/log").unwrap();
         assert_eq!(shipped.next, 0);
         assert!(found(&store, None, &Search::default(), 10).is_empty());
@@ -114,7 +114,7 @@ fn what_was_copied_before_indexes_were_made_of_regions_is_found() {
     let copied = Copied::new();
     copied.store.index(copied.log, 0, &entries(0..20)).unwrap();
     downgrade(&mut copied.connection(), &AUDIT, "202604");
-    let store = AuditStore::open(&copied.options).unwrap();
+    let store = SearchIndex::open(&copied.options).unwrap();
     store.index(copied.log, 20, &entries(20..30)).unwrap();
     for n in [7, 25] {
         let search = Search { subject: sought(None, &format!("agent-{n}")), ..Search::default() };
