@@ -1,7 +1,7 @@
 //! ACGS-2: a governance daemon, which decides under a constitution what AI systems may do.
 //!
 //! The layers, top to bottom; imports point down only, which `tests/it/layers` checks:
-//! `cli` → `daemon` → `http` → `actors`, `replay` → `constitution`, `auth`, `ledger`, `store`, `logging` → `settings` →
+//! `cli` → `daemon` → `http` → `actors`, `replay` → `constitution`, `auth`, `ledger`, `store`, `logging`, `metrics` → `settings` →
 //! `domain`.
 
 pub mod actors;
@@ -13,6 +13,7 @@ pub mod domain;
 pub mod http;
 pub mod ledger;
 pub mod logging;
+pub mod metrics;
 pub mod replay;
 pub mod settings;
 pub mod store;

@@ -43,6 +43,7 @@ use crate::actors::health::watchdog::Watchdog;
 use crate::constitution::{Fault, Faults, Misfits};
 use crate::http::{self, AppState, DecisionState};
 use crate::logging::{self, LevelSwitch};
+use crate::metrics::Metrics;
 use crate::settings::{Bind, Settings};
 use crate::store::{self, Lock, StartupLock, Store};
 use audit_subsystem::{AuditSubsystem, DAEMON};
@@ -236,6 +237,7 @@ impl Parts {
             identity,
             store: store_state,
             files: files.status(),
+            metrics: Metrics::default(),
             in_flight: Arc::new(AtomicUsize::new(0)),
             draining: Arc::clone(&draining),
         };

@@ -31,6 +31,7 @@ use crate::actors::identity::jwks_fetcher::KeyFetcher;
 use crate::actors::identity::login::Logins;
 use crate::actors::identity::trust::Trust;
 use crate::auth::stranger::Strangers;
+use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::store::{Answers, Replicas, Versions};
 
@@ -51,6 +52,8 @@ pub struct AppState {
     pub store: StoreState,
     /// The findings of the file monitor.
     pub files: FileStatus,
+    /// The metrics of all workers.
+    pub metrics: Metrics,
     /// Requests in progress.
     pub in_flight: Arc<AtomicUsize>,
     /// Set when the daemon begins to stop.

@@ -113,6 +113,7 @@ async fn decide_and_record(
     let records = std::mem::take(&mut written.records);
     let recorded: Option<Indices> = state.audit.send(Record { records, place }).await.map_err(AuditError::from)??;
     let decisions = decided.into_iter().zip(written.done()).map(|((_, decided), (id, number))| {
+        state.metrics.decided(&decided.verdict);
         let index = recorded.as_ref().map(|indices| indices.of(number));
         RecordedDecision { decided, id, index }
     });

@@ -3,11 +3,12 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::ConnectionType;
 use actix_web::http::header::HeaderValue;
+use actix_web::http::{ConnectionType, Method};
 use actix_web::{HttpResponse, ResponseError};
 use time::OffsetDateTime;
 
@@ -21,6 +22,7 @@ use super::trace_context::{TRACEPARENT, continue_trace};
 use super::worker_state::WorkerState;
 use crate::domain::percent_decode;
 use crate::ledger::new_id;
+use crate::metrics::RequestLabels;
 
 /// A place among the requests in progress, given back when dropped.
 struct InFlightGuard(Arc<AtomicUsize>);
@@ -34,6 +36,7 @@ impl Drop for InFlightGuard {
 /// A request on its way through.
 pub struct RequestGuard {
     state: Rc<WorkerState>,
+    began: Instant,
     peer: Option<Peer>,
     /// The caller's request id.
     id: Option<HeaderValue>,
@@ -49,6 +52,7 @@ impl RequestGuard {
     /// Begins the handling of a request. An immediate answer, such as a refusal, ends it.
     #[must_use]
     pub fn enter(state: &Rc<WorkerState>, request: &mut ServiceRequest) -> (Self, Option<HttpResponse>) {
+        let began = Instant::now();
         let place = InFlightGuard(Arc::clone(&state.app.in_flight));
         let before = place.0.fetch_add(1, Ordering::Relaxed);
         let id = given_request_id(request.headers());
@@ -63,6 +67,7 @@ impl RequestGuard {
         }
         let mut guard = Self {
             state: Rc::clone(state),
+            began,
             peer,
             page: None,
             id,
@@ -110,11 +115,25 @@ impl RequestGuard {
         if let Some(origin) = self.page {
             allow(origin, headers);
         }
+        self.state.metrics.answered(request_labels(&response), self.began.elapsed());
         if self.peer.is_some_and(|peer| peer.end_request()) {
             response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
         }
         response
     }
+}
+
+fn request_labels(response: &ServiceResponse<BoxBody>) -> RequestLabels {
+    let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    let method = match *response.request().method() {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    };
+    RequestLabels { route, method, status: response.status().as_u16() }
 }
 
 /// The path as the route table sees it, percent-decoded: `/%76%31/entities` leads to the same route, so the same rules
@@ -128,7 +147,8 @@ fn refuse(state: &WorkerState, peer: Option<&Peer>, request: &ServiceRequest, be
     let path = routed_path(request);
     let limit = state.app.settings.http.max_in_flight.get();
     // The administrator is always served: the admin socket has few connections.
-    let has_place = before < limit || matches!(path, "/livez" | "/readyz") || peer.is_some_and(Peer::is_admin);
+    let has_place =
+        before < limit || matches!(path, "/livez" | "/readyz" | "/metrics") || peer.is_some_and(Peer::is_admin);
     if !has_place {
         return Some(Problem::overloaded(format!("{limit} requests are in progress")));
     }

@@ -28,6 +28,7 @@ mod host;
 mod listener;
 mod local_admin;
 mod login;
+mod metrics;
 pub mod middleware;
 mod oauth;
 mod oauth_client;

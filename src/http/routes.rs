@@ -11,17 +11,18 @@ use super::authorization;
 use super::authorization::Access::{self, Authenticated, OptionalAuth, Public, RateLimited, Requires};
 use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
 use super::{
-    api_keys, audit, audit_search, authzen, cache, clients, constitution, entities, health, login, oauth, pool,
-    problem_pages, second_factor, token_keys, users, validate, writes,
+    api_keys, audit, audit_search, authzen, cache, clients, constitution, entities, health, login, metrics, oauth,
+    pool, problem_pages, second_factor, token_keys, users, validate, writes,
 };
 use crate::auth::scope::Scope;
-use crate::settings::DecisionAccess;
+use crate::settings::{DecisionAccess, Http, MetricsAccess, Settings, TrustedProxies};
 
 /// All routes, with their authorization. They are matched in this order, so the most frequent come first.
 ///
 /// `path` is the path of the public URL.
-pub(super) fn routes(config: &mut ServiceConfig, decisions: DecisionAccess, path: &str) {
-    decision_routes(config, decisions);
+pub(super) fn routes(config: &mut ServiceConfig, settings: &Settings, path: &str) {
+    let metrics_access = metrics_access(settings);
+    decision_routes(config, settings.auth.decisions);
     auth_routes(config, path);
     config
         .app_data(PathConfig::default().error_handler(|error, _| Problem::fault("", error.to_string()).into()))
@@ -98,10 +99,21 @@ pub(super) fn routes(config: &mut ServiceConfig, decisions: DecisionAccess, path
             ],
         ))
         .service(at("/v1/pool", [(Method::GET, Requires(Scope::Read), web::get().to(pool::show))]))
+        .service(at("/metrics", [(Method::GET, metrics_access, web::get().to(metrics::show))]))
         .service(at("/livez", [(Method::GET, Public, web::get().to(health::livez))]))
         .service(at("/readyz", [(Method::GET, Public, web::get().to(health::readyz))]))
         .service(at("/problems/{slug}", [(Method::GET, Public, web::get().to(problem_pages::show))]))
         .default_service(web::to(|| async { Err::<String, _>(Problem::new(&NOT_FOUND, "there is no such route")) }));
+}
+
+/// The authorization that `/metrics` requires. Clients of a reverse proxy are not on this host, though the proxy may be.
+fn metrics_access(settings: &Settings) -> Access {
+    let Http { bind, public_url, trusted_proxies, .. } = &settings.http;
+    let is_local = bind.is_local() && public_url.is_none() && *trusted_proxies == TrustedProxies::default();
+    match settings.monitor.metrics {
+        MetricsAccess::Open if is_local => Public,
+        MetricsAccess::Open | MetricsAccess::Token => Requires(Scope::Read),
+    }
 }
 
 /// The routes that decide.

@@ -98,10 +98,10 @@ fn app(
     InitError = (),
 > + use<> {
     let state = WorkerState::here(app_state);
-    let (decisions, public_url) = (app_state.settings.auth.decisions, Arc::clone(&app_state.public_url));
+    let (settings, public_url) = (Arc::clone(&app_state.settings), Arc::clone(&app_state.public_url));
     let at_door = Rc::new(state.clone());
     let app = App::new().app_data(Data::new(state));
-    let app = app.configure(|config| routes(config, decisions, path_of(&public_url)));
+    let app = app.configure(|config| routes(config, &settings, path_of(&public_url)));
     let app = app.wrap_fn(move |mut request, next| {
         // HEAD is handled like GET (RFC 9110, section 9.3.2); the body is dropped when the answer is written.
         if request.method() == Method::HEAD {

@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::actors::decision::large_requests::LargeRequests;
 use crate::actors::decision::registry::Register;
 use crate::actors::decision::validator::{Validator, Warm};
 use crate::actors::identity::authenticator::Authenticator;
+use crate::metrics::WorkerMetrics;
 
 /// How many callers a worker remembers.
 const CALLERS: NonZeroUsize = nonzero!(16_384_usize);
@@ -35,6 +37,8 @@ pub struct WorkerState {
     pub authenticator: Addr<Authenticator>,
     /// Records.
     pub audit: Addr<AuditLogger>,
+    /// What this worker measures.
+    pub metrics: Arc<WorkerMetrics>,
     /// Which entities are recorded already.
     pub recorded_sets: RecordedSets,
     /// The hosts that requests may name.
@@ -85,6 +89,7 @@ impl WorkerState {
             validator,
             authenticator,
             audit: AuditLogger::start(app.audit.queue.clone(), app.settings.audit.durability),
+            metrics: app.metrics.worker(),
             recorded_sets: RecordedSets::default(),
             hosts: Rc::new(AcceptedHosts::of(&app.settings.http)),
             pages: Rc::new(WebPages::of(&app.settings.http)),

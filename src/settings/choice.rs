@@ -38,6 +38,15 @@ choice! {
         Token = "token",
     }
 
+    /// The authorization that `/metrics` requires.
+    MetricsAccess {
+        /// None where `http.bind` is a loopback address or a Unix socket and no proxy is in front of it; elsewhere as
+        /// `Token`.
+        Open = "open",
+        /// A token or an API key with the scope `read`.
+        Token = "token",
+    }
+
     /// Whether connections begin with a PROXY protocol header, which contains the client's address.
     ProxyProtocol {
         /// Connections begin with HTTP.

@@ -10,7 +10,10 @@ use std::{
 
 use super::{
     address::{Bind, DatabaseUrl, HttpUrl},
-    choice::{DecisionAccess, Durability, HashEnforcement, LogFormat, ProxyProtocol, RequestProperties, RequestRecord},
+    choice::{
+        DecisionAccess, Durability, HashEnforcement, LogFormat, MetricsAccess, ProxyProtocol, RequestProperties,
+        RequestRecord,
+    },
     hosts::{HostNames, Origins},
     issuer::{ClaimText, Issuer},
     list::Tables,
@@ -263,6 +266,8 @@ section! {
 section! {
     /// Measurements.
     Monitor {
+        /// The authorization that `/metrics` requires.
+        metrics: MetricsAccess = "monitor.metrics", "open", Text;
         /// The time that hit rates are of.
         cache_hit_rate_window: Duration = "monitor.cache_hit_rate_window_s", 300, seconds(1..=86_400);
     }

@@ -69,6 +69,9 @@ impl Source for Layer {
 }
 
 /// The winning value of every key, with the number of its layer.
+///
+/// `config` decides which layer wins. Its own values are not used: they have no line and column, and they convert types
+/// silently, such as the text `"1"` to a number.
 #[derive(Debug)]
 pub(super) struct Merged(BTreeMap<&'static str, (usize, Entry)>);
 

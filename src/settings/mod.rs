@@ -46,7 +46,10 @@ use std::{
 pub use self::{
     address::{Bind, DatabaseUrl, HttpUrl},
     algorithm::Algorithm,
-    choice::{DecisionAccess, Durability, HashEnforcement, LogFormat, ProxyProtocol, RequestProperties, RequestRecord},
+    choice::{
+        DecisionAccess, Durability, HashEnforcement, LogFormat, MetricsAccess, ProxyProtocol, RequestProperties,
+        RequestRecord,
+    },
     fault::{Fault, FaultKind, Faults, SourceLocation, Span},
     hosts::{HostNames, Origins},
     issuer::{ClaimText, Issuer, IssuerUrl},

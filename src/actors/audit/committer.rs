@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::actors::audit::log_health::Obstacle;
 use crate::actors::audit::pacer::{GroupCommitPacer, WORTH_A_SYNC};
@@ -138,8 +138,10 @@ impl Writer {
     }
 
     fn commit(&mut self) {
+        let began = Instant::now();
         match self.queue.progress().during(|| self.ledger.append(&self.frame)) {
             Ok(first) => {
+                self.queue.record_commit(began.elapsed());
                 self.show_segment();
                 if let FlushPolicy::Durable(pace) = &mut self.policy {
                     // INVARIANT: before any answer is sent, since its caller may send the next request at once.
@@ -273,7 +275,6 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
 
     use super::*;
     use crate::actors::audit::journal::Journal;

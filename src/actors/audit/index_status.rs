@@ -81,7 +81,7 @@ impl IndexStatus {
         let is_mended = fault.is_none();
         let before = std::mem::replace(&mut *self.told(), fault);
         if is_mended && before.is_some() {
-            tracing::info!("the audit log is copied into the database again");
+            tracing::info!("the audit log is indexed again");
         }
         before
     }

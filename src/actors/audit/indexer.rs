@@ -205,7 +205,7 @@ impl Thread {
                 }
                 Err(error) => {
                     if self.index_status.set_fault(Some(error.to_string())).is_none() {
-                        tracing::error!(%error, "the audit log is not copied into the database");
+                        tracing::error!(%error, "the audit log cannot be indexed: searches miss its newest records; retrying every second");
                     }
                     RETRY
                 }
@@ -263,7 +263,21 @@ impl Thread {
                 }
                 continue;
             }
-            next = store.index(log.id, next, batch.entries())?;
+            next = match store.index(log.id, next, batch.entries()) {
+                Err(IndexError::Gap { first, next }) => {
+                    tracing::warn!(
+                        indexed = first,
+                        next,
+                        "the search index has lost records, since its database was restored or failed over; indexing \
+                         them again"
+                    );
+                    // The last record that is left is compared with the log, as after a start.
+                    self.compared = false;
+                    self.index_status.set_next(next);
+                    return Ok(());
+                }
+                indexed => indexed?,
+            };
             self.compared = true;
             self.index_status.set_next(next);
             if self.parts.queue.durable() > size {

@@ -5,7 +5,7 @@ mod submission_buffer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::MailboxError;
 use parking_lot::Mutex;
@@ -16,6 +16,7 @@ use crate::actors::audit::log_health::{LogHealth, Obstacle};
 use crate::actors::file_identity::OpenSegment;
 use crate::actors::progress::Progress;
 use crate::ledger::{Batch, BatchError};
+use crate::metrics::{Distribution, Histogram};
 
 /// Why a decision cannot be recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +78,8 @@ struct Shared {
     fault: Mutex<Option<String>>,
     /// The committer's disk operation in progress, if any.
     progress: Progress,
+    /// The durations of its successful operations.
+    commits: Histogram,
     /// The segment to which the committer appends.
     segment: Mutex<Option<OpenSegment>>,
     /// Records in the buffers.
@@ -108,6 +111,7 @@ impl AuditQueue {
             health: LogHealth::default(),
             fault: Mutex::default(),
             progress: Progress::default(),
+            commits: Histogram::default(),
             segment: Mutex::default(),
             gathered: AtomicU32::new(0),
             wakes_at: AtomicU32::new(0),
@@ -178,6 +182,22 @@ impl AuditQueue {
     #[must_use]
     pub fn limit(&self) -> usize {
         self.0.limit
+    }
+
+    /// How many records wait, those that have only a reserved place included.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::Relaxed)
+    }
+
+    /// How long the commits of frames took.
+    #[must_use]
+    pub fn commits(&self) -> Distribution {
+        self.0.commits.distribution()
+    }
+
+    pub(super) fn record_commit(&self, duration: Duration) {
+        self.0.commits.record(duration);
     }
 
     /// How many records of the log are durable: the index behind the last one.

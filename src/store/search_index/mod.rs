@@ -280,6 +280,6 @@ impl SearchIndex {
 
 impl fmt::Debug for SearchIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuditStore").field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("SearchIndex").field("target", &self.target).finish_non_exhaustive()
     }
 }

@@ -31,6 +31,7 @@ const GUARDED: &[(&str, &str, Option<&str>)] = &[
     ("GET", "/v1/cache", Some("read")),
     ("DELETE", "/v1/cache", Some("ops")),
     ("GET", "/v1/pool", Some("read")),
+    ("GET", "/metrics", Some("read")),
     ("POST", "/v1/auth/logout", None),
     ("POST", "/v1/auth/logout-all", None),
     ("POST", "/v1/auth/password", None),
@@ -65,7 +66,7 @@ const ALIASES: &[(&str, &str, Option<&str>)] = &[
 ];
 
 fn wary() -> TestDaemon {
-    setup().set("auth.decisions", "token").start()
+    setup().set("auth.decisions", "token").set("monitor.metrics", "token").start()
 }
 
 #[test]

@@ -2,18 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{EVALUATION, HASH, call, permitted, problem, with};
+use super::{EVALUATION, HASH, call, deployment, permitted, problem, with};
 use crate::harness::{Request, Setup, TestDaemon};
-
-/// A deployment that nobody has approved.
-fn deployment() -> Value {
-    json!({
-        "subject": {"type": "Agent", "id": "builder"},
-        "action": {"name": "deploy_model"},
-        "resource": {"type": "Model", "id": "m1"},
-        "context": {"risk": 8, "human_approved": false},
-    })
-}
 
 #[test]
 fn a_decision_says_why() {

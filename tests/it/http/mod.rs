@@ -7,6 +7,7 @@ mod decisions;
 mod entities;
 mod headers;
 mod hosts;
+mod metrics;
 mod operation;
 mod safe_reload;
 
@@ -31,6 +32,16 @@ fn call(tool: &str) -> Value {
 /// A question that the shipped constitution permits.
 fn permitted() -> Value {
     call("calculator")
+}
+
+/// A deployment that nobody has approved.
+fn deployment() -> Value {
+    json!({
+        "subject": {"type": "Agent", "id": "builder"},
+        "action": {"name": "deploy_model"},
+        "resource": {"type": "Model", "id": "m1"},
+        "context": {"risk": 8, "human_approved": false},
+    })
 }
 
 /// A value with members added or replaced.

@@ -76,7 +76,7 @@ fn is_alarmed(case: &Case, what: &str, why: &str) {
     assert_eq!(readiness.status, 200, "{what}: {readiness}");
     assert_eq!(daemon.ask(&question(1)).status, 200, "{what}");
     // The index is degraded, too, before its thread has tried to open it.
-    until("the fault is logged", || daemon.stderr().contains("the audit log is not copied into the database"));
+    until("the fault is logged", || daemon.stderr().contains("the audit log cannot be indexed"));
     assert!(daemon.stop().success(), "{what}");
 }
 

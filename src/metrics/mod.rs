@@ -1,0 +1,55 @@
+//! What the threads measure, for `/metrics`: counters and histograms without locks between threads.
+//!
+//! Each HTTP worker records into a [`WorkerMetrics`] of its own. A scrape adds them up.
+
+mod exposition;
+mod histogram;
+mod process;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+pub use exposition::{Family, Format, Labels, render};
+pub use histogram::{Distribution, Histogram};
+pub use process::families as process_families;
+pub use worker::{RequestLabels, WorkerMetrics};
+
+use crate::domain::Reason;
+
+/// The metrics of all workers; shared by all clones.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics(Arc<Mutex<Vec<Arc<WorkerMetrics>>>>);
+
+/// The sums over all workers.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Totals {
+    /// The number of decisions for each reason, in the order of [`Reason::ALL`].
+    pub decisions: [u64; Reason::ALL.len()],
+    /// The number of denials for each principle that was violated.
+    pub denials: BTreeMap<Arc<str>, u64>,
+    /// The durations of requests, in seconds.
+    pub requests: BTreeMap<RequestLabels, Distribution>,
+}
+
+impl Metrics {
+    /// The metrics of one more worker.
+    #[must_use]
+    pub fn worker(&self) -> Arc<WorkerMetrics> {
+        let worker = Arc::new(WorkerMetrics::default());
+        self.0.lock().push(Arc::clone(&worker));
+        worker
+    }
+
+    /// The sums over all workers.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for worker in &*self.0.lock() {
+            worker.add_to(&mut totals);
+        }
+        totals
+    }
+}

@@ -1,0 +1,94 @@
+//! The metrics of one HTTP worker. Only a scrape ever waits for their locks, or makes a worker wait for one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::Totals;
+use super::histogram::Histogram;
+use crate::domain::{Reason, Verdict};
+
+/// The labels of requests. There are only so many: routes are templates, and unknown methods are `other`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestLabels {
+    /// The template of the route, such as `/v1/entities/{type}/{id}`; `unmatched` if there is none.
+    pub route: String,
+    /// The method.
+    pub method: &'static str,
+    /// The status of the answer.
+    pub status: u16,
+}
+
+/// The metrics of one worker.
+#[derive(Debug, Default)]
+pub struct WorkerMetrics {
+    decisions: [AtomicU64; Reason::ALL.len()],
+    denials: Mutex<HashMap<Arc<str>, u64>>,
+    requests: Mutex<HashMap<RequestLabels, Histogram>>,
+}
+
+impl WorkerMetrics {
+    /// Counts a decision that is answered.
+    pub fn decided(&self, verdict: &Verdict) {
+        if let Some(count) = self.decisions.get(verdict.reason as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        if !verdict.violations.is_empty() {
+            let mut denials = self.denials.lock();
+            for violation in &verdict.violations {
+                match denials.get_mut(&*violation.principle) {
+                    Some(count) => *count += 1,
+                    None => drop(denials.insert(Arc::clone(&violation.principle), 1)),
+                }
+            }
+        }
+    }
+
+    /// Counts a request that was answered after `duration`.
+    pub fn answered(&self, labels: RequestLabels, duration: Duration) {
+        self.requests.lock().entry(labels).or_default().record(duration);
+    }
+
+    pub(super) fn add_to(&self, totals: &mut Totals) {
+        for (total, count) in totals.decisions.iter_mut().zip(&self.decisions) {
+            *total += count.load(Ordering::Relaxed);
+        }
+        for (principle, count) in &*self.denials.lock() {
+            *totals.denials.entry(Arc::clone(principle)).or_default() += count;
+        }
+        for (labels, histogram) in &*self.requests.lock() {
+            totals.requests.entry(labels.clone()).or_default().add(histogram);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Metrics;
+    use super::*;
+
+    #[test]
+    fn the_totals_are_the_sums_over_all_workers() {
+        let metrics = Metrics::default();
+        let workers = [metrics.worker(), metrics.worker()];
+        let labels = RequestLabels { route: "/livez".to_owned(), method: "GET", status: 200 };
+        for worker in &workers {
+            worker.decided(&Verdict::deny(Reason::NoPermit, "no"));
+            worker.answered(labels.clone(), Duration::from_millis(3));
+        }
+        workers[1].decided(&Verdict::deny(Reason::UnknownType, "no"));
+        let totals = metrics.totals();
+        let of = |reason: Reason| totals.decisions[reason as usize];
+        assert_eq!((of(Reason::NoPermit), of(Reason::UnknownType), of(Reason::Permitted)), (2, 1, 0));
+        assert_eq!(totals.requests[&labels].count(), 2);
+    }
+
+    #[test]
+    fn each_reason_has_a_place_of_its_own() {
+        let places = Reason::ALL.map(|reason| reason as usize);
+        assert_eq!(places.to_vec(), (0..Reason::ALL.len()).collect::<Vec<_>>());
+    }
+}
