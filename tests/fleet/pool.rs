@@ -3,19 +3,29 @@
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::thread;
+use std::time::Instant;
 
 use serde_json::Value as Json;
 
 use crate::cells;
-use crate::harness::{Request, until};
+use crate::harness::{PATIENCE, Request, until};
 use crate::table_lock::TableLock;
 use crate::world::{CELLS, World};
 
 /// Requests that nobody waits for the answers of.
 const ABORTED: usize = 10_000;
 
+/// What the daemon says of its pool, once it has a place for the request.
+#[track_caller]
 fn pool(world: &World, node: usize) -> Json {
-    world.fleet.ask(node, &Request::get("/v1/pool")).json()
+    let since = Instant::now();
+    loop {
+        let answer = world.fleet.ask(node, &Request::get("/v1/pool"));
+        if answer.status == 200 {
+            return answer.json();
+        }
+        assert!(answer.status == 503 && since.elapsed() < PATIENCE, "{answer}");
+    }
 }
 
 fn figure(pool: &Json, pointer: &str) -> u64 {
@@ -124,7 +134,6 @@ fn aborted_requests_leave_nothing_behind() {
             });
         }
     });
-    until("there is room for a question", || world.fleet.ask(0, &Request::get("/v1/pool")).status == 200);
     until("nothing is in use", || {
         let pool = pool(&world, 0);
         (figure(&pool, "/busy"), figure(&pool, "/waiting")) == (0, 0)
