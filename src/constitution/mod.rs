@@ -240,7 +240,7 @@ impl Constitution {
         self.rules.iter().find(|rule| &*rule.id == id).map(|rule| self.view(rule))
     }
 
-    /// Validates an entity against the schema; the error says what does not fit.
+    /// Validates an entity against the schema. The error says what violates it.
     pub fn check_entity(&self, entity: &Entity) -> Result<(), String> {
         seed::check(entity, &self.schema)?;
         self.vocabulary.entity(entity).map_err(|misfit| misfit.to_string())

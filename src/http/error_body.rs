@@ -17,7 +17,7 @@ pub(super) enum Form {
     Problem,
 }
 
-/// Writes the body of an error to the request `id`; `complete` adds what the caller may know besides.
+/// Writes the body of an error, with the id of its request. `complete` adds the cause for callers that may see it.
 pub(super) fn explain(
     response: ServiceResponse<BoxBody>,
     form: Form,

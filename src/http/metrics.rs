@@ -37,7 +37,7 @@ fn number(count: impl TryInto<u64>) -> f64 {
     count.try_into().unwrap_or(u64::MAX) as f64
 }
 
-/// What the HTTP workers measured.
+/// Decisions and requests, summed over the HTTP workers.
 fn request_families(totals: &Totals) -> Vec<Family> {
     let decisions = Reason::ALL.into_iter().zip(totals.decisions).map(|(reason, count)| {
         let decision = if reason == Reason::Permitted { "permit" } else { "deny" };
@@ -60,7 +60,7 @@ fn request_families(totals: &Totals) -> Vec<Family> {
     ]
 }
 
-/// What is in force and in progress.
+/// The version, the constitution in force, and requests in progress.
 fn state_families(state: &WorkerState) -> Vec<Family> {
     let active = state.app.decision.in_force.get();
     let constitution = &active.constitution;

@@ -1,4 +1,5 @@
-//! The middleware around all routes: what every request must pass before its handler, and what every answer has.
+//! The middleware around all routes: it limits the requests in flight, checks host, origin and constitutional hash, and
+//! gives every answer its common headers.
 
 use std::rc::Rc;
 use std::sync::Arc;

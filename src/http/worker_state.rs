@@ -37,7 +37,7 @@ pub struct WorkerState {
     pub authenticator: Addr<Authenticator>,
     /// Records.
     pub audit: Addr<AuditLogger>,
-    /// What this worker measures.
+    /// The metrics of this worker.
     pub metrics: Arc<WorkerMetrics>,
     /// Which entities are recorded already.
     pub recorded_sets: RecordedSets,

@@ -1,4 +1,4 @@
-//! What the threads measure, for `/metrics`: counters and histograms without locks between threads.
+//! Counters and histograms for `/metrics`.
 //!
 //! Each HTTP worker records into a [`WorkerMetrics`] of its own. A scrape adds them up.
 

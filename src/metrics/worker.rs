@@ -1,4 +1,4 @@
-//! The metrics of one HTTP worker. Only a scrape ever waits for their locks, or makes a worker wait for one.
+//! The metrics of one HTTP worker. Their locks are contended only while a scrape reads them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::Totals;
 use super::histogram::Histogram;
 use crate::domain::{Reason, Verdict};
 
-/// The labels of requests. There are only so many: routes are templates, and unknown methods are `other`.
+/// The labels of requests. Their number is bounded: routes are templates, and unknown methods are `other`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestLabels {
     /// The template of the route, such as `/v1/entities/{type}/{id}`; `unmatched` if there is none.

@@ -1,5 +1,6 @@
-//! The thread that polls the database for changes of other nodes and has the store apply them: what was cached under an
-//! older version is not valid any more. It also detects a database that was restored or failed over.
+//! The thread that polls the database for changes of other nodes. The store applies them by moving the versions of the
+//! changed entities, which invalidates the values cached under older versions. The thread also detects a database that
+//! was restored or failed over.
 //!
 //! Notifications only trigger a poll; the changes themselves are read from the table, in order. So a lost notification
 //! delays a change by one polling interval at most.
