@@ -11,6 +11,7 @@ mod file_identity;
 pub mod health;
 pub mod identity;
 mod mailbox;
+pub mod monitor;
 mod progress;
 pub mod write_ticket;
 

@@ -193,6 +193,7 @@ fn finish(outcome: Result<(), DaemonError>) -> ExitCode {
             | DaemonError::Constitution { .. }
             | DaemonError::Objected { .. }
             | DaemonError::Witness { .. }
+            | DaemonError::WebhookKey { .. }
             | DaemonError::Issuer { .. }),
         ) => fail(&error, EXIT_CONFIG),
         Err(DaemonError::Seal { source, folder })

@@ -114,6 +114,14 @@ pub enum DaemonError {
         /// Why.
         source: NoteError,
     },
+    /// The key that signs posted alerts cannot be used.
+    #[error("`monitor.alerts.webhook_key_file` names `{}`, {cause}", .path.display())]
+    WebhookKey {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
     /// The keys of a foreign issuer cannot be had.
     #[error("the issuer `{issuer}` of `auth.issuers` cannot be used: {cause}")]
     Issuer {

@@ -8,6 +8,7 @@ mod files;
 mod fleet;
 mod folders;
 mod identity;
+mod monitoring;
 mod pools;
 mod reload;
 mod rollback;
@@ -40,6 +41,7 @@ use crate::actors::decision::registry::{ConstitutionArchive, OnObjections, Regis
 use crate::actors::decision::warmer::CacheWarmer;
 use crate::actors::health::file_monitor::FileMonitor;
 use crate::actors::health::watchdog::Watchdog;
+use crate::actors::monitor::webhook::Webhook;
 use crate::constitution::{Fault, Faults, Misfits};
 use crate::http::{self, AppState, DecisionState};
 use crate::logging::{self, LevelSwitch};
@@ -229,6 +231,11 @@ impl Parts {
         let audit_state = audit.state(deadline);
         let identity = identity::state(&settings, trust, &directory, pending.clone(), &audit_state);
         let store_state = pools::state(&settings, &store, database, change_feed.status());
+        let upkeep = Upkeep::start(directory.clone(), pending, settings.auth.key_rotation_days, audit.journal());
+        let metrics = Metrics::default();
+        let steady = upkeep.steady();
+        let monitoring =
+            monitoring::start(&settings, &metrics, &decision, &audit_state, &store_state, directory, steady)?;
         let app = AppState {
             settings: Arc::clone(&settings),
             public_url: public_url.trim_end_matches('/').into(),
@@ -237,11 +244,13 @@ impl Parts {
             identity,
             store: store_state,
             files: files.status(),
-            metrics: Metrics::default(),
+            metrics,
+            compliance: monitoring.compliance,
+            monitor: monitoring.view,
             in_flight: Arc::new(AtomicUsize::new(0)),
+            streams: Arc::new(AtomicUsize::new(0)),
             draining: Arc::clone(&draining),
         };
-        let upkeep = Upkeep::start(directory, pending, settings.auth.key_rotation_days, audit.journal());
         let connections = descriptors::connection_limits(&settings);
         before_serving();
         let server = listeners.serve(app, connections).map_err(system("start the server"))?;
@@ -255,6 +264,7 @@ impl Parts {
             upkeep,
             draining,
             handle,
+            webhook: monitoring.webhook,
             server: actix_web::rt::spawn(server),
             _files: files,
             _watchdog: watchdog,
@@ -321,6 +331,7 @@ struct Running {
     upkeep: Upkeep,
     draining: Arc<AtomicBool>,
     handle: ServerHandle,
+    webhook: Option<Webhook>,
     server: JoinHandle<io::Result<()>>,
     _files: FileMonitor,
     _watchdog: Watchdog,
@@ -335,6 +346,9 @@ impl Running {
     async fn stop(self) {
         self.draining.store(true, Ordering::Relaxed);
         self.handle.stop(true).await;
+        if let Some(webhook) = &self.webhook {
+            webhook.stop();
+        }
         self.change_feed.stop();
         self.upkeep.stop().await;
         self.audit.stop(self.store.versions().followed());

@@ -28,6 +28,7 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Upkeep {
     directory: Mailbox<Directory>,
     pending: PendingWithdrawals,
+    steady: Steady,
 }
 
 impl Upkeep {
@@ -39,11 +40,17 @@ impl Upkeep {
         journal: Journal,
     ) -> Self {
         let clock = WallClock::new(Reading::now());
-        actix_web::rt::spawn(keep_house(directory.clone(), rotation_days, clock.steady()));
+        let steady = clock.steady();
+        actix_web::rt::spawn(keep_house(directory.clone(), rotation_days, steady.clone()));
         actix_web::rt::spawn(watch_clock(clock, journal));
         actix_web::rt::spawn(store_uptime(directory.clone()));
         actix_web::rt::spawn(settle(directory.clone(), pending.clone()));
-        Self { directory, pending }
+        Self { directory, pending, steady }
+    }
+
+    /// When the wall clock last jumped.
+    pub(super) fn steady(&self) -> Steady {
+        self.steady.clone()
     }
 
     /// Makes the withdrawals that are in memory only before the process ends, or logs that they are lost.

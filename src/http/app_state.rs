@@ -30,6 +30,8 @@ use crate::actors::identity::directory::{Directory, PendingWithdrawals};
 use crate::actors::identity::jwks_fetcher::KeyFetcher;
 use crate::actors::identity::login::Logins;
 use crate::actors::identity::trust::Trust;
+use crate::actors::monitor::MonitorView;
+use crate::actors::monitor::compliance::Compliance;
 use crate::auth::stranger::Strangers;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
@@ -54,8 +56,14 @@ pub struct AppState {
     pub files: FileStatus,
     /// The metrics of all workers.
     pub metrics: Metrics,
+    /// Counts decisions that comply.
+    pub compliance: Compliance,
+    /// Key figures and alerts.
+    pub monitor: MonitorView,
     /// Requests in progress.
     pub in_flight: Arc<AtomicUsize>,
+    /// Open streams of key figures.
+    pub streams: Arc<AtomicUsize>,
     /// Set when the daemon begins to stop.
     pub draining: Arc<AtomicBool>,
 }

@@ -2,7 +2,7 @@
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -79,10 +79,14 @@ async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc
         };
     };
     let address = address(request.request()).ip();
+    let began = Instant::now();
     let caller = state.authenticator.send(Authenticate { credential, address }).await;
     let caller = caller.map_err(CredentialError::from).and_then(|caller| caller);
     let caller = match caller {
-        Ok(caller) => caller,
+        Ok(caller) => {
+            state.metrics.authenticated(began.elapsed());
+            caller
+        }
         Err(CredentialError::Unchecked) => {
             return Err(Problem::new(&UNAVAILABLE, CredentialError::Unchecked.to_string()));
         }
@@ -90,6 +94,7 @@ async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc
             return Err(too_many(&error.to_string(), "key", limit, Duration::ZERO));
         }
         Err(error) => {
+            state.metrics.refused_credential();
             let why = if matches!(error, CredentialError::Elsewhere) {
                 elsewhere(self::address(request.request()))
             } else {

@@ -12,14 +12,15 @@ use super::claimed_hash::{CONSTITUTIONAL_HASH, hash_value};
 use super::consistency;
 use super::decision_records::{AskedBy, DecisionRecords};
 use super::problem::{Problem, TOO_LARGE, UNAVAILABLE};
-use super::questions::Questions;
+use super::questions::{Asked, Questions};
 use super::request_id::{REQUEST_ID, id_value};
 use super::worker_state::WorkerState;
 use crate::actors::active::Active;
 use crate::actors::audit::logger::{Indices, Record};
 use crate::actors::audit::queue::AuditError;
 use crate::actors::decision::validator::{Decide, DecideError, Decided, Decisions, Purpose};
-use crate::domain::{Consistency, Evaluation};
+use crate::actors::monitor::compliance::Sample;
+use crate::domain::{Consistency, Evaluation, Revision};
 use crate::ledger::SharedMembers;
 
 /// The most bytes in the questions of one request: their records always fit one frame of the log.
@@ -96,6 +97,10 @@ async fn decide_and_record(
         1 => queue.reserve(1, bytes)?,
         count => queue.reserve_batch(count, bytes)?,
     };
+    let app = &state.app;
+    let began_under = app.decision.in_force.get();
+    // Before anything is decided, so that a later change is known to be later.
+    let sampled = app.compliance.is_sampled(questions.count()).then(|| app.store.versions.applied());
     let Decisions { active, decided } = if evaluations.is_empty() {
         Decisions { active: state.app.decision.in_force.get(), decided: Vec::new() }
     } else {
@@ -112,10 +117,56 @@ async fn decide_and_record(
     })?;
     let records = std::mem::take(&mut written.records);
     let recorded: Option<Indices> = state.audit.send(Record { records, place }).await.map_err(AuditError::from)??;
-    let decisions = decided.into_iter().zip(written.done()).map(|((_, decided), (id, number))| {
+    let mut questions = Vec::new();
+    let decisions = decided.into_iter().zip(written.done()).map(|((asked, decided), (id, number))| {
         state.metrics.decided(&decided.verdict);
+        if sampled.is_some() {
+            questions.push(asked);
+        }
         let index = recorded.as_ref().map(|indices| indices.of(number));
         RecordedDecision { decided, id, index }
     });
-    Ok(RecordedDecisions { active, decisions: decisions.collect() })
+    let recorded = RecordedDecisions { active, decisions: decisions.collect() };
+    count_compliance(state, &recorded, &began_under);
+    if let Some(revision) = sampled {
+        compare_one(state, &recorded, &questions, revision);
+    }
+    Ok(recorded)
+}
+
+/// Counts whether the decisions were made under a constitution that was in force since the request began, and whether
+/// their records are durable.
+fn count_compliance(state: &WorkerState, recorded: &RecordedDecisions, began_under: &Arc<Active>) {
+    let RecordedDecisions { active, decisions } = recorded;
+    let app = &state.app;
+    let is_lawful = Arc::ptr_eq(active, began_under) || Arc::ptr_eq(active, &app.decision.in_force.get());
+    let durable = app.audit.queue.durable();
+    // In `async` mode an answer does not wait for its record.
+    let is_missing = |decision: &&RecordedDecision| decision.index.is_some_and(|index| index >= durable);
+    app.compliance.answered(decisions.len(), decisions.iter().filter(is_missing).count(), !is_lawful);
+}
+
+/// Has one of the decisions, any of them, decided again without caches.
+fn compare_one(state: &WorkerState, recorded: &RecordedDecisions, questions: &[Asked<'_>], revision: Revision) {
+    let asked = recorded.decisions.iter().zip(questions);
+    let sound: Vec<_> = asked
+        .filter_map(|(decision, asked)| match asked {
+            Asked::Sound(evaluation) => Some((decision, *evaluation)),
+            Asked::Faulty(_) => None,
+        })
+        .collect();
+    if sound.is_empty() {
+        return;
+    }
+    if let Some((decision, evaluation)) = sound.get(rand::random_range(0..sound.len())) {
+        state.app.compliance.compare(Sample {
+            evaluation: Evaluation::clone(evaluation),
+            verdict: Arc::clone(&decision.decided.verdict),
+            entities: decision.decided.entities.clone(),
+            active: Arc::clone(&recorded.active),
+            revision,
+            id: decision.id,
+            index: decision.index,
+        });
+    }
 }

@@ -10,6 +10,7 @@ use super::worker_state::WorkerState;
 use crate::actors::audit::log_health::Health;
 use crate::actors::cache::hit_rates::HitRate;
 use crate::actors::database::pool_monitor::PoolStatus;
+use crate::actors::monitor::webhook::Delivery;
 use crate::domain::Reason;
 use crate::metrics::{Family, Format, Labels, Totals, process_families, render};
 
@@ -22,6 +23,7 @@ pub async fn show(request: HttpRequest, state: Data<WorkerState>) -> Result<Http
     families.extend(audit_families(&state));
     families.extend(cache_families(&state).await);
     families.extend(pool_families(&state).await);
+    families.extend(monitor_families(&state));
     families.extend(process_families());
     let text = render(families, format).map_err(|error| Problem::new(&INTERNAL, error.to_string()))?;
     Ok(HttpResponse::Ok().content_type(format.content_type()).body(text))
@@ -157,5 +159,36 @@ async fn pool_families(state: &WorkerState) -> Vec<Family> {
         Family::counter("acgs_pool_waits", "Jobs that had to wait for a connection.", waits),
         Family::counter("acgs_pool_wait_seconds", "The time that jobs waited for connections.", seconds),
         Family::counter("acgs_pool_failures", "Jobs without a connection, and connections that failed.", failures),
+    ]
+}
+
+/// Alerts, and the compliance of decisions.
+fn monitor_families(state: &WorkerState) -> Vec<Family> {
+    let monitor = &state.app.monitor;
+    let firing = monitor.firing().into_iter();
+    let firing = firing.map(|(name, fires)| (labels([("name", name)]), f64::from(u8::from(fires))));
+    let deliveries = Delivery::ALL.into_iter().zip(monitor.deliveries().get());
+    let deliveries = deliveries.map(|(delivery, count)| (labels([("outcome", delivery.as_str())]), number(count)));
+    let counted = monitor.compliance().get();
+    let compared = [
+        ("equal", counted.compared - counted.disagreed),
+        ("different", counted.disagreed),
+        ("undecidable", counted.undecidable),
+        ("left_out", counted.left_out),
+    ];
+    let compared = compared.map(|(outcome, count)| (labels([("outcome", outcome)]), number(count)));
+    vec![
+        Family::gauge("acgs_alert_firing", "1 while the alert fires.", firing),
+        Family::counter("acgs_alert_posts", "Alerts that were posted to the webhook, by outcome.", deliveries),
+        Family::counter(
+            "acgs_noncompliant_decisions",
+            "Decisions without a durable record, or under a constitution that was not in force.",
+            [(Labels::new(), number(counted.unlawful()))],
+        ),
+        Family::counter(
+            "acgs_compliance_checks",
+            "Decisions of the sample that were evaluated again without caches, by outcome.",
+            compared,
+        ),
     ]
 }

@@ -1,5 +1,6 @@
 //! The HTTP API: parses, asks, answers. The only place that knows status codes.
 
+mod alerts;
 mod api_keys;
 mod app_state;
 mod audit;
@@ -26,6 +27,7 @@ mod forwarded;
 mod health;
 mod host;
 mod listener;
+mod live;
 mod local_admin;
 mod login;
 mod metrics;
@@ -34,6 +36,7 @@ mod oauth;
 mod oauth_client;
 mod pagination;
 mod pending_writes;
+mod performance;
 mod pool;
 mod precondition;
 mod problem;

@@ -11,8 +11,8 @@ use super::authorization;
 use super::authorization::Access::{self, Authenticated, OptionalAuth, Public, RateLimited, Requires};
 use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
 use super::{
-    api_keys, audit, audit_search, authzen, cache, clients, constitution, entities, health, login, metrics, oauth,
-    pool, problem_pages, second_factor, token_keys, users, validate, writes,
+    alerts, api_keys, audit, audit_search, authzen, cache, clients, constitution, entities, health, live, login,
+    metrics, oauth, performance, pool, problem_pages, second_factor, token_keys, users, validate, writes,
 };
 use crate::auth::scope::Scope;
 use crate::settings::{DecisionAccess, Http, MetricsAccess, Settings, TrustedProxies};
@@ -99,6 +99,14 @@ pub(super) fn routes(config: &mut ServiceConfig, settings: &Settings, path: &str
             ],
         ))
         .service(at("/v1/pool", [(Method::GET, Requires(Scope::Read), web::get().to(pool::show))]))
+        .service(at("/v1/performance", [(Method::GET, Requires(Scope::Read), web::get().to(performance::show))]))
+        .service(at(
+            "/v1/performance/history",
+            [(Method::GET, Requires(Scope::Read), web::get().to(performance::history))],
+        ))
+        .service(at("/v1/performance/stream", [(Method::GET, Requires(Scope::Read), web::get().to(live::stream))]))
+        .service(at("/v1/alerts", [(Method::GET, Requires(Scope::Read), web::get().to(alerts::list))]))
+        .service(at("/alerts/{name}", [(Method::GET, Public, web::get().to(alerts::page))]))
         .service(at("/metrics", [(Method::GET, metrics_access, web::get().to(metrics::show))]))
         .service(at("/livez", [(Method::GET, Public, web::get().to(health::livez))]))
         .service(at("/readyz", [(Method::GET, Public, web::get().to(health::readyz))]))

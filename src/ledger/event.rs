@@ -35,11 +35,15 @@ pub enum EventKind {
     Clock,
     /// Stored entities that decisions behind it read, by the digest that these decisions name.
     Entities,
+    /// An alert fired or ended.
+    Alert,
+    /// A decision was evaluated again without caches, and its verdict was another one.
+    Compliance,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Start,
         Self::Stop,
         Self::Settings,
@@ -51,6 +55,8 @@ impl EventKind {
         Self::Database,
         Self::Clock,
         Self::Entities,
+        Self::Alert,
+        Self::Compliance,
     ];
 
     /// The kind's name in records.
@@ -68,6 +74,8 @@ impl EventKind {
             Self::Database => "database",
             Self::Clock => "clock",
             Self::Entities => "entities",
+            Self::Alert => "alert",
+            Self::Compliance => "compliance",
         }
     }
 }

@@ -1,10 +1,13 @@
-//! Counters and histograms for `/metrics`.
+//! Counters and histograms for `/metrics` and for the key figures.
 //!
 //! Each HTTP worker records into a [`WorkerMetrics`] of its own. A scrape adds them up.
 
 mod exposition;
 mod histogram;
+pub mod kpi;
+mod latency;
 mod process;
+mod rolling;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -14,7 +17,9 @@ use parking_lot::Mutex;
 
 pub use exposition::{Family, Format, Labels, render};
 pub use histogram::{Distribution, Histogram};
-pub use process::families as process_families;
+pub use latency::{Counts, Latencies, LatencyRecorder};
+pub use process::{ProcessStat, families as process_families};
+pub use rolling::{RollingCount, RollingLatencies};
 pub use worker::{RequestLabels, WorkerMetrics};
 
 use crate::domain::Reason;
@@ -32,6 +37,10 @@ pub struct Totals {
     pub denials: BTreeMap<Arc<str>, u64>,
     /// The durations of requests, in seconds.
     pub requests: BTreeMap<RequestLabels, Distribution>,
+    /// Requests for decisions that were answered with an error of the daemon, such as by too much load.
+    pub undecided: u64,
+    /// Refused logins and credentials.
+    pub refused_credentials: u64,
 }
 
 impl Metrics {
@@ -51,5 +60,25 @@ impl Metrics {
             worker.add_to(&mut totals);
         }
         totals
+    }
+
+    /// Takes the durations of requests for decisions out of all workers.
+    #[must_use]
+    pub fn drain_decision_latencies(&self) -> Counts {
+        self.drain(|worker| &worker.decision_latencies)
+    }
+
+    /// Takes the durations of the validation of credentials out of all workers.
+    #[must_use]
+    pub fn drain_token_latencies(&self) -> Counts {
+        self.drain(|worker| &worker.token_latencies)
+    }
+
+    fn drain(&self, of: fn(&WorkerMetrics) -> &LatencyRecorder) -> Counts {
+        let mut all = Counts::new();
+        for worker in &*self.0.lock() {
+            of(worker).drain(&mut all);
+        }
+        all
     }
 }

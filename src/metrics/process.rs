@@ -6,32 +6,58 @@ use rustix::process::{Resource, getrlimit};
 
 use super::exposition::Family;
 
+/// What the system says about this process; `None` where it says nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct ProcessStat {
+    /// User and system CPU time spent, in seconds.
+    pub cpu_s: Option<f64>,
+    /// Resident memory, in bytes.
+    pub resident_bytes: Option<f64>,
+    /// Open file descriptors.
+    pub open_files: Option<f64>,
+    virtual_bytes: Option<f64>,
+    threads: Option<f64>,
+    /// In seconds after the boot of the host.
+    started_s: Option<f64>,
+}
+
+impl ProcessStat {
+    /// The present state.
+    #[must_use]
+    pub fn now() -> Self {
+        let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        // The second field, a name in parentheses, may contain spaces; `fields` begins with the third.
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split_whitespace().collect();
+        let field = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
+        #[expect(clippy::cast_precision_loss, reason = "these numbers are small")]
+        let (ticks, page) = (rustix::param::clock_ticks_per_second() as f64, rustix::param::page_size() as f64);
+        let open = fs::read_dir("/proc/self/fd").ok().map(Iterator::count);
+        Self {
+            cpu_s: field(14).zip(field(15)).map(|(user, system)| (user + system) / ticks),
+            resident_bytes: field(24).map(|pages| pages * page),
+            open_files: open.and_then(|open| u32::try_from(open).ok()).map(f64::from),
+            virtual_bytes: field(23),
+            threads: field(20),
+            started_s: field(22).map(|since_boot| since_boot / ticks),
+        }
+    }
+}
+
 /// The metrics of this process; those that the system does not tell are left out.
 #[must_use]
 pub fn families() -> Vec<Family> {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The second field, a name in parentheses, may contain spaces; `fields` begins with the third.
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split_whitespace().collect();
-    let field = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
-    #[expect(clippy::cast_precision_loss, reason = "these numbers are small")]
-    let (ticks, page) = (rustix::param::clock_ticks_per_second() as f64, rustix::param::page_size() as f64);
-    let cpu = field(14).zip(field(15)).map(|(user, system)| (user + system) / ticks);
-    let started = field(22).zip(boot_time()).map(|(since_boot, boot)| boot + since_boot / ticks);
-    let open = fs::read_dir("/proc/self/fd").ok().map(Iterator::count);
+    let stat = ProcessStat::now();
+    let started = stat.started_s.zip(boot_time()).map(|(since_boot, boot)| boot + since_boot);
     [
-        cpu.map(|cpu| {
+        stat.cpu_s.map(|cpu| {
             let help = "User and system CPU time spent, in seconds.";
             Family::counter("process_cpu_seconds", help, [(Vec::new(), cpu)])
         }),
-        value("process_resident_memory_bytes", "Resident memory, in bytes.", field(24).map(|pages| pages * page)),
-        value("process_virtual_memory_bytes", "Virtual memory, in bytes.", field(23)),
-        value(
-            "process_open_fds",
-            "Open file descriptors.",
-            open.and_then(|open| u32::try_from(open).ok()).map(f64::from),
-        ),
+        value("process_resident_memory_bytes", "Resident memory, in bytes.", stat.resident_bytes),
+        value("process_virtual_memory_bytes", "Virtual memory, in bytes.", stat.virtual_bytes),
+        value("process_open_fds", "Open file descriptors.", stat.open_files),
         value("process_max_fds", "The limit on open file descriptors.", max_files()),
-        value("process_threads", "Threads.", field(20)),
+        value("process_threads", "Threads.", stat.threads),
         value("process_start_time_seconds", "When the process started, in seconds since 1970.", started),
     ]
     .into_iter()

@@ -9,7 +9,14 @@ use parking_lot::Mutex;
 
 use super::Totals;
 use super::histogram::Histogram;
+use super::latency::LatencyRecorder;
 use crate::domain::{Reason, Verdict};
+
+/// The routes whose requests are for decisions.
+const DECISION_ROUTES: [&str; 3] = ["/access/v1/evaluation", "/access/v1/evaluations", "/v1/validate"];
+
+/// The routes at which passwords, secrets and codes are tried.
+const LOGIN_ROUTES: [&str; 3] = ["/v1/auth/login", "/v1/auth/session", "/oauth2/token"];
 
 /// The labels of requests. Their number is bounded: routes are templates, and unknown methods are `other`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +35,10 @@ pub struct WorkerMetrics {
     decisions: [AtomicU64; Reason::ALL.len()],
     denials: Mutex<HashMap<Arc<str>, u64>>,
     requests: Mutex<HashMap<RequestLabels, Histogram>>,
+    pub(super) decision_latencies: LatencyRecorder,
+    pub(super) token_latencies: LatencyRecorder,
+    undecided: AtomicU64,
+    refused_credentials: AtomicU64,
 }
 
 impl WorkerMetrics {
@@ -49,13 +60,37 @@ impl WorkerMetrics {
 
     /// Counts a request that was answered after `duration`.
     pub fn answered(&self, labels: RequestLabels, duration: Duration) {
+        if DECISION_ROUTES.contains(&&*labels.route) {
+            match labels.status {
+                200 => self.decision_latencies.record(duration),
+                500.. => {
+                    self.undecided.fetch_add(1, Ordering::Relaxed);
+                }
+                _ => {}
+            }
+        }
+        if matches!(labels.status, 401 | 429) && LOGIN_ROUTES.contains(&&*labels.route) {
+            self.refused_credential();
+        }
         self.requests.lock().entry(labels).or_default().record(duration);
+    }
+
+    /// Counts a credential that was found valid after `duration`.
+    pub fn authenticated(&self, duration: Duration) {
+        self.token_latencies.record(duration);
+    }
+
+    /// Counts a credential that was refused. Refused logins are counted as requests.
+    pub fn refused_credential(&self) {
+        self.refused_credentials.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn add_to(&self, totals: &mut Totals) {
         for (total, count) in totals.decisions.iter_mut().zip(&self.decisions) {
             *total += count.load(Ordering::Relaxed);
         }
+        totals.undecided += self.undecided.load(Ordering::Relaxed);
+        totals.refused_credentials += self.refused_credentials.load(Ordering::Relaxed);
         for (principle, count) in &*self.denials.lock() {
             *totals.denials.entry(Arc::clone(principle)).or_default() += count;
         }

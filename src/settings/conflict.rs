@@ -96,6 +96,9 @@ pub(super) fn check(settings: &Settings, merged: &Merged, known: &[Fault]) -> Ve
     if !is_known("database.replicas") && !is_known("database.url") {
         faults.extend(replicas_of_a_file(settings, merged));
     }
+    if !is_known("monitor.alerts.webhook_url") && !is_known("monitor.alerts.webhook_key_file") {
+        faults.extend(unsigned_webhook(settings, merged));
+    }
     if !is_known("auth.issuers") {
         faults.extend(settings.auth.issuers.iter().filter_map(|issuer| keys_of(issuer, merged)));
     }
@@ -163,6 +166,15 @@ fn replicas_of_a_file(settings: &Settings, merged: &Merged) -> Option<Fault> {
     let allowed = "`database.replicas` only where `database.url` is PostgreSQL's";
     (is_file && !settings.database.replicas.is_empty())
         .then(|| conflict("database.replicas", "database.url", merged, allowed.to_owned()))
+}
+
+/// Alerts that would be posted without a signature.
+fn unsigned_webhook(settings: &Settings, merged: &Merged) -> Option<Fault> {
+    let alerts = &settings.monitor.alerts;
+    let allowed = "`monitor.alerts.webhook_url` together with `monitor.alerts.webhook_key_file`, because posted alerts \
+                   are signed";
+    (alerts.webhook_url.is_some() && alerts.webhook_key_file.is_none())
+        .then(|| conflict("monitor.alerts.webhook_url", "monitor.alerts.webhook_key_file", merged, allowed.to_owned()))
 }
 
 /// An issuer that has no keys, or keys in two places.

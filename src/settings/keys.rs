@@ -270,6 +270,8 @@ section! {
         metrics: MetricsAccess = "monitor.metrics", "open", Text;
         /// The time that hit rates are of.
         cache_hit_rate_window: Duration = "monitor.cache_hit_rate_window_s", 300, seconds(1..=86_400);
+        /// The share of decisions that are evaluated again without caches, to be compared.
+        compliance_sample: Percent = "monitor.compliance_sample_percent", 1.0, Percents;
     }
     sections {
         /// `[monitor.alerts]`
@@ -278,10 +280,44 @@ section! {
 }
 
 section! {
-    /// The thresholds of alerts.
+    /// The targets and thresholds of alerts, and where they are sent.
     Alerts {
+        /// For how long a figure must miss its target before its alert fires, and meet it before the alert ends.
+        hold: Duration = "monitor.alerts.hold_s", 60, seconds(0..=86_400);
+        /// Half of the decisions are to be answered within this time.
+        latency_p50: Duration = "monitor.alerts.latency_p50_ms", 1, millis(1..=60_000);
+        /// 95 of 100 decisions are to be answered within this time.
+        latency_p95: Duration = "monitor.alerts.latency_p95_ms", 3, millis(1..=60_000);
+        /// 99 of 100 decisions are to be answered within this time.
+        latency_p99: Duration = "monitor.alerts.latency_p99_ms", 5, millis(1..=60_000);
+        /// Decisions per second that are to be answered while at least as many are asked for. 0: none.
+        min_throughput: u32 = "monitor.alerts.min_throughput_per_s", 100, Count(0..=10_000_000);
+        /// The most memory of the process, in bytes.
+        memory: NonZeroUsize = "monitor.alerts.memory_bytes", 2_147_483_648, Count(1_048_576..=1_099_511_627_776);
+        /// The largest share of all processors that the process is to use.
+        cpu_percent: Percent = "monitor.alerts.cpu_percent", 70.0, Percents;
         /// From which share of all connections on, those kept and those under load, the pool is nearly used up.
         pool_utilization_percent: Percent = "monitor.alerts.pool_utilization_percent", 90.0, Percents;
+        /// From which share of its `maxmemory` on Redis is nearly full.
+        redis_memory_percent: Percent = "monitor.alerts.redis_memory_percent", 90.0, Percents;
+        /// The most records that the search index may be behind the log.
+        index_lag: NonZeroUsize = "monitor.alerts.index_lag_records", 100_000, Count(1..=1_000_000_000);
+        /// How long records may be without a signed checkpoint.
+        checkpoint_age: Duration = "monitor.alerts.checkpoint_age_s", 60, seconds(1..=86_400);
+        /// The smallest share of the disk of `data_dir` that is to be free.
+        disk_free_percent: Percent = "monitor.alerts.disk_free_percent", 10.0, Percents;
+        /// The shortest time in which that disk may be full at the present growth.
+        disk_full_in: Duration = "monitor.alerts.disk_full_in_s", 3_600, seconds(1..=31_536_000);
+        /// Refused logins and credentials in a minute from which on they are a surge.
+        refused_credentials: NonZeroU32 = "monitor.alerts.refused_credentials_per_min", 60, Count(1..=1_000_000);
+        /// How many times as many denials as usual are a surge.
+        denial_surge: NonZeroU32 = "monitor.alerts.denial_surge_factor", 3, Count(2..=1_000);
+        /// How long before the expiry of an API key that was used its alert fires.
+        key_expiry_days: NonZeroU32 = "monitor.alerts.key_expiry_days", 14, Count(1..=3_650);
+        /// The URL to which alerts are posted. None: they are not.
+        webhook_url: Option<HttpUrl> = "monitor.alerts.webhook_url", "", Text;
+        /// A file with the key by which they are signed. A relative path starts at the settings folder.
+        webhook_key_file: Option<PathBuf> = "monitor.alerts.webhook_key_file", "", Text;
     }
 }
 

@@ -64,6 +64,7 @@ pub use self::{
     postgres_url::PostgresUrl,
     proxies::TrustedProxies,
     redis_url::{RedisKind, RedisUrl},
+    secret::read_secret,
     variables::{SYSTEM_FOLDER, environment, folder, profile},
     witness::{Witness, WitnessKey},
 };
@@ -232,7 +233,12 @@ impl Settings {
         if let Bind::Unix(socket) = &mut self.http.bind {
             *socket = absolute(&folder.join(&*socket));
         }
-        let secrets = [&mut self.database.url_file, &mut self.database.replicas_file, &mut self.cache.l2.url_file];
+        let secrets = [
+            &mut self.database.url_file,
+            &mut self.database.replicas_file,
+            &mut self.cache.l2.url_file,
+            &mut self.monitor.alerts.webhook_key_file,
+        ];
         let issuers = self.auth.issuers.iter_mut().map(|issuer| &mut issuer.jwks_file);
         for file in secrets.into_iter().chain(issuers).flatten() {
             *file = absolute(&folder.join(&*file));

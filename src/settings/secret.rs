@@ -105,19 +105,28 @@ impl Unusable {
         matches!(self, Self::Unreadable(error) if kinds.contains(&error.kind()))
     }
 
-    fn fault(&self, name: &str, file_name: &str, path: PathBuf, place: SourceLocation) -> Fault {
-        let why = match self {
+    fn why(&self) -> String {
+        match self {
             Self::Unreadable(error) => format!("which cannot be read: {error}"),
             Self::NoFile => "which is not a file".to_owned(),
             Self::ForOthers => "which others can read or change".to_owned(),
             Self::TooLong => format!("which has more than {LONGEST} bytes"),
             Self::NotText => "which is not UTF-8".to_owned(),
-        };
+        }
+    }
+
+    fn fault(&self, name: &str, file_name: &str, path: PathBuf, place: SourceLocation) -> Fault {
+        let why = self.why();
         let allowed =
             format!("a file with nothing but `{name}` in it, which only its owner and its group can read, or nothing");
         let wrong = FaultKind::Secret { key: file_name.to_owned(), path, why };
         Fault { key: Some(name.to_owned()), allowed: Some(allowed), ..Fault::at(place, wrong) }
     }
+}
+
+/// The text of a file with a secret, without white space at its ends. The error says why it cannot be used: "which …".
+pub fn read_secret(path: &Path) -> Result<String, String> {
+    read(path).map(|text| text.trim().to_owned()).map_err(|unusable| unusable.why())
 }
 
 fn read(path: &Path) -> Result<String, Unusable> {

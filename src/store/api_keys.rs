@@ -88,6 +88,13 @@ pub fn revoke_of(conn: &mut Connection, owner: &str, at: i64) -> Result<Vec<Stri
     Ok(revoked.into_iter().map(|key| key.id).collect())
 }
 
+/// When the first of the keys expires that were used since a time and expire after another; `None` if none does.
+pub fn next_expiry(conn: &mut Connection, used_since: i64, after: i64) -> Result<Option<i64>, StoreError> {
+    let used = api_keys::table.filter(api_keys::revoked_at.is_null()).filter(api_keys::last_used_at.ge(used_since));
+    let expiries = used.filter(api_keys::expires_at.gt(after)).select(diesel::dsl::min(api_keys::expires_at));
+    Ok(expiries.first(conn)?)
+}
+
 /// Stores when keys were used last, all in one transaction. A time never goes back; ids of no key are passed over.
 pub fn touch<'a>(conn: &mut Connection, used: impl IntoIterator<Item = (&'a str, i64)>) -> Result<(), StoreError> {
     // Begins with a write, so it cannot find later that another wrote meanwhile.

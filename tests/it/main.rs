@@ -27,6 +27,7 @@ mod http;
 mod issuers;
 mod kill;
 mod layers;
+mod monitor;
 mod oauth_library;
 mod reload;
 mod replay;

@@ -16,7 +16,7 @@ use crate::actors::audit::log_health::{LogHealth, Obstacle};
 use crate::actors::file_identity::OpenSegment;
 use crate::actors::progress::Progress;
 use crate::ledger::{Batch, BatchError};
-use crate::metrics::{Distribution, Histogram};
+use crate::metrics::{Counts, Distribution, Histogram, LatencyRecorder};
 
 /// Why a decision cannot be recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,6 +80,8 @@ struct Shared {
     progress: Progress,
     /// The durations of its successful operations.
     commits: Histogram,
+    /// The same, until they are drained.
+    commit_latencies: LatencyRecorder,
     /// The segment to which the committer appends.
     segment: Mutex<Option<OpenSegment>>,
     /// Records in the buffers.
@@ -112,6 +114,7 @@ impl AuditQueue {
             fault: Mutex::default(),
             progress: Progress::default(),
             commits: Histogram::default(),
+            commit_latencies: LatencyRecorder::default(),
             segment: Mutex::default(),
             gathered: AtomicU32::new(0),
             wakes_at: AtomicU32::new(0),
@@ -196,8 +199,17 @@ impl AuditQueue {
         self.0.commits.distribution()
     }
 
+    /// Takes the durations of commits out. To be called by one thread at a time.
+    #[must_use]
+    pub fn drain_commit_latencies(&self) -> Counts {
+        let mut counts = Counts::new();
+        self.0.commit_latencies.drain(&mut counts);
+        counts
+    }
+
     pub(super) fn record_commit(&self, duration: Duration) {
         self.0.commits.record(duration);
+        self.0.commit_latencies.record(duration);
     }
 
     /// How many records of the log are durable: the index behind the last one.

@@ -72,7 +72,9 @@ impl HitRate {
         Self { hits: self.hits + other.hits, misses: self.misses + other.misses }
     }
 
-    fn minus(self, other: Self) -> Self {
+    /// The look-ups since an earlier count.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
         let hits = self.hits.saturating_sub(other.hits);
         Self { hits, misses: self.misses.saturating_sub(other.misses) }
     }

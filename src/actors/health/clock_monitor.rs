@@ -1,6 +1,7 @@
 //! Detects jumps of the wall clock, by comparing it with the boot clock.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
@@ -79,23 +80,36 @@ impl WallClock {
 
 /// When the wall clock last jumped; shared by all clones.
 #[derive(Debug, Clone)]
-pub struct Steady(Arc<Mutex<Instant>>);
+pub struct Steady(Arc<Jumps>);
+
+#[derive(Debug)]
+struct Jumps {
+    last: Mutex<Instant>,
+    count: AtomicU64,
+}
 
 impl Steady {
     /// The time since the last jump.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.0.lock().elapsed()
+        self.0.last.lock().elapsed()
+    }
+
+    /// How often it has jumped.
+    #[must_use]
+    pub fn jumps(&self) -> u64 {
+        self.0.count.load(Ordering::Relaxed)
     }
 
     fn restart(&self) {
-        *self.0.lock() = Instant::now();
+        *self.0.last.lock() = Instant::now();
+        self.0.count.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 impl Default for Steady {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
+        Self(Arc::new(Jumps { last: Mutex::new(Instant::now()), count: AtomicU64::new(0) }))
     }
 }
 

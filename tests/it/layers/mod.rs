@@ -21,7 +21,8 @@ const LAYERS: [&[&str]; 8] = [
 ];
 
 /// The folders of `src/actors`, from top to bottom. The files beside them are below all of them.
-const ROOMS: [&[&str]; 5] = [&["decision"], &["cache"], &["database"], &["identity", "health"], &["audit"]];
+const ROOMS: [&[&str]; 6] =
+    [&["monitor"], &["decision"], &["cache"], &["database"], &["identity", "health"], &["audit"]];
 
 /// The first layer, counted from the top, that knows nothing of actors and of HTTP.
 const PURE: usize = 5;

@@ -41,7 +41,7 @@ use tokio::time::timeout;
 use codec::Secret;
 use connections::Connections;
 use counters::ServiceStatus;
-use memory_monitor::ServerMemory;
+pub use memory_monitor::ServerMemory;
 use server::{Request, Server};
 use shared_state::SharedState;
 pub use shared_verdicts::SharedVerdicts;
@@ -50,7 +50,7 @@ use write_queue::{WriteOp, WriteQueue};
 use crate::store::Versions;
 
 /// The interval for reading the server's memory counters.
-const MEMORY_INTERVAL: Duration = Duration::from_secs(30);
+const MEMORY_INTERVAL: Duration = Duration::from_secs(5);
 /// The deadline for reading them, and for publishing a notification.
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// The deadline for clearing.

@@ -218,3 +218,19 @@ impl Handler<TouchApiKeys> for Directory {
         self.store.transaction(|conn| Ok(api_keys::touch(conn, used)?))
     }
 }
+
+/// When the first API key expires that was used in the last 30 days, in seconds since 1970; `None` if none expires.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Option<i64>, DirectoryError>")]
+pub struct NextKeyExpiry;
+
+/// A key that was not used for longer is not missed, in seconds.
+const IN_USE: i64 = 30 * 86_400;
+
+impl Handler<NextKeyExpiry> for Directory {
+    type Result = Result<Option<i64>, DirectoryError>;
+
+    fn handle(&mut self, NextKeyExpiry: NextKeyExpiry, _: &mut Self::Context) -> Self::Result {
+        Ok(self.store.query(|conn| api_keys::next_expiry(conn, now() - IN_USE, now()))?)
+    }
+}

@@ -32,7 +32,7 @@ use smol_str::SmolStr;
 use time::OffsetDateTime;
 
 pub use api_keys::{
-    AddApiKey, ApiKeyMade, FindApiKey, FoundApiKey, ListApiKeys, NewApiKey, RevokeApiKey, TouchApiKeys,
+    AddApiKey, ApiKeyMade, FindApiKey, FoundApiKey, ListApiKeys, NewApiKey, NextKeyExpiry, RevokeApiKey, TouchApiKeys,
 };
 pub use clients::{AddClient, ClientMade, HasClient, ListClients, NewClient, RemoveClient, SetClient};
 pub use grants::{Grant, GrantClient};

@@ -1,0 +1,247 @@
+//! Each alert fires when what it is about happens, and ends with it. The settings of a test leave out the hold.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{alert, becomes, permitted, wait_for};
+use crate::audit::Exported;
+use crate::faults::disk::{ENOSPC, Faults};
+use crate::harness::postgres::Postgres;
+use crate::harness::redis::Redis;
+use crate::harness::{Request, Setup, SmallDisk, TestDaemon, skip};
+
+const EVALUATION: &str = "/access/v1/evaluation";
+
+fn setup() -> Setup {
+    Setup::new().set("monitor.alerts.hold_s", 0).set("monitor.compliance_sample_percent", 0)
+}
+
+/// Asks for decisions, all on one connection; the statuses.
+fn decide(daemon: &TestDaemon, count: usize) -> Vec<u16> {
+    let mut connection = daemon.connect();
+    (0..count).map(|_| connection.ask(&Request::post(EVALUATION).json(&permitted())).status).collect()
+}
+
+/// The alerts in the log, as `name event`.
+fn recorded(setup: &Setup) -> Vec<String> {
+    let records = Exported::from(setup, 0).records.into_iter().filter(|record| record["kind"] == "alert");
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    records.map(|record| format!("{} {}", text(&record["alert"]), text(&record["event"]))).collect()
+}
+
+#[test]
+fn cold_caches() {
+    let setup = setup().set("cache.l1.capacity", 0).set("cache.l3.capacity", 0).set("cache.l2.url", "");
+    let setup = setup.set("monitor.cache_hit_rate_window_s", 5);
+    let daemon = setup.start();
+    decide(&daemon, 30);
+    let fired = becomes(&daemon, "hit_rate", "firing");
+    assert_eq!((&fired["value"], &fired["condition"]), (&json!(0.0), &json!("< 85 %")), "{fired}");
+    becomes(&daemon, "hit_rate", "inactive");
+    let recorded = recorded(&setup);
+    for event in ["fired", "resolved"] {
+        assert_eq!(recorded.iter().filter(|record| **record == format!("hit_rate {event}")).count(), 1, "{recorded:?}");
+    }
+    let stderr = daemon.stderr();
+    assert!(stderr.contains("/alerts/hit_rate") && stderr.contains("the alert has ended"), "{stderr}");
+}
+
+#[test]
+fn a_figure_must_be_bad_for_as_long_as_the_hold() {
+    let setup = setup().set("cache.l1.capacity", 0).set("cache.l3.capacity", 0).set("cache.l2.url", "");
+    let daemon = setup.set("monitor.alerts.hold_s", 4).start();
+    decide(&daemon, 30);
+    becomes(&daemon, "hit_rate", "pending");
+    becomes(&daemon, "hit_rate", "firing");
+    assert_eq!(alert(&daemon, "hit_rate")["condition"], "< 85 % for 4 s");
+}
+
+#[test]
+fn a_slow_disk_of_the_log() {
+    let Some(faults) = Faults::new() else { return };
+    let setup = faults.within(setup());
+    let daemon = setup.start();
+    faults.set("sync delay 20 .log");
+    decide(&daemon, 25);
+    for name in ["latency_p50", "latency_p95", "latency_p99"] {
+        let fired = becomes(&daemon, name, "firing");
+        assert!(fired["value"].as_f64().unwrap() >= 20.0, "{fired}");
+    }
+    let firing = daemon.get("/v1/alerts").json()["alerts"][0]["state"].clone();
+    assert_eq!(firing, "firing", "those that fire come first");
+    assert!(daemon.get("/metrics").text().contains("acgs_alert_firing{name=\"latency_p99\"} 1"));
+    faults.clear();
+    becomes(&daemon, "latency_p99", "inactive");
+    assert!(daemon.get("/metrics").text().contains("acgs_alert_firing{name=\"latency_p99\"} 0"));
+}
+
+#[test]
+fn a_log_that_cannot_be_written_and_decisions_that_are_not_answered() {
+    let Some(faults) = Faults::new() else { return };
+    let setup = faults.within(setup().set("monitor.alerts.min_throughput_per_s", 1));
+    let daemon = setup.start();
+    decide(&daemon, 1);
+    faults.set(&format!("write error {ENOSPC} .log"));
+    wait_for("decisions fail", || decide(&daemon, 1).contains(&503).then_some(()));
+    becomes(&daemon, "audit_log_unwritable", "firing");
+    wait_for("fewer are answered than asked for", || {
+        decide(&daemon, 200);
+        (alert(&daemon, "throughput")["state"] == "firing").then_some(())
+    });
+    faults.clear();
+    becomes(&daemon, "audit_log_unwritable", "inactive");
+    becomes(&daemon, "throughput", "inactive");
+    let recorded = recorded(&setup);
+    for event in ["audit_log_unwritable fired", "audit_log_unwritable resolved", "throughput fired"] {
+        assert!(recorded.iter().any(|record| record == event), "{event} in {recorded:?}");
+    }
+}
+
+#[test]
+fn a_disk_that_is_nearly_full() {
+    let setup = setup().in_files();
+    let Some(disk) = SmallDisk::mount(&setup.data_dir(), 200) else { return skip("no small disk") };
+    let setup = setup.set("monitor.alerts.disk_free_percent", 50);
+    let daemon = setup.start();
+    let filler = setup.data_dir().join("filler");
+    fs::write(&filler, vec![0; 110 << 20]).unwrap();
+    let fired = becomes(&daemon, "disk_space", "firing");
+    assert!(fired["value"].as_f64().unwrap() < 50.0, "{fired}");
+    fs::remove_file(&filler).unwrap();
+    becomes(&daemon, "disk_space", "inactive");
+    daemon.stop();
+    drop(disk);
+}
+
+#[test]
+fn checkpoints_that_cannot_be_written() {
+    let Some(faults) = Faults::new() else { return };
+    let setup = faults.within(setup().set("monitor.alerts.checkpoint_age_s", 2));
+    let daemon = setup.start();
+    faults.set(&format!("write error {ENOSPC} checkpoint"));
+    decide(&daemon, 5);
+    becomes(&daemon, "checkpoint_age", "firing");
+    faults.clear();
+    becomes(&daemon, "checkpoint_age", "inactive");
+}
+
+#[test]
+fn a_clock_that_stands_still() {
+    let Some(faults) = Faults::new() else { return };
+    faults.set_clock(0);
+    let daemon = faults.with_clock(setup()).start();
+    for second in 1..=3 {
+        faults.set_clock(-second * 3);
+        thread::sleep(Duration::from_secs(1));
+    }
+    becomes(&daemon, "clock_step", "firing");
+    becomes(&daemon, "clock_step", "inactive");
+}
+
+#[test]
+fn a_redis_that_is_full_and_refuses() {
+    if !Redis::is_installed() {
+        return skip("Redis is missing");
+    }
+    let redis = Redis::options().set("maxmemory", "4mb").set("maxmemory-policy", "noeviction").start();
+    let daemon = setup().set("cache.l2.url", redis.url()).start();
+    becomes(&daemon, "redis_policy", "firing");
+    assert_eq!(alert(&daemon, "redis_memory")["state"], "inactive");
+    for size in [100 << 10, 4 << 10] {
+        let text = "x".repeat(size);
+        let fill = |number: usize| redis.try_command(&["SET", &format!("filler{size}-{number}"), &text]).ok();
+        assert!((0..1_000).map_while(fill).count() < 1_000, "Redis refuses what exceeds its memory");
+    }
+    let fired = becomes(&daemon, "redis_memory", "firing");
+    assert!(fired["value"].as_f64().unwrap() >= 90.0, "{fired}");
+    redis.flush();
+    becomes(&daemon, "redis_memory", "inactive");
+    redis.command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+    becomes(&daemon, "redis_policy", "inactive");
+}
+
+#[test]
+fn a_database_that_hangs_and_one_that_is_gone() {
+    if !Postgres::is_installed() {
+        return skip("PostgreSQL is missing");
+    }
+    let postgres = Postgres::start();
+    let setup = setup().set("database.url", postgres.url(&postgres.create_database()));
+    let setup =
+        setup.set("database.pool.size", 2).set("database.pool.min_idle", 1).set("database.pool.max_overflow", 0);
+    let daemon = setup.set("database.pool.health_check_s", 1).start();
+    postgres.stop();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for number in 0..4 {
+            let (daemon, is_over) = (&daemon, &is_over);
+            scope.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    daemon.get(&format!("/v1/entities/Tool/t{number}"));
+                }
+            });
+        }
+        becomes(&daemon, "pool_exhausted", "firing");
+        becomes(&daemon, "pool_utilization", "firing");
+        is_over.store(true, Ordering::Relaxed);
+    });
+    becomes(&daemon, "database_unavailable", "firing");
+    postgres.cont();
+    for name in ["pool_exhausted", "pool_utilization", "database_unavailable"] {
+        becomes(&daemon, name, "inactive");
+    }
+    postgres.kill();
+    becomes(&daemon, "database_unavailable", "firing");
+    postgres.restart();
+    becomes(&daemon, "database_unavailable", "inactive");
+}
+
+#[test]
+fn a_replica_that_stands_still() {
+    if !Postgres::is_installed() {
+        return skip("PostgreSQL is missing");
+    }
+    let primary = Postgres::start();
+    let standby = primary.standby();
+    let database = primary.create_database();
+    let setup = setup().set("database.url", primary.url(&database)).set("database.replicas", standby.url(&database));
+    standby.catch_up_with(&primary);
+    let daemon = setup.set("database.max_replica_lag_ms", 600).start();
+    becomes(&daemon, "replica_lag", "inactive");
+    standby.stop();
+    becomes(&daemon, "replica_lag", "firing");
+    standby.cont();
+    becomes(&daemon, "replica_lag", "inactive");
+}
+
+#[test]
+fn a_key_in_use_that_expires_soon() {
+    let setup = setup();
+    let daemon = setup.start();
+    let expires = time::OffsetDateTime::now_utc() + time::Duration::days(3);
+    let expires = expires.format(&time::format_description::well_known::Rfc3339).unwrap();
+    let made = daemon.post("/v1/api-keys", &json!({"name": "soon", "scopes": ["read"], "expires_at": expires}));
+    assert_eq!(made.status, 201, "{made}");
+    let key = made.json()["key"].as_str().unwrap().to_owned();
+    assert_eq!(daemon.ask(&Request::get("/v1/pool").anonymous().header("X-Api-Key", &key)).status, 200);
+    let fired = becomes(&daemon, "key_expiry", "firing");
+    assert!((2.0..=3.0).contains(&fired["value"].as_f64().unwrap()), "{fired}");
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(daemon.delete(&format!("/v1/api-keys/{id}")).status, 204);
+    becomes(&daemon, "key_expiry", "inactive");
+}
+
+#[test]
+fn memory_and_processors() {
+    let setup = setup().set("monitor.alerts.memory_bytes", 1_048_576).set("monitor.alerts.cpu_percent", 0);
+    let daemon = setup.start();
+    becomes(&daemon, "memory", "firing");
+    wait_for("it uses a processor", || {
+        decide(&daemon, 50);
+        (alert(&daemon, "cpu")["state"] == "firing").then_some(())
+    });
+}

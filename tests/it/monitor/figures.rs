@@ -1,0 +1,138 @@
+//! The key figures are of real windows, and reach a client as they change.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{alert, kpi, permitted, wait_for};
+use crate::harness::{Request, Setup, TestDaemon, issuer};
+
+const EVALUATION: &str = "/access/v1/evaluation";
+
+#[track_caller]
+fn decide(daemon: &TestDaemon, count: usize) {
+    let mut connection = daemon.connect();
+    for _ in 0..count {
+        assert_eq!(connection.ask(&Request::post(EVALUATION).json(&permitted())).status, 200);
+    }
+}
+
+#[test]
+fn figures_are_null_without_traffic_and_measured_with_it() {
+    let daemon = Setup::new().start();
+    wait_for("measured", || (daemon.get("/v1/performance").status == 200).then_some(()));
+    for name in ["decision_latency_p99", "hit_rate", "compliance"] {
+        let figure = kpi(&daemon, name);
+        assert_eq!((&figure["value"], &figure["met"]), (&Value::Null, &Value::Null), "{figure}");
+    }
+    assert_eq!(kpi(&daemon, "decisions_per_s")["met"], Value::Null, "nothing is asked for");
+    decide(&daemon, 50);
+    let p99 = wait_for("decisions are measured", || {
+        Some(kpi(&daemon, "decision_latency_p99")).filter(|p99| p99["value"].is_f64())
+    });
+    assert_eq!((&p99["window_s"], &p99["unit"], &p99["target"]), (&60.into(), &"ms".into(), &json!({"max": 5.0})));
+    let value = |name: &str| kpi(&daemon, name)["value"].as_f64().unwrap_or_else(|| panic!("{name}"));
+    let percentiles = ["p50", "p95", "p99"].map(|percent| value(&format!("decision_latency_{percent}")));
+    assert!(percentiles.is_sorted() && percentiles[0] > 0.0 && percentiles[2] < 60_000.0, "{percentiles:?}");
+    wait_for("all are in the window", || {
+        (value("decisions_per_s") > 0.0 && value("compliance") >= 100.0).then_some(())
+    });
+    assert!(value("commit_batch") >= 1.0 && value("commit_sync_p50") <= value("commit_sync_p99"));
+    assert!(value("memory") > 1e6 && value("open_files") > 3.0 && value("disk_free") > 0.0);
+    assert!(value("token_validation_p50") > 0.0, "each question about figures has a token");
+    assert!((0.0..=100.0).contains(&value("hit_rate")));
+}
+
+#[test]
+fn decisions_that_are_asked_for_and_not_answered_count_as_offered() {
+    let daemon = Setup::new().set("monitor.alerts.min_throughput_per_s", 0).start();
+    decide(&daemon, 10);
+    // Too slow: its body never comes to its end.
+    let mut slow = daemon.connect();
+    slow.send(b"POST /access/v1/evaluation HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{");
+    assert!(slow.answer().status >= 400);
+    let at = |name: &str| kpi(&daemon, name)["value"].as_f64().unwrap();
+    wait_for("all are counted", || (at("decisions_per_s") > 0.0).then_some(()));
+    assert!(at("decisions_offered_per_s") >= at("decisions_per_s"));
+}
+
+#[test]
+fn the_course_of_the_figures_has_one_point_a_second() {
+    let daemon = Setup::new().start();
+    decide(&daemon, 20);
+    let history = wait_for("three seconds are measured", || {
+        let history = daemon.get("/v1/performance/history").json();
+        let points = history["series"]["at"].as_array().map_or(0, Vec::len);
+        (points >= 3).then_some(history)
+    });
+    assert_eq!(history["interval_s"], 1);
+    let series = history["series"].as_object().unwrap();
+    let lengths: BTreeSet<usize> = series.values().map(|values| values.as_array().unwrap().len()).collect();
+    assert_eq!((series.len(), lengths.len()), (20, 1), "{history}");
+    let at: Vec<f64> = series["at"].as_array().unwrap().iter().map(|at| at.as_f64().unwrap()).collect();
+    assert!(at.is_sorted(), "{at:?}");
+    let permitted: f64 = series["permitted"].as_array().unwrap().iter().map(|count| count.as_f64().unwrap()).sum();
+    assert!(permitted <= 20.0, "{history}");
+}
+
+/// The next event of a stream: its name and its data.
+fn event(reader: &mut impl std::io::BufRead) -> (String, Value) {
+    let (mut name, mut line) = (String::new(), String::new());
+    loop {
+        line.clear();
+        assert!(reader.read_line(&mut line).unwrap() > 0, "the stream has ended");
+        if let Some(event) = line.strip_prefix("event: ") {
+            event.trim_end().clone_into(&mut name);
+        }
+        if let Some(data) = line.strip_prefix("data: ") {
+            return (name, serde_json::from_str(data).unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_stream_brings_figures_at_once_and_as_they_change_and_ends_with_the_daemon() {
+    let daemon = Setup::new().start();
+    alert(&daemon, "latency_p99");
+    let mut stream = TcpStream::connect(daemon.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+    let token = issuer::admin();
+    write!(stream, "GET /v1/performance/stream HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n")
+        .unwrap();
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        reader.read_line(&mut head).unwrap();
+    }
+    assert!(
+        head.starts_with("HTTP/1.1 200") && head.to_lowercase().contains("content-type: text/event-stream"),
+        "{head}"
+    );
+    let first: BTreeSet<String> = (0..3).map(|_| event(&mut reader).0).collect();
+    assert_eq!(first, ["alerts", "performance", "point"].map(str::to_owned).into());
+    decide(&daemon, 10);
+    let mut permitted = 0.0;
+    while permitted < 10.0 {
+        let (name, data) = event(&mut reader);
+        if name == "point" {
+            permitted += data["permitted"].as_f64().unwrap();
+        }
+    }
+    // It is no request in progress that a stop would wait for.
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn an_alert_has_a_page_that_says_what_to_do() {
+    let daemon = Setup::new().start();
+    let body = wait_for("measured", || Some(daemon.get("/v1/alerts")).filter(|answer| answer.status == 200)).json();
+    for alert in body["alerts"].as_array().unwrap() {
+        let page = daemon.ask(&Request::get(alert["runbook"].as_str().unwrap()).anonymous());
+        assert_eq!(page.status, 200, "{alert}");
+        assert!(page.text().contains(alert["remedy"].as_str().unwrap()), "{page}");
+    }
+    assert_eq!(daemon.get("/alerts/nothing").status, 404);
+}
