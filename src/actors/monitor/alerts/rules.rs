@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::super::figures::Figures;
 use super::super::kpis::{count, quantile, redis_memory};
+use super::rule::{AlertRule, AlertSeverity, Bound};
 use crate::actors::audit::queue::Health;
 use crate::settings::Settings;
 use crate::store::PoolLoad;
@@ -15,93 +14,6 @@ const ENOUGH: u64 = 20;
 
 /// A database that has answered no caller for this long counts as hanging.
 const HANGING: Duration = Duration::from_secs(1);
-
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AlertSeverity {
-    /// Decisions, records or their evidence are in danger: act now.
-    Critical,
-    /// Something will become critical if it goes on: act today.
-    Warning,
-}
-
-/// When an alert's figure is bad.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Bound {
-    /// Above this number.
-    Above(f64),
-    /// At this number, or above it.
-    AtLeast(f64),
-    /// Below this number.
-    Below(f64),
-}
-
-/// An alert.
-#[derive(Debug, Clone, Copy)]
-pub struct AlertRule {
-    /// Its name: lower-case words, joined by `_`.
-    pub name: &'static str,
-    /// How bad it is.
-    pub severity: AlertSeverity,
-    /// What happened, in a few words.
-    pub summary: &'static str,
-    /// What that means.
-    pub meaning: &'static str,
-    /// What to do.
-    pub remedy: &'static str,
-    /// The unit of the figure; empty for a state, whose figure is 1 while it lasts.
-    pub unit: &'static str,
-    /// Whether it fires at once, since it is about an event.
-    pub(super) at_once: bool,
-    /// How far, in percent of the bound, the figure must be on the good side to end the alert.
-    pub(super) margin_percent: f64,
-    pub(super) bound: fn(&Settings) -> Bound,
-    /// The figure; `None` where there is nothing to measure.
-    pub(super) figure: fn(&Figures, &Settings) -> Option<f64>,
-}
-
-impl Bound {
-    /// Whether a figure is bad.
-    pub(super) fn is_broken(self, value: f64) -> bool {
-        match self {
-            Self::Above(bound) => value > bound,
-            Self::AtLeast(bound) => value >= bound,
-            Self::Below(bound) => value < bound,
-        }
-    }
-
-    /// Whether a figure is good by a margin.
-    pub(super) fn is_cleared(self, value: f64, margin_percent: f64) -> bool {
-        let margin = margin_percent / 100.0;
-        match self {
-            Self::Above(bound) => value <= bound * (1.0 - margin),
-            Self::AtLeast(bound) => value < bound && value <= bound * (1.0 - margin),
-            Self::Below(bound) => value >= bound * (1.0 + margin),
-        }
-    }
-
-    /// The bound as text, such as `> 5 ms`; `true` for a state, which has no unit.
-    pub(super) fn text(self, unit: &str) -> String {
-        if unit.is_empty() {
-            return "true".to_owned();
-        }
-        let (sign, bound) = match self {
-            Self::Above(bound) => (">", bound),
-            Self::AtLeast(bound) => ("≥", bound),
-            Self::Below(bound) => ("<", bound),
-        };
-        format!("{sign} {bound} {unit}")
-    }
-}
-
-impl AlertRule {
-    /// For how long the figure must be bad before the alert fires.
-    #[must_use]
-    pub fn hold(&self, settings: &Settings) -> Duration {
-        if self.at_once { Duration::ZERO } else { settings.monitor.alerts.hold }
-    }
-}
 
 /// A bound that a state meets.
 const fn lasts(_: &Settings) -> Bound {

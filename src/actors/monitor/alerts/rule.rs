@@ -1,0 +1,115 @@
+//! What an alert is made of: a figure, its bound, and words.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::super::figures::Figures;
+use crate::settings::Settings;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AlertSeverity {
+    /// Decisions, records or their evidence are in danger: act now.
+    Critical,
+    /// Something will become critical if it goes on: act today.
+    Warning,
+}
+
+/// When an alert's figure is bad.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Bound {
+    /// Above this number.
+    Above(f64),
+    /// At this number, or above it.
+    AtLeast(f64),
+    /// Below this number.
+    Below(f64),
+}
+
+/// An alert.
+#[derive(Debug, Clone, Copy)]
+pub struct AlertRule {
+    /// Its name: lower-case words, joined by `_`.
+    pub name: &'static str,
+    /// How bad it is.
+    pub severity: AlertSeverity,
+    /// What happened, in a few words.
+    pub summary: &'static str,
+    /// What that means.
+    pub meaning: &'static str,
+    /// What to do.
+    pub remedy: &'static str,
+    /// The unit of the figure; empty for a state, whose figure is 1 while it lasts.
+    pub unit: &'static str,
+    /// Whether it fires at once, since it is about an event.
+    pub(super) at_once: bool,
+    /// How far, in percent of the bound, the figure must be on the good side to end the alert.
+    pub(super) margin_percent: f64,
+    pub(super) bound: fn(&Settings) -> Bound,
+    /// The figure; `None` where there is nothing to measure.
+    pub(super) figure: fn(&Figures, &Settings) -> Option<f64>,
+}
+
+impl Bound {
+    /// Whether a figure is bad.
+    pub(super) fn is_broken(self, value: f64) -> bool {
+        match self {
+            Self::Above(bound) => value > bound,
+            Self::AtLeast(bound) => value >= bound,
+            Self::Below(bound) => value < bound,
+        }
+    }
+
+    /// Whether a figure is good by a margin.
+    pub(super) fn is_cleared(self, value: f64, margin_percent: f64) -> bool {
+        let margin = margin_percent / 100.0;
+        match self {
+            Self::Above(bound) => value <= bound * (1.0 - margin),
+            Self::AtLeast(bound) => value < bound && value <= bound * (1.0 - margin),
+            Self::Below(bound) => value >= bound * (1.0 + margin),
+        }
+    }
+
+    /// The bound as text, such as `> 5 ms`; `true` for a state, which has no unit.
+    pub(super) fn text(self, unit: &str) -> String {
+        if unit.is_empty() {
+            return "true".to_owned();
+        }
+        let (sign, bound) = match self {
+            Self::Above(bound) => (">", bound),
+            Self::AtLeast(bound) => ("≥", bound),
+            Self::Below(bound) => ("<", bound),
+        };
+        format!("{sign} {bound} {unit}")
+    }
+}
+
+impl AlertRule {
+    /// For how long the figure must be bad before the alert fires.
+    #[must_use]
+    pub fn hold(&self, settings: &Settings) -> Duration {
+        if self.at_once { Duration::ZERO } else { settings.monitor.alerts.hold }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_exact() {
+        let broken = |bound: Bound| [4.9, 5.0, 5.1].map(|value| bound.is_broken(value));
+        assert_eq!(broken(Bound::Above(5.0)), [false, false, true]);
+        assert_eq!(broken(Bound::AtLeast(5.0)), [false, true, true]);
+        assert_eq!(broken(Bound::Below(5.0)), [true, false, false]);
+        for bound in [Bound::Above(5.0), Bound::AtLeast(5.0), Bound::Below(5.0)] {
+            for value in [4.9, 5.0, 5.1] {
+                assert_eq!(bound.is_cleared(value, 0.0), !bound.is_broken(value), "{bound:?} {value}");
+            }
+        }
+        assert_eq!(Bound::Above(5.0).text("ms"), "> 5 ms");
+        assert_eq!(Bound::AtLeast(1.0).text(""), "true");
+    }
+}
