@@ -239,6 +239,7 @@ impl Parts {
             files: files.status(),
             metrics: Metrics::default(),
             in_flight: Arc::new(AtomicUsize::new(0)),
+            started_at: time::OffsetDateTime::now_utc(),
             draining: Arc::clone(&draining),
         };
         let upkeep = Upkeep::start(directory, pending, settings.auth.key_rotation_days, audit.journal());

@@ -1,6 +1,7 @@
 //! Who gets in and who does not, asked of the real binary.
 
 mod api_keys;
+mod browser;
 mod clients;
 mod clocks;
 mod forger;
