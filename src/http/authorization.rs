@@ -77,11 +77,24 @@ pub async fn pass(
         CookieUpdate::Renew(cookie) => Some(cookie.set(browser_caller::is_secure(&state))),
         CookieUpdate::Clear => Some(browser_caller::cleared(&state)),
     };
+    let is_for_one = is_personal(access, response.request().headers());
+    let headers = response.headers_mut();
+    // No cache may store it: with a credential in a header that goes without saying, with a cookie it does not (RFC
+    // 9111, section 3.5).
+    if set.is_some() || (is_for_one && !headers.contains_key(header::CACHE_CONTROL)) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
     // Signing out has removed the cookie already.
-    if let Some(set) = set.filter(|_| !response.headers().contains_key(header::SET_COOKIE)) {
-        response.headers_mut().insert(header::SET_COOKIE, set);
+    if let Some(set) = set.filter(|_| !headers.contains_key(header::SET_COOKIE)) {
+        headers.insert(header::SET_COOKIE, set);
     }
     Ok(response)
+}
+
+/// Whether the answer may depend on a caller who shows no credential in a header.
+fn is_personal(access: Access, headers: &HeaderMap) -> bool {
+    let is_shown = headers.contains_key(header::AUTHORIZATION) || headers.contains_key(API_KEY);
+    !is_shown && matches!(access, Access::Authenticated | Access::Requires(_))
 }
 
 /// What the answer does with the cookie of the caller's session.
@@ -118,7 +131,7 @@ async fn identify(
                 Ok(caller)
             }
             Ok(None) => return without_credential(access, state, request),
-            Err(CookieError::Csrf(problem)) => return Err(problem),
+            Err(CookieError::Refused(problem)) => return Err(problem),
             Err(CookieError::Credential(error)) => {
                 if !matches!(error, CredentialError::Unchecked) {
                     *cookie = CookieUpdate::Clear;

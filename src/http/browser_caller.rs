@@ -36,8 +36,8 @@ pub struct CookieCaller {
 pub enum CookieError {
     /// The cookie's credentials are not valid, or cannot be checked now.
     Credential(CredentialError),
-    /// The request could change something, and does not have the session's CSRF token.
-    Csrf(Problem),
+    /// The request is refused for another reason, and the cookie stays.
+    Refused(Problem),
 }
 
 impl From<CredentialError> for CookieError {
@@ -71,7 +71,7 @@ pub async fn by_cookie(state: &WorkerState, request: &HttpRequest) -> Result<Opt
     let Some(cookie) = SessionCookie::of(headers, is_secure(state)).map_err(malformed)? else { return Ok(None) };
     if *request.method() != Method::GET && !cookie.has_csrf_token(headers) {
         let detail = "send the session's CSRF token in `X-CSRF-Token`; `GET /v1/auth/session` tells it";
-        return Err(CookieError::Csrf(Problem::new(&CSRF, detail)));
+        return Err(CookieError::Refused(Problem::new(&CSRF, detail)));
     }
     Ok(Some(authenticate(state, request, cookie).await?))
 }
@@ -81,11 +81,13 @@ async fn authenticate(
     state: &WorkerState,
     request: &HttpRequest,
     cookie: SessionCookie,
-) -> Result<CookieCaller, CredentialError> {
+) -> Result<CookieCaller, CookieError> {
     if cookie.expires_at().is_none_or(|end| OffsetDateTime::now_utc().unix_timestamp() < end) {
         let caller = by_token(state, request, &cookie.access).await?;
         return Ok(CookieCaller { caller, cookie, is_renewed: false });
     }
+    // A refresh token is a credential that anyone may guess, as at `/v1/auth/refresh`.
+    state.app.identity.rate_limits.check_address(address(request)).map_err(CookieError::Refused)?;
     let refresh = Refresh { token: cookie.refresh.clone(), scopes: None, origin: origin(request) };
     let grant = state.app.identity.directory.ask(refresh).await.map_err(|error| match error {
         DirectoryError::BadGrant(_) => CredentialError::Revoked,

@@ -138,27 +138,21 @@ mod tests {
         for (query, expected) in [
             ("", ""),
             ("by=subject&interval_s=3", ""),
-            ("interval_s=0", "`/interval_s` must be at least `3` for this time"),
-            ("interval_s=2", "`/interval_s` must be at least `3` for this time"),
+            ("interval_s=0", "`interval_s` must be at least `3` for this time"),
+            ("interval_s=2", "`interval_s` must be at least `3` for this time"),
             ("since=2024-09-01T00:00:00Z&until=2024-10-02T00:00:00Z&interval_s=3600", ""),
             (
                 "since=2024-09-01T00:00:00Z&until=2024-10-02T00:00:00Z",
-                "`/interval_s` must be at least `1786` for this time",
+                "`interval_s` must be at least `1786` for this time",
             ),
-            (
-                "since=2024-09-01T00:00:00Z&until=2024-10-02T00:00:01Z",
-                "`/since` must be at most 31 days before `until`",
-            ),
-            ("since=2024-09-01T00:00:00Z&until=2024-09-01T00:00:00Z", "`/since` must be before `until`"),
-            (
-                "since=0001-01-01T00:00:00Z&until=9999-12-31T23:59:59Z",
-                "`/since` must be at most 31 days before `until`",
-            ),
+            ("since=2024-09-01T00:00:00Z&until=2024-10-02T00:00:01Z", "`since` must be at most 31 days before `until`"),
+            ("since=2024-09-01T00:00:00Z&until=2024-09-01T00:00:00Z", "`since` must be before `until`"),
+            ("since=0001-01-01T00:00:00Z&until=9999-12-31T23:59:59Z", "`since` must be at most 31 days before `until`"),
         ] {
             assert_eq!(faults(query), expected, "{query}");
         }
         assert!(faults("by=principles").contains("did you mean `principle`"), "{}", faults("by=principles"));
-        assert!(faults("since=now").starts_with("`/since` must be a time"));
+        assert!(faults("since=now").starts_with("`since` must be a time"));
         let bounds = DenialQuery { key: DenialKey::Reason, from: 0, to: DAY, interval: 7 * HOUR, top: 1 };
         assert_eq!(intervals(&bounds), 4);
     }

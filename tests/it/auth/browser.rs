@@ -110,7 +110,10 @@ fn whoever_signs_in_has_a_cookie_that_no_script_reads_and_may_do_as_with_a_token
     let again = daemon.ask(&browser.get(SESSION));
     assert_eq!((again.status, again.json(), again.header("set-cookie")), (200, shown, None), "{again}");
     assert_eq!(daemon.ask(&browser.get("/v1/auth/me")).json()["name"], "user:ann");
-    assert_eq!(daemon.ask(&browser.get("/v1/audit/entries?limit=1")).status, 200);
+    let found = daemon.ask(&browser.get("/v1/audit/entries?limit=1"));
+    assert_eq!((found.status, found.header("cache-control")), (200, Some("no-store")), "{found}");
+    let record = daemon.ask(&browser.get("/v1/audit/entries/0"));
+    assert!(record.header("cache-control").unwrap().starts_with("private,"), "{record}");
     assert_eq!(slug(&daemon.ask(&browser.get("/v1/users"))), (403, "forbidden".to_owned()));
     let entity = json!({"uid": {"type": "User", "id": "bob"}, "attrs": {"teams": []}, "parents": []});
     let put = daemon.ask(&browser.change("PUT", "/v1/entities/User/bob").json(&entity));
@@ -462,4 +465,21 @@ fn a_dashboard_is_open_on_this_host_only() {
         }
         assert_eq!(daemon.get("/v1/status").json()["dashboard"], json!({"login": "required"}));
     }
+}
+
+#[test]
+fn guessing_refresh_tokens_by_cookie_is_throttled() {
+    let (_, daemon) = with_ann();
+    let browser = Browser::sign_in(&daemon, "ann");
+    // Nothing is verified of an access token that says that it has expired.
+    let expired = issuer::key().sign("at+jwt", &json!({"exp": 1})).unwrap();
+    let guess = |nth: u32| {
+        let cookie = format!("{COOKIE}=acgs_ss_{}~acgs_rt_{nth:0>42}A~{expired}", "A".repeat(43));
+        daemon.ask(&bare("GET", "/v1/auth/me").header("Cookie", &cookie)).status
+    };
+    let statuses: Vec<u16> = (0..1_000).map(guess).collect();
+    let throttled = statuses.iter().filter(|status| **status == 429).count();
+    assert!(throttled > 300 && statuses[0] == 401, "{throttled}");
+    assert!(statuses.iter().all(|status| matches!(status, 401 | 429)), "{statuses:?}");
+    assert_eq!(daemon.ask(&browser.get(SESSION)).status, 200, "who need not renew is not slowed down");
 }
