@@ -10,8 +10,6 @@ use sha2::{Digest as _, Sha256};
 pub struct Asset {
     /// Its name in the folder `assets`, and in the URL.
     pub name: &'static str,
-    /// Its media type.
-    pub content_type: &'static str,
     /// Its bytes.
     pub content: &'static [u8],
 }
@@ -19,22 +17,14 @@ pub struct Asset {
 /// The page itself.
 pub const INDEX: &str = "index.html";
 
-const HTML: &str = "text/html; charset=utf-8";
-
 macro_rules! assets {
-    ($($name:literal, $content_type:expr;)*) => {
-        const ASSETS: &[Asset] = &[$(
-            Asset {
-                name: $name,
-                content_type: $content_type,
-                content: include_bytes!(concat!("assets/", $name)),
-            },
-        )*];
+    ($($name:literal)*) => {
+        const ASSETS: &[Asset] = &[$(Asset { name: $name, content: include_bytes!(concat!("assets/", $name)) },)*];
     };
 }
 
 assets! {
-    "index.html", HTML;
+    "index.html"
 }
 
 /// The opaque entity tags of [`ASSETS`], in the same order: digests, so they change only with the contents.
@@ -47,6 +37,19 @@ static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
 pub fn find(name: &str) -> Option<(&'static Asset, &'static str)> {
     let found = ASSETS.iter().zip(TAGS.iter()).find(|(asset, _)| asset.name == name);
     found.map(|(asset, tag)| (asset, tag.as_str()))
+}
+
+impl Asset {
+    /// Its media type, by the ending of its name. A file of any other ending is text, such as a licence.
+    pub fn media_type(&self) -> &'static str {
+        match self.name.rsplit_once('.').map(|(_, ending)| ending) {
+            Some("html") => "text/html; charset=utf-8",
+            Some("js") => "text/javascript; charset=utf-8",
+            Some("css") => "text/css; charset=utf-8",
+            Some("svg") => "image/svg+xml",
+            _ => "text/plain; charset=utf-8",
+        }
+    }
 }
 
 #[cfg(test)]
@@ -64,20 +67,19 @@ mod tests {
         let named: BTreeSet<_> = ASSETS.iter().map(|asset| asset.name.to_owned()).collect();
         assert_eq!(named, files.collect());
         assert_eq!(named.len(), ASSETS.len(), "a name is there twice");
+        assert!(find(INDEX).is_some());
     }
 
     #[test]
-    fn a_media_type_fits_the_name() {
-        for asset in ASSETS {
-            let expected = match asset.name.rsplit_once('.').map(|(_, ending)| ending) {
-                Some("html") => "text/html; charset=utf-8",
-                Some("js") => "text/javascript; charset=utf-8",
-                Some("css") => "text/css; charset=utf-8",
-                Some("svg") => "image/svg+xml",
-                _ => "text/plain; charset=utf-8",
-            };
-            assert_eq!(asset.content_type, expected, "{}", asset.name);
-            assert!(!asset.content.is_empty(), "{}", asset.name);
+    fn the_ending_of_a_name_tells_its_media_type() {
+        for (name, expected) in [
+            ("index.html", "text/html; charset=utf-8"),
+            ("uPlot.esm.js", "text/javascript; charset=utf-8"),
+            ("style.css", "text/css; charset=utf-8"),
+            ("icon.svg", "image/svg+xml"),
+            ("LICENSE-uPlot", "text/plain; charset=utf-8"),
+        ] {
+            assert_eq!(Asset { name, content: b"" }.media_type(), expected, "{name}");
         }
     }
 }

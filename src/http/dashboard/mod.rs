@@ -62,7 +62,7 @@ fn serve(request: &HttpRequest, name: &str) -> Result<HttpResponse, Problem> {
     if is_held {
         return Ok(response.finish());
     }
-    Ok(response.insert_header((header::CONTENT_TYPE, asset.content_type)).body(asset.content))
+    Ok(response.insert_header((header::CONTENT_TYPE, asset.media_type())).body(asset.content))
 }
 
 /// Both `/` and `/dashboard` are in the folder of the page.
