@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod browser;
+mod browser_attacks;
 mod clients;
 mod clocks;
 mod forger;
