@@ -18,6 +18,7 @@ const ID: usize = 12;
 
 const CLIENT_SECRET: &str = "acgs_cs_";
 const REFRESH_TOKEN: &str = "acgs_rt_";
+const SESSION_SECRET: &str = "acgs_ss_";
 const API_KEY: &str = "acgs_ak_";
 
 /// Why a text is not a secret of its kind. The text is not repeated.
@@ -99,6 +100,8 @@ secret! {
     ClientSecret = CLIENT_SECRET, "a client secret";
     /// A token that continues a session once: `acgs_rt_` and 32 bytes in base64url.
     RefreshToken = REFRESH_TOKEN, "a refresh token";
+    /// The secret of a browser's session: `acgs_ss_` and 32 bytes in base64url.
+    SessionSecret = SESSION_SECRET, "the secret of a session";
 }
 
 impl RefreshToken {
@@ -109,6 +112,16 @@ impl RefreshToken {
         let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, seed);
         let tag = ring::hmac::sign(&key, token.as_bytes());
         Self(format!("{REFRESH_TOKEN}{}", URL_SAFE_NO_PAD.encode(tag)))
+    }
+}
+
+impl SessionSecret {
+    /// The token that the session's own page sends with each change. It is derived by HMAC-SHA-256, so it does not reveal
+    /// the secret.
+    #[must_use]
+    pub fn csrf_token(&self) -> String {
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, self.0.as_bytes());
+        URL_SAFE_NO_PAD.encode(ring::hmac::sign(&key, b"acgs csrf token"))
     }
 }
 
@@ -211,6 +224,15 @@ mod tests {
         assert_ne!(RefreshToken::following(first.as_str(), &[2; 32]), next);
         assert_ne!(RefreshToken::following(second.as_str(), &[1; 32]), next);
         assert_ne!(seed(), seed());
+    }
+
+    #[test]
+    fn each_session_has_a_csrf_token_of_its_own_that_stays() {
+        let (one, other) = (SessionSecret::generate(), SessionSecret::generate());
+        assert_eq!(one.csrf_token(), SessionSecret::parse(one.as_str()).unwrap().csrf_token());
+        assert_ne!(one.csrf_token(), other.csrf_token());
+        assert_eq!(one.csrf_token().len(), 43);
+        assert!(!one.as_str().contains(&one.csrf_token()));
     }
 
     #[test]

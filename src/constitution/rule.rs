@@ -86,12 +86,16 @@ pub enum ActionScope {
 }
 
 impl Rule {
+    /// Whether the scope matches.
+    pub fn applies(&self, facts: &Facts) -> bool {
+        self.principal.holds(facts.principal(), facts)
+            && self.resource.holds(facts.resource(), facts)
+            && self.action.holds(facts.action())
+    }
+
     /// Whether scope and conditions hold.
     pub fn holds(&self, facts: &Facts) -> Result<bool, EvaluationError> {
-        if !(self.principal.holds(facts.principal(), facts)
-            && self.resource.holds(facts.resource(), facts)
-            && self.action.holds(facts.action()))
-        {
+        if !self.applies(facts) {
             return Ok(false);
         }
         self.condition.as_ref().map_or(Ok(true), |condition| condition.node.holds(facts))
@@ -235,7 +239,8 @@ impl ActionScope {
         Self::Only(within.map(|action| action.uid.clone()).collect())
     }
 
-    fn holds(&self, action: &Value) -> bool {
+    /// Whether the scope matches the action of a request.
+    pub fn holds(&self, action: &Value) -> bool {
         matches!(action, Value::Entity(uid) if self.covers(uid))
     }
 

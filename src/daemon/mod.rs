@@ -249,6 +249,7 @@ impl Parts {
             monitor: monitoring.view,
             in_flight: Arc::new(AtomicUsize::new(0)),
             streams: Arc::new(AtomicUsize::new(0)),
+            started_at: time::OffsetDateTime::now_utc(),
             draining: Arc::clone(&draining),
         };
         let connections = descriptors::connection_limits(&settings);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use actix::Addr;
+use time::OffsetDateTime;
 
 use super::pending_writes::PendingWrites;
 use super::rate_limit::Limits;
@@ -64,6 +65,8 @@ pub struct AppState {
     pub in_flight: Arc<AtomicUsize>,
     /// Open streams of key figures.
     pub streams: Arc<AtomicUsize>,
+    /// When the daemon became ready to serve.
+    pub started_at: OffsetDateTime,
     /// Set when the daemon begins to stop.
     pub draining: Arc<AtomicBool>,
 }

@@ -114,14 +114,18 @@ fn page(page: &EntryPage) -> HttpResponse {
     HttpResponse::Ok().insert_header(ContentType::json()).body(text)
 }
 
+/// A time in RFC 3339, in microseconds since 1970. Entries have whole microseconds, so it is rounded up to the next one.
+pub(super) fn micros(text: &str) -> Option<i64> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from((time.unix_timestamp_nanos() + 999).div_euclid(1000)).ok()
+}
+
 /// Reads the parameters; the error is every fault they have.
 fn read(query: SearchQuery) -> Result<Search, Problem> {
     let mut faults = Vec::new();
     let mut time = |name: &str, text: Option<String>| {
         let text = text?;
-        let read = OffsetDateTime::parse(&text, &Rfc3339).ok();
-        // Entries have whole microseconds, so the time is rounded up to the next one.
-        let micros = read.and_then(|time| i64::try_from((time.unix_timestamp_nanos() + 999).div_euclid(1000)).ok());
+        let micros = micros(&text);
         if micros.is_none() {
             faults.push(InputFault::new(format!("/{name}"), "must be a time like 2026-11-24T09:30:00Z (RFC 3339)"));
         }

@@ -11,15 +11,17 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
+use super::browser_caller::{self, CookieCaller, CookieError};
 use super::connection::Peer;
-use super::forwarded::client_address;
+use super::forwarded::address;
 use super::problem::{FORBIDDEN, Problem, UNAUTHENTICATED, UNAVAILABLE};
 use super::rate_limit::too_many;
+use super::session_cookie::SessionCookie;
 use super::worker_state::WorkerState;
 use crate::actors::identity::authenticator::{Authenticate, Credential, CredentialError};
 use crate::actors::identity::directory::{RecordEvent, event};
 use crate::auth::caller::Caller;
-use crate::auth::granter::Granter;
+use crate::auth::granter::{Bounds, Granter};
 use crate::auth::network::ClientAddress;
 use crate::auth::scope::{Scope, Scopes};
 use crate::auth::secret::ApiKey;
@@ -52,36 +54,93 @@ pub async fn pass(
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let caller = match identify(access, &request).await {
-        Ok(caller) => caller,
-        Err(problem) => return Ok(request.error_response(problem)),
+    let Some(state) = request.app_data::<Data<WorkerState>>().cloned() else {
+        let problem = Problem::new(&UNAVAILABLE, "the daemon is starting");
+        return Ok(request.error_response(problem));
     };
-    if let Some(caller) = caller {
-        request.extensions_mut().insert(caller);
+    let mut cookie = CookieUpdate::Keep;
+    let identified = identify(access, &state, &request, &mut cookie).await;
+    let mut response = match identified {
+        Ok(caller) => {
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
+            if let CookieUpdate::Hold(cookie) | CookieUpdate::Renew(cookie) = &cookie {
+                request.extensions_mut().insert(cookie.clone());
+            }
+            next.call(request).await?
+        }
+        Err(problem) => request.error_response(problem),
+    };
+    let set = match cookie {
+        CookieUpdate::Keep | CookieUpdate::Hold(_) => None,
+        CookieUpdate::Renew(cookie) => Some(cookie.set(browser_caller::is_secure(&state))),
+        CookieUpdate::Clear => Some(browser_caller::cleared(&state)),
+    };
+    let is_for_one = is_personal(access, response.request().headers());
+    let headers = response.headers_mut();
+    // No cache may store it: with a credential in a header that goes without saying, with a cookie it does not (RFC
+    // 9111, section 3.5).
+    if set.is_some() || (is_for_one && !headers.contains_key(header::CACHE_CONTROL)) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    next.call(request).await
+    // Signing out has removed the cookie already.
+    if let Some(set) = set.filter(|_| !headers.contains_key(header::SET_COOKIE)) {
+        headers.insert(header::SET_COOKIE, set);
+    }
+    Ok(response)
 }
 
-async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc<Caller>>, Problem> {
-    let Some(state) = request.app_data::<Data<WorkerState>>() else {
-        return Err(Problem::new(&UNAVAILABLE, "the daemon is starting"));
-    };
+/// Whether the answer may depend on a caller who shows no credential in a header.
+fn is_personal(access: Access, headers: &HeaderMap) -> bool {
+    let is_shown = headers.contains_key(header::AUTHORIZATION) || headers.contains_key(API_KEY);
+    !is_shown && matches!(access, Access::Authenticated | Access::Requires(_))
+}
+
+/// What the answer does with the cookie of the caller's session.
+enum CookieUpdate {
+    /// Nothing; the caller has another credential, or none.
+    Keep,
+    /// Nothing; the caller is known by it.
+    Hold(SessionCookie),
+    /// It is set again, with new tokens. That must reach the browser whatever the answer is, since the old ones are used.
+    Renew(SessionCookie),
+    /// It is removed: it is not valid any more.
+    Clear,
+}
+
+async fn identify(
+    access: Access,
+    state: &WorkerState,
+    request: &ServiceRequest,
+    cookie: &mut CookieUpdate,
+) -> Result<Option<Arc<Caller>>, Problem> {
     if access == Access::RateLimited {
         return state.app.identity.rate_limits.check_address(address(request.request())).map(|()| None);
     }
-    let Some(credential) = credential(request.headers())? else {
-        if let Some(admin) = request.request().conn_data::<Peer>().and_then(|peer| peer.admin.as_ref()) {
-            return Ok(Some(admin.caller()));
-        }
-        return match access {
-            Access::Public | Access::RateLimited | Access::OptionalAuth => Ok(None),
-            Access::Authenticated | Access::Requires(_) => Err(unauthenticated(None, "the route needs a credential")),
-        };
-    };
-    let address = address(request.request()).ip();
     let began = Instant::now();
-    let caller = state.authenticator.send(Authenticate { credential, address }).await;
-    let caller = caller.map_err(CredentialError::from).and_then(|caller| caller);
+    let caller = if let Some(credential) = credential(request.headers())? {
+        let address = address(request.request()).ip();
+        let caller = state.authenticator.send(Authenticate { credential, address }).await;
+        caller.map_err(CredentialError::from).and_then(|caller| caller)
+    } else if let Some(admin) = request.request().conn_data::<Peer>().and_then(|peer| peer.admin.as_ref()) {
+        return Ok(Some(admin.caller()));
+    } else {
+        match browser_caller::by_cookie(state, request.request()).await {
+            Ok(Some(CookieCaller { caller, cookie: held, is_renewed })) => {
+                *cookie = if is_renewed { CookieUpdate::Renew(held) } else { CookieUpdate::Hold(held) };
+                Ok(caller)
+            }
+            Ok(None) => return without_credential(access, state, request),
+            Err(CookieError::Refused(problem)) => return Err(problem),
+            Err(CookieError::Credential(error)) => {
+                if !matches!(error, CredentialError::Unchecked) {
+                    *cookie = CookieUpdate::Clear;
+                }
+                Err(error)
+            }
+        }
+    };
     let caller = match caller {
         Ok(caller) => {
             state.metrics.authenticated(began.elapsed());
@@ -123,6 +182,31 @@ async fn identify(access: Access, request: &ServiceRequest) -> Result<Option<Arc
         state.app.identity.rate_limits.check_caller(&caller.name)?;
     }
     Ok(Some(caller))
+}
+
+/// The caller of a request that shows no credential.
+fn without_credential(
+    access: Access,
+    state: &WorkerState,
+    request: &ServiceRequest,
+) -> Result<Option<Arc<Caller>>, Problem> {
+    match access {
+        Access::Public | Access::RateLimited | Access::OptionalAuth => Ok(None),
+        Access::Requires(scope) if browser_caller::is_open(state, request.request(), scope) => {
+            let caller = Caller {
+                name: ANONYMOUS.into(),
+                scopes: browser_caller::OPEN_SCOPES,
+                session: None,
+                token_id: None,
+                client: None,
+                user: None,
+                bounds: Bounds::default(),
+            };
+            state.app.identity.rate_limits.check_caller(&caller.name)?;
+            Ok(Some(Arc::new(caller)))
+        }
+        Access::Authenticated | Access::Requires(_) => Err(unauthenticated(None, "the route needs a credential")),
+    }
 }
 
 /// The message for a credential that is bound to networks, used from an address outside of these.
@@ -197,19 +281,8 @@ fn unreadable() -> Problem {
     unauthenticated(Some("invalid_request"), "the credential cannot be read")
 }
 
-/// The client's address. Addresses named by a proxy count only if it is one of `http.trusted_proxies`.
-pub fn address(request: &HttpRequest) -> ClientAddress {
-    let (Some(peer), Some(state)) = (request.conn_data::<Peer>(), request.app_data::<Data<WorkerState>>()) else {
-        return ClientAddress::Unknown;
-    };
-    if !peer.is_proxy {
-        return peer.address;
-    }
-    client_address(request.headers(), peer.address, &state.app.settings.http.trusted_proxies)
-}
-
 /// 401 (RFC 6750, section 3).
-fn unauthenticated(error: Option<&str>, detail: &str) -> Problem {
+pub(super) fn unauthenticated(error: Option<&str>, detail: &str) -> Problem {
     let challenge = match error {
         Some(error) => format!("Bearer realm=\"acgs\", error=\"{error}\", error_description=\"{}\"", quoted(detail)),
         None => "Bearer realm=\"acgs\"".to_owned(),

@@ -9,15 +9,18 @@ use serde::de::DeserializeOwned;
 use smol_str::format_smolstr;
 use tokio::time::timeout_at;
 
-use super::authorization::{RequestCaller, address};
+use super::authorization::RequestCaller;
 use super::body;
 use super::claimed_hash::claimed_hash;
+use super::consistency;
 use super::decide::{RecordedDecisions, decide};
+use super::forwarded::address;
 use super::problem::Problem;
 use super::questions::Questions;
 use super::worker_state::WorkerState;
 use crate::actors::decision::large_requests::Turn;
-use crate::domain::Claims;
+use crate::actors::decision::validator::{DecideError, Explain, Explanation};
+use crate::domain::{Claims, Evaluation};
 
 /// A request with a larger body in bytes, or with more than [`LARGE_BATCH`] evaluations, is large: a worker handles
 /// only a few of them at once.
@@ -75,6 +78,16 @@ impl<'a> DecisionRequest<'a> {
     #[must_use]
     pub fn claimed_bytes(&self) -> usize {
         self.claim.as_ref().map_or(0, |claim| claim.len())
+    }
+
+    /// Decides a question to explain the answer, without recording anything.
+    pub async fn explain(&self, mut evaluation: Evaluation) -> Result<Explanation, Problem> {
+        evaluation.claims.header.clone_from(&self.claim);
+        let consistency = consistency::demanded(self.request.headers())?;
+        let explain = Explain { evaluation, consistency, deadline: self.deadline };
+        let explained = timeout_at(self.deadline.into(), self.state.validator.send(explain)).await;
+        let explained = explained.map_err(|_| DecideError::Late)?;
+        Ok(explained.map_err(DecideError::from)??)
     }
 
     /// Decides the questions and records the decisions.

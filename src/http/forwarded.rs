@@ -7,19 +7,39 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::web::Data;
 
+use super::connection::Peer;
+use super::worker_state::WorkerState;
 use crate::auth::network::ClientAddress;
 use crate::settings::TrustedProxies;
 
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+/// The client's address. Addresses named by a proxy count only if it is one of `http.trusted_proxies`.
+pub(super) fn address(request: &HttpRequest) -> ClientAddress {
+    let (Some(peer), Some(state)) = (request.conn_data::<Peer>(), request.app_data::<Data<WorkerState>>()) else {
+        return ClientAddress::Unknown;
+    };
+    if !peer.is_proxy {
+        return peer.address;
+    }
+    client_address(request.headers(), peer.address, &state.app.settings.http.trusted_proxies)
+}
+
+/// Whether the request came through a proxy that says so.
+pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers.contains_key(&FORWARDED) || headers.contains_key(&X_FORWARDED_FOR)
+}
+
 /// The address of the client for which a trusted peer speaks; `peer` if it names none.
 ///
 /// A proxy appends to the header that it knows, and passes the other one on as the client sent it. So if both headers
 /// are present and differ, neither is trusted.
-pub(super) fn client_address(headers: &HeaderMap, peer: ClientAddress, proxies: &TrustedProxies) -> ClientAddress {
+fn client_address(headers: &HeaderMap, peer: ClientAddress, proxies: &TrustedProxies) -> ClientAddress {
     let standard = walk(hops(headers, &FORWARDED, split_element, forwarded_hop), proxies);
     let customary = walk(hops(headers, &X_FORWARDED_FOR, split_item, node), proxies);
     match (standard, customary) {

@@ -1,18 +1,19 @@
 //! `/v1/auth/…`: how people log in and out.
 
-use actix_web::http::header;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::authorization::{RequestCaller, address};
+use super::authorization::RequestCaller;
+use super::forwarded::address;
+use super::login_origin::origin;
 use super::problem::{FORBIDDEN, INVALID_PASSWORD, Problem};
 use super::token_response::{granted_json, no_store};
 use super::worker_state::WorkerState;
 use super::{body, withdrawn, writes};
 use crate::actors::identity::directory::{
-    By, ChangePassword, DirectoryError, EndAllSessions, EndSession, EndSessionOf, ListSessions, LoginOrigin, Refresh,
+    By, ChangePassword, DirectoryError, EndAllSessions, EndSession, EndSessionOf, Grant, ListSessions, Refresh,
 };
 use crate::actors::identity::login::{Credentials, LoginError};
 use crate::auth::network::ClientAddress;
@@ -29,20 +30,16 @@ struct LoginBody {
 
 /// `POST /v1/auth/login`
 pub async fn login(request: HttpRequest, payload: Payload, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
-    let body: LoginBody = body::json(&request, payload, state.bounds()).await?;
-    let name = precis::name(&body.username).into_owned();
-    let credentials = Credentials { name, password: body.password, code: body.code };
-    let grant = state.app.identity.logins.log_in(credentials, address(&request), origin(&request)).await?;
+    let grant = log_in(&request, payload, &state).await?;
     Ok(no_store(HttpResponse::Ok().json(granted_json(&grant))))
 }
 
-/// The origin of a request for tokens.
-pub fn origin(request: &HttpRequest) -> LoginOrigin {
-    let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-    LoginOrigin {
-        address: address(request).to_string(),
-        user_agent: user_agent.unwrap_or_default().chars().take(200).collect(),
-    }
+/// Opens a session for the user in the body.
+pub async fn log_in(request: &HttpRequest, payload: Payload, state: &WorkerState) -> Result<Grant, Problem> {
+    let body: LoginBody = body::json(request, payload, state.bounds()).await?;
+    let name = precis::name(&body.username).into_owned();
+    let credentials = Credentials { name, password: body.password, code: body.code };
+    Ok(state.app.identity.logins.log_in(credentials, address(request), origin(request)).await?)
 }
 
 #[derive(Debug, Deserialize)]
@@ -118,9 +115,14 @@ pub async fn end_session(
 
 /// `POST /v1/auth/logout`
 pub async fn logout(caller: RequestCaller, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
-    let (_, session) = person(&caller)?;
+    end_own_session(&caller, &state).await
+}
+
+/// Ends the caller's own session.
+pub async fn end_own_session(caller: &RequestCaller, state: &WorkerState) -> Result<HttpResponse, Problem> {
+    let (_, session) = person(caller)?;
     let end = EndSession { session: session.to_owned(), caller: caller.name().to_owned() };
-    let ended = writes::write(&state, &state.app.identity.directory, end).await?;
+    let ended = writes::write(state, &state.app.identity.directory, end).await?;
     Ok(withdrawn::answer(ended, |()| HttpResponse::NoContent().finish()))
 }
 

@@ -153,7 +153,7 @@ fn refuse(state: &WorkerState, peer: Option<&Peer>, request: &ServiceRequest, be
     if !has_place {
         return Some(Problem::overloaded(format!("{limit} requests are in progress")));
     }
-    if !path.starts_with("/v1/") || path == "/v1/validate" {
+    if !path.starts_with("/v1/") || matches!(path, "/v1/validate" | "/v1/explain") {
         return None;
     }
     // Invalid percent-encoding, or one that is no UTF-8, could make two names of one entity, or one name of two.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::authorization::{ANONYMOUS, RequestCaller};
-use super::login::origin;
+use super::login_origin::origin;
 use super::oauth_client::{ShownClient, shown};
 use super::problem::Problem;
 use super::token_response::{granted_json, no_store};

@@ -18,6 +18,15 @@ pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem>
     })
 }
 
+/// Whether the caller has a representation with this opaque tag already, according to `If-None-Match`. A malformed header
+/// names none.
+pub(super) fn is_held(headers: &HeaderMap, opaque: &str) -> bool {
+    let lines: Vec<&[u8]> = headers.get_all(header::IF_NONE_MATCH).map(HeaderValue::as_bytes).collect();
+    let list = lines.join(&b","[..]);
+    let has_tag = || tags(&list).is_some_and(|tags| tags.iter().any(|tag| tag.opaque == opaque.as_bytes()));
+    list.trim_ascii() == b"*" || has_tag()
+}
+
 /// The comparison functions of entity tags (RFC 9110, section 8.8.3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Comparison {

@@ -51,6 +51,8 @@ kinds! {
         "The name, the password or the code is wrong, the user is disabled, or the refresh token is no longer good. Which of these is not told.";
     FORBIDDEN = "forbidden", "The caller may not do this", 403,
         "The credential is valid, but lacks the scope that the route requires, which `WWW-Authenticate` names; or the request would grant more than the caller has itself, in scopes, networks, rate or expiry.";
+    CSRF = "csrf", "The CSRF token is missing or wrong", 403,
+        "A request that could change something was authenticated by the cookie of a browser's session, without that session's CSRF token. Send it as `X-CSRF-Token`; `GET /v1/auth/session` tells it. Nothing was done.";
     FOREIGN_ORIGIN = "foreign-origin", "The web page's origin is not allowed", 403,
         "The header `Origin` names a web page of another host that is not in `http.allowed_origins`. Nothing was done.";
     NOT_FOUND = "not-found", "Not found", 404,

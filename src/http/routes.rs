@@ -11,11 +11,12 @@ use super::authorization;
 use super::authorization::Access::{self, Authenticated, OptionalAuth, Public, RateLimited, Requires};
 use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
 use super::{
-    alerts, api_keys, audit, audit_search, authzen, cache, clients, constitution, entities, health, live, login,
-    metrics, oauth, performance, pool, problem_pages, second_factor, token_keys, users, validate, writes,
+    alerts, api_keys, audit, audit_search, authzen, browser_session, cache, clients, constitution, dashboard, denials,
+    entities, explain, health, live, login, metrics, oauth, performance, pool, problem_pages, second_factor, status,
+    token_keys, users, validate, writes,
 };
 use crate::auth::scope::Scope;
-use crate::settings::{DecisionAccess, Http, MetricsAccess, Settings, TrustedProxies};
+use crate::settings::{DecisionAccess, MetricsAccess, Settings};
 
 /// All routes, with their authorization. They are matched in this order, so the most frequent come first.
 ///
@@ -57,12 +58,14 @@ pub(super) fn routes(config: &mut ServiceConfig, settings: &Settings, path: &str
                 (Method::DELETE, Requires(Scope::EntitiesWrite), web::delete().to(entities::remove)),
             ],
         ))
+        .service(at("/v1/explain", [(Method::POST, Requires(Scope::Read), web::post().to(explain::explain))]))
         .service(at("/v1/writes/{id}", [(Method::GET, Authenticated, web::get().to(writes::show))]))
         .service(at("/v1/audit", [(Method::GET, Requires(Scope::AuditRead), web::get().to(audit::status))]))
         .service(at(
             "/v1/audit/entries",
             [(Method::GET, Requires(Scope::AuditRead), web::get().to(audit_search::search))],
         ))
+        .service(at("/v1/audit/denials", [(Method::GET, Requires(Scope::AuditRead), web::get().to(denials::count))]))
         .service(at(
             "/v1/decisions/{id}",
             [(Method::GET, Requires(Scope::AuditRead), web::get().to(audit_search::decision))],
@@ -98,6 +101,7 @@ pub(super) fn routes(config: &mut ServiceConfig, settings: &Settings, path: &str
                 (Method::DELETE, Requires(Scope::Ops), web::delete().to(cache::clear)),
             ],
         ))
+        .service(at("/v1/status", [(Method::GET, Requires(Scope::Read), web::get().to(status::show))]))
         .service(at("/v1/pool", [(Method::GET, Requires(Scope::Read), web::get().to(pool::show))]))
         .service(at("/v1/performance", [(Method::GET, Requires(Scope::Read), web::get().to(performance::show))]))
         .service(at(
@@ -108,18 +112,20 @@ pub(super) fn routes(config: &mut ServiceConfig, settings: &Settings, path: &str
         .service(at("/v1/alerts", [(Method::GET, Requires(Scope::Read), web::get().to(alerts::list))]))
         .service(at("/alerts/{name}", [(Method::GET, Public, web::get().to(alerts::page))]))
         .service(at("/metrics", [(Method::GET, metrics_access, web::get().to(metrics::show))]))
+        .service(at("/", [(Method::GET, Public, web::get().to(dashboard::root))]))
+        .service(at("/dashboard", [(Method::GET, Public, web::get().to(dashboard::without_slash))]))
+        .service(at("/dashboard/", [(Method::GET, Public, web::get().to(dashboard::page))]))
+        .service(at("/dashboard/{file}", [(Method::GET, Public, web::get().to(dashboard::file))]))
         .service(at("/livez", [(Method::GET, Public, web::get().to(health::livez))]))
         .service(at("/readyz", [(Method::GET, Public, web::get().to(health::readyz))]))
         .service(at("/problems/{slug}", [(Method::GET, Public, web::get().to(problem_pages::show))]))
         .default_service(web::to(|| async { Err::<String, _>(Problem::new(&NOT_FOUND, "there is no such route")) }));
 }
 
-/// The authorization that `/metrics` requires. Clients of a reverse proxy are not on this host, though the proxy may be.
+/// The authorization that `/metrics` requires.
 fn metrics_access(settings: &Settings) -> Access {
-    let Http { bind, public_url, trusted_proxies, .. } = &settings.http;
-    let is_local = bind.is_local() && public_url.is_none() && *trusted_proxies == TrustedProxies::default();
     match settings.monitor.metrics {
-        MetricsAccess::Open if is_local => Public,
+        MetricsAccess::Open if settings.http.is_for_this_host() => Public,
         MetricsAccess::Open | MetricsAccess::Token => Requires(Scope::Read),
     }
 }
@@ -155,6 +161,14 @@ fn auth_routes(config: &mut ServiceConfig, path: &str) {
             [(Method::GET, Public, web::get().to(oauth::metadata))],
         ))
         .service(at("/v1/auth/login", [(Method::POST, RateLimited, web::post().to(login::login))]))
+        .service(at(
+            "/v1/auth/session",
+            [
+                (Method::POST, RateLimited, web::post().to(browser_session::sign_in)),
+                (Method::GET, OptionalAuth, web::get().to(browser_session::show)),
+                (Method::DELETE, Authenticated, web::delete().to(browser_session::sign_out)),
+            ],
+        ))
         .service(at("/v1/auth/refresh", [(Method::POST, RateLimited, web::post().to(login::refresh))]))
         .service(at("/v1/auth/logout", [(Method::POST, Authenticated, web::post().to(login::logout))]))
         .service(at("/v1/auth/logout-all", [(Method::POST, Authenticated, web::post().to(login::logout_all))]))

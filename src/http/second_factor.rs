@@ -5,8 +5,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::authorization::{RequestCaller, address};
+use super::authorization::RequestCaller;
 use super::body;
+use super::forwarded::address;
 use super::login::person;
 use super::problem::Problem;
 use super::token_response::no_store;

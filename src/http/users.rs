@@ -5,7 +5,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::authorization::{RequestCaller, address};
+use super::authorization::RequestCaller;
+use super::forwarded::address;
 use super::login::hashed;
 use super::pagination::{After, listed, time};
 use super::problem::{NOT_FOUND, Problem};

@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -136,6 +136,12 @@ pub struct DiskStorage {
 pub const LOCK_FILE: &str = "lock";
 
 impl DiskStorage {
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// A folder that is only read, or is known to exist. Nothing is touched yet.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into(), held: Arc::default() }

@@ -47,6 +47,15 @@ choice! {
         Token = "token",
     }
 
+    /// The authorization that reading the dashboard's data requires.
+    DashboardAccess {
+        /// A login.
+        Login = "login",
+        /// None for browsers where `http.bind` is a loopback address or a Unix socket and no proxy is in front of it;
+        /// elsewhere as `Login`.
+        Open = "open",
+    }
+
     /// Whether connections begin with a PROXY protocol header, which contains the client's address.
     ProxyProtocol {
         /// Connections begin with HTTP.

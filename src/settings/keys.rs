@@ -11,8 +11,8 @@ use std::{
 use super::{
     address::{Bind, DatabaseUrl, HttpUrl},
     choice::{
-        DecisionAccess, Durability, HashEnforcement, LogFormat, MetricsAccess, ProxyProtocol, RequestProperties,
-        RequestRecord,
+        DashboardAccess, DecisionAccess, Durability, HashEnforcement, LogFormat, MetricsAccess, ProxyProtocol,
+        RequestProperties, RequestRecord,
     },
     hosts::{HostNames, Origins},
     issuer::{ClaimText, Issuer},
@@ -220,6 +220,8 @@ section! {
     Auth {
         /// The authorization that decisions require. `open` is only for addresses that other hosts cannot reach.
         decisions: DecisionAccess = "auth.decisions", "open", Text;
+        /// The authorization that reading the dashboard's data requires.
+        dashboard: DashboardAccess = "auth.dashboard", "login", Text;
         /// The lifetime of an access token.
         access_token_ttl: Duration = "auth.access_token_ttl_s", 900, seconds(60..=86_400);
         /// The lifetime of a refresh token, and so of an unused session.

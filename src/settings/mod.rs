@@ -25,6 +25,7 @@ mod percent;
 mod postgres_url;
 mod proxies;
 mod raw_value;
+mod reach;
 mod redis_url;
 mod rule;
 mod secret;
@@ -47,8 +48,8 @@ pub use self::{
     address::{Bind, DatabaseUrl, HttpUrl},
     algorithm::Algorithm,
     choice::{
-        DecisionAccess, Durability, HashEnforcement, LogFormat, MetricsAccess, ProxyProtocol, RequestProperties,
-        RequestRecord,
+        DashboardAccess, DecisionAccess, Durability, HashEnforcement, LogFormat, MetricsAccess, ProxyProtocol,
+        RequestProperties, RequestRecord,
     },
     fault::{Fault, FaultKind, Faults, SourceLocation, Span},
     hosts::{HostNames, Origins},

@@ -109,7 +109,7 @@ fn an_older_database_does_not_bring_back_a_key_that_was_replaced_since() {
 }
 
 /// The code of a step, as an authenticator makes it (RFC 4226, section 5.3).
-fn code(secret: &[u8], step: i64) -> String {
+pub fn code(secret: &[u8], step: i64) -> String {
     use ring::hmac;
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret);
     let tag = hmac::sign(&key, &step.to_be_bytes());

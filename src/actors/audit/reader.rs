@@ -67,6 +67,11 @@ impl LogReader {
         })
     }
 
+    /// The log's folder.
+    pub(super) fn storage(&self) -> &DiskStorage {
+        &self.storage
+    }
+
     fn newest(&self, size: u64) -> Result<std::sync::Arc<Sealed>, ReadError> {
         let newest = self.checkpoints.newest().filter(|sealed| sealed.checkpoint.size >= size);
         newest.ok_or(ReadError::NotCovered(size))

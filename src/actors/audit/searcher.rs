@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::actors::audit::index_status::IndexStatus;
 use crate::ledger::{self, DiskStorage, LedgerError, RecordView, millis_of};
 use crate::store::StoreError;
-use crate::store::search_index::{EntryCursor, EntryPage, FoundEntry, Search};
+use crate::store::search_index::{EntryCursor, EntryPage, FoundEntry, Search, SearchIndex};
 
 /// Entries with the same millisecond that are read at a time.
 const PAGE: NonZeroU16 = nonzero!(1_000_u16);
@@ -67,6 +67,18 @@ impl Searcher {
             index_status: index_status.clone(),
             timeout,
         })
+    }
+}
+
+impl Searcher {
+    /// The database of the index.
+    pub(super) fn store(&self) -> Result<SearchIndex, StoreError> {
+        self.index_status.store()
+    }
+
+    /// How long one search may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
     }
 }
 
@@ -157,7 +169,7 @@ impl Searcher {
         limit: NonZeroU16,
         deadline: Instant,
     ) -> Result<EntryPage, SearchError> {
-        let store = self.index_status.store()?;
+        let store = self.store()?;
         let mut page = store.search(None, search, after, limit, deadline)?;
         let own = self.index_status.origin();
         let is_in_log =

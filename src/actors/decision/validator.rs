@@ -3,6 +3,7 @@
 mod cache_key;
 mod entity_sets;
 mod evaluator;
+mod explaining;
 mod fleet;
 mod item;
 mod single_flight;
@@ -23,6 +24,7 @@ use crate::actors::cache::service_cache::SharedVerdicts;
 use crate::domain::{Consistency, Evaluation, Verdict};
 use crate::ledger::EntitySet;
 use evaluator::Evaluator;
+pub use explaining::{Explain, Explanation};
 pub use timeslice::Timeslice;
 
 /// How many questions are evaluated before they are asked, at most.

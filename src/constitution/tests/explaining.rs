@@ -130,3 +130,65 @@ fn a_request_of_many_odd_names_costs_little_and_names_few() {
     );
     assert!(verdict.detail.unwrap_or_default().matches("did you mean").count() <= 4);
 }
+
+/// Each policy with its outcome and its detail.
+fn explained(policies: &str, evaluation: &Evaluation, stored: &[Entity]) -> (Vec<String>, usize) {
+    let constitution = constitution(policies);
+    let mut gathering = constitution.gather(Merge, evaluation).unwrap();
+    while !gathering.wanted().is_empty() {
+        let found: Vec<_> =
+            gathering.wanted().iter().map(|uid| stored.iter().find(|entity| entity.uid == *uid)).collect();
+        gathering.supply(found).unwrap();
+    }
+    let (reports, left_out) = constitution.explain(&gathering.finish());
+    let lines = reports.iter().map(|report| {
+        let policy = constitution.policy_at(report.position).unwrap();
+        let detail = report.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+        format!("{} {}{detail}", policy.id, report.outcome.as_str())
+    });
+    (lines.collect(), left_out)
+}
+
+#[test]
+fn an_explanation_has_the_outcome_of_each_policy_in_the_order_of_the_bundle() {
+    let policies = r#"
+@id("other-action") permit (principal, action == Org::Action::"check", resource);
+@id("other-type") permit (principal, action, resource is User);
+@id("group") permit (principal in Group::"admins", action, resource);
+@id("unnamed") permit (principal, action, resource) when { principal.name == "v" && context has risk };
+@id("holds") permit (principal, action, resource is Document);
+@id("fails") @principle("safety") forbid (principal, action, resource) when { principal.next.name == "x" };
+"#;
+    let stored = [entity("User::\"u\"", r#""attrs":{"name":"u"}"#)];
+    let (lines, left_out) = explained(policies, &question(r#""id":"u""#, READ, DOCUMENT, r#""risk":1"#), &stored);
+    assert_eq!(
+        lines,
+        [
+            "other-action not_applicable",
+            "other-type not_applicable",
+            "group not_applicable: `principal in Group::\"admins\"` does not hold",
+            "unnamed not_satisfied: `principal.name == \"v\"` does not hold",
+            "holds satisfied",
+            "fails error: `next` does not exist",
+        ]
+    );
+    assert_eq!(left_out, 0);
+}
+
+#[test]
+fn an_explanation_of_many_policies_has_those_whose_scope_may_match() {
+    let mut policies = String::new();
+    for n in 0..300 {
+        let _ = writeln!(policies, "@id(\"f{n}\") permit (principal == User::\"{n}\", action, resource);");
+    }
+    policies.push_str("@id(\"all\") permit (principal, action, resource);");
+    let (lines, left_out) = explained(&policies, &question(r#""id":"u""#, READ, DOCUMENT, ""), &[]);
+    assert_eq!((lines.len(), left_out), (200, 101));
+    assert_eq!(lines.last().map(String::as_str), Some("all satisfied"));
+    for n in 0..300 {
+        let _ = writeln!(policies, "@id(\"a{n}\") permit (principal, action, resource) when {{ context has risk }};");
+    }
+    let (lines, left_out) = explained(&policies, &question(r#""id":"u""#, READ, DOCUMENT, ""), &[]);
+    assert_eq!((lines.len(), left_out), (200, 401));
+    assert!(lines.iter().all(|line| !line.contains("not_applicable")), "{lines:?}");
+}

@@ -1,4 +1,4 @@
-//! The conditions of a search.
+//! The conditions of a search, and of a count of denials.
 
 use std::ops::RangeInclusive;
 
@@ -50,4 +50,30 @@ impl Search {
         let last = self.to.map_or(i64::MAX, |to| to.saturating_sub(1));
         Some(self.from.unwrap_or(i64::MIN)..=last)
     }
+}
+
+/// By what denials are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DenialKey {
+    /// By each violated principle. A denial that violates several counts for each, and one that violates none for none.
+    Principle,
+    /// By the subject, as `type::id`.
+    Subject,
+    /// By the reason.
+    Reason,
+}
+
+/// Which denials to count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DenialQuery {
+    /// By what they are counted.
+    pub key: DenialKey,
+    /// The earliest time, in microseconds since 1970.
+    pub from: i64,
+    /// The time before which they were made, in microseconds since 1970.
+    pub to: i64,
+    /// The length of an interval, in microseconds; at least 1.
+    pub interval: i64,
+    /// How many names are answered: those with the most denials.
+    pub top: usize,
 }

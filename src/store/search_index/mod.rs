@@ -6,6 +6,8 @@
 
 mod criteria;
 mod cursor;
+mod denial_scan;
+mod denials;
 mod entries;
 mod incremental_sync;
 mod logs;
@@ -26,8 +28,9 @@ use std::time::{Duration, Instant};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use parking_lot::Mutex;
 
-pub use criteria::{Search, SoughtEntity};
+pub use criteria::{DenialKey, DenialQuery, Search, SoughtEntity};
 pub use cursor::EntryCursor;
+pub use denials::{DenialCounts, DenialSeries};
 pub use entries::{AuditEntry, IndexError};
 pub use logs::IndexedLog;
 pub use place::LogId;
@@ -246,6 +249,11 @@ impl SearchIndex {
             let items = items.collect::<Result<Vec<_>, StoreError>>()?;
             Ok(EntryPage { items, next: found.next.map(EntryCursor::before) })
         })
+    }
+
+    /// Counts denials over time in all logs, as many as can be by the deadline, the newest first.
+    pub fn count_denials(&self, query: &DenialQuery, deadline: Instant) -> Result<DenialCounts, StoreError> {
+        self.read(|conn| denials::count(conn, query, place::EVERYWHERE, deadline))
     }
 
     /// Where a search goes on after this entry.

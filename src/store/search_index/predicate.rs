@@ -18,15 +18,15 @@ pub(super) struct IndexScan<'a> {
     /// The index alone.
     index: &'static str,
     /// The index and the entries it leads to.
-    entries: &'static str,
+    pub(super) entries: &'static str,
     /// The column that has the place.
-    place: &'static str,
+    pub(super) place: &'static str,
     /// Which part of the index.
-    conditions: Vec<Condition<'a>>,
+    pub(super) conditions: Vec<Condition<'a>>,
 }
 
 impl<'a> IndexScan<'a> {
-    fn of(index: &'static str, conditions: Vec<Condition<'a>>) -> Self {
+    pub(super) fn of(index: &'static str, conditions: Vec<Condition<'a>>) -> Self {
         Self { index, entries: index, place: "e.place", conditions }
     }
 
@@ -35,7 +35,7 @@ impl<'a> IndexScan<'a> {
         Self::of("audit_entries AS e NOT INDEXED", Vec::new())
     }
 
-    fn of_principle(principle: Value<'a>) -> Self {
+    pub(super) fn of_principle(principle: Value<'a>) -> Self {
         Self {
             index: "audit_violations AS v",
             entries: "audit_violations AS v CROSS JOIN audit_entries AS e ON e.place = v.place",
@@ -181,7 +181,7 @@ const BY_ACTION: &str = "audit_entries AS e INDEXED BY audit_entries_action";
 const BY_REASON: &str = "audit_entries AS e INDEXED BY audit_entries_reason";
 const BY_CALLER: &str = "audit_entries AS e INDEXED BY audit_entries_caller";
 const BY_REQUEST: &str = "audit_entries AS e INDEXED BY audit_entries_request";
-const BY_DECISION: &str = "audit_entries AS e INDEXED BY audit_entries_decision";
+pub(super) const BY_DECISION: &str = "audit_entries AS e INDEXED BY audit_entries_decision";
 const BY_KIND: &str = "audit_entries AS e INDEXED BY audit_entries_kind";
 
 /// How those involved are stored.

@@ -218,7 +218,12 @@ impl<'a> Plan<'a> {
 }
 
 /// How far back from the end of `run` none of these parts has more than `size` entries.
-fn reach(conn: &mut Connection, branches: &[IndexScan<'_>], run: &Range<i64>, size: i64) -> Result<i64, StoreError> {
+pub(super) fn reach(
+    conn: &mut Connection,
+    branches: &[IndexScan<'_>],
+    run: &Range<i64>,
+    size: i64,
+) -> Result<i64, StoreError> {
     let mut start = run.start;
     for branch in branches {
         start = start.max(branch.nth_last(run, size).place(conn)?.unwrap_or(start));

@@ -92,6 +92,20 @@ impl<'a> Statement<'a> {
         Ok(self.query(conn).load::<Row>(conn)?.into_iter().map(|row| (row.place, row.record)).collect())
     }
 
+    /// The columns `name`, `number` and `denials` of all its rows.
+    pub(super) fn counts(self, conn: &mut Connection) -> Result<Vec<(String, i64, i64)>, StoreError> {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = Text)]
+            name: String,
+            #[diesel(sql_type = BigInt)]
+            number: i64,
+            #[diesel(sql_type = BigInt)]
+            denials: i64,
+        }
+        Ok(self.query(conn).load::<Row>(conn)?.into_iter().map(|row| (row.name, row.number, row.denials)).collect())
+    }
+
     fn query(self, conn: &Connection) -> BoxedSqlQuery<'a, Backend, SqlQuery> {
         let numbered = numbered(&self.sql);
         let is_postgres = matches!(conn, Connection::Postgres(_));

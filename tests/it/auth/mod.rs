@@ -1,6 +1,8 @@
 //! Who gets in and who does not, asked of the real binary.
 
 mod api_keys;
+mod browser;
+mod browser_attacks;
 mod clients;
 mod clocks;
 mod forger;

@@ -3,13 +3,16 @@
 mod batches;
 mod caches;
 mod constitution;
+mod dashboard;
 mod decisions;
 mod entities;
+mod explain;
 mod headers;
 mod hosts;
 mod metrics;
 mod operation;
 mod safe_reload;
+mod status;
 
 use crate::harness::{Answer, Request, TestDaemon};
 use serde_json::{Value, json};

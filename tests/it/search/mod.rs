@@ -2,4 +2,5 @@
 
 mod combinations;
 mod corpus;
+mod denials;
 mod parameters;

@@ -28,7 +28,7 @@ use crate::store::StoreError;
 
 /// The most attempts at a decision. An attempt is void if the constitution or an entity changed, or the request that
 /// leads the flight gave up.
-const ATTEMPTS: usize = 16;
+pub(super) const ATTEMPTS: usize = 16;
 
 /// The state shared by the decisions of one worker.
 #[derive(Debug)]
@@ -68,6 +68,11 @@ impl Evaluator {
         Arc::ptr_eq(active, &self.active.borrow())
     }
 
+    /// Reads entities without counting hits and misses.
+    pub(super) fn uncounted_entities(&self) -> EntityReader {
+        self.entities.clone().counting(&Arc::default())
+    }
+
     /// The questions answered from the worker's cache in the past hour, the most frequent first.
     pub(super) async fn hottest(&self) -> Vec<Arc<str>> {
         let mut questions = self.cache.send(Hottest).await.unwrap_or_default();
@@ -92,7 +97,7 @@ impl Evaluator {
     }
 
     /// Applies the changes that the consistency demand requires, so that caches take them into account.
-    async fn catch_up(&self, demand: Consistency) -> Result<(), DecideError> {
+    pub(super) async fn catch_up(&self, demand: Consistency) -> Result<(), DecideError> {
         let caught_up = match demand {
             Consistency::Usual => return Ok(()),
             Consistency::AtLeast(revision) => self.entities.follow_to(&revision).await,

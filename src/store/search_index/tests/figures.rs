@@ -72,4 +72,12 @@ fn how_fast_and_how_large() {
         let page = store.search(None, &search, None, limit, began + Duration::from_secs(2)).unwrap();
         println!("{:?}, {} found, next {}: {search:?}", began.elapsed(), page.items.len(), page.next.is_some());
     }
+    for key in [DenialKey::Principle, DenialKey::Subject, DenialKey::Reason] {
+        let (from, to) = (entry(0).at, entry(next).at);
+        let query = DenialQuery { key, from, to, interval: (to - from) / 1_000, top: 20 };
+        let began = Instant::now();
+        let counted = store.count_denials(&query, began + Duration::from_secs(2)).unwrap();
+        let denials = counted.series.iter().map(|series| series.total).sum::<u64>() + counted.others;
+        println!("{:?}, {denials} denials, complete {}: {key:?}", began.elapsed(), counted.is_complete);
+    }
 }

@@ -1,5 +1,6 @@
 //! The search index of the audit log over a real SQLite file.
 
+mod denials;
 mod figures;
 mod indexing;
 mod opening;

@@ -5,6 +5,7 @@ use diesel::sql_query;
 use diesel::sql_types::Text;
 use diesel::sqlite::Sqlite;
 
+use super::super::denial_scan::denial_scans;
 use super::super::place::Region;
 use super::super::predicate::{IndexScan, last_region, predicates};
 use super::super::time_ranges;
@@ -101,6 +102,29 @@ fn a_search_by_principle_begins_with_the_violations() {
     let entries = "SEARCH e USING INTEGER PRIMARY KEY (rowid=?)";
     let records = plan(&mut conn, branch.records(&(0..1), &[], 1).sql());
     assert_eq!(records, format!("{violations}; {entries}"));
+}
+
+#[test]
+fn denials_are_counted_by_their_part_of_an_index() {
+    if server::is_elsewhere() {
+        return;
+    }
+    let copied = Copied::new();
+    let violation = AuditEntry { decision: Some(false), principles: vec!["p".into()], ..entry(0) };
+    copied.store.index(copied.log, 0, &[violation]).unwrap();
+    let mut conn = copied.connection();
+    let denials = "SEARCH e USING INDEX audit_entries_decision (decision=? AND rowid>? AND rowid<?)";
+    let violations = "SEARCH v USING PRIMARY KEY (principle=? AND place>? AND place<?); \
+                      SEARCH e USING INTEGER PRIMARY KEY (rowid=?)";
+    for (key, read) in [(DenialKey::Subject, denials), (DenialKey::Reason, denials), (DenialKey::Principle, violations)]
+    {
+        let query = DenialQuery { key, from: 0, to: 1, interval: 1, top: 1 };
+        let scans = denial_scans(&mut conn, key).unwrap();
+        let [scan] = &*scans else { panic!("{scans:?}") };
+        // Only the groups of one step are sorted.
+        let plan = plan(&mut conn, scan.counts(&(0..1), &query).sql());
+        assert_eq!(plan, format!("{read}; USE TEMP B-TREE FOR GROUP BY"), "{key:?}");
+    }
 }
 
 #[test]

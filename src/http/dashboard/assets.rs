@@ -1,0 +1,85 @@
+//! The files of the dashboard, embedded in the binary.
+
+use std::sync::LazyLock;
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
+
+/// A file of the dashboard.
+#[derive(Debug)]
+pub struct Asset {
+    /// Its name in the folder `assets`, and in the URL.
+    pub name: &'static str,
+    /// Its bytes.
+    pub content: &'static [u8],
+}
+
+/// The page itself.
+pub const INDEX: &str = "index.html";
+
+macro_rules! assets {
+    ($($name:literal)*) => {
+        const ASSETS: &[Asset] = &[$(Asset { name: $name, content: include_bytes!(concat!("assets/", $name)) },)*];
+    };
+}
+
+assets! {
+    "index.html"
+}
+
+/// The opaque entity tags of [`ASSETS`], in the same order: digests, so they change only with the contents.
+static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let tag = |asset: &Asset| HEXLOWER.encode(Sha256::digest(asset.content).get(..12).unwrap_or_default());
+    ASSETS.iter().map(tag).collect()
+});
+
+/// The file of that name and its opaque entity tag.
+pub fn find(name: &str) -> Option<(&'static Asset, &'static str)> {
+    let found = ASSETS.iter().zip(TAGS.iter()).find(|(asset, _)| asset.name == name);
+    found.map(|(asset, tag)| (asset, tag.as_str()))
+}
+
+impl Asset {
+    /// Its media type, by the ending of its name. A file of any other ending is text, such as a licence.
+    pub fn media_type(&self) -> &'static str {
+        match self.name.rsplit_once('.').map(|(_, ending)| ending) {
+            Some("html") => "text/html; charset=utf-8",
+            Some("js") => "text/javascript; charset=utf-8",
+            Some("css") => "text/css; charset=utf-8",
+            Some("svg") => "image/svg+xml",
+            _ => "text/plain; charset=utf-8",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_table_has_every_file_of_the_folder() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/dashboard/assets");
+        let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        let named: BTreeSet<_> = ASSETS.iter().map(|asset| asset.name.to_owned()).collect();
+        assert_eq!(named, files.collect());
+        assert_eq!(named.len(), ASSETS.len(), "a name is there twice");
+        assert!(find(INDEX).is_some());
+    }
+
+    #[test]
+    fn the_ending_of_a_name_tells_its_media_type() {
+        for (name, expected) in [
+            ("index.html", "text/html; charset=utf-8"),
+            ("uPlot.esm.js", "text/javascript; charset=utf-8"),
+            ("style.css", "text/css; charset=utf-8"),
+            ("icon.svg", "image/svg+xml"),
+            ("LICENSE-uPlot", "text/plain; charset=utf-8"),
+        ] {
+            assert_eq!(Asset { name, content: b"" }.media_type(), expected, "{name}");
+        }
+    }
+}

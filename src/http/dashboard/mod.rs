@@ -1,0 +1,80 @@
+//! `/dashboard/`: the page on which people see what the daemon does, and its files.
+//!
+//! All links are relative, also those of redirects, so that the page works behind a proxy that strips a prefix from the
+//! path: it is at `dashboard/`, and reaches the API at `../v1/…`.
+
+mod assets;
+
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{StatusCode, Uri};
+use actix_web::web::Path;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::precondition;
+use super::problem::{NOT_FOUND, Problem};
+
+/// The headers of every answer: the page loads nothing from other hosts, runs no inline script, and is in no frame.
+const HEADERS: [(HeaderName, &str); 5] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (header::CACHE_CONTROL, "no-cache"),
+];
+
+/// `GET /`: browsers are sent to the page.
+pub async fn root(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    if accepts_html(request.headers()) {
+        return Ok(to_page(request.uri()));
+    }
+    Err(Problem::new(&NOT_FOUND, "there is no such route")
+        .with_header(header::VARY, HeaderValue::from_static("Accept")))
+}
+
+/// `GET /dashboard`: sent to the path with a slash at its end, against which the page's links resolve.
+pub async fn without_slash(request: HttpRequest) -> HttpResponse {
+    to_page(request.uri())
+}
+
+/// `GET /dashboard/`
+pub async fn page(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    serve(&request, assets::INDEX)
+}
+
+/// `GET /dashboard/{file}`
+pub async fn file(request: HttpRequest, name: Path<String>) -> Result<HttpResponse, Problem> {
+    serve(&request, &name)
+}
+
+fn serve(request: &HttpRequest, name: &str) -> Result<HttpResponse, Problem> {
+    let not_found = || Problem::new(&NOT_FOUND, "the dashboard has no file of this name");
+    let (asset, tag) = assets::find(name).ok_or_else(not_found)?;
+    let is_held = precondition::is_held(request.headers(), tag);
+    let mut response = HttpResponse::build(if is_held { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
+    for header in HEADERS {
+        response.insert_header(header);
+    }
+    response.insert_header((header::ETAG, format!("\"{tag}\"")));
+    if is_held {
+        return Ok(response.finish());
+    }
+    Ok(response.insert_header((header::CONTENT_TYPE, asset.media_type())).body(asset.content))
+}
+
+/// Both `/` and `/dashboard` are in the folder of the page.
+fn to_page(uri: &Uri) -> HttpResponse {
+    let location = uri.query().map_or_else(|| "dashboard/".to_owned(), |query| format!("dashboard/?{query}"));
+    let mut response = HttpResponse::Found();
+    response.insert_header((header::LOCATION, location)).insert_header((header::VARY, "Accept")).finish()
+}
+
+/// Whether the caller names HTML among the media types that it takes, as browsers do when they navigate.
+fn accepts_html(headers: &HeaderMap) -> bool {
+    let types =
+        headers.get_all(header::ACCEPT).filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(','));
+    types.filter_map(|item| item.split(';').next()).any(|media| media.trim().eq_ignore_ascii_case("text/html"))
+}

@@ -1,0 +1,69 @@
+//! `POST /v1/explain`: what a question would be answered, and why, policy by policy. It is a dry run: nothing is
+//! recorded, so the answer is not a decision.
+
+use actix_web::http::header::ContentType;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::{Value, json};
+
+use super::authorization::RequestCaller;
+use super::claimed_hash::{CONSTITUTIONAL_HASH, hash_value};
+use super::decision_request::DecisionRequest;
+use super::problem::{BAD_REQUEST, Problem};
+use super::worker_state::WorkerState;
+use crate::actors::decision::validator::Explanation;
+use crate::constitution::{Constitution, PolicyReport};
+use crate::domain::{EntityUid, Evaluation, Object, UnknownMembers};
+
+/// Explains the answer that one evaluation of `AuthZEN` would get.
+pub async fn explain(
+    request: HttpRequest,
+    payload: Payload,
+    caller: RequestCaller,
+    state: Data<WorkerState>,
+) -> Result<HttpResponse, Problem> {
+    let mut asked = DecisionRequest::new(&request, &caller, &state);
+    let body: Object = asked.read(payload).await?;
+    let evaluation = Evaluation::from_object(&body, UnknownMembers::Ignored)
+        .map_err(|faults| Problem::faults(&BAD_REQUEST, faults))?;
+    let explanation = asked.explain(evaluation).await?;
+    let hash = hash_value(explanation.active.constitution.hash());
+    let mut response = HttpResponse::Ok();
+    response.insert_header((CONSTITUTIONAL_HASH, hash)).insert_header(ContentType::json());
+    Ok(response.body(render(&explanation)))
+}
+
+fn render(explanation: &Explanation) -> String {
+    let Explanation { active, verdict, policies, left_out, entities } = explanation;
+    let constitution = &active.constitution;
+    let policies: Vec<Value> = policies.iter().filter_map(|report| policy(constitution, report)).collect();
+    let entities: Vec<Value> = entities.iter().map(entity).collect();
+    // The verdict's members are JSON already, as in the answer of a decision.
+    format!(
+        "{{\"dry_run\":true,\"decision\":{},\"reason\":{},\"context\":{{{}{}}},\"constitution\":{},\"policies\":{},\
+         \"policies_left_out\":{left_out},\"entities\":{}}}",
+        verdict.permits(),
+        json!(verdict.reason.as_str()),
+        verdict.members(),
+        verdict.explanation(),
+        json!({"hash": constitution.hash(), "digest": constitution.digest()}),
+        json!(policies),
+        json!(entities),
+    )
+}
+
+fn policy(constitution: &Constitution, report: &PolicyReport) -> Option<Value> {
+    let shown = constitution.policy_at(report.position)?;
+    Some(json!({
+        "id": shown.id,
+        "principle": shown.principle,
+        "effect": shown.effect,
+        "outcome": report.outcome.as_str(),
+        "detail": report.detail,
+        "text": shown.text,
+    }))
+}
+
+fn entity((uid, version): &(EntityUid, Option<i64>)) -> Value {
+    json!({"type": uid.kind, "id": uid.id, "version": version})
+}
