@@ -20,45 +20,45 @@ let shown = null;
 let leave = () => {};
 
 function show() {
-  if (session() === null) return;
-  const { part, query, record } = route();
-  const name = part in parts ? part : 'live';
-  document.title = `${titles[name]} · ACGS-2`;
-  for (const link of document.querySelectorAll('.tabs a')) {
-    const isCurrent = link.hash === `#${name}`;
-    if (isCurrent) link.setAttribute('aria-current', 'page');
-    else link.removeAttribute('aria-current');
-  }
-  const key = `${name}?${query}`;
-  if (shown !== key) {
-    shown = key;
-    leave();
-    const content = fill(byId('content'));
-    leave = parts[name].show(content, query) ?? (() => {});
-  }
-  if (record === null) closeRecord();
-  else openRecord(record);
+    if (session() === null) return;
+    const { part, query, record } = route();
+    const name = part in parts ? part : 'live';
+    document.title = `${titles[name]} · ACGS-2`;
+    for (const link of document.querySelectorAll('.tabs a')) {
+        const isCurrent = link.hash === `#${name}`;
+        if (isCurrent) link.setAttribute('aria-current', 'page');
+        else link.removeAttribute('aria-current');
+    }
+    const key = `${name}?${query}`;
+    if (shown !== key) {
+        shown = key;
+        leave();
+        const content = fill(byId('content'));
+        leave = parts[name].show(content, query) ?? (() => {});
+    }
+    if (record === null) closeRecord();
+    else openRecord(record);
 }
 
 startTheme(byId('theme'));
 startRouter(show);
 // The fragment is the address of a part, so the skip link moves the focus by itself.
 document.querySelector('.skip').addEventListener('click', (event) => {
-  event.preventDefault();
-  const target = session() === null ? byId('sign-in-form').elements.username : byId('content');
-  target.focus();
+    event.preventDefault();
+    const target = session() === null ? byId('sign-in-form').elements.username : byId('content');
+    target.focus();
 });
 startSession((now) => {
-  leave();
-  leave = () => {};
-  shown = null;
-  if (now === null) {
-    stopLive();
-    closeRecord();
-    fill(byId('content'));
-    return;
-  }
-  startHead(byId('head'));
-  startLive();
-  show();
+    leave();
+    leave = () => {};
+    shown = null;
+    if (now === null) {
+        stopLive();
+        closeRecord();
+        fill(byId('content'));
+        return;
+    }
+    startHead(byId('head'));
+    startLive();
+    show();
 });
