@@ -1,469 +1,394 @@
 // What the browser test does on the page, journey by journey. Each gets the page and a `check`.
 
+import { accessible, decided, denied, fits, harmless, INJECTION, open, signIn } from './steps.mjs';
+
 const PARTS = ['live', 'decisions', 'denials', 'operations', 'try'];
-const INJECTION = '<img src=x onerror=alert(1)>';
-
-async function signIn({ tab, page, user, password }, fragment = '') {
-    await tab.goto(page + fragment);
-    await tab.waitForSelector('#sign-in:not([hidden])');
-    await tab.fill('[name=username]', user);
-    await tab.fill('[name=password]', password);
-    await tab.click('#sign-in-submit');
-    await tab.waitForSelector('#app:not([hidden])');
-}
-
-/** Goes to a part, and waits until it has what it asked for. */
-async function open({ tab, page }, part) {
-    await tab.goto(`${page}#${part}`);
-    const name = part.split('?')[0];
-    await tab.waitForSelector(`.tabs a[href="#${name}"][aria-current]`);
-    const ready = {
-        live: '.chart canvas',
-        decisions: '.decisions tbody tr, .empty',
-        denials: '.denials h3',
-        operations: '.columns table',
-        try: 'textarea',
-    };
-    await tab.waitForSelector(ready[name]);
-}
-
-/** Asks for a decision as the page does, with the session's cookie and its CSRF token. */
-function decide(tab, question) {
-    return tab.evaluate(async (body) => {
-        const session = await (await fetch('../v1/auth/session')).json();
-        const answer = await fetch('../access/v1/evaluation', {
-            method: 'POST',
-            headers: { 'Content-Type': 'application/json', 'X-CSRF-Token': session.csrf },
-            body: JSON.stringify(body),
-        });
-        return { status: answer.status, ...(await answer.json()) };
-    }, question);
-}
-
-const denied = (id) => ({
-    subject: { type: 'Agent', id },
-    action: { name: 'deploy_model' },
-    resource: { type: 'Model', id: 'm1' },
-    context: { risk: 8, human_approved: false },
-});
-const harmless = (id) => ({
-    subject: { type: 'Agent', id },
-    action: { name: 'call_tool' },
-    resource: { type: 'Tool', id: 'unit-converter', properties: { risk: 1 } },
-});
-
-/** The answer of a decision, once the search finds it, so that lists have it. */
-async function decided({ tab, check }, question) {
-    const answer = await decide(tab, question);
-    check(`a question is answered (${answer.status})`, answer.status === 200, JSON.stringify(answer));
-    await tab.waitForFunction(
-        async ({ id, subject }) => {
-            const { items } = await (
-                await fetch(`../v1/audit/entries?kind=decision&limit=50&subject=${encodeURIComponent(subject)}`)
-            ).json();
-            return items.some(({ record }) => record.id === id);
-        },
-        { id: answer.context.id, subject: question.subject.id },
-    );
-    return answer.context.id;
-}
-
-async function accessible({ tab, axe, check }, name) {
-    const result = await tab.evaluate(`${axe}; axe.run(document, { resultTypes: ['violations'] })`);
-    const found = result.violations.map(
-        ({ id, nodes }) =>
-            `${id} at ${nodes.map(({ target, failureSummary }) => `${target} (${failureSummary})`).join('; ')}`,
-    );
-    check(`${name}: axe-core finds nothing`, found.length === 0, found.join('\n'));
-}
-
-async function fits({ tab, check }, name) {
-    const [content, window] = await tab.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-    check(`${name}: no horizontal scrolling`, content <= window, `${content} of ${window} pixels`);
-}
 
 /** Headers, redirects, wrong and right credentials, and the end of a session. */
 export async function session({ tab, page, base, context, user, password, check }) {
-    const answer = await tab.goto(`${base}/`);
-    check('the address of the daemon leads a browser to the dashboard', new URL(tab.url()).href === page, tab.url());
-    const policy = answer.headers()['content-security-policy'] ?? '';
-    check(
-        "the content security policy allows nothing but the daemon's own files",
-        policy.includes("default-src 'none'") && !policy.includes('unsafe'),
-        policy,
-    );
-    await tab.waitForSelector('#sign-in:not([hidden])');
-    await tab.fill('[name=username]', user);
-    await tab.fill('[name=password]', `${password}-wrong`);
-    await tab.click('#sign-in-submit');
-    await tab.waitForSelector('#sign-in-fault:not(:empty)');
-    check('wrong credentials are refused in words', /wrong|again/.test(await tab.textContent('#sign-in-fault')));
-    await tab.fill('[name=password]', password);
-    await tab.click('#sign-in-submit');
-    await tab.waitForSelector('#app:not([hidden])');
-    const cookies = (await context.cookies()).filter(({ name }) => name === 'acgs_session');
-    check(
-        'the session is in an HttpOnly, SameSite=Strict cookie',
-        cookies.length === 1 && cookies[0].httpOnly && cookies[0].sameSite === 'Strict',
-        JSON.stringify(cookies),
-    );
-    const kept = await tab.evaluate(() =>
-        JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]),
-    );
-    check('scripts keep no credential', !kept.includes('eyJ') && !kept.includes('acgs_session'), kept);
-    const forged = await tab.evaluate(
-        async () =>
-            (
-                await fetch('../access/v1/evaluation', {
-                    method: 'POST',
-                    headers: { 'Content-Type': 'application/json' },
-                    body: '{}',
-                })
-            ).status,
-    );
-    check('a write without the CSRF token is refused', forged === 403, String(forged));
-    await tab.reload();
-    await tab.waitForSelector('#app:not([hidden])');
-    check('the session survives a reload', true);
-    await tab.click('#sign-out');
-    await tab.waitForSelector('#sign-in:not([hidden])');
-    const status = await tab.evaluate(async () => (await fetch('../v1/status')).status);
-    check('after signing out, the routes are closed', status === 401, String(status));
+  const answer = await tab.goto(`${base}/`);
+  check('the address of the daemon leads a browser to the dashboard', new URL(tab.url()).href === page, tab.url());
+  const policy = answer.headers()['content-security-policy'] ?? '';
+  check(
+    "the content security policy allows nothing but the daemon's own files",
+    policy.includes("default-src 'none'") && !policy.includes('unsafe'),
+    policy,
+  );
+  await tab.waitForSelector('#sign-in:not([hidden])');
+  await tab.fill('[name=username]', user);
+  await tab.fill('[name=password]', `${password}-wrong`);
+  await tab.click('#sign-in-submit');
+  await tab.waitForSelector('#sign-in-fault:not(:empty)');
+  check('wrong credentials are refused in words', /wrong|again/.test(await tab.textContent('#sign-in-fault')));
+  await tab.fill('[name=password]', password);
+  await tab.click('#sign-in-submit');
+  await tab.waitForSelector('#app:not([hidden])');
+  const cookies = (await context.cookies()).filter(({ name }) => name === 'acgs_session');
+  check(
+    'the session is in an HttpOnly, SameSite=Strict cookie',
+    cookies.length === 1 && cookies[0].httpOnly && cookies[0].sameSite === 'Strict',
+    JSON.stringify(cookies),
+  );
+  const kept = await tab.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]));
+  check('scripts keep no credential', !kept.includes('eyJ') && !kept.includes('acgs_session'), kept);
+  const forged = await tab.evaluate(
+    async () =>
+      (
+        await fetch('../access/v1/evaluation', {
+          method: 'POST',
+          headers: { 'Content-Type': 'application/json' },
+          body: '{}',
+        })
+      ).status,
+  );
+  check('a write without the CSRF token is refused', forged === 403, String(forged));
+  await tab.reload();
+  await tab.waitForSelector('#app:not([hidden])');
+  check('the session survives a reload', true);
+  await tab.click('#sign-out');
+  await tab.waitForSelector('#sign-in:not([hidden])');
+  const status = await tab.evaluate(async () => (await fetch('../v1/status')).status);
+  check('after signing out, the routes are closed', status === 401, String(status));
 }
 
 /** Every part on one kind of screen. */
 export async function partsIn(tools) {
-    const { tab, name, check, picture } = tools;
-    await tab.goto(tools.page);
-    await tab.waitForSelector('#sign-in:not([hidden])');
-    await accessible(tools, `${name}, sign-in`);
-    await fits(tools, `${name}, sign-in`);
-    await signIn(tools);
-    const id = await decided(tools, denied(INJECTION));
-    await decided(tools, harmless('browser-test'));
-    for (const part of PARTS) {
-        await open(tools, part);
-        if (part === 'live')
-            await tab.waitForFunction(() => /ms/.test(document.querySelector('.legend-value').textContent));
-        if (part === 'operations') await tab.waitForSelector('.changes .panel, .changes .empty');
-        if (part === 'denials') await tab.waitForSelector('.multiples, .denials .empty');
-        const heading = await tab.textContent('#content h2');
-        check(`${name}, ${part}: has its heading`, heading.toLowerCase().startsWith(part), heading);
-        await accessible(tools, `${name}, ${part}`);
-        await fits(tools, `${name}, ${part}`);
-        await picture(tab, `${name}-${part}`);
-    }
-    await tab.goto(`${tools.page}#decisions?record=${id}`);
-    await tab.waitForSelector('#record .verification');
-    await tab.waitForSelector('#record .policy .source');
-    await accessible(tools, `${name}, record`);
-    await fits(tools, `${name}, record`);
-    check(
-        `${name}, record: a name that looks like markup is shown as text`,
-        (await tab.textContent('#record-title')).includes(INJECTION),
-    );
-    await picture(tab, `${name}-record`);
+  const { tab, name, check, picture } = tools;
+  await tab.goto(tools.page);
+  await tab.waitForSelector('#sign-in:not([hidden])');
+  await accessible(tools, `${name}, sign-in`);
+  await fits(tools, `${name}, sign-in`);
+  await signIn(tools);
+  const id = await decided(tools, denied(INJECTION));
+  await decided(tools, harmless('browser-test'));
+  for (const part of PARTS) {
+    await open(tools, part);
+    if (part === 'live')
+      await tab.waitForFunction(() => /ms/.test(document.querySelector('.legend-value').textContent));
+    if (part === 'operations') await tab.waitForSelector('.changes .panel, .changes .empty');
+    if (part === 'denials') await tab.waitForSelector('.multiples, .denials .empty');
+    const heading = await tab.textContent('#content h2');
+    check(`${name}, ${part}: has its heading`, heading.toLowerCase().startsWith(part), heading);
+    await accessible(tools, `${name}, ${part}`);
+    await fits(tools, `${name}, ${part}`);
+    await picture(tab, `${name}-${part}`);
+  }
+  await tab.goto(`${tools.page}#decisions?record=${id}`);
+  await tab.waitForSelector('#record .verification');
+  await tab.waitForSelector('#record .policy .source');
+  await accessible(tools, `${name}, record`);
+  await fits(tools, `${name}, record`);
+  check(
+    `${name}, record: a name that looks like markup is shown as text`,
+    (await tab.textContent('#record-title')).includes(INJECTION),
+  );
+  await picture(tab, `${name}-record`);
 }
 
 /** The stream: points arrive, an interruption is said, and it ends. */
 export async function liveness(tools) {
-    const { tab, check } = tools;
-    await signIn(tools);
-    await open(tools, 'live');
-    await tab.waitForFunction(() => document.querySelectorAll('.target-value').length === 4);
-    check('the head has a state in words', /Ready|Degraded|Down/.test(await tab.textContent('.state-word')));
-    check('the head names the constitution', /hash/.test(await tab.textContent('.constitution')));
-    const outcomes = await tab.$$eval('.target .badge', (badges) =>
-        badges.map(({ textContent }) => textContent.trim()),
-    );
-    check(
-        'each target has its outcome in words',
-        outcomes.length === 4 && outcomes.every((text) => /met|missed|nothing measured|no demand/.test(text)),
-        outcomes.join(', '),
-    );
-    await tab.waitForFunction(() => document.querySelector('.stale').hidden);
-    check('the stream is open', true);
-    const summary = () => tab.getAttribute('.chart:last-of-type .plot', 'aria-label');
-    const before = await tab.evaluate(() => import('./live.js').then(({ live }) => live.series.at.at(-1)));
-    await tab.waitForFunction((last) => import('./live.js').then(({ live }) => live.series.at.at(-1) > last), before);
-    check('new points arrive', true);
-    check('a chart describes itself', /Newest values/.test(await summary()));
-    await tab.click('.values summary');
-    await tab.waitForSelector('.values tbody tr:nth-child(10)');
-    check('the values are there as a table', true);
+  const { tab, check } = tools;
+  await signIn(tools);
+  await open(tools, 'live');
+  await tab.waitForFunction(() => document.querySelectorAll('.target-value').length === 4);
+  check('the head has a state in words', /Ready|Degraded|Down/.test(await tab.textContent('.state-word')));
+  check('the head names the constitution', /hash/.test(await tab.textContent('.constitution')));
+  const outcomes = await tab.$$eval('.target .badge', (badges) => badges.map(({ textContent }) => textContent.trim()));
+  check(
+    'each target has its outcome in words',
+    outcomes.length === 4 && outcomes.every((text) => /met|missed|nothing measured|no demand/.test(text)),
+    outcomes.join(', '),
+  );
+  await tab.waitForFunction(() => document.querySelector('.stale').hidden);
+  check('the stream is open', true);
+  const summary = () => tab.getAttribute('.chart:last-of-type .plot', 'aria-label');
+  const before = await tab.evaluate(() => import('./live.js').then(({ live }) => live.series.at.at(-1)));
+  await tab.waitForFunction((last) => import('./live.js').then(({ live }) => live.series.at.at(-1) > last), before);
+  check('new points arrive', true);
+  check('a chart describes itself', /Newest values/.test(await summary()));
+  await tab.click('.values summary');
+  await tab.waitForSelector('.values tbody tr:nth-child(10)');
+  check('the values are there as a table', true);
 
-    await tab.route('**/v1/performance**', (route) => route.abort());
-    await tab.reload();
-    await tab.waitForSelector('.stale:not([hidden])');
-    check('an interrupted stream is said', /Not live/.test(await tab.textContent('.stale')));
-    await tab.unroute('**/v1/performance**');
-    await tab.waitForSelector('.stale', { state: 'hidden' });
-    check('the stream begins again by itself', true);
+  await tab.route('**/v1/performance**', (route) => route.abort());
+  await tab.reload();
+  await tab.waitForSelector('.stale:not([hidden])');
+  check('an interrupted stream is said', /Not live/.test(await tab.textContent('.stale')));
+  await tab.unroute('**/v1/performance**');
+  await tab.waitForSelector('.stale', { state: 'hidden' });
+  check('the stream begins again by itself', true);
 }
 
 /** The list of decisions, its filters, and a record. */
 export async function records(tools) {
-    const { tab, page, vkey, check } = tools;
-    await signIn(tools);
-    const subject = `records-${Date.now()}`;
-    const id = await decided(tools, denied(subject));
-    await decided(tools, harmless(subject));
-    await open(tools, `decisions?subject=Agent::${subject}`);
-    await tab.waitForFunction(() => document.querySelectorAll('.decisions tbody tr').length === 2);
-    check('a filter by subject finds its two decisions', true);
-    await tab.selectOption('[name=decision]', 'false');
-    await tab.click('.filters button');
-    await tab.waitForFunction(() => document.querySelectorAll('.decisions tbody tr').length === 1);
-    check(
-        'a filter by decision is added in the address',
-        tab.url().includes('decision=false') && tab.url().includes(subject),
-        tab.url(),
-    );
+  const { tab, page, vkey, check } = tools;
+  await signIn(tools);
+  const subject = `records-${Date.now()}`;
+  const id = await decided(tools, denied(subject));
+  await decided(tools, harmless(subject));
+  await open(tools, `decisions?subject=Agent::${subject}`);
+  await tab.waitForFunction(() => document.querySelectorAll('.decisions tbody tr').length === 2);
+  check('a filter by subject finds its two decisions', true);
+  await tab.selectOption('[name=decision]', 'false');
+  await tab.click('.filters button');
+  await tab.waitForFunction(() => document.querySelectorAll('.decisions tbody tr').length === 1);
+  check(
+    'a filter by decision is added in the address',
+    tab.url().includes('decision=false') && tab.url().includes(subject),
+    tab.url(),
+  );
 
-    await tab.click('.decisions tbody tr td:nth-child(5)');
-    await tab.waitForSelector('#record[open] .verification');
-    check('a row opens its record', tab.url().includes(id), tab.url());
-    check(
-        'the record is verified in the browser',
-        await tab.isVisible('.verification-partial, .verification-ok'),
-        await tab.textContent('.verdict'),
-    );
-    const text = await tab.textContent('#record');
-    for (const part of [
-        'Why',
-        'What would have to change',
-        'The policies',
-        'The question',
-        'The entities that were read',
-        'human-oversight',
-    ]) {
-        check(`the record has: ${part}`, text.includes(part));
-    }
-    await tab.click('.verification summary');
-    const steps = await tab.$$eval('.steps li > .badge', (badges) =>
-        badges.map(({ textContent }) => textContent.trim()),
-    );
-    check(
-        'each step of the verification has its outcome',
-        steps.length >= 5 && !steps.some((step) => step.includes('failed')),
-        steps.join(', '),
-    );
-    if (vkey) {
-        await tab.fill('.key input', vkey);
-        await tab.click('.key button');
-        await tab.waitForSelector('.verification-ok, .verification-failed');
-        await tab.waitForFunction(() => /that the key signed/.test(document.querySelector('.verdict')?.textContent));
-        check('with the public key, the signature is verified', true);
-    }
-    await tab.click('text=Decide it under the constitution in force');
-    await tab.waitForSelector('text=/The same answer would be given now|The decision would be/');
-    check('the question is decided again, and compared', true);
-    await tab.reload();
-    await tab.waitForSelector('#record[open] .verification');
-    check('the address of a record opens it again', true);
-    await tab.keyboard.press('Escape');
-    await tab.waitForSelector('#record', { state: 'hidden' });
-    check('closing leads back to the list', !tab.url().includes('record='), tab.url());
+  await tab.click('.decisions tbody tr td:nth-child(5)');
+  await tab.waitForSelector('#record[open] .verification');
+  check('a row opens its record', tab.url().includes(id), tab.url());
+  check(
+    'the record is verified in the browser',
+    await tab.isVisible('.verification-partial, .verification-ok'),
+    await tab.textContent('.verdict'),
+  );
+  const text = await tab.textContent('#record');
+  for (const part of [
+    'Why',
+    'What would have to change',
+    'The policies',
+    'The question',
+    'The entities that were read',
+    'human-oversight',
+  ]) {
+    check(`the record has: ${part}`, text.includes(part));
+  }
+  await tab.click('.verification summary');
+  const steps = await tab.$$eval('.steps li > .badge', (badges) => badges.map(({ textContent }) => textContent.trim()));
+  check(
+    'each step of the verification has its outcome',
+    steps.length >= 5 && !steps.some((step) => step.includes('failed')),
+    steps.join(', '),
+  );
+  if (vkey) {
+    await tab.fill('.key input', vkey);
+    await tab.click('.key button');
+    await tab.waitForSelector('.verification-ok, .verification-failed');
+    await tab.waitForFunction(() => /that the key signed/.test(document.querySelector('.verdict')?.textContent));
+    check('with the public key, the signature is verified', true);
+  }
+  await tab.click('text=Decide it under the constitution in force');
+  await tab.waitForSelector('text=/The same answer would be given now|The decision would be/');
+  check('the question is decided again, and compared', true);
+  await tab.reload();
+  await tab.waitForSelector('#record[open] .verification');
+  check('the address of a record opens it again', true);
+  await tab.keyboard.press('Escape');
+  await tab.waitForSelector('#record', { state: 'hidden' });
+  check('closing leads back to the list', !tab.url().includes('record='), tab.url());
 
-    await open(tools, 'denials');
-    await tab.waitForSelector('.multiples a');
-    await tab.click('.multiples a');
-    await tab.waitForSelector('.tabs a[href="#decisions"][aria-current]');
-    check(
-        'a series of denials leads to its decisions',
-        tab.url().includes('decision=false') && tab.url().startsWith(page),
-        tab.url(),
-    );
-    await tab.waitForSelector('.decisions tbody tr');
-    check('and they are found', true);
+  await open(tools, 'denials');
+  await tab.waitForSelector('.multiples a');
+  await tab.click('.multiples a');
+  await tab.waitForSelector('.tabs a[href="#decisions"][aria-current]');
+  check(
+    'a series of denials leads to its decisions',
+    tab.url().includes('decision=false') && tab.url().startsWith(page),
+    tab.url(),
+  );
+  await tab.waitForSelector('.decisions tbody tr');
+  check('and they are found', true);
 }
 
 /** Answers that were changed on their way are noticed. */
 export async function tampering(tools) {
-    const { tab, page, check } = tools;
-    await signIn(tools);
-    const subject = `tampering-${Date.now()}`;
-    const id = await decided(tools, denied(subject));
-    const cases = {
-        'a changed record': [
-            /\/v1\/audit\/entries\/\d+$/,
-            (text) => text.replace('"decision":false', '"decision":true'),
-            /This record is not the one that was logged/,
-        ],
-        'a changed hash of the proof': [
-            /\/proof$/,
-            (text) =>
-                text.replace(
-                    /\n([A-Za-z0-9+/])(?=[A-Za-z0-9+/]{42}=\n)/,
-                    (_, letter) => `\n${letter === 'A' ? 'B' : 'A'}`,
-                ),
-            /This record is not the one that was logged/,
-        ],
-        'a proof of another record': [
-            /\/proof$/,
-            (text) => text.replace(/index \d+/, 'index 1'),
-            /The proof belongs to another record/,
-        ],
-        'an unreadable proof': [/\/proof$/, () => 'nothing', /The proof cannot be read/],
-    };
-    for (const [name, [pattern, change, verdict]] of Object.entries(cases)) {
-        await tab.route(pattern, async (route) => {
-            const response = await route.fetch();
-            await route.fulfill({ response, body: change(await response.text()) });
-        });
-        await tab.goto('about:blank');
-        await tab.goto(`${page}#decisions?record=${id}`);
-        await tab.waitForSelector('#record .verification');
-        const said = await tab.textContent('.verdict');
-        check(`${name} is noticed`, verdict.test(said) && (await tab.isVisible('.verification-failed')), said);
-        check(`${name}: the failed step is shown`, /failed/.test(await tab.textContent('.steps')));
-        await tab.unroute(pattern);
-    }
-    const pattern = /\/v1\/audit\/entries\?.*kind=decision/;
+  const { tab, page, check } = tools;
+  await signIn(tools);
+  const subject = `tampering-${Date.now()}`;
+  const id = await decided(tools, denied(subject));
+  const cases = {
+    'a changed record': [
+      /\/v1\/audit\/entries\/\d+$/,
+      (text) => text.replace('"decision":false', '"decision":true'),
+      /This record is not the one that was logged/,
+    ],
+    'a changed hash of the proof': [
+      /\/proof$/,
+      (text) =>
+        text.replace(/\n([A-Za-z0-9+/])(?=[A-Za-z0-9+/]{42}=\n)/, (_, letter) => `\n${letter === 'A' ? 'B' : 'A'}`),
+      /This record is not the one that was logged/,
+    ],
+    'a proof of another record': [
+      /\/proof$/,
+      (text) => text.replace(/index \d+/, 'index 1'),
+      /The proof belongs to another record/,
+    ],
+    'an unreadable proof': [/\/proof$/, () => 'nothing', /The proof cannot be read/],
+  };
+  for (const [name, [pattern, change, verdict]] of Object.entries(cases)) {
     await tab.route(pattern, async (route) => {
-        const response = await route.fetch();
-        await route.fulfill({
-            response,
-            body: (await response.text()).replaceAll('"reason":"forbidden"', '"reason":"permitted"'),
-        });
+      const response = await route.fetch();
+      await route.fulfill({ response, body: change(await response.text()) });
     });
     await tab.goto('about:blank');
-    await open(tools, `decisions?subject=${subject}`);
-    await tab.click('.decisions tbody tr a');
-    await tab.waitForSelector('#record .verification-failed');
-    check(
-        'a list that shows something else than the log is noticed',
-        /search index/.test(await tab.textContent('.verdict')),
-    );
+    await tab.goto(`${page}#decisions?record=${id}`);
+    await tab.waitForSelector('#record .verification');
+    const said = await tab.textContent('.verdict');
+    check(`${name} is noticed`, verdict.test(said) && (await tab.isVisible('.verification-failed')), said);
+    check(`${name}: the failed step is shown`, /failed/.test(await tab.textContent('.steps')));
+    await tab.unroute(pattern);
+  }
+  const pattern = /\/v1\/audit\/entries\?.*kind=decision/;
+  await tab.route(pattern, async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({
+      response,
+      body: (await response.text()).replaceAll('"reason":"forbidden"', '"reason":"permitted"'),
+    });
+  });
+  await tab.goto('about:blank');
+  await open(tools, `decisions?subject=${subject}`);
+  await tab.click('.decisions tbody tr a');
+  await tab.waitForSelector('#record .verification-failed');
+  check(
+    'a list that shows something else than the log is noticed',
+    /search index/.test(await tab.textContent('.verdict')),
+  );
+  await tab.unroute(pattern);
+  const [entry, change, verdict] = cases['a changed record'];
+  await tab.route(entry, async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: change(await response.text()) });
+  });
+  await tab.goto('about:blank');
+  await open(tools, `decisions?subject=${subject}`);
+  await tab.click('.decisions tbody tr a');
+  await tab.waitForSelector('#record .verification-failed');
+  const said = await tab.textContent('.verdict');
+  check('a record that was changed after it was listed is noticed', verdict.test(said), said);
 }
 
 /** A dry run. */
 export async function trial(tools) {
-    const { tab, check } = tools;
-    await signIn(tools);
-    await open(tools, 'try');
-    const before = await tab.evaluate(async () => (await (await fetch('../v1/audit')).json()).size);
-    await tab.click('text=An agent deploys a risky model');
-    await tab.click('button:has-text("Ask")');
-    await tab.waitForSelector('.explanation');
-    const answer = await tab.textContent('.answer');
-    check(
-        'a dry run is answered',
-        /deny/.test(answer) && /dry run/.test(answer) && /deploy-needs-approval/.test(answer),
-        answer.slice(0, 200),
-    );
-    check(
-        'it is explained policy by policy',
-        /Policy by policy/.test(answer) && (await tab.locator('.policy-row').count()) > 1,
-    );
-    const kinds = await tab.evaluate(async (from) => {
-        const { items } = await (await fetch('../v1/audit/entries?kind=decision&limit=20')).json();
-        return items.filter(({ index }) => index >= from).length;
-    }, before);
-    check('no decision is recorded of it', kinds === 0, String(kinds));
-    await tab.fill('.question-fields input >> nth=1', 'somebody-else');
-    check('a field changes the question', (await tab.inputValue('textarea')).includes('somebody-else'));
-    await tab.fill('textarea', '{"subject": ');
-    check('a question that is not JSON is said to be so', /not JSON/.test(await tab.textContent('#question-fault')));
+  const { tab, check } = tools;
+  await signIn(tools);
+  await open(tools, 'try');
+  const before = await tab.evaluate(async () => (await (await fetch('../v1/audit')).json()).size);
+  await tab.click('text=An agent deploys a risky model');
+  await tab.click('button:has-text("Ask")');
+  await tab.waitForSelector('.explanation');
+  const answer = await tab.textContent('.answer');
+  check(
+    'a dry run is answered',
+    /deny/.test(answer) && /dry run/.test(answer) && /deploy-needs-approval/.test(answer),
+    answer.slice(0, 200),
+  );
+  check(
+    'it is explained policy by policy',
+    /Policy by policy/.test(answer) && (await tab.locator('.policy-row').count()) > 1,
+  );
+  const kinds = await tab.evaluate(async (from) => {
+    const { items } = await (await fetch('../v1/audit/entries?kind=decision&limit=20')).json();
+    return items.filter(({ index }) => index >= from).length;
+  }, before);
+  check('no decision is recorded of it', kinds === 0, String(kinds));
+  await tab.fill('.question-fields input >> nth=1', 'somebody-else');
+  check('a field changes the question', (await tab.inputValue('textarea')).includes('somebody-else'));
+  await tab.fill('textarea', '{"subject": ');
+  check('a question that is not JSON is said to be so', /not JSON/.test(await tab.textContent('#question-fault')));
 }
 
 /** Everything by keyboard, with a visible focus. */
 export async function keyboard(tools) {
-    const { tab, check } = tools;
-    await signIn(tools);
-    await decided(tools, denied('keyboard'));
-    await open(tools, 'decisions');
-    await tab.waitForSelector('.decisions tbody tr');
-    // The focus begins at the top of a page that was loaded.
-    await tab.reload();
-    await tab.waitForSelector('.decisions tbody tr');
+  const { tab, check } = tools;
+  await signIn(tools);
+  await decided(tools, denied('keyboard'));
+  await open(tools, 'decisions');
+  await tab.waitForSelector('.decisions tbody tr');
+  // The focus begins at the top of a page that was loaded.
+  await tab.reload();
+  await tab.waitForSelector('.decisions tbody tr');
+  await tab.keyboard.press('Tab');
+  check('the first stop is the skip link', await tab.evaluate(() => document.activeElement.matches('.skip')));
+  await tab.keyboard.press('Enter');
+  check('it leads to the content', await tab.evaluate(() => document.activeElement.id === 'content'));
+  const stops = [];
+  for (let stop = 0; stop < 14; stop += 1) {
     await tab.keyboard.press('Tab');
-    check('the first stop is the skip link', await tab.evaluate(() => document.activeElement.matches('.skip')));
-    await tab.keyboard.press('Enter');
-    check('it leads to the content', await tab.evaluate(() => document.activeElement.id === 'content'));
-    const stops = [];
-    for (let stop = 0; stop < 14; stop += 1) {
-        await tab.keyboard.press('Tab');
-        stops.push(
-            await tab.evaluate(() => {
-                const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
-                const element = document.activeElement;
-                return {
-                    name: element.textContent.trim().slice(0, 30) || element.name || element.tagName,
-                    visible: outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2,
-                    row: Boolean(element.closest('.decisions tbody')),
-                };
-            }),
-        );
-        if (stops.at(-1).row) break;
-    }
-    check(
-        'each stop shows its focus',
-        stops.every(({ visible }) => visible),
-        JSON.stringify(stops.filter(({ visible }) => !visible)),
+    stops.push(
+      await tab.evaluate(() => {
+        const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
+        const element = document.activeElement;
+        return {
+          name: element.textContent.trim().slice(0, 30) || element.name || element.tagName,
+          visible: outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2,
+          row: Boolean(element.closest('.decisions tbody')),
+        };
+      }),
     );
-    check(
-        'the rows are reached',
-        stops.some(({ row }) => row),
-        JSON.stringify(stops),
-    );
-    await tab.keyboard.press('Enter');
-    await tab.waitForSelector('#record[open] .verification');
-    check(
-        'the focus is in the record',
-        await tab.evaluate(() => document.getElementById('record').contains(document.activeElement)),
-    );
-    await tab.keyboard.press('Escape');
-    await tab.waitForSelector('#record', { state: 'hidden' });
-    check(
-        'Escape leads back to the row',
-        await tab.evaluate(() => Boolean(document.activeElement.closest('.decisions tbody'))),
-    );
-    await tab.focus('.tabs a[href="#try"]');
-    await tab.keyboard.press('Enter');
-    await tab.waitForSelector('textarea');
-    check('a part opens by Enter', true);
+    if (stops.at(-1).row) break;
+  }
+  check(
+    'each stop shows its focus',
+    stops.every(({ visible }) => visible),
+    JSON.stringify(stops.filter(({ visible }) => !visible)),
+  );
+  check(
+    'the rows are reached',
+    stops.some(({ row }) => row),
+    JSON.stringify(stops),
+  );
+  await tab.keyboard.press('Enter');
+  await tab.waitForSelector('#record[open] .verification');
+  check(
+    'the focus is in the record',
+    await tab.evaluate(() => document.getElementById('record').contains(document.activeElement)),
+  );
+  await tab.keyboard.press('Escape');
+  await tab.waitForSelector('#record', { state: 'hidden' });
+  check(
+    'Escape leads back to the row',
+    await tab.evaluate(() => Boolean(document.activeElement.closest('.decisions tbody'))),
+  );
+  await tab.focus('.tabs a[href="#try"]');
+  await tab.keyboard.press('Enter');
+  await tab.waitForSelector('textarea');
+  check('a part opens by Enter', true);
 }
 
 /** Files and data of the page. */
 export async function isolation(tools) {
-    const { tab, page, check } = tools;
-    await signIn(tools);
-    await open(tools, 'live');
-    const inline = await tab.evaluate(() =>
-        document.documentElement.outerHTML.match(/<script(?![^>]*\ssrc=)[^>]*>|\son[a-z]+="/g),
-    );
-    check('the page has no inline script', inline === null, String(inline));
-    const names = await tab.evaluate(() =>
-        performance
-            .getEntriesByType('resource')
-            .map(({ name }) => name)
-            .filter((name) => /\/dashboard\//.test(name)),
-    );
-    const types = await tab.evaluate(
-        (files) =>
-            Promise.all(
-                files.map(async (file) => {
-                    const answer = await fetch(file);
-                    return [
-                        file,
-                        answer.headers.get('content-type'),
-                        answer.headers.get('x-content-type-options'),
-                        answer.headers.get('content-security-policy'),
-                    ];
-                }),
-            ),
-        [...new Set([page, ...names])],
-    );
-    const wrong = types.filter(([, type, sniff, policy]) => !type || sniff !== 'nosniff' || !policy);
-    check(`${types.length} files have a type, nosniff and the policy`, wrong.length === 0, JSON.stringify(wrong));
-    check(
-        'the theme is kept',
-        await tab.evaluate(async () => {
-            const select = document.getElementById('theme');
-            select.value = 'dark';
-            select.dispatchEvent(new Event('change'));
-            return document.documentElement.dataset.theme === 'dark' && localStorage.getItem('acgs.theme') === 'dark';
+  const { tab, page, check } = tools;
+  await signIn(tools);
+  await open(tools, 'live');
+  const inline = await tab.evaluate(() =>
+    document.documentElement.outerHTML.match(/<script(?![^>]*\ssrc=)[^>]*>|\son[a-z]+="/g),
+  );
+  check('the page has no inline script', inline === null, String(inline));
+  const names = await tab.evaluate(() =>
+    performance
+      .getEntriesByType('resource')
+      .map(({ name }) => name)
+      .filter((name) => /\/dashboard\//.test(name)),
+  );
+  const types = await tab.evaluate(
+    (files) =>
+      Promise.all(
+        files.map(async (file) => {
+          const answer = await fetch(file);
+          return [
+            file,
+            answer.headers.get('content-type'),
+            answer.headers.get('x-content-type-options'),
+            answer.headers.get('content-security-policy'),
+          ];
         }),
-    );
+      ),
+    [...new Set([page, ...names])],
+  );
+  const wrong = types.filter(([, type, sniff, policy]) => !type || sniff !== 'nosniff' || !policy);
+  check(`${types.length} files have a type, nosniff and the policy`, wrong.length === 0, JSON.stringify(wrong));
+  check(
+    'the theme is kept',
+    await tab.evaluate(async () => {
+      const select = document.getElementById('theme');
+      select.value = 'dark';
+      select.dispatchEvent(new Event('change'));
+      return document.documentElement.dataset.theme === 'dark' && localStorage.getItem('acgs.theme') === 'dark';
+    }),
+  );
 }

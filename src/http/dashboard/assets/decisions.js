@@ -15,121 +15,121 @@ const MAX_ROWS = 2000;
 const COLUMNS = ['Time', 'Decision', 'Subject', 'Action', 'Resource', 'Reason', 'Principles'];
 
 export function show(place, query) {
-    fill(place, el('h2', {}, 'Decisions'));
-    if (!has('audit:read')) return void place.append(empty(missingScope(['audit:read'], 'The decisions')));
-    const rows = el('tbody', { role: 'rowgroup' });
-    const table = el(
-        'table.decisions',
-        { role: 'table', 'aria-label': 'Decisions, newest first' },
-        el(
-            'thead',
-            { role: 'rowgroup' },
-            el(
-                'tr',
-                { role: 'row' },
-                COLUMNS.map((title) => el('th', { scope: 'col', role: 'columnheader' }, title)),
-            ),
-        ),
-        rows,
-    );
-    const message = el('div', { role: 'status' });
-    const older = el('button', { type: 'button', hidden: true }, 'Load older decisions');
-    const refreshes = el('input', { type: 'checkbox', checked: true });
-    const counted = el('span.quiet');
-    place.append(
-        filterForm(query),
-        el('div.toolbar', {}, counted, el('label.check', {}, refreshes, ' Refresh every 5 s')),
-        el('div.panel.flush', {}, table, message),
-        older,
-    );
+  fill(place, el('h2', {}, 'Decisions'));
+  if (!has('audit:read')) return void place.append(empty(missingScope(['audit:read'], 'The decisions')));
+  const rows = el('tbody', { role: 'rowgroup' });
+  const table = el(
+    'table.decisions',
+    { role: 'table', 'aria-label': 'Decisions, newest first' },
+    el(
+      'thead',
+      { role: 'rowgroup' },
+      el(
+        'tr',
+        { role: 'row' },
+        COLUMNS.map((title) => el('th', { scope: 'col', role: 'columnheader' }, title)),
+      ),
+    ),
+    rows,
+  );
+  const message = el('div', { role: 'status' });
+  const older = el('button', { type: 'button', hidden: true }, 'Load older decisions');
+  const refreshes = el('input', { type: 'checkbox', checked: true });
+  const counted = el('span.quiet');
+  place.append(
+    filterForm(query),
+    el('div.toolbar', {}, counted, el('label.check', {}, refreshes, ' Refresh every 5 s')),
+    el('div.panel.flush', {}, table, message),
+    older,
+  );
 
-    const known = new Set();
-    let cursor = null;
-    let isLoading = false;
+  const known = new Set();
+  let cursor = null;
+  let isLoading = false;
 
-    const load = async (from) => {
-        if (isLoading) return;
-        isLoading = true;
-        try {
-            const page = await get('v1/audit/entries', {
-                ...searchOf(query),
-                kind: 'decision',
-                limit: PAGE,
-                cursor: from,
-            });
-            const isRefresh = from === null && known.size > 0;
-            const fresh = page.items.filter((item) => !known.has(keyOf(item)));
-            // If none of them is known, there are more between these and the known ones: the list begins anew.
-            const isGap = isRefresh && fresh.length === page.items.length && fresh.length > 0;
-            if (isGap) {
-                known.clear();
-                fill(rows);
-            }
-            fresh.forEach((item) => known.add(keyOf(item)));
-            const added = fresh.map(row);
-            if (isRefresh) rows.prepend(...added);
-            else rows.append(...added);
-            if (!isRefresh || isGap) cursor = page.next_cursor;
-            older.hidden = cursor === null || known.size >= MAX_ROWS;
-            setText(older, page.items.length === 0 && cursor !== null ? 'Search further back' : 'Load older decisions');
-            setText(counted, known.size > 0 ? `${known.size} shown` : '');
-            fill(message, known.size > 0 ? [] : nothing(query, cursor));
-        } catch (error) {
-            fill(message, fault(error));
-        } finally {
-            isLoading = false;
-        }
-    };
+  const load = async (from) => {
+    if (isLoading) return;
+    isLoading = true;
+    try {
+      const page = await get('v1/audit/entries', {
+        ...searchOf(query),
+        kind: 'decision',
+        limit: PAGE,
+        cursor: from,
+      });
+      const isRefresh = from === null && known.size > 0;
+      const fresh = page.items.filter((item) => !known.has(keyOf(item)));
+      // If none of them is known, there are more between these and the known ones: the list begins anew.
+      const isGap = isRefresh && fresh.length === page.items.length && fresh.length > 0;
+      if (isGap) {
+        known.clear();
+        fill(rows);
+      }
+      fresh.forEach((item) => known.add(keyOf(item)));
+      const added = fresh.map(row);
+      if (isRefresh) rows.prepend(...added);
+      else rows.append(...added);
+      if (!isRefresh || isGap) cursor = page.next_cursor;
+      older.hidden = cursor === null || known.size >= MAX_ROWS;
+      setText(older, page.items.length === 0 && cursor !== null ? 'Search further back' : 'Load older decisions');
+      setText(counted, known.size > 0 ? `${known.size} shown` : '');
+      fill(message, known.size > 0 ? [] : nothing(query, cursor));
+    } catch (error) {
+      fill(message, fault(error));
+    } finally {
+      isLoading = false;
+    }
+  };
 
-    older.addEventListener('click', () => whileBusy(older, () => load(cursor)));
-    const timer = setInterval(() => {
-        if (refreshes.checked && !document.hidden && !document.getElementById('record').open) load(null);
-    }, REFRESH_MS);
-    load(null);
-    return () => clearInterval(timer);
+  older.addEventListener('click', () => whileBusy(older, () => load(cursor)));
+  const timer = setInterval(() => {
+    if (refreshes.checked && !document.hidden && !document.getElementById('record').open) load(null);
+  }, REFRESH_MS);
+  load(null);
+  return () => clearInterval(timer);
 }
 
 function keyOf({ origin, index }) {
-    return `${origin} ${index}`;
+  return `${origin} ${index}`;
 }
 
 function nothing(query, cursor) {
-    if (cursor !== null)
-        return empty('Nothing was found so far. The search has not come to the end: search further back.');
-    if ([...query].length > 0)
-        return empty('No decision fits these filters. ', el('a', { href: '#decisions' }, 'Show all decisions.'));
-    return empty(
-        'No decision was recorded yet. Send a question to ',
-        el('code', {}, 'POST /access/v1/evaluation'),
-        '; the README shows one.',
-    );
+  if (cursor !== null)
+    return empty('Nothing was found so far. The search has not come to the end: search further back.');
+  if ([...query].length > 0)
+    return empty('No decision fits these filters. ', el('a', { href: '#decisions' }, 'Show all decisions.'));
+  return empty(
+    'No decision was recorded yet. Send a question to ',
+    el('code', {}, 'POST /access/v1/evaluation'),
+    '; the README shows one.',
+  );
 }
 
 function row(item) {
-    const { record } = item;
-    listed(item);
-    const link = el('a', { href: `#decisions?record=${encodeURIComponent(record.id)}` }, dateTime(record.ts));
-    const open = () => {
-        location.hash = withRecord(record.id);
-    };
-    link.addEventListener('click', (event) => {
-        if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-        event.preventDefault();
-        event.stopPropagation();
-        open();
-    });
-    const { violated, warned } = principlesOf(record);
-    const principles = [...violated, ...warned.map((principle) => `${principle} (warning)`)].join(', ');
-    const cell = (name, ...content) => el('td', { role: 'cell', class: `cell-${name}` }, content);
-    return el(
-        'tr',
-        { role: 'row', onclick: (event) => event.target.closest('a') || String(getSelection()) || open() },
-        cell('time', link),
-        cell('decision', record.decision ? badge('permit', 'permit') : badge('deny', 'deny')),
-        cell('subject', entityName(record.subject)),
-        cell('action', record.action?.name ?? '–'),
-        cell('resource', entityName(record.resource)),
-        cell('reason', words(record.reason)),
-        cell('principles', principles || el('span.quiet', {}, '–')),
-    );
+  const { record } = item;
+  listed(item);
+  const link = el('a', { href: `#decisions?record=${encodeURIComponent(record.id)}` }, dateTime(record.ts));
+  const open = () => {
+    location.hash = withRecord(record.id);
+  };
+  link.addEventListener('click', (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    open();
+  });
+  const { violated, warned } = principlesOf(record);
+  const principles = [...violated, ...warned.map((principle) => `${principle} (warning)`)].join(', ');
+  const cell = (name, ...content) => el('td', { role: 'cell', class: `cell-${name}` }, content);
+  return el(
+    'tr',
+    { role: 'row', onclick: (event) => event.target.closest('a') || String(getSelection()) || open() },
+    cell('time', link),
+    cell('decision', record.decision ? badge('permit', 'permit') : badge('deny', 'deny')),
+    cell('subject', entityName(record.subject)),
+    cell('action', record.action?.name ?? '–'),
+    cell('resource', entityName(record.resource)),
+    cell('reason', words(record.reason)),
+    cell('principles', principles || el('span.quiet', {}, '–')),
+  );
 }

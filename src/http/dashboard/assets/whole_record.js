@@ -14,36 +14,36 @@ export class Mismatch extends Error {}
  * entry. Answers `{entry, record, checked}`: `checked` says which digests were compared. Throws a `Mismatch`.
  */
 export async function wholeRecord(index, entryAt) {
-    const entry = await entryAt(index);
-    const { text, first, checked } = await wholeText(index, entry, entryAt);
-    const record = JSON.parse(text);
-    for (const [name, { back, sha256 }] of Object.entries(record.shared ?? {})) {
-        const at = first - back;
-        const shared = await wholeText(at, await entryAt(at), entryAt);
-        const value = shared.text.slice(shared.text.indexOf(VALUE) + VALUE.length, -1);
-        await compare(value, sha256, `the member \`${name}\`, which it shares with entry ${at},`);
-        record[name] = JSON.parse(value);
-        checked.push(`the member ${name}, shared with other records`);
-    }
-    delete record.shared;
-    return { entry, record, checked };
+  const entry = await entryAt(index);
+  const { text, first, checked } = await wholeText(index, entry, entryAt);
+  const record = JSON.parse(text);
+  for (const [name, { back, sha256 }] of Object.entries(record.shared ?? {})) {
+    const at = first - back;
+    const shared = await wholeText(at, await entryAt(at), entryAt);
+    const value = shared.text.slice(shared.text.indexOf(VALUE) + VALUE.length, -1);
+    await compare(value, sha256, `the member \`${name}\`, which it shares with entry ${at},`);
+    record[name] = JSON.parse(value);
+    checked.push(`the member ${name}, shared with other records`);
+  }
+  delete record.shared;
+  return { entry, record, checked };
 }
 
 async function wholeText(index, entry, entryAt) {
-    const text = decoder.decode(entry);
-    const { whole } = JSON.parse(text);
-    if (!whole) return { text, first: index, checked: [] };
-    const pieces = [];
-    for (let at = index - whole.parts; at < index; at += 1) {
-        pieces.push(JSON.parse(decoder.decode(await entryAt(at))).text);
-    }
-    const joined = pieces.join('');
-    await compare(joined, whole.sha256, `the text of its ${whole.parts} parts`);
-    return { text: joined, first: index - whole.parts, checked: [`the text of its ${whole.parts} parts`] };
+  const text = decoder.decode(entry);
+  const { whole } = JSON.parse(text);
+  if (!whole) return { text, first: index, checked: [] };
+  const pieces = [];
+  for (let at = index - whole.parts; at < index; at += 1) {
+    pieces.push(JSON.parse(decoder.decode(await entryAt(at))).text);
+  }
+  const joined = pieces.join('');
+  await compare(joined, whole.sha256, `the text of its ${whole.parts} parts`);
+  return { text: joined, first: index - whole.parts, checked: [`the text of its ${whole.parts} parts`] };
 }
 
 async function compare(text, expected, subject) {
-    if (hex(await digest(text)) !== expected) {
-        throw new Mismatch(`${subject} does not have the digest that the record names`);
-    }
+  if (hex(await digest(text)) !== expected) {
+    throw new Mismatch(`${subject} does not have the digest that the record names`);
+  }
 }
