@@ -180,6 +180,7 @@ function drawTargets(plot, targets) {
   ctx.strokeStyle = colour('target');
   ctx.fillStyle = colour('muted');
   ctx.font = `${10 * ratio}px system-ui, sans-serif`;
+  ctx.textAlign = 'left';
   ctx.lineWidth = ratio;
   ctx.setLineDash([2 * ratio, 3 * ratio]);
   for (const { value, label } of targets) {

@@ -86,7 +86,8 @@ export function show(place, query) {
 }
 
 /** The largest series as charts with one common scale, the others as a list. */
-function section({ by, nothing, label }, { series, since, interval_s: interval }, within) {
+function section({ by, nothing, label }, answer, within) {
+  const { series, since, interval_s: interval, others = 0, complete = true } = answer;
   if (series.length === 0) return { element: empty(nothing), charts: [] };
   const sorted = [...series].sort((one, other) => other.total - one.total);
   const largest = Math.max(1, ...sorted.slice(0, CHARTS).flatMap(({ counts }) => counts));
@@ -108,6 +109,8 @@ function section({ by, nothing, label }, { series, since, interval_s: interval }
             rest.map(({ name, total }) => el('li', {}, link(by, name, label(name), within), ` ${count(total)}`)),
           )
         : null,
+      others > 0 ? el('p.quiet', {}, `And ${count(others)} denials of others.`) : null,
+      complete ? null : el('p.quiet', {}, 'There are more than could be counted: only the newest are.'),
     ],
     charts,
   };

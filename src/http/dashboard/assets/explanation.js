@@ -1,7 +1,7 @@
 // The answer of a dry run: the outcome, and how each policy came out.
 
 import { badge, el } from './dom.js';
-import { entityName, words } from './format.js';
+import { count, entityName, words } from './format.js';
 import { policyDetails } from './policies.js';
 import { whyBlock } from './why.js';
 
@@ -32,6 +32,9 @@ export function explanation(answer) {
       {},
       el('h3', {}, 'Policy by policy'),
       OUTCOMES.map((group) => outcomeGroup(group, policies)),
+      answer.policies_left_out > 0
+        ? el('p.quiet', {}, `${count(answer.policies_left_out)} more policies are not listed.`)
+        : null,
     ),
     entityList(answer.entities ?? []),
   );

@@ -47,19 +47,25 @@ export function auditFacts() {
     pair(
       'Records',
       count(audit.records),
-      audit.durable < audit.records ? `, ${count(audit.records - audit.durable)} not on disk yet` : ', all on disk',
+      audit.queued > 0 ? ` on disk, ${count(audit.queued)} in the queue` : ' on disk',
     ),
     pair('Size', audit.bytes === null ? null : bytes(audit.bytes)),
     pair(
       'Checkpoint',
       checkpoint
-        ? [`of ${count(checkpoint.size)} records, `, timeElement(checkpoint.at, ago(checkpoint.at))]
+        ? [
+            `of ${count(checkpoint.size)} records`,
+            checkpoint.at ? [', ', timeElement(checkpoint.at, ago(checkpoint.at))] : '',
+          ]
         : 'none was signed yet',
     ),
     pair(
       'Witnesses',
       witnesses > 0
-        ? count(witnesses)
+        ? [
+            count(witnesses),
+            audit.cosigned ? `, cosigned up to ${count(audit.cosigned)} records` : ', nothing is cosigned yet',
+          ]
         : prose('none: add them under `[[audit.witness]]`, so that others can tell if the log is rewritten'),
     ),
     pair(
