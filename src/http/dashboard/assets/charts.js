@@ -115,7 +115,7 @@ function shape(data, isStacked) {
 }
 
 function settings({ lines, format, axis, range, isLog, targets, isStacked, height, width, sync, onCursor, timeRange }) {
-  const order = isStacked ? lines.toReversed() : lines;
+  const order = isStacked ? [...lines].reverse() : lines;
   const text = colour('muted');
   const grid = { stroke: colour('grid'), width: 1 };
   const ticks = { show: false };
