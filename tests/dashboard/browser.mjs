@@ -11,7 +11,8 @@ import { mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
-import { isolation, keyboard, liveness, partsIn, records, session, tampering, trial } from './journeys.mjs';
+import { isolation, keyboard, liveness, partsIn, session, trial } from './journeys.mjs';
+import { records, tampering } from './record_journeys.mjs';
 
 const require = createRequire(join(process.cwd(), 'package.json'));
 const { chromium } = require('playwright-core');

@@ -28,17 +28,32 @@ export async function open({ tab, page }, part) {
   await tab.waitForSelector(ready[name]);
 }
 
-/** Asks for a decision as the page does, with the session's cookie and its CSRF token. */
-function decide(tab, question) {
-  return tab.evaluate(async (body) => {
-    const session = await (await fetch('../v1/auth/session')).json();
-    const answer = await fetch('../access/v1/evaluation', {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json', 'X-CSRF-Token': session.csrf },
-      body: JSON.stringify(body),
-    });
-    return { status: answer.status, ...(await answer.json()) };
-  }, question);
+/** Sends a question as the page does, with the session's cookie and its CSRF token. */
+export function ask(tab, address, question) {
+  return tab.evaluate(
+    async ([to, body]) => {
+      const session = await (await fetch('../v1/auth/session')).json();
+      const answer = await fetch(to, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json', 'X-CSRF-Token': session.csrf },
+        body: JSON.stringify(body),
+      });
+      return { status: answer.status, ...(await answer.json()) };
+    },
+    [address, question],
+  );
+}
+
+/** Waits until the search finds the record of a subject, so that lists have it. */
+export async function found(tab, id, subject) {
+  await tab.waitForFunction(
+    async (sought) => {
+      const query = `kind=decision&limit=50&subject=${encodeURIComponent(sought.subject)}`;
+      const { items } = await (await fetch(`../v1/audit/entries?${query}`)).json();
+      return items.some(({ record }) => record.id === sought.id);
+    },
+    { id, subject },
+  );
 }
 
 /** A question that the shipped constitution denies for human oversight. */
@@ -55,19 +70,11 @@ export const harmless = (id) => ({
   resource: { type: 'Tool', id: 'unit-converter', properties: { risk: 1 } },
 });
 
-/** The answer of a decision, once the search finds it, so that lists have it. */
+/** The id of a decision, once the search finds it. */
 export async function decided({ tab, check }, question) {
-  const answer = await decide(tab, question);
+  const answer = await ask(tab, '../access/v1/evaluation', question);
   check(`a question is answered (${answer.status})`, answer.status === 200, JSON.stringify(answer));
-  await tab.waitForFunction(
-    async ({ id, subject }) => {
-      const { items } = await (
-        await fetch(`../v1/audit/entries?kind=decision&limit=50&subject=${encodeURIComponent(subject)}`)
-      ).json();
-      return items.some(({ record }) => record.id === id);
-    },
-    { id: answer.context.id, subject: question.subject.id },
-  );
+  await found(tab, answer.context.id, question.subject.id);
   return answer.context.id;
 }
 

@@ -65,6 +65,7 @@ async function shownSet(text, wanted) {
     .split('\n')
     .filter(Boolean)
     .map((line) => JSON.parse(line));
+  const number = entities.length === 1 ? 'One entity' : `${entities.length} entities`;
   const fits = canVerify() ? hex(await digest(text)) === wanted : null;
   return [
     fits === false
@@ -76,9 +77,7 @@ async function shownSet(text, wanted) {
       : el(
           'p.quiet',
           {},
-          fits
-            ? `✓ ${entities.length} entities; their digest is the one in the record.`
-            : `${entities.length} entities; their digest was not checked.`,
+          fits ? `✓ ${number}; the digest is the one in the record.` : `${number}; the digest was not checked.`,
         ),
     source(entities.map((entity) => JSON.stringify(entity, null, 1)).join('\n'), 'The entities as JSON'),
   ];

@@ -1,6 +1,6 @@
 // The answer of a dry run: the outcome, and how each policy came out.
 
-import { badge, el } from './dom.js';
+import { badge, el, prose } from './dom.js';
 import { count, entityName, words } from './format.js';
 import { policyDetails } from './policies.js';
 import { whyBlock } from './why.js';
@@ -51,7 +51,7 @@ function outcomeGroup({ outcome, title, kind }, all) {
       'li',
       {},
       policyDetails(policy, mark, ' '),
-      policy.detail ? el('p.policy-detail', {}, policy.detail) : null,
+      policy.detail ? el('p.policy-detail', {}, prose(policy.detail)) : null,
     );
   });
   const list = el('ul.policy-list', {}, rows);

@@ -25,7 +25,11 @@ export async function wholeRecord(index, entryAt) {
     record[name] = JSON.parse(value);
     checked.push(`the member ${name}, shared with other records`);
   }
-  delete record.shared;
+  // As if it shared nothing, which is the form in which a search shows it.
+  if (record.shared) {
+    delete record.shared;
+    record.v = 1;
+  }
   return { entry, record, checked };
 }
 
