@@ -239,6 +239,11 @@ export async function isolation(tools) {
   );
   const wrong = types.filter(([, type, sniff, policy]) => !type || sniff !== 'nosniff' || !policy);
   check(`${types.length} files have a type, nosniff and the policy`, wrong.length === 0, JSON.stringify(wrong));
+  const exact = await tab.evaluate(async () => {
+    const { parseExact } = await import('./json.js');
+    return JSON.stringify(parseExact('[9223372036854775807]'));
+  });
+  check('large integers keep their digits', exact === '[9223372036854775807]', exact);
   check(
     'the theme is kept',
     await tab.evaluate(async () => {

@@ -1,5 +1,7 @@
 // Requests to the daemon. Addresses are relative to the page, so that it works below any prefix of a URL.
 
+import { parseExact } from './json.js';
+
 const ROOT = new URL('../', document.baseURI);
 const TIMEOUT_MS = 20_000;
 
@@ -39,7 +41,7 @@ async function request(method, path, { query, body, headers = {}, cache = 'defau
   const options = { method, headers: { Accept: 'application/json', ...headers }, credentials: 'same-origin', cache };
   if (body !== undefined) {
     options.headers['Content-Type'] = 'application/json';
-    options.body = JSON.stringify(body);
+    options.body = typeof body === 'string' ? body : JSON.stringify(body);
   }
   if (isWrite && csrf) options.headers['X-CSRF-Token'] = csrf;
   options.signal = AbortSignal.timeout(TIMEOUT_MS);
@@ -73,6 +75,11 @@ export async function get(path, query, options = {}) {
   return (await request('GET', path, { query, ...options })).json();
 }
 
+/** GET, answered as JSON whose integers keep all digits. */
+export async function getExact(path, query) {
+  return parseExact(await (await request('GET', path, { query })).text());
+}
+
 /** GET, answered as text. */
 export async function getText(path, options = {}) {
   return (await request('GET', path, { headers: { Accept: '*/*' }, cache: 'no-store', ...options })).text();
@@ -84,7 +91,7 @@ export async function getBytes(path) {
   return new Uint8Array(await response.arrayBuffer());
 }
 
-/** POST with a JSON body; answers JSON, or `null` for an answer without content. */
+/** POST with a JSON body, which may be text already; answers JSON, or `null` for an answer without content. */
 export async function post(path, body, options = {}) {
   const response = await request('POST', path, { body, ...options });
   return response.status === 204 ? null : response.json();

@@ -1,6 +1,6 @@
 // What was changed lately, and by whom: the events of the audit log other than decisions.
 
-import { get } from './api.js';
+import { getExact } from './api.js';
 import { el, empty, fault, fill, whileBusy } from './dom.js';
 import { dateTime, entityName, words } from './format.js';
 import { listed } from './record.js';
@@ -62,7 +62,7 @@ export function changes() {
 
 async function read({ kind, title }, from) {
   try {
-    const { items, next_cursor: more } = await get('v1/audit/entries', { kind, from, limit: LIMIT });
+    const { items, next_cursor: more } = await getExact('v1/audit/entries', { kind, from, limit: LIMIT });
     const notable = items.filter(({ record }) => record && !ROUTINE.has(record.event));
     return { title, items: notable, more: more !== null };
   } catch (error) {

@@ -1,6 +1,6 @@
 // The part `Decisions`: the recorded decisions, newest first, with filters in the address.
 
-import { get } from './api.js';
+import { getExact } from './api.js';
 import { badge, el, empty, fault, fill, setText, whileBusy } from './dom.js';
 import { dateTime, entityName, words } from './format.js';
 import { filterForm, searchOf } from './filters.js';
@@ -12,6 +12,7 @@ import { has, missingScope } from './session.js';
 const PAGE = 50;
 const REFRESH_MS = 5000;
 const MAX_ROWS = 2000;
+const MAX_WATCHED = 300;
 const COLUMNS = ['Time', 'Decision', 'Subject', 'Action', 'Resource', 'Reason', 'Principles'];
 
 export function show(place, query) {
@@ -46,32 +47,49 @@ export function show(place, query) {
   const known = new Set();
   let cursor = null;
   let isLoading = false;
+  let isWatching = true;
 
-  const load = async (from) => {
+  const ask = (from) =>
+    getExact('v1/audit/entries', { ...searchOf(query), kind: 'decision', limit: PAGE, cursor: from });
+  const unknown = (page) => page.items.filter((item) => !known.has(keyOf(item)));
+  const rowsOf = (items) =>
+    items.map((item) => {
+      known.add(keyOf(item));
+      return row(item);
+    });
+
+  const first = async () => {
+    const page = await ask(null);
+    fill(rows, rowsOf(page.items));
+    cursor = page.next_cursor;
+  };
+  const refresh = async () => {
+    const page = await ask(null);
+    const fresh = unknown(page);
+    // If none of a full page is known, there may be more between it and the known ones: the list begins anew. So it does
+    // when it became long while it was only watched.
+    const isGap = fresh.length === page.items.length && fresh.length > 0;
+    if (isGap || (isWatching && known.size > MAX_WATCHED)) {
+      known.clear();
+      fill(rows, rowsOf(page.items));
+      cursor = page.next_cursor;
+    } else {
+      rows.prepend(...rowsOf(fresh));
+    }
+  };
+  const more = async () => {
+    isWatching = false;
+    const page = await ask(cursor);
+    rows.append(...rowsOf(unknown(page)));
+    cursor = page.next_cursor;
+    setText(older, page.items.length === 0 ? 'Search further back' : 'Load older decisions');
+  };
+  const load = async (step) => {
     if (isLoading) return;
     isLoading = true;
     try {
-      const page = await get('v1/audit/entries', {
-        ...searchOf(query),
-        kind: 'decision',
-        limit: PAGE,
-        cursor: from,
-      });
-      const isRefresh = from === null && known.size > 0;
-      const fresh = page.items.filter((item) => !known.has(keyOf(item)));
-      // If none of them is known, there are more between these and the known ones: the list begins anew.
-      const isGap = isRefresh && fresh.length === page.items.length && fresh.length > 0;
-      if (isGap) {
-        known.clear();
-        fill(rows);
-      }
-      fresh.forEach((item) => known.add(keyOf(item)));
-      const added = fresh.map(row);
-      if (isRefresh) rows.prepend(...added);
-      else rows.append(...added);
-      if (!isRefresh || isGap) cursor = page.next_cursor;
+      await step();
       older.hidden = cursor === null || known.size >= MAX_ROWS;
-      setText(older, page.items.length === 0 && cursor !== null ? 'Search further back' : 'Load older decisions');
       setText(counted, known.size > 0 ? `${known.size} shown` : '');
       fill(message, known.size > 0 ? [] : nothing(query, cursor));
     } catch (error) {
@@ -81,11 +99,12 @@ export function show(place, query) {
     }
   };
 
-  older.addEventListener('click', () => whileBusy(older, () => load(cursor)));
+  older.addEventListener('click', () => whileBusy(older, () => load(more)));
   const timer = setInterval(() => {
-    if (refreshes.checked && !document.hidden && !document.getElementById('record').open) load(null);
+    const isSeen = !document.hidden && !document.getElementById('record').open;
+    if (refreshes.checked && isSeen) load(known.size > 0 ? refresh : first);
   }, REFRESH_MS);
-  load(null);
+  load(first);
   return () => clearInterval(timer);
 }
 

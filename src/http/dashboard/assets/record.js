@@ -1,6 +1,6 @@
 // One record of the audit log in a dialog, with everything that bears on it. The address names it.
 
-import { get, RequestError, url } from './api.js';
+import { get, getExact, RequestError, url } from './api.js';
 import { askAgain } from './again.js';
 import { badge, byId, el, empty, fault, fill, pair, source } from './dom.js';
 import { readEntities } from './entities_read.js';
@@ -67,10 +67,10 @@ function followClosing(dialog) {
 
 async function find(name) {
   if (/^[0-9]+$/.test(name)) {
-    const [record, { origin }] = await Promise.all([get(`v1/audit/entries/${name}`), get('v1/audit')]);
+    const [record, { origin }] = await Promise.all([getExact(`v1/audit/entries/${name}`), get('v1/audit')]);
     return { index: Number(name), origin, record, isOwn: true };
   }
-  const [{ items }, { origin }] = await Promise.all([get('v1/audit/entries', { id: name }), get('v1/audit')]);
+  const [{ items }, { origin }] = await Promise.all([getExact('v1/audit/entries', { id: name }), get('v1/audit')]);
   if (items.length === 0) throw new RequestError(`There is no record with the id ${name}.`, 404);
   // Before the first checkpoint the daemon does not tell the name of its log.
   return { ...items[0], isOwn: origin === null || items[0].origin === origin };

@@ -4,6 +4,7 @@ import { post } from './api.js';
 import { el, empty, fault, fill, setText, whileBusy } from './dom.js';
 import { explanation } from './explanation.js';
 import { pretty } from './format.js';
+import { parseExact } from './json.js';
 import { has, missingScope, session } from './session.js';
 import { idsOf, vocabulary } from './vocabulary.js';
 
@@ -66,7 +67,7 @@ export function show(place) {
 
   const parsed = () => {
     try {
-      const question = JSON.parse(editor.value);
+      const question = parseExact(editor.value);
       if (question === null || typeof question !== 'object' || Array.isArray(question))
         throw new SyntaxError('it must be an object');
       setText(message, '');
@@ -158,17 +159,17 @@ export function show(place) {
     kept = editor.value;
     toFields();
   });
-  const answerTo = async (question) => {
+  const answerTo = async (text) => {
     try {
-      fill(answer, explanation(await post('v1/explain', question)));
+      fill(answer, explanation(await post('v1/explain', text)));
     } catch (error) {
       fill(answer, fault(error));
     }
   };
   form.addEventListener('submit', (event) => {
     event.preventDefault();
-    const question = parsed();
-    if (question) whileBusy(ask, () => answerTo(question));
+    // The text is sent as it is: large integers would be rounded otherwise.
+    if (parsed()) whileBusy(ask, () => answerTo(editor.value));
     else editor.focus();
   });
   place.append(el('div.try', {}, form, el('section.panel', {}, el('h3', {}, 'Answer'), answer)));

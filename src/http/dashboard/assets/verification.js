@@ -3,6 +3,7 @@
 import { get, getBytes, getText } from './api.js';
 import { badge, el, empty, fill, prose, symbol } from './dom.js';
 import { dateTime } from './format.js';
+import { canonical } from './json.js';
 import { parseKey } from './note.js';
 import { canVerify, FAILED, NOT_CHECKED, OK, verifyConsistency, verifyEntry } from './proof.js';
 import { checkpointOf, keepCheckpoint, keepKey, keyOf } from './trust.js';
@@ -80,15 +81,6 @@ function copyStep(record, listed) {
   const isSame = canonical(record) === canonical(listed);
   const detail = isSame ? 'the search showed the same record' : 'the search showed another record than the log has';
   return { title: COPY, state: isSame ? OK : FAILED, detail, hashes: [] };
-}
-
-/** JSON with sorted members. */
-function canonical(value) {
-  return JSON.stringify(value, (_, member) =>
-    member && typeof member === 'object' && !Array.isArray(member)
-      ? Object.fromEntries(Object.entries(member).sort(([one], [other]) => (one < other ? -1 : 1)))
-      : member,
-  );
 }
 
 /** Compares with the checkpoint that this browser kept, and keeps the newer one. */

@@ -1,6 +1,7 @@
 // Reads a record whole: a large one is in parts before its head, and records of a batch share large members. The entry
 // that is proven has the digests of those, so they are verified against it.
 
+import { parseExact } from './json.js';
 import { digest, hex } from './merkle.js';
 
 const decoder = new TextDecoder('utf-8', { fatal: true });
@@ -16,13 +17,13 @@ export class Mismatch extends Error {}
 export async function wholeRecord(index, entryAt) {
   const entry = await entryAt(index);
   const { text, first, checked } = await wholeText(index, entry, entryAt);
-  const record = JSON.parse(text);
+  const record = parseExact(text);
   for (const [name, { back, sha256 }] of Object.entries(record.shared ?? {})) {
     const at = first - back;
     const shared = await wholeText(at, await entryAt(at), entryAt);
     const value = shared.text.slice(shared.text.indexOf(VALUE) + VALUE.length, -1);
     await compare(value, sha256, `the member \`${name}\`, which it shares with entry ${at},`);
-    record[name] = JSON.parse(value);
+    record[name] = parseExact(value);
     checked.push(`the member ${name}, shared with other records`);
   }
   // As if it shared nothing, which is the form in which a search shows it.
