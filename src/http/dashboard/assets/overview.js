@@ -118,7 +118,6 @@ const CHARTS = [
     axis: bytes,
     lines: [{ name: 'resident', key: 'memory', colour: 'line-1', fill: 'line-1-fill' }],
     range: fromZero(1e7),
-    targets: () => limits('memory', 'max'),
     nothing: 'The memory has not been measured yet.',
   },
 ];
