@@ -31,7 +31,7 @@ export function chart(options) {
   );
   const moment = el('span.legend-time.quiet');
   const plot = el('div.plot', { role: 'img' });
-  const missing = el('p.plot-empty', { hidden: true }, nothing);
+  const missing = el('p.plot-empty', { hidden: true }, el('span', {}, nothing));
   const heading = el('h3', {}, title, note ? el('span.quiet', {}, ` ${note}`) : null);
   const element = el(
     'figure.panel.chart',

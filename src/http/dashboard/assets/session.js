@@ -43,10 +43,20 @@ export async function startSession(listener) {
   byId('sign-out').addEventListener('click', signOut);
   byId('offer-sign-in').addEventListener('click', () => become(null));
   try {
-    become(await get('v1/auth/session', {}, { isQuiet: true, cache: 'no-store' }));
+    become(await read());
   } catch (error) {
     become(null);
-    if (error.status !== 401) say(error.message);
+    say(error.message);
+  }
+}
+
+/** The session of the browser; where the dashboard is open, one without a user; `null` if there is none. */
+async function read() {
+  try {
+    return await get('v1/auth/session', {}, { isQuiet: true, cache: 'no-store' });
+  } catch (error) {
+    if (error.status === 401) return null;
+    throw error;
   }
 }
 
@@ -87,9 +97,9 @@ function explain(error) {
 async function signOut() {
   try {
     await remove('v1/auth/session');
-    become(null);
     say('');
-    byId('sign-in-form').elements.username.focus();
+    become(await read());
+    if (current === null) byId('sign-in-form').elements.username.focus();
   } catch (error) {
     if (error.status !== 401) setText(byId('who'), `not signed out: ${error.message}`);
   }
