@@ -1,0 +1,75 @@
+// The key figures: whether each meets its target, and all of them as a table.
+
+import { badge, el } from './dom.js';
+import { duration, quantity, words } from './format.js';
+import { live } from './live.js';
+
+/** The target in words: `≤ 5 ms`. */
+export function targetText(figure) {
+  const { max, min } = figure?.target ?? {};
+  if (max !== undefined) return `≤ ${quantity(max, figure.unit)}`;
+  if (min !== undefined) return `${min >= 100 && isShare(figure) ? '' : '≥ '}${quantity(min, figure.unit)}`;
+  return 'no target';
+}
+
+function isShare({ unit }) {
+  return unit === 'percent' || unit === '%';
+}
+
+/** Whether a target is met: `met`, `missed`, or `unknown` if there was nothing to measure. */
+export function outcome(figure) {
+  if (figure?.met === true) return { kind: 'met', text: 'met' };
+  if (figure?.met === false) return { kind: 'missed', text: 'missed' };
+  const measured = figure?.value !== null && figure?.value !== undefined;
+  return { kind: 'unknown', text: measured ? 'no demand' : 'nothing measured' };
+}
+
+/** `hit_rate_l1` → `Hit rate L1` */
+function figureName(name) {
+  const spoken = words(name)
+    .replace(/\bl([123])\b/, 'L$1')
+    .replace(/^cpu$/, 'CPU')
+    .replace('per s', 'per second');
+  return spoken[0].toUpperCase() + spoken.slice(1);
+}
+
+/** The table; `rows` is its body. */
+export function figureTable(rows) {
+  const column = (title, isNumber) => el(isNumber ? 'th.number' : 'th', { scope: 'col' }, title);
+  return el(
+    'div.panel.flush',
+    {},
+    el(
+      'div.scroll',
+      { tabindex: '0', role: 'region', 'aria-label': 'Key figures' },
+      el(
+        'table',
+        {},
+        el('thead', {}, el('tr', {}, column('Figure'), column('Value', true), column('Over'), column('Target'))),
+        rows,
+      ),
+    ),
+  );
+}
+
+/** The rows of the newest figures. */
+export function figureRows() {
+  const figures = live.performance?.kpis ?? [];
+  if (figures.length === 0) return el('tr', {}, el('td.quiet', { colspan: '4' }, 'Nothing was measured yet.'));
+  return figures.map((figure) =>
+    el(
+      'tr',
+      {},
+      el('th', { scope: 'row' }, figureName(figure.name)),
+      el('td.number', {}, quantity(figure.value, figure.unit)),
+      el('td', {}, figure.window_s === null ? 'now' : duration(figure.window_s)),
+      el(
+        'td',
+        {},
+        figure.target
+          ? [badge(outcome(figure).kind, outcome(figure).text), ` ${targetText(figure)}`]
+          : el('span.quiet', {}, '–'),
+      ),
+    ),
+  );
+}

@@ -1,0 +1,168 @@
+// The head: whether the daemon decides, under which constitution, whether the targets are met, and what to do now.
+
+import { badge, el, empty, fill, prose, setText, symbol } from './dom.js';
+import { ago, dateTime, quantity, timeElement, timeOfDay } from './format.js';
+import { outcome, targetText } from './figures.js';
+import { follow, kpi, live } from './live.js';
+import { has, missingScope } from './session.js';
+import { url } from './api.js';
+
+const STATES = {
+  ready: { kind: 'ok', mark: '✓', word: 'Ready', meaning: 'Decisions are made and recorded.' },
+  degraded: {
+    kind: 'degraded',
+    mark: '▲',
+    word: 'Degraded',
+    meaning: 'Decisions are made and recorded, but not all of the service works.',
+  },
+  down: {
+    kind: 'down',
+    mark: '✕',
+    word: 'Down',
+    meaning: 'No decision can be made: every question is answered with an error or a deny.',
+  },
+  unknown: { kind: 'unknown', mark: '–', word: 'Unknown', meaning: 'The daemon has not told its state yet.' },
+};
+
+const TARGETS = [
+  { name: 'decision_latency_p99', title: 'Latency p99', fallback: 'ms' },
+  { name: 'decisions_per_s', title: 'Throughput', fallback: '/s' },
+  { name: 'hit_rate', title: 'Cache hit rate', fallback: 'percent' },
+  { name: 'compliance', title: 'Compliance', fallback: 'percent' },
+];
+
+/** Builds the head, and keeps it up to date. Answers the function that ends this. */
+export function startHead(place) {
+  if (!has('read')) {
+    fill(
+      place,
+      el('h1.hidden-text', {}, 'State of the daemon'),
+      empty(missingScope(['read'], 'The state of the daemon')),
+    );
+    return () => {};
+  }
+  const state = el('div.state', { role: 'status' });
+  const checks = el('ul.checks');
+  const constitution = el('div.constitution');
+  const targets = TARGETS.map((target) => ({ ...target, tile: el('li.target') }));
+  const alert = el('div.alert-now', { role: 'status', hidden: true });
+  const stale = el('p.stale', { role: 'status', hidden: true });
+  fill(
+    place,
+    el('h1.hidden-text', {}, 'State of the daemon'),
+    el('div.head-row', {}, el('div.state-block', {}, state, checks), constitution),
+    el(
+      'ul.targets',
+      { 'aria-label': 'Targets' },
+      targets.map(({ tile }) => tile),
+    ),
+    alert,
+    stale,
+  );
+  let shownState = '';
+  const update = (member) => {
+    if (member === 'status') {
+      const text = JSON.stringify([live.status?.state, live.status?.checks, live.fault?.message]);
+      if (text !== shownState) showState(state, checks);
+      shownState = text;
+      showConstitution(constitution);
+      setText(document.getElementById('node'), live.status ? `${live.status.node} · ${live.status.version}` : '');
+    }
+    if (member === 'performance') targets.forEach(showTarget);
+    if (member === 'alerts') showAlert(alert);
+    if (member === 'connection') showConnection(stale);
+  };
+  const leave = follow(update);
+  ['status', 'performance', 'alerts'].forEach(update);
+  return leave;
+}
+
+function showState(place, list) {
+  const { fault } = live;
+  const { kind, mark, word, meaning } = fault
+    ? {
+        kind: 'down',
+        mark: '✕',
+        word: fault.status === 0 ? 'Not reachable' : 'Unknown',
+        meaning: `${fault.message} What is shown is older.`,
+      }
+    : (STATES[live.status?.state] ?? STATES.unknown);
+  fill(place, el('p', { class: `state-word state-${kind}` }, symbol(mark), ` ${word}`), el('p.quiet', {}, meaning));
+  const faulty = fault ? [] : (live.status?.checks ?? []).filter((check) => check.state !== 'ok');
+  fill(
+    list,
+    faulty.map((check) =>
+      el(
+        'li',
+        {},
+        badge(check.state === 'failed' ? 'failed' : 'degraded', check.name),
+        ' ',
+        prose(check.fault ?? check.state),
+      ),
+    ),
+  );
+}
+
+function showConstitution(place) {
+  const now = live.status?.constitution;
+  if (!now) return;
+  fill(
+    place,
+    el('p.constitution-name', {}, now.name, el('span.quiet', {}, ` ${now.version ?? ''}`)),
+    el(
+      'p.quiet',
+      {},
+      'hash ',
+      el('code', { title: `digest ${now.digest}` }, now.hash),
+      ', in force since ',
+      timeElement(now.in_force_since),
+      ` (${ago(now.in_force_since)})`,
+    ),
+  );
+}
+
+function showTarget({ name, title, tile }) {
+  const figure = kpi(name);
+  const { kind, text } = outcome(figure);
+  tile.className = `target target-${kind}`;
+  fill(
+    tile,
+    el('span.target-title', {}, title),
+    el('strong.target-value', {}, figure ? quantity(figure.value, figure.unit) : '–'),
+    el('span.target-outcome', {}, badge(kind, text), el('span.quiet', {}, ` ${figure ? targetText(figure) : ''}`)),
+  );
+}
+
+function showAlert(place) {
+  const firing = (live.alerts?.alerts ?? []).filter((alert) => alert.state === 'firing');
+  const first = firing.find((alert) => alert.severity === 'critical') ?? firing[0];
+  place.hidden = !first;
+  place.className = `alert-now alert-now-${first?.severity}`;
+  if (!first) return void fill(place);
+  const more = firing.length - 1;
+  fill(
+    place,
+    el(
+      'p',
+      {},
+      badge(first.severity, first.severity),
+      ' ',
+      el('strong', {}, prose(first.summary)),
+      el('span.quiet', {}, first.since ? ` since ${dateTime(first.since)}` : ''),
+    ),
+    el('p', {}, el('strong', {}, 'To do: '), prose(first.remedy)),
+    el(
+      'p',
+      {},
+      el('a', { href: url(first.runbook) }, `Runbook of ${first.name}`),
+      more > 0 ? [' · ', el('a', { href: '#operations' }, `${more} more ${more === 1 ? 'alert' : 'alerts'}`)] : null,
+    ),
+  );
+}
+
+function showConnection(place) {
+  const { isLive, since } = live.connection;
+  place.hidden = isLive;
+  const last = since ? `Not live since ${timeOfDay(since)}` : 'Not live yet';
+  if (!isLive) fill(place, symbol('▲'), ` ${last}: the connection to the daemon is interrupted and is tried again.`);
+}
