@@ -54,8 +54,17 @@ fn request_families(totals: &Totals) -> Vec<Family> {
         Family::counter("acgs_denials", "Denials for a violated principle, one for each such principle.", denials),
         Family::histogram(
             "acgs_http_request_duration_seconds",
-            "Time from the parsed head of a request to its answer, by route template.",
+            "Time from the first byte of a request to the last byte of its answer handed to the socket, by route template.",
             requests,
+        ),
+        Family::histogram(
+            "acgs_evaluation_duration_seconds",
+            "Time from the look-up that missed in a worker's cache to the verdict: `evaluated` here, or `shared`, found \
+             in Redis. The verdicts of a batch have its time.",
+            [
+                (labels([("source", "evaluated")]), totals.evaluations.evaluated.clone()),
+                (labels([("source", "shared")]), totals.evaluations.shared.clone()),
+            ],
         ),
     ]
 }

@@ -13,6 +13,7 @@ use actix_web::http::{ConnectionType, Method};
 use actix_web::{HttpResponse, ResponseError};
 use time::OffsetDateTime;
 
+use super::answered::Answered;
 use super::claimed_hash::{self, CONSTITUTIONAL_HASH, hash_value};
 use super::connection::Peer;
 use super::cors::{allow, preflight};
@@ -37,7 +38,8 @@ impl Drop for InFlightGuard {
 /// A request on its way through.
 pub struct RequestGuard {
     state: Rc<WorkerState>,
-    began: Instant,
+    /// When the first byte of the request was read.
+    since: Instant,
     peer: Option<Peer>,
     /// The caller's request id.
     id: Option<HeaderValue>,
@@ -53,7 +55,6 @@ impl RequestGuard {
     /// Begins the handling of a request. An immediate answer, such as a refusal, ends it.
     #[must_use]
     pub fn enter(state: &Rc<WorkerState>, request: &mut ServiceRequest) -> (Self, Option<HttpResponse>) {
-        let began = Instant::now();
         let place = InFlightGuard(Arc::clone(&state.app.in_flight));
         let before = place.0.fetch_add(1, Ordering::Relaxed);
         let id = given_request_id(request.headers());
@@ -63,12 +64,9 @@ impl RequestGuard {
         }
         let headers = request.headers();
         let peer = request.request().conn_data::<Peer>().cloned();
-        if let Some(peer) = &peer {
-            peer.begin_request();
-        }
         let mut guard = Self {
             state: Rc::clone(state),
-            began,
+            since: peer.as_ref().map_or_else(Instant::now, Peer::begin_request),
             peer,
             page: None,
             id,
@@ -116,8 +114,12 @@ impl RequestGuard {
         if let Some(origin) = self.page {
             allow(origin, headers);
         }
-        self.state.metrics.answered(request_labels(&response), self.began.elapsed());
-        if self.peer.is_some_and(|peer| peer.end_request()) {
+        let answered = Answered { state: self.state, labels: request_labels(&response), since: self.since };
+        let Some(peer) = self.peer else {
+            answered.written(Instant::now());
+            return response;
+        };
+        if peer.end_request(answered) {
             response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
         }
         response

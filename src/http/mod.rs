@@ -1,5 +1,6 @@
 //! The HTTP API: parses, asks, answers. The only place that knows status codes.
 
+mod answered;
 mod api_keys;
 mod app_state;
 mod audit;

@@ -9,25 +9,47 @@ const BOUNDS_US: [u64; 16] = [
     5_000_000, 10_000_000,
 ];
 
+/// The upper bounds of a histogram's buckets in microseconds, ascending.
+pub(super) type Bounds = [u64; BOUNDS_US.len()];
+
 /// A histogram of durations, recorded by any thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Histogram {
+    bounds: &'static Bounds,
     buckets: [AtomicU64; BOUNDS_US.len() + 1],
     sum_ns: AtomicU64,
 }
 
 /// The contents of histograms at one moment.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Distribution {
+    bounds: &'static Bounds,
     buckets: [u64; BOUNDS_US.len() + 1],
     sum_ns: u64,
 }
 
+impl Default for Histogram {
+    fn default() -> Self {
+        Self::with_bounds(&BOUNDS_US)
+    }
+}
+
+impl Default for Distribution {
+    fn default() -> Self {
+        Self { bounds: &BOUNDS_US, buckets: Default::default(), sum_ns: 0 }
+    }
+}
+
 impl Histogram {
+    /// A histogram with these buckets.
+    pub(super) fn with_bounds(bounds: &'static Bounds) -> Self {
+        Self { bounds, buckets: Default::default(), sum_ns: AtomicU64::default() }
+    }
+
     /// Counts a duration.
     pub fn record(&self, duration: Duration) {
         let us = duration.as_nanos().div_ceil(1_000);
-        let bucket = BOUNDS_US.partition_point(|bound| u128::from(*bound) < us);
+        let bucket = self.bounds.partition_point(|bound| u128::from(*bound) < us);
         if let Some(count) = self.buckets.get(bucket) {
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -37,14 +59,14 @@ impl Histogram {
     /// The present contents. A duration that is recorded meanwhile may be in the buckets and not yet in the sum.
     #[must_use]
     pub fn distribution(&self) -> Distribution {
-        let mut found = Distribution::default();
+        let mut found = Distribution { bounds: self.bounds, ..Distribution::default() };
         found.add(self);
         found
     }
 }
 
 impl Distribution {
-    /// Adds the contents of a histogram.
+    /// Adds the contents of a histogram with the same buckets.
     pub fn add(&mut self, histogram: &Histogram) {
         for (sum, count) in self.buckets.iter_mut().zip(&histogram.buckets) {
             *sum += count.load(Ordering::Relaxed);
@@ -68,7 +90,7 @@ impl Distribution {
     /// alone.
     #[must_use]
     pub fn buckets(&self) -> Vec<(f64, u64)> {
-        let bounds = BOUNDS_US.iter().map(|us| Duration::from_micros(*us).as_secs_f64());
+        let bounds = self.bounds.iter().map(|us| Duration::from_micros(*us).as_secs_f64());
         bounds.chain([f64::INFINITY]).zip(self.buckets).collect()
     }
 }

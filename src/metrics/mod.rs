@@ -2,6 +2,7 @@
 //!
 //! Each HTTP worker records into a [`WorkerMetrics`] of its own. A scrape adds them up.
 
+mod evaluations;
 mod exposition;
 mod histogram;
 mod process;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+pub use evaluations::{EvaluationTimes, EvaluationTotals};
 pub use exposition::{Family, Format, Labels, render};
 pub use histogram::{Distribution, Histogram};
 pub use process::families as process_families;
@@ -32,6 +34,8 @@ pub struct Totals {
     pub denials: BTreeMap<Arc<str>, u64>,
     /// The durations of requests, in seconds.
     pub requests: BTreeMap<RequestLabels, Distribution>,
+    /// The durations of evaluations.
+    pub evaluations: EvaluationTotals,
 }
 
 impl Metrics {

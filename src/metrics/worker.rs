@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::Totals;
+use super::evaluations::EvaluationTimes;
 use super::histogram::Histogram;
 use crate::domain::{Reason, Verdict};
 
@@ -28,6 +29,8 @@ pub struct WorkerMetrics {
     decisions: [AtomicU64; Reason::ALL.len()],
     denials: Mutex<HashMap<Arc<str>, u64>>,
     requests: Mutex<HashMap<RequestLabels, Histogram>>,
+    /// The durations of evaluations.
+    pub evaluations: Arc<EvaluationTimes>,
 }
 
 impl WorkerMetrics {
@@ -62,6 +65,7 @@ impl WorkerMetrics {
         for (labels, histogram) in &*self.requests.lock() {
             totals.requests.entry(labels.clone()).or_default().add(histogram);
         }
+        self.evaluations.add_to(&mut totals.evaluations);
     }
 }
 

@@ -10,6 +10,7 @@ mod hosts;
 mod metrics;
 mod operation;
 mod safe_reload;
+mod timing;
 
 use crate::harness::{Answer, Request, TestDaemon};
 use serde_json::{Value, json};

@@ -1,0 +1,25 @@
+//! An answered request on its way to the socket: its duration is what the caller waited, from the first byte of the
+//! request that was read to the last byte of the answer that was handed to the socket.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::worker_state::WorkerState;
+use crate::metrics::RequestLabels;
+
+/// A request whose answer is made, but not handed to the socket yet.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) state: Rc<WorkerState>,
+    pub(super) labels: RequestLabels,
+    /// When the first byte of the request was read.
+    pub(super) since: Instant,
+}
+
+impl Answered {
+    /// Counts the request, at the moment when the socket took the last byte of its answer, or when the connection
+    /// ended before.
+    pub(super) fn written(self, at: Instant) {
+        self.state.metrics.answered(self.labels, at.saturating_duration_since(self.since));
+    }
+}
