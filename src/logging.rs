@@ -17,6 +17,15 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 use crate::settings::{Log, LogFormat, LogLevel};
 use repeats::RepeatLimit;
 
+/// The ids of the request during which a line is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestIds {
+    /// The id of the request.
+    pub request: String,
+    /// The id of its trace, if it has one.
+    pub trace: Option<String>,
+}
+
 /// Changes how much is logged while the daemon runs.
 #[derive(Debug, Clone)]
 pub struct LevelSwitch(Handle<EnvFilter, Registry>);

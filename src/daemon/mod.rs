@@ -46,6 +46,7 @@ use crate::logging::{self, LevelSwitch};
 use crate::metrics::Metrics;
 use crate::settings::{Bind, Settings};
 use crate::store::{self, Lock, StartupLock, Store};
+use crate::trace::Exporter;
 use audit_subsystem::{AuditSubsystem, DAEMON};
 pub use audit_subsystem::{check_keys, is_unrecorded};
 pub use error::DaemonError;
@@ -216,6 +217,8 @@ impl Parts {
         let folder = audit_folder(&settings.data_dir);
         let files = FileMonitor::start(paths, &folder, audit.queue()).map_err(system("watch the files"))?;
         let watchdog = Watchdog::start(audit.queue(), files.status()).map_err(system("watch the disk"))?;
+        let exporter = listeners.public.as_ref().map(|_| Exporter::start(&settings.trace)).transpose();
+        let (exporter, tracer) = exporter.map_err(system("start the export of traces"))?.flatten().unzip();
         let draining = Arc::new(AtomicBool::new(false));
         let decision = DecisionState {
             registry: registry.clone(),
@@ -238,6 +241,7 @@ impl Parts {
             store: store_state,
             files: files.status(),
             metrics: Metrics::default(),
+            tracer,
             in_flight: Arc::new(AtomicUsize::new(0)),
             draining: Arc::clone(&draining),
         };
@@ -253,6 +257,7 @@ impl Parts {
             change_feed,
             registry,
             upkeep,
+            exporter,
             draining,
             handle,
             server: actix_web::rt::spawn(server),
@@ -319,6 +324,7 @@ struct Running {
     change_feed: ChangeFeed,
     registry: Mailbox<Registry>,
     upkeep: Upkeep,
+    exporter: Option<Exporter>,
     draining: Arc<AtomicBool>,
     handle: ServerHandle,
     server: JoinHandle<io::Result<()>>,
@@ -335,6 +341,10 @@ impl Running {
     async fn stop(self) {
         self.draining.store(true, Ordering::Relaxed);
         self.handle.stop(true).await;
+        if let Some(exporter) = self.exporter {
+            // An error would be a panic of the thread.
+            drop(tokio::task::spawn_blocking(|| exporter.stop()).await);
+        }
         self.change_feed.stop();
         self.upkeep.stop().await;
         self.audit.stop(self.store.versions().followed());

@@ -34,6 +34,7 @@ use crate::auth::stranger::Strangers;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::store::{Answers, Replicas, Versions};
+use crate::trace::Tracer;
 
 /// The state shared by all HTTP workers.
 #[derive(Debug, Clone)]
@@ -54,6 +55,8 @@ pub struct AppState {
     pub files: FileStatus,
     /// The metrics of all workers.
     pub metrics: Metrics,
+    /// Samples requests and takes their spans; `None` if no collector is set.
+    pub tracer: Option<Tracer>,
     /// Requests in progress.
     pub in_flight: Arc<AtomicUsize>,
     /// Set when the daemon begins to stop.

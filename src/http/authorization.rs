@@ -12,6 +12,7 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
 use super::connection::Peer;
+use super::current_request;
 use super::forwarded::client_address;
 use super::problem::{FORBIDDEN, Problem, UNAUTHENTICATED, UNAVAILABLE};
 use super::rate_limit::too_many;
@@ -24,6 +25,7 @@ use crate::auth::network::ClientAddress;
 use crate::auth::scope::{Scope, Scopes};
 use crate::auth::secret::ApiKey;
 use crate::ledger::Event;
+use crate::trace::Phase;
 
 /// An API key, in requests.
 pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -52,6 +54,7 @@ pub async fn pass(
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    current_request::begin(Phase::Authenticate);
     let caller = match identify(access, &request).await {
         Ok(caller) => caller,
         Err(problem) => return Ok(request.error_response(problem)),
@@ -59,6 +62,7 @@ pub async fn pass(
     if let Some(caller) = caller {
         request.extensions_mut().insert(caller);
     }
+    current_request::end(Phase::Authenticate);
     next.call(request).await
 }
 

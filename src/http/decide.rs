@@ -10,10 +10,11 @@ use uuid::Uuid;
 use super::authorization::RequestCaller;
 use super::claimed_hash::{CONSTITUTIONAL_HASH, hash_value};
 use super::consistency;
+use super::current_request;
 use super::decision_records::{AskedBy, DecisionRecords};
 use super::problem::{Problem, TOO_LARGE, UNAVAILABLE};
 use super::questions::Questions;
-use super::request_id::{REQUEST_ID, id_value};
+use super::request_id::REQUEST_ID;
 use super::worker_state::WorkerState;
 use crate::actors::active::Active;
 use crate::actors::audit::logger::{Indices, Record};
@@ -21,6 +22,7 @@ use crate::actors::audit::queue::AuditError;
 use crate::actors::decision::validator::{Decide, DecideError, Decided, Decisions, Purpose};
 use crate::domain::{Consistency, Evaluation};
 use crate::ledger::SharedMembers;
+use crate::trace::{DecisionNote, Phase};
 
 /// The most bytes in the questions of one request: their records always fit one frame of the log.
 const MAX_QUESTIONS: usize = 8 << 20;
@@ -35,12 +37,9 @@ pub struct RecordedDecisions {
 }
 
 impl RecordedDecisions {
-    /// An answer that names the constitution of the decisions, and the request by its first decision.
+    /// An answer that names the constitution of the decisions.
     pub fn respond(&self) -> HttpResponseBuilder {
         let mut response = HttpResponse::Ok();
-        if let Some(first) = self.decisions.first() {
-            response.insert_header((REQUEST_ID, id_value(first.id)));
-        }
         response.insert_header((CONSTITUTIONAL_HASH, hash_value(self.active.constitution.hash())));
         response
     }
@@ -101,7 +100,10 @@ async fn decide_and_record(
     } else {
         let (stop_at, purpose) = (questions.stop_at, Purpose::Answer);
         let decide = Decide { evaluations: Arc::clone(&evaluations), stop_at, consistency, purpose, deadline };
-        state.validator.send(decide).await.map_err(DecideError::from)??
+        current_request::begin(Phase::Decide);
+        let decided = state.validator.send(decide).await.map_err(DecideError::from)??;
+        current_request::end(Phase::Decide);
+        decided
     };
     let decided = questions.merge(&evaluations, decided);
     let form = state.app.settings.audit.request;
@@ -111,11 +113,28 @@ async fn decide_and_record(
         Problem::new(&UNAVAILABLE, format!("the decision cannot be recorded: {error}"))
     })?;
     let records = std::mem::take(&mut written.records);
+    current_request::begin(Phase::Commit);
     let recorded: Option<Indices> = state.audit.send(Record { records, place }).await.map_err(AuditError::from)??;
+    current_request::end(Phase::Commit);
+    current_request::begin(Phase::Encode);
     let decisions = decided.into_iter().zip(written.done()).map(|((_, decided), (id, number))| {
         state.metrics.decided(&decided.verdict);
         let index = recorded.as_ref().map(|indices| indices.of(number));
         RecordedDecision { decided, id, index }
     });
-    Ok(RecordedDecisions { active, decisions: decisions.collect() })
+    let decisions: Vec<RecordedDecision> = decisions.collect();
+    current_request::decided(|| note(&decisions));
+    Ok(RecordedDecisions { active, decisions })
+}
+
+/// What the span of the request says of its decisions.
+fn note(decisions: &[RecordedDecision]) -> DecisionNote {
+    match decisions {
+        [RecordedDecision { decided, index, .. }] => DecisionNote::One {
+            permits: decided.verdict.permits(),
+            reason: decided.verdict.reason.as_str(),
+            audit_index: *index,
+        },
+        batch => DecisionNote::Batch(batch.len()),
+    }
 }

@@ -12,12 +12,14 @@ use tokio::time::timeout_at;
 use super::authorization::{RequestCaller, address};
 use super::body;
 use super::claimed_hash::claimed_hash;
+use super::current_request;
 use super::decide::{RecordedDecisions, decide};
 use super::problem::Problem;
 use super::questions::Questions;
 use super::worker_state::WorkerState;
 use crate::actors::decision::large_requests::Turn;
 use crate::domain::Claims;
+use crate::trace::Phase;
 
 /// A request with a larger body in bytes, or with more than [`LARGE_BATCH`] evaluations, is large: a worker handles
 /// only a few of them at once.
@@ -79,6 +81,7 @@ impl<'a> DecisionRequest<'a> {
 
     /// Decides the questions and records the decisions.
     pub async fn decide(&self, mut questions: Questions) -> Result<RecordedDecisions, Problem> {
+        current_request::end(Phase::Decode);
         for evaluation in &mut questions.sound {
             evaluation.claims.header.clone_from(&self.claim);
         }

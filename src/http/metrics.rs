@@ -12,6 +12,7 @@ use crate::actors::cache::hit_rates::HitRate;
 use crate::actors::database::pool_monitor::PoolStatus;
 use crate::domain::Reason;
 use crate::metrics::{Family, Format, Labels, Totals, process_families, render};
+use crate::trace::SpanCounts;
 
 /// `GET /metrics`: `OpenMetrics` 1.0 if `Accept` names it, otherwise the Prometheus text format 0.0.4.
 pub async fn show(request: HttpRequest, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
@@ -82,11 +83,15 @@ fn state_families(state: &WorkerState) -> Vec<Family> {
     let in_flight = number(state.app.in_flight.load(Ordering::Relaxed));
     let limit = number(state.app.settings.http.max_in_flight.get());
     let pending = number(state.app.identity.pending_withdrawals.count());
+    let spans = state.app.tracer.as_ref().map(|tracer| tracer.counts().get());
+    let spans = spans.unwrap_or_else(|| SpanCounts::default().get());
+    let spans = spans.map(|(outcome, count)| (labels([("outcome", outcome)]), number(count)));
     vec![
         Family::info("acgs_build", "The daemon's version.", labels([("version", env!("CARGO_PKG_VERSION"))])),
         Family::info("acgs_constitution", "The constitution in force.", in_force),
         Family::value("acgs_http_requests_in_flight", "Requests in progress.", in_flight),
         Family::value("acgs_http_requests_in_flight_limit", "The most requests in progress.", limit),
+        Family::counter("acgs_trace_spans", "Spans of sampled requests: exported, dropped, or failed.", spans),
         Family::value("acgs_pending_withdrawals", "Withdrawals of access that are in memory only.", pending),
     ]
 }

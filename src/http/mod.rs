@@ -16,6 +16,7 @@ mod connections;
 mod consistency;
 mod constitution;
 mod cors;
+mod current_request;
 mod decide;
 mod decision_records;
 mod decision_request;
@@ -57,6 +58,7 @@ mod writes;
 
 pub use app_state::{AppState, AuditState, DecisionState, IdentityState, StoreState};
 pub use connections::ConnectionLimits;
+pub use current_request::ids;
 pub use listener::{BEYOND_LIMITS, Bound, Listeners, bind, bind_admin, workers};
 pub use pending_writes::PendingWrites;
 pub use rate_limit::Limits;
