@@ -71,7 +71,7 @@ const DIRECTORY_THREADS: NonZeroUsize = nonzero!(4_usize);
 pub fn run(source: &Source, accepted: &[Rollback], on_objections: OnObjections) -> Result<(), DaemonError> {
     let signals = Signals::listen().map_err(system("listen to signals"))?;
     let loaded = source.load()?;
-    let level = logging::start(&loaded.settings.log);
+    let level = logging::start(&loaded.settings.log, http::ids);
     if let Some(notice) = loaded.notice() {
         tracing::info!("{notice}");
     }
@@ -189,7 +189,7 @@ impl Parts {
             kept: constitutions_folder(&settings.data_dir),
             journal: journal.clone(),
             store: store.clone(),
-            settings: reload::settings_reader(source, Arc::clone(&settings), journal, level),
+            settings: reload::settings_reader(source, Arc::clone(&settings), journal, level.clone()),
         };
         let registry = Registry::new(active, archive);
         let in_force = registry.in_force();
@@ -242,6 +242,7 @@ impl Parts {
             files: files.status(),
             metrics: Metrics::default(),
             tracer,
+            log_level: level,
             in_flight: Arc::new(AtomicUsize::new(0)),
             draining: Arc::clone(&draining),
         };

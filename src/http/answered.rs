@@ -28,6 +28,9 @@ impl Answered {
     pub(super) fn written(self, at: Instant) {
         if let (Some(recording), Some(tracer)) = (self.recording, &self.state.app.tracer) {
             let RequestLabels { route, method, status } = self.labels.clone();
+            let took = at.saturating_duration_since(self.since);
+            let trace = recording.context().trace().to_string();
+            self.state.metrics.sampled(&self.labels, took, trace);
             let route = Some(route).filter(|route| route != UNMATCHED);
             tracer.finish(Finished { recording, end: at, method, route, status });
         }

@@ -31,6 +31,7 @@ use crate::actors::identity::jwks_fetcher::KeyFetcher;
 use crate::actors::identity::login::Logins;
 use crate::actors::identity::trust::Trust;
 use crate::auth::stranger::Strangers;
+use crate::logging::LevelSwitch;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::store::{Answers, Replicas, Versions};
@@ -57,6 +58,8 @@ pub struct AppState {
     pub metrics: Metrics,
     /// Samples requests and takes their spans; `None` if no collector is set.
     pub tracer: Option<Tracer>,
+    /// Changes how much is logged; `None` where only a command is served.
+    pub log_level: Option<LevelSwitch>,
     /// Requests in progress.
     pub in_flight: Arc<AtomicUsize>,
     /// Set when the daemon begins to stop.

@@ -12,6 +12,7 @@ use actix_web::http::header::HeaderValue;
 use actix_web::http::{ConnectionType, Method};
 use actix_web::{HttpResponse, ResponseError};
 
+use super::access_log::log_write;
 use super::answered::{Answered, UNMATCHED};
 use super::claimed_hash::{self, CONSTITUTIONAL_HASH, hash_value};
 use super::connection::Peer;
@@ -95,6 +96,8 @@ impl RequestGuard {
     #[must_use]
     pub(super) fn leave(self, mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
         let id = current_request::id();
+        let labels = request_labels(&response);
+        log_write(&response, &labels, self.since);
         if response.status().is_client_error() || response.status().is_server_error() {
             let form = if self.plain { Form::Text } else { Form::Problem };
             let is_admin = self.peer.as_ref().is_some_and(Peer::is_admin);
@@ -116,7 +119,6 @@ impl RequestGuard {
         if let Some(origin) = self.page {
             allow(origin, headers);
         }
-        let labels = request_labels(&response);
         let answered = Answered { state: self.state, labels, since: self.since, recording };
         let Some(peer) = self.peer else {
             answered.written(Instant::now());

@@ -1,5 +1,6 @@
 //! The HTTP API: parses, asks, answers. The only place that knows status codes.
 
+mod access_log;
 mod answered;
 mod api_keys;
 mod app_state;
@@ -29,6 +30,7 @@ mod health;
 mod host;
 mod listener;
 mod local_admin;
+mod log_level;
 mod login;
 mod metrics;
 pub mod middleware;

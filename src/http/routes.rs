@@ -11,8 +11,8 @@ use super::authorization;
 use super::authorization::Access::{self, Authenticated, OptionalAuth, Public, RateLimited, Requires};
 use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
 use super::{
-    api_keys, audit, audit_search, authzen, cache, clients, constitution, entities, health, login, metrics, oauth,
-    pool, problem_pages, second_factor, token_keys, users, validate, writes,
+    api_keys, audit, audit_search, authzen, cache, clients, constitution, entities, health, log_level, login, metrics,
+    oauth, pool, problem_pages, second_factor, token_keys, users, validate, writes,
 };
 use crate::auth::scope::Scope;
 use crate::settings::{DecisionAccess, Http, MetricsAccess, Settings, TrustedProxies};
@@ -96,6 +96,13 @@ pub(super) fn routes(config: &mut ServiceConfig, settings: &Settings, path: &str
             [
                 (Method::GET, Requires(Scope::Read), web::get().to(cache::show)),
                 (Method::DELETE, Requires(Scope::Ops), web::delete().to(cache::clear)),
+            ],
+        ))
+        .service(at(
+            "/v1/log-level",
+            [
+                (Method::GET, Requires(Scope::Ops), web::get().to(log_level::show)),
+                (Method::PUT, Requires(Scope::Ops), web::put().to(log_level::put)),
             ],
         ))
         .service(at("/v1/pool", [(Method::GET, Requires(Scope::Read), web::get().to(pool::show))]))

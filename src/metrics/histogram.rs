@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::exemplars::Exemplars;
+
 /// The upper bounds of the buckets in microseconds, inclusive: 100 µs to 10 s. One more bucket has no bound.
 const BOUNDS_US: [u64; 16] = [
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
@@ -26,6 +28,8 @@ pub struct Distribution {
     bounds: &'static Bounds,
     buckets: [u64; BOUNDS_US.len() + 1],
     sum_ns: u64,
+    /// Requests in the buckets.
+    pub(super) exemplars: Exemplars,
 }
 
 impl Default for Histogram {
@@ -36,7 +40,7 @@ impl Default for Histogram {
 
 impl Default for Distribution {
     fn default() -> Self {
-        Self { bounds: &BOUNDS_US, buckets: Default::default(), sum_ns: 0 }
+        Self { bounds: &BOUNDS_US, buckets: Default::default(), sum_ns: 0, exemplars: Exemplars::default() }
     }
 }
 
@@ -48,9 +52,7 @@ impl Histogram {
 
     /// Counts a duration.
     pub fn record(&self, duration: Duration) {
-        let us = duration.as_nanos().div_ceil(1_000);
-        let bucket = self.bounds.partition_point(|bound| u128::from(*bound) < us);
-        if let Some(count) = self.buckets.get(bucket) {
+        if let Some(count) = self.buckets.get(bucket(self.bounds, duration)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
         self.sum_ns.fetch_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -63,6 +65,17 @@ impl Histogram {
         found.add(self);
         found
     }
+}
+
+/// The number of the bucket for a duration.
+fn bucket(bounds: &Bounds, duration: Duration) -> usize {
+    let us = duration.as_nanos().div_ceil(1_000);
+    bounds.partition_point(|bound| u128::from(*bound) < us)
+}
+
+/// The number of the bucket for a duration, in a histogram with the usual bounds.
+pub(super) fn usual_bucket(duration: Duration) -> usize {
+    bucket(&BOUNDS_US, duration)
 }
 
 impl Distribution {

@@ -3,6 +3,7 @@
 //! Each HTTP worker records into a [`WorkerMetrics`] of its own. A scrape adds them up.
 
 mod evaluations;
+mod exemplars;
 mod exposition;
 mod histogram;
 mod process;

@@ -9,7 +9,8 @@ use parking_lot::Mutex;
 
 use super::Totals;
 use super::evaluations::EvaluationTimes;
-use super::histogram::Histogram;
+use super::exemplars::Exemplars;
+use super::histogram::{Histogram, usual_bucket};
 use crate::domain::{Reason, Verdict};
 
 /// The labels of requests. Their number is bounded: routes are templates, and unknown methods are `other`.
@@ -29,6 +30,8 @@ pub struct WorkerMetrics {
     decisions: [AtomicU64; Reason::ALL.len()],
     denials: Mutex<HashMap<Arc<str>, u64>>,
     requests: Mutex<HashMap<RequestLabels, Histogram>>,
+    /// Sampled requests in the buckets of their durations.
+    exemplars: Mutex<HashMap<RequestLabels, Exemplars>>,
     /// The durations of evaluations.
     pub evaluations: Arc<EvaluationTimes>,
 }
@@ -55,6 +58,12 @@ impl WorkerMetrics {
         self.requests.lock().entry(labels).or_default().record(duration);
     }
 
+    /// Keeps the trace of a sampled request that was answered after `duration`.
+    pub fn sampled(&self, labels: &RequestLabels, duration: Duration, trace: String) {
+        let mut exemplars = self.exemplars.lock();
+        exemplars.entry(labels.clone()).or_default().put(usual_bucket(duration), trace, duration);
+    }
+
     pub(super) fn add_to(&self, totals: &mut Totals) {
         for (total, count) in totals.decisions.iter_mut().zip(&self.decisions) {
             *total += count.load(Ordering::Relaxed);
@@ -64,6 +73,9 @@ impl WorkerMetrics {
         }
         for (labels, histogram) in &*self.requests.lock() {
             totals.requests.entry(labels.clone()).or_default().add(histogram);
+        }
+        for (labels, exemplars) in &*self.exemplars.lock() {
+            totals.requests.entry(labels.clone()).or_default().exemplars.add(exemplars);
         }
         self.evaluations.add_to(&mut totals.evaluations);
     }

@@ -7,6 +7,8 @@ mod decisions;
 mod entities;
 mod headers;
 mod hosts;
+mod log_level;
+mod log_lines;
 mod metrics;
 mod operation;
 mod safe_reload;

@@ -185,3 +185,22 @@ fn a_collector_that_is_gone_is_told_once_and_its_return_too() {
     traced(&daemon.ask(&question()));
     assert!(daemon.stop().success());
 }
+
+#[test]
+fn a_sampled_request_is_an_exemplar_of_its_bucket() {
+    let collector = Collector::start(Behaviour::Takes);
+    let daemon = exporting(collector.url(), "100");
+    let ids: Vec<String> = (0..20).map(|_| traced(&daemon.ask(&question()))).collect();
+    let open = daemon.ask(&Request::get("/metrics").header("Accept", "application/openmetrics-text; version=1.0.0"));
+    let of_route = |line: &&str| line.starts_with("acgs_http_request_duration_seconds_") && line.contains(EVALUATION);
+    let lines: Vec<&str> = open.text().lines().filter(of_route).collect();
+    let exemplars: Vec<&str> = lines.iter().filter_map(|line| line.split_once(" # ")).map(|(_, rest)| rest).collect();
+    assert!(!exemplars.is_empty() && exemplars.len() <= 17, "{lines:#?}");
+    for exemplar in exemplars {
+        let (id, rest) = exemplar.strip_prefix("{trace_id=\"").unwrap().split_once("\"} ").unwrap();
+        assert!(ids.iter().any(|known| known == id), "{exemplar}");
+        let numbers: Vec<f64> = rest.split(' ').map(|number| number.parse().unwrap()).collect();
+        assert!(numbers.len() == 2 && numbers[0] > 0.0 && numbers[1] > 1.7e9, "{exemplar}");
+    }
+    assert!(!daemon.get("/metrics").text().contains(" # {"), "the older format has none");
+}
