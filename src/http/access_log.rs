@@ -21,10 +21,11 @@ pub(super) fn log_write(response: &ServiceResponse<BoxBody>, labels: &RequestLab
     }
     let duration_us = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
     let caller = response.request().extensions().get::<Arc<Caller>>().map(|caller| caller.name.clone());
-    match caller {
+    if let Some(caller) = caller {
         // The rate of such requests is limited for each caller, so each of them is logged.
-        Some(caller) => tracing::info!(target: ACCESS, method, route, status, %caller, duration_us, "write"),
+        tracing::info!(target: ACCESS, method, route, status, %caller, duration_us, "write");
+    } else {
         // Anybody can cause these, so repeated ones are suppressed.
-        None => tracing::info!(method, route, status, duration_us, "write without a known caller"),
+        tracing::info!(method, route, status, duration_us, "write without a known caller");
     }
 }

@@ -17,7 +17,7 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-use super::request_ids::CurrentRequest;
+use super::request_ids::{CurrentRequest, RequestIds};
 
 /// Where the journal listens.
 const SOCKET: &str = "/run/systemd/journal/socket";
@@ -80,7 +80,7 @@ impl Journal {
             put(&mut datagram, "CODE_FILE", file);
             put(&mut datagram, "CODE_LINE", &line.to_string());
         }
-        for (name, value) in (self.current)().iter().flat_map(|ids| ids.members()) {
+        for (name, value) in (self.current)().iter().flat_map(RequestIds::members) {
             put(&mut datagram, &name.to_ascii_uppercase(), value);
         }
         for (name, value) in &fields.named {
@@ -148,7 +148,6 @@ fn put(datagram: &mut Vec<u8>, name: &str, value: &str) {
 mod tests {
     use tracing_subscriber::layer::SubscriberExt as _;
 
-    use super::super::request_ids::RequestIds;
     use super::*;
 
     #[expect(clippy::unnecessary_wraps, reason = "the type of a callback")]
@@ -161,7 +160,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let journal = UnixDatagram::bind(&path).unwrap();
-        journal.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        journal.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         let subscriber = tracing_subscriber::registry().with(Journal::at(&path, current).unwrap());
         tracing::subscriber::with_default(subscriber, || {
             tracing::warn!(error = %"one\ntwo", count = 3, name = "x", "it failed");

@@ -57,6 +57,7 @@ impl LevelSwitch {
 
     /// Logs by this level from now on, until the settings are read again or the change is reverted, which the caller
     /// does after `time`.
+    #[must_use]
     pub fn change(&self, level: LogLevel, time: Option<Duration>) -> LevelChange {
         let mut state = self.state.lock();
         state.changes += 1;
@@ -101,7 +102,7 @@ mod tests {
         let (filter, handle) = reload::Layer::<EnvFilter, Registry>::new(level("info").filter());
         let switch = LevelSwitch::new(handle, level("info"));
         let shown = |switch: &LevelSwitch| switch.status().level.to_string();
-        let first = switch.change(level("debug"), Some(Duration::from_secs(60)));
+        let first = switch.change(level("debug"), Some(Duration::from_mins(1)));
         assert!(switch.status().until.is_some());
         let second = switch.change(level("trace"), None);
         switch.revert(first);

@@ -68,7 +68,9 @@ mod tests {
             worker.evaluated(2, Duration::from_micros(7));
             worker.shared(1, Duration::from_micros(300));
         }
-        workers.iter().for_each(|worker| worker.add_to(&mut totals));
+        for worker in &workers {
+            worker.add_to(&mut totals);
+        }
         let counted =
             |found: &Distribution| -> Vec<_> { found.buckets().into_iter().filter(|(_, count)| *count > 0).collect() };
         assert_eq!(counted(&totals.evaluated), [(0.000_01, 4)]);

@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn a_header_that_names_no_trace_is_ignored() {
         for header in [
-            "".to_owned(),
+            String::new(),
             format!("ff-{TRACE}-{SPAN}-01"),
             format!("00-{TRACE}-{SPAN}-01-more"),
             format!("00-{}-{SPAN}-01", "0".repeat(32)),

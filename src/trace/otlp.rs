@@ -56,20 +56,21 @@ fn spans(request: &Finished) -> Vec<Value> {
         Some(route) => format!("{method} {route}"),
         None => method.to_owned(),
     };
+    let (parent, error) = (context.parent.map(|parent| parent.to_string()), request.status >= 500);
     let mut own = json!({
         "traceId": context.trace.to_string(),
         "spanId": context.span.to_string(),
+        "parentSpanId": parent,
         "name": name,
         "kind": SERVER,
         "startTimeUnixNano": at(recording.since),
         "endTimeUnixNano": at(request.end.max(recording.since)),
         "attributes": attributes(request),
+        "status": error.then(|| json!({"code": ERROR})),
     });
-    if let Some(parent) = context.parent {
-        own["parentSpanId"] = json!(parent.to_string());
-    }
-    if request.status >= 500 {
-        own["status"] = json!({"code": ERROR});
+    // Collectors differ in how they read null.
+    if let Some(members) = own.as_object_mut() {
+        members.retain(|_, value| !value.is_null());
     }
     let phases = Phase::ALL.into_iter().zip(recording.phases).filter_map(|(phase, moments)| {
         let (began, ended) = moments?;

@@ -15,6 +15,12 @@ fn sample(daemon: &TestDaemon, name: &str) -> f64 {
     line.map_or(0.0, |value| value.parse().unwrap())
 }
 
+/// The same of a sample that is a count.
+#[track_caller]
+fn count(daemon: &TestDaemon, name: &str) -> u64 {
+    format!("{:.0}", sample(daemon, name)).parse().unwrap()
+}
+
 fn requests(of: &str, route: &str) -> String {
     format!("acgs_http_request_duration_seconds_{of}{{method=\"POST\",route=\"{route}\",status=\"200\"}}")
 }
@@ -40,8 +46,8 @@ fn a_request_lasts_from_its_first_byte_on() {
     slow.send(&bytes[1..]);
     assert_eq!(slow.answer().status, 200);
     assert_eq!(slow.ask(&Request::post(EVALUATION).json(&permitted())).status, 200);
-    let (count, sum) = (sample(&daemon, &requests("count", EVALUATION)), sample(&daemon, &requests("sum", EVALUATION)));
-    assert!(count == 2.0 && sum >= waited.as_secs_f64(), "{count} requests in {sum} s, waited {waited:?}");
+    let (count, sum) = (count(&daemon, &requests("count", EVALUATION)), sample(&daemon, &requests("sum", EVALUATION)));
+    assert!(count == 2 && sum >= waited.as_secs_f64(), "{count} requests in {sum} s, waited {waited:?}");
 }
 
 #[test]
@@ -54,15 +60,15 @@ fn a_request_is_counted_when_its_answer_is_handed_to_the_socket() {
     for (times, is_read) in [(1, true), (2, false)] {
         let mut connection = daemon.connect();
         connection.send(&request.bytes());
-        until("the decisions are made", || sample(&daemon, decisions) >= f64::from(times) * 1_000.0);
-        assert!(sample(&daemon, &requests("count", EVALUATIONS)) < f64::from(times), "the answer is not read yet");
+        until("the decisions are made", || count(&daemon, decisions) >= times * 1_000);
+        assert!(count(&daemon, &requests("count", EVALUATIONS)) < times, "the answer is not read yet");
         if is_read {
             assert!(connection.answer().body.len() > 500_000);
         }
         drop(connection);
-        until("the request is counted", || sample(&daemon, &requests("count", EVALUATIONS)) >= f64::from(times));
+        until("the request is counted", || count(&daemon, &requests("count", EVALUATIONS)) >= times);
     }
-    assert_eq!(sample(&daemon, &requests("count", EVALUATIONS)), 2.0, "each is counted once");
+    assert_eq!(count(&daemon, &requests("count", EVALUATIONS)), 2, "each is counted once");
 }
 
 #[test]
@@ -74,22 +80,22 @@ fn pipelined_requests_are_counted_one_by_one() {
     for _ in 0..5 {
         assert_eq!(connection.answer().status, 200);
     }
-    let (count, sum) = (sample(&daemon, &requests("count", EVALUATION)), sample(&daemon, &requests("sum", EVALUATION)));
-    assert!(count == 5.0 && sum > 0.0, "{count} requests in {sum} s");
+    let (count, sum) = (count(&daemon, &requests("count", EVALUATION)), sample(&daemon, &requests("sum", EVALUATION)));
+    assert!(count == 5 && sum > 0.0, "{count} requests in {sum} s");
 }
 
 #[test]
 fn evaluations_are_timed_and_cached_verdicts_are_none() {
     let daemon = one_worker().start();
-    let count =
-        |source: &str| sample(&daemon, &format!("acgs_evaluation_duration_seconds_count{{source=\"{source}\"}}"));
-    assert_eq!((count("evaluated"), count("shared")), (0.0, 0.0));
+    let evaluations =
+        |source: &str| count(&daemon, &format!("acgs_evaluation_duration_seconds_count{{source=\"{source}\"}}"));
+    assert_eq!((evaluations("evaluated"), evaluations("shared")), (0, 0));
     for _ in 0..3 {
         assert_eq!(daemon.post(EVALUATION, &permitted()).status, 200);
     }
     let items: Vec<_> = ["a", "b", "a"].into_iter().map(super::call).collect();
     assert_eq!(daemon.post(EVALUATIONS, &json!({"evaluations": items})).status, 200);
-    assert_eq!((count("evaluated"), count("shared")), (3.0, 0.0), "three different questions");
+    assert_eq!((evaluations("evaluated"), evaluations("shared")), (3, 0), "three different questions");
     let sum = sample(&daemon, "acgs_evaluation_duration_seconds_sum{source=\"evaluated\"}");
     assert!(sum > 0.0, "{sum}");
 }
