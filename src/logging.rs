@@ -1,4 +1,4 @@
-//! The daemon's log messages, on standard error, in forms for the journal, people and collectors.
+//! The daemon's log messages: in the journal, or on standard error in forms for people and collectors.
 
 mod journal;
 mod level;

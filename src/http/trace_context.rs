@@ -10,9 +10,11 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The id of the trace, in answers to callers that sent a trace context, and to sampled requests.
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
-/// The caller's trace, continued.
+/// The caller's trace, continued. Several headers name none (section 3.2).
 pub(super) fn continued_trace(headers: &HeaderMap) -> Option<TraceContext> {
-    TraceContext::continued(headers.get(&TRACEPARENT)?.to_str().ok()?)
+    let mut given = headers.get_all(&TRACEPARENT);
+    let parent = given.next().filter(|_| given.next().is_none())?;
+    TraceContext::continued(parent.to_str().ok()?)
 }
 
 /// Names the trace in the headers of an answer.
