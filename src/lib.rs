@@ -1,8 +1,8 @@
 //! ACGS-2: a governance daemon, which decides under a constitution what AI systems may do.
 //!
 //! The layers, top to bottom; imports point down only, which `tests/it/layers` checks:
-//! `cli` → `daemon` → `http` → `actors`, `replay` → `constitution`, `auth`, `ledger`, `store`, `logging`, `metrics` → `settings` →
-//! `domain`.
+//! `cli` → `daemon` → `http` → `actors`, `replay` → `constitution`, `auth`, `ledger`, `store`, `logging`, `metrics`,
+//! `trace` → `settings` → `domain`.
 
 pub mod actors;
 pub mod auth;
@@ -17,3 +17,4 @@ pub mod metrics;
 pub mod replay;
 pub mod settings;
 pub mod store;
+pub mod trace;

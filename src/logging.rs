@@ -1,38 +1,36 @@
-//! The daemon's log messages, on standard error, in forms for the journal, people and collectors.
+//! The daemon's log messages: in the journal, or on standard error in forms for people and collectors.
 
+mod journal;
+mod level;
 mod repeats;
+mod request_ids;
 
 use std::fmt;
 use std::io::{IsTerminal, stderr};
 
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::fmt::format::{Format, FormatEvent, FormatFields, JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::{LookupSpan, Scope};
-use tracing_subscriber::reload::{self, Handle};
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry};
 
-use crate::settings::{Log, LogFormat, LogLevel};
+use crate::settings::{Log, LogFormat};
+use journal::{Journal, priority};
+pub use level::{LevelChange, LevelStatus, LevelSwitch};
 use repeats::RepeatLimit;
+pub use request_ids::{CurrentRequest, RequestIds};
+use request_ids::{JsonLine, TextFields};
 
-/// Changes how much is logged while the daemon runs.
-#[derive(Debug, Clone)]
-pub struct LevelSwitch(Handle<EnvFilter, Registry>);
+/// The target of lines about management writes, each of which is written however many there are.
+pub const ACCESS: &str = "acgs::access";
 
-impl LevelSwitch {
-    /// Logs by this level from now on.
-    pub fn set(&self, level: &LogLevel) {
-        if let Err(error) = self.0.reload(level.filter()) {
-            tracing::error!(%error, "the log level cannot be changed");
-        }
-    }
-}
-
-/// Starts logging. A subscriber that is there already, as in tests, stays.
+/// Starts logging. A subscriber that is there already, as in tests, stays. Each line names the request that `current`
+/// tells when it is written.
 #[must_use]
-pub fn start(log: &Log) -> LevelSwitch {
+pub fn start(log: &Log, current: CurrentRequest) -> LevelSwitch {
     let (filter, handle) = reload::Layer::new(log.level.filter());
     let output = tracing_subscriber::fmt::layer().with_writer(stderr);
     let format = match log.format {
@@ -42,16 +40,31 @@ pub fn start(log: &Log) -> LevelSwitch {
         chosen => chosen,
     };
     let output = match format {
-        LogFormat::Journald => output.event_format(JournalLine).boxed(),
-        LogFormat::Pretty => output.with_ansi(stderr().is_terminal()).compact().boxed(),
-        LogFormat::Auto | LogFormat::Json => output.json().flatten_event(true).boxed(),
+        LogFormat::Journald => match native_journal(current) {
+            Some(journal) => journal.boxed(),
+            None => output.fmt_fields(TextFields::new(current)).event_format(JournalLine).boxed(),
+        },
+        LogFormat::Pretty => {
+            output.with_ansi(stderr().is_terminal()).fmt_fields(TextFields::new(current)).compact().boxed()
+        }
+        LogFormat::Auto | LogFormat::Json => {
+            let line = JsonLine::new(Format::default().json().flatten_event(true), current);
+            output.fmt_fields(JsonFields::new()).event_format(line).boxed()
+        }
     };
     // Only the first subscriber of a process counts.
     drop(tracing_subscriber::registry().with(filter).with(RepeatLimit::default()).with(output).try_init());
-    LevelSwitch(handle)
+    LevelSwitch::new(handle, log.level.clone())
 }
 
-/// A line for journald: `<priority>` and the message, without the time, which the journal adds.
+/// The journal's own socket, if standard error goes to the journal; `None` if only lines can be written there.
+fn native_journal(current: CurrentRequest) -> Option<Journal> {
+    let stream = std::env::var("JOURNAL_STREAM").ok();
+    journal::is_stderr(stream.as_deref()).then(|| Journal::connect(current).ok()).flatten()
+}
+
+/// A line for journald where its socket cannot be reached: `<priority>` and the message, without the time, which the
+/// journal adds.
 struct JournalLine;
 
 impl<S, N> FormatEvent<S, N> for JournalLine
@@ -60,13 +73,7 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, ctx: &FmtContext<'_, S, N>, mut line: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let priority = match *event.metadata().level() {
-            Level::ERROR => 3,
-            Level::WARN => 4,
-            Level::INFO => 6,
-            Level::DEBUG | Level::TRACE => 7,
-        };
-        write!(line, "<{priority}>")?;
+        write!(line, "<{}>", priority(*event.metadata().level()))?;
         for span in ctx.event_scope().into_iter().flat_map(Scope::from_root) {
             let extensions = span.extensions();
             let fields = extensions.get::<FormattedFields<N>>().map_or("", |fields| fields.as_str());

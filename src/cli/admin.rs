@@ -47,6 +47,10 @@ impl Ask {
         Self { method: "POST", path: path.into(), body: Some(body) }
     }
 
+    pub(super) fn put(path: impl Into<String>, body: Value) -> Self {
+        Self { method: "PUT", path: path.into(), body: Some(body) }
+    }
+
     pub(super) fn patch(path: impl Into<String>, body: Value) -> Self {
         Self { method: "PATCH", path: path.into(), body: Some(body) }
     }
@@ -128,7 +132,7 @@ fn not_answering(socket: &Path, error: &io::Error) -> ExitCode {
 
 impl Answer {
     /// The body as JSON; null if it is none.
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or(Value::Null)
     }
 
@@ -148,7 +152,7 @@ impl Answer {
     }
 
     /// The reason for a refusal, or what remains to be done, for an administrator.
-    fn refusal(&self) -> String {
+    pub(super) fn refusal(&self) -> String {
         match self.json().get("detail").and_then(Value::as_str) {
             Some(detail) => detail.to_owned(),
             None => format!("the daemon answers with status {}", self.status),
@@ -227,7 +231,7 @@ fn reload_refused(answer: &Answer) -> String {
 }
 
 /// Asks a daemon that runs; `refused` words its refusal.
-fn running(
+pub(super) fn running(
     source: &Source,
     ask: &Ask,
     refused: impl FnOnce(&Answer) -> String,

@@ -7,6 +7,7 @@ mod check;
 mod client;
 mod constitution;
 mod key;
+mod log_level;
 mod user;
 
 use std::path::PathBuf;
@@ -112,6 +113,16 @@ enum Command {
     },
     /// Say how the running daemon is.
     Status,
+    /// Show how much the running daemon logs, or change it until its next reload (also by SIGHUP) or restart.
+    ///
+    /// A change is recorded in the audit log. To change the level for good, set `log.level` and reload.
+    LogLevel {
+        /// off, error, warn, info, debug, trace, or directives like `info,acgs::http=debug`.
+        level: Option<String>,
+        /// Return to the level of the settings after a time such as 90s, 10m or 2h; at most 7d.
+        #[arg(long = "for", value_name = "TIME", value_parser = log_level::seconds, requires = "level")]
+        time: Option<u64>,
+    },
 }
 
 /// Runs the command line of this process.
@@ -140,6 +151,7 @@ pub fn run() -> ExitCode {
         Command::ApiKey(command) => api_key::run(&command, &source),
         Command::Reload { force } => admin::reload(&source, on_objections(force)),
         Command::Status => admin::status(&source),
+        Command::LogLevel { level, time } => log_level::run(&source, level.as_deref(), time),
     }
 }
 

@@ -48,6 +48,7 @@ use crate::logging::{self, LevelSwitch};
 use crate::metrics::Metrics;
 use crate::settings::{Bind, Settings};
 use crate::store::{self, Lock, StartupLock, Store};
+use crate::trace::Exporter;
 use audit_subsystem::{AuditSubsystem, DAEMON};
 pub use audit_subsystem::{check_keys, is_unrecorded};
 pub use error::DaemonError;
@@ -72,7 +73,7 @@ const DIRECTORY_THREADS: NonZeroUsize = nonzero!(4_usize);
 pub fn run(source: &Source, accepted: &[Rollback], on_objections: OnObjections) -> Result<(), DaemonError> {
     let signals = Signals::listen().map_err(system("listen to signals"))?;
     let loaded = source.load()?;
-    let level = logging::start(&loaded.settings.log);
+    let level = logging::start(&loaded.settings.log, http::ids);
     if let Some(notice) = loaded.notice() {
         tracing::info!("{notice}");
     }
@@ -190,7 +191,7 @@ impl Parts {
             kept: constitutions_folder(&settings.data_dir),
             journal: journal.clone(),
             store: store.clone(),
-            settings: reload::settings_reader(source, Arc::clone(&settings), journal, level),
+            settings: reload::settings_reader(source, Arc::clone(&settings), journal, level.clone()),
         };
         let registry = Registry::new(active, archive);
         let in_force = registry.in_force();
@@ -218,6 +219,8 @@ impl Parts {
         let folder = audit_folder(&settings.data_dir);
         let files = FileMonitor::start(paths, &folder, audit.queue()).map_err(system("watch the files"))?;
         let watchdog = Watchdog::start(audit.queue(), files.status()).map_err(system("watch the disk"))?;
+        let exporter = listeners.public.as_ref().map(|_| Exporter::start(&settings.trace)).transpose();
+        let (exporter, tracer) = exporter.map_err(system("start the export of traces"))?.flatten().unzip();
         let draining = Arc::new(AtomicBool::new(false));
         let decision = DecisionState {
             registry: registry.clone(),
@@ -247,6 +250,8 @@ impl Parts {
             metrics,
             compliance: monitoring.compliance,
             monitor: monitoring.view,
+            tracer,
+            log_level: level,
             in_flight: Arc::new(AtomicUsize::new(0)),
             streams: Arc::new(AtomicUsize::new(0)),
             started_at: time::OffsetDateTime::now_utc(),
@@ -263,6 +268,7 @@ impl Parts {
             change_feed,
             registry,
             upkeep,
+            exporter,
             draining,
             handle,
             webhook: monitoring.webhook,
@@ -330,6 +336,7 @@ struct Running {
     change_feed: ChangeFeed,
     registry: Mailbox<Registry>,
     upkeep: Upkeep,
+    exporter: Option<Exporter>,
     draining: Arc<AtomicBool>,
     handle: ServerHandle,
     webhook: Option<Webhook>,
@@ -349,6 +356,10 @@ impl Running {
         self.handle.stop(true).await;
         if let Some(webhook) = &self.webhook {
             webhook.stop();
+        }
+        if let Some(exporter) = self.exporter {
+            // An error would be a panic of the thread.
+            drop(tokio::task::spawn_blocking(|| exporter.stop()).await);
         }
         self.change_feed.stop();
         self.upkeep.stop().await;

@@ -34,9 +34,11 @@ use crate::actors::identity::trust::Trust;
 use crate::actors::monitor::MonitorView;
 use crate::actors::monitor::compliance::Compliance;
 use crate::auth::stranger::Strangers;
+use crate::logging::LevelSwitch;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::store::{Answers, Replicas, Versions};
+use crate::trace::Tracer;
 
 /// The state shared by all HTTP workers.
 #[derive(Debug, Clone)]
@@ -61,6 +63,10 @@ pub struct AppState {
     pub compliance: Compliance,
     /// Key figures and alerts.
     pub monitor: MonitorView,
+    /// Samples requests and takes their spans; `None` if no collector is set.
+    pub tracer: Option<Tracer>,
+    /// Changes how much is logged; `None` where only a command is served.
+    pub log_level: Option<LevelSwitch>,
     /// Requests in progress.
     pub in_flight: Arc<AtomicUsize>,
     /// Open streams of key figures.

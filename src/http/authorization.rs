@@ -13,6 +13,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
 use super::browser_caller::{self, CookieCaller, CookieError};
 use super::connection::Peer;
+use super::current_request;
 use super::forwarded::address;
 use super::problem::{FORBIDDEN, Problem, UNAUTHENTICATED, UNAVAILABLE};
 use super::rate_limit::too_many;
@@ -26,6 +27,7 @@ use crate::auth::network::ClientAddress;
 use crate::auth::scope::{Scope, Scopes};
 use crate::auth::secret::ApiKey;
 use crate::ledger::Event;
+use crate::trace::Phase;
 
 /// An API key, in requests.
 pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -59,9 +61,11 @@ pub async fn pass(
         return Ok(request.error_response(problem));
     };
     let mut cookie = CookieUpdate::Keep;
+    current_request::begin(Phase::Authenticate);
     let identified = identify(access, &state, &request, &mut cookie).await;
     let mut response = match identified {
         Ok(caller) => {
+            current_request::end(Phase::Authenticate);
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
             }

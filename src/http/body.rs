@@ -9,8 +9,10 @@ use actix_web::web::{Bytes, BytesMut, Payload, Query};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
+use super::current_request;
 use super::problem::{Problem, TIMEOUT, TOO_LARGE, UNSUPPORTED};
 use crate::domain::{MAX_JSON_NESTING, is_json_too_deep};
+use crate::trace::Phase;
 
 /// Bounds of a body.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +26,9 @@ pub struct Bounds {
 /// Reads and parses a JSON body.
 pub async fn json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload, bounds: Bounds) -> Result<T, Problem> {
     let body = read(request, payload, bounds).await?;
-    parse_json(request, &body)
+    let parsed = parse_json(request, &body)?;
+    current_request::end(Phase::Decode);
+    Ok(parsed)
 }
 
 /// Parses a request's JSON body.
@@ -59,6 +63,7 @@ pub async fn form<T: DeserializeOwned>(
 
 /// Reads a body that is neither too large nor too slow nor encoded.
 pub async fn read(request: &HttpRequest, payload: Payload, bounds: Bounds) -> Result<Bytes, Problem> {
+    current_request::begin(Phase::Decode);
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if length.is_some_and(|length: u64| length > bounds.bytes as u64) {
         return Err(too_large(bounds));
@@ -70,6 +75,7 @@ pub async fn read(request: &HttpRequest, payload: Payload, bounds: Bounds) -> Re
     {
         return Err(Problem::new(&UNSUPPORTED, "the body must come without a content encoding"));
     }
+    current_request::end(Phase::Decode);
     Ok(body)
 }
 

@@ -1,6 +1,6 @@
 //! One client connection: its stream, its peer, and its timeouts.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
@@ -12,6 +12,7 @@ use actix_web::rt::net::{TcpStream, UnixStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::answered::Answered;
 use super::connections::ConnectionSlot;
 use super::local_admin::LocalAdmin;
 use crate::auth::network::ClientAddress;
@@ -52,7 +53,13 @@ impl Peer {
         place: ConnectionSlot,
     ) -> Self {
         let phase = Cell::new(Phase::Waiting(None));
-        let progress = Progress { phase, is_first: Cell::new(true), place };
+        let progress = Progress {
+            phase,
+            is_first: Cell::new(true),
+            read_at: Cell::new(Instant::now()),
+            unwritten: RefCell::default(),
+            place,
+        };
         Self { address, is_proxy, admin, progress: Rc::new(progress) }
     }
 
@@ -61,15 +68,25 @@ impl Peer {
         self.admin.is_some()
     }
 
-    /// Notes that the head of a request has arrived.
-    pub fn begin_request(&self) {
+    /// Notes that the head of a request has arrived. Returns when the first byte of the request was read.
+    ///
+    /// A pipelined request, whose bytes were read while another one was in progress, counts as read with the last of
+    /// these bytes: exact if it arrived in one piece, otherwise somewhat late.
+    pub(super) fn begin_request(&self) -> std::time::Instant {
+        let since = match self.progress.phase.get() {
+            Phase::Head(since) => since,
+            Phase::Waiting(_) | Phase::Busy => self.progress.read_at.get(),
+        };
         self.progress.is_first.set(false);
         self.progress.set(Phase::Busy);
+        since.into_std()
     }
 
-    /// Notes that a request was answered. True if the connection has to close then, because it was evicted.
-    pub fn end_request(&self) -> bool {
+    /// Notes that a request was answered, and counts it once the answer is handed to the socket. True if the
+    /// connection has to close then, because it was evicted.
+    pub(super) fn end_request(&self, answered: Answered) -> bool {
         self.progress.set(Phase::Waiting(None));
+        self.progress.unwritten.borrow_mut().push(answered);
         self.progress.place.is_evicted()
     }
 }
@@ -80,16 +97,20 @@ struct Progress {
     phase: Cell<Phase>,
     /// Actix has a timeout of its own for the first head, which it answers with 408.
     is_first: Cell<bool>,
+    /// When bytes were last read.
+    read_at: Cell<Instant>,
+    /// Answered requests whose answers are not handed to the socket yet.
+    unwritten: RefCell<Vec<Answered>>,
     place: ConnectionSlot,
 }
 
-/// The moments are those of the first read that has to wait: requests that arrive whole need no look at the clock.
+/// The clock is looked at only when bytes were read, and at the first read that has to wait for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// No byte of the next request has arrived, since that moment.
     Waiting(Option<Instant>),
-    /// Part of a request's head has arrived, since that moment.
-    Head(Option<Instant>),
+    /// Part of a request's head has arrived, its first byte at that moment.
+    Head(Instant),
     /// A request is in progress.
     Busy,
 }
@@ -109,12 +130,28 @@ impl Progress {
                 self.phase.set(Phase::Waiting(Some(since)));
                 Some(since + KEEP_ALIVE)
             }
-            Phase::Head(since) => {
-                let since = since.unwrap_or_else(Instant::now);
-                self.phase.set(Phase::Head(Some(since)));
-                Some(since + if self.is_first.get() { KEEP_ALIVE } else { HEAD_TIMEOUT })
-            }
+            Phase::Head(since) => Some(since + if self.is_first.get() { KEEP_ALIVE } else { HEAD_TIMEOUT }),
             Phase::Busy => None,
+        }
+    }
+
+    /// Notes that bytes were read.
+    fn read(&self) {
+        let now = Instant::now();
+        self.read_at.set(now);
+        if matches!(self.phase.get(), Phase::Waiting(_)) {
+            self.set(Phase::Head(now));
+        }
+    }
+
+    /// Counts the answered requests: the socket has taken all bytes of their answers so far, or the connection ends.
+    ///
+    /// An answer in memory is written as a whole before this; one that is streamed counts with its first part.
+    fn written(&self) {
+        let mut unwritten = self.unwritten.borrow_mut();
+        if !unwritten.is_empty() {
+            let now = Instant::now().into_std();
+            unwritten.drain(..).for_each(|answered| answered.written(now));
         }
     }
 }
@@ -184,6 +221,13 @@ impl Connection {
     }
 }
 
+/// A client that is gone was answered all the same.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.peer.progress.written();
+    }
+}
+
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
@@ -203,8 +247,8 @@ impl AsyncRead for Connection {
                 None => Poll::Pending,
             };
         }
-        if matches!(progress.phase.get(), Phase::Waiting(_)) && buffer.filled().len() > before {
-            progress.set(Phase::Head(None));
+        if buffer.filled().len() > before {
+            progress.read();
         }
         read
     }
@@ -237,8 +281,11 @@ impl AsyncWrite for Connection {
         true
     }
 
+    /// Called by the dispatcher once its buffer is written.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
+        let this = self.get_mut();
+        this.peer.progress.written();
+        match &mut this.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
         }

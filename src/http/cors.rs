@@ -19,7 +19,7 @@ const REQUEST_HEADERS: &str = "Authorization, Content-Type, If-Match, If-None-Ma
 
 /// The response headers that a page may read.
 const ANSWER_HEADERS: &str = "ETag, Retry-After, Traceparent, WWW-Authenticate, X-Consistency-Token, \
-                              X-Constitutional-Hash, X-Request-ID";
+                              X-Constitutional-Hash, X-Request-ID, X-Trace-Id";
 
 /// For how many seconds a browser may cache the answer to a preflight request.
 const MAX_AGE: &str = "600";

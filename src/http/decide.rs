@@ -9,19 +9,21 @@ use uuid::Uuid;
 
 use super::authorization::RequestCaller;
 use super::claimed_hash::{CONSTITUTIONAL_HASH, hash_value};
+use super::compliance;
 use super::consistency;
+use super::current_request;
 use super::decision_records::{AskedBy, DecisionRecords};
 use super::problem::{Problem, TOO_LARGE, UNAVAILABLE};
-use super::questions::{Asked, Questions};
-use super::request_id::{REQUEST_ID, id_value};
+use super::questions::Questions;
+use super::request_id::REQUEST_ID;
 use super::worker_state::WorkerState;
 use crate::actors::active::Active;
 use crate::actors::audit::logger::{Indices, Record};
 use crate::actors::audit::queue::AuditError;
 use crate::actors::decision::validator::{Decide, DecideError, Decided, Decisions, Purpose};
-use crate::actors::monitor::compliance::Sample;
-use crate::domain::{Consistency, Evaluation, Revision};
+use crate::domain::{Consistency, Evaluation};
 use crate::ledger::SharedMembers;
+use crate::trace::{DecisionNote, Phase};
 
 /// The most bytes in the questions of one request: their records always fit one frame of the log.
 const MAX_QUESTIONS: usize = 8 << 20;
@@ -36,12 +38,9 @@ pub struct RecordedDecisions {
 }
 
 impl RecordedDecisions {
-    /// An answer that names the constitution of the decisions, and the request by its first decision.
+    /// An answer that names the constitution of the decisions.
     pub fn respond(&self) -> HttpResponseBuilder {
         let mut response = HttpResponse::Ok();
-        if let Some(first) = self.decisions.first() {
-            response.insert_header((REQUEST_ID, id_value(first.id)));
-        }
         response.insert_header((CONSTITUTIONAL_HASH, hash_value(self.active.constitution.hash())));
         response
     }
@@ -106,7 +105,10 @@ async fn decide_and_record(
     } else {
         let (stop_at, purpose) = (questions.stop_at, Purpose::Answer);
         let decide = Decide { evaluations: Arc::clone(&evaluations), stop_at, consistency, purpose, deadline };
-        state.validator.send(decide).await.map_err(DecideError::from)??
+        current_request::begin(Phase::Decide);
+        let decided = state.validator.send(decide).await.map_err(DecideError::from)??;
+        current_request::end(Phase::Decide);
+        decided
     };
     let decided = questions.merge(&evaluations, decided);
     let form = state.app.settings.audit.request;
@@ -116,7 +118,10 @@ async fn decide_and_record(
         Problem::new(&UNAVAILABLE, format!("the decision cannot be recorded: {error}"))
     })?;
     let records = std::mem::take(&mut written.records);
+    current_request::begin(Phase::Commit);
     let recorded: Option<Indices> = state.audit.send(Record { records, place }).await.map_err(AuditError::from)??;
+    current_request::end(Phase::Commit);
+    current_request::begin(Phase::Encode);
     let mut questions = Vec::new();
     let decisions = decided.into_iter().zip(written.done()).map(|((asked, decided), (id, number))| {
         state.metrics.decided(&decided.verdict);
@@ -127,46 +132,22 @@ async fn decide_and_record(
         RecordedDecision { decided, id, index }
     });
     let recorded = RecordedDecisions { active, decisions: decisions.collect() };
-    count_compliance(state, &recorded, &began_under);
+    current_request::decided(|| note(&recorded.decisions));
+    compliance::count(state, &recorded, &began_under);
     if let Some(revision) = sampled {
-        compare_one(state, &recorded, &questions, revision);
+        compliance::compare_one(state, &recorded, &questions, revision);
     }
     Ok(recorded)
 }
 
-/// Counts whether the decisions were made under a constitution that was in force since the request began, and whether
-/// their records are durable.
-fn count_compliance(state: &WorkerState, recorded: &RecordedDecisions, began_under: &Arc<Active>) {
-    let RecordedDecisions { active, decisions } = recorded;
-    let app = &state.app;
-    let is_lawful = Arc::ptr_eq(active, began_under) || Arc::ptr_eq(active, &app.decision.in_force.get());
-    let durable = app.audit.queue.durable();
-    // In `async` mode an answer does not wait for its record.
-    let is_missing = |decision: &&RecordedDecision| decision.index.is_some_and(|index| index >= durable);
-    app.compliance.answered(decisions.len(), decisions.iter().filter(is_missing).count(), !is_lawful);
-}
-
-/// Has one of the decisions, any of them, decided again without caches.
-fn compare_one(state: &WorkerState, recorded: &RecordedDecisions, questions: &[Asked<'_>], revision: Revision) {
-    let asked = recorded.decisions.iter().zip(questions);
-    let sound: Vec<_> = asked
-        .filter_map(|(decision, asked)| match asked {
-            Asked::Sound(evaluation) => Some((decision, *evaluation)),
-            Asked::Faulty(_) => None,
-        })
-        .collect();
-    if sound.is_empty() {
-        return;
-    }
-    if let Some((decision, evaluation)) = sound.get(rand::random_range(0..sound.len())) {
-        state.app.compliance.compare(Sample {
-            evaluation: Evaluation::clone(evaluation),
-            verdict: Arc::clone(&decision.decided.verdict),
-            entities: decision.decided.entities.clone(),
-            active: Arc::clone(&recorded.active),
-            revision,
-            id: decision.id,
-            index: decision.index,
-        });
+/// What the span of the request says of its decisions.
+fn note(decisions: &[RecordedDecision]) -> DecisionNote {
+    match decisions {
+        [RecordedDecision { decided, index, .. }] => DecisionNote::One {
+            permits: decided.verdict.permits(),
+            reason: decided.verdict.reason.as_str(),
+            audit_index: *index,
+        },
+        batch => DecisionNote::Batch(batch.len()),
     }
 }

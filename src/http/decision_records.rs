@@ -10,6 +10,7 @@ use nonzero_ext::nonzero;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::current_request;
 use super::questions::Asked;
 use crate::actors::active::Active;
 use crate::actors::decision::validator::Decided;
@@ -93,7 +94,7 @@ impl DecisionRecords {
             Self { records, decisions: Vec::with_capacity(decided.len()), sets: Vec::new(), remembered };
         // Without an id of the caller's, a request has the id of its first decision, which the record of a single
         // decision has already.
-        let first_id = new_id(at);
+        let first_id = current_request::first_decision_id(at);
         let ids = std::iter::once(first_id).chain(std::iter::repeat_with(|| new_id(at)));
         let mut text = Uuid::encode_buffer();
         let request_id = match asked_by.request_id {

@@ -13,6 +13,7 @@ use super::authorization::RequestCaller;
 use super::body;
 use super::claimed_hash::claimed_hash;
 use super::consistency;
+use super::current_request;
 use super::decide::{RecordedDecisions, decide};
 use super::forwarded::address;
 use super::problem::Problem;
@@ -21,6 +22,7 @@ use super::worker_state::WorkerState;
 use crate::actors::decision::large_requests::Turn;
 use crate::actors::decision::validator::{DecideError, Explain, Explanation};
 use crate::domain::{Claims, Evaluation};
+use crate::trace::Phase;
 
 /// A request with a larger body in bytes, or with more than [`LARGE_BATCH`] evaluations, is large: a worker handles
 /// only a few of them at once.
@@ -92,6 +94,7 @@ impl<'a> DecisionRequest<'a> {
 
     /// Decides the questions and records the decisions.
     pub async fn decide(&self, mut questions: Questions) -> Result<RecordedDecisions, Problem> {
+        current_request::end(Phase::Decode);
         for evaluation in &mut questions.sound {
             evaluation.claims.header.clone_from(&self.claim);
         }

@@ -34,7 +34,7 @@ pub(super) fn explain(
         None => unforeseen(&response),
     };
     if problem.status_code().is_server_error() {
-        tracing::warn!(request = ?id, status = problem.status_code().as_u16(), "{}", problem.detail());
+        tracing::warn!(status = problem.status_code().as_u16(), "{}", problem.detail());
     }
     let problem = complete(problem);
     let (request, response) = response.into_parts();

@@ -13,6 +13,7 @@ use crate::actors::database::pool_monitor::PoolStatus;
 use crate::actors::monitor::webhook::Delivery;
 use crate::domain::Reason;
 use crate::metrics::{Family, Format, Labels, Totals, process_families, render};
+use crate::trace::SpanCounts;
 
 /// `GET /metrics`: `OpenMetrics` 1.0 if `Accept` names it, otherwise the Prometheus text format 0.0.4.
 pub async fn show(request: HttpRequest, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
@@ -56,8 +57,17 @@ fn request_families(totals: &Totals) -> Vec<Family> {
         Family::counter("acgs_denials", "Denials for a violated principle, one for each such principle.", denials),
         Family::histogram(
             "acgs_http_request_duration_seconds",
-            "Time from the parsed head of a request to its answer, by route template.",
+            "Time from the first byte of a request to the last byte of its answer handed to the socket, by route template.",
             requests,
+        ),
+        Family::histogram(
+            "acgs_evaluation_duration_seconds",
+            "Time from the look-up that missed in a worker's cache to the verdict: `evaluated` here, or `shared`, found \
+             in Redis. The verdicts of a batch have its time.",
+            [
+                (labels([("source", "evaluated")]), totals.evaluations.evaluated.clone()),
+                (labels([("source", "shared")]), totals.evaluations.shared.clone()),
+            ],
         ),
     ]
 }
@@ -75,11 +85,15 @@ fn state_families(state: &WorkerState) -> Vec<Family> {
     let in_flight = number(state.app.in_flight.load(Ordering::Relaxed));
     let limit = number(state.app.settings.http.max_in_flight.get());
     let pending = number(state.app.identity.pending_withdrawals.count());
+    let spans = state.app.tracer.as_ref().map(|tracer| tracer.counts().get());
+    let spans = spans.unwrap_or_else(|| SpanCounts::default().get());
+    let spans = spans.map(|(outcome, count)| (labels([("outcome", outcome)]), number(count)));
     vec![
         Family::info("acgs_build", "The daemon's version.", labels([("version", env!("CARGO_PKG_VERSION"))])),
         Family::info("acgs_constitution", "The constitution in force.", in_force),
         Family::value("acgs_http_requests_in_flight", "Requests in progress.", in_flight),
         Family::value("acgs_http_requests_in_flight_limit", "The most requests in progress.", limit),
+        Family::counter("acgs_trace_spans", "Spans of sampled requests: exported, dropped, or failed.", spans),
         Family::value("acgs_pending_withdrawals", "Withdrawals of access that are in memory only.", pending),
     ]
 }

@@ -11,19 +11,21 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::HeaderValue;
 use actix_web::http::{ConnectionType, Method};
 use actix_web::{HttpResponse, ResponseError};
-use time::OffsetDateTime;
 
+use super::access_log::log_write;
+use super::answered::{Answered, UNMATCHED};
 use super::claimed_hash::{self, CONSTITUTIONAL_HASH, hash_value};
 use super::connection::Peer;
 use super::cors::{allow, preflight};
+use super::current_request::{self, RequestContext};
 use super::error_body::{Form, explain};
 use super::problem::{BAD_REQUEST, Problem};
-use super::request_id::{REQUEST_ID, given_request_id, id_value};
-use super::trace_context::{TRACEPARENT, continue_trace};
+use super::request_id::{REQUEST_ID, given_request_id};
+use super::trace_context::{continued_trace, name_trace};
 use super::worker_state::WorkerState;
 use crate::domain::percent_decode;
-use crate::ledger::new_id;
 use crate::metrics::RequestLabels;
+use crate::trace::{Phase, Recording, TraceContext};
 
 /// A place among the requests in progress, given back when dropped.
 struct InFlightGuard(Arc<AtomicUsize>);
@@ -37,11 +39,9 @@ impl Drop for InFlightGuard {
 /// A request on its way through.
 pub struct RequestGuard {
     state: Rc<WorkerState>,
-    began: Instant,
+    /// When the first byte of the request was read.
+    since: Instant,
     peer: Option<Peer>,
-    /// The caller's request id.
-    id: Option<HeaderValue>,
-    trace: Option<HeaderValue>,
     /// The foreign origin that may read the answer (CORS).
     page: Option<HeaderValue>,
     /// `AuthZEN` wants errors as plain text.
@@ -50,10 +50,13 @@ pub struct RequestGuard {
 }
 
 impl RequestGuard {
-    /// Begins the handling of a request. An immediate answer, such as a refusal, ends it.
+    /// Begins the handling of a request, in the context that its future is to have. An immediate answer, such as a
+    /// refusal, ends it.
     #[must_use]
-    pub fn enter(state: &Rc<WorkerState>, request: &mut ServiceRequest) -> (Self, Option<HttpResponse>) {
-        let began = Instant::now();
+    pub(super) fn enter(
+        state: &Rc<WorkerState>,
+        request: &mut ServiceRequest,
+    ) -> (Self, RequestContext, Option<HttpResponse>) {
         let place = InFlightGuard(Arc::clone(&state.app.in_flight));
         let before = place.0.fetch_add(1, Ordering::Relaxed);
         let id = given_request_id(request.headers());
@@ -63,16 +66,13 @@ impl RequestGuard {
         }
         let headers = request.headers();
         let peer = request.request().conn_data::<Peer>().cloned();
-        if let Some(peer) = &peer {
-            peer.begin_request();
-        }
+        let since = peer.as_ref().map_or_else(Instant::now, Peer::begin_request);
+        let context = request_context(state, id, continued_trace(headers), since);
         let mut guard = Self {
             state: Rc::clone(state),
-            began,
+            since,
             peer,
             page: None,
-            id,
-            trace: headers.get(&TRACEPARENT).and_then(|parent| continue_trace(parent.to_str().ok()?)),
             plain: routed_path(request).starts_with("/access/"),
             _place: place,
         };
@@ -82,7 +82,7 @@ impl RequestGuard {
                 refuse(state, guard.peer.as_ref(), request, before).map(|problem| problem.error_response())
             }),
         };
-        (guard, answer)
+        (guard, context, answer)
     }
 
     /// Checks that the request's host is this daemon, and that its origin may call.
@@ -94,9 +94,10 @@ impl RequestGuard {
 
     /// Finishes the answer.
     #[must_use]
-    pub fn leave(mut self, mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-        let decided = || response.headers().get(&REQUEST_ID).cloned();
-        let id = self.id.take().or_else(decided).unwrap_or_else(|| id_value(new_id(OffsetDateTime::now_utc())));
+    pub(super) fn leave(self, mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+        let id = current_request::id();
+        let labels = request_labels(&response);
+        log_write(&response, &labels, self.since);
         if response.status().is_client_error() || response.status().is_server_error() {
             let form = if self.plain { Form::Text } else { Form::Problem };
             let is_admin = self.peer.as_ref().is_some_and(Peer::is_admin);
@@ -110,22 +111,42 @@ impl RequestGuard {
         if !headers.contains_key(&CONSTITUTIONAL_HASH) {
             headers.insert(CONSTITUTIONAL_HASH, hash_value(self.state.app.decision.in_force.hash()));
         }
-        if let Some(trace) = self.trace {
-            headers.insert(TRACEPARENT, trace);
+        current_request::end(Phase::Encode);
+        let (trace, recording) = current_request::end_trace();
+        if let Some(trace) = &trace {
+            name_trace(trace, headers);
         }
         if let Some(origin) = self.page {
             allow(origin, headers);
         }
-        self.state.metrics.answered(request_labels(&response), self.began.elapsed());
-        if self.peer.is_some_and(|peer| peer.end_request()) {
+        let answered = Answered { state: self.state, labels, since: self.since, recording };
+        let Some(peer) = self.peer else {
+            answered.written(Instant::now());
+            return response;
+        };
+        if peer.end_request(answered) {
             response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
         }
         response
     }
 }
 
+/// The context of a request: its id and its trace, and a recording if it is sampled.
+fn request_context(
+    state: &WorkerState,
+    id: Option<HeaderValue>,
+    continued: Option<TraceContext>,
+    since: Instant,
+) -> RequestContext {
+    let Some(tracer) = &state.app.tracer else { return RequestContext::new(id, continued) };
+    let trace = tracer.trace(continued);
+    let mut context = RequestContext::new(id, trace);
+    context.recording = trace.filter(TraceContext::is_sampled).map(|trace| Box::new(Recording::new(trace, since)));
+    context
+}
+
 fn request_labels(response: &ServiceResponse<BoxBody>) -> RequestLabels {
-    let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    let route = response.request().match_pattern().unwrap_or_else(|| UNMATCHED.to_owned());
     let method = match *response.request().method() {
         Method::GET => "GET",
         Method::POST => "POST",

@@ -1,6 +1,8 @@
 //! The HTTP API: parses, asks, answers. The only place that knows status codes.
 
+mod access_log;
 mod alerts;
+mod answered;
 mod api_keys;
 mod app_state;
 mod audit;
@@ -14,11 +16,13 @@ mod cache;
 mod checks;
 mod claimed_hash;
 mod clients;
+mod compliance;
 mod connection;
 mod connections;
 mod consistency;
 mod constitution;
 mod cors;
+mod current_request;
 mod dashboard;
 mod decide;
 mod decision_records;
@@ -35,6 +39,7 @@ mod host;
 mod listener;
 mod live;
 mod local_admin;
+mod log_level;
 mod login;
 mod login_origin;
 mod metrics;
@@ -68,6 +73,7 @@ mod writes;
 
 pub use app_state::{AppState, AuditState, DecisionState, IdentityState, StoreState};
 pub use connections::ConnectionLimits;
+pub use current_request::ids;
 pub use listener::{BEYOND_LIMITS, Bound, Listeners, bind, bind_admin, workers};
 pub use pending_writes::PendingWrites;
 pub use rate_limit::Limits;

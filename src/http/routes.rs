@@ -12,8 +12,8 @@ use super::authorization::Access::{self, Authenticated, OptionalAuth, Public, Ra
 use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
 use super::{
     alerts, api_keys, audit, audit_search, authzen, browser_session, cache, clients, constitution, dashboard, denials,
-    entities, explain, health, live, login, metrics, oauth, performance, pool, problem_pages, second_factor, status,
-    token_keys, users, validate, writes,
+    entities, explain, health, live, log_level, login, metrics, oauth, performance, pool, problem_pages, second_factor,
+    status, token_keys, users, validate, writes,
 };
 use crate::auth::scope::Scope;
 use crate::settings::{DecisionAccess, MetricsAccess, Settings};
@@ -102,6 +102,13 @@ pub(super) fn routes(config: &mut ServiceConfig, settings: &Settings, path: &str
             ],
         ))
         .service(at("/v1/status", [(Method::GET, Requires(Scope::Read), web::get().to(status::show))]))
+        .service(at(
+            "/v1/log-level",
+            [
+                (Method::GET, Requires(Scope::Ops), web::get().to(log_level::show)),
+                (Method::PUT, Requires(Scope::Ops), web::put().to(log_level::put)),
+            ],
+        ))
         .service(at("/v1/pool", [(Method::GET, Requires(Scope::Read), web::get().to(pool::show))]))
         .service(at("/v1/performance", [(Method::GET, Requires(Scope::Read), web::get().to(performance::show))]))
         .service(at(

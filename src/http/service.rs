@@ -17,6 +17,7 @@ use futures_util::future::{Either, ready};
 
 use super::app_state::AppState;
 use super::connection::{Connection, HEAD_TIMEOUT, KEEP_ALIVE};
+use super::current_request;
 use super::entrance::{AdmissionError, Entrance};
 use super::middleware::RequestGuard;
 use super::routes::routes;
@@ -107,12 +108,12 @@ fn app(
         if request.method() == Method::HEAD {
             request.head_mut().method = Method::GET;
         }
-        let (guard, answered) = RequestGuard::enter(&at_door, &mut request);
+        let (guard, context, answered) = RequestGuard::enter(&at_door, &mut request);
         let answer = match answered {
             Some(answer) => Either::Left(ready(Ok(request.into_response(answer)))),
             None => Either::Right(next.call(request)),
         };
-        async move { Ok(guard.leave(answer.await?)) }
+        current_request::within(context, async move { Ok(guard.leave(answer.await?)) })
     });
     app.into_factory().map_err(|error: actix_web::Error| error.error_response())
 }

@@ -1,21 +1,29 @@
-//! W3C Trace Context: the trace of the caller, continued in the answer by the middleware.
+//! The headers of traces: the caller's `traceparent` (W3C Trace Context), and the id of the trace in the answer.
 
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::trace::TraceContext;
 
 /// The header of the trace context.
-pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The caller's trace, with a span of this request (W3C Trace Context, section 3.2).
-pub(super) fn continue_trace(parent: &str) -> Option<HeaderValue> {
-    let mut parts = parent.split('-');
-    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let hex = |text: &str, length| {
-        text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    };
-    let zero = |text: &str| text.bytes().all(|byte| byte == b'0');
-    let sound = hex(version, 2) && version != "ff" && hex(trace, 32) && hex(span, 16) && hex(flags, 2);
-    if !sound || zero(trace) || zero(span) || (version == "00" && parts.next().is_some()) {
-        return None;
+/// The id of the trace, in answers to callers that sent a trace context, and to sampled requests.
+const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
+
+/// The caller's trace, continued. Several headers name none (section 3.2).
+pub(super) fn continued_trace(headers: &HeaderMap) -> Option<TraceContext> {
+    let mut given = headers.get_all(&TRACEPARENT);
+    let parent = given.next().filter(|_| given.next().is_none())?;
+    TraceContext::continued(parent.to_str().ok()?)
+}
+
+/// Names the trace in the headers of an answer.
+pub(super) fn name_trace(trace: &TraceContext, headers: &mut HeaderMap) {
+    let named = [(TRACEPARENT, trace.traceparent()), (TRACE_ID, trace.trace().to_string())];
+    for (name, value) in named {
+        // Hex digits and hyphens are a header value.
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
     }
-    HeaderValue::from_str(&format!("00-{trace}-{:016x}-{flags}", rand::random_range(1..=u64::MAX))).ok()
 }

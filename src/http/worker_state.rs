@@ -67,12 +67,14 @@ impl WorkerState {
             RequestCacheOptions { capacity: cache.l1.capacity, max_bytes: cache.l1.max_bytes, ttl: cache.default_ttl };
         let cache = RequestCache::new(options, app.store.versions.clone()).start();
         app.decision.caches.add(cache.clone());
+        let metrics = app.metrics.worker();
         let validator = Validator::start(
             app.decision.in_force.get(),
             cache,
             app.decision.entities.clone(),
             app.decision.verdicts.clone(),
             app.decision.caches.rates().worker(),
+            Arc::clone(&metrics.evaluations),
         );
         app.decision.registry_addr.do_send(Register(validator.clone().recipient()));
         let (warmer, target) = (app.decision.warmer.clone(), validator.clone());
@@ -89,7 +91,7 @@ impl WorkerState {
             validator,
             authenticator,
             audit: AuditLogger::start(app.audit.queue.clone(), app.settings.audit.durability),
-            metrics: app.metrics.worker(),
+            metrics,
             recorded_sets: RecordedSets::default(),
             hosts: Rc::new(AcceptedHosts::of(&app.settings.http)),
             pages: Rc::new(WebPages::of(&app.settings.http)),

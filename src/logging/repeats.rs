@@ -78,8 +78,8 @@ impl RepeatLimit {
 impl<S: Subscriber> Layer<S> for RepeatLimit {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        // The messages of this file itself are limited by those that they report on.
-        if *metadata.level() > Level::INFO || metadata.target() == module_path!() {
+        // The messages of this file itself are limited by those that they report on, and management writes by rates.
+        if *metadata.level() > Level::INFO || [module_path!(), super::ACCESS].contains(&metadata.target()) {
             return true;
         }
         match self.admit(metadata.callsite(), Instant::now()) {

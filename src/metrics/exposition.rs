@@ -7,6 +7,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use super::exemplars::{Exemplars, annotate};
 use super::histogram::Distribution;
 
 /// The labels of one sample: names and values.
@@ -92,12 +93,20 @@ impl Format {
 
 /// Writes families in that format.
 pub fn render(families: Vec<Family>, format: Format) -> Result<String, fmt::Error> {
+    let exemplars = match format {
+        Format::OpenMetrics => families.iter().filter_map(Family::exemplars).collect(),
+        Format::Prometheus => Vec::new(),
+    };
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Families(families)));
     let mut written = String::new();
     match format {
         Format::OpenMetrics => text::encode(&mut written, &registry)?,
         Format::Prometheus => prometheus_text::encode(&mut written, &registry)?,
+    }
+    for (family, buckets, found) in &exemplars {
+        let found: Vec<&Exemplars> = found.iter().collect();
+        written = annotate(&written, family, *buckets, &found);
     }
     Ok(written)
 }
@@ -112,6 +121,14 @@ impl Collector for Families {
 }
 
 impl Family {
+    /// The exemplars of a family of histograms for each sample, with the number of buckets; `None` if there are none.
+    fn exemplars(&self) -> Option<(&'static str, usize, Vec<Exemplars>)> {
+        let Samples::Histogram(samples) = &self.samples else { return None };
+        let found: Vec<_> = samples.iter().map(|(_, sample)| sample.exemplars.clone()).collect();
+        let buckets = samples.first().map(|(_, sample)| sample.buckets().len())?;
+        found.iter().any(|exemplars| !exemplars.is_empty()).then_some((self.name, buckets, found))
+    }
+
     fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let kind = match &self.samples {
             Samples::Counter(_) => MetricType::Counter,

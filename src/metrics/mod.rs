@@ -2,6 +2,8 @@
 //!
 //! Each HTTP worker records into a [`WorkerMetrics`] of its own. A scrape adds them up.
 
+mod evaluations;
+mod exemplars;
 mod exposition;
 mod histogram;
 pub mod kpi;
@@ -15,6 +17,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+pub use evaluations::{EvaluationTimes, EvaluationTotals};
 pub use exposition::{Family, Format, Labels, render};
 pub use histogram::{Distribution, Histogram};
 pub use latency::{Counts, Latencies, LatencyRecorder};
@@ -41,6 +44,8 @@ pub struct Totals {
     pub undecided: u64,
     /// Refused logins and credentials.
     pub refused_credentials: u64,
+    /// The durations of evaluations.
+    pub evaluations: EvaluationTotals,
 }
 
 impl Metrics {

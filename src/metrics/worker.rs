@@ -8,7 +8,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::Totals;
-use super::histogram::Histogram;
+use super::evaluations::EvaluationTimes;
+use super::exemplars::Exemplars;
+use super::histogram::{Histogram, usual_bucket};
 use super::latency::LatencyRecorder;
 use crate::domain::{Reason, Verdict};
 
@@ -39,6 +41,10 @@ pub struct WorkerMetrics {
     pub(super) token_latencies: LatencyRecorder,
     undecided: AtomicU64,
     refused_credentials: AtomicU64,
+    /// Sampled requests in the buckets of their durations.
+    exemplars: Mutex<HashMap<RequestLabels, Exemplars>>,
+    /// The durations of evaluations.
+    pub evaluations: Arc<EvaluationTimes>,
 }
 
 impl WorkerMetrics {
@@ -85,6 +91,12 @@ impl WorkerMetrics {
         self.refused_credentials.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Keeps the trace of a sampled request that was answered after `duration`.
+    pub fn sampled(&self, labels: &RequestLabels, duration: Duration, trace: String) {
+        let mut exemplars = self.exemplars.lock();
+        exemplars.entry(labels.clone()).or_default().put(usual_bucket(duration), trace, duration);
+    }
+
     pub(super) fn add_to(&self, totals: &mut Totals) {
         for (total, count) in totals.decisions.iter_mut().zip(&self.decisions) {
             *total += count.load(Ordering::Relaxed);
@@ -97,6 +109,10 @@ impl WorkerMetrics {
         for (labels, histogram) in &*self.requests.lock() {
             totals.requests.entry(labels.clone()).or_default().add(histogram);
         }
+        for (labels, exemplars) in &*self.exemplars.lock() {
+            totals.requests.entry(labels.clone()).or_default().exemplars.add(exemplars);
+        }
+        self.evaluations.add_to(&mut totals.evaluations);
     }
 }
 

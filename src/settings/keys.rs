@@ -57,6 +57,8 @@ section! {
         monitor: Monitor;
         /// `[log]`
         log: Log;
+        /// `[trace]`
+        trace: Trace;
     }
 }
 
@@ -330,6 +332,18 @@ section! {
         format: LogFormat = "log.format", "auto", Text;
         /// The least severe level that is logged.
         level: LogLevel = "log.level", "info", Text;
+    }
+}
+
+section! {
+    /// Traces of requests, and their export.
+    Trace {
+        /// The collector to which spans are sent by OTLP over HTTP. None: none are recorded.
+        otlp_endpoint: Option<HttpUrl> = "trace.otlp_endpoint", "", Text;
+        /// The share of requests that are sampled, of those that continue no trace of a caller.
+        sample_percent: Percent = "trace.sample_percent", 1.0, Percents;
+        /// The name of the daemon in traces.
+        service_name: ClaimText = "trace.service_name", "acgs", Text;
     }
 }
 

@@ -1,6 +1,7 @@
 //! How much is logged.
 
 use std::fmt;
+use std::str::FromStr;
 
 use tracing_subscriber::EnvFilter;
 
@@ -32,6 +33,16 @@ impl LogLevel {
 impl fmt::Display for LogLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// The error says what is wrong, and what is allowed.
+impl FromStr for LogLevel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::read(text)
+            .map_err(|wrong| format!("`{}` is {wrong}; allowed are {}", text.escape_debug(), Self::allowed()))
     }
 }
 

@@ -56,7 +56,7 @@ pub use self::{
     issuer::{ClaimText, Issuer, IssuerUrl},
     keys::{
         Alerts, ApplicationTier, Audit, Auth, Cache, Constitution, Database, Http, Log, Monitor, Pool, RequestTier,
-        ServiceTier, Settings,
+        ServiceTier, Settings, Trace,
     },
     log_level::LogLevel,
     networks::{Networks, NetworksError},

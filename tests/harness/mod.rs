@@ -20,6 +20,7 @@
 )]
 
 pub mod authority;
+pub mod collector;
 mod daemon;
 mod http;
 pub mod issuer;

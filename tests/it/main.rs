@@ -37,6 +37,7 @@ mod servers;
 mod systemd;
 mod tampering;
 mod token_keys;
+mod traces;
 mod verifiable;
 mod warming;
 mod wycheproof;

@@ -23,6 +23,7 @@ use crate::actors::cache::request_cache::{CachedVerdict, RequestCache};
 use crate::actors::cache::service_cache::SharedVerdicts;
 use crate::domain::{Consistency, Evaluation, Verdict};
 use crate::ledger::EntitySet;
+use crate::metrics::EvaluationTimes;
 use evaluator::Evaluator;
 pub use explaining::{Explain, Explanation};
 pub use timeslice::Timeslice;
@@ -130,8 +131,10 @@ impl Validator {
         entities: EntityReader,
         shared: Option<SharedVerdicts>,
         counters: Arc<HitCounters>,
+        times: Arc<EvaluationTimes>,
     ) -> Addr<Self> {
-        Actor::start(Self(Rc::new(Evaluator::new(active, cache, entities.counting(&counters), shared, counters))))
+        let entities = entities.counting(&counters);
+        Actor::start(Self(Rc::new(Evaluator::new(active, cache, entities, shared, counters, times))))
     }
 }
 

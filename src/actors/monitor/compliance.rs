@@ -186,7 +186,7 @@ impl Comparison {
             RequestCacheOptions { capacity: None, max_bytes: std::num::NonZeroUsize::MIN, ttl: Duration::from_secs(1) };
         let cache = RequestCache::new(options, self.versions.clone()).start();
         let (active, entities) = (Arc::clone(&self.active), self.entities.clone());
-        let validator = Validator::start(active, cache, entities, None, Arc::default());
+        let validator = Validator::start(active, cache, entities, None, Arc::default(), Arc::default());
         self.registry.do_send(Register(validator.clone().recipient()));
         while let Some(sample) = samples.recv().await {
             let began = Instant::now();

@@ -83,7 +83,7 @@ fn unknown_keys_are_faults_with_suggestions() {
 #[test]
 fn unknown_sections_are_faults_with_suggestions() {
     let sections = "`http`, `database`, `database.pool`, `cache`, `cache.l1`, `cache.l2`, `cache.l3`, `constitution`, \
-         `auth`, `auth.issuers`, `audit`, `audit.witness`, `monitor`, `monitor.alerts`, `log`";
+         `auth`, `auth.issuers`, `audit`, `audit.witness`, `monitor`, `monitor.alerts`, `log`, `trace`";
     let sections = &*format!("  = allowed: {sections}");
     for (text, expected) in [
         (

@@ -32,6 +32,8 @@ const GUARDED: &[(&str, &str, Option<&str>)] = &[
     ("GET", "/v1/audit/consistency", Some("audit:read")),
     ("GET", "/v1/cache", Some("read")),
     ("DELETE", "/v1/cache", Some("ops")),
+    ("GET", "/v1/log-level", Some("ops")),
+    ("PUT", "/v1/log-level", Some("ops")),
     ("GET", "/v1/pool", Some("read")),
     ("GET", "/v1/performance", Some("read")),
     ("GET", "/v1/performance/history", Some("read")),

@@ -109,7 +109,7 @@ impl Workers {
                 let capacity = NonZeroUsize::new(capacities.requests);
                 let options = RequestCacheOptions { capacity, max_bytes: NonZeroUsize::MAX, ttl: PATIENCE };
                 let cache = RequestCache::new(options, versions).start();
-                let validator = Validator::start(active, cache, entities, None, Arc::default());
+                let validator = Validator::start(active, cache, entities, None, Arc::default(), Arc::default());
                 registry.do_send(Register(validator.clone().recipient()));
                 tell.send(validator).unwrap();
             });

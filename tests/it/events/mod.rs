@@ -5,6 +5,7 @@ mod constitutions;
 mod database;
 mod entities;
 mod lifecycle;
+mod log_level;
 mod unwritable;
 
 use crate::audit;

@@ -72,6 +72,9 @@ fn a_trace_is_continued_where_it_is_one() {
     ] {
         assert_eq!(daemon.ask(&asked(EVALUATION, &[("traceparent", &bad)])).header("traceparent"), None, "{bad}");
     }
+    let good = format!("00-{trace}-{span}-01");
+    let twice = daemon.ask(&asked(EVALUATION, &[("traceparent", &good), ("traceparent", &good)]));
+    assert_eq!(twice.header("traceparent"), None);
 }
 
 #[test]

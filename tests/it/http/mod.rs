@@ -9,10 +9,13 @@ mod entities;
 mod explain;
 mod headers;
 mod hosts;
+mod log_level;
+mod log_lines;
 mod metrics;
 mod operation;
 mod safe_reload;
 mod status;
+mod timing;
 
 use crate::harness::{Answer, Request, TestDaemon};
 use serde_json::{Value, json};

@@ -15,7 +15,7 @@ const LAYERS: [&[&str]; 8] = [
     &["daemon"],
     &["http"],
     &["actors", "replay"],
-    &["constitution", "auth", "ledger", "store", "logging", "metrics"],
+    &["constitution", "auth", "ledger", "store", "logging", "metrics", "trace"],
     &["settings"],
     &["domain"],
 ];

@@ -43,6 +43,10 @@ fn a_fresh_install_starts_and_does_everything_under_the_unit_as_it_is_shipped() 
     // Run as root, who leaves new files to the service's user.
     host.succeeds(&format!("{COMMAND} key rotate audit && {COMMAND} key rotate token && {COMMAND} reload"));
     host.succeeds(&format!("{COMMAND} status && {COMMAND} api-key list && {COMMAND} user list"));
+    let written = host.succeeds("journalctl --no-pager -o json -u acgs ACGS_ROUTE=/v1/auth/keys/rotate");
+    for field in ["\"REQUEST_ID\"", "\"SYSLOG_IDENTIFIER\":\"acgs\"", "src/http/access_log.rs"] {
+        assert!(written.contains(field), "no {field} in {written}");
+    }
     let strangers = host.succeeds("find /var/lib/acgs ! -user acgs -o ! -group acgs -o -perm /007");
     assert_eq!(strangers, "", "the data are the service's own");
     host.succeeds("systemctl restart acgs");

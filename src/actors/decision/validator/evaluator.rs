@@ -24,6 +24,7 @@ use crate::actors::cache::service_cache::SharedVerdicts;
 use crate::actors::cache::service_cache::lease::Lease;
 use crate::constitution::BatchValues;
 use crate::domain::{Consistency, EntityUid, Evaluation, Reason, Verdict};
+use crate::metrics::EvaluationTimes;
 use crate::store::StoreError;
 
 /// The most attempts at a decision. An attempt is void if the constitution or an entity changed, or the request that
@@ -40,6 +41,7 @@ pub(super) struct Evaluator {
     fleet: Option<Fleet>,
     flights: SingleFlight,
     counters: Arc<HitCounters>,
+    times: Arc<EvaluationTimes>,
 }
 
 impl Evaluator {
@@ -49,9 +51,10 @@ impl Evaluator {
         entities: EntityReader,
         shared: Option<SharedVerdicts>,
         counters: Arc<HitCounters>,
+        times: Arc<EvaluationTimes>,
     ) -> Self {
-        let fleet = shared.map(Fleet::new);
-        Self { active: RefCell::new(active), cache, entities, fleet, flights: SingleFlight::default(), counters }
+        let (active, fleet, flights) = (RefCell::new(active), shared.map(Fleet::new), SingleFlight::default());
+        Self { active, cache, entities, fleet, flights, counters, times }
     }
 
     /// The constitution in force.
@@ -117,12 +120,15 @@ impl Evaluator {
         decide: &Decide,
     ) -> Result<Option<Vec<Decided>>, DecideError> {
         let mut slice = Timeslice::new(decide.deadline);
+        let looked_up = slice.began();
         let mut items = self.begin(active, decide, &mut slice).await?;
-        let claimed = match &self.fleet {
-            Some(fleet) if decide.consistency != Consistency::Full => self.recall(fleet, decide, &mut items).await?,
-            _ => None,
-        };
-        let began = Instant::now();
+        let (mut claimed, mut began) = (None, looked_up);
+        if let Some(fleet) = &self.fleet
+            && decide.consistency != Consistency::Full
+        {
+            claimed = self.recall(fleet, decide, &mut items, looked_up).await?;
+            began = Instant::now();
+        }
         if let Err(error) = self.load(&mut items, decide, &mut slice).await? {
             tracing::warn!(%error, "entities cannot be read from the database; decisions that need them are denied");
             deny_unread(&mut items);
@@ -141,9 +147,13 @@ impl Evaluator {
         }
         let Evaluated { items, made } = judge(active, items, decide.stop_at, &mut slice).await?;
         if !made.is_empty() {
+            let now = Instant::now();
+            if decide.purpose == Purpose::Answer {
+                self.times.evaluated(made.len(), now.duration_since(looked_up));
+            }
             if let Some(fleet) = &self.fleet {
                 let made: Vec<_> = made.iter().map(|made| (made.key, made.kept.clone())).collect();
-                fleet.tell(&made, as_of, began.elapsed());
+                fleet.tell(&made, as_of, now.duration_since(began));
             }
             drop(claimed);
             self.keep(made);
@@ -301,7 +311,13 @@ impl Evaluator {
 
     /// Takes verdicts of other nodes from the shared cache. Returns the lease on the questions that only this node
     /// evaluates now.
-    async fn recall(&self, fleet: &Fleet, decide: &Decide, items: &mut [Item]) -> Result<Option<Lease>, DecideError> {
+    async fn recall(
+        &self,
+        fleet: &Fleet,
+        decide: &Decide,
+        items: &mut [Item],
+        looked_up: Instant,
+    ) -> Result<Option<Lease>, DecideError> {
         let key = |item: &Item| if let Item::Leads(led) = item { Some(led.leader.key()) } else { None };
         let keys: Vec<Key> = items.iter().filter_map(key).collect();
         if keys.is_empty() {
@@ -320,6 +336,9 @@ impl Evaluator {
             }
         }
         if !taken.is_empty() {
+            if decide.purpose == Purpose::Answer {
+                self.times.shared(taken.len(), looked_up.elapsed());
+            }
             self.keep(taken);
         }
         Ok(claimed)

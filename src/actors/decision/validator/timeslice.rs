@@ -21,6 +21,12 @@ impl Timeslice {
         Self { began: Instant::now(), deadline }
     }
 
+    /// When the present slice began.
+    #[must_use]
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
     /// Yields to other tasks if the slice is used up; to be called between two pieces of work. [`DecideError::Late`]
     /// after the deadline.
     pub async fn pause(&mut self) -> Result<(), DecideError> {
