@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::browser::{Browser, COOKIE, SESSION, bare, is_cleared, signing_in, slug, with_ann};
 use super::{PASSWORD, Tokens, add_user, setup};
-use crate::harness::{Request, issuer};
+use crate::harness::issuer;
 
 #[test]
 fn a_change_needs_the_csrf_token_of_its_own_session() {
