@@ -156,7 +156,7 @@ function settings({ lines, format, axis, range, isLog, targets, isStacked, heigh
         dash: line.dash,
         fill: line.fill ? colour(line.fill) : undefined,
         paths: line.isBars ? uPlot.paths.bars({ size: [0.75, 40] }) : undefined,
-        points: { show: line.isBars ? false : undefined, size: 4 },
+        points: { show: false, size: 4, filter: line.isBars ? () => null : isolated },
       })),
     ],
     hooks: {
@@ -164,6 +164,17 @@ function settings({ lines, format, axis, range, isLog, targets, isStacked, heigh
       draw: [(plot) => drawTargets(plot, targets?.() ?? [])],
     },
   };
+}
+
+/** The values without a neighbour: no line leads to them, so they are drawn as points. */
+function isolated(plot, series) {
+  const values = plot.data[series];
+  const isThere = (at) => values[at] !== null && values[at] !== undefined;
+  const found = [];
+  for (let at = 0; at < values.length; at += 1) {
+    if (isThere(at) && !isThere(at - 1) && !isThere(at + 1)) found.push(at);
+  }
+  return found;
 }
 
 function times(plot, splits) {

@@ -21,7 +21,7 @@ export function outcome(figure) {
   if (figure?.met === true) return { kind: 'met', text: 'met' };
   if (figure?.met === false) return { kind: 'missed', text: 'missed' };
   const measured = figure?.value !== null && figure?.value !== undefined;
-  return { kind: 'unknown', text: measured ? 'no demand' : 'nothing measured' };
+  return { kind: 'unknown', text: measured ? 'low demand' : 'nothing measured' };
 }
 
 /** `hit_rate_l1` → `Hit rate L1` */

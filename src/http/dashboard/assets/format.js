@@ -40,6 +40,8 @@ export function quantity(value, unit) {
       return duration(value);
     case 'ms':
       return value >= 1000 ? duration(value / 1000) : `${number(value)} ms`;
+    case '1/s':
+      return `${number(value)} /s`;
     case 'percent':
     case '%':
       return percent(value);
@@ -48,7 +50,7 @@ export function quantity(value, unit) {
     case null:
       return number(value);
     default:
-      return `${number(value)} ${unit}`;
+      return `${number(value)} ${value === 1 ? unit.replace(/s$/, '') : unit}`;
   }
 }
 

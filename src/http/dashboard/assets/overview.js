@@ -50,7 +50,7 @@ const CHARTS = [
   },
   {
     title: 'Cache hit rate',
-    note: 'of the last 5 minutes',
+    note: 'in each second',
     format: share,
     axis: plainShare,
     lines: [

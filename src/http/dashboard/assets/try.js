@@ -22,10 +22,10 @@ const EXAMPLES = {
   },
 };
 const FIELDS = [
-  { label: 'Subject type', path: ['subject', 'type'], list: 'types' },
+  { label: 'Subject type', path: ['subject', 'type'], list: 'subjectTypes' },
   { label: 'Subject id', path: ['subject', 'id'], list: 'subjects' },
   { label: 'Action', path: ['action', 'name'], list: 'actions' },
-  { label: 'Resource type', path: ['resource', 'type'], list: 'types' },
+  { label: 'Resource type', path: ['resource', 'type'], list: 'resourceTypes' },
   { label: 'Resource id', path: ['resource', 'id'], list: 'resources' },
 ];
 
@@ -52,7 +52,10 @@ export function show(place) {
     empty('Ask a question, and the answer appears here, explained policy by policy.'),
   );
   const lists = Object.fromEntries(
-    ['types', 'actions', 'subjects', 'resources'].map((name) => [name, el('datalist', { id: `known-${name}` })]),
+    ['subjectTypes', 'resourceTypes', 'actions', 'subjects', 'resources'].map((name) => [
+      name,
+      el('datalist', { id: `known-${name}` }),
+    ]),
   );
   const inputs = FIELDS.map((field) => ({
     ...field,
@@ -94,20 +97,20 @@ export function show(place) {
     kept = editor.value;
     suggest();
   };
-  let known = { actions: [], types: [], entities: [] };
+  let known = { actions: [], subjectTypes: [], resourceTypes: [], entities: [] };
   const options = (list, values) =>
     fill(
       lists[list],
       values.map((value) => el('option', { value })),
     );
   const suggest = () => {
-    options('types', known.types);
-    options('actions', known.actions);
+    for (const list of ['subjectTypes', 'resourceTypes', 'actions']) options(list, known[list]);
     for (const [list, { input }] of [
       ['subjects', inputs[0]],
       ['resources', inputs[3]],
     ]) {
-      if (known.types.includes(input.value)) idsOf(input.value, known.entities).then((ids) => options(list, ids));
+      if ([...known.subjectTypes, ...known.resourceTypes].includes(input.value))
+        idsOf(input.value, known.entities).then((ids) => options(list, ids));
     }
   };
 

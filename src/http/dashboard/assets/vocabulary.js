@@ -1,5 +1,5 @@
-// Names that questions can use: those in the policies of the constitution in force and in recent decisions and, for
-// ids, in stored entities.
+// Names that questions can use: those that the constitution in force declares, in recent decisions and, for ids, in
+// stored entities.
 
 import { get } from './api.js';
 import { has } from './session.js';
@@ -8,18 +8,37 @@ const NAME = '[A-Za-z_][A-Za-z0-9_]*(?:::[A-Za-z_][A-Za-z0-9_]*)*';
 const UID = new RegExp(`\\b(${NAME})::"([^"\\\\]*)"`, 'g');
 const TYPE = new RegExp(`\\b(?:principal|resource)\\s+is\\s+(${NAME})`, 'g');
 
-/** `{actions, types, entities}`: names of actions and types, and `Type::id` of entities, each sorted. */
+/**
+ * `{actions, subjectTypes, resourceTypes, entities}`: names of actions and types, and `Type::id` of entities, each
+ * sorted.
+ */
 export async function vocabulary() {
-  const sources = [fromPolicies(), has('audit:read') ? fromDecisions() : none()];
+  const sources = [fromSchema().catch(fromPolicies), has('audit:read') ? fromDecisions() : none()];
   const found = await Promise.all(sources.map((source) => source.catch(none)));
   const merged = (member) => [...new Set(found.flatMap((part) => part[member] ?? []))].sort();
-  return { actions: merged('actions'), types: merged('types'), entities: merged('entities') };
+  return {
+    actions: merged('actions'),
+    subjectTypes: merged('subjectTypes'),
+    resourceTypes: merged('resourceTypes'),
+    entities: merged('entities'),
+  };
+}
+
+/** What the constitution declares, as the JSON Schema of questions. */
+async function fromSchema() {
+  const { properties } = await get('v1/schema');
+  return {
+    actions: properties.action.properties.name.enum,
+    subjectTypes: properties.subject.properties.type.enum,
+    resourceTypes: properties.resource.properties.type.enum,
+  };
 }
 
 async function none() {
   return {};
 }
 
+/** The names in the policies, for a daemon that does not serve the schema. */
 async function fromPolicies() {
   const { items } = await get('v1/constitution/policies', { limit: 1000 });
   return namesIn(items.map(({ text }) => text).join('\n'));
@@ -30,9 +49,11 @@ function namesIn(text) {
   const uids = [...text.matchAll(UID)].map(([, type, id]) => ({ type, id }));
   const isAction = ({ type }) => type === 'Action' || type.endsWith('::Action');
   const entities = uids.filter((uid) => !isAction(uid));
+  const types = [...[...text.matchAll(TYPE)].map(([, type]) => type), ...entities.map(({ type }) => type)];
   return {
     actions: uids.filter(isAction).map(({ id }) => id),
-    types: [...[...text.matchAll(TYPE)].map(([, type]) => type), ...entities.map(({ type }) => type)],
+    subjectTypes: types,
+    resourceTypes: types,
     entities: entities.map(({ type, id }) => `${type}::${id}`),
   };
 }
@@ -56,10 +77,12 @@ async function fromDecisions() {
   const records = items.map(({ record }) => record).filter(Boolean);
   // Names that the constitution does not declare are no vocabulary.
   const sound = records.filter(({ reason }) => !['unknown_type', 'unknown_action', 'invalid_request'].includes(reason));
+  const typesOf = (member) => sound.map((record) => record[member]?.type).filter(Boolean);
   const uids = sound.flatMap(({ subject, resource }) => [subject, resource]).filter((uid) => uid?.type);
   return {
     actions: sound.map(({ action }) => action?.name).filter(Boolean),
-    types: uids.map(({ type }) => type),
+    subjectTypes: typesOf('subject'),
+    resourceTypes: typesOf('resource'),
     entities: uids.map(({ type, id }) => `${type}::${id}`),
   };
 }
