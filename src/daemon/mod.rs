@@ -33,7 +33,7 @@ use sd_notify::NotifyState;
 
 use crate::actors::Mailbox;
 use crate::actors::active::Active;
-use crate::actors::cache::application_cache::ApplicationCache;
+use crate::actors::cache::application_cache::{ApplicationCache, EntityReader};
 use crate::actors::database::Database;
 use crate::actors::database::change_feed::ChangeFeed;
 use crate::actors::database::replica_monitor::ReplicaWatch;
@@ -208,12 +208,9 @@ impl Parts {
         let pending = directory.pending();
         let directory = Mailbox::new(directory.start(DIRECTORY_THREADS), identity::DEADLINE);
         let verdicts = fleet::open(&settings, secret, &store, &change_feed.status());
-        let warmer = if listeners.public.is_some() {
-            let end = audit.queue().durable();
-            let workers = http::workers(&settings.http);
-            CacheWarmer::start(audit.storage(), end, entities.clone(), database.clone(), workers)
-        } else {
-            CacheWarmer::nothing()
+        let warmer = match listeners.public {
+            Some(_) => warmer(&settings, &audit, &entities, &database),
+            None => CacheWarmer::nothing(),
         };
         let paths = locks.watched_paths(&settings.data_dir, &store);
         let folder = audit_folder(&settings.data_dir);
@@ -236,9 +233,8 @@ impl Parts {
         let store_state = pools::state(&settings, &store, database, change_feed.status());
         let upkeep = Upkeep::start(directory.clone(), pending, settings.auth.key_rotation_days, audit.journal());
         let metrics = Metrics::default();
-        let steady = upkeep.steady();
         let monitoring =
-            monitoring::start(&settings, &metrics, &decision, &audit_state, &store_state, directory, steady)?;
+            monitoring::start(&settings, &metrics, &decision, &audit_state, &store_state, directory, upkeep.steady())?;
         let app = AppState {
             settings: Arc::clone(&settings),
             public_url: public_url.trim_end_matches('/').into(),
@@ -319,6 +315,17 @@ impl Parts {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// Begins to warm the caches.
+fn warmer(
+    settings: &Settings,
+    audit: &AuditSubsystem,
+    entities: &EntityReader,
+    database: &Mailbox<Database>,
+) -> CacheWarmer {
+    let (end, workers) = (audit.queue().durable(), http::workers(&settings.http));
+    CacheWarmer::start(audit.storage(), end, entities.clone(), database.clone(), workers)
 }
 
 /// Objections to a valid constitution: failing test cases, and stored entities that do not fit its schema.

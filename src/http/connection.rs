@@ -58,6 +58,7 @@ impl Peer {
             is_first: Cell::new(true),
             read_at: Cell::new(Instant::now()),
             unwritten: RefCell::default(),
+            is_streaming: Cell::new(false),
             place,
         };
         Self { address, is_proxy, admin, progress: Rc::new(progress) }
@@ -82,6 +83,12 @@ impl Peer {
         since.into_std()
     }
 
+    /// Notes that the answer is a stream, or that the stream has ended. Meanwhile the connection is kept open without
+    /// requests, and may be evicted.
+    pub(super) fn set_streaming(&self, is_streaming: bool) {
+        self.progress.is_streaming.set(is_streaming);
+    }
+
     /// Notes that a request was answered, and counts it once the answer is handed to the socket. True if the
     /// connection has to close then, because it was evicted.
     pub(super) fn end_request(&self, answered: Answered) -> bool {
@@ -101,6 +108,8 @@ struct Progress {
     read_at: Cell<Instant>,
     /// Answered requests whose answers are not handed to the socket yet.
     unwritten: RefCell<Vec<Answered>>,
+    /// Whether the answer is a stream that goes on: no request is waited for meanwhile.
+    is_streaming: Cell<bool>,
     place: ConnectionSlot,
 }
 
@@ -125,6 +134,7 @@ impl Progress {
     /// wait.
     fn deadline(&self) -> Option<Instant> {
         match self.phase.get() {
+            Phase::Waiting(_) if self.is_streaming.get() => None,
             Phase::Waiting(since) => {
                 let since = since.unwrap_or_else(Instant::now);
                 self.phase.set(Phase::Waiting(Some(since)));

@@ -5,18 +5,22 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use actix_web::HttpResponse;
 use actix_web::http::header;
 use actix_web::web::{Bytes, Data};
+use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
 use tokio::sync::watch;
 
+use super::connection::Peer;
 use super::problem::Problem;
 use super::worker_state::WorkerState;
 use crate::actors::monitor::Tick;
 
 /// The most streams at the same time.
 const MOST: usize = 64;
+
+/// A stream ends after so many seconds. Browsers then connect again by themselves.
+const LONGEST: u64 = 600;
 
 /// The key figures are sent once in so many seconds.
 const PERFORMANCE_INTERVAL: u64 = 5;
@@ -43,19 +47,38 @@ struct Client {
     draining: Arc<AtomicBool>,
     alerts_version: Option<u64>,
     first: bool,
+    /// How many seconds are left: a credential is checked again when the client connects again.
+    left: u64,
+    peer: Option<Peer>,
     _place: Place,
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if let Some(peer) = &self.peer {
+            peer.set_streaming(false);
+        }
+    }
 }
 
 /// `GET /v1/performance/stream`: the events `point` each second, `performance` at once and every five seconds, and
 /// `alerts` at once and when one of them changes.
-pub async fn stream(state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
+///
+/// It ends after ten minutes, and when the daemon stops.
+pub async fn stream(request: HttpRequest, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let place =
         Place::take(&state.app.streams).ok_or_else(|| Problem::overloaded(format!("{MOST} streams are open")))?;
+    let peer = request.conn_data::<Peer>().cloned();
+    if let Some(peer) = &peer {
+        peer.set_streaming(true);
+    }
     let client = Client {
         ticks: state.app.monitor.ticks(),
         draining: Arc::clone(&state.app.draining),
         alerts_version: None,
         first: true,
+        left: LONGEST,
+        peer,
         _place: place,
     };
     let events = stream::unfold(client, |mut client| async move {
@@ -80,6 +103,7 @@ impl Client {
         if self.draining.load(Ordering::Relaxed) {
             return None;
         }
+        self.left = self.left.checked_sub(1)?;
         let tick = self.ticks.borrow_and_update().clone();
         let mut events = VecDeque::from([("point", &tick.point)]);
         if self.first || tick.number.is_multiple_of(PERFORMANCE_INTERVAL) {

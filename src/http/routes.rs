@@ -25,6 +25,8 @@ pub(super) fn routes(config: &mut ServiceConfig, settings: &Settings, path: &str
     let metrics_access = metrics_access(settings);
     decision_routes(config, settings.auth.decisions);
     auth_routes(config, path);
+    operation_routes(config, metrics_access);
+    page_routes(config);
     config
         .app_data(PathConfig::default().error_handler(|error, _| Problem::fault("", error.to_string()).into()))
         .app_data(QueryConfig::default().error_handler(|error, _| malformed_query(&error).into()))
@@ -94,6 +96,20 @@ pub(super) fn routes(config: &mut ServiceConfig, settings: &Settings, path: &str
             "/v1/audit/consistency",
             [(Method::GET, Requires(Scope::AuditRead), web::get().to(audit::consistency))],
         ))
+        .default_service(web::to(|| async { Err::<String, _>(Problem::new(&NOT_FOUND, "there is no such route")) }));
+}
+
+/// The authorization that `/metrics` requires.
+fn metrics_access(settings: &Settings) -> Access {
+    match settings.monitor.metrics {
+        MetricsAccess::Open if settings.http.is_for_this_host() => Public,
+        MetricsAccess::Open | MetricsAccess::Token => Requires(Scope::Read),
+    }
+}
+
+/// The routes by which the daemon is watched and operated.
+fn operation_routes(config: &mut ServiceConfig, metrics_access: Access) {
+    config
         .service(at(
             "/v1/cache",
             [
@@ -117,24 +133,20 @@ pub(super) fn routes(config: &mut ServiceConfig, settings: &Settings, path: &str
         ))
         .service(at("/v1/performance/stream", [(Method::GET, Requires(Scope::Read), web::get().to(live::stream))]))
         .service(at("/v1/alerts", [(Method::GET, Requires(Scope::Read), web::get().to(alerts::list))]))
-        .service(at("/alerts/{name}", [(Method::GET, Public, web::get().to(alerts::page))]))
         .service(at("/metrics", [(Method::GET, metrics_access, web::get().to(metrics::show))]))
+        .service(at("/livez", [(Method::GET, Public, web::get().to(health::livez))]))
+        .service(at("/readyz", [(Method::GET, Public, web::get().to(health::readyz))]));
+}
+
+/// The pages for people.
+fn page_routes(config: &mut ServiceConfig) {
+    config
+        .service(at("/alerts/{name}", [(Method::GET, Public, web::get().to(alerts::page))]))
         .service(at("/", [(Method::GET, Public, web::get().to(dashboard::root))]))
         .service(at("/dashboard", [(Method::GET, Public, web::get().to(dashboard::without_slash))]))
         .service(at("/dashboard/", [(Method::GET, Public, web::get().to(dashboard::page))]))
         .service(at("/dashboard/{file}", [(Method::GET, Public, web::get().to(dashboard::file))]))
-        .service(at("/livez", [(Method::GET, Public, web::get().to(health::livez))]))
-        .service(at("/readyz", [(Method::GET, Public, web::get().to(health::readyz))]))
-        .service(at("/problems/{slug}", [(Method::GET, Public, web::get().to(problem_pages::show))]))
-        .default_service(web::to(|| async { Err::<String, _>(Problem::new(&NOT_FOUND, "there is no such route")) }));
-}
-
-/// The authorization that `/metrics` requires.
-fn metrics_access(settings: &Settings) -> Access {
-    match settings.monitor.metrics {
-        MetricsAccess::Open if settings.http.is_for_this_host() => Public,
-        MetricsAccess::Open | MetricsAccess::Token => Requires(Scope::Read),
-    }
+        .service(at("/problems/{slug}", [(Method::GET, Public, web::get().to(problem_pages::show))]));
 }
 
 /// The routes that decide.
