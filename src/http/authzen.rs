@@ -8,10 +8,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 use super::authorization::RequestCaller;
-use super::decide::RecordedDecision;
 use super::decision_request::{DecisionRequest, LARGE_BATCH};
 use super::problem::{BAD_REQUEST, Problem, TOO_LARGE};
 use super::questions::Questions;
+use super::recorded_decisions::RecordedDecision;
 use super::worker_state::WorkerState;
 use crate::actors::decision::validator::Timeslice;
 use crate::domain::{Defaults, Evaluation, Json, Object, Reason, UnknownMembers, excerpt};

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::decide::{RecordedDecision, RecordedDecisions};
 use super::questions::Asked;
+use super::recorded_decisions::{RecordedDecision, RecordedDecisions};
 use super::worker_state::WorkerState;
 use crate::actors::active::Active;
 use crate::actors::monitor::compliance::Sample;

@@ -4,58 +4,26 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::http::header::HeaderMap;
-use actix_web::{HttpResponse, HttpResponseBuilder};
-use uuid::Uuid;
 
 use super::authorization::RequestCaller;
-use super::claimed_hash::{CONSTITUTIONAL_HASH, hash_value};
 use super::compliance;
 use super::consistency;
 use super::current_request;
 use super::decision_records::{AskedBy, DecisionRecords};
 use super::problem::{Problem, TOO_LARGE, UNAVAILABLE};
 use super::questions::Questions;
+use super::recorded_decisions::{RecordedDecision, RecordedDecisions};
 use super::request_id::REQUEST_ID;
 use super::worker_state::WorkerState;
-use crate::actors::active::Active;
 use crate::actors::audit::logger::{Indices, Record};
 use crate::actors::audit::queue::AuditError;
-use crate::actors::decision::validator::{Decide, DecideError, Decided, Decisions, Purpose};
+use crate::actors::decision::validator::{Decide, DecideError, Decisions, Purpose};
 use crate::domain::{Consistency, Evaluation};
 use crate::ledger::SharedMembers;
 use crate::trace::{DecisionNote, Phase};
 
 /// The most bytes in the questions of one request: their records always fit one frame of the log.
 const MAX_QUESTIONS: usize = 8 << 20;
-
-/// Decisions that are in the audit log; only these are answered.
-#[derive(Debug)]
-pub struct RecordedDecisions {
-    /// The constitution they were made under.
-    pub active: Arc<Active>,
-    /// The decisions, in the order of the questions.
-    pub decisions: Vec<RecordedDecision>,
-}
-
-impl RecordedDecisions {
-    /// An answer that names the constitution of the decisions.
-    pub fn respond(&self) -> HttpResponseBuilder {
-        let mut response = HttpResponse::Ok();
-        response.insert_header((CONSTITUTIONAL_HASH, hash_value(self.active.constitution.hash())));
-        response
-    }
-}
-
-/// A decision, and the index of its record in the log.
-#[derive(Debug)]
-pub struct RecordedDecision {
-    /// The decision.
-    pub decided: Decided,
-    /// Its id.
-    pub id: Uuid,
-    /// Its index in the audit log; none in `async` mode, where the answer does not wait for one.
-    pub index: Option<u64>,
-}
 
 /// Decides questions until a deadline and records the decisions: all of them, or up to the first that ends the request.
 pub async fn decide(

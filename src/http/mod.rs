@@ -56,6 +56,7 @@ mod problem_pages;
 mod proxy_protocol;
 mod questions;
 mod rate_limit;
+mod recorded_decisions;
 mod request_id;
 mod routes;
 mod second_factor;

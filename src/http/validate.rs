@@ -8,10 +8,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use super::authorization::RequestCaller;
-use super::decide::RecordedDecision;
 use super::decision_request::DecisionRequest;
 use super::problem::{BAD_REQUEST, INTERNAL, Problem};
 use super::questions::Questions;
+use super::recorded_decisions::RecordedDecision;
 use super::worker_state::WorkerState;
 use crate::constitution::Constitution;
 use crate::domain::{
