@@ -95,15 +95,18 @@ pub struct Constitution {
 }
 
 /// A policy as it is shown.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Policy)]
 pub struct PolicyView<'a> {
     /// Its `@id`.
     pub id: &'a str,
     /// `permit` or `forbid`.
     pub effect: &'static str,
     /// The id of its principle.
+    #[schema(required)]
     pub principle: Option<&'a str>,
     /// Its advice.
+    #[schema(required)]
     pub advice: Option<&'a str>,
     /// Its text.
     pub text: &'a str,

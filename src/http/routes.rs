@@ -1,18 +1,19 @@
 //! The route table.
 
+use actix_web::Route;
 use actix_web::error::QueryPayloadError;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, PathConfig, QueryConfig, ServiceConfig};
-use actix_web::{Resource, Route};
 
 use super::authorization;
 use super::authorization::Access::{self, Authenticated, OptionalAuth, Public, RateLimited, Requires};
 use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
+use super::route_table::{RouteTable, Routed};
 use super::{
     api_keys, audit, audit_search, authzen, cache, clients, constitution, entities, health, login, metrics, oauth,
-    pool, problem_pages, second_factor, token_keys, users, validate, writes,
+    openapi, pool, problem_pages, second_factor, token_keys, users, validate, writes,
 };
 use crate::auth::scope::Scope;
 use crate::settings::{DecisionAccess, Http, MetricsAccess, Settings, TrustedProxies};
@@ -21,6 +22,13 @@ use crate::settings::{DecisionAccess, Http, MetricsAccess, Settings, TrustedProx
 ///
 /// `path` is the path of the public URL.
 pub(super) fn routes(config: &mut ServiceConfig, settings: &Settings, path: &str) {
+    let mut table = RouteTable::new(config);
+    add_routes(&mut table, settings, path);
+    table.publish();
+}
+
+/// All routes; those of the API document are compared with them.
+pub(super) fn add_routes(config: &mut RouteTable<'_>, settings: &Settings, path: &str) {
     let metrics_access = metrics_access(settings);
     decision_routes(config, settings.auth.decisions);
     auth_routes(config, path);
@@ -102,6 +110,7 @@ pub(super) fn routes(config: &mut ServiceConfig, settings: &Settings, path: &str
         .service(at("/metrics", [(Method::GET, metrics_access, web::get().to(metrics::show))]))
         .service(at("/livez", [(Method::GET, Public, web::get().to(health::livez))]))
         .service(at("/readyz", [(Method::GET, Public, web::get().to(health::readyz))]))
+        .service(at("/openapi.json", [(Method::GET, Public, web::get().to(openapi::show))]))
         .service(at("/problems/{slug}", [(Method::GET, Public, web::get().to(problem_pages::show))]))
         .default_service(web::to(|| async { Err::<String, _>(Problem::new(&NOT_FOUND, "there is no such route")) }));
 }
@@ -117,7 +126,7 @@ fn metrics_access(settings: &Settings) -> Access {
 }
 
 /// The routes that decide.
-fn decision_routes(config: &mut ServiceConfig, decisions: DecisionAccess) {
+fn decision_routes(config: &mut RouteTable<'_>, decisions: DecisionAccess) {
     let decide = match decisions {
         DecisionAccess::Open => OptionalAuth,
         DecisionAccess::Token => Requires(Scope::Decide),
@@ -136,7 +145,7 @@ fn well_known(name: &str, path: &str) -> Vec<String> {
 }
 
 /// The routes of the Auth service.
-fn auth_routes(config: &mut ServiceConfig, path: &str) {
+fn auth_routes(config: &mut RouteTable<'_>, path: &str) {
     config
         .service(at("/oauth2/token", [(Method::POST, RateLimited, web::post().to(oauth::token))]))
         .service(at("/oauth2/introspect", [(Method::POST, OptionalAuth, web::post().to(oauth::introspect))]))
@@ -209,28 +218,31 @@ fn auth_routes(config: &mut ServiceConfig, path: &str) {
 }
 
 /// A route with its methods; any other method is answered with those it has.
-fn at<const N: usize>(path: &str, methods: [(Method, Access, Route); N]) -> Resource {
+fn at<const N: usize>(path: &str, methods: [(Method, Access, Route); N]) -> Routed {
     at_each(vec![path.to_owned()], methods)
 }
 
 /// A resource with several paths.
-fn at_each<const N: usize>(paths: Vec<String>, methods: [(Method, Access, Route); N]) -> Resource {
+fn at_each<const N: usize>(paths: Vec<String>, methods: [(Method, Access, Route); N]) -> Routed {
     let names = methods.iter().map(|(method, _, _)| if *method == Method::GET { "GET, HEAD" } else { method.as_str() });
     let allowed = names.collect::<Vec<_>>().join(", ");
+    let listed = methods.iter().map(|(method, access, _)| (method.clone(), *access)).collect();
+    let described = paths.clone();
     let resource = methods.into_iter().fold(web::resource(paths), |resource, (_, access, route)| {
         resource.route(match access {
             Public => route,
             asked => route.wrap(from_fn(move |request, next| authorization::pass(asked, request, next))),
         })
     });
-    resource.default_service(web::to(move || {
+    let resource = resource.default_service(web::to(move || {
         let allowed = allowed.clone();
         async move {
             let problem = Problem::new(&METHOD_NOT_ALLOWED, format!("the route takes {allowed}"));
             let allow = HeaderValue::from_str(&allowed).unwrap_or_else(|_| HeaderValue::from_static(""));
             Err::<String, _>(problem.with_header(header::ALLOW, allow))
         }
-    }))
+    }));
+    Routed { resource, paths: described, methods: listed }
 }
 
 fn malformed_query(error: &QueryPayloadError) -> Problem {

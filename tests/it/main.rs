@@ -28,6 +28,7 @@ mod issuers;
 mod kill;
 mod layers;
 mod oauth_library;
+mod openapi;
 mod reload;
 mod replay;
 mod replicas;

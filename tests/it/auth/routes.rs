@@ -6,7 +6,7 @@ use super::setup;
 use crate::harness::{Request, TestDaemon, issuer, repository};
 
 /// Every route that needs a credential, with the scope that it requires; `None` if any caller may use it.
-const GUARDED: &[(&str, &str, Option<&str>)] = &[
+pub(crate) const GUARDED: &[(&str, &str, Option<&str>)] = &[
     ("POST", "/access/v1/evaluation", Some("decide")),
     ("POST", "/access/v1/evaluations", Some("decide")),
     ("POST", "/v1/validate", Some("decide")),
