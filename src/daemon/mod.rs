@@ -41,7 +41,7 @@ use crate::actors::decision::warmer::CacheWarmer;
 use crate::actors::health::file_monitor::FileMonitor;
 use crate::actors::health::watchdog::Watchdog;
 use crate::constitution::{Fault, Faults, Misfits};
-use crate::http::{self, ApiDocument, AppState, DecisionState};
+use crate::http::{self, AppState, DecisionState, Documents};
 use crate::logging::{self, LevelSwitch};
 use crate::metrics::Metrics;
 use crate::settings::{Bind, Settings};
@@ -238,7 +238,7 @@ impl Parts {
             store: store_state,
             files: files.status(),
             metrics: Metrics::default(),
-            api_document: ApiDocument::default(),
+            documents: Documents::default(),
             in_flight: Arc::new(AtomicUsize::new(0)),
             draining: Arc::clone(&draining),
         };

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::excerpt::cut;
 use super::explanation;
@@ -13,7 +15,7 @@ use super::explanation;
 const MAX_DETAIL: usize = 1024;
 
 /// The reason for a verdict: the first that applies, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// An item of a batch could not be parsed.
@@ -94,6 +96,17 @@ impl Reason {
         }
     }
 }
+
+/// Derived, it would lack the reason that cannot be read.
+impl PartialSchema for Reason {
+    fn schema() -> RefOr<Schema> {
+        let names = Self::ALL.map(Self::as_str);
+        let about = "The reason for a decision: the first that applies, in this order.";
+        ObjectBuilder::new().schema_type(Type::String).description(Some(about)).enum_values(Some(names)).into()
+    }
+}
+
+impl ToSchema for Reason {}
 
 /// How bad the violation of a principle is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

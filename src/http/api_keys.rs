@@ -82,6 +82,7 @@ struct CreatedApiKey {
     #[serde(flatten)]
     stored: ShownApiKey,
     /// The key: what callers send in the header `X-API-Key`.
+    #[schema(example = "acgs_ak_abcdefgh2345_…")]
     key: String,
 }
 

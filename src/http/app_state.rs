@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use actix::Addr;
 
-use super::openapi::document::ApiDocument;
+use super::openapi::document::Documents;
 use super::pending_writes::PendingWrites;
 use super::rate_limit::Limits;
 use crate::actors::Mailbox;
@@ -55,8 +55,8 @@ pub struct AppState {
     pub files: FileStatus,
     /// The metrics of all workers.
     pub metrics: Metrics,
-    /// The API document, once it was asked for.
-    pub api_document: ApiDocument,
+    /// Documents about the daemon, once they were asked for.
+    pub documents: Documents,
     /// Requests in progress.
     pub in_flight: Arc<AtomicUsize>,
     /// Set when the daemon begins to stop.

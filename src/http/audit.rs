@@ -199,16 +199,20 @@ struct ProvenConsistency {
 /// Any record of the log: a decision, or an event of the kind that `kind` names, with further members.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
-    "v": 1, "kind": "start", "id": "01a20968-1d2e-7f3a-8b4c-5d6e7f8a9b0c", "at": "2026-11-24T09:30:00.123456Z",
-    "caller": "daemon"
+    "v": 1, "kind": "start", "id": "01a20968-1d2e-7f3a-8b4c-5d6e7f8a9b0c", "ts": "2026-11-24T09:30:00.123456Z",
+    "caller": "acgs"
 })))]
 pub struct AuditRecord {
     /// `decision`, `part`, `shared`, or the kind of an event.
     kind: String,
+    /// The version of the format.
+    v: u32,
     #[schema(format = "uuid")]
-    id: String,
+    id: Option<String>,
     #[schema(format = DateTime)]
-    at: String,
+    ts: Option<String>,
+    /// The caller's name, or `anonymous`.
+    caller: Option<String>,
 }
 
 /// Prove that the log was only extended

@@ -92,8 +92,8 @@ enum EntryKind {
 /// An entry of an audit log.
 #[derive(ToSchema)]
 #[schema(examples(json!({"origin": "acgs.local/host", "index": 0, "record": {
-    "v": 1, "kind": "start", "id": "01a20968-1d2e-7f3a-8b4c-5d6e7f8a9b0c", "at": "2026-11-24T09:30:00.123456Z",
-    "caller": "daemon"
+    "v": 1, "kind": "start", "id": "01a20968-1d2e-7f3a-8b4c-5d6e7f8a9b0c", "ts": "2026-11-24T09:30:00.123456Z",
+    "caller": "acgs"
 }})))]
 #[expect(dead_code, reason = "describes what is written as text")]
 struct Entry {
@@ -109,7 +109,7 @@ struct Entry {
 /// The record of a decision with its place in the log.
 #[derive(ToSchema)]
 #[schema(examples(json!({"origin": "acgs.local/host", "index": 23, "proof": "/v1/audit/entries/23/proof", "record": {
-    "v": 1, "kind": "decision", "id": "01a20968-28e9-7570-9ff2-740f540c5b2d", "at": "2026-11-24T09:30:00.123456Z",
+    "v": 1, "kind": "decision", "id": "01a20968-28e9-7570-9ff2-740f540c5b2d", "ts": "2026-11-24T09:30:00.123456Z",
     "caller": "anonymous"
 }})))]
 #[expect(dead_code, reason = "describes what is written as text")]

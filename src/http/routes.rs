@@ -13,7 +13,7 @@ use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
 use super::route_table::{RouteTable, Routed};
 use super::{
     api_keys, audit, audit_search, authzen, cache, clients, constitution, entities, health, login, metrics, oauth,
-    openapi, pool, problem_pages, second_factor, token_keys, users, validate, writes,
+    openapi, pool, problem_pages, second_factor, token_keys, users, validate, vocabulary, writes,
 };
 use crate::auth::scope::Scope;
 use crate::settings::{DecisionAccess, Http, MetricsAccess, Settings, TrustedProxies};
@@ -52,6 +52,7 @@ pub(super) fn add_routes(config: &mut RouteTable<'_>, settings: &Settings, path:
             "/v1/constitution/reload",
             [(Method::POST, Requires(Scope::ConstitutionWrite), web::post().to(constitution::reload))],
         ))
+        .service(at("/v1/schema", [(Method::GET, Requires(Scope::Read), web::get().to(vocabulary::show))]))
         .service(at("/v1/entities", [(Method::GET, Requires(Scope::EntitiesRead), web::get().to(entities::list))]))
         .service(at(
             "/v1/entities/batch",

@@ -22,10 +22,10 @@ pub(super) fn assemble(described: Value, operations: &[Operation], public_url: &
         schemas.insert("Problem".to_owned(), problems::schema());
         schemas.values_mut().for_each(examples::of_schema);
     }
-    let mut in_force = Map::new();
+    let (mut in_force, mut shared) = (Map::new(), Map::new());
     for operation in operations {
         let mut description = described_operation(&paths, operation).cloned().unwrap_or_default();
-        complete(&mut description, operation);
+        complete(&mut description, operation, &mut shared);
         examples::add(&mut description, &components);
         let methods = in_force.entry(operation.path.clone()).or_insert_with(|| json!({}));
         if let Some(methods) = methods.as_object_mut() {
@@ -36,6 +36,7 @@ pub(super) fn assemble(described: Value, operations: &[Operation], public_url: &
         ("securitySchemes", common::security_schemes()),
         ("parameters", common::parameters()),
         ("headers", common::headers()),
+        ("responses", Value::Object(shared)),
     ] {
         components.insert(name.to_owned(), parts);
     }
@@ -53,8 +54,26 @@ pub(super) fn described_operation<'a>(paths: &'a Value, operation: &Operation) -
     paths.get(&operation.described_at)?.get(&method)?.as_object()
 }
 
+/// Parameters that may be absent are never null.
+fn without_null(parameter: &mut Value) {
+    let Some(schema) = parameter.get_mut("schema").and_then(Value::as_object_mut) else { return };
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|one| one != "null");
+        if let [one] = types.as_slice() {
+            let one = one.clone();
+            schema.insert("type".to_owned(), one);
+        }
+    }
+    let alternatives = schema.get_mut("oneOf").and_then(Value::as_array_mut);
+    let given = alternatives.and_then(|all| all.iter().find(|one| one.get("type") != Some(&json!("null"))).cloned());
+    if let Some(Value::Object(given)) = given {
+        schema.remove("oneOf");
+        schema.extend(given);
+    }
+}
+
 /// Adds authorization, common parameters and errors.
-fn complete(description: &mut Map<String, Value>, operation: &Operation) {
+fn complete(description: &mut Map<String, Value>, operation: &Operation, shared: &mut Map<String, Value>) {
     let own = match description.remove("security") {
         Some(Value::Array(own)) => own,
         _ => Vec::new(),
@@ -77,6 +96,7 @@ fn complete(description: &mut Map<String, Value>, operation: &Operation) {
     }
     let parameters = description.entry("parameters").or_insert_with(|| json!([]));
     if let Some(parameters) = parameters.as_array_mut() {
+        parameters.iter_mut().for_each(without_null);
         parameters.extend(common::parameter_references(
             takes_hash(&operation.path) || operation.path == "/v1/validate" || operation.path.starts_with("/access/"),
         ));
@@ -87,6 +107,6 @@ fn complete(description: &mut Map<String, Value>, operation: &Operation) {
     let traits = Traits { path: &operation.path, access: operation.access, has_body };
     let responses = description.entry("responses").or_insert_with(|| json!({}));
     if let Some(responses) = responses.as_object_mut() {
-        problems::add(traits, &own, responses);
+        problems::add(traits, &own, responses, shared);
     }
 }

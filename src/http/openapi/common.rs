@@ -1,6 +1,6 @@
 //! What all operations have in common: credentials, and headers of requests and answers.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::auth::scope::Scope;
 use crate::http::authorization::Access;
@@ -103,7 +103,7 @@ pub(super) fn headers() -> Value {
 }
 
 /// References to the headers of an answer.
-pub(super) fn header_references(status: u16) -> Value {
+pub(super) fn header_references(status: u16) -> Map<String, Value> {
     let mut names = vec![("X-Request-ID", "RequestId"), ("X-Constitutional-Hash", "ConstitutionalHash")];
     match status {
         401 => names.push(("WWW-Authenticate", "WwwAuthenticate")),
@@ -113,5 +113,5 @@ pub(super) fn header_references(status: u16) -> Value {
     let references = names
         .into_iter()
         .map(|(name, component)| (name.to_owned(), json!({"$ref": format!("#/components/headers/{component}")})));
-    Value::Object(references.collect())
+    references.collect()
 }

@@ -1,40 +1,43 @@
-//! The API document as it is served: made on the first request for it, and kept.
+//! Documents that are made on the first request for them, and kept.
 
 use std::sync::{Arc, OnceLock};
 
-use actix_web::web::Bytes;
-use sha2::{Digest, Sha256};
+use parking_lot::Mutex;
 
-/// The API document of the daemon, shared by all workers.
+use crate::domain::ConstitutionDigest;
+use crate::http::static_file::StaticFile;
+use crate::settings::RequestProperties;
+
+/// The documents about the daemon, shared by all workers.
 #[derive(Debug, Clone, Default)]
-pub struct ApiDocument(Arc<OnceLock<Served>>);
+pub struct Documents(Arc<Kept>);
 
-/// The text of a document.
-#[derive(Debug)]
-pub(in crate::http) struct Served {
-    /// JSON.
-    pub text: Bytes,
-    /// Its entity tag, with quotes.
-    pub etag: String,
+/// What the schema of a vocabulary is made from: a constitution, and the treatment of properties in requests.
+type SchemaKey = (ConstitutionDigest, RequestProperties);
+
+#[derive(Debug, Default)]
+struct Kept {
+    api: OnceLock<StaticFile>,
+    /// The schema of the vocabulary, and what it is made from.
+    schema: Mutex<Option<(SchemaKey, Arc<StaticFile>)>>,
 }
 
-impl ApiDocument {
-    /// The document, which is made by `make` if it was not made before.
-    pub(super) fn get_or_make(&self, make: impl FnOnce() -> String) -> &Served {
-        self.0.get_or_init(|| Served::new(make()))
+impl Documents {
+    /// The API document, which is made by `make` if it was not made before.
+    pub(in crate::http) fn api(&self, make: impl FnOnce() -> StaticFile) -> &StaticFile {
+        self.0.api.get_or_init(make)
     }
-}
 
-impl Served {
-    pub(in crate::http) fn new(text: impl Into<Bytes>) -> Self {
-        let text = text.into();
-        let etag = etag(&text);
-        Self { text, etag }
+    /// The schema of a constitution's vocabulary, which is made by `make` if that of another one is kept.
+    pub(in crate::http) fn schema(&self, key: SchemaKey, make: impl FnOnce() -> StaticFile) -> Arc<StaticFile> {
+        let mut kept = self.0.schema.lock();
+        match &*kept {
+            Some((of, schema)) if *of == key => Arc::clone(schema),
+            _ => {
+                let schema = Arc::new(make());
+                *kept = Some((key, Arc::clone(&schema)));
+                schema
+            }
+        }
     }
-}
-
-/// The entity tag of a file.
-pub(super) fn etag(text: &[u8]) -> String {
-    let digest = data_encoding::HEXLOWER.encode(Sha256::digest(text).as_ref());
-    format!("\"{}\"", digest.get(..16).unwrap_or_default())
 }

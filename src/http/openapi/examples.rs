@@ -45,6 +45,9 @@ fn of(schema: &Value, components: &Map<String, Value>, depth: usize) -> Option<V
         return Some(Value::Object(members.collect()));
     }
     if let Some(alternatives) = schema.get("oneOf").and_then(Value::as_array) {
+        if alternatives.iter().any(|one| one.get("type").is_some_and(|name| name == "null")) {
+            return Some(Value::Null);
+        }
         return of(alternatives.last()?, components, depth);
     }
     if let Some(value) = schema.get("enum").and_then(|values| values.get(0)) {
@@ -65,7 +68,8 @@ fn of(schema: &Value, components: &Map<String, Value>, depth: usize) -> Option<V
         let members = members.map(|(name, schema)| Some((name.clone(), of(schema, components, depth)?)));
         members.collect::<Option<Map<_, _>>>().map(Value::Object)
     } else if of_type("array") {
-        Some(json!([of(schema.get("items")?, components, depth)?]))
+        let item = schema.get("items").and_then(|items| of(items, components, depth));
+        Some(Value::Array(item.into_iter().collect()))
     } else if of_type("boolean") {
         Some(json!(true))
     } else if of_type("integer") || of_type("number") {
@@ -75,12 +79,16 @@ fn of(schema: &Value, components: &Map<String, Value>, depth: usize) -> Option<V
     }
 }
 
-/// Makes a schema one of JSON Schema 2020-12, where OpenAPI 3.0 had keywords of its own: `allOf` with one example for
-/// the whole has that example.
+/// Makes `example` of OpenAPI 3.0 the `examples` of JSON Schema, in a schema and those of its properties.
 pub(super) fn of_schema(schema: &mut Value) {
-    if let Some(object) = schema.as_object_mut()
-        && let Some(example) = object.remove("example")
-    {
+    let Some(object) = schema.as_object_mut() else { return };
+    if let Some(example) = object.remove("example") {
         object.insert("examples".to_owned(), json!([example]));
     }
+    object.get_mut("properties").and_then(Value::as_object_mut).into_iter().for_each(|all| {
+        all.values_mut().for_each(of_schema);
+    });
+    object.get_mut("allOf").and_then(Value::as_array_mut).into_iter().for_each(|all| {
+        all.iter_mut().for_each(of_schema);
+    });
 }

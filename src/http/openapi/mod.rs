@@ -10,15 +10,15 @@ pub(super) mod document;
 mod examples;
 mod problems;
 
-use actix_web::http::header::{self, ContentType};
+use actix_web::http::header::ContentType;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
 use utoipa::OpenApi;
 
 use super::route_table::Operations;
+use super::static_file::{StaticFile, answer};
 use super::worker_state::WorkerState;
-use document::Served;
 
 /// The descriptions of all handlers.
 #[derive(OpenApi)]
@@ -42,6 +42,8 @@ use document::Served;
         (name = "operation", description = "The state of the daemon."),
         (name = "documents", description = "Metadata and explanations."),
     ),
+    // What only the common errors refer to.
+    components(schemas(crate::domain::InputFault)),
     paths(
         super::authzen::evaluation,
         super::authzen::evaluations,
@@ -51,6 +53,7 @@ use document::Served;
         super::constitution::policies,
         super::constitution::policy,
         super::constitution::reload,
+        super::vocabulary::show,
         super::entities::list,
         super::entities::put_batch,
         super::entities::show,
@@ -119,24 +122,13 @@ struct Descriptions;
     ),
 )]
 pub async fn show(request: HttpRequest, state: Data<WorkerState>, operations: Data<Operations>) -> HttpResponse {
-    let make = || assemble::assemble(described(), &operations.0, &state.app.public_url).to_string();
-    answer(&request, state.app.api_document.get_or_make(make), ContentType::json())
+    let make = || StaticFile::new(assemble::assemble(described(), &operations.0, &state.app.public_url).to_string());
+    answer(&request, state.app.documents.api(make), ContentType::json())
 }
 
 /// The descriptions as JSON.
 fn described() -> Value {
     serde_json::to_value(Descriptions::openapi()).unwrap_or_default()
-}
-
-/// Answers with a file, or with 304 if the caller has it.
-pub(super) fn answer(request: &HttpRequest, file: &Served, content_type: ContentType) -> HttpResponse {
-    let known = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|tags| tags.to_str().ok());
-    let is_known = known
-        .flat_map(|tags| tags.split(','))
-        .any(|tag| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == file.etag);
-    let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response.insert_header((header::ETAG, &*file.etag)).insert_header((header::CACHE_CONTROL, "no-cache"));
-    if is_known { response.finish() } else { response.insert_header(content_type).body(file.text.clone()) }
 }
 
 #[cfg(test)]

@@ -84,35 +84,48 @@ pub(super) fn takes_hash(path: &str) -> bool {
     path.starts_with("/v1/") && path != "/v1/validate"
 }
 
-/// Adds the errors to the answers of an operation; `own` are the slugs of those that only it has.
-pub(super) fn add(traits: Traits<'_>, own: &[&str], responses: &mut Map<String, Value>) {
+/// Adds the errors to the answers of an operation; `own` are the slugs of those that only it has. Answers that are
+/// nothing but errors are `shared` by the operations that have them.
+pub(super) fn add(
+    traits: Traits<'_>,
+    own: &[&str],
+    responses: &mut Map<String, Value>,
+    shared: &mut Map<String, Value>,
+) {
     for (status, kinds) in kinds(traits, own) {
         let (content_type, content) = if traits.path.starts_with("/access/") {
             ("text/plain", text(&kinds))
         } else {
             (PROBLEM_JSON, problem(status, &kinds))
         };
-        let titles = kinds.iter().map(|kind| kind.title).collect::<Vec<_>>().join(", or ");
-        let response =
-            responses.entry(status.to_string()).or_insert_with(|| json!({"description": format!("{titles}.")}));
-        let Some(response) = response.as_object_mut() else { continue };
-        let contents = response.entry("content").or_insert_with(|| json!({}));
-        if let Some(contents) = contents.as_object_mut() {
-            contents.insert(content_type.to_owned(), content);
-        }
+        let mut headers = Map::new();
         if status == OUTCOME_UNKNOWN.status {
-            let headers = response.entry("headers").or_insert_with(|| json!({}));
-            if let Some(headers) = headers.as_object_mut() {
-                headers.insert("Location".to_owned(), json!({"$ref": "#/components/headers/Location"}));
-            }
+            headers.insert("Location".to_owned(), json!({"$ref": "#/components/headers/Location"}));
+        }
+        if let Some(response) = responses.get_mut(&status.to_string()) {
+            extend(response, "content", Map::from_iter([(content_type.to_owned(), content)]));
+            extend(response, "headers", headers);
+        } else {
+            let slugs = kinds.iter().map(|kind| kind.slug).collect::<Vec<_>>().join(".");
+            let name = format!("{status}.{slugs}{}", if content_type == PROBLEM_JSON { "" } else { ".text" });
+            responses.insert(status.to_string(), json!({"$ref": format!("#/components/responses/{name}")}));
+            let titles = kinds.iter().map(|kind| kind.title).collect::<Vec<_>>().join(". Or: ");
+            headers.extend(header_references(status));
+            let response =
+                json!({"description": format!("{titles}."), "content": {content_type: content}, "headers": headers});
+            shared.insert(name, response);
         }
     }
-    for (status, response) in responses.iter_mut() {
-        let (Ok(status), Some(response)) = (status.parse(), response.as_object_mut()) else { continue };
-        let headers = response.entry("headers").or_insert_with(|| json!({}));
-        if let (Some(headers), Value::Object(common)) = (headers.as_object_mut(), header_references(status)) {
-            headers.extend(common);
-        }
+    for (status, response) in responses.iter_mut().filter(|(_, response)| response.get("$ref").is_none()) {
+        extend(response, "headers", status.parse().map(header_references).unwrap_or_default());
+    }
+}
+
+/// Adds members to an object in an object.
+fn extend(object: &mut Value, name: &str, members: Map<String, Value>) {
+    let inner = object.as_object_mut().map(|object| object.entry(name).or_insert_with(|| json!({})));
+    if let Some(inner) = inner.and_then(Value::as_object_mut) {
+        inner.extend(members);
     }
 }
 

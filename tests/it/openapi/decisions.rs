@@ -22,7 +22,7 @@ fn questions() -> Vec<(&'static str, Value)> {
     vec![
         ("permitted", question("call_tool", &tool, &json!({}))),
         ("forbidden", question("deploy_model", &model, &json!({"risk": 8, "human_approved": false}))),
-        ("no_permit", question("read_data", &json!({"type": "Dataset", "id": "d"}), &json!({}))),
+        ("no_permit", question("read_data", &json!({"type": "Dataset", "id": "handbook"}), &json!({}))),
         ("unknown_action", question("fly", &tool, &json!({}))),
         ("unknown_type", question("call_tool", &json!({"type": "Kite", "id": "k"}), &json!({}))),
         ("invalid_properties", question("call_tool", &tool, &json!({"risk": "high"}))),

@@ -49,6 +49,12 @@ impl Document {
         self.operations().find(|operation| operation.id() == id).unwrap_or_else(|| panic!("no operation `{id}`"))
     }
 
+    /// What a reference leads to, or the value itself.
+    fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
+        let Some(reference) = value["$ref"].as_str() else { return value };
+        self.0.pointer(reference.strip_prefix('#').unwrap()).unwrap_or_else(|| panic!("nothing at {reference}"))
+    }
+
     /// Everything that is wrong with a value by a schema of the document. Members that no schema names are faults, too.
     fn faults(&self, schema: &Value, value: &Value) -> Vec<String> {
         let mut root = schema.clone();
@@ -76,7 +82,7 @@ impl Document {
     #[track_caller]
     fn check(&self, operation: &Operation<'_>, answer: &Answer) {
         let name = operation.name();
-        let response = &operation.description["responses"][answer.status.to_string()];
+        let response = self.resolve(&operation.description["responses"][answer.status.to_string()]);
         assert!(response.is_object(), "{name} is not described with {answer}");
         for header in response["headers"].as_object().into_iter().flat_map(Map::keys) {
             let is_there = answer.header(&header.to_lowercase()).is_some();
