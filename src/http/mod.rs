@@ -19,6 +19,7 @@ mod decide;
 mod decision_records;
 mod decision_request;
 mod decision_schema;
+mod docs;
 mod entities;
 mod entity_body;
 mod entity_schema;

@@ -12,8 +12,8 @@ use super::authorization::Access::{self, Authenticated, OptionalAuth, Public, Ra
 use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
 use super::route_table::{RouteTable, Routed};
 use super::{
-    api_keys, audit, audit_search, authzen, cache, clients, constitution, entities, health, login, metrics, oauth,
-    openapi, pool, problem_pages, second_factor, token_keys, users, validate, vocabulary, writes,
+    api_keys, audit, audit_search, authzen, cache, clients, constitution, docs, entities, health, login, metrics,
+    oauth, openapi, pool, problem_pages, second_factor, token_keys, users, validate, vocabulary, writes,
 };
 use crate::auth::scope::Scope;
 use crate::settings::{DecisionAccess, Http, MetricsAccess, Settings, TrustedProxies};
@@ -112,6 +112,8 @@ pub(super) fn add_routes(config: &mut RouteTable<'_>, settings: &Settings, path:
         .service(at("/livez", [(Method::GET, Public, web::get().to(health::livez))]))
         .service(at("/readyz", [(Method::GET, Public, web::get().to(health::readyz))]))
         .service(at("/openapi.json", [(Method::GET, Public, web::get().to(openapi::show))]))
+        .service(at("/docs", [(Method::GET, Public, web::get().to(docs::page))]))
+        .service(at("/docs/{file}", [(Method::GET, Public, web::get().to(docs::file))]))
         .service(at("/problems/{slug}", [(Method::GET, Public, web::get().to(problem_pages::show))]))
         .default_service(web::to(|| async { Err::<String, _>(Problem::new(&NOT_FOUND, "there is no such route")) }));
 }

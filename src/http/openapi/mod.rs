@@ -76,6 +76,8 @@ use super::worker_state::WorkerState;
         super::health::livez,
         super::health::readyz,
         super::problem_pages::show,
+        super::docs::page,
+        super::docs::file,
         super::oauth::token,
         super::oauth::introspect,
         super::oauth::revoke,

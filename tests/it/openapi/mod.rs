@@ -1,6 +1,7 @@
 //! The API document says what the daemon does: its routes, their authorization, and the form of real answers.
 
 mod decisions;
+mod docs;
 mod examples;
 mod schema;
 
