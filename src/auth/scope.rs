@@ -4,35 +4,26 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
-use utoipa::ToSchema;
 
 /// One thing that a caller may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Scope {
     /// Ask for decisions.
-    #[schema(rename = "decide")]
     Decide,
     /// Read the constitution, and the state of caches and pools.
-    #[schema(rename = "read")]
     Read,
     /// Read entities.
-    #[schema(rename = "entities:read")]
     EntitiesRead,
     /// Change entities.
-    #[schema(rename = "entities:write")]
     EntitiesWrite,
     /// Change the constitution.
-    #[schema(rename = "constitution:write")]
     ConstitutionWrite,
     /// Read the audit log.
-    #[schema(rename = "audit:read")]
     AuditRead,
     /// Manage people, clients and keys.
-    #[schema(rename = "auth:write")]
     AuthWrite,
     /// Run the daemon.
-    #[schema(rename = "ops")]
     Ops,
 }
 
@@ -190,8 +181,7 @@ impl Serialize for Scopes {
 }
 
 /// A role of users and clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ToSchema)]
-#[schema(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Role {
     /// May do everything.

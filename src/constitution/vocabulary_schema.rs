@@ -156,26 +156,26 @@ fn request(name: &str, action: &Action) -> Value {
     });
     let Some(members) = schema.as_object_mut() else { return schema };
     let Some(particulars) = action.context.kind(PARTICULARS) else {
-        members.insert("allOf".to_owned(), json!([with_context(object(&action.context, Required::Demanded, None))]));
+        members.insert("allOf".to_owned(), json!([with_context(&object(&action.context, Required::Demanded, None))]));
         return schema;
     };
     // Properties of the action, if there are any, replace the member of the context.
     let given = json!({"properties": {"action": {
         "required": ["properties"], "properties": {"properties": {"minProperties": 1}},
     }}});
-    let mut own = with_context(object(&action.context, Required::Demanded, Some(PARTICULARS)));
+    let mut own = with_context(&object(&action.context, Required::Demanded, Some(PARTICULARS)));
     if let Some(properties) = own.get_mut("properties").and_then(Value::as_object_mut) {
         properties.insert("action".to_owned(), json!({"properties": {"properties": value(particulars)}}));
     }
     members.insert("if".to_owned(), given);
     members.insert("then".to_owned(), Value::Object(own));
-    let without = with_context(object(&action.context, Required::Demanded, None));
+    let without = with_context(&object(&action.context, Required::Demanded, None));
     members.insert("else".to_owned(), Value::Object(without));
     schema
 }
 
 /// A context that must be there if it has required members.
-fn with_context(context: Value) -> Map<String, Value> {
+fn with_context(context: &Value) -> Map<String, Value> {
     let is_required = context.get("required").is_some();
     let mut members = Map::new();
     if is_required {

@@ -33,6 +33,7 @@ const MAX_EXPANDED: usize = 4 << 20;
     post, path = "/access/v1/evaluation", operation_id = "evaluate", tag = "decisions",
     params(
         ("X-Consistency" = Option<String>, Header,
+         pattern = r"^(full|at-least [0-9a-f]{16}\.[0-9]{1,18}\.[0-9a-f]{16})$",
          description = "`full`, or `at-least TOKEN` with the `X-Consistency-Token` of a write."),
     ),
     request_body = decision_schema::Evaluation,
@@ -61,6 +62,7 @@ pub async fn evaluation(
         ("Prefer" = Option<String>, Header,
          description = "`return=representation` or `return=minimal`: with or without reasons."),
         ("X-Consistency" = Option<String>, Header,
+         pattern = r"^(full|at-least [0-9a-f]{16}\.[0-9]{1,18}\.[0-9a-f]{16})$",
          description = "`full`, or `at-least TOKEN` with the `X-Consistency-Token` of a write."),
     ),
     request_body = decision_schema::Evaluations,

@@ -23,8 +23,9 @@ struct Rate {
     hits: u64,
     misses: u64,
     /// In percent; null without any look-up.
+    #[serde(rename = "hit_rate")]
     #[schema(required)]
-    hit_rate: Option<f64>,
+    percent: Option<f64>,
 }
 
 /// Something with the hit rates since the start, and in the window.
@@ -92,7 +93,19 @@ struct Follower {
 
 /// The caches.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Caches)]
+#[schema(as = Caches, examples(json!({
+    "overall": {"target": 85.0, "window_s": 300, "is_met": true, "hits": 90, "misses": 10, "hit_rate": 90.0,
+        "window": {"hits": 9, "misses": 1, "hit_rate": 90.0}},
+    "tiers": {
+        "l1": {"enabled": true, "entries": 10, "capacity": 40000, "bytes": 8120, "max_bytes": 134_217_728, "workers": 2,
+            "hits": 80, "misses": 20, "hit_rate": 80.0, "window": {"hits": 8, "misses": 2, "hit_rate": 80.0}},
+        "l2": {"enabled": false, "status": null, "hits": 0, "misses": 0, "hit_rate": null,
+            "window": {"hits": 0, "misses": 0, "hit_rate": null}},
+        "l3": {"enabled": true, "entries": 19, "capacity": 100_000, "bytes": 6220, "max_bytes": 268_435_456,
+            "hits": 10, "misses": 10, "hit_rate": 50.0, "window": {"hits": 1, "misses": 1, "hit_rate": 50.0}}
+    },
+    "follower": {"applied": 18, "age_ms": null, "fault": null}
+})))]
 struct CachesBody {
     overall: Rated<Overall>,
     tiers: TiersBody,
@@ -164,7 +177,7 @@ fn rated<T: ToSchema>(subject: T, (total, recent): &(TierRates, TierRates), of: 
 }
 
 fn rate(rate: HitRate) -> Rate {
-    Rate { hits: rate.hits, misses: rate.misses, hit_rate: rate.percent() }
+    Rate { hits: rate.hits, misses: rate.misses, percent: rate.percent() }
 }
 
 /// No other daemon writes to an SQLite database.

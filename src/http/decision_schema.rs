@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::domain::{Finding, NearMiss, Reason};
 
-/// An entity that a question is about. Other members are ignored, but refused by `/v1/validate`.
+/// An entity that a question is about. Other members are ignored.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({"type": "Agent", "id": "helper"})))]
 pub struct Party {
@@ -49,6 +49,44 @@ pub struct Evaluation {
     context: (),
 }
 
+/// A question without members that are not named here, as `/v1/validate` takes it.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({
+    "subject": {"type": "Agent", "id": "helper"}, "action": {"name": "call_tool"},
+    "resource": {"type": "Tool", "id": "unit-converter", "properties": {"risk": 1}}
+})))]
+pub struct StrictEvaluation {
+    subject: StrictParty,
+    action: StrictAction,
+    resource: StrictParty,
+    /// The circumstances; `constitutional_hash` in it is the hash that the caller expects.
+    #[schema(value_type = Object, required = false)]
+    context: (),
+}
+
+/// An entity that a question is about, without other members.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StrictParty {
+    #[schema(min_length = 1, max_length = 1024)]
+    r#type: String,
+    #[schema(min_length = 1, max_length = 1024)]
+    id: String,
+    #[schema(value_type = Object, required = false)]
+    properties: (),
+}
+
+/// What the subject wants to do, without other members.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StrictAction {
+    #[schema(min_length = 1, max_length = 1024)]
+    name: String,
+    #[schema(value_type = Object, required = false)]
+    properties: (),
+}
+
 /// A question whose missing members come from its batch.
 #[derive(Serialize, ToSchema)]
 pub struct BatchItem {
@@ -85,9 +123,10 @@ pub struct Evaluations {
     /// The default of items without one.
     #[schema(value_type = Object, required = false)]
     context: (),
-    /// At most `http.max_evaluations`.
+    /// At most `http.max_evaluations`. An item that cannot be read is answered with a deny in its place.
+    #[serde(rename = "evaluations")]
     #[schema(value_type = Vec<BatchItem>, required = false)]
-    evaluations: (),
+    items: (),
     #[schema(value_type = BatchOptions, required = false)]
     options: (),
 }

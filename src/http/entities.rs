@@ -62,9 +62,14 @@ struct StoredItems<'a> {
     params(
         ("type" = String, Path, description = "The entity type.", example = "User"),
         ("id" = String, Path, description = "The id within the type.", example = "ann"),
-        ("If-None-Match" = Option<String>, Header, description = "Entity tags of known versions, or `*`."),
-        ("If-Match" = Option<String>, Header, description = "Entity tags of acceptable versions, or `*`."),
+        ("If-None-Match" = Option<String>, Header, example = "\"6\"",
+         pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#,
+         description = "Entity tags of known versions, or `*`."),
+        ("If-Match" = Option<String>, Header, example = "\"6\"",
+         pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#,
+         description = "Entity tags of acceptable versions, or `*`."),
         ("X-Consistency" = Option<String>, Header,
+         pattern = r"^(full|at-least [0-9a-f]{16}\.[0-9]{1,18}\.[0-9a-f]{16})$",
          description = "`full`, or `at-least TOKEN` with the `X-Consistency-Token` of a write."),
     ),
     responses(
@@ -101,8 +106,12 @@ pub async fn show(
     params(
         ("type" = String, Path, description = "The entity type.", example = "User"),
         ("id" = String, Path, description = "The id within the type.", example = "ann"),
-        ("If-Match" = Option<String>, Header, description = "Entity tags: the stored version must have one of them."),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: nothing may be stored under the name yet."),
+        ("If-Match" = Option<String>, Header, example = "\"6\"",
+         pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#,
+         description = "Entity tags: the stored version must have one of them."),
+        ("If-None-Match" = Option<String>, Header, example = "\"6\"",
+         pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#,
+         description = "`*`: nothing may be stored under the name yet."),
     ),
     request_body = entity_schema::NamedEntity,
     responses(
@@ -141,8 +150,12 @@ pub async fn put(
     params(
         ("type" = String, Path, description = "The entity type.", example = "User"),
         ("id" = String, Path, description = "The id within the type.", example = "ann"),
-        ("If-Match" = Option<String>, Header, description = "Entity tags: the stored version must have one of them."),
-        ("If-None-Match" = Option<String>, Header, description = "Entity tags that the stored version must not have."),
+        ("If-Match" = Option<String>, Header, example = "\"6\"",
+         pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#,
+         description = "Entity tags: the stored version must have one of them."),
+        ("If-None-Match" = Option<String>, Header, example = "\"6\"",
+         pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#,
+         description = "Entity tags that the stored version must not have."),
     ),
     responses(
         (status = 204, description = "The entity was deleted.",
@@ -170,6 +183,7 @@ pub async fn remove(
     params(
         ListQuery,
         ("X-Consistency" = Option<String>, Header,
+         pattern = r"^(full|at-least [0-9a-f]{16}\.[0-9]{1,18}\.[0-9a-f]{16})$",
          description = "`full`, or `at-least TOKEN` with the `X-Consistency-Token` of a write."),
     ),
     responses((status = 200, description = "A page of entities, in the order of their ids.",

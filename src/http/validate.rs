@@ -85,9 +85,10 @@ struct Report<'a> {
     post, path = "/v1/validate", operation_id = "validate", tag = "decisions",
     params(
         ("X-Consistency" = Option<String>, Header,
+         pattern = r"^(full|at-least [0-9a-f]{16}\.[0-9]{1,18}\.[0-9a-f]{16})$",
          description = "`full`, or `at-least TOKEN` with the `X-Consistency-Token` of a write."),
     ),
-    request_body = decision_schema::Evaluation,
+    request_body = decision_schema::StrictEvaluation,
     responses((status = 200, description = "The decision and its report.", body = Report<'static>)),
     extensions(("x-problems" = json!([
         BAD_REQUEST.slug, TOO_LARGE.slug, LOST.slug, OVERLOADED.slug, UNAVAILABLE.slug

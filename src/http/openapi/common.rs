@@ -28,9 +28,7 @@ pub(super) fn security(access: Access, own: Vec<Value>) -> Vec<Value> {
     let scopes: Vec<&str> = required_scope(access).map(Scope::as_str).into_iter().collect();
     let credentials = CREDENTIALS.map(|name| json!({name: scopes}));
     match access {
-        Access::Public => own,
-        Access::RateLimited if own.is_empty() => Vec::new(),
-        Access::RateLimited => own,
+        Access::Public | Access::RateLimited => own,
         Access::OptionalAuth if own.is_empty() => std::iter::once(json!({})).chain(credentials).collect(),
         Access::OptionalAuth => own.into_iter().chain(credentials).collect(),
         Access::Authenticated | Access::Requires(_) => credentials.into_iter().chain(own).collect(),
