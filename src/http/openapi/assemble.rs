@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::common::{self, requirement, security};
-use super::examples;
 use super::problems::{self, Traits, takes_hash};
+use super::security::{self, requirement};
+use super::{examples, headers};
 use crate::http::route_table::Operation;
 
 /// The member in which a description lists the slugs of the problems that only it has.
@@ -33,9 +33,9 @@ pub(super) fn assemble(described: Value, operations: &[Operation], public_url: &
         }
     }
     for (name, parts) in [
-        ("securitySchemes", common::security_schemes()),
-        ("parameters", common::parameters()),
-        ("headers", common::headers()),
+        ("securitySchemes", security::schemes()),
+        ("parameters", headers::parameters()),
+        ("headers", headers::components()),
         ("responses", Value::Object(shared)),
     ] {
         components.insert(name.to_owned(), parts);
@@ -78,8 +78,8 @@ fn complete(description: &mut Map<String, Value>, operation: &Operation, shared:
         Some(Value::Array(own)) => own,
         _ => Vec::new(),
     };
-    description.insert("security".to_owned(), Value::Array(security(operation.access, own)));
-    if let Some(scope) = common::required_scope(operation.access) {
+    description.insert("security".to_owned(), Value::Array(security::requirements(operation.access, own)));
+    if let Some(scope) = security::required_scope(operation.access) {
         description.insert("x-scope".to_owned(), json!(scope.as_str()));
     }
     let text = match description.get("description").and_then(Value::as_str) {
@@ -97,7 +97,7 @@ fn complete(description: &mut Map<String, Value>, operation: &Operation, shared:
     let parameters = description.entry("parameters").or_insert_with(|| json!([]));
     if let Some(parameters) = parameters.as_array_mut() {
         parameters.iter_mut().for_each(without_null);
-        parameters.extend(common::parameter_references(
+        parameters.extend(headers::parameter_references(
             takes_hash(&operation.path) || operation.path == "/v1/validate" || operation.path.starts_with("/access/"),
         ));
     }

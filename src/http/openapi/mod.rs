@@ -5,10 +5,11 @@
 //! added by [`assemble`].
 
 mod assemble;
-mod common;
 pub(super) mod document;
 mod examples;
+mod headers;
 mod problems;
+mod security;
 
 use actix_web::http::header::ContentType;
 use actix_web::web::Data;

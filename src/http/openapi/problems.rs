@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::common::header_references;
+use super::headers::header_references;
 use crate::http::authorization::Access;
 use crate::http::problem::{
     BAD_REQUEST, CONSTITUTION_MISMATCH, FORBIDDEN, FOREIGN_ORIGIN, INTERNAL, KINDS, Kind, MISDIRECTED, OUTCOME_UNKNOWN,

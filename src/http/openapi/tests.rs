@@ -51,7 +51,7 @@ fn the_document_has_the_operations_and_scopes_of_the_route_table() {
         let mut ids = BTreeSet::new();
         for operation in &operations {
             let shown = &document["paths"][&operation.path][operation.method.as_str().to_lowercase()];
-            let scope = common::required_scope(operation.access).map(crate::auth::scope::Scope::as_str);
+            let scope = security::required_scope(operation.access).map(crate::auth::scope::Scope::as_str);
             assert_eq!(shown["x-scope"].as_str(), scope, "{operation:?}");
             let required = shown["security"][0]["token"][0].as_str();
             assert_eq!(required, scope, "{operation:?}");
