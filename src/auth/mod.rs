@@ -13,6 +13,7 @@ pub mod password;
 pub mod precis;
 mod ring_provider;
 pub mod scope;
+mod scope_schema;
 pub mod secret;
 pub mod signing_key;
 pub mod stranger;

@@ -15,10 +15,11 @@ use crate::domain::{ConstitutionalHash, Enforcement, Severity};
 const WEIGHT_TOLERANCE: f64 = 1e-6;
 
 /// A principle of the constitution.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Principle {
     /// Its name in policies and verdicts.
+    #[schema(value_type = String)]
     pub id: Arc<str>,
     /// Its name for people.
     pub title: String,

@@ -34,6 +34,7 @@ mod undeclared;
 mod value;
 mod verdict_table;
 mod vocabulary;
+mod vocabulary_schema;
 
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,7 @@ pub use manifest::Principle;
 pub use misfits::Misfits;
 
 use crate::domain::{ConstitutionDigest, ConstitutionalHash, Entity};
+use crate::settings::RequestProperties;
 use access::AccessTree;
 use index::ScopeIndex;
 use manifest::Manifest;
@@ -97,15 +99,22 @@ pub struct Constitution {
 }
 
 /// A policy as it is shown.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Policy, examples(json!({
+    "id": "deploy-needs-approval", "effect": "forbid", "principle": "human-oversight",
+    "advice": "ask an operator to approve the deployment",
+    "text": "@id(\"deploy-needs-approval\") forbid (principal, action == Action::\"deploy_model\", resource) …;"
+})))]
 pub struct PolicyView<'a> {
     /// Its `@id`.
     pub id: &'a str,
     /// `permit` or `forbid`.
     pub effect: &'static str,
     /// The id of its principle.
+    #[schema(required)]
     pub principle: Option<&'a str>,
     /// Its advice.
+    #[schema(required)]
     pub advice: Option<&'a str>,
     /// Its text.
     pub text: &'a str,
@@ -246,6 +255,12 @@ impl Constitution {
     pub fn check_entity(&self, entity: &Entity) -> Result<(), String> {
         seed::check(entity, &self.schema)?;
         self.vocabulary.entity(entity).map_err(|misfit| misfit.to_string())
+    }
+
+    /// The schema of the requests that its policies can decide (JSON Schema 2020-12).
+    #[must_use]
+    pub fn request_schema(&self, mode: RequestProperties) -> serde_json::Map<String, serde_json::Value> {
+        self.vocabulary.json_schema(mode)
     }
 
     fn view<'a>(&'a self, rule: &'a Rule) -> PolicyView<'a> {

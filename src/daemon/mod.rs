@@ -43,7 +43,7 @@ use crate::actors::health::file_monitor::FileMonitor;
 use crate::actors::health::watchdog::Watchdog;
 use crate::actors::monitor::webhook::Webhook;
 use crate::constitution::{Fault, Faults, Misfits};
-use crate::http::{self, AppState, DecisionState};
+use crate::http::{self, AppState, DecisionState, Documents};
 use crate::logging::{self, LevelSwitch};
 use crate::metrics::Metrics;
 use crate::settings::{Bind, Settings};
@@ -248,6 +248,7 @@ impl Parts {
             monitor: monitoring.view,
             tracer,
             log_level: level,
+            documents: Documents::default(),
             in_flight: Arc::new(AtomicUsize::new(0)),
             streams: Arc::new(AtomicUsize::new(0)),
             started_at: time::OffsetDateTime::now_utc(),

@@ -1,9 +1,10 @@
 //! Faults of an input, with their places.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// One fault of an input document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct InputFault {
     /// JSON pointer (RFC 6901) to the faulty member; empty for the whole document.
     pub pointer: String,

@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::excerpt::cut;
 use super::explanation;
@@ -94,8 +97,19 @@ impl Reason {
     }
 }
 
+/// Derived, it would lack the reason that cannot be read.
+impl PartialSchema for Reason {
+    fn schema() -> RefOr<Schema> {
+        let names = Self::ALL.map(Self::as_str);
+        let about = "The reason for a decision: the first that applies, in this order.";
+        ObjectBuilder::new().schema_type(Type::String).description(Some(about)).enum_values(Some(names)).into()
+    }
+}
+
+impl ToSchema for Reason {}
+
 /// How bad the violation of a principle is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worst.
@@ -114,7 +128,7 @@ impl Severity {
 }
 
 /// The effect of violating a principle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Enforcement {
     /// It denies.
@@ -124,27 +138,33 @@ pub enum Enforcement {
 }
 
 /// A principle that the action violates, and by which policies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Finding {
     /// The principle's id.
+    #[schema(value_type = String)]
     pub principle: Arc<str>,
     /// Its severity.
     pub severity: Severity,
     /// The `forbid` policies that hold.
+    #[schema(value_type = Vec<String>)]
     pub policies: Vec<Arc<str>>,
     /// The advice of those policies to the caller.
+    #[schema(value_type = Vec<String>)]
     pub advice: Vec<Arc<str>>,
 }
 
 /// A permit that does not hold, with the parts of it that failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct NearMiss {
     /// The policy's id.
+    #[schema(value_type = String)]
     pub policy: Arc<str>,
     /// The failed parts of its scope, and the first failed condition, in the policy's own text.
+    #[schema(value_type = Vec<String>)]
     pub failed: Vec<Arc<str>>,
     /// The policy's `@advice`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     pub advice: Option<Arc<str>>,
 }
 

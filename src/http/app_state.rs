@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use actix::Addr;
 use time::OffsetDateTime;
 
+use super::openapi::document::Documents;
 use super::pending_writes::PendingWrites;
 use super::rate_limit::Limits;
 use crate::actors::Mailbox;
@@ -67,6 +68,8 @@ pub struct AppState {
     pub tracer: Option<Tracer>,
     /// Changes how much is logged; `None` where only a command is served.
     pub log_level: Option<LevelSwitch>,
+    /// Documents about the daemon, once they were asked for.
+    pub documents: Documents,
     /// Requests in progress.
     pub in_flight: Arc<AtomicUsize>,
     /// Open streams of key figures.

@@ -9,10 +9,12 @@ use serde::Deserialize;
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::pagination::Limit;
-use super::problem::{BAD_REQUEST, NOT_FOUND, Problem};
+use super::audit::AuditRecord;
+use super::pagination::{Limit, Page};
+use super::problem::{BAD_REQUEST, NOT_FOUND, Problem, UNAVAILABLE};
 use super::worker_state::WorkerState;
 use crate::actors::audit::reader::{FindRecord, FoundRecord};
 use crate::actors::audit::searcher::{FindEntry, SearchEntries};
@@ -21,36 +23,116 @@ use crate::ledger::{EventKind, RecordView};
 use crate::store::search_index::{EntryCursor, EntryPage, FoundEntry, Search, SoughtEntity};
 
 /// The conditions of a search; an entry must meet all of them.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct SearchQuery {
     /// The earliest time, RFC 3339.
+    #[param(format = DateTime)]
     from: Option<String>,
     /// The time before which they were made, RFC 3339.
+    #[param(format = DateTime)]
     to: Option<String>,
-    /// The subject's id and type.
+    /// The subject's id.
     subject: Option<String>,
+    /// The subject's type; goes with `subject`.
     subject_type: Option<String>,
+    /// The action's name.
     action: Option<String>,
-    /// The resource's id and type.
+    /// The resource's id.
     resource: Option<String>,
+    /// The resource's type; goes with `resource`.
     resource_type: Option<String>,
+    /// Only permits, or only denies.
+    #[param(value_type = Option<bool>)]
     decision: Option<String>,
+    /// The reason of the decision.
     reason: Option<String>,
+    /// A violated principle.
     principle: Option<String>,
+    /// The kind of the record.
+    #[param(inline, value_type = Option<EntryKind>)]
     kind: Option<String>,
+    /// The caller's name.
     caller: Option<String>,
     /// The id of the request that caused the entry.
     request_id: Option<String>,
     /// The id of the entry; excludes all other parameters.
+    #[param(format = "uuid")]
     id: Option<String>,
+    /// The most items of the page.
     #[serde(default)]
+    #[param(value_type = u16, minimum = 1, maximum = 1000, default = 100, required = false)]
     limit: Limit,
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
+/// The kind of a record.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes the parameter `kind`")]
+enum EntryKind {
+    Decision,
+    Part,
+    Shared,
+    Start,
+    Stop,
+    Settings,
+    Constitution,
+    Entity,
+    Log,
+    Cache,
+    Auth,
+    Database,
+    Clock,
+    Entities,
+}
+
+/// An entry of an audit log.
+#[derive(ToSchema)]
+#[schema(examples(json!({"origin": "acgs.local/host", "index": 0, "record": {
+    "v": 1, "kind": "start", "id": "01a20968-1d2e-7f3a-8b4c-5d6e7f8a9b0c", "ts": "2026-11-24T09:30:00.123456Z",
+    "caller": "acgs"
+}})))]
+#[expect(dead_code, reason = "describes what is written as text")]
+struct Entry {
+    /// The log's name.
+    origin: String,
+    /// The index in that log.
+    index: u64,
+    /// Null if the log is another node's and the record is not in the search index.
+    #[schema(required)]
+    record: Option<AuditRecord>,
+}
+
+/// The record of a decision with its place in the log.
+#[derive(ToSchema)]
+#[schema(examples(json!({"origin": "acgs.local/host", "index": 23, "proof": "/v1/audit/entries/23/proof", "record": {
+    "v": 1, "kind": "decision", "id": "01a20968-28e9-7570-9ff2-740f540c5b2d", "ts": "2026-11-24T09:30:00.123456Z",
+    "caller": "anonymous"
+}})))]
+#[expect(dead_code, reason = "describes what is written as text")]
+struct RecordedDecision {
+    /// The log's name.
+    origin: String,
+    /// The index in that log.
+    index: u64,
+    /// The path of its inclusion proof; null if another node has the log.
+    #[schema(required)]
+    proof: Option<String>,
+    record: AuditRecord,
+}
+
+/// Search the audit log
+///
 /// Answers the newest entries first. A page may have fewer than `limit`, or none, and yet a `next_cursor`: then the
 /// search has not come to the end in the time it has, or the records have more than 4 MiB.
+#[utoipa::path(
+    get, path = "/v1/audit/entries", operation_id = "searchEntries", tag = "audit", params(SearchQuery),
+    responses((status = 200, description = "A page of entries, the newest first.", body = Page<Entry>)),
+    extensions(("x-problems" = json!([BAD_REQUEST.slug, UNAVAILABLE.slug]))),
+)]
 pub async fn search(
     request: HttpRequest,
     state: Data<WorkerState>,
@@ -83,7 +165,14 @@ pub async fn find(state: &WorkerState, id: Uuid) -> Result<Option<FoundEntry>, P
     Ok(state.app.audit.searcher.ask(FindEntry(id)).await?)
 }
 
-/// `GET /v1/decisions/{id}`: the record of a decision, with its place in the log.
+/// The record of a decision
+#[utoipa::path(
+    get, path = "/v1/decisions/{id}", operation_id = "showDecision", tag = "audit",
+    params(("id" = String, Path, description = "The `id` in the answer of the decision.",
+            example = "01a20968-28e9-7570-9ff2-740f540c5b2d")),
+    responses((status = 200, description = "The record, with its place in the log.", body = RecordedDecision)),
+    extensions(("x-problems" = json!([NOT_FOUND.slug, UNAVAILABLE.slug]))),
+)]
 pub async fn decision(state: Data<WorkerState>, id: Path<String>) -> Result<HttpResponse, Problem> {
     let nothing = || Problem::new(&NOT_FOUND, format!("there is no decision `{id}`"));
     let uuid = Uuid::parse_str(&id).map_err(|_| nothing())?;

@@ -5,11 +5,14 @@ use std::fmt::Write as _;
 use actix_web::http::header::ContentType;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::authorization::RequestCaller;
 use super::decision_request::{DecisionRequest, LARGE_BATCH};
-use super::problem::{BAD_REQUEST, Problem, TOO_LARGE};
+use super::decision_schema;
+use super::problem::{BAD_REQUEST, LOST, OVERLOADED, Problem, TOO_LARGE, UNAVAILABLE};
 use super::questions::Questions;
 use super::recorded_decisions::RecordedDecision;
 use super::worker_state::WorkerState;
@@ -23,7 +26,22 @@ pub const SMALL_BATCH: usize = 32;
 /// constitution that each claims.
 const MAX_EXPANDED: usize = 4 << 20;
 
-/// `POST /access/v1/evaluation`: one decision.
+/// Decide
+///
+/// Answers once the decision is recorded. If anything that it needs is missing or fails, it is a deny or an error.
+#[utoipa::path(
+    post, path = "/access/v1/evaluation", operation_id = "evaluate", tag = "decisions",
+    params(
+        ("X-Consistency" = Option<String>, Header,
+         pattern = r"^(full|at-least [0-9a-f]{16}\.[0-9]{1,18}\.[0-9a-f]{16})$",
+         description = "`full`, or `at-least TOKEN` with the `X-Consistency-Token` of a write."),
+    ),
+    request_body = decision_schema::Evaluation,
+    responses((status = 200, description = "The decision, a permit or a deny.", body = decision_schema::Decision)),
+    extensions(("x-problems" = json!([
+        BAD_REQUEST.slug, TOO_LARGE.slug, LOST.slug, OVERLOADED.slug, UNAVAILABLE.slug
+    ]))),
+)]
 pub async fn evaluation(
     request: HttpRequest,
     payload: Payload,
@@ -35,7 +53,25 @@ pub async fn evaluation(
     single(asked, body).await
 }
 
-/// `POST /access/v1/evaluations`: many decisions.
+/// Decide a batch
+///
+/// Batches of up to 32 items are answered with their reasons, larger ones without, unless `Prefer` chooses.
+#[utoipa::path(
+    post, path = "/access/v1/evaluations", operation_id = "evaluateBatch", tag = "decisions",
+    params(
+        ("Prefer" = Option<String>, Header,
+         description = "`return=representation` or `return=minimal`: with or without reasons."),
+        ("X-Consistency" = Option<String>, Header,
+         pattern = r"^(full|at-least [0-9a-f]{16}\.[0-9]{1,18}\.[0-9a-f]{16})$",
+         description = "`full`, or `at-least TOKEN` with the `X-Consistency-Token` of a write."),
+    ),
+    request_body = decision_schema::Evaluations,
+    responses((status = 200, description = "The decisions; a single one if the request has no items.",
+               body = decision_schema::DecisionOrDecisions)),
+    extensions(("x-problems" = json!([
+        BAD_REQUEST.slug, TOO_LARGE.slug, LOST.slug, OVERLOADED.slug, UNAVAILABLE.slug
+    ]))),
+)]
 pub async fn evaluations(
     request: HttpRequest,
     payload: Payload,
@@ -68,14 +104,31 @@ pub async fn evaluations(
     Ok(recorded.respond().insert_header(ContentType::json()).body(render_batch(&recorded.decisions, full)))
 }
 
-/// `GET /.well-known/authzen-configuration`: the endpoints that exist.
+/// The metadata of a policy decision point (`AuthZEN` 1.0, section 9.1).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DecisionPointMetadata, examples(json!({
+    "policy_decision_point": "https://acgs.example",
+    "access_evaluation_endpoint": "https://acgs.example/access/v1/evaluation",
+    "access_evaluations_endpoint": "https://acgs.example/access/v1/evaluations"
+})))]
+struct Configuration<'a> {
+    policy_decision_point: &'a str,
+    access_evaluation_endpoint: String,
+    access_evaluations_endpoint: String,
+}
+
+/// Metadata for clients of `AuthZEN`
+#[utoipa::path(
+    get, path = "/.well-known/authzen-configuration", operation_id = "showDecisionPointMetadata", tag = "documents",
+    responses((status = 200, description = "The endpoints that exist.", body = Configuration<'static>)),
+)]
 pub async fn configuration(state: Data<WorkerState>) -> HttpResponse {
     let url = &state.app.public_url;
-    HttpResponse::Ok().json(json!({
-        "policy_decision_point": &**url,
-        "access_evaluation_endpoint": format!("{url}/access/v1/evaluation"),
-        "access_evaluations_endpoint": format!("{url}/access/v1/evaluations"),
-    }))
+    HttpResponse::Ok().json(Configuration {
+        policy_decision_point: url,
+        access_evaluation_endpoint: format!("{url}/access/v1/evaluation"),
+        access_evaluations_endpoint: format!("{url}/access/v1/evaluations"),
+    })
 }
 
 async fn single(asked: DecisionRequest<'_>, body: Object) -> Result<HttpResponse, Problem> {

@@ -3,16 +3,17 @@
 use actix_web::http::header;
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::authorization::RequestCaller;
 use super::body;
 use super::consistency;
 use super::entity_body;
-use super::pagination::Limit;
+use super::entity_schema;
+use super::pagination::{Limit, Page};
 use super::precondition::{etag, precondition};
-use super::problem::{INVALID_ENTITY, NOT_FOUND, Problem};
+use super::problem::{BAD_REQUEST, INVALID_ENTITY, LOST, NOT_FOUND, OUTCOME_UNKNOWN, Problem, STALE, UNAVAILABLE};
 use super::worker_state::WorkerState;
 use super::writes;
 use crate::actors::database::{FindEntity, ListEntities, PutEntities, PutEntity, RemoveEntity};
@@ -21,17 +22,64 @@ use crate::domain::{Consistency, Entity, EntityUid, InputFault, Json, MAX_NAME};
 use crate::store::{Cursor, StoreError, StoredEntity};
 
 /// Which entities to list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ListQuery {
+    /// The entity type.
     #[serde(rename = "type")]
+    #[param(example = "User")]
     kind: String,
+    /// The most items of the page.
     #[serde(default)]
+    #[param(value_type = u16, minimum = 1, maximum = 1000, default = 100, required = false)]
     limit: Limit,
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
-/// `GET /v1/entities/{type}/{id}`
+/// The outcome of one entity of a batch.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({"uid": {"type": "User", "id": "ben"}, "etag": "\"17\"", "created": true})))]
+struct StoredItem<'a> {
+    #[schema(value_type = entity_schema::EntityName)]
+    uid: &'a EntityUid,
+    /// The entity tag of the stored version.
+    etag: String,
+    /// Whether it was not stored before.
+    created: bool,
+}
+
+/// The outcomes of a batch, in its order.
+#[derive(Debug, Serialize, ToSchema)]
+struct StoredItems<'a> {
+    items: Vec<StoredItem<'a>>,
+}
+
+/// Show an entity
+#[utoipa::path(
+    get, path = "/v1/entities/{type}/{id}", operation_id = "showEntity", tag = "entities",
+    params(
+        ("type" = String, Path, description = "The entity type.", example = "User"),
+        ("id" = String, Path, description = "The id within the type.", example = "ann"),
+        ("If-None-Match" = Option<String>, Header, example = "\"6\"",
+         pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#,
+         description = "Entity tags of known versions, or `*`."),
+        ("If-Match" = Option<String>, Header, example = "\"6\"",
+         pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#,
+         description = "Entity tags of acceptable versions, or `*`."),
+        ("X-Consistency" = Option<String>, Header,
+         pattern = r"^(full|at-least [0-9a-f]{16}\.[0-9]{1,18}\.[0-9a-f]{16})$",
+         description = "`full`, or `at-least TOKEN` with the `X-Consistency-Token` of a write."),
+    ),
+    responses(
+        (status = 200, description = "The entity.", body = entity_schema::Entity,
+         headers(("ETag" = String, description = "The entity tag of the version."))),
+        (status = 304, description = "The caller knows the stored version.",
+         headers(("ETag" = String, description = "The entity tag of the version."))),
+    ),
+    extensions(("x-problems" = json!([BAD_REQUEST.slug, NOT_FOUND.slug, STALE.slug, LOST.slug, UNAVAILABLE.slug]))),
+)]
 pub async fn show(
     request: HttpRequest,
     path: Path<(String, String)>,
@@ -50,7 +98,32 @@ pub async fn show(
     }
 }
 
-/// `PUT /v1/entities/{type}/{id}`
+/// Store an entity
+///
+/// Creates it or replaces it as a whole.
+#[utoipa::path(
+    put, path = "/v1/entities/{type}/{id}", operation_id = "storeEntity", tag = "entities",
+    params(
+        ("type" = String, Path, description = "The entity type.", example = "User"),
+        ("id" = String, Path, description = "The id within the type.", example = "ann"),
+        ("If-Match" = Option<String>, Header, example = "\"6\"",
+         pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#,
+         description = "Entity tags: the stored version must have one of them."),
+        ("If-None-Match" = Option<String>, Header, example = "\"6\"",
+         pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#,
+         description = "`*`: nothing may be stored under the name yet."),
+    ),
+    request_body = entity_schema::NamedEntity,
+    responses(
+        (status = 200, description = "The entity was replaced.", body = entity_schema::Entity,
+         headers(("ETag" = String, description = "The entity tag of the new version."),
+                 ("X-Consistency-Token" = String, description = "Names the state of the database after the write."))),
+        (status = 201, description = "The entity was created.", body = entity_schema::Entity,
+         headers(("ETag" = String, description = "The entity tag of the new version."),
+                 ("X-Consistency-Token" = String, description = "Names the state of the database after the write."))),
+    ),
+    extensions(("x-problems" = json!([BAD_REQUEST.slug, STALE.slug, INVALID_ENTITY.slug, OUTCOME_UNKNOWN.slug]))),
+)]
 pub async fn put(
     request: HttpRequest,
     path: Path<(String, String)>,
@@ -71,7 +144,25 @@ pub async fn put(
     Ok(response.json(&entity))
 }
 
-/// `DELETE /v1/entities/{type}/{id}`
+/// Delete an entity
+#[utoipa::path(
+    delete, path = "/v1/entities/{type}/{id}", operation_id = "deleteEntity", tag = "entities",
+    params(
+        ("type" = String, Path, description = "The entity type.", example = "User"),
+        ("id" = String, Path, description = "The id within the type.", example = "ann"),
+        ("If-Match" = Option<String>, Header, example = "\"6\"",
+         pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#,
+         description = "Entity tags: the stored version must have one of them."),
+        ("If-None-Match" = Option<String>, Header, example = "\"6\"",
+         pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#,
+         description = "Entity tags that the stored version must not have."),
+    ),
+    responses(
+        (status = 204, description = "The entity was deleted.",
+         headers(("X-Consistency-Token" = String, description = "Names the state of the database after the write."))),
+    ),
+    extensions(("x-problems" = json!([BAD_REQUEST.slug, NOT_FOUND.slug, STALE.slug, OUTCOME_UNKNOWN.slug]))),
+)]
 pub async fn remove(
     request: HttpRequest,
     path: Path<(String, String)>,
@@ -86,7 +177,19 @@ pub async fn remove(
     Ok(response.finish())
 }
 
-/// `GET /v1/entities?type=`
+/// List the entities of a type
+#[utoipa::path(
+    get, path = "/v1/entities", operation_id = "listEntities", tag = "entities",
+    params(
+        ListQuery,
+        ("X-Consistency" = Option<String>, Header,
+         pattern = r"^(full|at-least [0-9a-f]{16}\.[0-9]{1,18}\.[0-9a-f]{16})$",
+         description = "`full`, or `at-least TOKEN` with the `X-Consistency-Token` of a write."),
+    ),
+    responses((status = 200, description = "A page of entities, in the order of their ids.",
+               body = Page<entity_schema::Entity>)),
+    extensions(("x-problems" = json!([BAD_REQUEST.slug, LOST.slug, UNAVAILABLE.slug]))),
+)]
 pub async fn list(
     request: HttpRequest,
     query: Query<ListQuery>,
@@ -98,11 +201,22 @@ pub async fn list(
     let list = ListEntities { kind: query.kind, after, limit: query.limit.get() };
     let page = state.app.store.database.ask(list).await?;
     let items: Vec<&Entity> = page.items.iter().map(|StoredEntity { entity, .. }| entity).collect();
-    let next = page.next.map(|cursor| cursor.to_string());
-    Ok(HttpResponse::Ok().json(json!({"items": items, "next_cursor": next})))
+    let next_cursor = page.next.map(|cursor| cursor.to_string());
+    Ok(HttpResponse::Ok().json(Page { items, next_cursor }))
 }
 
-/// `POST /v1/entities/batch`: stores all of an array of entities, or none.
+/// Store entities
+///
+/// Stores all of them, or none.
+#[utoipa::path(
+    post, path = "/v1/entities/batch", operation_id = "storeEntities", tag = "entities",
+    request_body = Vec<entity_schema::NewEntity>,
+    responses(
+        (status = 200, description = "All entities were stored.", body = StoredItems<'static>,
+         headers(("X-Consistency-Token" = String, description = "Names the state of the database after the write."))),
+    ),
+    extensions(("x-problems" = json!([BAD_REQUEST.slug, STALE.slug, INVALID_ENTITY.slug, OUTCOME_UNKNOWN.slug]))),
+)]
 pub async fn put_batch(
     request: HttpRequest,
     payload: Payload,
@@ -115,15 +229,16 @@ pub async fn put_batch(
     let uids: Vec<EntityUid> = entities.iter().map(|entity| entity.uid.clone()).collect();
     let put = PutEntities { entities, caller: caller.name().into() };
     let written = writes::write(&state, &state.app.store.database, put).await?;
-    let items = uids
-        .iter()
-        .zip(&written)
-        .map(|(uid, written)| json!({"uid": uid, "etag": etag(written.version), "created": written.created}));
+    let items = uids.iter().zip(&written).map(|(uid, written)| StoredItem {
+        uid,
+        etag: etag(written.version),
+        created: written.created,
+    });
     let mut response = HttpResponse::Ok();
     // An empty batch changes nothing.
     let newest = written.first().map_or_else(|| state.app.store.versions.followed(), |first| first.commit.after);
     consistency::add_token(&mut response, &newest);
-    Ok(response.json(json!({"items": items.collect::<Vec<_>>()})))
+    Ok(response.json(StoredItems { items: items.collect() }))
 }
 
 /// Applies changes of other nodes, as far as the request demands.

@@ -4,22 +4,41 @@ use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;
 use actix_web::web::{Data, Query};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::checks::{Check, checks};
 use super::worker_state::WorkerState;
 
 /// Whether to list each check.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Verbosity {
+    /// List every check; the value does not matter.
+    #[param(allow_reserved = false)]
     verbose: Option<String>,
 }
 
-/// `GET /livez`
+/// Whether the process works
+#[utoipa::path(
+    get, path = "/livez", operation_id = "isLive", tag = "operation",
+    responses((status = 200, description = "It works.", body = String, content_type = "text/plain", example = "ok")),
+)]
 pub async fn livez() -> HttpResponse {
     HttpResponse::Ok().insert_header(ContentType::plaintext()).body("ok")
 }
 
-/// `GET /readyz`: 503 if no decision can be made. Degraded parts are listed with `?verbose`.
+/// Whether decisions can be made
+///
+/// Degraded parts are listed with `?verbose`.
+#[utoipa::path(
+    get, path = "/readyz", operation_id = "isReady", tag = "operation", params(Verbosity),
+    responses(
+        (status = 200, description = "Decisions can be made.", body = String, content_type = "text/plain",
+         example = "ok"),
+        (status = 503, description = "No decision can be made: the checks, one a line.", body = String,
+         content_type = "text/plain", example = "[-]audit failed: the disk does not answer\n…\nnot ready\n"),
+    ),
+)]
 pub async fn readyz(state: Data<WorkerState>, query: Query<Verbosity>) -> HttpResponse {
     let checks = checks(&state).await;
     let ready = !checks.iter().any(Check::has_failed);

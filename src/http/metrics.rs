@@ -15,7 +15,16 @@ use crate::domain::Reason;
 use crate::metrics::{Family, Format, Labels, Totals, process_families, render};
 use crate::trace::SpanCounts;
 
-/// `GET /metrics`: `OpenMetrics` 1.0 if `Accept` names it, otherwise the Prometheus text format 0.0.4.
+/// Metrics for Prometheus
+///
+/// `OpenMetrics` 1.0 if `Accept` names it, otherwise the Prometheus text format 0.0.4.
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "showMetrics", tag = "operation",
+    responses((status = 200, description = "All metrics.", content(
+        (String = "text/plain", example = "acgs_audit_writable 1\n"),
+        (String = "application/openmetrics-text"),
+    ))),
+)]
 pub async fn show(request: HttpRequest, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let accept = request.headers().get("accept").and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let format = Format::accepted(accept);

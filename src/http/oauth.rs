@@ -4,14 +4,17 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
 
 use super::authorization::{ANONYMOUS, RequestCaller};
 use super::login_origin::origin;
 use super::oauth_client::{ShownClient, shown};
-use super::problem::Problem;
-use super::token_response::{granted_json, no_store};
+use super::oauth_schema::{IntrospectForm, Introspection, JwkSet, RevokeForm, TokenForm};
+use super::problem::{BAD_REQUEST, Problem, UNAVAILABLE};
+use super::token_response::{Tokens, no_store};
+use super::withdrawn::PendingWithdrawal;
 use super::worker_state::WorkerState;
 use super::{body, withdrawn};
 use crate::actors::identity::authenticator::{Authenticate, Credential};
@@ -47,7 +50,20 @@ impl Form {
     }
 }
 
-/// `POST /oauth2/token`
+/// Get tokens
+///
+/// For a client, by its secret or a signed assertion, or for a refresh token (RFC 6749).
+#[utoipa::path(
+    post, path = "/oauth2/token", operation_id = "grantTokens", tag = "authentication",
+    request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "The tokens.", body = Tokens),
+        (status = 400, description = "The request is refused (RFC 6749, section 5.2).", body = OAuthError<'static>),
+        (status = 401, description = "The client's authentication failed.", body = OAuthError<'static>),
+    ),
+    security((), ("client" = [])),
+    extensions(("x-problems" = json!([BAD_REQUEST.slug, UNAVAILABLE.slug]))),
+)]
 pub async fn token(request: HttpRequest, payload: Payload, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let mut form: Form = match body::form(&request, payload, state.bounds()).await? {
         Ok(form) => form,
@@ -82,13 +98,26 @@ pub async fn token(request: HttpRequest, payload: Payload, state: Data<WorkerSta
         }
         None => return Ok(refusal("invalid_request", "`grant_type` is missing")),
     };
-    answer(granted, |grant| granted_json(&grant))
+    answer(granted, |grant| HttpResponse::Ok().json(Tokens::from(&grant)))
 }
 
 /// The client through which people log in.
 const OWN_CLIENT: &str = "acgs";
 
-/// `POST /oauth2/introspect` (RFC 7662), for clients, and for callers with a token of their own.
+/// Introspect a token
+///
+/// For clients, and for callers with a token of their own (RFC 7662).
+#[utoipa::path(
+    post, path = "/oauth2/introspect", operation_id = "introspectToken", tag = "authentication",
+    request_body(content = IntrospectForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "What is known of the token.", body = Introspection),
+        (status = 400, description = "The request is refused (RFC 6749, section 5.2).", body = OAuthError<'static>),
+        (status = 401, description = "The client's authentication failed.", body = OAuthError<'static>),
+    ),
+    security((), ("client" = [])),
+    extensions(("x-problems" = json!([BAD_REQUEST.slug, UNAVAILABLE.slug]))),
+)]
 pub async fn introspect(
     request: HttpRequest,
     payload: Payload,
@@ -110,7 +139,7 @@ pub async fn introspect(
         let proven = state.app.identity.directory.ask(prove).await;
         record_refused(&state, client.id, &proven).await?;
         if let Err(error) = proven {
-            return answer::<()>(Err(error), |()| Value::Null);
+            return answer::<()>(Err(error), |()| HttpResponse::Ok().finish());
         }
     }
     let asked = Authenticate { credential: Credential::Token(token.clone()), address: None };
@@ -132,7 +161,22 @@ pub async fn introspect(
     Ok(no_store(HttpResponse::Ok().json(body)))
 }
 
-/// `POST /oauth2/revoke` (RFC 7009)
+/// Revoke a token
+///
+/// For the client that it was given to (RFC 7009).
+#[utoipa::path(
+    post, path = "/oauth2/revoke", operation_id = "revokeToken", tag = "authentication",
+    request_body(content = RevokeForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "The token is refused from now on, or was not known."),
+        (status = 202, description = "The token is refused on this node, but that is not recorded yet.",
+         body = PendingWithdrawal),
+        (status = 400, description = "The request is refused (RFC 6749, section 5.2).", body = OAuthError<'static>),
+        (status = 401, description = "The client's authentication failed.", body = OAuthError<'static>),
+    ),
+    security((), ("client" = [])),
+    extensions(("x-problems" = json!([BAD_REQUEST.slug, UNAVAILABLE.slug]))),
+)]
 pub async fn revoke(request: HttpRequest, payload: Payload, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let mut form: Form = match body::form(&request, payload, state.bounds()).await? {
         Ok(form) => form,
@@ -149,11 +193,16 @@ pub async fn revoke(request: HttpRequest, payload: Payload, state: Data<WorkerSt
     record_refused(&state, client.id, &revoked).await?;
     match revoked {
         Ok(revoked) => Ok(withdrawn::answer(revoked, |()| no_store(HttpResponse::Ok().finish()))),
-        Err(error) => answer::<()>(Err(error), |()| Value::Null),
+        Err(error) => answer::<()>(Err(error), |()| HttpResponse::Ok().finish()),
     }
 }
 
-/// `GET /.well-known/jwks.json`
+/// The public keys of tokens
+#[utoipa::path(
+    get, path = "/.well-known/jwks.json", operation_id = "showKeys", tag = "documents",
+    responses((status = 200, description = "The keys (RFC 7517).", body = JwkSet,
+               content_type = "application/jwk-set+json")),
+)]
 pub async fn jwks(state: Data<WorkerState>) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
@@ -161,27 +210,73 @@ pub async fn jwks(state: Data<WorkerState>) -> HttpResponse {
         .body(state.app.identity.trust.jwks().to_string())
 }
 
-/// `GET /.well-known/oauth-authorization-server` (RFC 8414)
+/// Metadata for clients of OAuth (RFC 8414).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuthorizationServerMetadata, examples(json!({
+    "issuer": "https://acgs.example", "token_endpoint": "https://acgs.example/oauth2/token",
+    "introspection_endpoint": "https://acgs.example/oauth2/introspect",
+    "revocation_endpoint": "https://acgs.example/oauth2/revoke",
+    "jwks_uri": "https://acgs.example/.well-known/jwks.json",
+    "grant_types_supported": ["client_credentials", "refresh_token"], "response_types_supported": [],
+    "scopes_supported": ["decide", "read"], "token_endpoint_auth_methods_supported": ["client_secret_basic"],
+    "token_endpoint_auth_signing_alg_values_supported": ["EdDSA"],
+    "introspection_endpoint_auth_methods_supported": ["client_secret_basic"],
+    "introspection_endpoint_auth_signing_alg_values_supported": ["EdDSA"],
+    "revocation_endpoint_auth_methods_supported": ["client_secret_basic"],
+    "revocation_endpoint_auth_signing_alg_values_supported": ["EdDSA"]
+})))]
+struct Metadata<'a> {
+    issuer: &'a str,
+    token_endpoint: String,
+    introspection_endpoint: String,
+    revocation_endpoint: String,
+    jwks_uri: String,
+    #[schema(value_type = Vec<String>)]
+    grant_types_supported: &'a [&'a str],
+    #[schema(value_type = Vec<String>)]
+    response_types_supported: &'a [&'a str],
+    #[schema(value_type = Vec<Scope>)]
+    scopes_supported: Vec<&'a str>,
+    #[schema(value_type = Vec<String>)]
+    token_endpoint_auth_methods_supported: &'a [&'a str],
+    #[schema(value_type = Vec<String>)]
+    token_endpoint_auth_signing_alg_values_supported: &'a [&'a str],
+    #[schema(value_type = Vec<String>)]
+    introspection_endpoint_auth_methods_supported: &'a [&'a str],
+    #[schema(value_type = Vec<String>)]
+    introspection_endpoint_auth_signing_alg_values_supported: &'a [&'a str],
+    #[schema(value_type = Vec<String>)]
+    revocation_endpoint_auth_methods_supported: &'a [&'a str],
+    #[schema(value_type = Vec<String>)]
+    revocation_endpoint_auth_signing_alg_values_supported: &'a [&'a str],
+}
+
+/// Metadata for clients of OAuth
+#[utoipa::path(
+    get, path = "/.well-known/oauth-authorization-server", operation_id = "showAuthorizationServerMetadata",
+    tag = "documents",
+    responses((status = 200, description = "The metadata (RFC 8414).", body = Metadata<'static>)),
+)]
 pub async fn metadata(state: Data<WorkerState>) -> HttpResponse {
     let url = &state.app.public_url;
-    let methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
-    let algorithms = ["EdDSA", "ES256", "RS256"];
-    HttpResponse::Ok().json(json!({
-        "issuer": &*state.app.identity.trust.issuer,
-        "token_endpoint": format!("{url}/oauth2/token"),
-        "introspection_endpoint": format!("{url}/oauth2/introspect"),
-        "revocation_endpoint": format!("{url}/oauth2/revoke"),
-        "jwks_uri": format!("{url}/.well-known/jwks.json"),
-        "grant_types_supported": ["client_credentials", "refresh_token"],
-        "response_types_supported": [],
-        "scopes_supported": Scopes::ALL.iter().map(Scope::as_str).collect::<Vec<_>>(),
-        "token_endpoint_auth_methods_supported": methods,
-        "token_endpoint_auth_signing_alg_values_supported": algorithms,
-        "introspection_endpoint_auth_methods_supported": methods,
-        "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
-        "revocation_endpoint_auth_methods_supported": methods,
-        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
-    }))
+    let methods: &[&str] = &["client_secret_basic", "client_secret_post", "private_key_jwt"];
+    let algorithms: &[&str] = &["EdDSA", "ES256", "RS256"];
+    HttpResponse::Ok().json(Metadata {
+        issuer: &state.app.identity.trust.issuer,
+        token_endpoint: format!("{url}/oauth2/token"),
+        introspection_endpoint: format!("{url}/oauth2/introspect"),
+        revocation_endpoint: format!("{url}/oauth2/revoke"),
+        jwks_uri: format!("{url}/.well-known/jwks.json"),
+        grant_types_supported: &["client_credentials", "refresh_token"],
+        response_types_supported: &[],
+        scopes_supported: Scopes::ALL.iter().map(Scope::as_str).collect(),
+        token_endpoint_auth_methods_supported: methods,
+        token_endpoint_auth_signing_alg_values_supported: algorithms,
+        introspection_endpoint_auth_methods_supported: methods,
+        introspection_endpoint_auth_signing_alg_values_supported: algorithms,
+        revocation_endpoint_auth_methods_supported: methods,
+        revocation_endpoint_auth_signing_alg_values_supported: algorithms,
+    })
 }
 
 /// Records a refused client authentication before the refusal is answered, at a limited rate.
@@ -202,9 +297,12 @@ async fn record_refused<T>(
 }
 
 /// The answer of a token route: the result, or the error in the form of OAuth (RFC 6749, section 5.2).
-fn answer<T>(done: Result<T, DirectoryError>, body: impl FnOnce(T) -> Value) -> Result<HttpResponse, Problem> {
+fn answer<T>(
+    done: Result<T, DirectoryError>,
+    respond: impl FnOnce(T) -> HttpResponse,
+) -> Result<HttpResponse, Problem> {
     match done {
-        Ok(done) => Ok(no_store(HttpResponse::Ok().json(body(done)))),
+        Ok(done) => Ok(no_store(respond(done))),
         Err(DirectoryError::BadClient) => Ok(unknown_client()),
         Err(DirectoryError::BadGrant(why)) => Ok(refusal("invalid_grant", why)),
         Err(error @ DirectoryError::BadScope) => Ok(refusal("invalid_scope", &error.to_string())),
@@ -223,6 +321,14 @@ fn refusal(code: &str, description: &str) -> HttpResponse {
     error(StatusCode::BAD_REQUEST, code, description)
 }
 
+/// An error of OAuth (RFC 6749, section 5.2).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({"error": "invalid_client", "error_description": "the client's authentication failed"})))]
+struct OAuthError<'a> {
+    error: &'a str,
+    error_description: &'a str,
+}
+
 fn error(status: StatusCode, code: &str, description: &str) -> HttpResponse {
-    no_store(HttpResponse::build(status).json(json!({"error": code, "error_description": description})))
+    no_store(HttpResponse::build(status).json(OAuthError { error: code, error_description: description }))
 }

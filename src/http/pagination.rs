@@ -7,13 +7,23 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nonzero_ext::nonzero;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use utoipa::{IntoParams, ToSchema};
 
 use super::problem::{BAD_REQUEST, Problem};
 use crate::domain::InputFault;
 use crate::store::ListPage;
+
+/// One page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Page<T> {
+    /// The items of the page.
+    pub items: Vec<T>,
+    /// The `cursor` of the next page; null on the last page.
+    #[schema(required)]
+    pub next_cursor: Option<String>,
+}
 
 /// How many items a page has: 1 to 1000, 100 where the caller does not say.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -64,15 +74,19 @@ pub fn page<T: Serialize>(
     }
     let (names, shown): (Vec<_>, Vec<_>) = rest.by_ref().take(usize::from(limit.get().get())).unzip();
     let next = names.last().filter(|_| rest.peek().is_some()).map(|name| URL_SAFE_NO_PAD.encode(name));
-    Ok(HttpResponse::Ok().json(json!({"items": shown, "next_cursor": next})))
+    Ok(HttpResponse::Ok().json(Page { items: shown, next_cursor: next }))
 }
 
 /// Which part of a list that is in the order of names.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct After {
+    /// The most items of the page.
     #[serde(default)]
+    #[param(value_type = u16, minimum = 1, maximum = 1000, default = 100, required = false)]
     limit: Limit,
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
@@ -92,10 +106,10 @@ impl After {
 }
 
 /// One part of such a list.
-pub fn listed<T>(part: &ListPage<T>, show: impl Fn(&T) -> serde_json::Value) -> HttpResponse {
+pub fn listed<T, S: Serialize>(part: &ListPage<T>, show: impl Fn(&T) -> S) -> HttpResponse {
     let items: Vec<_> = part.items.iter().map(show).collect();
-    let next = part.next.as_ref().map(|name| URL_SAFE_NO_PAD.encode(name));
-    HttpResponse::Ok().json(json!({"items": items, "next_cursor": next}))
+    let next_cursor = part.next.as_ref().map(|name| URL_SAFE_NO_PAD.encode(name));
+    HttpResponse::Ok().json(Page { items, next_cursor })
 }
 
 /// A moment in Unix seconds, as JSON has it (RFC 3339).

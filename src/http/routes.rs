@@ -1,19 +1,20 @@
 //! The route table.
 
+use actix_web::Route;
 use actix_web::error::QueryPayloadError;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, PathConfig, QueryConfig, ServiceConfig};
-use actix_web::{Resource, Route};
 
 use super::authorization;
 use super::authorization::Access::{self, Authenticated, OptionalAuth, Public, RateLimited, Requires};
 use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
+use super::route_table::{RouteTable, Routed};
 use super::{
     alerts, api_keys, audit, audit_search, authzen, browser_session, cache, clients, constitution, dashboard, denials,
-    entities, explain, health, live, log_level, login, metrics, oauth, performance, pool, problem_pages, second_factor,
-    status, token_keys, users, validate, writes,
+    docs, entities, explain, health, live, log_level, login, metrics, oauth, openapi, performance, pool, problem_pages,
+    second_factor, status, token_keys, users, validate, vocabulary, writes,
 };
 use crate::auth::scope::Scope;
 use crate::settings::{DecisionAccess, MetricsAccess, Settings};
@@ -22,6 +23,13 @@ use crate::settings::{DecisionAccess, MetricsAccess, Settings};
 ///
 /// `path` is the path of the public URL.
 pub(super) fn routes(config: &mut ServiceConfig, settings: &Settings, path: &str) {
+    let mut table = RouteTable::new(config);
+    add_routes(&mut table, settings, path);
+    table.publish();
+}
+
+/// All routes; those of the API document are compared with them.
+pub(super) fn add_routes(config: &mut RouteTable<'_>, settings: &Settings, path: &str) {
     let metrics_access = metrics_access(settings);
     decision_routes(config, settings.auth.decisions);
     auth_routes(config, path);
@@ -47,6 +55,7 @@ pub(super) fn routes(config: &mut ServiceConfig, settings: &Settings, path: &str
             "/v1/constitution/reload",
             [(Method::POST, Requires(Scope::ConstitutionWrite), web::post().to(constitution::reload))],
         ))
+        .service(at("/v1/schema", [(Method::GET, Requires(Scope::Read), web::get().to(vocabulary::show))]))
         .service(at("/v1/entities", [(Method::GET, Requires(Scope::EntitiesRead), web::get().to(entities::list))]))
         .service(at(
             "/v1/entities/batch",
@@ -108,7 +117,7 @@ fn metrics_access(settings: &Settings) -> Access {
 }
 
 /// The routes by which the daemon is watched and operated.
-fn operation_routes(config: &mut ServiceConfig, metrics_access: Access) {
+fn operation_routes(config: &mut RouteTable<'_>, metrics_access: Access) {
     config
         .service(at(
             "/v1/cache",
@@ -139,18 +148,21 @@ fn operation_routes(config: &mut ServiceConfig, metrics_access: Access) {
 }
 
 /// The pages for people.
-fn page_routes(config: &mut ServiceConfig) {
+fn page_routes(config: &mut RouteTable<'_>) {
     config
         .service(at("/alerts/{name}", [(Method::GET, Public, web::get().to(alerts::page))]))
         .service(at("/", [(Method::GET, Public, web::get().to(dashboard::root))]))
         .service(at("/dashboard", [(Method::GET, Public, web::get().to(dashboard::without_slash))]))
         .service(at("/dashboard/", [(Method::GET, Public, web::get().to(dashboard::page))]))
         .service(at("/dashboard/{file}", [(Method::GET, Public, web::get().to(dashboard::file))]))
+        .service(at("/openapi.json", [(Method::GET, Public, web::get().to(openapi::show))]))
+        .service(at("/docs", [(Method::GET, Public, web::get().to(docs::page))]))
+        .service(at("/docs/{file}", [(Method::GET, Public, web::get().to(docs::file))]))
         .service(at("/problems/{slug}", [(Method::GET, Public, web::get().to(problem_pages::show))]));
 }
 
 /// The routes that decide.
-fn decision_routes(config: &mut ServiceConfig, decisions: DecisionAccess) {
+fn decision_routes(config: &mut RouteTable<'_>, decisions: DecisionAccess) {
     let decide = match decisions {
         DecisionAccess::Open => OptionalAuth,
         DecisionAccess::Token => Requires(Scope::Decide),
@@ -169,7 +181,7 @@ fn well_known(name: &str, path: &str) -> Vec<String> {
 }
 
 /// The routes of the Auth service.
-fn auth_routes(config: &mut ServiceConfig, path: &str) {
+fn auth_routes(config: &mut RouteTable<'_>, path: &str) {
     config
         .service(at("/oauth2/token", [(Method::POST, RateLimited, web::post().to(oauth::token))]))
         .service(at("/oauth2/introspect", [(Method::POST, OptionalAuth, web::post().to(oauth::introspect))]))
@@ -250,28 +262,31 @@ fn auth_routes(config: &mut ServiceConfig, path: &str) {
 }
 
 /// A route with its methods; any other method is answered with those it has.
-fn at<const N: usize>(path: &str, methods: [(Method, Access, Route); N]) -> Resource {
+fn at<const N: usize>(path: &str, methods: [(Method, Access, Route); N]) -> Routed {
     at_each(vec![path.to_owned()], methods)
 }
 
 /// A resource with several paths.
-fn at_each<const N: usize>(paths: Vec<String>, methods: [(Method, Access, Route); N]) -> Resource {
+fn at_each<const N: usize>(paths: Vec<String>, methods: [(Method, Access, Route); N]) -> Routed {
     let names = methods.iter().map(|(method, _, _)| if *method == Method::GET { "GET, HEAD" } else { method.as_str() });
     let allowed = names.collect::<Vec<_>>().join(", ");
+    let listed = methods.iter().map(|(method, access, _)| (method.clone(), *access)).collect();
+    let described = paths.clone();
     let resource = methods.into_iter().fold(web::resource(paths), |resource, (_, access, route)| {
         resource.route(match access {
             Public => route,
             asked => route.wrap(from_fn(move |request, next| authorization::pass(asked, request, next))),
         })
     });
-    resource.default_service(web::to(move || {
+    let resource = resource.default_service(web::to(move || {
         let allowed = allowed.clone();
         async move {
             let problem = Problem::new(&METHOD_NOT_ALLOWED, format!("the route takes {allowed}"));
             let allow = HeaderValue::from_str(&allowed).unwrap_or_else(|_| HeaderValue::from_static(""));
             Err::<String, _>(problem.with_header(header::ALLOW, allow))
         }
-    }))
+    }));
+    Routed { resource, paths: described, methods: listed }
 }
 
 fn malformed_query(error: &QueryPayloadError) -> Problem {

@@ -2,25 +2,48 @@
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::authorization::RequestCaller;
-use super::problem::Problem;
+use super::problem::{BAD_REQUEST, OUTCOME_UNKNOWN, Problem};
+use super::withdrawn::PendingWithdrawal;
 use super::worker_state::WorkerState;
 use super::{body, withdrawn, writes};
 use crate::actors::identity::directory::RotateSigningKey;
 
-#[derive(Debug, Deserialize)]
+/// How to rotate the signing key.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = KeyRotation, examples(json!({"withdraw": false})))]
 struct RotateBody {
     /// Whether tokens of the keys before end at once.
     #[serde(default)]
     withdraw: bool,
 }
 
-/// `POST /v1/auth/keys/rotate`: tokens are signed with a new key from now on. Those of the key before stay good until
-/// they expire, unless it is withdrawn.
+/// The key that signs from now on.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({"kid": "mJ7Vw0rJ4fL2nqk9"})))]
+struct SigningKeyId {
+    /// Its id, as tokens name it.
+    kid: String,
+}
+
+/// Rotate the signing key of tokens
+///
+/// Tokens are signed with a new key from now on. Those of the key before stay good until they expire, unless it is
+/// withdrawn.
+#[utoipa::path(
+    post, path = "/v1/auth/keys/rotate", operation_id = "rotateSigningKey", tag = "authentication",
+    request_body = RotateBody,
+    responses(
+        (status = 200, description = "The key was rotated.", body = SigningKeyId),
+        (status = 202, description = "Earlier keys are withdrawn on this node, but that is not recorded yet.",
+         body = PendingWithdrawal),
+    ),
+    extensions(("x-problems" = json!([BAD_REQUEST.slug, OUTCOME_UNKNOWN.slug]))),
+)]
 pub async fn rotate(
     request: HttpRequest,
     payload: Payload,
@@ -30,5 +53,5 @@ pub async fn rotate(
     let body: RotateBody = body::json(&request, payload, state.bounds()).await?;
     let rotate = RotateSigningKey { withdraw: body.withdraw, caller: caller.name().to_owned() };
     let rotated = writes::write(&state, &state.app.identity.directory, rotate).await?;
-    Ok(withdrawn::answer(rotated, |kid| HttpResponse::Ok().json(json!({"kid": kid}))))
+    Ok(withdrawn::answer(rotated, |kid| HttpResponse::Ok().json(SigningKeyId { kid })))
 }

@@ -2,22 +2,41 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{self, HeaderValue};
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::actors::identity::directory::Grant;
 
-/// Tokens as they are answered (RFC 6749, section 5.1).
-pub fn granted_json(grant: &Grant) -> Value {
-    let mut body = json!({
-        "access_token": grant.access_token,
-        "token_type": "Bearer",
-        "expires_in": grant.expires_in,
-        "scope": grant.scopes.to_string(),
-    });
-    if let (Some(token), Some(members)) = (&grant.refresh_token, body.as_object_mut()) {
-        members.insert("refresh_token".to_owned(), token.as_str().into());
+/// Tokens (RFC 6749, section 5.1).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "access_token": "eyJ…", "expires_in": 900, "scope": "decide read", "token_type": "Bearer"
+})))]
+pub struct Tokens<'a> {
+    /// An access token (RFC 9068), sent as `Authorization: Bearer …`.
+    access_token: &'a str,
+    /// Seconds until the access token expires.
+    expires_in: i64,
+    /// A token for the next access token; only in the answers of sessions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    refresh_token: Option<&'a str>,
+    /// The scopes of the access token, separated by spaces.
+    scope: String,
+    /// Always `Bearer`.
+    token_type: &'static str,
+}
+
+impl<'a> From<&'a Grant> for Tokens<'a> {
+    fn from(grant: &'a Grant) -> Self {
+        Self {
+            access_token: &grant.access_token,
+            expires_in: grant.expires_in,
+            refresh_token: grant.refresh_token.as_deref(),
+            scope: grant.scopes.to_string(),
+            token_type: "Bearer",
+        }
     }
-    body
 }
 
 /// Tokens are not for caches (RFC 6749, section 5.1).

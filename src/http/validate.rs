@@ -6,10 +6,12 @@ use std::time::Instant;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::authorization::RequestCaller;
 use super::decision_request::DecisionRequest;
-use super::problem::{BAD_REQUEST, INTERNAL, Problem};
+use super::decision_schema;
+use super::problem::{BAD_REQUEST, INTERNAL, LOST, OVERLOADED, Problem, TOO_LARGE, UNAVAILABLE};
 use super::questions::Questions;
 use super::recorded_decisions::RecordedDecision;
 use super::worker_state::WorkerState;
@@ -19,39 +21,79 @@ use crate::domain::{
 };
 
 /// The relation of the action to one principle.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct PrincipleReport<'a> {
     id: &'a str,
     title: &'a str,
     severity: Severity,
     enforcement: Enforcement,
+    /// Whether no policy of the principle forbids the action.
     compliant: bool,
+    /// The policies that forbid it.
     policies: Vec<&'a str>,
     advice: Vec<&'a str>,
 }
 
-#[derive(Debug, Serialize)]
+/// The relation of the action to every principle.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Validation, examples(json!({
+    "decision_id": "01a20968-28f3-7aa8-bbff-c596e8b4eb41", "constitutional_hash": "cdd01ef066bc6cf2",
+    "compliant": true, "compliance_score": 1.0, "decision": true, "reason": "permitted",
+    "principles": [{"id": "human-oversight", "title": "Human oversight", "severity": "critical",
+        "enforcement": "block", "compliant": true, "policies": [], "advice": []}],
+    "violations": [], "warnings": [], "cached": false, "audit_index": 24, "duration_us": 412
+})))]
 struct Report<'a> {
+    /// The id of the decision, under which `/v1/decisions/{id}` shows its record.
+    #[schema(format = "uuid")]
     decision_id: String,
+    #[schema(value_type = String, pattern = "^[0-9a-f]{16}$")]
     constitutional_hash: ConstitutionalHash,
+    /// Whether no principle is violated.
     compliant: bool,
+    /// The sum of the weights of the principles that are not violated.
+    #[schema(minimum = 0, maximum = 1)]
     compliance_score: f64,
     decision: bool,
     reason: Reason,
+    /// What the reason alone does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     detail: Option<&'a str>,
     principles: Vec<PrincipleReport<'a>>,
+    /// Violated principles that block.
     violations: &'a [Finding],
+    /// Violated principles that only warn.
     warnings: &'a [Finding],
+    /// If no policy permits: the permits that came nearest, nearest first.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
     nearest: &'a [NearMiss],
     cached: bool,
+    /// The index of the record in the audit log; absent if answers do not wait for it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false)]
     audit_index: Option<u64>,
+    #[schema(value_type = u64)]
     duration_us: u128,
 }
 
-/// Decides, records and reports.
+/// Decide, and report on every principle
+///
+/// Takes the same questions as `/access/v1/evaluation`, but refuses unknown members.
+#[utoipa::path(
+    post, path = "/v1/validate", operation_id = "validate", tag = "decisions",
+    params(
+        ("X-Consistency" = Option<String>, Header,
+         pattern = r"^(full|at-least [0-9a-f]{16}\.[0-9]{1,18}\.[0-9a-f]{16})$",
+         description = "`full`, or `at-least TOKEN` with the `X-Consistency-Token` of a write."),
+    ),
+    request_body = decision_schema::StrictEvaluation,
+    responses((status = 200, description = "The decision and its report.", body = Report<'static>)),
+    extensions(("x-problems" = json!([
+        BAD_REQUEST.slug, TOO_LARGE.slug, LOST.slug, OVERLOADED.slug, UNAVAILABLE.slug
+    ]))),
+)]
 pub async fn validate(
     request: HttpRequest,
     payload: Payload,

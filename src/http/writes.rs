@@ -5,7 +5,8 @@ use actix::{Actor, Handler, MailboxError, Message};
 use actix_web::HttpResponse;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{Data, Path};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::pending_writes::WriteOutcome;
@@ -68,7 +69,39 @@ where
     Err(problem.with_header(header::LOCATION, place))
 }
 
-/// `GET /v1/writes/{id}`: the outcome of a change that was answered with 202.
+/// The outcome of a change.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WriteOutcome, examples(json!({"id": "5f0d6c0e-5f8e-4c57-9d3e-2d1f6a0f8a11", "state": "done", "detail": null})))]
+struct OutcomeBody {
+    id: String,
+    state: WriteState,
+    /// Why the change was refused.
+    #[schema(required)]
+    detail: Option<String>,
+}
+
+/// The state of a change.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum WriteState {
+    /// It has not ended yet.
+    Unknown,
+    /// It was made.
+    Done,
+    /// It was not made.
+    Refused,
+}
+
+/// Show the outcome of a change
+///
+/// Of a change that was answered with 202, until an hour after its end.
+#[utoipa::path(
+    get, path = "/v1/writes/{id}", operation_id = "showWrite", tag = "operation",
+    params(("id" = String, Path, description = "The id that the 202 named.",
+            example = "5f0d6c0e-5f8e-4c57-9d3e-2d1f6a0f8a11")),
+    responses((status = 200, description = "The outcome, as far as it is known.", body = OutcomeBody)),
+    extensions(("x-problems" = json!([NOT_FOUND.slug]))),
+)]
 pub async fn show(id: Path<String>, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let unknown = || {
         let text = "no outcome is kept for that id; read the data that the change was about";
@@ -76,9 +109,9 @@ pub async fn show(id: Path<String>, state: Data<WorkerState>) -> Result<HttpResp
     };
     let id: Uuid = id.parse().map_err(|_| unknown())?;
     let (state, detail) = match state.app.store.writes.outcome(id).ok_or_else(unknown)? {
-        WriteOutcome::Unknown => ("unknown", None),
-        WriteOutcome::Done => ("done", None),
-        WriteOutcome::Refused(failure) => ("refused", Some(failure)),
+        WriteOutcome::Unknown => (WriteState::Unknown, None),
+        WriteOutcome::Done => (WriteState::Done, None),
+        WriteOutcome::Refused(failure) => (WriteState::Refused, Some(failure)),
     };
-    Ok(HttpResponse::Ok().json(json!({"id": id.to_string(), "state": state, "detail": detail})))
+    Ok(HttpResponse::Ok().json(OutcomeBody { id: id.to_string(), state, detail }))
 }

@@ -29,6 +29,7 @@ mod kill;
 mod layers;
 mod monitor;
 mod oauth_library;
+mod openapi;
 mod reload;
 mod replay;
 mod replicas;

@@ -12,7 +12,7 @@ mod nginx;
 mod passwords;
 mod proxies;
 mod refreshes;
-mod routes;
+pub(crate) mod routes;
 mod sessions;
 mod smuggling;
 mod tokens;

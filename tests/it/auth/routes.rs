@@ -6,7 +6,7 @@ use super::setup;
 use crate::harness::{Request, TestDaemon, issuer, repository};
 
 /// Every route that needs a credential, with the scope that it requires; `None` if any caller may use it.
-const GUARDED: &[(&str, &str, Option<&str>)] = &[
+pub(crate) const GUARDED: &[(&str, &str, Option<&str>)] = &[
     ("POST", "/access/v1/evaluation", Some("decide")),
     ("POST", "/access/v1/evaluations", Some("decide")),
     ("POST", "/v1/validate", Some("decide")),
@@ -15,6 +15,7 @@ const GUARDED: &[(&str, &str, Option<&str>)] = &[
     ("GET", "/v1/constitution/policies", Some("read")),
     ("GET", "/v1/constitution/policies/x", Some("read")),
     ("POST", "/v1/constitution/reload", Some("constitution:write")),
+    ("GET", "/v1/schema", Some("read")),
     ("GET", "/v1/entities", Some("entities:read")),
     ("POST", "/v1/entities/batch", Some("entities:write")),
     ("GET", "/v1/entities/User/ann", Some("entities:read")),

@@ -40,7 +40,7 @@ use tokio::time::timeout;
 
 use codec::Secret;
 use connections::Connections;
-use counters::ServiceStatus;
+pub use counters::ServiceStatus;
 pub use memory_monitor::ServerMemory;
 use server::{Request, Server};
 use shared_state::SharedState;
