@@ -59,7 +59,7 @@ impl Expression {
             assert!(is_last, "{text}");
             self.grouping.push(label.trim_end_matches(')').trim().to_owned());
             &rest[..rest.len() - label.len()]
-        } else if KEYWORDS.contains(&name) || rest.starts_with('(') {
+        } else if KEYWORDS.contains(&name) || ["(", "by ", "without "].iter().any(|call| rest.starts_with(call)) {
             rest
         } else {
             let (matchers, rest) = matchers(rest);
