@@ -39,14 +39,15 @@ fn rules() -> Vec<Rule> {
             rules.push(Rule::new());
         }
         let Some(rule) = rules.last_mut() else { continue };
-        let names = ["record", "alert", "expr", "for", "labels", "summary", "description", "runbook_url"];
-        let named = content.trim_start_matches("- ").split_once(':').filter(|(name, _)| names.contains(name));
+        let fields = ["record", "alert", "expr", "for", "labels", "summary", "description", "runbook_url"];
+        let named = content.trim_start_matches("- ").split_once(':').filter(|(name, _)| fields.contains(name));
         if let Some((name, value)) = named.filter(|_| starts || indent <= 10) {
             name.clone_into(&mut field);
             rule.insert(field.clone(), value.trim().trim_matches('\'').to_owned());
         } else if indent >= 10 && !field.is_empty() {
             let value = rule.entry(field.clone()).or_default();
-            *value = format!("{} {content}", value.trim_start_matches(['|', '>', '-'])).trim().to_owned();
+            let joined = format!("{} {content}", value.trim_start_matches(['|', '>', '-']));
+            joined.trim().clone_into(value);
         } else {
             field.clear();
         }
@@ -209,9 +210,11 @@ fn the_daemons_own_alerts_have_its_severity() {
     let alerts = daemon.get("/v1/alerts").json();
     let critical = alerts["alerts"].as_array().unwrap().iter().filter(|alert| alert["severity"] == "critical");
     let critical: BTreeSet<&str> = critical.map(|alert| alert["name"].as_str().unwrap()).collect();
-    for (rule, operator) in
-        rules().iter().filter(|rule| rule.get("alert").is_some_and(|name| name == "AcgsAlertFiring")).zip(["=~", "!~"])
-    {
+    let rules = rules();
+    let is_of_daemon = |rule: &&Rule| rule.get("alert").is_some_and(|name| name == "AcgsAlertFiring");
+    let of_daemon: Vec<&Rule> = rules.iter().filter(is_of_daemon).collect();
+    assert_eq!(of_daemon.len(), 2);
+    for (rule, operator) in of_daemon.into_iter().zip(["=~", "!~"]) {
         let parsed = Expression::parse(&rule["expr"]);
         let (name, found, value) = &parsed.selectors[0].matchers[0];
         assert_eq!((&**name, &**found), ("name", operator));

@@ -1,4 +1,4 @@
-//! The metrics and labels that a PromQL expression names.
+//! The metrics and labels that a `PromQL` expression names.
 
 /// Words of the language that are not names of metrics.
 const KEYWORDS: [&str; 7] = ["and", "or", "unless", "offset", "bool", "inf", "nan"];
