@@ -28,6 +28,7 @@ mod issuers;
 mod kill;
 mod layers;
 mod monitor;
+mod monitoring;
 mod oauth_library;
 mod openapi;
 mod reload;
