@@ -4,17 +4,33 @@ use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;
 use actix_web::web::{Data, Path};
 
+use super::monitor_schema;
 use super::performance::json;
-use super::problem::{NOT_FOUND, Problem};
+use super::problem::{NOT_FOUND, Problem, UNAVAILABLE};
 use super::worker_state::WorkerState;
 use crate::actors::monitor::{AlertSeverity, RULES};
 
-/// `GET /v1/alerts`: all alerts, those that fire first.
+/// List the alerts
+///
+/// All alerts with their states, those that fire first.
+#[utoipa::path(
+    get, path = "/v1/alerts", operation_id = "listAlerts", tag = "operation",
+    responses((status = 200, description = "The alerts.", body = monitor_schema::Alerts)),
+    extensions(("x-problems" = json!([UNAVAILABLE.slug]))),
+)]
 pub async fn list(state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     json(&state.app.monitor.newest().alerts)
 }
 
-/// `GET /alerts/{name}`: what the alert means, and what to do.
+/// Explain an alert
+///
+/// The page that the `runbook` of an alert refers to: what it means, and what to do.
+#[utoipa::path(
+    get, path = "/alerts/{name}", operation_id = "explainAlert", tag = "documents",
+    params(("name" = String, Path, description = "The alert's name.", example = "latency_p99")),
+    responses((status = 200, description = "Meaning and remedy.", body = String, content_type = "text/html")),
+    extensions(("x-problems" = json!([NOT_FOUND.slug]))),
+)]
 pub async fn page(name: Path<String>) -> Result<HttpResponse, Problem> {
     let rule = RULES.iter().find(|rule| rule.name == *name);
     let rule = rule.ok_or_else(|| Problem::new(&NOT_FOUND, format!("there is no alert `{name}`")))?;

@@ -2,13 +2,13 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Query};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
+use utoipa::{IntoParams, ToSchema};
 
 use super::audit_search::micros;
-use super::problem::{BAD_REQUEST, Problem};
+use super::problem::{BAD_REQUEST, Problem, UNAVAILABLE};
 use super::worker_state::WorkerState;
 use crate::actors::audit::denial_counts::CountDenials;
 use crate::domain::{InputFault, suggestion};
@@ -27,42 +27,96 @@ const HOUR: i64 = 3_600 * SECOND;
 const SECOND: i64 = 1_000_000;
 
 /// What is counted.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct DenialsQuery {
-    /// The earliest time, RFC 3339; by default an hour before `until`.
+    /// The earliest time, RFC 3339; by default an hour before `until`, and at most 31 days before it.
+    #[param(format = DateTime)]
     since: Option<String>,
     /// The time before which they were made, RFC 3339; by default now.
+    #[param(format = DateTime)]
     until: Option<String>,
+    /// What is named in the answer; by default principles.
+    #[param(inline, value_type = Option<DenialName>)]
     by: Option<String>,
+    /// The length of an interval in seconds, 60 by default. At most 1,500 intervals are counted.
+    #[param(minimum = 1, example = 60)]
     interval_s: Option<u32>,
 }
 
-/// Answers the 20 names with the most denials. `complete` is false if not all of the time could be examined; then the
-/// newest denials are counted.
+/// What denials are counted by.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes the parameter `by`")]
+enum DenialName {
+    Principle,
+    Subject,
+    Reason,
+}
+
+/// Counted denials.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Denials, examples(json!({
+    "since": "2026-11-24T09:27:00Z", "until": "2026-11-24T09:30:00Z", "interval_s": 60,
+    "series": [{"name": "human-oversight", "total": 5, "counts": [0, 4, 1]}], "others": 0, "complete": true
+})))]
+struct DenialsBody {
+    #[schema(value_type = String, format = DateTime)]
+    since: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    until: Option<String>,
+    interval_s: i64,
+    /// The 20 names with the most denials, the greatest number first.
+    series: Vec<SeriesBody>,
+    /// The denials of all other names.
+    others: u64,
+    /// Whether all of the time was examined. If not, only the newest denials are counted.
+    complete: bool,
+}
+
+/// The denials of one name.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DenialsOfName)]
+struct SeriesBody {
+    /// The principle, subject or reason.
+    name: String,
+    total: u64,
+    /// Those of each interval; the last interval may be shorter.
+    counts: Vec<u64>,
+}
+
+/// Count denials
+///
+/// Denials over time, of the 20 principles, subjects or reasons with the most of them. `complete` is false if not all of
+/// the time could be examined; then the newest denials are counted.
+#[utoipa::path(
+    get, path = "/v1/audit/denials", operation_id = "countDenials", tag = "audit", params(DenialsQuery),
+    responses((status = 200, description = "The counts of each interval.", body = DenialsBody)),
+    extensions(("x-problems" = json!([BAD_REQUEST.slug, UNAVAILABLE.slug]))),
+)]
 pub async fn count(state: Data<WorkerState>, query: Query<DenialsQuery>) -> Result<HttpResponse, Problem> {
     let query = read(query.into_inner(), OffsetDateTime::now_utc())?;
     let intervals = intervals(&query);
     let (from, to, interval) = (query.from, query.to, query.interval);
     let counted = state.app.audit.searcher.ask(CountDenials(query)).await?;
-    let series = counted.series.iter().map(|DenialSeries { name, total, counts }| {
+    let series = counted.series.into_iter().map(|DenialSeries { name, total, counts }| {
         let mut dense = vec![0; intervals];
         for (interval, count) in counts {
-            if let Some(place) = dense.get_mut(*interval) {
-                *place = *count;
+            if let Some(place) = dense.get_mut(interval) {
+                *place = count;
             }
         }
-        json!({"name": name, "total": total, "counts": dense})
+        SeriesBody { name, total, counts: dense }
     });
-    let series = series.collect::<Vec<_>>();
-    Ok(HttpResponse::Ok().json(json!({
-        "since": text(from),
-        "until": text(to),
-        "interval_s": interval / SECOND,
-        "series": series,
-        "others": counted.others,
-        "complete": counted.is_complete,
-    })))
+    Ok(HttpResponse::Ok().json(DenialsBody {
+        since: text(from),
+        until: text(to),
+        interval_s: interval / SECOND,
+        series: series.collect(),
+        others: counted.others,
+        complete: counted.is_complete,
+    }))
 }
 
 /// Reads the parameters; the error is every fault they have.

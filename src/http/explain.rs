@@ -9,13 +9,31 @@ use serde_json::{Value, json};
 use super::authorization::RequestCaller;
 use super::claimed_hash::{CONSTITUTIONAL_HASH, hash_value};
 use super::decision_request::DecisionRequest;
-use super::problem::{BAD_REQUEST, Problem};
+use super::problem::{BAD_REQUEST, LOST, OVERLOADED, Problem, UNAVAILABLE};
 use super::worker_state::WorkerState;
+use super::{decision_schema, explain_schema};
 use crate::actors::decision::validator::Explanation;
 use crate::constitution::{Constitution, PolicyReport};
 use crate::domain::{EntityUid, Evaluation, Object, UnknownMembers};
 
-/// Explains the answer that one evaluation of `AuthZEN` would get.
+/// Explain an answer
+///
+/// Takes the same questions as `/access/v1/evaluation`, and tells what each policy contributes to the answer. It is a
+/// dry run: nothing is recorded, so the answer is not a decision.
+#[utoipa::path(
+    post, path = "/v1/explain", operation_id = "explain", tag = "decisions",
+    params(
+        ("X-Consistency" = Option<String>, Header,
+         pattern = r"^(full|at-least [0-9a-f]{16}\.[0-9]{1,18}\.[0-9a-f]{16})$",
+         description = "`full`, or `at-least TOKEN` with the `X-Consistency-Token` of a write."),
+    ),
+    request_body = decision_schema::Evaluation,
+    responses((
+        status = 200, description = "The answer, and the policies and entities behind it.",
+        body = explain_schema::Explanation,
+    )),
+    extensions(("x-problems" = json!([BAD_REQUEST.slug, LOST.slug, OVERLOADED.slug, UNAVAILABLE.slug]))),
+)]
 pub async fn explain(
     request: HttpRequest,
     payload: Payload,

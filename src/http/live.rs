@@ -12,7 +12,7 @@ use futures_util::stream;
 use tokio::sync::watch;
 
 use super::connection::Peer;
-use super::problem::Problem;
+use super::problem::{OVERLOADED, Problem};
 use super::worker_state::WorkerState;
 use crate::actors::monitor::Tick;
 
@@ -61,10 +61,20 @@ impl Drop for Client {
     }
 }
 
-/// `GET /v1/performance/stream`: the events `point` each second, `performance` at once and every five seconds, and
-/// `alerts` at once and when one of them changes.
+/// Follow figures and alerts
 ///
-/// It ends after ten minutes, and when the daemon stops.
+/// Server-sent events: `point` each second, `performance` at once and every five seconds, and `alerts` at once and when
+/// one of them changes. The data of `point` is a `PerformancePoint`; the others have the bodies of `/v1/performance` and
+/// `/v1/alerts`. The stream ends after ten minutes, and when the daemon stops; 64 streams can be open at the same time.
+#[utoipa::path(
+    get, path = "/v1/performance/stream", operation_id = "streamPerformance", tag = "operation",
+    responses((
+        status = 200, description = "Events, until the stream ends.", body = String,
+        content_type = "text/event-stream",
+        example = ":\nevent: point\ndata: {\"at\":1795512601.0,\"permitted\":9.0,\"denied\":0.0}\n\n",
+    )),
+    extensions(("x-problems" = json!([OVERLOADED.slug]))),
+)]
 pub async fn stream(request: HttpRequest, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     let place =
         Place::take(&state.app.streams).ok_or_else(|| Problem::overloaded(format!("{MOST} streams are open")))?;

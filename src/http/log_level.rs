@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use time::format_description::well_known::Rfc3339;
+use utoipa::ToSchema;
 
 use super::authorization::RequestCaller;
 use super::body;
-use super::problem::{Problem, UNAVAILABLE};
+use super::problem::{BAD_REQUEST, Problem, UNAVAILABLE};
 use super::worker_state::WorkerState;
 use crate::ledger::{Event, EventKind};
 use crate::logging::LevelSwitch;
@@ -22,21 +22,52 @@ const MAX_SECONDS: u64 = 7 * 86_400;
 /// The most bytes of a level.
 const MAX_LEVEL: usize = 1_000;
 
-/// `GET /v1/log-level`: the level, that of the settings, and until when they differ.
+/// How much the daemon logs.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LogLevel, examples(json!({"level": "debug", "setting": "info", "until": "2026-11-24T09:30:00Z"})))]
+struct ShownLevel {
+    /// The level in force.
+    level: String,
+    /// The level of the settings.
+    setting: String,
+    /// When the level is that of the settings again; null if it is already, or if that is not known.
+    #[schema(required, format = DateTime)]
+    until: Option<String>,
+}
+
+/// Show the log level
+///
+/// The level in force, that of the settings, and until when they differ.
+#[utoipa::path(
+    get, path = "/v1/log-level", operation_id = "showLogLevel", tag = "operation",
+    responses((status = 200, description = "The level.", body = ShownLevel)),
+    extensions(("x-problems" = json!([UNAVAILABLE.slug]))),
+)]
 pub async fn show(state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(status(switch(&state)?)))
 }
 
 /// Another level.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"level": "info", "for_s": 600})))]
 struct LevelChange {
+    /// A level such as `debug`, or directives such as `info,acgs=debug`: at most 1,000 bytes.
+    #[schema(max_length = 1000)]
     level: String,
     /// After so many seconds the level is that of the settings again; never if it is missing.
+    #[schema(minimum = 1, maximum = 604_800)]
     for_s: Option<u64>,
 }
 
-/// `PUT /v1/log-level`: changes the level, once that is recorded.
+/// Change the log level
+///
+/// Until a reload or a restart, or for a time. The change is recorded before it takes effect.
+#[utoipa::path(
+    put, path = "/v1/log-level", operation_id = "changeLogLevel", tag = "operation", request_body = LevelChange,
+    responses((status = 200, description = "The new level.", body = ShownLevel)),
+    extensions(("x-problems" = json!([BAD_REQUEST.slug, UNAVAILABLE.slug]))),
+)]
 pub async fn put(
     request: HttpRequest,
     payload: Payload,
@@ -74,8 +105,8 @@ fn switch(state: &WorkerState) -> Result<&LevelSwitch, Problem> {
     state.app.log_level.as_ref().ok_or_else(|| Problem::new(&UNAVAILABLE, "no daemon runs, so there is no log"))
 }
 
-fn status(switch: &LevelSwitch) -> Value {
+fn status(switch: &LevelSwitch) -> ShownLevel {
     let status = switch.status();
     let until = status.until.and_then(|until| until.format(&Rfc3339).ok());
-    json!({"level": status.level.as_str(), "setting": status.setting.as_str(), "until": until})
+    ShownLevel { level: status.level.as_str().to_owned(), setting: status.setting.as_str().to_owned(), until }
 }

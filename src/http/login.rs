@@ -28,7 +28,7 @@ use crate::auth::{password, precis};
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Login, examples(json!({"username": "ann", "password": "correct horse battery staple"})))]
-struct LoginBody {
+pub(super) struct LoginBody {
     username: String,
     #[schema(format = Password)]
     password: String,

@@ -4,15 +4,29 @@ use actix_web::HttpResponse;
 use actix_web::http::header::{self, ContentType};
 use actix_web::web::Data;
 
+use super::monitor_schema;
 use super::problem::{Problem, UNAVAILABLE};
 use super::worker_state::WorkerState;
 
-/// `GET /v1/performance`: each figure with its window, its target, and whether it meets it.
+/// Show the key figures
+///
+/// Each figure with its window, its target, and whether it meets it. They are measured once a second.
+#[utoipa::path(
+    get, path = "/v1/performance", operation_id = "showPerformance", tag = "operation",
+    responses((status = 200, description = "The key figures.", body = monitor_schema::Performance)),
+    extensions(("x-problems" = json!([UNAVAILABLE.slug]))),
+)]
 pub async fn show(state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
     json(&state.app.monitor.newest().performance)
 }
 
-/// `GET /v1/performance/history`: the points of the last 15 minutes, one each second.
+/// Show the course of the figures
+///
+/// The values of the last 15 minutes, one each second, for charts.
+#[utoipa::path(
+    get, path = "/v1/performance/history", operation_id = "showPerformanceHistory", tag = "operation",
+    responses((status = 200, description = "An array for each figure.", body = monitor_schema::PerformanceHistory)),
+)]
 pub async fn history(state: Data<WorkerState>) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-cache")).json(state.app.monitor.history())
 }

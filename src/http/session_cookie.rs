@@ -131,7 +131,9 @@ impl SessionCookie {
     }
 }
 
-const fn name_of(is_secure: bool) -> &'static str {
+/// The cookie's name.
+#[must_use]
+pub const fn name_of(is_secure: bool) -> &'static str {
     if is_secure { SECURE_NAME } else { NAME }
 }
 

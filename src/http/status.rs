@@ -3,74 +3,213 @@
 use actix_web::HttpResponse;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::Data;
-use serde_json::{Value, json};
+use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use utoipa::ToSchema;
 
 use super::checks::{Check, checks};
 use super::worker_state::WorkerState;
 use crate::actors::audit::log_usage::MeasureLog;
+use crate::domain::{ConstitutionDigest, ConstitutionalHash};
 
-/// `GET /v1/status`
+/// The state of the daemon.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Status, examples(json!({
+    "state": "ready",
+    "checks": [{"name": "audit", "state": "ok", "fault": null}, {"name": "database", "state": "ok", "fault": null}],
+    "node": "acgs.example", "version": "0.1.0", "started_at": "2026-11-24T09:00:00.123456789Z",
+    "constitution": {
+        "name": "genesis", "version": "1.0.0", "hash": "cdd01ef066bc6cf2",
+        "digest": "6a3f0c1e5b7d9824af06e1d2c3b4a5968778695a4b3c2d1e0f1e2d3c4b5a6978",
+        "in_force_since": "2026-11-24T09:00:00.123456789Z"
+    },
+    "audit": {
+        "records": 812, "durable": 812, "queued": 0, "bytes": 402_112,
+        "checkpoint": {"size": 812, "at": "2026-11-24T09:30:00.123456789Z"}, "cosigned": null, "witnesses": 0,
+        "index_lag": 0
+    },
+    "dashboard": {"login": "required"}
+})))]
+struct StatusBody<'a> {
+    state: Overall,
+    checks: Vec<CheckBody<'a>>,
+    /// The daemon's name among others: the origin of its log.
+    node: &'a str,
+    version: &'static str,
+    #[schema(value_type = String, format = DateTime)]
+    started_at: Option<String>,
+    constitution: ConstitutionBody<'a>,
+    audit: AuditBody,
+    dashboard: DashboardBody,
+}
+
+/// Whether decisions can be made, and whether all parts work.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = StatusState)]
+enum Overall {
+    Ready,
+    /// Decisions can be made, but a part does not work.
+    Degraded,
+    /// No decision can be made.
+    Down,
+}
+
+/// A part of the daemon.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StatusCheck)]
+struct CheckBody<'a> {
+    name: &'a str,
+    state: CheckState,
+    /// What is wrong with it.
+    #[schema(required)]
+    fault: Option<&'a str>,
+}
+
+/// Whether a part works.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = StatusCheckState)]
+enum CheckState {
+    Ok,
+    /// It does not work, but decisions do not depend on it.
+    Degraded,
+    /// It does not work, so no decision can be made.
+    Failed,
+}
+
+/// The constitution in force.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StatusConstitution)]
+struct ConstitutionBody<'a> {
+    name: &'a str,
+    version: &'a str,
+    #[schema(value_type = String, pattern = "^[0-9a-f]{16}$")]
+    hash: ConstitutionalHash,
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
+    digest: ConstitutionDigest,
+    #[schema(value_type = String, format = DateTime)]
+    in_force_since: Option<String>,
+}
+
+/// The audit log. What could not be read in time is null.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StatusAudit)]
+struct AuditBody {
+    records: u64,
+    /// The records that are on disk.
+    durable: u64,
+    /// The records that wait.
+    queued: usize,
+    /// The size of the log's files.
+    #[schema(required)]
+    bytes: Option<u64>,
+    /// The newest signed checkpoint.
+    #[schema(required)]
+    checkpoint: Option<CheckpointBody>,
+    /// The size of the newest checkpoint that witnesses cosigned.
+    #[schema(required)]
+    cosigned: Option<u64>,
+    /// How many witnesses the settings name.
+    witnesses: usize,
+    /// How many records the search index lacks.
+    #[schema(required)]
+    index_lag: Option<u64>,
+}
+
+/// A signed checkpoint of the log.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StatusCheckpoint)]
+struct CheckpointBody {
+    /// How many records it covers.
+    size: u64,
+    /// When it was stored.
+    #[schema(required, format = DateTime)]
+    at: Option<String>,
+}
+
+/// How people get to the dashboard.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StatusDashboard)]
+struct DashboardBody {
+    login: DashboardLogin,
+}
+
+/// Whether the dashboard needs a login.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum DashboardLogin {
+    /// Everyone on this host may read without one.
+    Open,
+    Required,
+}
+
+/// Show the state of the daemon
+///
+/// Whether it works, under which constitution, and how its audit log does.
+#[utoipa::path(
+    get, path = "/v1/status", operation_id = "showStatus", tag = "operation",
+    responses((status = 200, description = "The state, whether it is good or bad.", body = StatusBody<'static>)),
+)]
 pub async fn show(state: Data<WorkerState>) -> HttpResponse {
     let checks = checks(&state).await;
     let overall = if checks.iter().any(Check::has_failed) {
-        "down"
+        Overall::Down
     } else if checks.iter().any(|check| check.fault.is_some()) {
-        "degraded"
+        Overall::Degraded
     } else {
-        "ready"
+        Overall::Ready
     };
     let active = state.app.decision.in_force.get();
     let constitution = &active.constitution;
     let is_open = state.app.settings.is_dashboard_open();
-    let mut response = HttpResponse::Ok().json(json!({
-        "state": overall,
-        "checks": checks.iter().map(check_json).collect::<Vec<_>>(),
-        "node": state.app.audit.index_status.origin(),
-        "version": env!("CARGO_PKG_VERSION"),
-        "started_at": text_of(state.app.started_at),
-        "constitution": {
-            "name": constitution.name(),
-            "version": constitution.version(),
-            "hash": constitution.hash(),
-            "digest": constitution.digest(),
-            "in_force_since": text_of(active.activated_at),
+    let mut response = HttpResponse::Ok().json(StatusBody {
+        state: overall,
+        checks: checks.iter().map(check_body).collect(),
+        node: state.app.audit.index_status.origin(),
+        version: env!("CARGO_PKG_VERSION"),
+        started_at: text_of(state.app.started_at),
+        constitution: ConstitutionBody {
+            name: constitution.name(),
+            version: constitution.version(),
+            hash: constitution.hash(),
+            digest: constitution.digest(),
+            in_force_since: text_of(active.activated_at),
         },
-        "audit": audit_json(&state).await,
-        "dashboard": {"login": if is_open { "open" } else { "required" }},
-    }));
+        audit: audit_body(&state).await,
+        dashboard: DashboardBody { login: if is_open { DashboardLogin::Open } else { DashboardLogin::Required } },
+    });
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }
 
-fn check_json(check: &Check) -> Value {
+fn check_body(check: &Check) -> CheckBody<'_> {
     let state = match (&check.fault, check.needed) {
-        (None, _) => "ok",
-        (Some(_), false) => "degraded",
-        (Some(_), true) => "failed",
+        (None, _) => CheckState::Ok,
+        (Some(_), false) => CheckState::Degraded,
+        (Some(_), true) => CheckState::Failed,
     };
-    json!({"name": check.name, "state": state, "fault": check.fault})
+    CheckBody { name: check.name, state, fault: check.fault.as_deref() }
 }
 
-/// The log: what cannot be read in time is `null`.
-async fn audit_json(state: &WorkerState) -> Value {
+async fn audit_body(state: &WorkerState) -> AuditBody {
     let audit = &state.app.audit;
     let usage = audit.reader.ask(MeasureLog).await.ok();
     // Read in this order, since indexed and signed records were durable before.
     let (indexed, newest) = (audit.index_status.next(), audit.checkpoints.newest());
     let durable = audit.queue.durable();
-    let stored = usage.and_then(|usage| usage.checkpoint_at).map(|at| text_of(OffsetDateTime::from(at)));
-    json!({
-        "records": durable,
-        "durable": durable,
-        "queued": audit.queue.waiting(),
-        "bytes": usage.map(|usage| usage.bytes),
-        "checkpoint": newest.map(|sealed| json!({"size": sealed.checkpoint.size, "at": stored})),
-        "cosigned": audit.checkpoints.witnessed().map(|sealed| sealed.checkpoint.size),
-        "witnesses": state.app.settings.audit.witness.len(),
-        "index_lag": indexed.map(|indexed| durable.saturating_sub(indexed)),
-    })
+    let stored = usage.and_then(|usage| usage.checkpoint_at).and_then(|at| text_of(OffsetDateTime::from(at)));
+    AuditBody {
+        records: durable,
+        durable,
+        queued: audit.queue.waiting(),
+        bytes: usage.map(|usage| usage.bytes),
+        checkpoint: newest.map(|sealed| CheckpointBody { size: sealed.checkpoint.size, at: stored }),
+        cosigned: audit.checkpoints.witnessed().map(|sealed| sealed.checkpoint.size),
+        witnesses: state.app.settings.audit.witness.len(),
+        index_lag: indexed.map(|indexed| durable.saturating_sub(indexed)),
+    }
 }
 
 fn text_of(at: OffsetDateTime) -> Option<String> {

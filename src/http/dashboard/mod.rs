@@ -26,7 +26,18 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-cache"),
 ];
 
-/// `GET /`: browsers are sent to the page.
+/// Go to the dashboard
+///
+/// Browsers, which take `text/html`, are sent to the dashboard; for other callers there is nothing here.
+#[utoipa::path(
+    get, path = "/", operation_id = "goToDashboard", tag = "documents",
+    params(("Accept" = Option<String>, Header, description = "The media types that the caller takes.")),
+    responses((status = 302, description = "The dashboard is at `Location`.", headers(
+        ("Location" = String, description = "The dashboard, with the query of the request."),
+        ("Vary" = String, description = "Other callers get another answer."),
+    ))),
+    extensions(("x-problems" = json!([NOT_FOUND.slug]))),
+)]
 pub async fn root(request: HttpRequest) -> Result<HttpResponse, Problem> {
     if accepts_html(request.headers()) {
         return Ok(to_page(request.uri()));
@@ -35,17 +46,53 @@ pub async fn root(request: HttpRequest) -> Result<HttpResponse, Problem> {
         .with_header(header::VARY, HeaderValue::from_static("Accept")))
 }
 
-/// `GET /dashboard`: sent to the path with a slash at its end, against which the page's links resolve.
+/// Go to the dashboard from its path without a slash
+///
+/// The page's links resolve against the path with a slash at its end.
+#[utoipa::path(
+    get, path = "/dashboard", operation_id = "goToDashboardPath", tag = "documents",
+    responses((status = 302, description = "The dashboard is at `Location`.", headers(
+        ("Location" = String, description = "The dashboard, with the query of the request."),
+    ))),
+)]
 pub async fn without_slash(request: HttpRequest) -> HttpResponse {
     to_page(request.uri())
 }
 
-/// `GET /dashboard/`
+/// The dashboard
+///
+/// The page on which people see what the daemon does. What it shows, it asks for with the credential of its user.
+#[utoipa::path(
+    get, path = "/dashboard/", operation_id = "showDashboard", tag = "documents",
+    params(("If-None-Match" = Option<String>, Header, description = "The entity tag of a known version.")),
+    responses(
+        (status = 200, description = "The page.", body = String, content_type = "text/html",
+         headers(("ETag" = String, description = "The entity tag of the page."))),
+        (status = 304, description = "The caller knows the page.",
+         headers(("ETag" = String, description = "The entity tag of the page."))),
+    ),
+)]
 pub async fn page(request: HttpRequest) -> Result<HttpResponse, Problem> {
     serve(&request, assets::INDEX)
 }
 
-/// `GET /dashboard/{file}`
+/// A file of the dashboard
+#[utoipa::path(
+    get, path = "/dashboard/{file}", operation_id = "showDashboardFile", tag = "documents",
+    params(
+        ("file" = String, Path, description = "The file's name.", example = "style.css"),
+        ("If-None-Match" = Option<String>, Header, description = "The entity tag of a known version."),
+    ),
+    responses(
+        (status = 200, description = "The file.", content(
+            (String = "text/javascript"), (String = "text/css"), (String = "text/html"), (String = "image/svg+xml"),
+            (String = "text/plain")
+        ), headers(("ETag" = String, description = "The entity tag of the file."))),
+        (status = 304, description = "The caller knows the file.",
+         headers(("ETag" = String, description = "The entity tag of the file."))),
+    ),
+    extensions(("x-problems" = json!([NOT_FOUND.slug]))),
+)]
 pub async fn file(request: HttpRequest, name: Path<String>) -> Result<HttpResponse, Problem> {
     serve(&request, &name)
 }

@@ -33,7 +33,7 @@ pub(super) fn assemble(described: Value, operations: &[Operation], public_url: &
         }
     }
     for (name, parts) in [
-        ("securitySchemes", security::schemes()),
+        ("securitySchemes", security::schemes(public_url.starts_with("https://"))),
         ("parameters", headers::parameters()),
         ("headers", headers::components()),
         ("responses", Value::Object(shared)),
@@ -78,7 +78,8 @@ fn complete(description: &mut Map<String, Value>, operation: &Operation, shared:
         Some(Value::Array(own)) => own,
         _ => Vec::new(),
     };
-    description.insert("security".to_owned(), Value::Array(security::requirements(operation.access, own)));
+    description
+        .insert("security".to_owned(), Value::Array(security::requirements(operation.access, &operation.method, own)));
     if let Some(scope) = security::required_scope(operation.access) {
         description.insert("x-scope".to_owned(), json!(scope.as_str()));
     }
@@ -104,7 +105,7 @@ fn complete(description: &mut Map<String, Value>, operation: &Operation, shared:
     let own = description.remove(OWN_PROBLEMS);
     let own: Vec<&str> = own.iter().filter_map(Value::as_array).flatten().filter_map(Value::as_str).collect();
     let has_body = description.contains_key("requestBody");
-    let traits = Traits { path: &operation.path, access: operation.access, has_body };
+    let traits = Traits { path: &operation.path, method: &operation.method, access: operation.access, has_body };
     let responses = description.entry("responses").or_insert_with(|| json!({}));
     if let Some(responses) = responses.as_object_mut() {
         problems::add(traits, &own, responses, shared);

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use actix_web::http::Method;
 use serde_json::{Map, Value, json};
 
 use super::headers::header_references;
 use crate::http::authorization::Access;
 use crate::http::problem::{
-    BAD_REQUEST, CONSTITUTION_MISMATCH, FORBIDDEN, FOREIGN_ORIGIN, INTERNAL, KINDS, Kind, MISDIRECTED, OUTCOME_UNKNOWN,
-    OVERLOADED, TIMEOUT, TOO_LARGE, TOO_MANY, UNAUTHENTICATED, UNAVAILABLE, UNSUPPORTED,
+    BAD_REQUEST, CONSTITUTION_MISMATCH, CSRF, FORBIDDEN, FOREIGN_ORIGIN, INTERNAL, KINDS, Kind, MISDIRECTED,
+    OUTCOME_UNKNOWN, OVERLOADED, TIMEOUT, TOO_LARGE, TOO_MANY, UNAUTHENTICATED, UNAVAILABLE, UNSUPPORTED,
 };
 
 /// The content type of problem details.
@@ -19,6 +20,8 @@ const PROBLEM_JSON: &str = "application/problem+json";
 pub(super) struct Traits<'a> {
     /// Its path.
     pub path: &'a str,
+    /// Its method.
+    pub method: &'a Method,
     /// Its authorization.
     pub access: Access,
     /// Whether it reads a body.
@@ -60,6 +63,11 @@ fn kinds(traits: Traits<'_>, own: &[&str]) -> BTreeMap<u16, Vec<&'static Kind>> 
         Access::RateLimited => kinds.extend([&TOO_MANY, &UNAVAILABLE]),
         Access::OptionalAuth | Access::Authenticated => kinds.extend([&UNAUTHENTICATED, &TOO_MANY, &UNAVAILABLE]),
         Access::Requires(_) => kinds.extend([&UNAUTHENTICATED, &FORBIDDEN, &TOO_MANY, &UNAVAILABLE]),
+    }
+    // Public routes read no cookie.
+    let reads_cookie = !matches!(traits.access, Access::Public | Access::RateLimited);
+    if reads_cookie && *traits.method != Method::GET {
+        kinds.push(&CSRF);
     }
     if traits.has_body {
         kinds.extend([&TIMEOUT, &TOO_LARGE, &UNSUPPORTED]);

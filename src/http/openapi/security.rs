@@ -1,15 +1,20 @@
 //! Credentials, and what each operation requires of its callers.
 
+use actix_web::http::Method;
 use serde_json::{Value, json};
 
 use crate::auth::scope::Scope;
 use crate::http::authorization::Access;
+use crate::http::session_cookie::{CSRF_TOKEN, name_of};
 
-/// The names of the credentials that callers may send.
-const CREDENTIALS: [&str; 2] = ["token", "apiKey"];
+/// The credentials that callers may send: the names of what goes together.
+const CREDENTIALS: [&[&str]; 3] = [&["token"], &["apiKey"], &["session"]];
 
-/// The ways to authenticate.
-pub(super) fn schemes() -> Value {
+/// The same for requests that can change something.
+const CREDENTIALS_FOR_CHANGES: [&[&str]; 3] = [&["token"], &["apiKey"], &["session", "csrf"]];
+
+/// The ways to authenticate, where the daemon is reached over TLS or not.
+pub(super) fn schemes(is_secure: bool) -> Value {
     json!({
         "token": {
             "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
@@ -20,13 +25,23 @@ pub(super) fn schemes() -> Value {
             "type": "http", "scheme": "basic",
             "description": "Id and secret of a client, each form-encoded (RFC 6749, section 2.3.1).",
         },
+        "session": {
+            "type": "apiKey", "in": "cookie", "name": name_of(is_secure),
+            "description": "The cookie of a browser's session, from `POST /v1/auth/session`.",
+        },
+        "csrf": {
+            "type": "apiKey", "in": "header", "name": CSRF_TOKEN.as_str(),
+            "description": "The CSRF token of the session, which `GET /v1/auth/session` tells.",
+        },
     })
 }
 
 /// The security requirements of an operation: those of its authorization, and those that only it has.
-pub(super) fn requirements(access: Access, own: Vec<Value>) -> Vec<Value> {
+pub(super) fn requirements(access: Access, method: &Method, own: Vec<Value>) -> Vec<Value> {
     let scopes: Vec<&str> = required_scope(access).map(Scope::as_str).into_iter().collect();
-    let credentials = CREDENTIALS.map(|name| json!({name: scopes}));
+    let credentials = if *method == Method::GET { CREDENTIALS } else { CREDENTIALS_FOR_CHANGES };
+    let of_each = |name: &&str| ((*name).to_owned(), if *name == "csrf" { json!([]) } else { json!(scopes) });
+    let credentials = credentials.map(|names| Value::Object(names.iter().map(of_each).collect()));
     match access {
         Access::Public | Access::RateLimited => own,
         Access::OptionalAuth if own.is_empty() => std::iter::once(json!({})).chain(credentials).collect(),

@@ -41,6 +41,9 @@ fn decisions_conform_whatever_their_reason() {
         let validated = daemon.post("/v1/validate", &question);
         assert_eq!(validated.json()["reason"], reason, "{validated}");
         document.check(&document.operation("validate"), &validated);
+        let explained = daemon.post("/v1/explain", &question);
+        assert_eq!(explained.json()["reason"], reason, "{explained}");
+        document.check(&document.operation("explain"), &explained);
     }
 }
 

@@ -155,7 +155,11 @@ fn the_document_names_the_scopes_that_are_asked_for() {
         let operation = operation.unwrap_or_else(|| panic!("{method} {path} is not in the document"));
         assert_eq!(operation.scope(), *scope, "{method} {path}");
         let required = json!(scope.iter().collect::<Vec<_>>());
-        assert_eq!(operation.description["security"], json!([{"token": required}, {"apiKey": required}]));
+        let mut session = json!({"session": required});
+        if *method != "GET" {
+            session["csrf"] = json!([]);
+        }
+        assert_eq!(operation.description["security"], json!([{"token": required}, {"apiKey": required}, session]));
         guarded.insert(operation.name());
     }
     let others = document.operations().filter(|operation| !guarded.contains(&operation.name()));
@@ -170,7 +174,7 @@ fn the_document_shows_the_authorization_that_is_in_force() {
     let open = Document::of(&Setup::new().set("auth.decisions", "open").start());
     for id in ["evaluate", "evaluateBatch", "validate"] {
         let security = &open.operation(id).description["security"];
-        assert_eq!(*security, json!([{}, {"token": []}, {"apiKey": []}]), "{id}");
+        assert_eq!(*security, json!([{}, {"token": []}, {"apiKey": []}, {"session": [], "csrf": []}]), "{id}");
     }
     assert_eq!(open.operation("showMetrics").description["security"], json!([]));
 }
