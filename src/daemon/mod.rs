@@ -187,12 +187,9 @@ impl Parts {
             store.types().clone(),
         );
         let journal = audit.journal();
-        let archive = ConstitutionArchive {
-            kept: constitutions_folder(&settings.data_dir),
-            journal: journal.clone(),
-            store: store.clone(),
-            settings: reload::settings_reader(source, Arc::clone(&settings), journal, level.clone()),
-        };
+        let kept = constitutions_folder(&settings.data_dir);
+        let reader = reload::settings_reader(source, Arc::clone(&settings), journal.clone(), level.clone());
+        let archive = ConstitutionArchive { kept, journal, store: store.clone(), settings: reader };
         let registry = Registry::new(active, archive);
         let in_force = registry.in_force();
         let registry_addr = registry.start();

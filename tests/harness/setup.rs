@@ -33,7 +33,9 @@ impl Setup {
         let settings = repository().join("settings");
         let setup = Self { settings, data, stores: Arc::default(), environment: BTreeMap::new(), open_files: None };
         let issuers = issuer::trusted(setup.data.path());
-        setup.set("http.bind", "127.0.0.1:0").set("http.workers", 2).set("auth.issuers", issuers)
+        let setup = setup.set("http.bind", "127.0.0.1:0").set("http.workers", 2).set("auth.issuers", issuers);
+        // Comparisons read entities, at random, which tests of caches and pools would see.
+        setup.set("monitor.compliance_sample_percent", 0)
     }
 
     /// With another settings folder.

