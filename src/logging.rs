@@ -1,5 +1,7 @@
 //! The daemon's log messages: in the journal, or on standard error in forms for people and collectors.
 
+#[cfg(test)]
+mod captured_lines;
 mod journal;
 mod level;
 mod repeats;

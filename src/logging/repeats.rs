@@ -100,12 +100,9 @@ impl<S: Subscriber> Layer<S> for RepeatLimit {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::Arc;
-
-    use tracing_subscriber::fmt::MakeWriter;
     use tracing_subscriber::layer::SubscriberExt;
 
+    use super::super::captured_lines::CapturedLines;
     use super::*;
 
     #[test]
@@ -124,31 +121,9 @@ mod tests {
         assert_eq!(more, 49, "silence earns no more than at the beginning");
     }
 
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl MakeWriter<'_> for Lines {
-        type Writer = Self;
-
-        fn make_writer(&self) -> Self {
-            self.clone()
-        }
-    }
-
     #[test]
     fn each_kind_of_message_is_limited_for_itself_and_debugging_is_not() {
-        let lines = Lines::default();
+        let lines = CapturedLines::default();
         let output = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(lines.clone());
         let subscriber = tracing_subscriber::registry().with(RepeatLimit::default()).with(output);
         tracing::subscriber::with_default(subscriber, || {

@@ -81,37 +81,11 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::Arc;
-
-    use parking_lot::Mutex;
-    use tracing_subscriber::fmt::MakeWriter;
     use tracing_subscriber::fmt::format::{Format, JsonFields};
     use tracing_subscriber::layer::SubscriberExt as _;
 
+    use super::super::captured_lines::CapturedLines;
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl MakeWriter<'_> for Lines {
-        type Writer = Self;
-
-        fn make_writer(&self) -> Self {
-            self.clone()
-        }
-    }
 
     #[expect(clippy::unnecessary_wraps, reason = "the type of a callback")]
     fn current() -> Option<RequestIds> {
@@ -120,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_json_line_has_the_ids_as_members() {
-        let lines = Lines::default();
+        let lines = CapturedLines::default();
         let format = JsonLine::new(Format::default().json().flatten_event(true), current);
         let output = tracing_subscriber::fmt::layer().with_writer(lines.clone());
         let output = output.fmt_fields(JsonFields::new()).event_format(format);
@@ -134,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_text_line_has_the_ids_at_its_end() {
-        let lines = Lines::default();
+        let lines = CapturedLines::default();
         let output = tracing_subscriber::fmt::layer().with_writer(lines.clone()).with_ansi(false);
         let output = output.fmt_fields(TextFields::new(current)).compact();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(output), || {

@@ -103,7 +103,7 @@ pub struct Sample {
     pub entities: Option<Arc<EntitySet>>,
     /// The constitution under which it was made.
     pub active: Arc<Active>,
-    /// What was applied before it was decided.
+    /// The revision of the entities that was applied when the request began.
     pub revision: Revision,
     /// The decision's id.
     pub id: Uuid,
@@ -148,7 +148,7 @@ impl Compliance {
     }
 }
 
-/// What comparisons need.
+/// The inputs of the thread that compares decisions with fresh evaluations.
 #[derive(Debug)]
 pub struct Comparison {
     /// Gives each constitution that comes into force.

@@ -44,7 +44,7 @@ pub(super) struct Figures {
     unsigned_since: Option<Instant>,
 }
 
-/// What was counted of compliance.
+/// Decisions and comparisons of the compliance window, and those that failed.
 #[derive(Debug)]
 pub(super) struct Compliance {
     decided: RollingCount,

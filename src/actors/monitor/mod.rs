@@ -38,7 +38,7 @@ const DAEMON: &str = "acgs";
 /// How often everything is read.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// What the monitor needs besides its sources.
+/// Settings of the monitor, and the receivers of alerts.
 #[derive(Debug)]
 pub struct MonitorOptions {
     /// Targets and thresholds.

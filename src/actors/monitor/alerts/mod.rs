@@ -1,4 +1,5 @@
-//! Alerts: from figures to what fires, with hold and hysteresis.
+//! The state of each alert: it fires once its figure has been bad for the hold, and ends once the figure has been good,
+//! by a margin, for as long.
 
 mod rule;
 mod rules;
@@ -29,7 +30,7 @@ pub enum AlertState {
 /// An alert as it is now.
 #[derive(Debug, Clone)]
 pub struct Alert {
-    /// What it is about.
+    /// The rule by which it fires.
     pub rule: &'static AlertRule,
     /// Its state.
     pub state: AlertState,
@@ -43,7 +44,7 @@ pub struct Alert {
     good_since: Option<Instant>,
 }
 
-/// A change that is to be told.
+/// A change of state that is logged, recorded and posted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transition {
     /// The alert fires from now on.

@@ -1,4 +1,4 @@
-//! What an alert is made of: a figure, its bound, and words.
+//! The rule of an alert: the figure that it watches, the bound of that figure, and the text of its runbook.
 
 use std::time::Duration;
 
@@ -35,11 +35,11 @@ pub struct AlertRule {
     pub name: &'static str,
     /// How bad it is.
     pub severity: AlertSeverity,
-    /// What happened, in a few words.
+    /// The event in a few words, without a full stop.
     pub summary: &'static str,
-    /// What that means.
+    /// The effect on callers and records, for an operator.
     pub meaning: &'static str,
-    /// What to do.
+    /// The steps that end it, for an operator.
     pub remedy: &'static str,
     /// The unit of the figure; empty for a state, whose figure is 1 while it lasts.
     pub unit: &'static str,

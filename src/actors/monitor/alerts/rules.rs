@@ -1,4 +1,4 @@
-//! The table of alerts: what each is about, when it fires, what it means, and what to do.
+//! The table of all alert rules.
 
 use std::time::Duration;
 
