@@ -1,5 +1,6 @@
 //! Each alert fires when what it is about happens, and ends with it. The settings of a case leave out the hold.
 
+use std::any::Any;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -38,11 +39,26 @@ const CASES: [(&str, fn()); 14] = [
 #[test]
 fn each_alert_fires_when_it_should_and_ends() {
     let cases = CASES.map(|(name, case)| (name, thread::spawn(case)));
-    let failed = cases.into_iter().filter_map(|(name, case)| case.join().is_err().then_some(name));
-    assert_eq!(failed.collect::<Vec<_>>(), Vec::<&str>::new());
+    let failed = cases.into_iter().filter_map(|(name, case)| Some(format!("{name}: {}", why(&*case.join().err()?))));
+    assert_eq!(failed.collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+/// The message of a panic.
+fn why(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
 
 const EVALUATION: &str = "/access/v1/evaluation";
+
+/// Tells the threads of a scope that they end, also when the scope's own closure panics.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 fn setup() -> Setup {
     Setup::new().set("monitor.alerts.hold_s", 0)
@@ -196,6 +212,7 @@ fn a_database_that_hangs_and_one_that_is_gone() {
     postgres.stop();
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
+        let _end = SetOnDrop(&is_over);
         for number in 0..4 {
             let (daemon, is_over) = (&daemon, &is_over);
             scope.spawn(move || {
@@ -206,7 +223,6 @@ fn a_database_that_hangs_and_one_that_is_gone() {
         }
         becomes(&daemon, "pool_exhausted", "firing");
         becomes(&daemon, "pool_utilization", "firing");
-        is_over.store(true, Ordering::Relaxed);
     });
     becomes(&daemon, "database_unavailable", "firing");
     postgres.cont();

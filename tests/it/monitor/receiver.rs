@@ -73,10 +73,16 @@ impl AlertReceiver {
         self.address
     }
 
-    /// The next posted alert.
+    /// The next that is posted of this alert; a busy or full host has others of its own.
     #[track_caller]
-    pub fn next(&self) -> Posted {
-        self.posted.lock().unwrap().recv_timeout(super::PATIENCE).expect("an alert is posted")
+    pub fn next_of(&self, alert: &str) -> Posted {
+        let posted = self.posted.lock().unwrap();
+        loop {
+            let next = posted.recv_timeout(super::PATIENCE).expect("an alert is posted");
+            if next.json()["alert"]["name"] == alert {
+                return next;
+            }
+        }
     }
 }
 

@@ -11,6 +11,9 @@ use crate::harness::{Request, Setup, TestDaemon};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
+/// The alert that the cases make fire.
+const ALERT: &str = "login_failures";
+
 /// Posts alerts to a port; many refused credentials are an alert.
 fn setup(port: u16) -> Setup {
     let setup = Setup::new();
@@ -54,14 +57,14 @@ pub fn an_alert_that_fires_and_ends() {
     let daemon = setup(receiver.address().port()).start();
     refuse_credentials(&daemon);
     for event in ["fired", "resolved"] {
-        let posted = receiver.next();
+        let posted = receiver.next_of(ALERT);
         verify(&posted);
         let body = posted.json();
-        assert_eq!((&body["event"], &body["alert"]["name"]), (&event.into(), &"login_failures".into()), "{body}");
+        assert_eq!((&body["event"], &body["alert"]["name"]), (&event.into(), &ALERT.into()), "{body}");
         assert!(body["alert"]["remedy"].as_str().is_some_and(|text| !text.is_empty()), "{body}");
         assert!(body["node"].as_str().is_some_and(|node| !node.is_empty()), "{body}");
     }
-    wait_for("both are counted", || (outcome(&daemon, "delivered") == 2).then_some(()));
+    wait_for("both are counted", || (outcome(&daemon, "delivered") >= 2).then_some(()));
 }
 
 #[test]
@@ -69,16 +72,16 @@ fn an_alert_is_posted_again_until_the_receiver_is_back_and_takes_it() {
     let address = AlertReceiver::start("127.0.0.1:0".parse().unwrap(), 204).address();
     let daemon = setup(address.port()).start();
     refuse_credentials(&daemon);
-    becomes(&daemon, "login_failures", "firing");
+    becomes(&daemon, ALERT, "firing");
     wait_for("an attempt has failed", || (outcome(&daemon, "failed") >= 1).then_some(()));
     let faulty = AlertReceiver::start(address, 503);
-    let first = faulty.next();
+    let first = faulty.next_of(ALERT);
     drop(faulty);
     let receiver = AlertReceiver::start(address, 200);
-    let again = receiver.next();
+    let again = receiver.next_of(ALERT);
     verify(&again);
     assert_eq!(first.body, again.body, "one id for all attempts");
-    wait_for("it is counted", || (outcome(&daemon, "delivered") == 1).then_some(()));
+    wait_for("it is counted", || (outcome(&daemon, "delivered") >= 1).then_some(()));
 }
 
 #[test]
