@@ -15,8 +15,9 @@ use crate::metrics::RequestLabels;
 /// request.
 pub(super) fn log_write(response: &ServiceResponse<BoxBody>, labels: &RequestLabels, since: Instant) {
     let RequestLabels { route, method, status } = labels;
+    let route = route.as_deref().unwrap_or_default();
     let is_write = matches!(*method, "POST" | "PUT" | "PATCH" | "DELETE") && route.starts_with("/v1/");
-    if !is_write || matches!(&**route, "/v1/validate" | "/v1/explain") {
+    if !is_write || matches!(route, "/v1/validate" | "/v1/explain") {
         return;
     }
     let duration_us = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);

@@ -8,9 +8,6 @@ use super::worker_state::WorkerState;
 use crate::metrics::RequestLabels;
 use crate::trace::{Finished, Recording};
 
-/// The route of requests that fit none.
-pub(super) const UNMATCHED: &str = "unmatched";
-
 /// A request whose answer is made, but not handed to the socket yet.
 #[derive(Debug)]
 pub(super) struct Answered {
@@ -31,7 +28,6 @@ impl Answered {
             let took = at.saturating_duration_since(self.since);
             let trace = recording.context().trace().to_string();
             self.state.metrics.sampled(&self.labels, took, trace);
-            let route = Some(route).filter(|route| route != UNMATCHED);
             tracer.finish(Finished { recording, end: at, method, route, status });
         }
         self.state.metrics.answered(self.labels, at.saturating_duration_since(self.since));

@@ -39,6 +39,9 @@ pub async fn show(request: HttpRequest, state: Data<WorkerState>) -> Result<Http
     Ok(HttpResponse::Ok().content_type(format.content_type()).body(text))
 }
 
+/// The route of requests that fit none.
+const UNMATCHED: &str = "unmatched";
+
 /// Labels from names and values.
 fn labels<const N: usize>(labels: [(&'static str, &str); N]) -> Labels {
     labels.map(|(name, value)| (name, value.to_owned())).to_vec()
@@ -58,7 +61,8 @@ fn request_families(totals: &Totals) -> Vec<Family> {
     let denials = totals.denials.iter().map(|(principle, count)| (labels([("principle", principle)]), number(*count)));
     let requests = totals.requests.iter().map(|(request, durations)| {
         let status = request.status.to_string();
-        let labels = labels([("method", request.method), ("route", &request.route), ("status", &status)]);
+        let route = request.route.as_deref().unwrap_or(UNMATCHED);
+        let labels = labels([("method", request.method), ("route", route), ("status", &status)]);
         (labels, durations.clone())
     });
     vec![

@@ -13,7 +13,7 @@ use actix_web::http::{ConnectionType, Method};
 use actix_web::{HttpResponse, ResponseError};
 
 use super::access_log::log_write;
-use super::answered::{Answered, UNMATCHED};
+use super::answered::Answered;
 use super::claimed_hash::{self, CONSTITUTIONAL_HASH, hash_value};
 use super::connection::Peer;
 use super::cors::{allow, preflight};
@@ -21,6 +21,7 @@ use super::current_request::{self, RequestContext};
 use super::error_body::{Form, explain};
 use super::problem::{BAD_REQUEST, Problem};
 use super::request_id::{REQUEST_ID, given_request_id};
+use super::route_table::RouteTemplate;
 use super::trace_context::{continued_trace, name_trace};
 use super::worker_state::WorkerState;
 use crate::domain::percent_decode;
@@ -146,7 +147,7 @@ fn request_context(
 }
 
 fn request_labels(response: &ServiceResponse<BoxBody>) -> RequestLabels {
-    let route = response.request().match_pattern().unwrap_or_else(|| UNMATCHED.to_owned());
+    let route = response.request().app_data().map(|RouteTemplate(route)| Arc::clone(route));
     let method = match *response.request().method() {
         Method::GET => "GET",
         Method::POST => "POST",

@@ -1,5 +1,7 @@
 //! The routes of an application, as they are registered and as the API document lists them.
 
+use std::sync::Arc;
+
 use actix_web::http::Method;
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{Resource, Route};
@@ -22,6 +24,10 @@ pub(super) struct Operation {
 /// All operations of an application.
 #[derive(Debug, Clone)]
 pub(super) struct Operations(pub Vec<Operation>);
+
+/// The template of the route that a request fits, such as `/v1/entities/{type}/{id}`: data of the request's resource.
+#[derive(Debug)]
+pub(super) struct RouteTemplate(pub Arc<str>);
 
 /// A resource with what the API document says about it.
 pub(super) struct Routed {
@@ -48,8 +54,8 @@ impl<'a> RouteTable<'a> {
     /// Adds a resource.
     pub fn service(&mut self, routed: Routed) -> &mut Self {
         let paths: Vec<String> = routed.paths.iter().map(|path| template(path)).collect();
+        let described_at = paths.last().cloned().unwrap_or_default();
         for path in &paths {
-            let described_at = paths.last().unwrap_or(path);
             self.operations.extend(routed.methods.iter().map(|(method, access)| Operation {
                 path: path.clone(),
                 described_at: described_at.clone(),
@@ -57,7 +63,7 @@ impl<'a> RouteTable<'a> {
                 access: *access,
             }));
         }
-        self.config.service(routed.resource);
+        self.config.service(routed.resource.app_data(RouteTemplate(described_at.into())));
         self
     }
 

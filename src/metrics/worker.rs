@@ -17,14 +17,14 @@ use crate::domain::{Reason, Verdict};
 /// The routes whose requests are for decisions.
 const DECISION_ROUTES: [&str; 3] = ["/access/v1/evaluation", "/access/v1/evaluations", "/v1/validate"];
 
-/// The routes at which passwords, secrets and codes are tried.
-const LOGIN_ROUTES: [&str; 3] = ["/v1/auth/login", "/v1/auth/session", "/oauth2/token"];
+/// The routes at which passwords, secrets, codes and refresh tokens are tried, by POST.
+const LOGIN_ROUTES: [&str; 4] = ["/v1/auth/login", "/v1/auth/session", "/v1/auth/refresh", "/oauth2/token"];
 
 /// The labels of requests. Their number is bounded: routes are templates, and unknown methods are `other`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestLabels {
-    /// The template of the route, such as `/v1/entities/{type}/{id}`; `unmatched` if there is none.
-    pub route: String,
+    /// The template of the route, such as `/v1/entities/{type}/{id}`; `None` for a request that fits none.
+    pub route: Option<Arc<str>>,
     /// The method.
     pub method: &'static str,
     /// The status of the answer.
@@ -36,7 +36,7 @@ pub struct RequestLabels {
 pub struct WorkerMetrics {
     decisions: [AtomicU64; Reason::ALL.len()],
     denials: Mutex<HashMap<Arc<str>, u64>>,
-    requests: Mutex<HashMap<RequestLabels, Histogram>>,
+    requests: Mutex<Vec<(RequestLabels, Histogram)>>,
     pub(super) decision_latencies: LatencyRecorder,
     pub(super) token_latencies: LatencyRecorder,
     undecided: AtomicU64,
@@ -66,7 +66,8 @@ impl WorkerMetrics {
 
     /// Counts a request that was answered after `duration`.
     pub fn answered(&self, labels: RequestLabels, duration: Duration) {
-        if DECISION_ROUTES.contains(&&*labels.route) {
+        let route = labels.route.as_deref().unwrap_or_default();
+        if DECISION_ROUTES.contains(&route) {
             match labels.status {
                 200 => self.decision_latencies.record(duration),
                 500.. => {
@@ -75,10 +76,19 @@ impl WorkerMetrics {
                 _ => {}
             }
         }
-        if matches!(labels.status, 401 | 429) && LOGIN_ROUTES.contains(&&*labels.route) {
+        if matches!(labels.status, 401 | 429) && labels.method == "POST" && LOGIN_ROUTES.contains(&route) {
             self.refused_credential();
         }
-        self.requests.lock().entry(labels).or_default().record(duration);
+        let mut requests = self.requests.lock();
+        // There are few, and the first ones are those of the most frequent requests.
+        match requests.iter().find(|(known, _)| *known == labels) {
+            Some((_, histogram)) => histogram.record(duration),
+            None => {
+                let histogram = Histogram::default();
+                histogram.record(duration);
+                requests.push((labels, histogram));
+            }
+        }
     }
 
     /// Counts a credential that was found valid after `duration`.
@@ -125,7 +135,7 @@ mod tests {
     fn the_totals_are_the_sums_over_all_workers() {
         let metrics = Metrics::default();
         let workers = [metrics.worker(), metrics.worker()];
-        let labels = RequestLabels { route: "/livez".to_owned(), method: "GET", status: 200 };
+        let labels = RequestLabels { route: Some("/livez".into()), method: "GET", status: 200 };
         for worker in &workers {
             worker.decided(&Verdict::deny(Reason::NoPermit, "no"));
             worker.answered(labels.clone(), Duration::from_millis(3));

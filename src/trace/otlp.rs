@@ -170,7 +170,7 @@ mod tests {
         recording.begin(Phase::Commit);
         recording.decided(DecisionNote::One { permits: false, reason: "forbidden", audit_index: Some(7) });
         let end = Instant::now() + Duration::from_millis(1);
-        let (method, route) = ("POST", Some("/v1/validate".to_owned()));
+        let (method, route) = ("POST", Some("/v1/validate".into()));
         let request = Finished { recording: Box::new(recording), end, method, route, status: 200 };
         assert_eq!(request.spans(), 4);
         let spans = spans_of(request);

@@ -1,5 +1,6 @@
 //! The moments of a sampled request, kept while it is handled.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use super::context::TraceContext;
@@ -108,7 +109,7 @@ pub struct Finished {
     /// The method.
     pub method: &'static str,
     /// The template of its route; `None` if there is none.
-    pub route: Option<String>,
+    pub route: Option<Arc<str>>,
     /// The status of the answer.
     pub status: u16,
 }

@@ -26,8 +26,8 @@ const WAITING: usize = 64;
 /// How long one evaluation may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// After an evaluation the thread sleeps so many times as long, so that it uses a twentieth of a core at most.
-const REST: u32 = 19;
+/// After an evaluation the thread sleeps so many times as long, so that it uses a hundredth of a core at most.
+const REST: u32 = 99;
 
 /// Changes of entities that are committed and not applied yet are applied within this time.
 const SETTLING: Duration = Duration::from_millis(500);

@@ -16,7 +16,7 @@ use crate::harness::redis::Redis;
 use crate::harness::{Request, Setup, SmallDisk, TestDaemon, skip};
 
 /// The cases. They wait for windows of a minute most of the time, so all run at once.
-const CASES: [(&str, fn()); 14] = [
+const CASES: [(&str, fn()); 17] = [
     ("cold_caches", cold_caches),
     ("a_figure_must_be_bad_for_as_long_as_the_hold", a_figure_must_be_bad_for_as_long_as_the_hold),
     ("a_slow_disk_of_the_log", a_slow_disk_of_the_log),
@@ -25,8 +25,11 @@ const CASES: [(&str, fn()); 14] = [
         a_log_that_cannot_be_written_and_decisions_that_are_not_answered,
     ),
     ("a_disk_that_is_nearly_full", a_disk_that_is_nearly_full),
+    ("a_disk_that_fills_up", a_disk_that_fills_up),
+    ("a_search_index_that_cannot_be_written", a_search_index_that_cannot_be_written),
     ("checkpoints_that_cannot_be_written", checkpoints_that_cannot_be_written),
     ("a_clock_that_stands_still", a_clock_that_stands_still),
+    ("more_denials_than_in_the_minutes_before", more_denials_than_in_the_minutes_before),
     ("a_redis_that_is_full_and_refuses", a_redis_that_is_full_and_refuses),
     ("a_database_that_hangs_and_one_that_is_gone", a_database_that_hangs_and_one_that_is_gone),
     ("a_replica_that_stands_still", a_replica_that_stands_still),
@@ -156,6 +159,39 @@ fn a_disk_that_is_nearly_full() {
     drop(disk);
 }
 
+fn a_disk_that_fills_up() {
+    let setup = setup().in_files();
+    let Some(disk) = SmallDisk::mount(&setup.data_dir(), 2_000) else { return skip("no small disk") };
+    let daemon = setup.start();
+    let filler = setup.data_dir().join("filler");
+    let mut megabytes = 0;
+    let fired = wait_for("`disk_growth` fires", || {
+        // Two megabytes a second at most: the disk would be full in some fifteen minutes.
+        megabytes = (megabytes + 1).min(150);
+        fs::write(&filler, vec![0; megabytes << 20]).unwrap();
+        thread::sleep(Duration::from_millis(500));
+        Some(alert(&daemon, "disk_growth")).filter(|alert| alert["state"] == "firing")
+    });
+    assert!(fired["value"].as_f64().unwrap() < 3_600.0, "{fired}");
+    fs::remove_file(&filler).unwrap();
+    becomes(&daemon, "disk_growth", "inactive");
+    daemon.stop();
+    drop(disk);
+}
+
+fn a_search_index_that_cannot_be_written() {
+    let Some(faults) = Faults::new() else { return };
+    let setup = faults.within(setup().in_files().set("monitor.alerts.index_lag_records", 20));
+    let daemon = setup.start();
+    decide(&daemon, 1);
+    faults.set(&format!("write error {ENOSPC} /acgs-audit.db"));
+    decide(&daemon, 50);
+    let fired = becomes(&daemon, "index_lag", "firing");
+    assert!(fired["value"].as_f64().unwrap() > 20.0, "{fired}");
+    faults.clear();
+    becomes(&daemon, "index_lag", "inactive");
+}
+
 fn checkpoints_that_cannot_be_written() {
     let Some(faults) = Faults::new() else { return };
     let setup = faults.within(setup().set("monitor.alerts.checkpoint_age_s", 2));
@@ -177,6 +213,36 @@ fn a_clock_that_stands_still() {
     }
     becomes(&daemon, "clock_step", "firing");
     becomes(&daemon, "clock_step", "inactive");
+}
+
+fn more_denials_than_in_the_minutes_before() {
+    let Some(faults) = Faults::new() else { return };
+    faults.set_clock(0);
+    let daemon = faults.with_clock(setup()).start();
+    let deny = |count: usize| {
+        let mut question = permitted();
+        question["resource"]["id"] = json!("unknown");
+        let mut connection = daemon.connect();
+        for _ in 0..count {
+            let answer = connection.ask(&Request::post(EVALUATION).json(&question));
+            assert_eq!((answer.status, &answer.json()["decision"]), (200, &json!(false)), "{answer}");
+        }
+    };
+    // A minute passes each second.
+    let pass = |minutes: std::ops::Range<i64>, denials: usize| {
+        for minute in minutes {
+            faults.set_clock(minute * 60);
+            deny(denials);
+            thread::sleep(Duration::from_millis(1_100));
+        }
+    };
+    pass(1..22, 1);
+    assert_eq!(alert(&daemon, "denial_surge")["state"], "inactive");
+    deny(150);
+    let fired = becomes(&daemon, "denial_surge", "firing");
+    assert!(fired["value"].as_f64().unwrap() >= 10.0, "{fired}");
+    pass(22..34, 0);
+    becomes(&daemon, "denial_surge", "inactive");
 }
 
 fn a_redis_that_is_full_and_refuses() {
