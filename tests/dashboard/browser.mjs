@@ -61,7 +61,7 @@ async function watched(browser, screen, expected = []) {
   page.on('console', (message) => {
     const isError = ['error', 'warning'].includes(message.type());
     const text = `${message.text()} ${message.location().url}`;
-    // The browser itself logs answers that the page expects: nobody is signed in yet, or the daemon has no schema.
+    // The browser itself logs answers that the page expects: no user is signed in yet, or the daemon has no schema.
     const isKnown = /401 .*\/v1\/auth\/session|404 .*\/v1\/schema/.test(text);
     const isExpected = isKnown || expected.some((pattern) => pattern.test(text));
     if (isError && !isExpected) seen.errors.push(text);

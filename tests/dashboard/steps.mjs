@@ -50,7 +50,7 @@ export async function found(tab, id, subject) {
     async (sought) => {
       const query = `kind=decision&limit=50&subject=${encodeURIComponent(sought.subject)}`;
       const { items } = await (await fetch(`../v1/audit/entries?${query}`)).json();
-      return items.some(({ record }) => record.id === sought.id);
+      return items.some(({ record }) => record?.id === sought.id);
     },
     { id, subject },
   );

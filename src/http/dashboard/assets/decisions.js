@@ -121,7 +121,7 @@ export function show(place, query) {
   };
 
   older.addEventListener('click', () => {
-    // Who reads older decisions wants them to stay where they are.
+    // The rows stay where they are while older ones are read.
     refreshes.checked = false;
     whileBusy(older, () => load(more));
   });
