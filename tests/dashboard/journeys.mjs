@@ -1,6 +1,6 @@
 // The journeys of the browser test on the page. Each gets the page and a `check`.
 
-import { accessible, decided, denied, fits, harmless, INJECTION, open, signIn } from './steps.mjs';
+import { accessible, decided, denied, fits, harmless, INJECTION, open, signIn, until } from './steps.mjs';
 
 const PARTS = ['live', 'decisions', 'denials', 'operations', 'try'];
 
@@ -99,11 +99,11 @@ export async function liveness(tools) {
     outcomes.length === 4 && outcomes.every((text) => /met|missed|nothing measured|low demand/.test(text)),
     outcomes.join(', '),
   );
-  await tab.waitForFunction(() => import('./live.js').then(({ live }) => live.connection.isLive));
+  await until(tab, () => import('./live.js').then(({ live }) => live.connection.isLive));
   check('the stream is open, and no interruption is told', await tab.isHidden('.stale'));
   const summary = () => tab.getAttribute('.chart:last-of-type .plot', 'aria-label');
   const before = await tab.evaluate(() => import('./live.js').then(({ live }) => live.series.at.at(-1)));
-  await tab.waitForFunction((last) => import('./live.js').then(({ live }) => live.series.at.at(-1) > last), before);
+  await until(tab, (last) => import('./live.js').then(({ live }) => live.series.at.at(-1) > last), before);
   check('new points arrive', true);
   check('a chart describes itself', /Newest values/.test(await summary()));
   await tab.click('.values summary');

@@ -127,7 +127,8 @@ function settings({ lines, format, axis, range, isLog, targets, isStacked, heigh
   return {
     width,
     height,
-    padding: [8, targets ? 66 : 6, 0, 0],
+    // At the right there is place for the names of targets, or for half of the last time below the axis.
+    padding: [8, targets ? 66 : 18, 0, 0],
     legend: { show: false },
     cursor: {
       drag: { x: false, y: false, setScale: false },
