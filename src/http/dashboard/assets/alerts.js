@@ -27,7 +27,7 @@ export function alertLists(alerts) {
                   el('th', { scope: 'row' }, el('a', { href: url(alert.runbook) }, alert.name)),
                   el('td.nowrap', {}, alert.condition),
                   el('td.nowrap', {}, now(alert)),
-                  el('td', {}, prose(alert.meaning)),
+                  el('td.meaning', {}, prose(alert.meaning)),
                 ),
               ),
             ),

@@ -50,9 +50,9 @@ export function figureRows() {
     el(
       'tr',
       {},
-      el('th', { scope: 'row' }, figureName(figure.name)),
+      el('th.figure-name', { scope: 'row' }, figureName(figure.name)),
       el('td.number', {}, quantity(figure.value, figure.unit)),
-      el('td', {}, figure.window_s === null ? 'now' : duration(figure.window_s)),
+      el('td.nowrap', {}, figure.window_s === null ? 'now' : duration(figure.window_s)),
       el(
         'td',
         {},
