@@ -203,6 +203,13 @@ export async function keyboard(tools) {
     'Escape leads back to the row',
     await tab.evaluate(() => Boolean(document.activeElement.closest('.decisions tbody'))),
   );
+  await open(tools, 'denials');
+  await tab.focus('select[name=within]');
+  for (const within of [21_600, 86_400]) {
+    await tab.keyboard.press('ArrowDown');
+    await tab.waitForURL(`**/*within=${within}`);
+  }
+  check('a choice of time is operated further on', await tab.evaluate(() => document.activeElement.name === 'within'));
   await tab.focus('.tabs a[href="#try"]');
   await tab.keyboard.press('Enter');
   await tab.waitForSelector('textarea');
