@@ -1,4 +1,5 @@
-// The files of the dashboard are what its content security policy and its contributors expect.
+// The files of the dashboard and of the API's page are such as their content security policy and their contributors
+// expect.
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -7,21 +8,28 @@ import { test } from 'node:test';
 
 const folder = new URL('../../src/http/dashboard/', import.meta.url);
 const assets = new URL('assets/', folder);
-const read = (name) => readFileSync(new URL(name, assets), 'utf8');
+const docs = new URL('../../src/http/docs/assets/', import.meta.url);
+const read = (name, place = assets) => readFileSync(new URL(name, place), 'utf8');
 const files = readdirSync(assets);
-const modules = files.filter((name) => name.endsWith('.js') && !name.startsWith('uPlot'));
+const isOwn = (name) => !name.startsWith('uPlot') && name !== 'LICENSE-uPlot';
+const modules = files.filter((name) => name.endsWith('.js') && isOwn(name));
+
+/** The files of both pages that were written for them: `[name, text]`. */
+const written = [
+  ...files.filter(isOwn).map((name) => [name, read(name)]),
+  ...readdirSync(docs).map((name) => [`docs/${name}`, read(name, docs)]),
+];
 
 test('a file has at most 400 lines, and begins with what it is about', () => {
-  for (const name of [...modules, 'style.css', 'parts.css']) {
-    const lines = read(name).split('\n');
+  for (const [name, text] of written.filter(([name]) => /\.(js|css)$/.test(name))) {
+    const lines = text.split('\n');
     assert.ok(lines.length <= 401, `${name} has ${lines.length - 1} lines`);
     assert.match(lines[0], /^(\/\/|\/\*) /, name);
   }
 });
 
 test('no module makes markup or code of a text', () => {
-  for (const name of modules) {
-    const text = read(name);
+  for (const [name, text] of written.filter(([name]) => name.endsWith('.js'))) {
     for (const way of [
       'innerHTML',
       'outerHTML',
@@ -38,15 +46,14 @@ test('no module makes markup or code of a text', () => {
 });
 
 test('nothing is loaded from another host, and nothing is inline', () => {
-  for (const name of files.filter((name) => !name.startsWith('uPlot') && name !== 'LICENSE-uPlot')) {
-    const text = read(name).replaceAll('http://www.w3.org/2000/svg', '');
-    assert.doesNotMatch(text, /https?:\/\//, name);
+  for (const [name, text] of written) {
+    assert.doesNotMatch(text.replaceAll('http://www.w3.org/2000/svg', ''), /https?:\/\//, name);
     if (name.endsWith('.css')) assert.doesNotMatch(text, /url\(|@import/, name);
+    if (!name.endsWith('.html')) continue;
+    assert.doesNotMatch(text, /\sstyle=|\son[a-z]+=|<style|<script(?![^>]* src=)/, name);
+    for (const [, address] of text.matchAll(/(?:src|href)="([^"]*)"/g))
+      assert.match(address, /^(#[a-z]+|(docs\/)?[a-zA-Z.]+)$/, `${name}: ${address}`);
   }
-  const page = read('index.html');
-  assert.doesNotMatch(page, /\sstyle=|\son[a-z]+=|<style|<script(?![^>]* src=)/);
-  for (const [, address] of page.matchAll(/(?:src|href)="([^"]*)"/g))
-    assert.match(address, /^(#[a-z]+|[a-zA-Z.]+)$/, address);
 });
 
 test('every file that another one names is there, and every file is named', () => {
@@ -54,6 +61,12 @@ test('every file that another one names is there, and every file is named', () =
   for (const [, name] of read('index.html').matchAll(/(?:src|href)="([a-zA-Z.]+)"/g)) named.add(name);
   for (const module of modules) for (const [, name] of read(module).matchAll(/from '\.\/([^']+)'/g)) named.add(name);
   assert.deepEqual([...named].sort(), [...files].sort());
+  const page = read('index.html', docs).matchAll(/(?:src|href)="docs\/([^"]+)"/g);
+  assert.deepEqual(['index.html', ...[...page].map(([, name]) => name)].sort(), readdirSync(docs).sort());
+  for (const [, name] of read('docs.js', docs).matchAll(/from ["']([^"']+)["']/g)) {
+    assert.match(name, /^\.\.\/dashboard\/[a-z_]+\.js$/);
+    assert.ok(files.includes(name.split('/').at(-1)), name);
+  }
 });
 
 test('no two modules import each other, not even through others', () => {

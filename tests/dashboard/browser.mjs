@@ -11,6 +11,7 @@ import { mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
+import { endings, unproven } from './failure_journeys.mjs';
 import { isolation, keyboard, liveness, partsIn, session, trial } from './journeys.mjs';
 import { records, tampering } from './record_journeys.mjs';
 
@@ -61,7 +62,7 @@ async function watched(browser, screen, expected = []) {
   page.on('console', (message) => {
     const isError = ['error', 'warning'].includes(message.type());
     const text = `${message.text()} ${message.location().url}`;
-    // The browser itself logs answers that the page expects: nobody is signed in yet, or the daemon has no schema.
+    // The browser itself logs answers that the page expects: no user is signed in yet, or the daemon has no schema.
     const isKnown = /401 .*\/v1\/auth\/session|404 .*\/v1\/schema/.test(text);
     const isExpected = isKnown || expected.some((pattern) => pattern.test(text));
     if (isError && !isExpected) seen.errors.push(text);
@@ -108,6 +109,8 @@ async function main() {
     await run('live', SCREENS.light, liveness, [/performance/, /ERR_FAILED/]);
     await run('records', SCREENS.light, records);
     await run('tampering', SCREENS.light, tampering);
+    await run('unproven', SCREENS.light, unproven, [/503/, /429/]);
+    await run('endings', SCREENS.light, endings, [/401/, /403/]);
     await run('try', SCREENS.light, trial);
     await run('keyboard', SCREENS.light, keyboard);
     await run('isolation', SCREENS.light, isolation);

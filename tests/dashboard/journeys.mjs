@@ -1,6 +1,6 @@
-// What the browser test does on the page, journey by journey. Each gets the page and a `check`.
+// The journeys of the browser test on the page. Each gets the page and a `check`.
 
-import { accessible, decided, denied, fits, harmless, INJECTION, open, signIn } from './steps.mjs';
+import { accessible, decided, denied, fits, harmless, INJECTION, open, signIn, until } from './steps.mjs';
 
 const PARTS = ['live', 'decisions', 'denials', 'operations', 'try'];
 
@@ -65,7 +65,8 @@ export async function partsIn(tools) {
     await open(tools, part);
     if (part === 'live') await tab.waitForSelector('.chart .plot[aria-label]');
     if (part === 'operations') await tab.waitForSelector('.changes .panel, .changes .empty');
-    if (part === 'denials') await tab.waitForSelector('.multiples, .denials .empty');
+    if (part === 'denials')
+      await tab.waitForFunction(() => !/Counting/.test(document.querySelector('.denials').textContent));
     const heading = await tab.textContent('#content h2');
     check(`${name}, ${part}: has its heading`, heading.toLowerCase().startsWith(part), heading);
     await accessible(tools, `${name}, ${part}`);
@@ -98,11 +99,11 @@ export async function liveness(tools) {
     outcomes.length === 4 && outcomes.every((text) => /met|missed|nothing measured|low demand/.test(text)),
     outcomes.join(', '),
   );
-  await tab.waitForFunction(() => document.querySelector('.stale').hidden);
-  check('the stream is open', true);
+  await until(tab, () => import('./live.js').then(({ live }) => live.connection.isLive));
+  check('the stream is open, and no interruption is told', await tab.isHidden('.stale'));
   const summary = () => tab.getAttribute('.chart:last-of-type .plot', 'aria-label');
   const before = await tab.evaluate(() => import('./live.js').then(({ live }) => live.series.at.at(-1)));
-  await tab.waitForFunction((last) => import('./live.js').then(({ live }) => live.series.at.at(-1) > last), before);
+  await until(tab, (last) => import('./live.js').then(({ live }) => live.series.at.at(-1) > last), before);
   check('new points arrive', true);
   check('a chart describes itself', /Newest values/.test(await summary()));
   await tab.click('.values summary');
@@ -144,8 +145,8 @@ export async function trial(tools) {
     return entries.map(({ kind }) => kind);
   }, before);
   check('no decision is recorded of it', !kinds.includes('decision'), kinds.join(', '));
-  await tab.fill('.question-fields input >> nth=1', 'somebody-else');
-  check('a field changes the question', (await tab.inputValue('textarea')).includes('somebody-else'));
+  await tab.fill('.question-fields input >> nth=1', 'another-agent');
+  check('a field changes the question', (await tab.inputValue('textarea')).includes('another-agent'));
   await tab.fill('textarea', '{"subject": ');
   check('a question that is not JSON is said to be so', /not JSON/.test(await tab.textContent('#question-fault')));
 }
@@ -202,6 +203,13 @@ export async function keyboard(tools) {
     'Escape leads back to the row',
     await tab.evaluate(() => Boolean(document.activeElement.closest('.decisions tbody'))),
   );
+  await open(tools, 'denials');
+  await tab.focus('select[name=within]');
+  for (const within of [21_600, 86_400]) {
+    await tab.keyboard.press('ArrowDown');
+    await tab.waitForURL(`**/*within=${within}`);
+  }
+  check('a choice of time is operated further on', await tab.evaluate(() => document.activeElement.name === 'within'));
   await tab.focus('.tabs a[href="#try"]');
   await tab.keyboard.press('Enter');
   await tab.waitForSelector('textarea');

@@ -44,13 +44,26 @@ export function ask(tab, address, question) {
   );
 }
 
+/**
+ * Waits until a function answers something true in the page. It may answer a promise, which Playwright's own
+ * `waitForFunction` would take for true.
+ */
+export async function until(tab, condition, argument) {
+  const end = Date.now() + 30_000;
+  while (!(await tab.evaluate(condition, argument))) {
+    if (Date.now() > end) throw new Error(`this did not become true: ${condition}`);
+    await tab.waitForTimeout(100);
+  }
+}
+
 /** Waits until the search finds the record of a subject, so that lists have it. */
-export async function found(tab, id, subject) {
-  await tab.waitForFunction(
+export function found(tab, id, subject) {
+  return until(
+    tab,
     async (sought) => {
       const query = `kind=decision&limit=50&subject=${encodeURIComponent(sought.subject)}`;
       const { items } = await (await fetch(`../v1/audit/entries?${query}`)).json();
-      return items.some(({ record }) => record.id === sought.id);
+      return items.some(({ record }) => record?.id === sought.id);
     },
     { id, subject },
   );

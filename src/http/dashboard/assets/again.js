@@ -1,35 +1,51 @@
 // Decides a recorded question again, without recording a decision, and shows what is different now.
 
 import { post } from './api.js';
-import { el, empty, fault, fill, whileBusy } from './dom.js';
+import { el, empty, fault, fill, setText, table, whileBusy } from './dom.js';
 import { explanation } from './explanation.js';
 import { words } from './format.js';
 import { principlesOf } from './reasons.js';
 import { has, missingScope, session } from './session.js';
 
-/** The question of a record as an AuthZEN evaluation. */
-function questionOf({ subject, action, resource, context }) {
-  return { subject, action, resource, ...(context && Object.keys(context).length > 0 ? { context } : {}) };
+/**
+ * The question of a record as an AuthZEN evaluation, with the hashes of the constitution that its caller claimed:
+ * `{question, headers}`. `null` if the record does not have all of it.
+ */
+export function questionOf(record) {
+  const { subject, action, resource, claimed_in_header: header, claimed_in_context: claim } = record;
+  // A digested record has `null` for a claim that is no hash, and a text that no header can have was not recorded whole.
+  const isKnown = claim !== null && header !== null && /^[\x20-\x7e]*$/.test(header ?? '');
+  if (record.request || record.omitted || !isKnown) return null;
+  const context = { ...record.context, ...(claim === undefined ? {} : { constitutional_hash: claim }) };
+  return {
+    question: { subject, action, resource, ...(Object.keys(context).length > 0 ? { context } : {}) },
+    headers: header === undefined ? {} : { 'X-Constitutional-Hash': header },
+  };
 }
 
 /** A block with a button that asks the question of this record again. */
 export function askAgain(record) {
-  if (record.request || record.omitted)
-    return empty('The record does not have the whole question, so it cannot be asked again.');
+  const asked = questionOf(record);
+  if (asked === null) return empty('The record does not have the whole question, so it cannot be asked again.');
   if (!has('read')) return empty(missingScope(['read'], 'A dry run'));
   if (session().user === null) return empty('Sign in to decide it again: without a login this page only reads.');
-  const place = el('div', { role: 'status' });
+  const status = el('p', { role: 'status' });
+  const place = el('div');
   const button = el('button', { type: 'button' }, 'Decide it under the constitution in force');
   const decide = async () => {
-    fill(place, el('p.quiet', {}, 'Deciding …'));
+    setText(status, 'Deciding …');
+    fill(place);
     try {
-      const answer = await post('v1/explain', questionOf(record));
+      const answer = await post('v1/explain', asked.question, { headers: asked.headers });
+      const { summary, differences } = comparison(record, answer);
+      setText(status, summary);
       fill(
         place,
-        comparison(record, answer),
+        differences,
         el('details', {}, el('summary', {}, 'The answer, policy by policy'), explanation(answer)),
       );
     } catch (error) {
+      setText(status, '');
       fill(place, fault(error));
     }
   };
@@ -39,11 +55,12 @@ export function askAgain(record) {
     {},
     el('p.quiet', {}, 'A dry run: no decision is recorded, and the entities are those of now.'),
     button,
+    status,
     place,
   );
 }
 
-/** The differences between a record and an answer, as a table; a sentence if there are none. */
+/** A record and an answer compared: a sentence, and the differences as a table. */
 function comparison(record, answer) {
   const now = {
     ...answer.context,
@@ -61,36 +78,19 @@ function comparison(record, answer) {
     ['Constitution', record.hash ?? '–', now.hash ?? '–'],
   ];
   const differences = rows.filter(([, then, today]) => then !== today);
+  const [, then, today] = rows[0];
   if (differences.length === 0)
-    return el('p', {}, `✓ The same answer would be given now: ${rows[0][2]}, for the same reasons.`);
-  const isSameDecision = rows[0][1] === rows[0][2];
-  return [
-    el(
-      'p',
-      {},
-      isSameDecision
-        ? `The decision would be the same, ${rows[0][2]}, with these differences:`
-        : `The decision would be another one now: ${rows[0][2]} instead of ${rows[0][1]}.`,
-    ),
-    el(
-      'table',
-      {},
-      el(
-        'thead',
-        {},
-        el(
-          'tr',
-          {},
-          ['', 'Then', 'Now'].map((title) => (title ? el('th', { scope: 'col' }, title) : el('td'))),
-        ),
-      ),
-      el(
-        'tbody',
-        {},
-        differences.map(([name, then, today]) =>
-          el('tr', {}, el('th', { scope: 'row' }, name), el('td', {}, then), el('td', {}, today)),
-        ),
+    return { summary: `✓ The same answer would be given now: ${today}, for the same reasons.`, differences: null };
+  return {
+    summary:
+      then === today
+        ? `The decision would be the same, ${today}, with these differences:`
+        : `The decision would be another one now: ${today} instead of ${then}.`,
+    differences: table(
+      ['', 'Then', 'Now'],
+      differences.map(([name, one, other]) =>
+        el('tr', {}, el('th', { scope: 'row' }, name), el('td', {}, one), el('td', {}, other)),
       ),
     ),
-  ];
+  };
 }

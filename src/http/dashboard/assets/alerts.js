@@ -1,7 +1,7 @@
 // The alerts: what fires, what it means, and what to do.
 
 import { url } from './api.js';
-import { badge, el, empty, prose } from './dom.js';
+import { ageing, badge, el, empty, prose, scrollRegion, table } from './dom.js';
 import { ago, quantity, timeElement } from './format.js';
 
 /** The alerts that need attention, each with what to do, and the others in a table. */
@@ -15,34 +15,19 @@ export function alertLists(alerts) {
       ? el(
           'details.panel',
           {},
-          el('summary', {}, `${inactive.length} inactive alerts`),
-          el(
-            'div.scroll',
-            { tabindex: '0', role: 'region', 'aria-label': 'Inactive alerts' },
-            el(
-              'table',
-              {},
-              el(
-                'thead',
-                {},
+          el('summary', {}, `${inactive.length} inactive ${inactive.length === 1 ? 'alert' : 'alerts'}`),
+          scrollRegion(
+            'Inactive alerts',
+            table(
+              ['Alert', 'Fires at', 'Now', 'Meaning'],
+              inactive.map((alert) =>
                 el(
                   'tr',
                   {},
-                  ['Alert', 'Fires at', 'Now', 'Meaning'].map((title) => el('th', { scope: 'col' }, title)),
-                ),
-              ),
-              el(
-                'tbody',
-                {},
-                inactive.map((alert) =>
-                  el(
-                    'tr',
-                    {},
-                    el('th', { scope: 'row' }, el('a', { href: url(alert.runbook) }, alert.name)),
-                    el('td.nowrap', {}, alert.condition),
-                    el('td.nowrap', {}, quantity(alert.value, alert.unit)),
-                    el('td', {}, prose(alert.meaning)),
-                  ),
+                  el('th', { scope: 'row' }, el('a', { href: url(alert.runbook) }, alert.name)),
+                  el('td.nowrap', {}, alert.condition),
+                  el('td.nowrap', {}, now(alert)),
+                  el('td.meaning', {}, prose(alert.meaning)),
                 ),
               ),
             ),
@@ -50,6 +35,12 @@ export function alertLists(alerts) {
         )
       : null,
   ];
+}
+
+/** The figure, or whether the state holds. */
+function now({ value, unit }) {
+  if (unit !== '' || value === null || value === undefined) return quantity(value, unit);
+  return value >= 1 ? 'yes' : 'no';
 }
 
 function alertPanel(alert) {
@@ -69,8 +60,8 @@ function alertPanel(alert) {
       'p.quiet',
       {},
       el('code', {}, alert.name),
-      ` ${alert.condition}; now ${quantity(alert.value, alert.unit)}`,
-      alert.since ? [', since ', timeElement(alert.since), ` (${ago(alert.since)})`] : null,
+      ` ${alert.condition}; now ${now(alert)}`,
+      alert.since ? [', since ', timeElement(alert.since), ' (', ageing(() => ago(alert.since)), ')'] : null,
     ),
     el('p', {}, prose(alert.meaning)),
     el('p', {}, el('strong', {}, 'To do: '), prose(alert.remedy)),

@@ -7,15 +7,21 @@ const TIMEOUT_MS = 20_000;
 
 let csrf = null;
 let onUnauthenticated = () => {};
+let renewCsrf = async () => false;
 
 /** The token that requests other than GET carry; it belongs to the session. */
 export function setCsrf(token) {
   csrf = token;
 }
 
-/** Called whenever an answer says that nobody is signed in. */
+/** Called whenever an answer says that no user is signed in. */
 export function whenUnauthenticated(listener) {
   onUnauthenticated = listener;
+}
+
+/** Called when the token is not that of the session; answers whether there is a new one for the same user. */
+export function whenCsrfStale(renew) {
+  renewCsrf = renew;
 }
 
 /** The address of a route of the daemon: `url('v1/status')`. */
@@ -27,7 +33,7 @@ export function url(path, query = {}) {
   return address;
 }
 
-/** An answer other than a success. `status` is 0 if the daemon could not be reached. */
+/** An answer other than a success. `status` is 0 if no whole answer came from the daemon. */
 export class RequestError extends Error {
   constructor(message, status, problem = null) {
     super(message);
@@ -36,26 +42,50 @@ export class RequestError extends Error {
   }
 }
 
-async function request(method, path, { query, body, headers = {}, cache = 'default', isQuiet = false } = {}) {
-  const isWrite = method !== 'GET';
+const json = async (response) => JSON.parse(await response.text());
+const exactJson = async (response) => parseExact(await response.text());
+const text = (response) => response.text();
+const bytes = async (response) => new Uint8Array(await response.arrayBuffer());
+
+/** Sends a request, and reads the answer with `read`. Every failure is a `RequestError`. */
+async function request(method, path, read, options = {}) {
+  try {
+    return await attempt(method, path, read, options);
+  } catch (error) {
+    // A sign-in in another tab makes another session, with a token of its own.
+    const isStale = error.status === 403 && error.problem?.type?.endsWith('/csrf');
+    if (!isStale || !(await renewCsrf())) throw error;
+    return attempt(method, path, read, options);
+  }
+}
+
+async function attempt(method, path, read, { query, body, headers = {}, cache = 'default', isQuiet = false }) {
   const options = { method, headers: { Accept: 'application/json', ...headers }, credentials: 'same-origin', cache };
   if (body !== undefined) {
     options.headers['Content-Type'] = 'application/json';
     options.body = typeof body === 'string' ? body : JSON.stringify(body);
   }
-  if (isWrite && csrf) options.headers['X-CSRF-Token'] = csrf;
+  if (method !== 'GET' && csrf) options.headers['X-CSRF-Token'] = csrf;
+  // It also ends a body that does not arrive.
   options.signal = AbortSignal.timeout(TIMEOUT_MS);
-  let response;
+  let response = null;
   try {
     response = await fetch(url(path, query), options);
+    if (response.ok) return await read(response);
   } catch (error) {
-    const late = error.name === 'TimeoutError';
-    throw new RequestError(late ? 'The daemon did not answer in time.' : 'The daemon cannot be reached.', 0);
+    throw new RequestError(failure(error, response, options.signal), 0);
   }
-  if (response.ok) return response;
   const error = await problemOf(response);
   if (error.status === 401 && !isQuiet) onUnauthenticated();
   throw error;
+}
+
+function failure(error, response, signal) {
+  if (signal.aborted) return 'The daemon did not answer in time.';
+  if (error instanceof SyntaxError) return `The answer is not JSON: ${error.message}`;
+  return response
+    ? 'The connection to the daemon was cut in the middle of an answer.'
+    : 'The daemon cannot be reached.';
 }
 
 async function problemOf(response) {
@@ -66,37 +96,35 @@ async function problemOf(response) {
     // An answer of a proxy has no problem document.
   }
   const faults = (problem?.errors ?? []).map((fault) => [fault.pointer, fault.detail].filter(Boolean).join(' '));
-  const text = [problem?.title, problem?.detail, ...faults].filter(Boolean).join(': ');
-  return new RequestError(text || `The daemon answered ${response.status}.`, response.status, problem);
+  const words = [problem?.title, problem?.detail, ...faults].filter(Boolean).join(': ');
+  return new RequestError(words || `The daemon answered ${response.status}.`, response.status, problem);
 }
 
 /** GET, answered as JSON. */
-export async function get(path, query, options = {}) {
-  return (await request('GET', path, { query, ...options })).json();
+export function get(path, query, options = {}) {
+  return request('GET', path, json, { query, ...options });
 }
 
 /** GET, answered as JSON whose integers keep all digits. */
-export async function getExact(path, query) {
-  return parseExact(await (await request('GET', path, { query })).text());
+export function getExact(path, query) {
+  return request('GET', path, exactJson, { query });
 }
 
 /** GET, answered as text. */
-export async function getText(path, options = {}) {
-  return (await request('GET', path, { headers: { Accept: '*/*' }, cache: 'no-store', ...options })).text();
+export function getText(path) {
+  return request('GET', path, text, { headers: { Accept: '*/*' }, cache: 'no-store' });
 }
 
 /** GET, answered as the bytes that the daemon has now, not those that the browser kept. */
-export async function getBytes(path) {
-  const response = await request('GET', path, { headers: { Accept: '*/*' }, cache: 'no-store' });
-  return new Uint8Array(await response.arrayBuffer());
+export function getBytes(path) {
+  return request('GET', path, bytes, { headers: { Accept: '*/*' }, cache: 'no-store' });
 }
 
-/** POST with a JSON body, which may be text already; answers JSON, or `null` for an answer without content. */
-export async function post(path, body, options = {}) {
-  const response = await request('POST', path, { body, ...options });
-  return response.status === 204 ? null : response.json();
+/** POST with a JSON body, which may be text already; answers JSON. */
+export function post(path, body, options = {}) {
+  return request('POST', path, json, { body, ...options });
 }
 
-export async function remove(path) {
-  await request('DELETE', path);
+export function remove(path) {
+  return request('DELETE', path, async () => {});
 }

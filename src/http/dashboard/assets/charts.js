@@ -43,11 +43,14 @@ export function chart(options) {
 
   let data = [[], ...lines.map(() => [])];
   let drawn = null;
+  let isOver = false;
   const uplot = { now: null };
 
   const showValues = () => {
-    const at = uplot.now?.cursor.idx ?? null;
     const last = data[0].length - 1;
+    const pointed = uplot.now?.cursor.idx ?? null;
+    // The points may have become fewer since the cursor was moved.
+    const at = pointed === null || pointed > last ? null : pointed;
     const shown = at === null ? last : at;
     setText(moment, at === null ? '' : timeOfDay(new Date(data[0][at] * 1000)));
     lines.forEach((_, line) => setText(values[line], shown < 0 ? '–' : format(data[line + 1][shown] ?? null)));
@@ -75,6 +78,7 @@ export function chart(options) {
     element,
     /** Draws `[times, values of the first line, …]`. */
     draw(next) {
+      if (isOver) return;
       data = next;
       if (uplot.now === null) build();
       else uplot.now.setData(shape(data, isStacked));
@@ -87,6 +91,7 @@ export function chart(options) {
       drawn = summary;
     },
     end() {
+      isOver = true;
       observer.disconnect();
       endColours();
       uplot.now?.destroy();
@@ -122,7 +127,8 @@ function settings({ lines, format, axis, range, isLog, targets, isStacked, heigh
   return {
     width,
     height,
-    padding: [8, targets ? 66 : 6, 0, 0],
+    // At the right there is place for the names of targets, or for half of the last time below the axis.
+    padding: [8, targets ? 66 : 18, 0, 0],
     legend: { show: false },
     cursor: {
       drag: { x: false, y: false, setScale: false },

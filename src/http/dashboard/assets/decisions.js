@@ -1,9 +1,11 @@
 // The part `Decisions`: the recorded decisions, newest first, with filters in the address.
 
 import { getExact } from './api.js';
-import { badge, el, empty, fault, fill, setText, whileBusy } from './dom.js';
-import { dateTime, entityName, words } from './format.js';
+import { el, empty, fault, fill, fillIfChanged, setText, verdictBadge, whileBusy } from './dom.js';
+import { count, dateTime, entityName, words } from './format.js';
 import { filterForm, searchOf } from './filters.js';
+import { follow, live } from './live.js';
+import { every } from './poll.js';
 import { listed } from './record.js';
 import { principlesOf } from './reasons.js';
 import { withRecord } from './router.js';
@@ -13,6 +15,10 @@ const PAGE = 50;
 const REFRESH_MS = 5000;
 const MAX_ROWS = 2000;
 const MAX_WATCHED = 300;
+/** Records of this many seconds before the newest one are asked for again: they may have been indexed later. */
+const OVERLAP_S = 60;
+/** The records that the search index may be behind before it is said. */
+const NOTABLE_LAG = 1000;
 const COLUMNS = ['Time', 'Decision', 'Subject', 'Action', 'Resource', 'Reason', 'Principles'];
 
 export function show(place, query) {
@@ -35,77 +41,136 @@ export function show(place, query) {
   );
   const message = el('div', { role: 'status' });
   const older = el('button', { type: 'button', hidden: true }, 'Load older decisions');
-  const refreshes = el('input', { type: 'checkbox', checked: true });
+  const refreshes = el('input', { type: 'checkbox', name: 'refreshes', checked: true });
   const counted = el('span.quiet');
+  const behind = el('p.quiet', { role: 'status', hidden: true });
   place.append(
     filterForm(query),
     el('div.toolbar', {}, counted, el('label.check', {}, refreshes, ' Refresh every 5 s')),
+    behind,
     el('div.panel.flush', {}, table, message),
     older,
   );
 
   const known = new Set();
   let cursor = null;
-  let isLoading = false;
-  let isWatching = true;
+  /** The time of the newest record that is known; of an empty list, the time when it was read. */
+  let newest = null;
+  /** When the list was read or refreshed the last time: here, and at the daemon, which may have another time. */
+  let asked = null;
+  let isPaused = false;
 
-  const ask = (from) =>
-    getExact('v1/audit/entries', { ...searchOf(query), kind: 'decision', limit: PAGE, cursor: from });
+  const ask = (from, more = {}) => {
+    const search = { ...searchOf(query), kind: 'decision', limit: PAGE, cursor: from, ...more };
+    return getExact('v1/audit/entries', search);
+  };
   const unknown = (page) => page.items.filter((item) => !known.has(keyOf(item)));
   const rowsOf = (items) =>
     items.map((item) => {
       known.add(keyOf(item));
+      const time = item.record?.ts ?? null;
+      if (time !== null && (newest === null || time > newest)) newest = time;
       return row(item);
     });
 
+  const now = () => ({ here: Date.now(), there: live.series.at.at(-1) ?? null });
   const first = async () => {
+    asked = now();
     const page = await ask(null);
+    known.clear();
+    newest = null;
     fill(rows, rowsOf(page.items));
+    if (newest === null && asked.there !== null) newest = new Date(asked.there * 1000).toISOString();
     cursor = page.next_cursor;
   };
   const refresh = async () => {
-    const page = await ask(null);
+    if (newest === null || known.size > MAX_WATCHED) return first();
+    asked = now();
+    const page = await ask(null, { from: laterOf(searchOf(query).from, before(newest)) });
     const fresh = unknown(page);
-    // If none of a full page is known, there may be more between it and the known ones: the list begins anew. So it does
-    // when it became long while it was only watched.
-    const isGap = fresh.length === page.items.length && fresh.length > 0;
-    if (isGap || (isWatching && known.size > MAX_WATCHED)) {
-      known.clear();
-      fill(rows, rowsOf(page.items));
-      cursor = page.next_cursor;
-    } else {
-      rows.prepend(...rowsOf(fresh));
-    }
+    // If none of the page is known, and it is not all there is, others may be between them: the list begins anew.
+    if (page.next_cursor !== null && fresh.length === page.items.length) return first();
+    rows.prepend(...rowsOf(fresh));
+    return undefined;
   };
   const more = async () => {
-    isWatching = false;
     const page = await ask(cursor);
     rows.append(...rowsOf(unknown(page)));
     cursor = page.next_cursor;
     setText(older, page.items.length === 0 ? 'Search further back' : 'Load older decisions');
   };
-  const load = async (step) => {
-    if (isLoading) return;
-    isLoading = true;
+  const tellCount = () => {
+    const remark = isPaused ? '; not refreshed while a row is in use' : '';
+    setText(counted, known.size > 0 ? `${known.size} shown${remark}` : '');
+  };
+  const attempt = async (step) => {
     try {
       await step();
       older.hidden = cursor === null || known.size >= MAX_ROWS;
-      setText(counted, known.size > 0 ? `${known.size} shown` : '');
-      fill(message, known.size > 0 ? [] : nothing(query, cursor));
+      fillIfChanged(message, [known.size > 0, cursor !== null], () => (known.size > 0 ? [] : nothing(query, cursor)));
     } catch (error) {
-      fill(message, fault(error));
-    } finally {
-      isLoading = false;
+      fillIfChanged(message, error.message, () => fault(error));
     }
+    tellCount();
+  };
+  // A step waits for the one before it, so that no click is lost and no two change the list at once.
+  let running = Promise.resolve();
+  const load = (step) => {
+    running = running.then(() => attempt(step));
+    return running;
   };
 
-  older.addEventListener('click', () => whileBusy(older, () => load(more)));
-  const timer = setInterval(() => {
-    const isSeen = !document.hidden && !document.getElementById('record').open;
-    if (refreshes.checked && isSeen) load(known.size > 0 ? refresh : first);
-  }, REFRESH_MS);
-  load(first);
-  return () => clearInterval(timer);
+  older.addEventListener('click', () => {
+    // The rows stay where they are while older ones are read.
+    refreshes.checked = false;
+    whileBusy(older, () => load(more));
+  });
+  const end = every(REFRESH_MS, () => {
+    if (asked === null) return load(first);
+    if (!refreshes.checked || document.getElementById('record').open) return undefined;
+    isPaused = isInUse(rows);
+    tellCount();
+    return isPaused || !isDue(asked, live) ? undefined : load(refresh);
+  });
+  const leave = follow((member) => member === 'status' && tellLag(behind));
+  tellLag(behind);
+  return () => {
+    end();
+    leave();
+  };
+}
+
+/** Whether one of the rows has the focus, or a part of the selected text. */
+function isInUse(rows) {
+  const selection = getSelection();
+  return rows.contains(document.activeElement) || (!selection.isCollapsed && rows.contains(selection.anchorNode));
+}
+
+/**
+ * Whether there may be new decisions since the list was asked for: this node made some, or does not tell. Other nodes may
+ * have made some, too, so it is due once a minute in any case.
+ */
+export function isDue({ here, there }, { series, connection, status }, now = Date.now()) {
+  const isLate = now - here >= OVERLAP_S * 1000;
+  if (isLate || there === null || !connection.isLive || status?.audit.index_lag > 0) return true;
+  const isBusy = (point) => series.permitted?.[point] > 0 || series.denied?.[point] > 0;
+  return series.at.some((at, point) => at >= there - OVERLAP_S && isBusy(point));
+}
+
+/** The time a minute before another one. */
+function before(time) {
+  return new Date(new Date(time).getTime() - OVERLAP_S * 1000).toISOString();
+}
+
+function laterOf(one, other) {
+  return one && one > other ? one : other;
+}
+
+function tellLag(place) {
+  const lag = live.status?.audit.index_lag ?? 0;
+  place.hidden = lag <= NOTABLE_LAG;
+  const text = `The search index is ${count(lag)} records behind: the newest decisions are not in this list yet.`;
+  setText(place, place.hidden ? '' : text);
 }
 
 function keyOf({ origin, index }) {
@@ -126,6 +191,7 @@ function nothing(query, cursor) {
 
 function row(item) {
   const { record } = item;
+  if (!record) return rowElsewhere(item);
   listed(item);
   const link = el('a', { href: `#decisions?record=${encodeURIComponent(record.id)}` }, dateTime(record.ts));
   const open = () => {
@@ -144,11 +210,17 @@ function row(item) {
     'tr',
     { role: 'row', onclick: (event) => event.target.closest('a') || String(getSelection()) || open() },
     cell('time', link),
-    cell('decision', record.decision ? badge('permit', 'permit') : badge('deny', 'deny')),
+    cell('decision', verdictBadge(record.decision)),
     cell('subject', entityName(record.subject)),
     cell('action', record.action?.name ?? '–'),
     cell('resource', entityName(record.resource)),
     cell('reason', words(record.reason)),
     cell('principles', principles || el('span.quiet', {}, '–')),
   );
+}
+
+/** The row of a decision whose record is neither in this node's log nor in the search index. */
+function rowElsewhere({ origin, index }) {
+  const text = `Entry ${count(index)} of ${origin}: only that node has the record.`;
+  return el('tr.elsewhere', { role: 'row' }, el('td.quiet', { role: 'cell', colspan: COLUMNS.length }, text));
 }

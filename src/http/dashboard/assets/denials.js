@@ -1,19 +1,13 @@
-// The part `Denials`: who runs into what, over time.
+// The part `Denials`: how often each principle, subject and reason was denied for, over time.
 
 import { get } from './api.js';
 import { chart } from './charts.js';
 import { el, empty, fault, fill, whileBusy } from './dom.js';
-import { count, duration, words } from './format.js';
+import { count, dateTime, duration, words } from './format.js';
 import { fragment, go } from './router.js';
 import { has, missingScope } from './session.js';
+import { SPANS } from './spans.js';
 
-const SPANS = [
-  ['900', 'Last 15 min'],
-  ['3600', 'Last hour'],
-  ['21600', 'Last 6 h'],
-  ['86400', 'Last 24 h'],
-  ['604800', 'Last 7 days'],
-];
 const GROUPS = [
   {
     by: 'principle',
@@ -21,12 +15,7 @@ const GROUPS = [
     nothing: 'No principle was violated in this time.',
     label: (name) => name,
   },
-  {
-    by: 'subject',
-    title: 'By subject',
-    nothing: 'Nothing was denied to anybody in this time.',
-    label: (name) => name,
-  },
+  { by: 'subject', title: 'By subject', nothing: 'Nothing was denied in this time.', label: (name) => name },
   { by: 'reason', title: 'By reason', nothing: 'Nothing was denied in this time.', label: words },
 ];
 const CHARTS = 6;
@@ -38,19 +27,26 @@ export function show(place, query) {
   const within = SPANS.some(([value]) => value === query.get('within')) ? query.get('within') : '3600';
   const select = el(
     'select',
-    {},
+    { name: 'within' },
     SPANS.map(([value, label]) => el('option', { value, selected: value === within }, label)),
   );
   select.addEventListener('change', () => go('denials', { within: select.value }));
   const refresh = el('button', { type: 'button' }, 'Refresh');
-  const groups = el('div.denials');
-  place.append(el('div.toolbar', {}, el('label', {}, 'Time ', select), refresh), groups);
+  const groups = GROUPS.map((group) => ({
+    ...group,
+    charts: [],
+    content: el('div.denial-group', {}, el('p.quiet', { role: 'status' }, 'Counting …')),
+  }));
+  place.append(
+    el('div.toolbar', {}, el('label', {}, 'Time ', select), refresh),
+    el(
+      'div.denials',
+      {},
+      groups.map(({ title, content }) => el('section', {}, el('h3', {}, title), content)),
+    ),
+  );
 
-  let charts = [];
-  const end = () => {
-    charts.forEach((made) => made.end());
-    charts = [];
-  };
+  let isOver = false;
   const load = async () => {
     const seconds = Number(within);
     const until = new Date();
@@ -59,40 +55,44 @@ export function show(place, query) {
       until: until.toISOString(),
       interval_s: Math.max(1, seconds / POINTS),
     };
-    const loaded = await Promise.all(
-      GROUPS.map(async (group) => {
-        try {
-          return { group, answer: await get('v1/audit/denials', { ...span, by: group.by }) };
-        } catch (error) {
-          return { group, error };
-        }
-      }),
-    );
-    if (!groups.isConnected) return;
-    end();
-    fill(
-      groups,
-      loaded.map(({ group, answer, error }) => {
-        const made = error ? { element: fault(error), charts: [] } : section(group, answer, within);
-        charts.push(...made.charts);
-        return el('section', {}, el('h3', {}, group.title), made.element);
-      }),
-    );
-    charts.forEach((made) => made.start());
+    // One after the other: a count may take all the time that a search has, and few threads search.
+    for (const group of groups) {
+      const made = await counted(group, span, within);
+      if (isOver) return;
+      group.charts.forEach(({ end }) => end());
+      fill(group.content, made.element);
+      group.charts = made.charts;
+      group.charts.forEach(({ start }) => start());
+    }
   };
   refresh.addEventListener('click', () => whileBusy(refresh, load));
-  load();
-  return end;
+  whileBusy(refresh, load);
+  return () => {
+    isOver = true;
+    groups.forEach(({ charts }) => charts.forEach(({ end }) => end()));
+  };
+}
+
+async function counted(group, span, within) {
+  try {
+    return section(group, await get('v1/audit/denials', { ...span, by: group.by }), within);
+  } catch (error) {
+    return { element: fault(error), charts: [] };
+  }
 }
 
 /** The largest series as charts with one common scale, the others as a list. */
 function section({ by, nothing, label }, answer, within) {
-  const { series, since, interval_s: interval, others = 0, complete = true } = answer;
-  if (series.length === 0) return { element: empty(nothing), charts: [] };
+  const { series, interval_s: interval, others = 0 } = answer;
+  const gap = gapOf(answer);
+  if (series.length === 0)
+    return {
+      element: gap ? [empty('None was found in the time that was examined.'), gap] : empty(nothing),
+      charts: [],
+    };
   const sorted = [...series].sort((one, other) => other.total - one.total);
   const largest = Math.max(1, ...sorted.slice(0, CHARTS).flatMap(({ counts }) => counts));
-  const start = new Date(since).getTime() / 1000;
-  const charts = sorted.slice(0, CHARTS).map((line) => multiple(line, { by, label, largest, start, interval, within }));
+  const charts = sorted.slice(0, CHARTS).map((line) => multiple(line, { by, label, largest, answer, within }));
   const rest = sorted.slice(CHARTS);
   return {
     element: [
@@ -110,14 +110,31 @@ function section({ by, nothing, label }, answer, within) {
           )
         : null,
       others > 0 ? el('p.quiet', {}, `And ${count(others)} denials of others.`) : null,
-      complete ? null : el('p.quiet', {}, 'There are more than could be counted: only the newest are.'),
+      gap,
     ],
     charts,
   };
 }
 
-function multiple({ name, total, counts }, { by, label, largest, start, interval, within }) {
+/** A sentence, if not all of the time was examined. */
+function gapOf({ complete = true, counted_since: since }) {
+  if (complete) return null;
+  const text = since
+    ? `Only the denials since ${dateTime(since)} could be counted in the time that a search has.`
+    : 'There are more than could be counted: only the newest are.';
+  return el('p.quiet', {}, text);
+}
+
+/** `[times, counts]` of a series; an interval that was not examined has no count. */
+export function pointsOf(counts, { since, interval_s: interval, counted_since: examined }) {
+  const start = new Date(since).getTime() / 1000;
+  const from = examined ? new Date(examined).getTime() / 1000 : -Infinity;
   const times = counts.map((_, at) => start + at * interval);
+  return [times, counts.map((value, at) => (times[at] + interval <= from ? null : value))];
+}
+
+function multiple({ name, total, counts }, { by, label, largest, answer, within }) {
+  const interval = answer.interval_s;
   const made = chart({
     title: link(by, name, label(name), within),
     note: `${count(total)} in total`,
@@ -129,10 +146,11 @@ function multiple({ name, total, counts }, { by, label, largest, start, interval
     timeRange: (_, first, last) => [first - interval / 2, last + interval / 2],
     sync: `denials-${by}`,
   });
-  return { ...made, start: () => made.draw([times, counts]) };
+  return { ...made, start: () => made.draw(pointsOf(counts, answer)) };
 }
 
-/** A link to the decisions behind a series. */
+/** A link to the decisions behind a series. Those of a question that could not be read have no subject. */
 function link(by, name, label, within) {
+  if (name === '') return by === 'subject' ? '(no readable subject)' : '(none)';
   return el('a', { href: fragment('decisions', { [by]: name, decision: 'false', within }) }, label);
 }

@@ -1,7 +1,8 @@
 // The stored entities that a decision read. The log has them once, as a set with a digest that decisions name.
 
 import { get } from './api.js';
-import { el, empty, fault, fill, source, whileBusy } from './dom.js';
+import { el, empty, fault, fill, setText, source, whileBusy } from './dom.js';
+import { parseExact } from './json.js';
 import { digest, hex } from './merkle.js';
 import { canVerify } from './proof.js';
 
@@ -17,28 +18,31 @@ export function readEntities(record) {
         : 'None: the decision rests on the question alone.',
     );
   }
-  const place = el('div', { role: 'status' });
+  const status = el('p.quiet', { role: 'status' });
+  const place = el('div');
   const button = el('button', { type: 'button' }, 'Find them in the log');
   const find = async () => {
-    fill(place, el('p.quiet', {}, 'Searching …'));
+    setText(status, 'Searching …');
+    fill(place);
     try {
       const set = await findSet(record.entities, record.ts);
-      fill(
-        place,
-        set
-          ? await shownSet(set, record.entities)
-          : empty(
-              'They were not found in the newest 2,000 sets before the decision. ',
-              el('code', {}, 'acgs audit replay'),
-              ' reads the whole log.',
-            ),
-      );
+      const shown = set === null ? NOT_FOUND : await shownSet(set, record.entities);
+      setText(status, shown.summary);
+      fill(place, shown.content());
     } catch (error) {
+      setText(status, '');
       fill(place, fault(error));
     }
   };
   button.addEventListener('click', () => whileBusy(button, find));
-  return el('div', {}, el('p.quiet', {}, 'Set ', el('code', {}, record.entities.slice(0, 16)), ' …'), button, place);
+  return el(
+    'div',
+    {},
+    el('p.quiet', {}, 'Set ', el('code', {}, record.entities.slice(0, 16)), ' …'),
+    button,
+    status,
+    place,
+  );
 }
 
 /** The parts of the newest set with this digest that was recorded before the decision; `null` if there is none. */
@@ -60,25 +64,23 @@ async function findSet(wanted, at) {
   return null;
 }
 
+const NOT_FOUND = {
+  summary: 'They were not found in the newest 2,000 sets before the decision.',
+  content: () => empty(el('code', {}, 'acgs audit replay'), ' reads the whole log.'),
+};
+
+/** A sentence about the set, and its entities. */
 async function shownSet(text, wanted) {
-  const entities = text
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line));
-  const number = entities.length === 1 ? 'One entity' : `${entities.length} entities`;
   const fits = canVerify() ? hex(await digest(text)) === wanted : null;
-  return [
-    fits === false
-      ? el(
-          'p.fault',
-          { role: 'alert' },
-          '✕ These entities are not those that the decision read: their digest is another.',
-        )
-      : el(
-          'p.quiet',
-          {},
-          fits ? `✓ ${number}; the digest is the one in the record.` : `${number}; the digest was not checked.`,
-        ),
-    source(entities.map((entity) => JSON.stringify(entity, null, 1)).join('\n'), 'The entities as JSON'),
-  ];
+  if (fits === false) {
+    const message = 'These entities are not those that the decision read: their digest is another.';
+    return { summary: '', content: () => [fault({ message }), source(text, 'The entities as they were sent')] };
+  }
+  const entities = text.split('\n').filter(Boolean).map(parseExact);
+  const number = entities.length === 1 ? 'One entity' : `${entities.length} entities`;
+  const json = entities.map((entity) => JSON.stringify(entity, null, 1)).join('\n');
+  return {
+    summary: fits ? `✓ ${number}; the digest is the one in the record.` : `${number}; the digest was not checked.`,
+    content: () => source(json, 'The entities as JSON'),
+  };
 }

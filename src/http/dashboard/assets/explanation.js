@@ -1,6 +1,6 @@
 // The answer of a dry run: the outcome, and how each policy came out.
 
-import { badge, el, prose } from './dom.js';
+import { badge, el, prose, verdictBadge } from './dom.js';
 import { count, entityName, words } from './format.js';
 import { policyDetails } from './policies.js';
 import { whyBlock } from './why.js';
@@ -22,7 +22,7 @@ export function explanation(answer) {
     el(
       'p.outcome',
       {},
-      record.decision ? badge('permit', 'permit') : badge('deny', 'deny'),
+      verdictBadge(record.decision),
       ' dry run, not recorded as a decision',
       answer.constitution?.hash ? [', under ', el('code', {}, answer.constitution.hash)] : null,
     ),

@@ -1,6 +1,6 @@
 // The state of the parts of the service, as lists of facts.
 
-import { badge, el, empty, pair, prose } from './dom.js';
+import { ageing, badge, el, empty, pair, prose, table } from './dom.js';
 import { ago, bytes, count, duration, percent, quantity, timeElement } from './format.js';
 import { live } from './live.js';
 
@@ -15,7 +15,7 @@ export function nodeFacts() {
     pair('Version', status.version),
     pair(
       'Up for',
-      duration(Math.max(0, (Date.now() - new Date(status.started_at).getTime()) / 1000)),
+      ageing(() => duration(Math.max(0, (Date.now() - new Date(status.started_at).getTime()) / 1000))),
       el('span.quiet', {}, ' since ', timeElement(status.started_at)),
     ),
     pair(
@@ -55,7 +55,16 @@ export function auditFacts() {
       checkpoint
         ? [
             `of ${count(checkpoint.size)} records`,
-            checkpoint.at ? [', ', timeElement(checkpoint.at, ago(checkpoint.at))] : '',
+            checkpoint.at
+              ? [
+                  ', ',
+                  el(
+                    'span',
+                    { title: checkpoint.at },
+                    ageing(() => ago(checkpoint.at)),
+                  ),
+                ]
+              : '',
           ]
         : 'none was signed yet',
     ),
@@ -100,12 +109,7 @@ export function poolFacts(pool) {
         `${count(pool.waiting)} callers; waits p50 ${quantity(pool.waits.p50_ms, 'ms')}, p99 ${quantity(pool.waits.p99_ms, 'ms')}`,
       ),
       pair('Failures', `${count(pool.failed.connect)} connects, ${count(pool.failed.timeout)} timeouts`),
-      pair(
-        'Last error',
-        pool.last_error
-          ? (pool.last_error.message ?? String(pool.last_error.cause ?? JSON.stringify(pool.last_error)))
-          : null,
-      ),
+      pair('Last error', pool.last_error),
     ),
     pool.replicas.length > 0
       ? el(
@@ -137,23 +141,9 @@ export function cacheFacts({ overall, tiers, follower }) {
     .filter(([, tier]) => !tier.enabled)
     .map(([name]) => name.toUpperCase());
   return [
-    el(
-      'table',
-      {},
-      el(
-        'thead',
-        {},
-        el(
-          'tr',
-          {},
-          ['Tier', 'Hit rate', 'Entries', 'Memory'].map((title, at) =>
-            el(at > 0 ? 'th.number' : 'th', { scope: 'col' }, title),
-          ),
-        ),
-      ),
-      el(
-        'tbody',
-        {},
+    table(
+      ['Tier', { number: 'Hit rate' }, { number: 'Entries' }, { number: 'Memory' }],
+      [
         rows.map(([name, tier]) =>
           el(
             'tr',
@@ -171,7 +161,7 @@ export function cacheFacts({ overall, tiers, follower }) {
           el('td.number', {}, percent(overall.window.hit_rate)),
           el('td.number.quiet', { colspan: '2' }, `target ≥ ${percent(overall.target)}`),
         ),
-      ),
+      ],
     ),
     off.length > 0 ? el('p.quiet', {}, `${off.join(' and ')} off.`) : null,
     follower?.fault ? el('p.fault', {}, `✕ Changes of other nodes: ${follower.fault}`) : null,

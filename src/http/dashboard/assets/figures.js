@@ -1,6 +1,6 @@
 // The key figures: whether each meets its target, and all of them as a table.
 
-import { badge, el } from './dom.js';
+import { badge, el, scrollRegion, table } from './dom.js';
 import { duration, quantity, words } from './format.js';
 import { live } from './live.js';
 
@@ -35,20 +35,10 @@ function figureName(name) {
 
 /** The table; `rows` is its body. */
 export function figureTable(rows) {
-  const column = (title, isNumber) => el(isNumber ? 'th.number' : 'th', { scope: 'col' }, title);
   return el(
     'div.panel.flush',
     {},
-    el(
-      'div.scroll',
-      { tabindex: '0', role: 'region', 'aria-label': 'Key figures' },
-      el(
-        'table',
-        {},
-        el('thead', {}, el('tr', {}, column('Figure'), column('Value', true), column('Over'), column('Target'))),
-        rows,
-      ),
-    ),
+    scrollRegion('Key figures', table(['Figure', { number: 'Value' }, 'Over', 'Target'], rows)),
   );
 }
 
@@ -60,9 +50,9 @@ export function figureRows() {
     el(
       'tr',
       {},
-      el('th', { scope: 'row' }, figureName(figure.name)),
+      el('th.figure-name', { scope: 'row' }, figureName(figure.name)),
       el('td.number', {}, quantity(figure.value, figure.unit)),
-      el('td', {}, figure.window_s === null ? 'now' : duration(figure.window_s)),
+      el('td.nowrap', {}, figure.window_s === null ? 'now' : duration(figure.window_s)),
       el(
         'td',
         {},

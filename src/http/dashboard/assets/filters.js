@@ -2,18 +2,12 @@
 
 import { get } from './api.js';
 import { el } from './dom.js';
-import { words } from './format.js';
+import { duration, entityOf, words } from './format.js';
 import { REASONS } from './reasons.js';
 import { go } from './router.js';
+import { SPANS } from './spans.js';
 
-const RANGES = [
-  ['', 'Any time'],
-  ['900', 'Last 15 min'],
-  ['3600', 'Last hour'],
-  ['86400', 'Last 24 h'],
-  ['604800', 'Last 7 days'],
-  ['between', 'Between …'],
-];
+const RANGES = [['', 'Any time'], ...SPANS, ['between', 'Between …']];
 
 /** The parameters of `/v1/audit/entries` for the filters of an address. */
 export function searchOf(query) {
@@ -29,17 +23,11 @@ export function searchOf(query) {
   return search;
 }
 
-/** `Agent::builder` names type and id, `builder` the id only. */
+/** The parameters for an entity, of which the type is left out where only an id is named. */
 function entityParameters(name, text) {
   if (!text) return {};
-  const at = text.lastIndexOf('::');
-  if (at < 0) return { [name]: text };
-  return { [name]: unquoted(text.slice(at + 2)), [`${name}_type`]: text.slice(0, at) };
-}
-
-/** Cedar writes ids in quotes. */
-function unquoted(id) {
-  return /^".*"$/.test(id) ? id.slice(1, -1) : id;
+  const { type, id } = entityOf(text);
+  return { [name]: id, ...(type ? { [`${name}_type`]: type } : {}) };
 }
 
 /** A local date and time as an `input` has it. */
@@ -64,12 +52,13 @@ export function filterForm(query) {
     );
   };
   const isBetween = query.has('from') || query.has('to');
+  const within = isBetween ? 'between' : (query.get('within') ?? '');
+  const isRange = RANGES.some(([value]) => value === within);
+  const ranges = isRange ? RANGES : [...RANGES, [within, `Last ${duration(Number(within))}`]];
   const when = el(
     'select',
     { name: 'within' },
-    RANGES.map(([value, label]) =>
-      el('option', { value, selected: value === (isBetween ? 'between' : (query.get('within') ?? '')) }, label),
-    ),
+    ranges.map(([value, label]) => el('option', { value, selected: value === within }, label)),
   );
   const between = ['from', 'to'].map((name) =>
     el(
@@ -107,7 +96,12 @@ export function filterForm(query) {
     field('Principle', principle),
     field('Time', when),
     between,
-    el('div.filter-buttons', {}, el('button.primary', {}, 'Search'), el('a.button', { href: '#decisions' }, 'Clear')),
+    el(
+      'div.filter-buttons',
+      {},
+      el('button.primary', { name: 'search' }, 'Search'),
+      el('a.button', { href: '#decisions' }, 'Clear'),
+    ),
   );
   form.addEventListener('submit', (event) => {
     event.preventDefault();

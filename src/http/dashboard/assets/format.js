@@ -40,8 +40,11 @@ export function quantity(value, unit) {
       return duration(value);
     case 'ms':
       return value >= 1000 ? duration(value / 1000) : `${number(value)} ms`;
+    case '/s':
     case '1/s':
-      return `${number(value)} /s`;
+      return `${number(value)} per second`;
+    case '1/min':
+      return `${number(value)} per minute`;
     case 'percent':
     case '%':
       return percent(value);
@@ -121,6 +124,15 @@ export function timeElement(text, shown = dateTime(text)) {
 /** `Agent::builder`, as the policies name it. */
 export function entityName(uid) {
   return uid ? `${uid.type ?? '?'}::${uid.id ?? '?'}` : '–';
+}
+
+/**
+ * Type and id of `Agent::"builder"`, as Cedar writes it, or of `Agent::builder`. A text of another form is an id without
+ * a type.
+ */
+export function entityOf(text) {
+  const [, type, id] = /^((?:[A-Za-z_]\w*::)+)"(.*)"$/s.exec(text) ?? /^((?:[A-Za-z_]\w*::)+)(.+)$/s.exec(text) ?? [];
+  return type ? { type: type.slice(0, -2), id } : { id: text };
 }
 
 /** `no_permit` → `no permit` */

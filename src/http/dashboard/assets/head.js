@@ -1,6 +1,6 @@
 // The head: whether the daemon decides, under which constitution, whether the targets are met, and what to do now.
 
-import { badge, el, empty, fill, prose, setText, symbol } from './dom.js';
+import { ageing, badge, el, empty, fill, fillIfChanged, prose, refreshAges, setText, symbol } from './dom.js';
 import { ago, dateTime, quantity, timeElement, timeOfDay } from './format.js';
 import { outcome, targetText } from './figures.js';
 import { follow, kpi, live } from './live.js';
@@ -25,10 +25,10 @@ const STATES = {
 };
 
 const TARGETS = [
-  { name: 'decision_latency_p99', title: 'Latency p99', fallback: 'ms' },
-  { name: 'decisions_per_s', title: 'Throughput', fallback: '/s' },
-  { name: 'hit_rate', title: 'Cache hit rate', fallback: 'percent' },
-  { name: 'compliance', title: 'Compliance', fallback: 'percent' },
+  { name: 'decision_latency_p99', title: 'Latency p99' },
+  { name: 'decisions_per_s', title: 'Throughput' },
+  { name: 'hit_rate', title: 'Cache hit rate' },
+  { name: 'compliance', title: 'Compliance' },
 ];
 
 /** Builds the head, and keeps it up to date. Answers the function that ends this. */
@@ -59,12 +59,9 @@ export function startHead(place) {
     alert,
     stale,
   );
-  let shownState = '';
   const update = (member) => {
     if (member === 'status') {
-      const text = JSON.stringify([live.status?.state, live.status?.checks, live.fault?.message]);
-      if (text !== shownState) showState(state, checks);
-      shownState = text;
+      showState(state, checks);
       showConstitution(constitution);
       setText(document.getElementById('node'), live.status ? `${live.status.node} · ${live.status.version}` : '');
     }
@@ -84,13 +81,15 @@ function showState(place, list) {
         kind: 'down',
         mark: '✕',
         word: fault.status === 0 ? 'Not reachable' : 'Unknown',
-        meaning: `${fault.message} What is shown is older.`,
+        meaning: `${fault.message.replace(/\.$/, '')}. The figures below are from before.`,
       }
     : (STATES[live.status?.state] ?? STATES.unknown);
-  fill(place, el('p', { class: `state-word state-${kind}` }, symbol(mark), ` ${word}`), el('p.quiet', {}, meaning));
+  fillIfChanged(place, [word, meaning], () => [
+    el('p', { class: `state-word state-${kind}` }, symbol(mark), ` ${word}`),
+    el('p.quiet', {}, meaning),
+  ]);
   const faulty = fault ? [] : (live.status?.checks ?? []).filter((check) => check.state !== 'ok');
-  fill(
-    list,
+  fillIfChanged(list, faulty, () =>
     faulty.map((check) =>
       el(
         'li',
@@ -106,8 +105,8 @@ function showState(place, list) {
 function showConstitution(place) {
   const now = live.status?.constitution;
   if (!now) return;
-  fill(
-    place,
+  const age = () => ago(now.in_force_since);
+  fillIfChanged(place, now, () => [
     el('p.constitution-name', {}, now.name, el('span.quiet', {}, ` ${now.version ?? ''}`)),
     el(
       'p.quiet',
@@ -116,21 +115,25 @@ function showConstitution(place) {
       el('code', { title: `digest ${now.digest}` }, now.hash),
       ', in force since ',
       timeElement(now.in_force_since),
-      ` (${ago(now.in_force_since)})`,
+      ' (',
+      ageing(age),
+      ')',
     ),
-  );
+  ]);
+  refreshAges(place);
 }
 
 function showTarget({ name, title, tile }) {
   const figure = kpi(name);
   const { kind, text } = outcome(figure);
   tile.className = `target target-${kind}`;
-  fill(
-    tile,
+  const value = figure ? quantity(figure.value, figure.unit) : '–';
+  const target = figure ? targetText(figure) : '';
+  fillIfChanged(tile, [value, text, target], () => [
     el('span.target-title', {}, title),
-    el('strong.target-value', {}, figure ? quantity(figure.value, figure.unit) : '–'),
-    el('span.target-outcome', {}, badge(kind, text), el('span.quiet', {}, ` ${figure ? targetText(figure) : ''}`)),
-  );
+    el('strong.target-value', {}, value),
+    el('span.target-outcome', {}, badge(kind, text), el('span.quiet', {}, ` ${target}`)),
+  ]);
 }
 
 function showAlert(place) {
@@ -138,25 +141,30 @@ function showAlert(place) {
   const first = firing.find((alert) => alert.severity === 'critical') ?? firing[0];
   place.hidden = !first;
   place.className = `alert-now alert-now-${first?.severity}`;
-  if (!first) return void fill(place);
+  const { name, severity, summary, remedy, runbook, since } = first ?? {};
   const more = firing.length - 1;
-  fill(
-    place,
-    el(
-      'p',
-      {},
-      badge(first.severity, first.severity),
-      ' ',
-      el('strong', {}, prose(first.summary)),
-      el('span.quiet', {}, first.since ? ` since ${dateTime(first.since)}` : ''),
-    ),
-    el('p', {}, el('strong', {}, 'To do: '), prose(first.remedy)),
-    el(
-      'p',
-      {},
-      el('a', { href: url(first.runbook) }, `Runbook of ${first.name}`),
-      more > 0 ? [' · ', el('a', { href: '#operations' }, `${more} more ${more === 1 ? 'alert' : 'alerts'}`)] : null,
-    ),
+  fillIfChanged(place, [name, severity, summary, remedy, since, more], () =>
+    first
+      ? [
+          el(
+            'p',
+            {},
+            badge(severity, severity),
+            ' ',
+            el('strong', {}, prose(summary)),
+            el('span.quiet', {}, since ? ` since ${dateTime(since)}` : ''),
+          ),
+          el('p', {}, el('strong', {}, 'To do: '), prose(remedy)),
+          el(
+            'p',
+            {},
+            el('a', { href: url(runbook) }, `Runbook of ${name}`),
+            more > 0
+              ? [' · ', el('a', { href: '#operations' }, `${more} more ${more === 1 ? 'alert' : 'alerts'}`)]
+              : null,
+          ),
+        ]
+      : [],
   );
 }
 
@@ -164,5 +172,6 @@ function showConnection(place) {
   const { isLive, since } = live.connection;
   place.hidden = isLive;
   const last = since ? `Not live since ${timeOfDay(since)}` : 'Not live yet';
-  if (!isLive) fill(place, symbol('▲'), ` ${last}: the connection to the daemon is interrupted and is tried again.`);
+  const text = isLive ? '' : ` ${last}: the connection to the daemon is interrupted and is tried again.`;
+  fillIfChanged(place, text, () => (text ? [symbol('▲'), text] : []));
 }

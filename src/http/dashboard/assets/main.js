@@ -1,6 +1,6 @@
 // Starts the page: colours, session, the head, and the part that the address names.
 
-import { byId, fill } from './dom.js';
+import { byId, fill, keepingFocus } from './dom.js';
 import { startHead } from './head.js';
 import { startLive, stopLive } from './live.js';
 import { closeRecord, openRecord } from './record.js';
@@ -23,7 +23,7 @@ let endHead = () => {};
 function show() {
   if (session() === null) return;
   const { part, query, record } = route();
-  const name = part in parts ? part : 'live';
+  const name = Object.hasOwn(parts, part) ? part : 'live';
   document.title = `${titles[name]} · ACGS-2`;
   for (const link of document.querySelectorAll('.tabs a')) {
     const isCurrent = link.hash === `#${name}`;
@@ -34,8 +34,12 @@ function show() {
   if (shown !== key) {
     shown = key;
     leave();
-    const content = fill(byId('content'));
-    leave = parts[name].show(content, query) ?? (() => {});
+    const content = byId('content');
+    // A choice that leads to another address, such as of a time, is operated by the keyboard further on.
+    const replace = () => {
+      leave = parts[name].show(fill(content), query) ?? (() => {});
+    };
+    keepingFocus(content, replace, content);
   }
   if (record === null) closeRecord();
   else openRecord(record);

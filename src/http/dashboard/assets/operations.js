@@ -3,10 +3,11 @@
 import { alertLists } from './alerts.js';
 import { get } from './api.js';
 import { changes } from './changes.js';
-import { el, empty, fault, fill } from './dom.js';
+import { el, empty, fault, fill, fillIfChanged, refreshAges } from './dom.js';
 import { auditFacts, cacheFacts, nodeFacts, poolFacts } from './facts.js';
 import { figureRows, figureTable } from './figures.js';
 import { follow, live } from './live.js';
+import { every } from './poll.js';
 import { has, missingScope } from './session.js';
 
 const REFRESH_MS = 5000;
@@ -41,38 +42,32 @@ export function show(place) {
     el('section', {}, el('h3', {}, 'Key figures'), figureTable(figures)),
   );
 
-  let shownAlerts = '';
   const update = (member) => {
-    if (member === 'alerts') {
-      const text = JSON.stringify(live.alerts?.alerts ?? null);
-      if (text !== shownAlerts) fill(alerts, alertLists(live.alerts?.alerts));
-      shownAlerts = text;
-    }
-    if (member === 'performance') fill(figures, figureRows());
+    if (member === 'alerts') fillIfChanged(alerts, live.alerts?.alerts, () => alertLists(live.alerts?.alerts));
+    if (member === 'performance') fillIfChanged(figures, live.performance?.kpis, figureRows);
     if (member === 'status') {
-      fill(node, nodeFacts());
-      fill(audit, auditFacts());
+      fillIfChanged(node, live.status && [live.status.checks, live.status.started_at], nodeFacts);
+      fillIfChanged(audit, live.status?.audit, auditFacts);
+      refreshAges(place);
     }
   };
   const leave = follow(update);
   ['alerts', 'performance', 'status'].forEach(update);
 
-  const read = async () => {
-    if (document.hidden) return;
-    await Promise.all([part(pools, get('v1/pool'), poolFacts), part(caches, get('v1/cache'), cacheFacts)]);
-  };
-  read();
-  const timer = setInterval(read, REFRESH_MS);
+  const end = every(REFRESH_MS, () =>
+    Promise.all([part(pools, get('v1/pool'), poolFacts), part(caches, get('v1/cache'), cacheFacts)]),
+  );
   return () => {
-    clearInterval(timer);
+    end();
     leave();
   };
 }
 
 async function part(place, answer, shown) {
   try {
-    fill(place, shown(await answer));
+    const facts = await answer;
+    fillIfChanged(place, facts, () => shown(facts));
   } catch (error) {
-    fill(place, fault(error));
+    fillIfChanged(place, error.message, () => fault(error));
   }
 }

@@ -1,7 +1,7 @@
 // The part `Live`: the last 15 minutes, drawn at most once a second.
 
 import { chart } from './charts.js';
-import { el, empty, fill } from './dom.js';
+import { el, empty, fill, scrollRegion, table } from './dom.js';
 import { bytes, count, number, quantity, timeOfDay } from './format.js';
 import { follow, kpi, live } from './live.js';
 import { has, missingScope } from './session.js';
@@ -141,10 +141,13 @@ function decades(_, min, max) {
   return [10 ** Math.floor(Math.log10(low)), 10 ** Math.ceil(Math.log10(Math.max(10, max ?? 10)))];
 }
 
+/** Of a rate, the heading of the chart has the unit: the margin has no place for it. */
 function limits(name, side) {
   const figure = kpi(name);
   const value = figure?.target?.[side];
-  return value === undefined ? [] : [{ value, label: `${side === 'max' ? '≤' : '≥'} ${quantity(value, figure.unit)}` }];
+  if (value === undefined) return [];
+  const shown = figure.unit === '1/s' ? number(value) : quantity(value, figure.unit);
+  return [{ value, label: `${side === 'max' ? '≤' : '≥'} ${shown}` }];
 }
 
 function latencyTargets() {
@@ -168,31 +171,13 @@ export function show(place) {
     if (options.isWide) made.element.classList.add('wide');
     return { ...made, options };
   });
-  const table = el('tbody');
+  const rows = el('tbody');
+  const columns = ['Measure', { number: 'Newest' }, { number: 'Lowest' }, { number: 'Highest' }];
   const details = el(
     'details.panel.values',
-    { ontoggle: () => details.open && fillTable(table) },
+    { ontoggle: () => details.open && fillRows(rows) },
     el('summary', {}, 'The same values as a table'),
-    el(
-      'div.scroll',
-      { tabindex: '0', role: 'region', 'aria-label': 'Values of the last 15 minutes' },
-      el(
-        'table',
-        {},
-        el(
-          'thead',
-          {},
-          el(
-            'tr',
-            {},
-            ['Measure', 'Newest', 'Lowest', 'Highest'].map((title, at) =>
-              el(at > 0 ? 'th.number' : 'th', { scope: 'col' }, title),
-            ),
-          ),
-        ),
-        table,
-      ),
-    ),
+    scrollRegion('Values of the last 15 minutes', table(columns, rows)),
   );
   fill(
     place,
@@ -207,14 +192,16 @@ export function show(place) {
 
   let due = null;
   let last = -Infinity;
+  let isOver = false;
   const draw = () => {
     due = null;
+    if (isOver) return;
     last = performance.now();
     const { series } = live;
     for (const { draw: drawChart, options } of charts) {
       drawChart([series.at, ...options.lines.map(({ key }) => series[key] ?? series.at.map(() => null))]);
     }
-    if (details.open) fillTable(table);
+    if (details.open) fillRows(rows);
   };
   const update = (member) => {
     if (member !== 'series' || due !== null) return;
@@ -223,18 +210,19 @@ export function show(place) {
   const leave = follow(update);
   draw();
   return () => {
+    isOver = true;
     leave();
     clearTimeout(due);
     charts.forEach(({ end }) => end());
   };
 }
 
-function fillTable(table) {
+function fillRows(place) {
   const { series } = live;
-  const rows = CHARTS.flatMap(({ title, lines, format }) =>
+  const values = CHARTS.flatMap(({ title, lines, format }) =>
     lines.map(({ name, key }) => {
-      const values = (series[key] ?? []).filter((value) => value !== null && value !== undefined);
-      const extreme = (choose) => (values.length > 0 ? format(values.reduce((a, b) => choose(a, b))) : '–');
+      const known = (series[key] ?? []).filter((value) => value !== null && value !== undefined);
+      const extreme = (choose) => (known.length > 0 ? format(known.reduce((a, b) => choose(a, b))) : '–');
       return el(
         'tr',
         {},
@@ -247,5 +235,5 @@ function fillTable(table) {
   );
   const newest = series.at.at(-1);
   const caption = newest ? `as of ${timeOfDay(new Date(newest * 1000))}` : 'nothing measured yet';
-  fill(table, rows, el('tr', {}, el('td.quiet', { colspan: '4' }, caption)));
+  fill(place, values, el('tr', {}, el('td.quiet', { colspan: '4' }, caption)));
 }

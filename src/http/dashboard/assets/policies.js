@@ -1,7 +1,7 @@
 // The texts of policies of the constitution in force, each fetched once.
 
 import { get } from './api.js';
-import { el, fill, source } from './dom.js';
+import { el, fault, fill, source } from './dom.js';
 import { follow, live } from './live.js';
 
 const texts = new Map();
@@ -38,7 +38,7 @@ export function policyTexts(ids) {
       policy(id).then(
         (found) =>
           place.append(...(found ? [principleLine(found), source(found.text, `Text of the policy ${id}`)] : [gone()])),
-        (error) => place.append(el('p.fault', {}, error.message)),
+        (error) => place.append(fault(error)),
       );
       return place;
     }),

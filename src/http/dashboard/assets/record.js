@@ -2,7 +2,7 @@
 
 import { get, getExact, RequestError, url } from './api.js';
 import { askAgain } from './again.js';
-import { badge, byId, el, empty, fault, fill, pair, source } from './dom.js';
+import { byId, el, empty, fault, fill, pair, source, verdictBadge } from './dom.js';
 import { readEntities } from './entities_read.js';
 import { count, entityName, pretty, timeElement, words } from './format.js';
 import { whyBlock } from './why.js';
@@ -24,6 +24,7 @@ export function listed({ record }) {
   shownInLists.set(record.id, record);
 }
 
+/** Closes the dialog; the address stays as it is. */
 export function closeRecord() {
   opened = null;
   const dialog = byId('record');
@@ -36,33 +37,47 @@ export async function openRecord(name) {
   followClosing(dialog);
   if (opened === name && dialog.open) return;
   opened = name;
-  fill(dialog, head('Record'), el('p.quiet', { role: 'status' }, 'Reading and verifying the record …'));
+  present(dialog, head('Record'), el('p.quiet', { role: 'status' }, 'Reading and verifying the record …'));
   if (!dialog.open) dialog.showModal();
-  if (!has('audit:read')) return void fill(dialog, head('Record'), empty(missingScope(['audit:read'], 'Records')));
+  if (!has('audit:read')) return present(dialog, head('Record'), empty(missingScope(['audit:read'], 'Records')));
   try {
     await show(dialog, name);
   } catch (error) {
-    if (!(error instanceof RequestError)) throw error;
-    if (opened === name)
-      fill(
-        dialog,
-        head('Record'),
-        fault(error),
-        empty('The record may be in the log of another node, or its id is not complete.'),
-      );
+    // A fault of the page itself is said, too, instead of a dialog that never ends to read.
+    if (!(error instanceof RequestError)) console.error(error);
+    if (opened !== name) return;
+    const isMissing = error.status === 404;
+    present(
+      dialog,
+      head('Record'),
+      fault(error),
+      isMissing ? empty('The record may be in the log of another node, or its id is not complete.') : null,
+    );
   }
 }
 
-/** Closing the dialog goes back to the address without a record. */
+/** Fills the dialog. An element that had the focus is replaced, so the button to close it gets the focus. */
+function present(dialog, ...content) {
+  fill(dialog, ...content);
+  dialog.scrollTop = 0;
+  if (dialog.open) dialog.querySelector('button').focus();
+}
+
+/** Closing the dialog goes back to the address without a record, unless the page itself closed it. */
 function followClosing(dialog) {
   if (isFollowing) return;
   isFollowing = true;
   dialog.addEventListener('close', () => {
+    if (opened === null || dialog.open) return;
     const { part, query, record } = route();
     if (record !== null) location.hash = fragment(part, query);
   });
-  // A click on the backdrop has the dialog itself as its target.
-  dialog.addEventListener('click', (event) => event.target === dialog && dialog.close());
+  // A click beside the dialog has the dialog itself as its target, as has one between two of its sections.
+  dialog.addEventListener('click', (event) => {
+    const { left, right } = dialog.getBoundingClientRect();
+    const isBeside = event.clientX < left || event.clientX > right;
+    if (event.target === dialog && isBeside) dialog.close();
+  });
 }
 
 async function find(name) {
@@ -79,8 +94,10 @@ async function find(name) {
 async function show(dialog, name) {
   const found = await find(name);
   const { index, origin, isOwn } = found;
+  // The search index may not have the record of another log.
+  const id = found.record?.id ?? name;
   const verified = isOwn
-    ? await readVerified(index, { id: found.record.id, origin, listed: shownInLists.get(found.record.id) })
+    ? await readVerified(index, { id, origin, listed: shownInLists.get(id) })
     : { record: null, result: null };
   if (opened !== name) return;
   const record = verified.record ?? found.record;
@@ -89,8 +106,9 @@ async function show(dialog, name) {
     openRecord(name);
   };
   const verification = verified.result ? verificationBlock(verified.result, origin, again) : foreignLog(origin);
+  if (!record) return present(dialog, head('Record'), verification);
   const isDecision = record.kind === 'decision';
-  fill(
+  present(
     dialog,
     head(
       isDecision ? title(record) : `${words(record.kind)}: ${words(record.event ?? 'record')}`,
@@ -103,7 +121,7 @@ async function show(dialog, name) {
       pair('Time', timeElement(record.ts)),
       pair('Asked by', record.caller),
       pair('Record', el('code', {}, record.id)),
-      pair('Entry', `${count(index)} of ${origin}`),
+      pair('Entry', origin ? `${count(index)} of ${origin}` : count(index)),
       pair('Request', record.request_id ? el('code', {}, record.request_id) : null),
       pair('Constitution', record.hash ? el('code', { title: record.digest }, record.hash) : null),
       isDecision ? pair('Verdict', record.cached ? 'from a cache' : 'made for this question') : null,
@@ -122,10 +140,6 @@ async function show(dialog, name) {
         )
       : null,
   );
-  dialog.scrollTop = 0;
-  // The element that had the focus was replaced.
-  if (!dialog.contains(document.activeElement) || document.activeElement === dialog)
-    dialog.querySelector('button').focus();
 }
 
 function title(record) {
@@ -137,12 +151,7 @@ function head(text, decision = null) {
   return el(
     'header.record-head',
     {},
-    el(
-      'h2',
-      { id: 'record-title' },
-      decision === null ? null : [decision ? badge('permit', 'permit') : badge('deny', 'deny'), ' '],
-      text,
-    ),
+    el('h2', { id: 'record-title' }, decision === null ? null : [verdictBadge(decision), ' '], text),
     close,
   );
 }

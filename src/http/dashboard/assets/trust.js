@@ -1,4 +1,4 @@
-// What this browser keeps to verify logs by: their public keys, and the newest checkpoints that it saw.
+// The public keys of logs, and their newest checkpoints that this browser saw, by which it verifies them.
 
 import { base64 } from './merkle.js';
 

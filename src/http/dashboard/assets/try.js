@@ -48,9 +48,11 @@ export function show(place) {
   const message = el('p.fault', { id: 'question-fault', role: 'status' });
   const answer = el(
     'div.answer',
-    { role: 'region', 'aria-label': 'Answer', 'aria-live': 'polite' },
+    {},
     empty('Ask a question, and the answer appears here, explained policy by policy.'),
   );
+  const heading = el('h3', { tabindex: '-1' }, 'Answer');
+  const status = el('p.hidden-text', { role: 'status' });
   const lists = Object.fromEntries(
     ['subjectTypes', 'resourceTypes', 'actions', 'subjects', 'resources'].map((name) => [
       name,
@@ -69,18 +71,11 @@ export function show(place) {
   const ask = el('button.primary', {}, 'Ask');
 
   const parsed = () => {
-    try {
-      const question = parseExact(editor.value);
-      if (question === null || typeof question !== 'object' || Array.isArray(question))
-        throw new SyntaxError('it must be an object');
-      setText(message, '');
-      editor.removeAttribute('aria-invalid');
-      return question;
-    } catch (error) {
-      setText(message, `The question is not JSON: ${error.message}`);
-      editor.setAttribute('aria-invalid', 'true');
-      return null;
-    }
+    const { question, error } = questionIn(editor.value);
+    setText(message, error ?? '');
+    if (error) editor.setAttribute('aria-invalid', 'true');
+    else editor.removeAttribute('aria-invalid');
+    return question ?? null;
   };
   const toFields = () => {
     editor.rows = Math.min(30, Math.max(12, editor.value.split('\n').length + 1));
@@ -92,7 +87,7 @@ export function show(place) {
   const fromField = ({ path: [member, name], input }) => {
     const question = parsed();
     if (!question) return;
-    question[member] = { ...question[member], [name]: input.value };
+    question[member] = { ...(isObject(question[member]) ? question[member] : {}), [name]: input.value };
     editor.value = pretty(question);
     kept = editor.value;
     suggest();
@@ -103,15 +98,17 @@ export function show(place) {
       lists[list],
       values.map((value) => el('option', { value })),
     );
+  // The ids of the type that is in the field now; those of a former one may come later.
+  const suggestIds = async (list, input) => {
+    const type = input.value;
+    const isType = [...known.subjectTypes, ...known.resourceTypes].includes(type);
+    const ids = isType ? await idsOf(type, known.entities) : [];
+    if (input.value === type) options(list, ids);
+  };
   const suggest = () => {
     for (const list of ['subjectTypes', 'resourceTypes', 'actions']) options(list, known[list]);
-    for (const [list, { input }] of [
-      ['subjects', inputs[0]],
-      ['resources', inputs[3]],
-    ]) {
-      if ([...known.subjectTypes, ...known.resourceTypes].includes(input.value))
-        idsOf(input.value, known.entities).then((ids) => options(list, ids));
-    }
+    suggestIds('subjects', inputs[0].input);
+    suggestIds('resources', inputs[3].input);
   };
 
   const form = el(
@@ -163,10 +160,15 @@ export function show(place) {
     toFields();
   });
   const answerTo = async (text) => {
+    setText(status, 'Asking …');
     try {
-      fill(answer, explanation(await post('v1/explain', text)));
+      const explained = await post('v1/explain', text);
+      fill(answer, explanation(explained));
+      setText(status, `Answered: ${explained.decision ? 'permit' : 'deny'}.`);
+      heading.focus();
     } catch (error) {
       fill(answer, fault(error));
+      setText(status, '');
     }
   };
   form.addEventListener('submit', (event) => {
@@ -175,11 +177,23 @@ export function show(place) {
     if (parsed()) whileBusy(ask, () => answerTo(editor.value));
     else editor.focus();
   });
-  place.append(el('div.try', {}, form, el('section.panel', {}, el('h3', {}, 'Answer'), answer)));
+  place.append(el('div.try', {}, form, el('section.panel', {}, heading, status, answer)));
   toFields();
   vocabulary().then((names) => {
     known = names;
     suggest();
   });
   return undefined;
+}
+
+const isObject = (value) => value !== null && typeof value === 'object' && !Array.isArray(value);
+
+/** `{question}` of a text, or `{error}`, a sentence. */
+export function questionIn(text) {
+  try {
+    const question = parseExact(text);
+    return isObject(question) ? { question } : { error: 'The question must be a JSON object, in braces.' };
+  } catch (error) {
+    return { error: `The question is not JSON: ${error.message}` };
+  }
 }

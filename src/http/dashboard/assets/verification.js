@@ -1,6 +1,6 @@
 // Verifies a record in this browser, and shows each step: what was computed here, and what was not checked.
 
-import { get, getBytes, getText } from './api.js';
+import { get, getBytes, getText, RequestError } from './api.js';
 import { badge, el, empty, fill, prose, symbol } from './dom.js';
 import { dateTime } from './format.js';
 import { canonical } from './json.js';
@@ -11,14 +11,12 @@ import { Mismatch, wholeRecord } from './whole_record.js';
 
 const UNCHECKED = { verdict: NOT_CHECKED, steps: [] };
 
-/** The bytes of an entry, as the daemon has them now. */
-const entryAt = (index) => getBytes(`v1/audit/entries/${index}`);
-
 /**
  * Reads the entry `index` of the daemon's log and verifies that it was logged.
  *
- * `expected` is the id of the record, and `listed` the record as a search showed it, if it did. Answers
- * `{record, result}`; `record` is what the verified entry contains, or `null` if it cannot be read.
+ * `id` is that of the record, and `listed` the record as a search showed it, if it did. Answers `{record, result}`;
+ * `record` is the content of the verified entry, or `null` if it cannot be read. A request that fails proves nothing: its
+ * step is not checked.
  */
 export async function readVerified(index, { id, origin, listed }) {
   if (!canVerify()) {
@@ -27,52 +25,90 @@ export async function readVerified(index, { id, origin, listed }) {
   }
   const steps = [];
   let record = null;
-  let entry = null;
   try {
-    const whole = await wholeRecord(index, entryAt);
-    ({ record, entry } = whole);
-    const isSame = record.id === id;
-    const detail = isSame
-      ? [`shown is what entry ${index} contains`, ...whole.checked.map((text) => `its digest fits: ${text}`)].join('; ')
-      : `entry ${index} contains the record ${record.id}, not ${id}`;
-    steps.push({ title: CONTENT, state: isSame ? OK : FAILED, detail, hashes: [] });
+    const entry = await entryAt(index);
+    record = await contentStep(index, { id, entry, steps });
+    if (record && listed) steps.push(copyStep(record, listed));
+    const proof = await requested(PROOF, () => getText(`v1/audit/entries/${index}/proof`));
+    const proven = await verifyEntry({ index, bytes: entry, proof, origin, key: keyOf(origin) });
+    steps.push(...proven.steps);
+    if (proven.verdict === OK) steps.push(await continuationStep(proven.checkpoint));
+    return { record, result: judge(steps, proven.summary) };
   } catch (error) {
-    if (!(error instanceof Mismatch) && !(error instanceof SyntaxError) && !(error instanceof TypeError)) throw error;
-    entry ??= await entryAt(index);
-    steps.push({ title: CONTENT, state: FAILED, detail: error.message, hashes: [] });
+    if (!(error instanceof Unanswered)) throw error;
+    steps.push({
+      title: error.step,
+      state: NOT_CHECKED,
+      detail: `it could not be read now: ${error.message}`,
+      hashes: [],
+    });
+    return { record, result: judge(steps, `Not verified: ${error.message}`) };
   }
-  if (record && listed) steps.push(copyStep(record, listed));
-  const proof = await getText(`v1/audit/entries/${index}/proof`);
-  const proven = await verifyEntry({ index, bytes: entry, proof, origin, key: keyOf(origin) });
-  const continuation = proven.verdict === OK ? await continuationStep(proven.checkpoint) : null;
-  const all = [...steps, ...proven.steps, ...(continuation ? [continuation] : [])];
-  return { record, result: judge(all, proven.summary) };
+}
+
+/** A request that a step needs was not answered with a success. */
+class Unanswered extends Error {
+  constructor(step, { message }) {
+    super(message);
+    this.step = step;
+  }
+}
+
+async function requested(step, request) {
+  try {
+    return await request();
+  } catch (error) {
+    throw error instanceof RequestError ? new Unanswered(step, error) : error;
+  }
+}
+
+/** The bytes of an entry, as the daemon has them now. */
+const entryAt = (index) => requested(CONTENT, () => getBytes(`v1/audit/entries/${index}`));
+
+/** Adds the step of the record's content; answers the record, or `null` if the entry has none. */
+async function contentStep(index, { id, entry, steps }) {
+  const step = (state, detail) => steps.push({ title: CONTENT, state, detail, hashes: [] });
+  try {
+    const { record, checked } = await wholeRecord(index, (at) => (at === index ? entry : entryAt(at)));
+    const details = [`shown is what entry ${index} contains`, ...checked.map((text) => `its digest fits: ${text}`)];
+    if (record.id === id) step(OK, details.join('; '));
+    else step(FAILED, `entry ${index} contains the record ${record.id}, not ${id}`);
+    return record;
+  } catch (error) {
+    if (!(error instanceof Mismatch)) throw error;
+    step(FAILED, error.message);
+    return null;
+  }
 }
 
 const CONTENT = 'Content';
 const COPY = 'Copy in the search index';
+const PROOF = 'Proof';
 const CONTINUATION = 'Continuation of an earlier checkpoint';
 
 /** Words for steps that are not those of the proof. Of several that failed, the first ones say less than the proof. */
 const SUMMARIES = {
   [CONTENT]: ({ detail }) => `This record is not the one that was logged: ${detail}.`,
-  [COPY]: (_, failures) =>
-    failures === 1
+  [COPY]: (_, { isMissing, failures }) => {
+    if (isMissing) return 'The list showed another record than the daemon does now, of which no proof could be read.';
+    return failures === 1
       ? 'The list showed another record than the log has: the search index was changed. Shown here is what was logged.'
-      : null,
+      : null;
+  },
   [CONTINUATION]: () => 'The log was rewritten: it does not continue what this browser saw earlier.',
 };
 
 function judge(steps, summary) {
   const failed = steps.filter(({ state }) => state === FAILED);
-  if (failed.length === 0) return { verdict: OK, summary, steps };
+  const isMissing = steps.some(({ title, state }) => state === NOT_CHECKED && [CONTENT, PROOF].includes(title));
+  if (failed.length === 0) return { verdict: isMissing ? NOT_CHECKED : OK, summary, steps };
   const [first] = failed;
   // The list may be wrong while the record is right.
-  const isContentProven = failed.every(({ title }) => title === COPY);
+  const isContentProven = !isMissing && failed.every(({ title }) => title === COPY);
   return {
     verdict: FAILED,
     isContentProven,
-    summary: SUMMARIES[first.title]?.(first, failed.length) ?? summary,
+    summary: SUMMARIES[first.title]?.(first, { isMissing, failures: failed.length }) ?? summary,
     steps,
   };
 }
@@ -97,15 +133,17 @@ async function continuationStep(checkpoint) {
     try {
       ({ proof } = await get('v1/audit/consistency', { from: earlier.size, to: later.size }));
     } catch (error) {
+      // Only a log that does not have these sizes is answered so.
+      const isRefused = [400, 404].includes(error.status);
       return {
         title: CONTINUATION,
-        state: FAILED,
-        detail: `no proof of it: ${error.message}`,
+        state: isRefused ? FAILED : NOT_CHECKED,
+        detail: isRefused ? `no proof of it: ${error.message}` : `it could not be checked now: ${error.message}`,
         hashes: [],
       };
     }
   }
-  const step = await verifyConsistency(earlier, later, proof);
+  const step = await verifyConsistency(earlier, later, Array.isArray(proof) ? proof : []);
   if (step.state === OK && later === checkpoint) keepCheckpoint(checkpoint);
   if (step.state === OK) step.detail += `, kept on ${dateTime(kept.at)}`;
   return step;
@@ -115,6 +153,7 @@ const KINDS = { [OK]: 'ok', [FAILED]: 'failed', [NOT_CHECKED]: 'unknown' };
 
 /** The result as a block: the verdict in words, and the steps. `again` verifies once more, with a new key. */
 export function verificationBlock(result, origin, again) {
+  const isUnchecked = result.verdict === NOT_CHECKED;
   const isPartial = result.steps.some(({ state }) => state === NOT_CHECKED);
   const kind = result.verdict === OK && isPartial ? 'partial' : (KINDS[result.verdict] ?? 'unknown');
   const block = el(
@@ -128,15 +167,22 @@ export function verificationBlock(result, origin, again) {
       el('strong', {}, result.summary),
     ),
   );
-  if (result.verdict === FAILED && !result.isContentProven) {
-    block.append(el('p', {}, 'What follows is what the daemon sent. It is not proven.'));
+  if (isUnchecked || (result.verdict === FAILED && !result.isContentProven)) {
+    block.append(el('p', {}, 'The record below is shown as the daemon sent it. It is not proven.'));
+  }
+  if (isUnchecked && result.steps.length > 0) {
+    block.append(el('p', {}, el('button', { type: 'button', onclick: again }, 'Verify it again')));
   }
   if (result.steps.length > 0) {
     block.append(
       el(
         'details',
-        { open: result.verdict === FAILED },
-        el('summary', {}, `${result.steps.length} steps, computed in this browser`),
+        { open: result.verdict !== OK },
+        el(
+          'summary',
+          {},
+          `${result.steps.length} ${result.steps.length === 1 ? 'step' : 'steps'}, computed in this browser`,
+        ),
         el('ol.steps', {}, result.steps.map(stepItem)),
         keyForm(origin, again),
       ),

@@ -2,7 +2,7 @@
 // stored entities.
 
 import { get } from './api.js';
-import { has } from './session.js';
+import { has, session } from './session.js';
 
 const NAME = '[A-Za-z_][A-Za-z0-9_]*(?:::[A-Za-z_][A-Za-z0-9_]*)*';
 const UID = new RegExp(`\\b(${NAME})::"([^"\\\\]*)"`, 'g');
@@ -24,7 +24,7 @@ export async function vocabulary() {
   };
 }
 
-/** What the constitution declares, as the JSON Schema of questions. */
+/** The names that the constitution declares, from the JSON Schema of questions. */
 async function fromSchema() {
   const { properties } = await get('v1/schema');
   return {
@@ -59,17 +59,29 @@ function namesIn(text) {
 }
 
 const idsByType = new Map();
+/** The session that the ids were read in: another user may see others. */
+let reader = null;
 
 /** The ids of a type: those of stored entities, and those in `uids`. */
 export async function idsOf(type, uids) {
-  if (!idsByType.has(type)) idsByType.set(type, has('entities:read') ? storedIds(type).catch(() => []) : []);
+  if (reader !== session()) {
+    reader = session();
+    idsByType.clear();
+  }
+  if (!idsByType.has(type)) idsByType.set(type, has('entities:read') ? storedIds(type) : []);
   const known = uids.filter((uid) => uid.startsWith(`${type}::`)).map((uid) => uid.slice(type.length + 2));
   return [...new Set([...known, ...(await idsByType.get(type))])].sort();
 }
 
 async function storedIds(type) {
-  const { items } = await get('v1/entities', { type, limit: 200 });
-  return items.map(({ uid }) => uid.id);
+  try {
+    const { items } = await get('v1/entities', { type, limit: 200 });
+    return items.map(({ uid }) => uid.id);
+  } catch {
+    // They are asked for again the next time.
+    idsByType.delete(type);
+    return [];
+  }
 }
 
 async function fromDecisions() {

@@ -1,6 +1,6 @@
 // Why a decision came out as it did, and what would have to change: of a record, or of an answer.
 
-import { badge, el } from './dom.js';
+import { badge, codes, el } from './dom.js';
 import { policyTexts } from './policies.js';
 import { reasonText } from './reasons.js';
 
@@ -16,15 +16,7 @@ function why(record) {
     {},
     el('h3', {}, 'Why'),
     el('p', {}, reasonText(reason), detail ? el('span', {}, ` (${detail})`) : null),
-    policies.length > 0
-      ? el(
-          'p',
-          {},
-          decision ? 'Permitted by ' : 'Forbidden by ',
-          policies.map((id, at) => [at > 0 ? ', ' : '', el('code', {}, id)]),
-          '.',
-        )
-      : null,
+    policies.length > 0 ? el('p', {}, decision ? 'Permitted by ' : 'Forbidden by ', codes(policies), '.') : null,
     findings(violations, 'Violated'),
     findings(warnings, 'Warning'),
   );
@@ -41,7 +33,7 @@ function findings(list, word) {
         {},
         badge(word === 'Violated' ? 'deny' : 'warning', `${word}: ${principle}`),
         ` severity ${severity}`,
-        policies.length > 0 ? [', by ', policies.map((id, at) => [at > 0 ? ', ' : '', el('code', {}, id)])] : null,
+        policies.length > 0 ? [', by ', codes(policies)] : null,
       ),
     ),
   );
@@ -54,14 +46,7 @@ function change(record) {
   for (const { advice: text } of nearest) if (text) advice.add(text);
   const items = [...advice].map((text) => el('li', {}, text));
   const misses = nearest.map(({ policy, failed = [] }) =>
-    el(
-      'li',
-      {},
-      el('code', {}, policy),
-      ' would permit it if ',
-      failed.map((condition, at) => [at > 0 ? ' and ' : '', el('code', {}, condition)]),
-      ' held',
-    ),
+    el('li', {}, el('code', {}, policy), ' would permit it if ', codes(failed, ' and '), ' held'),
   );
   const body =
     items.length + misses.length > 0

@@ -1,26 +1,13 @@
 // Renders openapi.json. Text only ever enters the page as text nodes.
 
+import { byId, el, prose } from "../dashboard/dom.js";
+
 const METHODS = ["get", "post", "put", "patch", "delete"];
 /** How many schemas are unfolded within each other. */
 const DEPTH = 6;
 
-const byId = (id) => document.getElementById(id);
-
-/** An element with attributes and children; strings become text. */
-function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined));
-  return made;
-}
-
-/** Text with `code` between backticks. */
-function prose(text) {
-  return (text ?? "").split("`").map((part, nth) => (nth % 2 ? element("code", {}, part) : part));
-}
-
 function paragraphs(text) {
-  return (text ?? "").split("\n\n").filter(Boolean).map((part) => element("p", {}, prose(part)));
+  return (text ?? "").split("\n\n").filter(Boolean).map((part) => el("p", {}, prose(part)));
 }
 
 class Renderer {
@@ -69,14 +56,14 @@ class Renderer {
     const members = Object.entries(schema.properties ?? {}).map(([name, member]) => {
       const optional = schema.required?.includes(name) ? "" : ", optional";
       const about = this.resolve(member)?.description ?? member.description;
-      const head = [element("code", {}, name), ` ${this.phrase(member)}${optional}`, about ? ". " : "", prose(about)];
+      const head = [el("code", {}, name), ` ${this.phrase(member)}${optional}`, about ? ". " : "", prose(about)];
       const children = this.hasMembers(member) ? this.schema(member, depth - 1) : null;
-      if (!children) return element("li", {}, head);
-      return element("li", {}, element("details", {}, element("summary", {}, head), children));
+      if (!children) return el("li", {}, head);
+      return el("li", {}, el("details", {}, el("summary", {}, head), children));
     });
-    if (members.length) inner.push(element("ul", { class: "schema" }, members));
+    if (members.length) inner.push(el("ul", { class: "schema" }, members));
     const shown = inner.filter(Boolean);
-    return shown.length ? element("div", {}, shown) : null;
+    return shown.length ? el("div", {}, shown) : null;
   }
 
   hasMembers(given) {
@@ -92,10 +79,10 @@ class Renderer {
     return Object.entries(content ?? {}).map(([kind, media]) => {
       const example = this.example(media);
       const text = typeof example === "string" ? example : JSON.stringify(example, null, 2);
-      return element("div", {},
-        element("p", {}, element("code", {}, kind), ` ${this.phrase(media.schema)}`),
+      return el("div", {},
+        el("p", {}, el("code", {}, kind), ` ${this.phrase(media.schema)}`),
         this.schema(media.schema),
-        example === undefined ? null : element("pre", { tabindex: "0", "aria-label": "Example" }, text));
+        example === undefined ? null : el("pre", { tabindex: "0", "aria-label": "Example" }, text));
     });
   }
 
@@ -131,11 +118,11 @@ class Renderer {
     const parameters = (operation.parameters ?? []).map((one) => this.resolve(one));
     if (!parameters.length) return null;
     const items = parameters.flatMap((parameter) => [
-      element("dt", {}, element("code", {}, parameter.name), ` in ${parameter.in}, ${this.phrase(parameter.schema)}`,
+      el("dt", {}, el("code", {}, parameter.name), ` in ${parameter.in}, ${this.phrase(parameter.schema)}`,
         parameter.required ? ", required" : ""),
-      element("dd", {}, prose(parameter.description)),
+      el("dd", {}, prose(parameter.description)),
     ]);
-    return [element("h4", {}, "Parameters"), element("dl", {}, items)];
+    return [el("h4", {}, "Parameters"), el("dl", {}, items)];
   }
 
   responses(operation) {
@@ -144,25 +131,25 @@ class Renderer {
       const response = this.resolve(given);
       if (status < 300) {
         const headers = Object.keys(response.headers ?? {}).join(", ");
-        good.push(element("h4", {}, `Answer ${status}`), element("p", {}, prose(response.description)),
-          headers ? element("p", { class: "muted" }, `Headers: ${headers}`) : null,
+        good.push(el("h4", {}, `Answer ${status}`), el("p", {}, prose(response.description)),
+          headers ? el("p", { class: "muted" }, `Headers: ${headers}`) : null,
           this.content(Object.fromEntries(Object.entries(response.content ?? {}).filter(([kind]) => !kind.includes("problem")))));
       }
       for (const [slug, example] of Object.entries(response.content?.["application/problem+json"]?.examples ?? {})) {
-        errors.push(element("dt", {}, `${status} `, element("a", { href: `problems/${slug}` }, slug)),
-          element("dd", {}, example.summary));
+        errors.push(el("dt", {}, `${status} `, el("a", { href: `problems/${slug}` }, slug)),
+          el("dd", {}, example.summary));
       }
       if (status >= 300 && !response.content?.["application/problem+json"]) {
-        errors.push(element("dt", {}, status), element("dd", {}, prose(response.description)));
+        errors.push(el("dt", {}, status), el("dd", {}, prose(response.description)));
       }
     }
-    return [...good, errors.length ? element("details", {}, element("summary", {}, "Errors"), element("dl", {}, errors)) : null];
+    return [...good, errors.length ? el("details", {}, el("summary", {}, "Errors"), el("dl", {}, errors)) : null];
   }
 
   operation(method, path, operation) {
     const command = this.curl(method, path, operation);
-    const copied = element("span", { role: "status" });
-    const button = element("button", { type: "button" }, "Copy the command");
+    const copied = el("span", { role: "status" });
+    const button = el("button", { type: "button" }, "Copy the command");
     button.addEventListener("click", async () => {
       try {
         await navigator.clipboard.writeText(command);
@@ -171,21 +158,30 @@ class Renderer {
         copied.textContent = " The browser does not allow copying; select the text.";
       }
     });
-    const body = element("div", {});
-    const details = element("details", { class: "operation", id: operation.operationId },
-      element("summary", {}, element("span", { class: "method" }, method.toUpperCase()), element("span", { class: "path" }, path),
+    const body = el("div", {});
+    const details = el("details", { class: "operation", id: operation.operationId },
+      el("summary", {}, el("span", { class: "method" }, method.toUpperCase()), el("span", { class: "path" }, path),
         ` ${operation.summary ?? ""} `,
-        operation["x-scope"] ? element("span", { class: "scope" }, `scope ${operation["x-scope"]}`) : null),
+        operation["x-scope"] ? el("span", { class: "scope" }, `scope ${operation["x-scope"]}`) : null),
       body);
     // Filled when it is first opened: few of them are.
     details.addEventListener("toggle", () => {
       if (!details.open || body.childElementCount) return;
-      const request = operation.requestBody ? [element("h4", {}, "Body"), this.content(operation.requestBody.content)] : [];
-      body.append(...[paragraphs(operation.description), element("h4", {}, "Example"),
-        element("pre", { tabindex: "0", "aria-label": "Command" }, command), element("p", {}, button, copied),
+      const request = operation.requestBody ? [el("h4", {}, "Body"), this.content(operation.requestBody.content)] : [];
+      body.append(...[paragraphs(operation.description), el("h4", {}, "Example"),
+        el("pre", { tabindex: "0", "aria-label": "Command" }, command), el("p", {}, button, copied),
         this.parameters(operation), request, this.responses(operation)].flat(3).filter(Boolean));
     });
     return details;
+  }
+}
+
+/** The name in the fragment; one that is not encoded as it should be names nothing. */
+function fragmentName() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return "";
   }
 }
 
@@ -196,14 +192,14 @@ function render(api) {
   const [contents, main] = [byId("contents"), byId("operations")];
   const entries = [];
   for (const tag of api.tags ?? []) {
-    const list = element("ul");
-    const section = element("section", { "aria-labelledby": `tag-${tag.name}` },
-      element("h2", { id: `tag-${tag.name}` }, tag.name), element("p", { class: "muted" }, tag.description ?? ""));
+    const list = el("ul");
+    const section = el("section", { "aria-labelledby": `tag-${tag.name}` },
+      el("h2", { id: `tag-${tag.name}` }, tag.name), el("p", { class: "muted" }, tag.description ?? ""));
     for (const [path, methods] of Object.entries(api.paths)) {
       for (const method of METHODS.filter((one) => methods[one]?.tags?.includes(tag.name))) {
         const operation = methods[method];
         const shown = renderer.operation(method, path, operation);
-        const link = element("li", {}, element("a", { href: `#${operation.operationId}` }, operation.summary ?? path));
+        const link = el("li", {}, el("a", { href: `#${operation.operationId}` }, operation.summary ?? path));
         const text = [method, path, operation.operationId, operation.summary, operation.description, operation["x-scope"]];
         entries.push({ shown, link, section, text: text.join(" ").toLowerCase() });
         section.append(shown);
@@ -211,7 +207,7 @@ function render(api) {
       }
     }
     if (list.childElementCount) {
-      contents.append(element("strong", {}, tag.name), list);
+      contents.append(el("strong", {}, tag.name), list);
       main.append(section);
     }
   }
@@ -231,7 +227,7 @@ function render(api) {
   byId("search").addEventListener("input", search);
   search();
   const open = () => {
-    const target = byId(decodeURIComponent(location.hash.slice(1)));
+    const target = byId(fragmentName());
     if (target instanceof HTMLDetailsElement) {
       target.open = true;
       target.scrollIntoView();
@@ -247,5 +243,5 @@ try {
   if (!answer.ok) throw new Error(`openapi.json was answered with ${answer.status}`);
   render(await answer.json());
 } catch (error) {
-  byId("operations").append(element("p", { class: "error", role: "alert" }, `The API document cannot be shown: ${error.message}`));
+  byId("operations").append(el("p", { class: "error", role: "alert" }, `The API document cannot be shown: ${error.message}`));
 }
