@@ -23,7 +23,7 @@ const BUCKETS: usize = UNIT_BUCKETS + 14 * STEPS + 808;
 pub struct LatencyRecorder(Box<[AtomicU32]>);
 
 /// Buckets, each with a number of durations; those of several threads one after the other.
-pub type Counts = Vec<(u16, u32)>;
+pub type BucketCounts = Vec<(u16, u32)>;
 
 /// Many durations.
 #[derive(Debug, Clone)]
@@ -39,7 +39,7 @@ impl Default for LatencyRecorder {
 }
 
 impl LatencyRecorder {
-    /// Counts a duration; one above a minute counts as a minute.
+    /// BucketCounts a duration; one above a minute counts as a minute.
     pub fn record(&self, duration: Duration) {
         if let Some(count) = self.0.get(bucket(duration)) {
             count.fetch_add(1, Ordering::Relaxed);
@@ -47,7 +47,7 @@ impl LatencyRecorder {
     }
 
     /// Moves all durations to `counts`. To be called by one thread at a time.
-    pub fn drain(&self, counts: &mut Counts) {
+    pub fn drain(&self, counts: &mut BucketCounts) {
         for (place, count) in (0_u16..).zip(&self.0) {
             // Most are empty, and a load is cheaper than a swap.
             if count.load(Ordering::Relaxed) > 0 {
@@ -65,7 +65,7 @@ impl Default for Latencies {
 
 impl Latencies {
     /// Adds durations.
-    pub fn add(&mut self, counts: &Counts) {
+    pub fn add(&mut self, counts: &BucketCounts) {
         for (place, count) in counts {
             if let Some(sum) = self.counts.get_mut(usize::from(*place)) {
                 *sum += u64::from(*count);
@@ -75,7 +75,7 @@ impl Latencies {
     }
 
     /// Removes durations that were added before.
-    pub fn subtract(&mut self, counts: &Counts) {
+    pub fn subtract(&mut self, counts: &BucketCounts) {
         for (place, count) in counts {
             if let Some(sum) = self.counts.get_mut(usize::from(*place)) {
                 let fewer = u64::from(*count).min(*sum);
@@ -154,12 +154,12 @@ mod tests {
         let recorder = LatencyRecorder::default();
         (1..=1_000).for_each(|value| recorder.record(us(value)));
         let drain = || {
-            let mut counts = Counts::new();
+            let mut counts = BucketCounts::new();
             recorder.drain(&mut counts);
             counts
         };
         let first = drain();
-        assert_eq!((first.len(), drain()), (1_000, Counts::new()));
+        assert_eq!((first.len(), drain()), (1_000, BucketCounts::new()));
         let mut all = Latencies::default();
         assert_eq!((all.quantile(50.0), all.count()), (None, 0));
         all.add(&first);

@@ -19,17 +19,17 @@ use super::recording::Finished;
 use crate::settings;
 
 /// The most answered requests that wait for the thread.
-const QUEUE: usize = 2_048;
+const QUEUE_LIMIT: usize = 2_048;
 /// The most requests in one export.
 const BATCH: usize = 256;
 /// The pause after each export; with [`BATCH`] it bounds the rate to 1,280 requests a second.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// How long the collector may take.
+/// The timeout of one export.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a stop waits for the last spans.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// The pause after a failed export, which doubles each time, and the longest one.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// How often a batch is sent before its spans are given up.
 const ATTEMPTS: u32 = 4;
 /// The most bytes of an answer.
@@ -63,7 +63,7 @@ pub struct Exporter {
 #[derive(Debug, thiserror::Error)]
 enum ExportError {
     #[error("{0}")]
-    Away(#[from] Box<ureq::Error>),
+    Unreachable(#[from] Box<ureq::Error>),
     #[error("it answered with status `{0}`")]
     Status(u16),
 }
@@ -103,7 +103,7 @@ impl Exporter {
     /// Starts the thread, if a collector is set.
     pub fn start(settings: &settings::Trace) -> io::Result<Option<(Self, Tracer)>> {
         let Some(endpoint) = &settings.otlp_endpoint else { return Ok(None) };
-        let (queue, requests) = mpsc::sync_channel(QUEUE);
+        let (queue, requests) = mpsc::sync_channel(QUEUE_LIMIT);
         let (stop, stopping) = mpsc::channel();
         let (ended, stopped) = mpsc::channel();
         let counts = Arc::<SpanCounts>::default();
@@ -169,7 +169,7 @@ impl BatchSender {
     fn export(&mut self, batch: &[Finished], stopping: &Receiver<()>) {
         let spans = batch.iter().map(Finished::spans).sum();
         let body = export_request(&self.resource, batch).to_string();
-        let mut pause = PAUSES.0;
+        let mut pause = BACKOFF.0;
         for attempt in 1..=ATTEMPTS {
             match self.send(&body) {
                 Ok(rejected) => {
@@ -184,7 +184,7 @@ impl BatchSender {
                     if !error.is_transient() || attempt == ATTEMPTS || sleep(stopping, pause) {
                         break;
                     }
-                    pause = (pause * 2).min(PAUSES.1);
+                    pause = (pause * 2).min(BACKOFF.1);
                 }
             }
         }
@@ -199,7 +199,8 @@ impl BatchSender {
         if !(200..300).contains(&status) {
             return Err(ExportError::Status(status));
         }
-        let text = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_string().map_err(Box::new)?;
+        // By its status the collector has taken the batch, so it is not sent again if the answer cannot be read.
+        let text = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_string().unwrap_or_default();
         Ok(rejected(&text).map_or(0, |(count, reason)| {
             tracing::warn!(count, reason, "the collector rejected spans");
             count
@@ -226,7 +227,7 @@ impl ExportError {
     /// Whether the same batch may be taken later (OTLP, section "Retryable Response Codes").
     fn is_transient(&self) -> bool {
         match self {
-            Self::Away(_) => true,
+            Self::Unreachable(_) => true,
             Self::Status(status) => matches!(status, 429 | 502 | 503 | 504),
         }
     }
