@@ -78,7 +78,8 @@ mod tests {
     #[test]
     fn a_figure_meets_its_target_or_misses_it_or_was_not_measured() {
         let kpi = |value, target| Kpi::new("x", Some(Duration::from_mins(1)), "ms", value).target(target);
-        let met = [(Some(5.0), KpiTarget::Max(5.0)), (Some(5.1), KpiTarget::Max(5.0)), (Some(84.9), KpiTarget::Min(85.0))];
+        let met =
+            [(Some(5.0), KpiTarget::Max(5.0)), (Some(5.1), KpiTarget::Max(5.0)), (Some(84.9), KpiTarget::Min(85.0))];
         assert_eq!(met.map(|(value, target)| kpi(value, target).met), [Some(true), Some(false), Some(false)]);
         let below = [89.9, 90.0].map(|value| kpi(Some(value), KpiTarget::Below(90.0)).met);
         assert_eq!(below, [Some(true), Some(false)]);

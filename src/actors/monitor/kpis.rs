@@ -31,7 +31,10 @@ pub(super) fn kpis(figures: &Figures, settings: &Settings) -> Vec<Kpi> {
     let hit_rate = |name, rate: HitRate| Kpi::new(name, window, "%", rate.percent());
     kpis.push(hit_rate("hit_rate", hits.overall).target(KpiTarget::Min(settings.cache.hit_rate_target.get())));
     kpis.extend([hit_rate("hit_rate_l1", hits.l1), hit_rate("hit_rate_l2", hits.l2), hit_rate("hit_rate_l3", hits.l3)]);
-    kpis.push(Kpi::new("compliance", Some(COMPLIANCE_WINDOW), "%", figures.compliance.percent()).target(KpiTarget::Min(100.0)));
+    kpis.push(
+        Kpi::new("compliance", Some(COMPLIANCE_WINDOW), "%", figures.compliance.percent())
+            .target(KpiTarget::Min(100.0)),
+    );
     kpis.extend(pool(figures, settings));
     let commits = figures.commits.recent();
     kpis.extend([
@@ -50,7 +53,8 @@ pub(super) fn kpis(figures: &Figures, settings: &Settings) -> Vec<Kpi> {
         now("redis_memory", "%", redis_memory(figures)).target(KpiTarget::Below(alerts.redis_memory_percent.get())),
         now("index_lag", "records", figures.now.index_lag.map(count))
             .target(KpiTarget::Max(count(alerts.index_lag.get() as u64))),
-        now("checkpoint_age", "s", Some(figures.unsigned_s())).target(KpiTarget::Max(alerts.checkpoint_age.as_secs_f64())),
+        now("checkpoint_age", "s", Some(figures.unsigned_s()))
+            .target(KpiTarget::Max(alerts.checkpoint_age.as_secs_f64())),
         now("disk_free", "%", figures.disk.free_percent()).target(KpiTarget::Min(alerts.disk_free_percent.get())),
         now("disk_full_in", "s", figures.disk.full_in_s()).target(KpiTarget::Min(alerts.disk_full_in.as_secs_f64())),
     ]);

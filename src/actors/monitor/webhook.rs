@@ -166,7 +166,10 @@ impl WebhookThread {
         let _ = self.stopped.recv_timeout(STOP_TIMEOUT);
         let lost = waiting.saturating_sub(get(&self.counts.0.delivered) - delivered);
         if lost > 0 {
-            tracing::warn!(lost, "the webhook does not take alerts, and the daemon stops; the audit log has these alerts");
+            tracing::warn!(
+                lost,
+                "the webhook does not take alerts, and the daemon stops; the audit log has these alerts"
+            );
         }
     }
 }

@@ -80,7 +80,6 @@ fn block(place: i64) -> i64 {
     place >> BLOCK_BITS
 }
 
-
 /// The last of some blocks that has some of the times.
 #[auto_type(no_type_alias)]
 pub(super) fn last_within(first: i64, last: i64, from: i64, to: i64) -> _ {

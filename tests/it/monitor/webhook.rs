@@ -123,8 +123,7 @@ fn a_stop_posts_waiting_alerts_once_more_and_says_how_many_are_lost() {
 #[test]
 fn the_path_of_the_url_is_neither_printed_nor_recorded() {
     let setup = setup(1);
-    let output = setup.run(["settings"]);
-    let printed = format!("{output:?}");
+    let printed = String::from_utf8(setup.run(["settings"]).stdout).unwrap();
     assert!(printed.contains("http://127.0.0.1:1/…") && !printed.contains(":1/alerts"), "{printed}");
     let daemon = setup.start();
     assert!(daemon.stop().success());

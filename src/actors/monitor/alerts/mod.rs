@@ -199,13 +199,7 @@ mod tests {
         };
         assert_eq!(
             conditions(&settings),
-            [
-                "> 5 ms for 60 s",
-                "< 100 /s for 60 s",
-                "once it has lasted for 60 s",
-                "while it lasts",
-                "≥ 60 /min"
-            ]
+            ["> 5 ms for 60 s", "< 100 /s for 60 s", "once it has lasted for 60 s", "while it lasts", "≥ 60 /min"]
         );
         settings.monitor.alerts.hold = Duration::ZERO;
         assert_eq!(conditions(&settings)[..3], ["> 5 ms", "< 100 /s", "while it lasts"]);
