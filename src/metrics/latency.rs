@@ -22,7 +22,7 @@ const BUCKETS: usize = UNIT_BUCKETS + 14 * STEPS + 808;
 #[derive(Debug)]
 pub struct LatencyRecorder(Box<[AtomicU32]>);
 
-/// Buckets, each with a number of durations; those of several threads one after the other.
+/// Buckets with their numbers of durations; a bucket occurs once for each thread that recorded into it.
 pub type BucketCounts = Vec<(u16, u32)>;
 
 /// Many durations.
@@ -91,7 +91,8 @@ impl Latencies {
         self.total
     }
 
-    /// The duration that so many percent of all do not exceed, at most a thousandth too long; `None` without any.
+    /// The duration that `percent` of all durations, 0 to 100, do not exceed, at most a thousandth too long; `None`
+    /// without any durations.
     #[must_use]
     pub fn quantile(&self, percent: f64) -> Option<Duration> {
         #[expect(clippy::cast_precision_loss, reason = "more than 2^53 durations do not come up")]

@@ -35,7 +35,7 @@ const ATTEMPTS: u32 = 4;
 /// The most bytes of an answer.
 const MAX_ANSWER: u64 = 64 << 10;
 
-/// Decides which requests are sampled, and takes those that were answered. Shared by all clones.
+/// Decides which requests are sampled, and takes answered requests; shared by all clones.
 #[derive(Debug, Clone)]
 pub struct Tracer {
     queue: SyncSender<Finished>,
@@ -236,4 +236,47 @@ impl ExportError {
 /// Sleeps, or returns early with true if the daemon stops.
 fn sleep(stopping: &Receiver<()>, time: Duration) -> bool {
     stopping.recv_timeout(time) == Err(RecvTimeoutError::Disconnected)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// The outcome of one batch, if the collector answers with this text and closes the connection.
+    fn sent(answer: &'static str) -> Result<u64, ExportError> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+        let collector = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n{}") {
+                let mut part = [0; 1024];
+                let length = stream.read(&mut part).unwrap();
+                request.extend_from_slice(&part[..length]);
+            }
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        let sender = BatchSender {
+            url,
+            agent: Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build().into(),
+            resource: Resource { service: "acgs".to_owned(), instance: "1".to_owned() },
+            counts: Arc::default(),
+            is_failing: false,
+        };
+        let outcome = sender.send("{}");
+        collector.join().unwrap();
+        outcome
+    }
+
+    #[test]
+    fn a_batch_that_the_collector_has_taken_is_not_sent_again() {
+        assert_eq!(sent("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{").unwrap(), 0, "the answer is cut off");
+        let partial = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"partialSuccess\":{\"rejectedSpans\":\"2\"}}";
+        assert_eq!(sent(partial).unwrap(), 2);
+        let busy = sent("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").unwrap_err();
+        assert!(busy.is_transient(), "{busy}");
+    }
 }

@@ -47,13 +47,13 @@ pub struct MonitorOptions {
     pub journal: Journal,
     /// Posts alerts; `None`: nowhere.
     pub webhook: Option<Webhook>,
-    /// What became of posted alerts.
+    /// The outcomes of posted alerts.
     pub deliveries: DeliveryCounts,
     /// The daemon's name among others, for receivers of alerts: the origin of its log.
     pub node: String,
 }
 
-/// What was measured in one second, as JSON texts.
+/// The measurements of one second, as JSON texts.
 #[derive(Debug, Clone, Default)]
 pub struct Tick {
     /// The number of seconds measured.
@@ -68,7 +68,7 @@ pub struct Tick {
     pub alerts_version: u64,
 }
 
-/// What is measured; shared by all clones.
+/// A view of the measurements; shared by all clones.
 #[derive(Debug, Clone)]
 pub struct MonitorView {
     ticks: watch::Receiver<Tick>,
@@ -79,7 +79,7 @@ pub struct MonitorView {
 }
 
 impl MonitorView {
-    /// What was measured last.
+    /// The newest measurements.
     #[must_use]
     pub fn newest(&self) -> Tick {
         self.ticks.borrow().clone()
@@ -103,7 +103,7 @@ impl MonitorView {
         self.firing.borrow().clone()
     }
 
-    /// What became of posted alerts.
+    /// The outcomes of posted alerts.
     #[must_use]
     pub fn deliveries(&self) -> &DeliveryCounts {
         &self.deliveries

@@ -44,7 +44,7 @@ const LATENCY_REMEDY: &str = "Look at `commit_sync_p99` of /v1/performance first
                               alert `hit_rate`, and `pool_wait_p99`. If `cpu` is high, more processors or nodes are \
                               needed. Large batches take longer than single decisions.";
 
-/// All alerts; those that matter most come first.
+/// All alerts, roughly from the most to the least urgent.
 pub const RULES: [AlertRule; 23] = [
     AlertRule {
         name: "audit_log_unwritable",
