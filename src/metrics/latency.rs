@@ -39,7 +39,7 @@ impl Default for LatencyRecorder {
 }
 
 impl LatencyRecorder {
-    /// BucketCounts a duration; one above a minute counts as a minute.
+    /// Counts a duration; one above a minute counts as a minute.
     pub fn record(&self, duration: Duration) {
         if let Some(count) = self.0.get(bucket(duration)) {
             count.fetch_add(1, Ordering::Relaxed);

@@ -186,8 +186,8 @@ impl Comparison {
     /// Starts the thread that compares. It has a validator of its own, without caches.
     #[must_use]
     pub fn start(self) -> ComplianceSampler {
-        let (samples, taken) = mpsc::channel(QUEUE_LIMIT);
-        let sampler = ComplianceSampler { counts: self.counts.clone(), share: self.share, samples };
+        let (sender, taken) = mpsc::channel(QUEUE_LIMIT);
+        let sampler = ComplianceSampler { counts: self.counts.clone(), share: self.share, samples: sender };
         Arbiter::new().spawn_fn(move || {
             actix::spawn(self.run(taken));
         });

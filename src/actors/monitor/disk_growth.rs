@@ -49,15 +49,15 @@ impl DiskGrowth {
 mod tests {
     use super::*;
 
-    fn space(free: f64) -> Option<DiskSpace> {
-        Some(DiskSpace { free, total: 10_000.0 })
+    fn space(free: f64) -> DiskSpace {
+        DiskSpace { free, total: 10_000.0 }
     }
 
     #[test]
     fn the_time_until_it_is_full_follows_from_the_growth() {
         let (start, mut disk) = (Instant::now(), DiskGrowth::default());
         let mut push = |second: u32| {
-            disk.push(start + Duration::from_secs(second.into()), space(1_000.0 - f64::from(second)));
+            disk.push(start + Duration::from_secs(second.into()), Some(space(1_000.0 - f64::from(second))));
             (disk.free_percent(), disk.full_in_s())
         };
         assert_eq!(push(0), (Some(10.0), None));
@@ -66,7 +66,7 @@ mod tests {
         let at = start + Duration::from_secs(101);
         disk.push(at, None);
         assert_eq!(disk.free_percent(), Some(9.0));
-        disk.push(at, space(2_000.0));
+        disk.push(at, Some(space(2_000.0)));
         assert_eq!(disk.full_in_s(), None, "something was deleted");
     }
 
@@ -74,7 +74,7 @@ mod tests {
     fn growth_is_of_the_time_that_has_passed() {
         let (start, mut disk) = (Instant::now(), DiskGrowth::default());
         for late in 0..=30_u32 {
-            disk.push(start + Duration::from_secs(u64::from(late) * 10), space(1_000.0 - f64::from(late)));
+            disk.push(start + Duration::from_secs(u64::from(late) * 10), Some(space(1_000.0 - f64::from(late))));
         }
         assert_eq!(disk.full_in_s(), Some(9_700.0), "a tenth of a byte each second");
     }

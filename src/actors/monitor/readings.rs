@@ -71,7 +71,7 @@ pub struct DiskSpace {
     pub total: f64,
 }
 
-/// Readings of one moment. BucketCounts are since the start, except for durations, which are since the last readings.
+/// Readings of one moment. Counts are since the start, except for durations, which are since the last readings.
 #[derive(Debug, Clone)]
 pub struct Readings {
     /// The wall clock.
