@@ -20,7 +20,7 @@ use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::settings::{Log, LogFormat};
-use journal::{Journal, priority};
+use journal::{JournalSocket, priority};
 pub use level::{LevelChange, LevelStatus, LevelSwitch};
 use repeats::RepeatLimit;
 pub use request_ids::{CurrentRequest, RequestIds};
@@ -60,9 +60,9 @@ pub fn start(log: &Log, current: CurrentRequest) -> LevelSwitch {
 }
 
 /// The journal's own socket, if standard error goes to the journal; `None` if only lines can be written there.
-fn native_journal(current: CurrentRequest) -> Option<Journal> {
+fn native_journal(current: CurrentRequest) -> Option<JournalSocket> {
     let stream = std::env::var("JOURNAL_STREAM").ok();
-    journal::is_stderr(stream.as_deref()).then(|| Journal::connect(current).ok()).flatten()
+    journal::is_stderr(stream.as_deref()).then(|| JournalSocket::connect(current).ok()).flatten()
 }
 
 /// A line for journald where its socket cannot be reached: `<priority>` and the message, without the time, which the

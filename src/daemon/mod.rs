@@ -41,7 +41,6 @@ use crate::actors::decision::registry::{ConstitutionArchive, OnObjections, Regis
 use crate::actors::decision::warmer::CacheWarmer;
 use crate::actors::health::file_monitor::FileMonitor;
 use crate::actors::health::watchdog::Watchdog;
-use crate::actors::monitor::webhook::Webhook;
 use crate::constitution::{Fault, Faults, Misfits};
 use crate::http::{self, AppState, DecisionState, Documents};
 use crate::logging::{self, LevelSwitch};
@@ -57,6 +56,7 @@ pub use files::create_data_dir;
 use files::{Locks, claim_data_dir};
 pub use fleet::check_redis;
 pub use folders::{admin_socket, audit_folder, constitutions_folder};
+use monitoring::MonitoringThreads;
 pub use pools::{search_options, store_options};
 pub use rollback::Rollback;
 use signals::{Asked, Signals, notify};
@@ -265,7 +265,7 @@ impl Parts {
             exporter,
             draining,
             handle,
-            webhook: monitoring.webhook,
+            monitoring: monitoring.threads,
             server: actix_web::rt::spawn(server),
             _files: files,
             _watchdog: watchdog,
@@ -296,6 +296,7 @@ impl Parts {
         loop {
             tokio::select! {
                 ended = &mut running.server => {
+                    running.monitoring.stop().await;
                     running.audit.stop(running.store.versions().followed());
                     let cause = ended.map_err(io::Error::other).flatten().err();
                     let source = cause.unwrap_or_else(|| io::Error::other("it ended by itself"));
@@ -344,7 +345,7 @@ struct Running {
     exporter: Option<Exporter>,
     draining: Arc<AtomicBool>,
     handle: ServerHandle,
-    webhook: Option<Webhook>,
+    monitoring: MonitoringThreads,
     server: JoinHandle<io::Result<()>>,
     _files: FileMonitor,
     _watchdog: Watchdog,
@@ -354,14 +355,12 @@ struct Running {
 }
 
 impl Running {
-    /// Completes the requests in flight, stops change feed and upkeep, then closes the log, checkpoints the database
-    /// and removes the admin socket.
+    /// Completes the requests in flight, stops monitoring, change feed and upkeep, then closes the log, checkpoints the
+    /// database and removes the admin socket.
     async fn stop(self) {
         self.draining.store(true, Ordering::Relaxed);
         self.handle.stop(true).await;
-        if let Some(webhook) = &self.webhook {
-            webhook.stop();
-        }
+        self.monitoring.stop().await;
         if let Some(exporter) = self.exporter {
             // An error would be a panic of the thread.
             drop(tokio::task::spawn_blocking(|| exporter.stop()).await);

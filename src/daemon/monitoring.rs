@@ -6,21 +6,38 @@ use super::error::{DaemonError, system};
 use crate::actors::Mailbox;
 use crate::actors::health::clock_monitor::Steady;
 use crate::actors::identity::directory::Directory;
-use crate::actors::monitor::compliance::{Comparison, Compliance, ComplianceCounts};
-use crate::actors::monitor::webhook::{DeliveryCounts, Target, Webhook};
-use crate::actors::monitor::{self, MonitorOptions, MonitorView, Sources};
+use crate::actors::monitor::compliance::{Comparison, ComplianceCounts, ComplianceSampler};
+use crate::actors::monitor::webhook::{DeliveryCounts, Webhook, WebhookEndpoint, WebhookThread};
+use crate::actors::monitor::{self, MonitorOptions, MonitorThread, MonitorView, Sources};
 use crate::http::{AuditState, DecisionState, StoreState};
 use crate::metrics::Metrics;
 use crate::settings::{self, Alerts, Settings};
 
-/// The shortest key, in bytes.
-const SHORTEST_KEY: usize = 16;
+/// The least length of the key, in bytes.
+const MIN_KEY_LENGTH: usize = 16;
 
-/// What was started.
+/// The parts that measure and compare, for the HTTP workers, and their threads.
 pub(super) struct Monitoring {
-    pub(super) compliance: Compliance,
+    pub(super) compliance: ComplianceSampler,
     pub(super) view: MonitorView,
-    pub(super) webhook: Option<Webhook>,
+    pub(super) threads: MonitoringThreads,
+}
+
+/// The threads that measure and post alerts.
+pub(super) struct MonitoringThreads {
+    monitor: MonitorThread,
+    webhook: Option<WebhookThread>,
+}
+
+impl MonitoringThreads {
+    /// Ends the measuring, so that the end of other parts fires no alert, and posts the alerts that wait.
+    pub(super) async fn stop(self) {
+        self.monitor.stop().await;
+        if let Some(webhook) = self.webhook {
+            // An error would be a panic of the thread.
+            drop(tokio::task::spawn_blocking(|| webhook.stop()).await);
+        }
+    }
 }
 
 pub(super) fn start(
@@ -33,12 +50,9 @@ pub(super) fn start(
     steady: Steady,
 ) -> Result<Monitoring, DaemonError> {
     let deliveries = DeliveryCounts::default();
-    let webhook = match target(&settings.monitor.alerts)? {
-        Some(target) => {
-            Some(Webhook::start(target, deliveries.clone()).map_err(system("start the webhook of alerts"))?)
-        }
-        None => None,
-    };
+    let endpoint = endpoint(&settings.monitor.alerts)?;
+    let webhook = endpoint.map(|endpoint| Webhook::start(endpoint, deliveries.clone())).transpose();
+    let (webhook, webhook_thread) = webhook.map_err(system("start the webhook of alerts"))?.unzip();
     let counts = ComplianceCounts::default();
     let compliance = Comparison {
         registry: decision.registry_addr.clone(),
@@ -68,21 +82,23 @@ pub(super) fn start(
     let options = MonitorOptions {
         settings: Arc::clone(settings),
         journal: audit.journal.clone(),
-        webhook: webhook.clone(),
+        webhook,
         deliveries,
-        node: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        node: audit.index_status.origin().to_owned(),
     };
-    Ok(Monitoring { compliance: compliance.start(), view: monitor::start(sources, options), webhook })
+    let (monitor, view) = monitor::start(sources, options);
+    let threads = MonitoringThreads { monitor, webhook: webhook_thread };
+    Ok(Monitoring { compliance: compliance.start(), view, threads })
 }
 
-/// Where alerts are posted, if anywhere.
-fn target(alerts: &Alerts) -> Result<Option<Target>, DaemonError> {
+/// The receiver of alerts, if there is one.
+fn endpoint(alerts: &Alerts) -> Result<Option<WebhookEndpoint>, DaemonError> {
     let (Some(url), Some(path)) = (&alerts.webhook_url, &alerts.webhook_key_file) else { return Ok(None) };
     let refused = |cause| DaemonError::WebhookKey { path: path.clone(), cause };
     let key = settings::read_secret(path).map_err(refused)?;
-    if key.len() < SHORTEST_KEY {
-        let cause = format!("which has fewer than {SHORTEST_KEY} bytes; `openssl rand -hex 32` makes one");
+    if key.len() < MIN_KEY_LENGTH {
+        let cause = format!("which has fewer than {MIN_KEY_LENGTH} bytes; `openssl rand -hex 32` makes one");
         return Err(refused(cause));
     }
-    Ok(Some(Target { url: url.as_str().to_owned(), key: key.into_bytes() }))
+    Ok(Some(WebhookEndpoint { url: url.as_str().to_owned(), key: key.into_bytes() }))
 }

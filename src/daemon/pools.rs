@@ -8,7 +8,7 @@ use nonzero_ext::nonzero;
 use crate::actors::Mailbox;
 use crate::actors::database::Database;
 use crate::actors::database::change_feed::FeedStatus;
-use crate::actors::database::pool_monitor::{MonitorOptions, NamedPool, PoolMonitor};
+use crate::actors::database::pool_monitor::{NamedPool, PoolMonitor, PoolMonitorOptions};
 use crate::http::{PendingWrites, StoreState};
 use crate::settings::{DatabaseUrl, PostgresUrl, Settings};
 use crate::store::search_index::beside;
@@ -101,7 +101,7 @@ fn monitor(store: &Store, settings: &Settings) -> Addr<PoolMonitor> {
     let pools = std::iter::once(primary).chain(replicas).collect();
     PoolMonitor::start(
         pools,
-        MonitorOptions {
+        PoolMonitorOptions {
             health_check: settings.database.pool.health_check,
             high: settings.monitor.alerts.pool_utilization_percent.get(),
         },

@@ -33,7 +33,7 @@ use crate::actors::identity::jwks_fetcher::KeyFetcher;
 use crate::actors::identity::login::Logins;
 use crate::actors::identity::trust::Trust;
 use crate::actors::monitor::MonitorView;
-use crate::actors::monitor::compliance::Compliance;
+use crate::actors::monitor::compliance::ComplianceSampler;
 use crate::auth::stranger::Strangers;
 use crate::logging::LevelSwitch;
 use crate::metrics::Metrics;
@@ -61,7 +61,7 @@ pub struct AppState {
     /// The metrics of all workers.
     pub metrics: Metrics,
     /// Counts decisions that comply.
-    pub compliance: Compliance,
+    pub compliance: ComplianceSampler,
     /// Key figures and alerts.
     pub monitor: MonitorView,
     /// Samples requests and takes their spans; `None` if no collector is set.

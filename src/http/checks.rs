@@ -8,13 +8,10 @@ use super::worker_state::WorkerState;
 use crate::actors::active::Refusal;
 use crate::actors::audit::queue::Health;
 use crate::actors::database::Probe;
-use crate::store::StoreError;
+use crate::store::{Answers, StoreError};
 
 /// The timeout of a probe of the database.
-const ANSWER: Duration = Duration::from_secs(1);
-
-/// A database that has answered no caller for this long counts as hanging.
-const HANGING: Duration = Duration::from_millis(900);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One check.
 pub struct Check {
@@ -84,7 +81,7 @@ pub async fn checks(state: &WorkerState) -> Vec<Check> {
 /// the daemon is not ready.
 async fn database(state: &WorkerState) -> Check {
     let check = |fault: Option<&str>, needed| Check { name: "database", fault: fault.map(str::to_owned), needed };
-    let asked = tokio::time::timeout(ANSWER, state.app.store.database.ask(Probe)).await;
+    let asked = tokio::time::timeout(PROBE_TIMEOUT, state.app.store.database.ask(Probe)).await;
     let Err(error) = asked.unwrap_or(Err(StoreError::Late)) else { return check(None, false) };
     tracing::warn!(%error, "a probe of the database failed");
     let may_hang = match &error {
@@ -93,7 +90,7 @@ async fn database(state: &WorkerState) -> Check {
         StoreError::Unavailable { cause, .. } => cause.to_string().contains("timeout expired"),
         _ => false,
     };
-    if may_hang && state.app.store.answers.unanswered_for() >= HANGING {
+    if may_hang && state.app.store.answers.unanswered_for() >= Answers::HANGS_AFTER {
         check(Some("it does not answer"), true)
     } else {
         check(Some("queries fail"), false)

@@ -14,11 +14,11 @@ use crate::domain::{Evaluation, Revision};
 pub(super) fn count(state: &WorkerState, recorded: &RecordedDecisions, began_under: &Arc<Active>) {
     let RecordedDecisions { active, decisions } = recorded;
     let app = &state.app;
-    let is_lawful = Arc::ptr_eq(active, began_under) || Arc::ptr_eq(active, &app.decision.in_force.get());
+    let was_in_force = Arc::ptr_eq(active, began_under) || Arc::ptr_eq(active, &app.decision.in_force.get());
     let durable = app.audit.queue.durable();
     // In `async` mode an answer does not wait for its record.
     let is_missing = |decision: &&RecordedDecision| decision.index.is_some_and(|index| index >= durable);
-    app.compliance.answered(decisions.len(), decisions.iter().filter(is_missing).count(), !is_lawful);
+    app.compliance.answered(decisions.len(), decisions.iter().filter(is_missing).count(), !was_in_force);
 }
 
 /// Has one of the decisions, any of them, decided again without caches.

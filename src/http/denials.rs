@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::audit_search::micros;
 use super::problem::{BAD_REQUEST, Problem, UNAVAILABLE};
 use super::worker_state::WorkerState;
-use crate::actors::audit::denial_counts::CountDenials;
+use crate::actors::audit::searcher::CountDenials;
 use crate::domain::{InputFault, suggestion};
 use crate::store::search_index::{DenialKey, DenialQuery, DenialSeries};
 
@@ -59,7 +59,8 @@ enum DenialName {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Denials, examples(json!({
     "since": "2026-11-24T09:27:00Z", "until": "2026-11-24T09:30:00Z", "interval_s": 60,
-    "series": [{"name": "human-oversight", "total": 5, "counts": [0, 4, 1]}], "others": 0, "complete": true
+    "series": [{"name": "human-oversight", "total": 5, "counts": [0, 4, 1]}], "others": 0, "complete": true,
+    "counted_since": "2026-11-24T09:27:00Z"
 })))]
 struct DenialsBody {
     #[schema(value_type = String, format = DateTime)]
@@ -73,23 +74,28 @@ struct DenialsBody {
     others: u64,
     /// Whether all of the time was examined. If not, only the newest denials are counted.
     complete: bool,
+    /// The time from which on all denials are counted; `since` if all of the time was examined.
+    #[schema(value_type = String, format = DateTime)]
+    counted_since: Option<String>,
 }
 
 /// The denials of one name.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = DenialsOfName)]
 struct SeriesBody {
-    /// The principle, subject or reason.
+    /// The principle, subject or reason. A subject is named `Type::"id"`, with the id as it is, without escapes; a
+    /// faulty item of a batch has no subject, and the name is empty.
     name: String,
     total: u64,
-    /// Those of each interval; the last interval may be shorter.
+    /// The number of denials in each interval; the last interval may be shorter. Intervals before `counted_since` are
+    /// not counted, or not all of their denials are.
     counts: Vec<u64>,
 }
 
 /// Count denials
 ///
 /// Denials over time, of the 20 principles, subjects or reasons with the most of them. `complete` is false if not all of
-/// the time could be examined; then the newest denials are counted.
+/// the time could be examined; then the denials from `counted_since` on are counted.
 #[utoipa::path(
     get, path = "/v1/audit/denials", operation_id = "countDenials", tag = "audit", params(DenialsQuery),
     responses((status = 200, description = "The counts of each interval.", body = DenialsBody)),
@@ -116,6 +122,7 @@ pub async fn count(state: Data<WorkerState>, query: Query<DenialsQuery>) -> Resu
         series: series.collect(),
         others: counted.others,
         complete: counted.is_complete,
+        counted_since: text(counted.counted_since),
     }))
 }
 

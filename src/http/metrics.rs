@@ -10,7 +10,6 @@ use super::worker_state::WorkerState;
 use crate::actors::audit::log_health::Health;
 use crate::actors::cache::hit_rates::HitRate;
 use crate::actors::database::pool_monitor::PoolStatus;
-use crate::actors::monitor::webhook::Delivery;
 use crate::domain::Reason;
 use crate::metrics::{Family, Format, Labels, Totals, process_families, render};
 use crate::trace::SpanCounts;
@@ -194,28 +193,34 @@ fn monitor_families(state: &WorkerState) -> Vec<Family> {
     let monitor = &state.app.monitor;
     let firing = monitor.firing().into_iter();
     let firing = firing.map(|(name, fires)| (labels([("name", name)]), f64::from(u8::from(fires))));
-    let deliveries = Delivery::ALL.into_iter().zip(monitor.deliveries().get());
-    let deliveries = deliveries.map(|(delivery, count)| (labels([("outcome", delivery.as_str())]), number(count)));
-    let counted = monitor.compliance().get();
-    let compared = [
-        ("equal", counted.compared - counted.disagreed),
-        ("different", counted.disagreed),
-        ("undecidable", counted.undecidable),
-        ("left_out", counted.left_out),
+    let posted = monitor.deliveries().outcomes();
+    let posted = posted.map(|(outcome, count)| (labels([("outcome", outcome)]), number(count)));
+    let totals = monitor.compliance().get();
+    let checks = [
+        ("equal", totals.agreed),
+        ("different", totals.disagreed),
+        ("undecidable", totals.undecidable),
+        ("left_out", totals.left_out),
     ];
-    let compared = compared.map(|(outcome, count)| (labels([("outcome", outcome)]), number(count)));
+    let checks = checks.map(|(outcome, count)| (labels([("outcome", outcome)]), number(count)));
     vec![
         Family::gauge("acgs_alert_firing", "1 while the alert fires.", firing),
-        Family::counter("acgs_alert_posts", "Alerts that were posted to the webhook, by outcome.", deliveries),
+        Family::counter("acgs_alert_posts", "Alerts for the webhook, delivered or dropped.", posted),
+        Family::counter(
+            "acgs_alert_post_failures",
+            "Failed attempts to post an alert to the webhook.",
+            [(Labels::new(), number(monitor.deliveries().failures()))],
+        ),
         Family::counter(
             "acgs_noncompliant_decisions",
             "Decisions without a durable record, or under a constitution that was not in force.",
-            [(Labels::new(), number(counted.unlawful()))],
+            [(Labels::new(), number(totals.noncompliant()))],
         ),
         Family::counter(
             "acgs_compliance_checks",
-            "Decisions of the sample that were evaluated again without caches, by outcome.",
-            compared,
+            "Sampled decisions, by the outcome of their comparison with an evaluation without caches; `left_out`: not \
+             evaluated again.",
+            checks,
         ),
     ]
 }

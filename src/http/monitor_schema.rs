@@ -46,6 +46,8 @@ pub struct Kpi {
 pub enum KpiTarget {
     /// The figure should be at most this.
     Max(f64),
+    /// The figure should be less than this.
+    Below(f64),
     /// The figure should be at least this.
     Min(f64),
 }

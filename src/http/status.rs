@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::checks::{Check, checks};
 use super::worker_state::WorkerState;
-use crate::actors::audit::log_usage::MeasureLog;
+use crate::actors::audit::reader::MeasureLog;
 use crate::domain::{ConstitutionDigest, ConstitutionalHash};
 
 /// The state of the daemon.

@@ -37,7 +37,8 @@ pub enum EventKind {
     Entities,
     /// An alert fired or ended.
     Alert,
-    /// A decision was evaluated again without caches, and its verdict was another one.
+    /// A decision got another verdict when it was evaluated again without caches, was made under a constitution that was
+    /// not in force, or has no durable record.
     Compliance,
 }
 

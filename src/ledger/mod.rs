@@ -183,7 +183,7 @@ pub use tile::{NoTile, TileKind, TileName, WIDTH};
 pub use tiles::{TileReader, TileWriter, tile_files};
 pub use tlog_proof::InclusionProof;
 pub use tree::{Hash, Tree};
-pub use usage::{LogUsage, usage};
+pub use usage::{LogUsage, checkpoint_at, usage};
 pub use verify::{Summary, verify, verify_against};
 pub use view::{RecordView, text_of};
 pub use whole::{Assembly, WholeRecord, WholeRecords, entries_of, whole, whole_records};

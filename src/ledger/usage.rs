@@ -16,13 +16,20 @@ pub struct LogUsage {
     pub checkpoint_at: Option<SystemTime>,
 }
 
+/// When the newest checkpoint of a log was stored; `None` if there is none.
+#[must_use]
+pub fn checkpoint_at(storage: &DiskStorage) -> Option<SystemTime> {
+    let file = storage.folder().join(CHECKPOINT_FILES.first()?);
+    file.metadata().ok()?.modified().ok()
+}
+
 /// The usage of a log's folder. A file that is removed meanwhile does not count.
 pub fn usage(storage: &DiskStorage) -> Result<LogUsage, LedgerError> {
     measure(storage).map_err(LedgerError::disk("list", "."))
 }
 
 fn measure(storage: &DiskStorage) -> io::Result<LogUsage> {
-    let mut usage = LogUsage::default();
+    let mut usage = LogUsage { bytes: 0, checkpoint_at: checkpoint_at(storage) };
     for entry in storage.folder().read_dir()? {
         let entry = entry?;
         let file = match entry.metadata() {
@@ -31,9 +38,6 @@ fn measure(storage: &DiskStorage) -> io::Result<LogUsage> {
             Err(error) => return Err(error),
         };
         usage.bytes += if file.is_file() { file.len() } else { 0 };
-        if CHECKPOINT_FILES.first().is_some_and(|name| entry.file_name() == *name) {
-            usage.checkpoint_at = Some(file.modified()?);
-        }
     }
     Ok(usage)
 }

@@ -49,12 +49,12 @@ pub(super) fn priority(level: Level) -> u8 {
 
 /// Sends each message to the journal.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(super) struct JournalSocket {
     socket: UnixDatagram,
     current: CurrentRequest,
 }
 
-impl Journal {
+impl JournalSocket {
     /// Connects to the journal of this host.
     pub(super) fn connect(current: CurrentRequest) -> io::Result<Self> {
         Self::at(Path::new(SOCKET), current)
@@ -92,7 +92,7 @@ impl Journal {
     }
 }
 
-impl<S: Subscriber> Layer<S> for Journal {
+impl<S: Subscriber> Layer<S> for JournalSocket {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let (datagram, text) = self.datagram(event);
         if self.socket.send(&datagram).is_err() {
@@ -161,7 +161,7 @@ mod tests {
         let path = folder.path().join("socket");
         let journal = UnixDatagram::bind(&path).unwrap();
         journal.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
-        let subscriber = tracing_subscriber::registry().with(Journal::at(&path, current).unwrap());
+        let subscriber = tracing_subscriber::registry().with(JournalSocket::at(&path, current).unwrap());
         tracing::subscriber::with_default(subscriber, || {
             tracing::warn!(error = %"one\ntwo", count = 3, name = "x", "it failed");
         });

@@ -22,8 +22,8 @@ const BUCKETS: usize = UNIT_BUCKETS + 14 * STEPS + 808;
 #[derive(Debug)]
 pub struct LatencyRecorder(Box<[AtomicU32]>);
 
-/// Buckets, each with a number of durations; those of several threads one after the other.
-pub type Counts = Vec<(u16, u32)>;
+/// Buckets with their numbers of durations; a bucket occurs once for each thread that recorded into it.
+pub type BucketCounts = Vec<(u16, u32)>;
 
 /// Many durations.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ impl LatencyRecorder {
     }
 
     /// Moves all durations to `counts`. To be called by one thread at a time.
-    pub fn drain(&self, counts: &mut Counts) {
+    pub fn drain(&self, counts: &mut BucketCounts) {
         for (place, count) in (0_u16..).zip(&self.0) {
             // Most are empty, and a load is cheaper than a swap.
             if count.load(Ordering::Relaxed) > 0 {
@@ -65,7 +65,7 @@ impl Default for Latencies {
 
 impl Latencies {
     /// Adds durations.
-    pub fn add(&mut self, counts: &Counts) {
+    pub fn add(&mut self, counts: &BucketCounts) {
         for (place, count) in counts {
             if let Some(sum) = self.counts.get_mut(usize::from(*place)) {
                 *sum += u64::from(*count);
@@ -75,7 +75,7 @@ impl Latencies {
     }
 
     /// Removes durations that were added before.
-    pub fn subtract(&mut self, counts: &Counts) {
+    pub fn subtract(&mut self, counts: &BucketCounts) {
         for (place, count) in counts {
             if let Some(sum) = self.counts.get_mut(usize::from(*place)) {
                 let fewer = u64::from(*count).min(*sum);
@@ -91,7 +91,8 @@ impl Latencies {
         self.total
     }
 
-    /// The duration that so many percent of all do not exceed, at most a thousandth too long; `None` without any.
+    /// The duration that `percent` of all durations, 0 to 100, do not exceed, at most a thousandth too long; `None`
+    /// without any durations.
     #[must_use]
     pub fn quantile(&self, percent: f64) -> Option<Duration> {
         #[expect(clippy::cast_precision_loss, reason = "more than 2^53 durations do not come up")]
@@ -154,12 +155,12 @@ mod tests {
         let recorder = LatencyRecorder::default();
         (1..=1_000).for_each(|value| recorder.record(us(value)));
         let drain = || {
-            let mut counts = Counts::new();
+            let mut counts = BucketCounts::new();
             recorder.drain(&mut counts);
             counts
         };
         let first = drain();
-        assert_eq!((first.len(), drain()), (1_000, Counts::new()));
+        assert_eq!((first.len(), drain()), (1_000, BucketCounts::new()));
         let mut all = Latencies::default();
         assert_eq!((all.quantile(50.0), all.count()), (None, 0));
         all.add(&first);

@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 pub use evaluations::{EvaluationTimes, EvaluationTotals};
 pub use exposition::{Family, Format, Labels, render};
 pub use histogram::{Distribution, Histogram};
-pub use latency::{Counts, Latencies, LatencyRecorder};
+pub use latency::{BucketCounts, Latencies, LatencyRecorder};
 pub use process::{ProcessStat, families as process_families};
 pub use rolling::{RollingCount, RollingLatencies};
 pub use worker::{RequestLabels, WorkerMetrics};
@@ -69,18 +69,18 @@ impl Metrics {
 
     /// Takes the durations of requests for decisions out of all workers.
     #[must_use]
-    pub fn drain_decision_latencies(&self) -> Counts {
+    pub fn drain_decision_latencies(&self) -> BucketCounts {
         self.drain(|worker| &worker.decision_latencies)
     }
 
     /// Takes the durations of the validation of credentials out of all workers.
     #[must_use]
-    pub fn drain_token_latencies(&self) -> Counts {
+    pub fn drain_token_latencies(&self) -> BucketCounts {
         self.drain(|worker| &worker.token_latencies)
     }
 
-    fn drain(&self, of: fn(&WorkerMetrics) -> &LatencyRecorder) -> Counts {
-        let mut all = Counts::new();
+    fn drain(&self, of: fn(&WorkerMetrics) -> &LatencyRecorder) -> BucketCounts {
+        let mut all = BucketCounts::new();
         for worker in &*self.0.lock() {
             of(worker).drain(&mut all);
         }

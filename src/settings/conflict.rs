@@ -173,8 +173,13 @@ fn unsigned_webhook(settings: &Settings, merged: &Merged) -> Option<Fault> {
     let alerts = &settings.monitor.alerts;
     let allowed = "`monitor.alerts.webhook_url` together with `monitor.alerts.webhook_key_file`, because posted alerts \
                    are signed";
-    (alerts.webhook_url.is_some() && alerts.webhook_key_file.is_none())
-        .then(|| conflict("monitor.alerts.webhook_url", "monitor.alerts.webhook_key_file", merged, allowed.to_owned()))
+    let url = alerts.webhook_url.as_ref().filter(|_| alerts.webhook_key_file.is_none())?;
+    let mut fault =
+        conflict("monitor.alerts.webhook_url", "monitor.alerts.webhook_key_file", merged, allowed.to_owned());
+    if let FaultKind::Conflict { value, .. } = &mut fault.wrong {
+        *value = format!("\"{url}\"");
+    }
+    Some(fault)
 }
 
 /// An issuer that has no keys, or keys in two places.

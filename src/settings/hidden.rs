@@ -71,15 +71,19 @@ fn has_strange_port(url: &str) -> bool {
     authority.split(',').any(is_strange)
 }
 
-/// The text with an ellipsis for the value of whatever is called a password.
+/// The text with an ellipsis for the value of each password, and of the URL of a webhook, whose path may be a token.
 fn without_parameters(text: &str) -> String {
-    const NAME: &str = "password";
+    ["password", "webhook_url"].into_iter().fold(text.to_owned(), |text, name| without_values_of(name, &text))
+}
+
+/// The text with an ellipsis for each value whose name has `name` in it.
+fn without_values_of(name: &str, text: &str) -> String {
     // Letter for letter of the same length.
     let lower = text.to_ascii_lowercase();
     let mut shown = String::new();
     let mut done = 0;
-    for (at, _) in lower.match_indices(NAME) {
-        let Some(value) = value_at(text, at + NAME.len()).filter(|_| at >= done) else { continue };
+    for (at, _) in lower.match_indices(name) {
+        let Some(value) = value_at(text, at + name.len()).filter(|_| at >= done) else { continue };
         shown.push_str(text.get(done..value.start).unwrap_or_default());
         shown.push_str(ELLIPSIS);
         done = value.end;
@@ -142,6 +146,7 @@ mod tests {
             (r#"Password = "a\"b" # c"#, r#"Password = "…" # c"#),
             (r#"{ "db_password2" = 'x', y = 1 }"#, r#"{ "db_password2" = '…', y = 1 }"#),
             ("password = 'unfinished", "password = '…"),
+            ("webhook_url = 'https://h/token'", "webhook_url = '…'"),
             ("sslpassword=a,password=b", "sslpassword=…,password=…"),
             ("password=password=x", "password=…"),
             ("password = ''", "password = ''"),

@@ -26,6 +26,7 @@ use super::{
     rule::{Count, Flag, PathOrEmpty, Rule, Text, micros, millis, seconds},
     section::{Section, section},
     urls::Urls,
+    webhook_url::WebhookUrl,
     witness::Witness,
 };
 use crate::domain::{ConstitutionDigest, ConstitutionalHash};
@@ -318,9 +319,9 @@ section! {
         denial_surge: NonZeroU32 = "monitor.alerts.denial_surge_factor", 3, Count(2..=1_000);
         /// How long before the expiry of an API key that was used its alert fires.
         key_expiry_days: NonZeroU32 = "monitor.alerts.key_expiry_days", 14, Count(1..=3_650);
-        /// The URL to which alerts are posted. None: they are not.
-        webhook_url: Option<HttpUrl> = "monitor.alerts.webhook_url", "", Text;
-        /// A file with the key by which they are signed. A relative path starts at the settings folder.
+        /// The URL to which alerts are posted. None: alerts are not posted.
+        webhook_url: Option<WebhookUrl> = "monitor.alerts.webhook_url", "", Text;
+        /// A file with the key by which posted alerts are signed. A relative path starts at the settings folder.
         webhook_key_file: Option<PathBuf> = "monitor.alerts.webhook_key_file", "", Text;
     }
 }

@@ -35,6 +35,7 @@ mod service_links;
 mod tests;
 mod urls;
 mod variables;
+mod webhook_url;
 mod witness;
 
 use std::{
@@ -67,6 +68,7 @@ pub use self::{
     redis_url::{RedisKind, RedisUrl},
     secret::read_secret,
     variables::{SYSTEM_FOLDER, environment, folder, profile},
+    webhook_url::WebhookUrl,
     witness::{Witness, WitnessKey},
 };
 use self::{

@@ -19,23 +19,23 @@ use super::recording::Finished;
 use crate::settings;
 
 /// The most answered requests that wait for the thread.
-const QUEUE: usize = 2_048;
+const QUEUE_LIMIT: usize = 2_048;
 /// The most requests in one export.
 const BATCH: usize = 256;
 /// The pause after each export; with [`BATCH`] it bounds the rate to 1,280 requests a second.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// How long the collector may take.
+/// The timeout of one export.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a stop waits for the last spans.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// The pause after a failed export, which doubles each time, and the longest one.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// How often a batch is sent before its spans are given up.
 const ATTEMPTS: u32 = 4;
 /// The most bytes of an answer.
 const MAX_ANSWER: u64 = 64 << 10;
 
-/// Decides which requests are sampled, and takes those that were answered. Shared by all clones.
+/// Decides which requests are sampled, and takes answered requests; shared by all clones.
 #[derive(Debug, Clone)]
 pub struct Tracer {
     queue: SyncSender<Finished>,
@@ -63,7 +63,7 @@ pub struct Exporter {
 #[derive(Debug, thiserror::Error)]
 enum ExportError {
     #[error("{0}")]
-    Away(#[from] Box<ureq::Error>),
+    Unreachable(#[from] Box<ureq::Error>),
     #[error("it answered with status `{0}`")]
     Status(u16),
 }
@@ -103,7 +103,7 @@ impl Exporter {
     /// Starts the thread, if a collector is set.
     pub fn start(settings: &settings::Trace) -> io::Result<Option<(Self, Tracer)>> {
         let Some(endpoint) = &settings.otlp_endpoint else { return Ok(None) };
-        let (queue, requests) = mpsc::sync_channel(QUEUE);
+        let (queue, requests) = mpsc::sync_channel(QUEUE_LIMIT);
         let (stop, stopping) = mpsc::channel();
         let (ended, stopped) = mpsc::channel();
         let counts = Arc::<SpanCounts>::default();
@@ -169,7 +169,7 @@ impl BatchSender {
     fn export(&mut self, batch: &[Finished], stopping: &Receiver<()>) {
         let spans = batch.iter().map(Finished::spans).sum();
         let body = export_request(&self.resource, batch).to_string();
-        let mut pause = PAUSES.0;
+        let mut pause = BACKOFF.0;
         for attempt in 1..=ATTEMPTS {
             match self.send(&body) {
                 Ok(rejected) => {
@@ -184,7 +184,7 @@ impl BatchSender {
                     if !error.is_transient() || attempt == ATTEMPTS || sleep(stopping, pause) {
                         break;
                     }
-                    pause = (pause * 2).min(PAUSES.1);
+                    pause = (pause * 2).min(BACKOFF.1);
                 }
             }
         }
@@ -199,7 +199,8 @@ impl BatchSender {
         if !(200..300).contains(&status) {
             return Err(ExportError::Status(status));
         }
-        let text = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_string().map_err(Box::new)?;
+        // By its status the collector has taken the batch, so it is not sent again if the answer cannot be read.
+        let text = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_string().unwrap_or_default();
         Ok(rejected(&text).map_or(0, |(count, reason)| {
             tracing::warn!(count, reason, "the collector rejected spans");
             count
@@ -226,7 +227,7 @@ impl ExportError {
     /// Whether the same batch may be taken later (OTLP, section "Retryable Response Codes").
     fn is_transient(&self) -> bool {
         match self {
-            Self::Away(_) => true,
+            Self::Unreachable(_) => true,
             Self::Status(status) => matches!(status, 429 | 502 | 503 | 504),
         }
     }
@@ -235,4 +236,47 @@ impl ExportError {
 /// Sleeps, or returns early with true if the daemon stops.
 fn sleep(stopping: &Receiver<()>, time: Duration) -> bool {
     stopping.recv_timeout(time) == Err(RecvTimeoutError::Disconnected)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// The outcome of one batch, if the collector answers with this text and closes the connection.
+    fn sent(answer: &'static str) -> Result<u64, ExportError> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+        let collector = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n{}") {
+                let mut part = [0; 1024];
+                let length = stream.read(&mut part).unwrap();
+                request.extend_from_slice(&part[..length]);
+            }
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        let sender = BatchSender {
+            url,
+            agent: Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build().into(),
+            resource: Resource { service: "acgs".to_owned(), instance: "1".to_owned() },
+            counts: Arc::default(),
+            is_failing: false,
+        };
+        let outcome = sender.send("{}");
+        collector.join().unwrap();
+        outcome
+    }
+
+    #[test]
+    fn a_batch_that_the_collector_has_taken_is_not_sent_again() {
+        assert_eq!(sent("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{").unwrap(), 0, "the answer is cut off");
+        let partial = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"partialSuccess\":{\"rejectedSpans\":\"2\"}}";
+        assert_eq!(sent(partial).unwrap(), 2);
+        let busy = sent("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").unwrap_err();
+        assert!(busy.is_transient(), "{busy}");
+    }
 }

@@ -48,7 +48,7 @@ pub enum DecisionNote {
         /// The index of its record, if the answer waited for it.
         audit_index: Option<u64>,
     },
-    /// A batch with so many decisions.
+    /// A batch, with the number of its decisions.
     Batch(usize),
 }
 

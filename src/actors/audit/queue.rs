@@ -16,7 +16,7 @@ use crate::actors::audit::log_health::{LogHealth, Obstacle};
 use crate::actors::file_identity::OpenSegment;
 use crate::actors::progress::Progress;
 use crate::ledger::{Batch, BatchError};
-use crate::metrics::{Counts, Distribution, Histogram, LatencyRecorder};
+use crate::metrics::{BucketCounts, Distribution, Histogram, LatencyRecorder};
 
 /// Why a decision cannot be recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -201,8 +201,8 @@ impl AuditQueue {
 
     /// Takes the durations of commits out. To be called by one thread at a time.
     #[must_use]
-    pub fn drain_commit_latencies(&self) -> Counts {
-        let mut counts = Counts::new();
+    pub fn drain_commit_latencies(&self) -> BucketCounts {
+        let mut counts = BucketCounts::new();
         self.0.commit_latencies.drain(&mut counts);
         counts
     }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::actors::audit::index_status::IndexStatus;
 use crate::ledger::{self, DiskStorage, LedgerError, RecordView, millis_of};
 use crate::store::StoreError;
-use crate::store::search_index::{EntryCursor, EntryPage, FoundEntry, Search, SearchIndex};
+use crate::store::search_index::{DenialCounts, DenialQuery, EntryCursor, EntryPage, FoundEntry, Search};
 
 /// Entries with the same millisecond that are read at a time.
 const PAGE: NonZeroU16 = nonzero!(1_000_u16);
@@ -70,18 +70,6 @@ impl Searcher {
     }
 }
 
-impl Searcher {
-    /// The database of the index.
-    pub(super) fn store(&self) -> Result<SearchIndex, StoreError> {
-        self.index_status.store()
-    }
-
-    /// How long one search may take.
-    pub(super) fn timeout(&self) -> Duration {
-        self.timeout
-    }
-}
-
 impl Actor for Searcher {
     type Context = SyncContext<Self>;
 }
@@ -133,6 +121,19 @@ impl Handler<FindEntry> for Searcher {
     }
 }
 
+/// Counts denials, as many as can be in the time of a search.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<DenialCounts, SearchError>")]
+pub struct CountDenials(pub DenialQuery);
+
+impl Handler<CountDenials> for Searcher {
+    type Result = Result<DenialCounts, SearchError>;
+
+    fn handle(&mut self, CountDenials(query): CountDenials, _: &mut Self::Context) -> Self::Result {
+        Ok(self.index_status.store()?.count_denials(&query, Instant::now() + self.timeout)?)
+    }
+}
+
 impl Searcher {
     /// Finds the entry with an id that meets the other conditions. A `UUIDv7` contains the time of its record, so only
     /// the entries of that millisecond are searched.
@@ -169,7 +170,7 @@ impl Searcher {
         limit: NonZeroU16,
         deadline: Instant,
     ) -> Result<EntryPage, SearchError> {
-        let store = self.store()?;
+        let store = self.index_status.store()?;
         let mut page = store.search(None, search, after, limit, deadline)?;
         let own = self.index_status.origin();
         let is_in_log =

@@ -18,10 +18,10 @@ use crate::ledger::{
     VerifierKey, WITNESSED,
 };
 
-/// How long one question may take.
+/// The timeout of a request to a witness.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a witness is left alone that did not answer: at first, and at most, doubling each time.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
+/// The shortest and the longest pause after a witness did not cosign; each pause is twice as long as the one before.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
 /// The longest sleep before a thread checks whether it has to end.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The most bytes of an answer.
@@ -51,7 +51,7 @@ impl Witness {
 #[derive(Debug, thiserror::Error)]
 enum WitnessError {
     #[error("{0}")]
-    Away(#[from] Box<ureq::Error>),
+    Unreachable(#[from] Box<ureq::Error>),
     #[error("it answered with status `{0}`")]
     Refused(u16),
     #[error(
@@ -132,20 +132,20 @@ struct Thread {
 
 impl Thread {
     fn run(mut self) {
-        let mut pause = PAUSES.0;
+        let mut pause = BACKOFF.0;
         let mut done = None;
         while !self.checkpoints.is_stopping() {
             let Some(sealed) = self.checkpoints.wait_for_other(done, POLL_INTERVAL) else { continue };
             match self.cosign(&sealed) {
                 Ok(()) => {
                     done = Some(sealed.checkpoint.size);
-                    pause = PAUSES.0;
+                    pause = BACKOFF.0;
                 }
                 Err(error) => {
                     let (witness, size) = (self.witness.key.name(), sealed.checkpoint.size);
                     tracing::warn!(witness, size, %error, "the witness did not cosign");
                     self.checkpoints.pause(pause);
-                    pause = (pause * 2).min(PAUSES.1);
+                    pause = (pause * 2).min(BACKOFF.1);
                 }
             }
         }

@@ -42,7 +42,7 @@ pub struct NamedPool {
 
 /// How pools are looked after.
 #[derive(Debug, Clone, Copy)]
-pub struct MonitorOptions {
+pub struct PoolMonitorOptions {
     /// How often an idle connection is tested.
     pub health_check: Duration,
     /// How much in use is high, in percent of all connections that there can be.
@@ -68,7 +68,7 @@ pub struct PoolReport {
 #[derive(Debug)]
 pub struct PoolMonitor {
     pools: Vec<PoolEntry>,
-    options: MonitorOptions,
+    options: PoolMonitorOptions,
     window_began: Instant,
 }
 
@@ -85,7 +85,7 @@ struct PoolEntry {
 impl PoolMonitor {
     /// Starts the actor on a thread of its own.
     #[must_use]
-    pub fn start(pools: Vec<NamedPool>, options: MonitorOptions) -> Addr<Self> {
+    pub fn start(pools: Vec<NamedPool>, options: PoolMonitorOptions) -> Addr<Self> {
         let now = OffsetDateTime::now_utc();
         let pools = pools.into_iter().map(|NamedPool { name, pool }| {
             let alert = Alert::new(options.high, now);
@@ -330,7 +330,7 @@ mod tests {
         let pools = [("primary", Arc::clone(&primary)), ("replica", replica)];
         let pools = pools.map(|(name, pool)| NamedPool { name: name.into(), pool: WatchedPool::new(pool) });
         let monitor =
-            PoolMonitor::start(pools.into(), MonitorOptions { health_check: Duration::from_millis(1), high: 90.0 });
+            PoolMonitor::start(pools.into(), PoolMonitorOptions { health_check: Duration::from_millis(1), high: 90.0 });
         let monitor = Mailbox::new(monitor, Duration::from_mins(1));
         for _ in 0..3 {
             primary.begun.1.lock().unwrap().recv().unwrap();

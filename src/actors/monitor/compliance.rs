@@ -1,5 +1,5 @@
-//! Whether decisions comply, measured: whether each was made under the constitution in force and is recorded, and for a
-//! sample, whether it is decided in the same way again without caches.
+//! Measures whether decisions comply: whether each was made under the constitution in force and is recorded, and for a
+//! sample, whether an evaluation without caches gives the same verdict.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,71 +20,78 @@ use crate::domain::{Consistency, Evaluation, Reason, Revision, Verdict};
 use crate::ledger::{EntitySet, Event, EventKind};
 use crate::store::Versions;
 
-/// Decisions that may wait for their comparison; more are left out.
-const WAITING: usize = 64;
+/// The most decisions that wait for their comparison; further ones are left out.
+const QUEUE_LIMIT: usize = 64;
 
-/// How long one evaluation may take.
+/// The timeout of one evaluation.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// After an evaluation the thread sleeps so many times as long, so that it uses a hundredth of a core at most.
 const REST: u32 = 99;
 
-/// Changes of entities that are committed and not applied yet are applied within this time.
-const SETTLING: Duration = Duration::from_millis(500);
+/// The time within which committed changes of entities are applied.
+const SETTLE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The counts of compliance; shared by all clones.
+/// Counts decisions and comparisons; shared by all clones.
 #[derive(Debug, Clone, Default)]
-pub struct ComplianceCounts(Arc<Counts>);
+pub struct ComplianceCounts(Arc<Counters>);
 
 #[derive(Debug, Default)]
-struct Counts {
+struct Counters {
     decided: AtomicU64,
     displaced: AtomicU64,
     unrecorded: AtomicU64,
-    compared: AtomicU64,
+    agreed: AtomicU64,
     disagreed: AtomicU64,
     undecidable: AtomicU64,
     left_out: AtomicU64,
 }
 
-/// The counts since the start.
+/// Numbers of decisions since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counted {
-    /// Decisions that were answered.
+pub struct ComplianceTotals {
+    /// All decisions.
     pub decided: u64,
-    /// Of these, those made under a constitution that was not in force.
+    /// Decisions under a constitution that was not in force.
     pub displaced: u64,
-    /// Of these, those without a durable record.
+    /// Decisions without a durable record.
     pub unrecorded: u64,
-    /// Decisions that were evaluated again and compared.
-    pub compared: u64,
-    /// Of these, those with another verdict.
+    /// Compared decisions that got the same verdict again.
+    pub agreed: u64,
+    /// Compared decisions that got another verdict.
     pub disagreed: u64,
-    /// Decisions that could not be compared: entities or the constitution changed meanwhile.
+    /// Decisions of the sample that could not be compared: entities or the constitution changed meanwhile, or the
+    /// verdict holds only for the moment.
     pub undecidable: u64,
-    /// Decisions of the sample that were left out, to bound the work.
+    /// Decisions of the sample that were not evaluated again, to bound the work.
     pub left_out: u64,
 }
 
-impl Counted {
-    /// Decisions that were made under another constitution, or not recorded.
+impl ComplianceTotals {
+    /// Decisions under another constitution, or without a durable record.
     #[must_use]
-    pub fn unlawful(&self) -> u64 {
+    pub fn noncompliant(&self) -> u64 {
         self.displaced + self.unrecorded
+    }
+
+    /// Decisions that were evaluated again and compared.
+    #[must_use]
+    pub fn compared(&self) -> u64 {
+        self.agreed + self.disagreed
     }
 }
 
 impl ComplianceCounts {
-    /// The counts since the start.
+    /// The numbers since the start.
     #[must_use]
-    pub fn get(&self) -> Counted {
+    pub fn get(&self) -> ComplianceTotals {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let counts = &self.0;
-        Counted {
+        ComplianceTotals {
             decided: of(&counts.decided),
             displaced: of(&counts.displaced),
             unrecorded: of(&counts.unrecorded),
-            compared: of(&counts.compared),
+            agreed: of(&counts.agreed),
             disagreed: of(&counts.disagreed),
             undecidable: of(&counts.undecidable),
             left_out: of(&counts.left_out),
@@ -111,36 +118,42 @@ pub struct Sample {
     pub index: Option<u64>,
 }
 
-/// Counts decisions and takes the sample; shared by all clones.
+/// Counts decisions and takes a sample of them; shared by all clones.
 #[derive(Debug, Clone)]
-pub struct Compliance {
+pub struct ComplianceSampler {
     counts: ComplianceCounts,
     /// The share of decisions in the sample, from 0 to 1.
     share: f64,
     samples: mpsc::Sender<Sample>,
 }
 
-impl Compliance {
-    /// Whether one of so many decisions, which are about to be made, is to be in the sample.
+impl ComplianceSampler {
+    /// Whether one of the decisions of a request is to be in the sample, at random; `decisions` is their number.
     #[must_use]
     pub fn is_sampled(&self, decisions: usize) -> bool {
         let decisions = f64::from(u32::try_from(decisions).unwrap_or(u32::MAX));
         self.share > 0.0 && rand::random::<f64>() < self.share * decisions
     }
 
-    /// Counts decisions that are about to be answered. `unrecorded` of them have no durable record; if `is_displaced`,
-    /// the constitution of all was not in force.
+    /// Counts decisions that are about to be answered. `unrecorded` is the number of them without a durable record; if
+    /// `is_displaced`, the constitution of all was not in force.
     pub fn answered(&self, decisions: usize, unrecorded: usize, is_displaced: bool) {
         let counts = &self.counts.0;
         add(&counts.decided, decisions);
         if unrecorded > 0 || is_displaced {
             add(&counts.unrecorded, unrecorded);
             add(&counts.displaced, if is_displaced { decisions } else { 0 });
-            tracing::error!(decisions, unrecorded, is_displaced, "decisions were answered that do not comply");
+            tracing::error!(
+                decisions,
+                unrecorded,
+                is_displaced,
+                "decisions do not comply: they were made under a constitution that was not in force, or have no durable \
+                 record; /alerts/compliance says what to do"
+            );
         }
     }
 
-    /// Puts a decision into the sample, if there is room.
+    /// Puts a decision into the sample, unless too many wait.
     pub fn compare(&self, sample: Sample) {
         if self.samples.try_send(sample).is_err() {
             add(&self.counts.0.left_out, 1);
@@ -172,13 +185,13 @@ pub struct Comparison {
 impl Comparison {
     /// Starts the thread that compares. It has a validator of its own, without caches.
     #[must_use]
-    pub fn start(self) -> Compliance {
-        let (samples, taken) = mpsc::channel(WAITING);
-        let compliance = Compliance { counts: self.counts.clone(), share: self.share, samples };
+    pub fn start(self) -> ComplianceSampler {
+        let (sender, taken) = mpsc::channel(QUEUE_LIMIT);
+        let sampler = ComplianceSampler { counts: self.counts.clone(), share: self.share, samples: sender };
         Arbiter::new().spawn_fn(move || {
             actix::spawn(self.run(taken));
         });
-        compliance
+        sampler
     }
 
     async fn run(self, mut samples: mpsc::Receiver<Sample>) {
@@ -190,37 +203,42 @@ impl Comparison {
         self.registry.do_send(Register(validator.clone().recipient()));
         while let Some(sample) = samples.recv().await {
             let began = Instant::now();
-            let result = self.compare(&sample, &validator).await;
+            let outcome = self.compare(&sample, &validator).await;
             let counts = &self.counts.0;
-            match result {
-                Some(None) => add(&counts.compared, 1),
-                Some(Some(fresh)) => {
-                    add(&counts.compared, 1);
+            match outcome {
+                Outcome::Equal => add(&counts.agreed, 1),
+                Outcome::Different(fresh) => {
                     add(&counts.disagreed, 1);
                     self.disagree(&sample, &fresh).await;
                 }
-                None => add(&counts.undecidable, 1),
+                Outcome::Undecidable => add(&counts.undecidable, 1),
             }
             tokio::time::sleep(began.elapsed().min(TIMEOUT) * REST).await;
         }
     }
 
-    /// Decides again. `None` if nothing follows; the other verdict if it is another one.
-    async fn compare(&self, sample: &Sample, validator: &Addr<Validator>) -> Option<Option<Decided>> {
+    /// Decides again, and compares the verdicts.
+    async fn compare(&self, sample: &Sample, validator: &Addr<Validator>) -> Outcome {
         if is_of_the_moment(sample.verdict.reason) {
-            return Some(None);
+            return Outcome::Undecidable;
         }
-        let fresh = self.decide(sample, validator).await?;
-        if fresh.verdict == sample.verdict {
-            return Some(None);
+        match self.decide(sample, validator).await {
+            None => Outcome::Undecidable,
+            Some(fresh) if fresh.verdict == sample.verdict => Outcome::Equal,
+            Some(_) => {
+                // The entities may just be changing: a change that is committed is applied a little later.
+                tokio::time::sleep(SETTLE_TIMEOUT).await;
+                match self.decide(sample, validator).await {
+                    None => Outcome::Undecidable,
+                    Some(fresh) if fresh.verdict == sample.verdict => Outcome::Equal,
+                    Some(fresh) => Outcome::Different(Box::new(fresh)),
+                }
+            }
         }
-        // The entities may just be changing: a change that is committed is applied a moment later.
-        tokio::time::sleep(SETTLING).await;
-        let fresh = self.decide(sample, validator).await?;
-        Some((fresh.verdict != sample.verdict).then_some(fresh))
     }
 
-    /// The decision without caches; `None` if it is not one of the same moment.
+    /// The decision without caches; `None` if the constitution or the entities changed since the sampled decision, or if
+    /// this one failed.
     async fn decide(&self, sample: &Sample, validator: &Addr<Validator>) -> Option<Decided> {
         let decide = Decide {
             evaluations: Arc::from([sample.evaluation.clone()]),
@@ -231,12 +249,12 @@ impl Comparison {
         };
         let decisions = validator.send(decide).await.ok()?.ok()?;
         let fresh = decisions.decided.into_iter().next()?;
-        let is_same_law = Arc::ptr_eq(&decisions.active, &sample.active);
+        let is_same_constitution = Arc::ptr_eq(&decisions.active, &sample.active);
         // With equal entities nothing else could have changed the verdict, whatever was written meanwhile.
         let digest = |entities: &Option<Arc<EntitySet>>| entities.as_deref().map(|set| set.digest().to_owned());
         let is_same_data =
             digest(&fresh.entities) == digest(&sample.entities) || self.versions.applied() == sample.revision;
-        (is_same_law && is_same_data && !is_of_the_moment(fresh.verdict.reason)).then_some(fresh)
+        (is_same_constitution && is_same_data && !is_of_the_moment(fresh.verdict.reason)).then_some(fresh)
     }
 
     /// Reports a disagreement, and empties the caches, so that the wrong verdict is not given again.
@@ -246,8 +264,8 @@ impl Comparison {
             id = %sample.id,
             answered = answered.reason.as_str(),
             evaluated = now.reason.as_str(),
-            "a decision differs from a fresh evaluation; all caches are emptied: was the database changed other than \
-             through this API?"
+            "a decision differs from a fresh evaluation; all caches are emptied; if the database was changed other than \
+             through the API, undo that; see /alerts/compliance"
         );
         let verdict = |verdict: &Verdict| serde_json::json!({"decision": verdict.permits(), "reason": verdict.reason});
         let event = Event::new(EventKind::Compliance, super::DAEMON)
@@ -265,6 +283,16 @@ impl Comparison {
             }
         }
     }
+}
+
+/// The outcome of a comparison.
+enum Outcome {
+    /// The verdict is the same.
+    Equal,
+    /// The verdict is another one.
+    Different(Box<Decided>),
+    /// Nothing follows about the sampled decision.
+    Undecidable,
 }
 
 fn add(count: &AtomicU64, number: usize) {

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 
 use time::OffsetDateTime;
 
-/// The minutes that are compared.
-const SPAN: usize = 10;
+/// The number of minutes that are compared.
+const COMPARED_MINUTES: usize = 10;
 
-/// The minutes that are kept: a day, and those compared.
-const KEPT: usize = 24 * 60 + SPAN;
+/// The number of minutes that are kept: a day, and the compared ones.
+const KEPT: usize = 24 * 60 + COMPARED_MINUTES;
 
-/// Fewer denials than this are no surge.
-const FEW: u64 = 100;
+/// The least number of denials in the compared minutes that can be a surge.
+const MIN_DENIALS: u64 = 100;
 
 /// Denials by minute.
 #[derive(Debug, Default)]
@@ -44,17 +44,18 @@ impl DenialHistory {
         self.seen = denied;
     }
 
-    /// How many times as many denials there were in the last ten minutes as in the same ten minutes of the day before,
-    /// or, if more, as in ten minutes of the hour before; `None` if they are few, or nothing is known from before.
+    /// The denials of the last ten minutes, as a multiple of those in the same ten minutes of the day before, or of the
+    /// average of ten minutes in the hour before, whichever are more. `None` with fewer than 100 denials, or without
+    /// ten minutes to compare with.
     pub(super) fn surge(&self) -> Option<f64> {
-        let recent: u64 = self.minutes.iter().rev().take(SPAN).sum();
-        let day_before: u64 = if self.minutes.len() == KEPT { self.minutes.iter().take(SPAN).sum() } else { 0 };
-        let hour: Vec<u64> = self.minutes.iter().rev().skip(SPAN).take(60).copied().collect();
-        let spans = hour.len() / SPAN;
-        if recent < FEW || spans == 0 {
+        let recent: u64 = self.minutes.iter().rev().take(COMPARED_MINUTES).sum();
+        let is_day_known = self.minutes.len() == KEPT;
+        let day_before: u64 = if is_day_known { self.minutes.iter().take(COMPARED_MINUTES).sum() } else { 0 };
+        let hour: Vec<u64> = self.minutes.iter().rev().skip(COMPARED_MINUTES).take(60).copied().collect();
+        if recent < MIN_DENIALS || hour.len() < COMPARED_MINUTES {
             return None;
         }
-        let hour_before = hour.iter().sum::<u64>() / spans as u64;
+        let hour_before = hour.iter().sum::<u64>() * COMPARED_MINUTES as u64 / hour.len() as u64;
         #[expect(clippy::cast_precision_loss, reason = "counts of minutes")]
         let times = recent as f64 / day_before.max(hour_before).max(1) as f64;
         Some(times)
@@ -82,6 +83,9 @@ mod tests {
         assert_eq!(history(quiet.clone().chain(std::iter::repeat_n(50, 10))).surge(), Some(5.0));
         assert_eq!(history(quiet.clone().chain(std::iter::repeat_n(5, 10))).surge(), None, "few");
         assert_eq!(history(std::iter::repeat_n(500, 10)).surge(), None, "nothing is known from before");
+        // Nineteen minutes of 10 are 100 in ten minutes, although they are no two times ten minutes.
+        assert_eq!(history(std::iter::repeat_n(10, 19).chain(std::iter::repeat_n(20, 10))).surge(), Some(2.0));
+        assert_eq!(history(std::iter::repeat_n(10, 9).chain(std::iter::repeat_n(20, 10))).surge(), None, "too short");
         let day = std::iter::repeat_n(50, 10).chain(std::iter::repeat_n(10, 24 * 60 - 10));
         assert_eq!(history(day.chain(std::iter::repeat_n(50, 10))).surge(), Some(1.0), "as every day");
     }

@@ -2,22 +2,23 @@
 
 use std::time::{Duration, Instant};
 
+use super::compliance::ComplianceTotals;
 use super::denial_history::DenialHistory;
 use super::disk_growth::DiskGrowth;
 use super::readings::Readings;
 use crate::actors::cache::hit_rates::HitRate;
 use crate::metrics::{Latencies, RollingCount, RollingLatencies};
 
-/// The window of most figures, in seconds.
-pub(super) const MINUTE: usize = 60;
+/// The window of most figures.
+pub(super) const WINDOW: Duration = Duration::from_mins(1);
 
-/// The window of compliance, in seconds.
-pub(super) const COMPLIANCE_WINDOW: usize = 60;
+/// The window of compliance.
+pub(super) const COMPLIANCE_WINDOW: Duration = Duration::from_mins(1);
 
-/// For so many seconds a jump of the clock counts as new.
-const CLOCK_WINDOW: usize = 60;
+/// The time for which a jump of the clock counts as new.
+const CLOCK_WINDOW: Duration = Duration::from_mins(1);
 
-/// Figures; each [`push`](Self::push) is a second.
+/// Figures of the last seconds and minutes, and the readings from which they were computed last.
 #[derive(Debug)]
 pub(super) struct Figures {
     started: Instant,
@@ -31,29 +32,29 @@ pub(super) struct Figures {
     pub(super) records: RollingCount,
     pub(super) refused_credentials: RollingCount,
     pub(super) clock_jumps: RollingCount,
-    pub(super) compliance: Compliance,
+    pub(super) compliance: ComplianceWindow,
     pub(super) denials: DenialHistory,
     pub(super) disk: DiskGrowth,
     /// CPU seconds at the last two readings.
     cpu: [Option<f64>; 2],
-    last: Instant,
     /// The time between the last two readings.
     interval: Duration,
-    /// The look-ups of the last second.
+    /// The look-ups between the last two readings.
     pub(super) hits: LastLookups,
     unsigned_since: Option<Instant>,
 }
 
-/// Decisions and comparisons of the compliance window, and those that failed.
+/// Decisions and comparisons of the compliance window, and how many of them failed.
 #[derive(Debug)]
-pub(super) struct Compliance {
+pub(super) struct ComplianceWindow {
     decided: RollingCount,
-    unlawful: RollingCount,
+    displaced: RollingCount,
+    unrecorded: RollingCount,
     compared: RollingCount,
     disagreed: RollingCount,
 }
 
-/// Look-ups in the last second, by tier.
+/// Look-ups between the last two readings, by tier.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct LastLookups {
     pub(super) l1: HitRate,
@@ -63,27 +64,27 @@ pub(super) struct LastLookups {
 }
 
 impl Figures {
-    /// With the first readings.
+    /// Figures of the first readings.
     pub(super) fn new(mut first: Readings) -> Self {
-        // Of records from before nothing is known, so their commits do not count.
+        // The log has records from before the start, so the commits of this process do not count yet.
         first.commit_latencies.clear();
-        let minute = || RollingCount::new(MINUTE);
+        let start = first.read_at;
+        let minute = || RollingCount::new(WINDOW, start, 0);
         let mut figures = Self {
-            started: Instant::now(),
-            decisions: RollingLatencies::new(MINUTE),
-            tokens: RollingLatencies::new(MINUTE),
-            commits: RollingLatencies::new(MINUTE),
+            started: start,
+            decisions: RollingLatencies::new(WINDOW),
+            tokens: RollingLatencies::new(WINDOW),
+            commits: RollingLatencies::new(WINDOW),
             permitted: minute(),
             denied: minute(),
             undecided: minute(),
-            records: RollingCount::starting_at(MINUTE, first.records),
+            records: RollingCount::new(WINDOW, start, first.records),
             refused_credentials: minute(),
-            clock_jumps: RollingCount::new(CLOCK_WINDOW),
-            compliance: Compliance::new(),
+            clock_jumps: RollingCount::new(CLOCK_WINDOW, start, 0),
+            compliance: ComplianceWindow::new(start),
             denials: DenialHistory::default(),
             disk: DiskGrowth::default(),
             cpu: [None; 2],
-            last: Instant::now(),
             interval: Duration::from_secs(1),
             hits: LastLookups::default(),
             unsigned_since: None,
@@ -93,22 +94,22 @@ impl Figures {
         figures
     }
 
-    /// Adds the readings of one more second.
+    /// Adds readings.
     pub(super) fn push(&mut self, mut now: Readings) {
-        self.interval = self.last.elapsed().max(Duration::from_millis(1));
-        self.last = Instant::now();
-        self.decisions.push(std::mem::take(&mut now.decision_latencies));
-        self.tokens.push(std::mem::take(&mut now.token_latencies));
-        self.commits.push(std::mem::take(&mut now.commit_latencies));
-        self.permitted.push(now.permitted);
-        self.denied.push(now.denied);
-        self.undecided.push(now.undecided);
-        self.records.push(now.records);
-        self.refused_credentials.push(now.refused_credentials);
-        self.clock_jumps.push(now.clock_jumps);
-        self.compliance.push(&now);
+        let at = now.read_at;
+        self.interval = at.duration_since(self.now.read_at).max(Duration::from_millis(1));
+        self.decisions.push(at, std::mem::take(&mut now.decision_latencies));
+        self.tokens.push(at, std::mem::take(&mut now.token_latencies));
+        self.commits.push(at, std::mem::take(&mut now.commit_latencies));
+        self.permitted.push(at, now.permitted);
+        self.denied.push(at, now.denied);
+        self.undecided.push(at, now.undecided);
+        self.records.push(at, now.records);
+        self.refused_credentials.push(at, now.refused_credentials);
+        self.clock_jumps.push(at, now.clock_jumps);
+        self.compliance.push(at, &now.compliance);
         self.denials.push(now.at, now.denied);
-        self.disk.push(now.disk);
+        self.disk.push(at, now.disk);
         self.cpu = [self.cpu[1], now.process.cpu_s];
         let before = self.now.lookups;
         self.hits = LastLookups {
@@ -135,12 +136,13 @@ impl Figures {
         Some((now - before).max(0.0) * 100.0 / self.interval.as_secs_f64() / cores)
     }
 
-    /// Requests for decisions in a second, answered or not; of the last minute.
+    /// Decisions per second, and requests per second that failed without a decision, of the last minute. A failed
+    /// request counts once, however many decisions it asked for.
     pub(super) fn offered(&self) -> f64 {
         self.answered() + self.undecided.per_second()
     }
 
-    /// Decisions in a second, of the last minute.
+    /// Decisions per second, of the last minute.
     pub(super) fn answered(&self) -> f64 {
         self.permitted.per_second() + self.denied.per_second()
     }
@@ -150,12 +152,12 @@ impl Figures {
         average(self.records.recent(), self.commits.recent())
     }
 
-    /// Records in a commit, of the last second.
+    /// Records in a commit, between the last two readings.
     pub(super) fn last_commit_batch(&self) -> Option<f64> {
-        average(self.records.increase(1), &self.commits.last())
+        average(self.records.last(), &self.commits.last())
     }
 
-    /// For how many seconds records have been without a checkpoint, if none was made meanwhile.
+    /// The seconds for which records have been without a checkpoint, if none was made meanwhile.
     pub(super) fn unsigned_s(&self) -> f64 {
         self.unsigned_since.map_or(0.0, |since| since.elapsed().as_secs_f64())
     }
@@ -177,29 +179,63 @@ fn average(records: u64, commits: &Latencies) -> Option<f64> {
     (commits > 0.0).then(|| records / commits)
 }
 
-impl Compliance {
-    fn new() -> Self {
-        let count = || RollingCount::new(COMPLIANCE_WINDOW);
-        Self { decided: count(), unlawful: count(), compared: count(), disagreed: count() }
+impl ComplianceWindow {
+    fn new(start: Instant) -> Self {
+        let count = || RollingCount::new(COMPLIANCE_WINDOW, start, 0);
+        Self { decided: count(), displaced: count(), unrecorded: count(), compared: count(), disagreed: count() }
     }
 
-    fn push(&mut self, now: &Readings) {
-        let counted = &now.compliance;
-        self.decided.push(counted.decided);
-        self.unlawful.push(counted.unlawful());
-        self.compared.push(counted.compared);
-        self.disagreed.push(counted.disagreed);
+    fn push(&mut self, at: Instant, totals: &ComplianceTotals) {
+        self.decided.push(at, totals.decided);
+        self.displaced.push(at, totals.displaced);
+        self.unrecorded.push(at, totals.unrecorded);
+        self.compared.push(at, totals.compared());
+        self.disagreed.push(at, totals.disagreed);
     }
 
     /// The share of decisions that comply, in percent: made under the constitution in force and recorded, times the
-    /// share of the compared ones that were decided in the same way without caches. `None` without any decision.
+    /// share of the compared ones that were decided in the same way without caches. `None` without any decision and
+    /// any comparison: a decision may be compared when it has left the window itself.
     pub(super) fn percent(&self) -> Option<f64> {
-        let share = |all: &RollingCount, wrong: &RollingCount| {
+        let share = |all: u64, wrong: u64| {
             #[expect(clippy::cast_precision_loss, reason = "counts of minutes")]
-            let (all, wrong) = (all.recent() as f64, wrong.recent() as f64);
+            let (all, wrong) = (all as f64, wrong as f64);
             if all > 0.0 { (1.0 - wrong / all).max(0.0) } else { 1.0 }
         };
-        let lawful = share(&self.decided, &self.unlawful) * share(&self.compared, &self.disagreed);
-        (self.decided.recent() > 0).then_some(lawful * 100.0)
+        let (decided, compared) = (self.decided.recent(), self.compared.recent());
+        let noncompliant = self.displaced.recent() + self.unrecorded.recent();
+        let compliant = share(decided, noncompliant) * share(compared, self.disagreed.recent());
+        (decided + compared > 0).then_some(compliant * 100.0)
+    }
+
+    /// Decisions under a constitution that was not in force, and decisions without a durable record, between the last
+    /// two readings.
+    pub(super) fn last_noncompliant(&self) -> (u64, u64) {
+        (self.displaced.last(), self.unrecorded.last())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comparison_counts_although_its_decision_has_left_the_window() {
+        let start = Instant::now();
+        let at = |second| start + Duration::from_secs(second);
+        let mut compliance = ComplianceWindow::new(start);
+        assert_eq!(compliance.percent(), None);
+        let mut totals = ComplianceTotals { decided: 4, ..ComplianceTotals::default() };
+        compliance.push(at(1), &totals);
+        assert_eq!(compliance.percent(), Some(100.0));
+        totals.unrecorded = 1;
+        compliance.push(at(2), &totals);
+        assert_eq!(compliance.percent(), Some(75.0));
+        compliance.push(at(70), &totals);
+        compliance.push(at(71), &totals);
+        assert_eq!(compliance.percent(), None, "a minute without decisions");
+        (totals.agreed, totals.disagreed) = (1, 1);
+        compliance.push(at(72), &totals);
+        assert_eq!(compliance.percent(), Some(50.0));
     }
 }

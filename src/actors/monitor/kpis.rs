@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use super::figures::{COMPLIANCE_WINDOW, Figures, MINUTE};
+use super::figures::{self, COMPLIANCE_WINDOW, Figures};
 use crate::actors::cache::hit_rates::HitRate;
 use crate::metrics::Latencies;
-use crate::metrics::kpi::{Kpi, Target};
+use crate::metrics::kpi::{Kpi, KpiTarget};
 use crate::settings::Settings;
 use crate::store::PoolStats;
 
-/// A figure of one second, for charts: names and values, in the order in which they are shown.
+/// The figures of one second, for charts: names and values, in the order in which they are shown.
 pub(super) type Point = [(&'static str, Option<f64>); 20];
 
 /// The window of most figures.
-const WINDOW: Option<Duration> = Some(Duration::from_secs(MINUTE as u64));
+const WINDOW: Option<Duration> = Some(figures::WINDOW);
 
 /// The key figures.
 pub(super) fn kpis(figures: &Figures, settings: &Settings) -> Vec<Kpi> {
@@ -22,17 +22,19 @@ pub(super) fn kpis(figures: &Figures, settings: &Settings) -> Vec<Kpi> {
     let rate = f64::from(alerts.min_throughput);
     let (offered, answered) = (figures.offered(), figures.answered());
     let per_second = |name, value| Kpi::new(name, WINDOW, "1/s", Some(value));
-    let throughput = per_second("decisions_per_s", answered).target(Target::Min(rate));
+    let throughput = per_second("decisions_per_s", answered).target(KpiTarget::Min(rate));
     kpis.push(per_second("decisions_offered_per_s", offered));
     // Without enough requests the target says nothing.
-    kpis.push(if offered >= rate { throughput } else { throughput.undecided() });
+    kpis.push(if offered >= rate { throughput } else { throughput.not_assessed() });
     let window = Some(settings.monitor.cache_hit_rate_window);
     let hits = &figures.now.recent_lookups;
     let hit_rate = |name, rate: HitRate| Kpi::new(name, window, "%", rate.percent());
-    kpis.push(hit_rate("hit_rate", hits.overall).target(Target::Min(settings.cache.hit_rate_target.get())));
+    kpis.push(hit_rate("hit_rate", hits.overall).target(KpiTarget::Min(settings.cache.hit_rate_target.get())));
     kpis.extend([hit_rate("hit_rate_l1", hits.l1), hit_rate("hit_rate_l2", hits.l2), hit_rate("hit_rate_l3", hits.l3)]);
-    let compliance_window = Some(Duration::from_secs(COMPLIANCE_WINDOW as u64));
-    kpis.push(Kpi::new("compliance", compliance_window, "%", figures.compliance.percent()).target(Target::Min(100.0)));
+    kpis.push(
+        Kpi::new("compliance", Some(COMPLIANCE_WINDOW), "%", figures.compliance.percent())
+            .target(KpiTarget::Min(100.0)),
+    );
     kpis.extend(pool(figures, settings));
     let commits = figures.commits.recent();
     kpis.extend([
@@ -45,15 +47,16 @@ pub(super) fn kpis(figures: &Figures, settings: &Settings) -> Vec<Kpi> {
     #[expect(clippy::cast_precision_loss, reason = "a limit in bytes")]
     let memory = alerts.memory.get() as f64;
     kpis.extend([
-        now("memory", "bytes", process.resident_bytes).target(Target::Max(memory)),
-        now("cpu", "%", figures.cpu_percent()).target(Target::Max(alerts.cpu_percent.get())),
+        now("memory", "bytes", process.resident_bytes).target(KpiTarget::Max(memory)),
+        now("cpu", "%", figures.cpu_percent()).target(KpiTarget::Max(alerts.cpu_percent.get())),
         now("open_files", "files", process.open_files),
-        now("redis_memory", "%", redis_memory(figures)).target(Target::Max(alerts.redis_memory_percent.get())),
+        now("redis_memory", "%", redis_memory(figures)).target(KpiTarget::Below(alerts.redis_memory_percent.get())),
         now("index_lag", "records", figures.now.index_lag.map(count))
-            .target(Target::Max(count(alerts.index_lag.get() as u64))),
-        now("checkpoint_age", "s", Some(figures.unsigned_s())).target(Target::Max(alerts.checkpoint_age.as_secs_f64())),
-        now("disk_free", "%", figures.disk.free_percent()).target(Target::Min(alerts.disk_free_percent.get())),
-        now("disk_full_in", "s", figures.disk.full_in_s()).target(Target::Min(alerts.disk_full_in.as_secs_f64())),
+            .target(KpiTarget::Max(count(alerts.index_lag.get() as u64))),
+        now("checkpoint_age", "s", Some(figures.unsigned_s()))
+            .target(KpiTarget::Max(alerts.checkpoint_age.as_secs_f64())),
+        now("disk_free", "%", figures.disk.free_percent()).target(KpiTarget::Min(alerts.disk_free_percent.get())),
+        now("disk_full_in", "s", figures.disk.full_in_s()).target(KpiTarget::Min(alerts.disk_full_in.as_secs_f64())),
     ]);
     kpis
 }
@@ -87,7 +90,7 @@ fn latencies(figures: &Figures, settings: &Settings) -> Vec<Kpi> {
     let row = |(names, window, latencies): ([&'static str; 3], Option<Duration>, &Latencies)| {
         let percents = [50.0, 95.0, 99.0].into_iter().zip(targets);
         let kpis = names.into_iter().zip(percents).map(|(name, (percent, target))| {
-            Kpi::new(name, window, "ms", quantile(latencies, percent)).target(Target::Max(target))
+            Kpi::new(name, window, "ms", quantile(latencies, percent)).target(KpiTarget::Max(target))
         });
         kpis.collect::<Vec<_>>()
     };
@@ -104,11 +107,11 @@ fn pool(figures: &Figures, settings: &Settings) -> Vec<Kpi> {
         now("pool_busy", "connections", of(PoolStats::busy)),
         now("pool_waiting", "jobs", of(|stats| stats.waiting)),
         Kpi::new("pool_wait_p99", WINDOW, "ms", wait),
-        now("pool_utilization", "%", figures.pool_utilization()).target(Target::Max(high)),
+        now("pool_utilization", "%", figures.pool_utilization()).target(KpiTarget::Below(high)),
     ]
 }
 
-/// The figures of the last second.
+/// The figures between the last two readings; counts are per second.
 pub(super) fn point(figures: &Figures) -> Point {
     let (latencies, commits) = (figures.decisions.last(), figures.commits.last());
     let primary = figures.now.pools.first().map(|pool| &pool.stats);
@@ -117,8 +120,8 @@ pub(super) fn point(figures: &Figures) -> Point {
     let at = figures.now.at.unix_timestamp() as f64;
     [
         ("at", Some(at)),
-        ("permitted", Some(count(figures.permitted.increase(1)))),
-        ("denied", Some(count(figures.denied.increase(1)))),
+        ("permitted", Some(figures.permitted.last_per_second())),
+        ("denied", Some(figures.denied.last_per_second())),
         ("p50", quantile(&latencies, 50.0)),
         ("p95", quantile(&latencies, 95.0)),
         ("p99", quantile(&latencies, 99.0)),

@@ -17,7 +17,7 @@ use actix::Arbiter;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 pub use alerts::{Alert, AlertRule, AlertSeverity, AlertState, RULES, Transition};
@@ -47,13 +47,13 @@ pub struct MonitorOptions {
     pub journal: Journal,
     /// Posts alerts; `None`: nowhere.
     pub webhook: Option<Webhook>,
-    /// What became of posted alerts.
+    /// The outcomes of posted alerts.
     pub deliveries: DeliveryCounts,
-    /// The daemon's name among others, for receivers of alerts.
+    /// The daemon's name among others, for receivers of alerts: the origin of its log.
     pub node: String,
 }
 
-/// What was measured in one second, as JSON texts.
+/// The measurements of one second, as JSON texts.
 #[derive(Debug, Clone, Default)]
 pub struct Tick {
     /// The number of seconds measured.
@@ -68,7 +68,7 @@ pub struct Tick {
     pub alerts_version: u64,
 }
 
-/// What is measured; shared by all clones.
+/// A view of the measurements; shared by all clones.
 #[derive(Debug, Clone)]
 pub struct MonitorView {
     ticks: watch::Receiver<Tick>,
@@ -79,7 +79,7 @@ pub struct MonitorView {
 }
 
 impl MonitorView {
-    /// What was measured last.
+    /// The newest measurements.
     #[must_use]
     pub fn newest(&self) -> Tick {
         self.ticks.borrow().clone()
@@ -103,7 +103,7 @@ impl MonitorView {
         self.firing.borrow().clone()
     }
 
-    /// What became of posted alerts.
+    /// The outcomes of posted alerts.
     #[must_use]
     pub fn deliveries(&self) -> &DeliveryCounts {
         &self.deliveries
@@ -116,9 +116,24 @@ impl MonitorView {
     }
 }
 
-/// Measures on a thread of its own.
+/// The thread that measures.
+#[derive(Debug)]
+pub struct MonitorThread {
+    stop: oneshot::Sender<()>,
+    stopped: oneshot::Receiver<()>,
+}
+
+impl MonitorThread {
+    /// Ends the thread, so that the end of other parts fires no alert.
+    pub async fn stop(self) {
+        drop(self.stop);
+        // The thread drops the sender when it ends.
+        let _ = self.stopped.await;
+    }
+}
+
+/// The state of the thread.
 struct Monitor {
-    reader: Reader,
     options: MonitorOptions,
     alerts: Vec<Alert>,
     history: Arc<History>,
@@ -126,9 +141,9 @@ struct Monitor {
     firing: watch::Sender<Vec<(&'static str, bool)>>,
 }
 
-/// Starts the thread that measures. It ends with the actix system.
+/// Starts the thread that measures. It ends when it is stopped, or with the actix system.
 #[must_use]
-pub fn start(sources: Sources, options: MonitorOptions) -> MonitorView {
+pub fn start(sources: Sources, options: MonitorOptions) -> (MonitorThread, MonitorView) {
     let (ticks, ticks_view) = watch::channel(Tick::default());
     let (firing, firing_view) = watch::channel(Vec::new());
     let history = Arc::<History>::default();
@@ -139,26 +154,48 @@ pub fn start(sources: Sources, options: MonitorOptions) -> MonitorView {
         deliveries: options.deliveries.clone(),
         compliance: sources.compliance.clone(),
     };
-    let reader = Reader::new(sources);
-    let monitor = Monitor { reader, options, alerts: Alert::all(), history, ticks, firing };
-    Arbiter::new().spawn(monitor.run());
-    view
+    let monitor = Monitor { options, alerts: Alert::all(), history, ticks, firing };
+    let (stop, stopping) = oneshot::channel();
+    let (ended, stopped) = oneshot::channel();
+    Arbiter::new().spawn(async move {
+        monitor.run(sources, stopping).await;
+        drop::<oneshot::Sender<()>>(ended);
+    });
+    (MonitorThread { stop, stopped }, view)
 }
 
 impl Monitor {
-    async fn run(mut self) {
+    async fn run(mut self, sources: Sources, mut stopping: oneshot::Receiver<()>) {
         let mut seconds = interval(INTERVAL);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         seconds.tick().await;
-        let mut figures = Figures::new(self.reader.read().await);
+        let reader = Reader::start(sources);
+        let mut figures = Figures::new(reader.read());
         let mut tick = Tick::default();
         loop {
+            self.record_noncompliance(&figures);
             let is_changed = self.update_alerts(&figures);
             tick.number += 1;
             tick.alerts_version += u64::from(is_changed);
             self.publish(&figures, &mut tick);
-            seconds.tick().await;
-            figures.push(self.reader.read().await);
+            tokio::select! {
+                _ = &mut stopping => return,
+                _ = seconds.tick() => {}
+            }
+            figures.push(reader.read());
+        }
+    }
+
+    /// Records decisions since the last readings that were made under another constitution or without a record.
+    fn record_noncompliance(&self, figures: &Figures) {
+        let (displaced, unrecorded) = figures.compliance.last_noncompliant();
+        if displaced + unrecorded == 0 {
+            return;
+        }
+        let event = Event::new(EventKind::Compliance, DAEMON).name("event", "noncompliant");
+        let event = event.name("displaced", displaced).name("unrecorded", unrecorded);
+        if let Err(error) = self.options.journal.record_first(&[event]) {
+            tracing::error!(%error, "decisions that do not comply cannot be recorded in the audit log");
         }
     }
 

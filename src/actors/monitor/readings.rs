@@ -1,11 +1,14 @@
-//! What the monitor reads each second, and from where.
+//! The readings of the monitor, and their sources. Reading waits for nothing: answers of other actors and of servers
+//! are refreshed by tasks of their own, so that a database that hangs delays no alert.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
 
-use super::compliance::ComplianceCounts;
+use super::compliance::{ComplianceCounts, ComplianceTotals};
 use crate::actors::Mailbox;
 use crate::actors::audit::checkpoints::Checkpoints;
 use crate::actors::audit::index_status::IndexStatus;
@@ -16,16 +19,19 @@ use crate::actors::database::pool_monitor::{PoolMonitor, PoolReport, PoolStatus}
 use crate::actors::health::clock_monitor::Steady;
 use crate::actors::identity::directory::{Directory, NextKeyExpiry};
 use crate::domain::Reason;
-use crate::metrics::{Counts, Metrics, ProcessStat};
+use crate::metrics::{BucketCounts, Metrics, ProcessStat};
 use crate::store::{Answers, ReplicaStatus, Replicas};
 
-/// Redis is asked for its memory once in so many seconds.
-const REDIS_INTERVAL: u64 = 5;
+/// How often the pools are asked for their state.
+const POOL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The expiry of keys is asked for once in so many seconds.
-const EXPIRY_INTERVAL: u64 = 60;
+/// How often Redis is asked for its memory.
+const REDIS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Where readings are from.
+/// How often the directory is asked for the next expiry of a key.
+const EXPIRY_INTERVAL: Duration = Duration::from_mins(1);
+
+/// The sources of readings.
 #[derive(Debug, Clone)]
 pub struct Sources {
     /// Decisions, requests and credentials.
@@ -65,11 +71,13 @@ pub struct DiskSpace {
     pub total: f64,
 }
 
-/// Readings of one second. Counts are since the start, except for durations, which are of that second.
+/// Readings of one moment. Counts are since the start, except for durations, which are since the last readings.
 #[derive(Debug, Clone)]
 pub struct Readings {
-    /// When they were read.
+    /// The wall clock.
     pub at: OffsetDateTime,
+    /// The monotonic clock.
+    pub read_at: Instant,
     /// Decisions that permit.
     pub permitted: u64,
     /// Decisions that deny.
@@ -79,11 +87,11 @@ pub struct Readings {
     /// Refused logins and credentials.
     pub refused_credentials: u64,
     /// The durations of requests for decisions.
-    pub decision_latencies: Counts,
+    pub decision_latencies: BucketCounts,
     /// The durations of validations of credentials.
-    pub token_latencies: Counts,
+    pub token_latencies: BucketCounts,
     /// The durations of commits.
-    pub commit_latencies: Counts,
+    pub commit_latencies: BucketCounts,
     /// Durable records.
     pub records: u64,
     /// Records that wait.
@@ -92,7 +100,7 @@ pub struct Readings {
     pub log_health: Health,
     /// The pools; the primary's is the first.
     pub pools: Vec<PoolReport>,
-    /// For how long the database has answered nobody who waits.
+    /// The time for which the database has answered no caller, while callers wait.
     pub unanswered: Duration,
     /// The replicas.
     pub replicas: Vec<ReplicaStatus>,
@@ -100,7 +108,7 @@ pub struct Readings {
     pub lookups: TierRates,
     /// Look-ups in the window of the settings.
     pub recent_lookups: TierRates,
-    /// The memory of Redis, as it was last told.
+    /// The memory of Redis at most five seconds ago; `None` while Redis does not answer.
     pub redis: Option<ServerMemory>,
     /// Records that the search index is behind; `None` while it is not open.
     pub index_lag: Option<u64>,
@@ -115,44 +123,43 @@ pub struct Readings {
     /// When the next API key in use expires, in seconds since 1970.
     pub next_key_expiry: Option<i64>,
     /// Whether decisions comply.
-    pub compliance: super::compliance::Counted,
+    pub compliance: ComplianceTotals,
 }
 
-/// Reads.
+/// Reads counters and states, and keeps the last answers of other actors.
 #[derive(Debug)]
 pub(super) struct Reader {
     sources: Sources,
-    second: u64,
-    redis: Option<ServerMemory>,
-    next_key_expiry: Option<i64>,
+    pools: watch::Receiver<Vec<PoolReport>>,
+    redis: watch::Receiver<Option<ServerMemory>>,
+    next_key_expiry: watch::Receiver<Option<i64>>,
 }
 
 impl Reader {
-    pub(super) fn new(sources: Sources) -> Self {
-        Self { sources, second: 0, redis: None, next_key_expiry: None }
+    /// Starts the tasks that refresh answers. They end after the reader was dropped.
+    pub(super) fn start(sources: Sources) -> Self {
+        let pools = sources.pools.clone();
+        let pools = refresh(POOL_INTERVAL, async move || pools.ask(PoolStatus).await.ok());
+        let verdicts = sources.verdicts.clone();
+        let redis = refresh(REDIS_INTERVAL, async move || match &verdicts {
+            Some(verdicts) => Some(verdicts.status().await.map(|status| status.memory)),
+            None => None,
+        });
+        let directory = sources.directory.clone();
+        let next_key_expiry = refresh(EXPIRY_INTERVAL, async move || directory.ask(NextKeyExpiry).await.ok());
+        Self { sources, pools, redis, next_key_expiry }
     }
 
-    /// Reads once. What cannot be read is empty, or as it was read last.
-    pub(super) async fn read(&mut self) -> Readings {
-        if self.second.is_multiple_of(REDIS_INTERVAL)
-            && let Some(verdicts) = &self.sources.verdicts
-        {
-            self.redis = verdicts.status().await.map(|status| status.memory);
-        }
-        if self.second.is_multiple_of(EXPIRY_INTERVAL)
-            && let Ok(next) = self.sources.directory.ask(NextKeyExpiry).await
-        {
-            self.next_key_expiry = next;
-        }
-        self.second += 1;
+    /// Reads once. A value that cannot be read is empty, or as it was read last.
+    pub(super) fn read(&self) -> Readings {
         let from = &self.sources;
-        let pools = from.pools.ask(PoolStatus).await.unwrap_or_default();
         let totals = from.metrics.totals();
         let permitted = totals.decisions.get(Reason::Permitted as usize).copied().unwrap_or_default();
         let decided: u64 = totals.decisions.iter().sum();
         let records = from.queue.durable();
         Readings {
             at: OffsetDateTime::now_utc(),
+            read_at: Instant::now(),
             permitted,
             denied: decided - permitted,
             undecided: totals.undecided,
@@ -163,21 +170,38 @@ impl Reader {
             records,
             queue: from.queue.waiting(),
             log_health: from.queue.health(),
-            pools,
+            pools: self.pools.borrow().clone(),
             unanswered: from.answers.unanswered_for(),
             replicas: from.replicas.status(),
             lookups: from.rates.total(),
             recent_lookups: from.rates.recent(),
-            redis: self.redis.clone(),
+            redis: self.redis.borrow().clone(),
             index_lag: from.index.next().map(|next| records.saturating_sub(next)),
             checkpointed: from.checkpoints.size(),
             disk: disk_space(&from.data_dir),
             process: ProcessStat::now(),
             clock_jumps: from.steady.jumps(),
-            next_key_expiry: self.next_key_expiry,
+            next_key_expiry: *self.next_key_expiry.borrow(),
             compliance: from.compliance.get(),
         }
     }
+}
+
+/// The last answer to a question that is asked at this interval. `None` as an answer
+/// leaves the last one.
+fn refresh<T: Default + 'static>(period: Duration, ask: impl AsyncFn() -> Option<T> + 'static) -> watch::Receiver<T> {
+    let (sender, answers) = watch::channel(T::default());
+    actix::spawn(async move {
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !sender.is_closed() {
+            ticks.tick().await;
+            if let Some(answer) = ask().await {
+                sender.send_replace(answer);
+            }
+        }
+    });
+    answers
 }
 
 /// The space of the file system of that folder.

@@ -22,6 +22,10 @@ impl Default for Since {
 }
 
 impl Answers {
+    /// A database that has answered no caller for this long hangs. It is a little shorter than the timeout of a probe of
+    /// the database, so that a probe that got no answer finds that it hangs.
+    pub const HANGS_AFTER: Duration = Duration::from_millis(900);
+
     /// Notes that a caller asks.
     pub(super) fn asked(&self) {
         if self.0.since.load(Ordering::Relaxed) == 0 {

@@ -57,7 +57,8 @@ impl Search {
 pub enum DenialKey {
     /// By each violated principle. A denial that violates several counts for each, and one that violates none for none.
     Principle,
-    /// By the subject, as `type::id`.
+    /// By the subject, as `Type::"id"`, with the id as it is, without escapes: a type has no quotes, so the id is all
+    /// between the first `::"` and the last character. A faulty item of a batch has no subject; its name is empty.
     Subject,
     /// By the reason.
     Reason,

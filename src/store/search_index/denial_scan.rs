@@ -13,7 +13,7 @@ use crate::store::error::StoreError;
 #[derive(Debug)]
 pub(super) struct DenialScan {
     scan: IndexScan<'static>,
-    /// An expression over the entry, or the violation.
+    /// An expression over the entry, or over the violation. It is empty for an entry without a subject or a reason.
     name: &'static str,
 }
 
@@ -21,7 +21,7 @@ pub(super) struct DenialScan {
 pub(super) fn denial_scans(conn: &mut Connection, key: DenialKey) -> Result<Vec<DenialScan>, StoreError> {
     let denied = || IndexScan::of(BY_DECISION, vec![DENIED]);
     let name = match key {
-        DenialKey::Subject => "coalesce(e.subject_type || '::' || e.subject_id, '')",
+        DenialKey::Subject => "coalesce(e.subject_type || '::\"' || e.subject_id || '\"', '')",
         DenialKey::Reason => "coalesce(e.reason, '')",
         DenialKey::Principle => {
             let (mut scans, mut after) = (Vec::new(), Vec::new());

@@ -1,7 +1,8 @@
 //! Denials over time: how many there were in each interval, by principle, by subject or by reason.
 //!
 //! Counting goes from the newest entries to older ones in steps, each of which examines a bounded number of entries of
-//! an index. So it may stop after any step: then the newest denials are counted, and the result says so.
+//! an index. So it may stop after any step: then the newest denials are counted, and the result has the time from which
+//! on all are.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -25,9 +26,9 @@ const NAMES: usize = 10_000;
 pub struct DenialSeries {
     /// The principle, subject or reason.
     pub name: String,
-    /// All of them.
+    /// The number of denials.
     pub total: u64,
-    /// Those of each interval, by its number; intervals without any are left out.
+    /// The number in each interval, by the interval's number; intervals without any are left out.
     pub counts: Vec<(usize, u64)>,
 }
 
@@ -40,6 +41,9 @@ pub struct DenialCounts {
     pub others: u64,
     /// Whether all entries of the time were examined. If not, only the newest were.
     pub is_complete: bool,
+    /// The time from which on all denials are counted, in microseconds since 1970; the beginning of the query's time if
+    /// all entries were examined.
+    pub counted_since: i64,
 }
 
 /// Counts denials at `places`, until the deadline has passed. At least one step is made.
@@ -63,12 +67,14 @@ pub(super) fn count(
             }
             run.end = start;
             if start > places.start && Instant::now() >= deadline {
-                return Ok(tally.top(query.top, false));
+                let uncounted = time_ranges::latest(conn, &(places.start..start), &times)?;
+                let counted_since = uncounted.map_or(query.from, |latest| latest.saturating_add(1));
+                return Ok(DenialCounts { is_complete: uncounted.is_none(), counted_since, ..tally.top(query.top) });
             }
         }
         end = run.start;
     }
-    Ok(tally.top(query.top, true))
+    Ok(DenialCounts { is_complete: true, counted_since: query.from, ..tally.top(query.top) })
 }
 
 /// Denials by name and interval.
@@ -88,7 +94,8 @@ impl Tally {
         }
     }
 
-    fn top(self, most: usize, is_complete: bool) -> DenialCounts {
+    /// The series of the `most` greatest names, and the number of all other denials.
+    fn top(self, most: usize) -> DenialCounts {
         let series = self.names.into_iter().map(|(name, counts)| {
             let mut counts = counts.into_iter().collect::<Vec<_>>();
             counts.sort_unstable();
@@ -98,6 +105,6 @@ impl Tally {
         series.sort_unstable_by(|a, b| b.total.cmp(&a.total).then_with(|| a.name.cmp(&b.name)));
         let cut = series.split_off(most.min(series.len()));
         let others = self.others + cut.iter().map(|series| series.total).sum::<u64>();
-        DenialCounts { series, others, is_complete }
+        DenialCounts { series, others, ..DenialCounts::default() }
     }
 }

@@ -58,6 +58,24 @@ pub(super) fn last_run(
     Ok(Some(start..places.end.min((newest + 1) << BLOCK_BITS)))
 }
 
+/// The latest of these times that an entry within `places` may have; `None` if no entry has one of them.
+pub(super) fn latest(
+    conn: &mut Connection,
+    places: &Range<i64>,
+    times: &RangeInclusive<i64>,
+) -> Result<Option<i64>, StoreError> {
+    if places.is_empty() || times.is_empty() {
+        return Ok(None);
+    }
+    let (first, last) = (block(places.start), block(places.end - 1));
+    let latest: Option<i64> = audit_spans::table
+        .filter(audit_spans::block.between(first, last))
+        .filter(audit_spans::earliest.le(times.end()).and(audit_spans::latest.ge(times.start())))
+        .select(diesel::dsl::max(audit_spans::latest))
+        .get_result(conn)?;
+    Ok(latest.map(|latest| latest.min(*times.end())))
+}
+
 fn block(place: i64) -> i64 {
     place >> BLOCK_BITS
 }

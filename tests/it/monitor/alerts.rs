@@ -84,8 +84,10 @@ fn cold_caches() {
     let setup = setup().set("cache.l1.capacity", 0).set("cache.l3.capacity", 0).set("cache.l2.url", "");
     let setup = setup.set("monitor.cache_hit_rate_window_s", 5);
     let daemon = setup.start();
-    decide(&daemon, 30);
-    let fired = becomes(&daemon, "hit_rate", "firing");
+    let fired = wait_for("few look-ups are hits", || {
+        decide(&daemon, 30);
+        Some(alert(&daemon, "hit_rate")).filter(|alert| alert["state"] == "firing")
+    });
     assert_eq!((&fired["value"], &fired["condition"]), (&json!(0.0), &json!("< 85 %")), "{fired}");
     becomes(&daemon, "hit_rate", "inactive");
     let recorded = recorded(&setup);

@@ -4,6 +4,7 @@ mod alerts;
 mod compliance;
 mod figures;
 mod receiver;
+mod stop;
 mod streams;
 mod webhook;
 

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -26,22 +26,23 @@ impl Posted {
 /// A running server.
 pub struct AlertReceiver {
     address: SocketAddr,
-    is_over: Arc<AtomicBool>,
+    is_stopping: Arc<AtomicBool>,
+    status: Arc<AtomicU16>,
     thread: Option<JoinHandle<()>>,
     posted: Mutex<Receiver<Posted>>,
 }
 
 impl AlertReceiver {
-    /// Listens, and answers each request with this status.
-    pub fn start(address: SocketAddr, status: u16) -> Self {
-        let listener = TcpListener::bind(address).unwrap();
+    /// Listens, and answers each request with this status. With the status 0 connections are closed without an answer.
+    pub fn start(status: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let is_over = Arc::new(AtomicBool::new(false));
+        let (is_stopping, status) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU16::new(status)));
         let (tell, posted) = channel();
-        let over = Arc::clone(&is_over);
+        let (stopping, answered) = (Arc::clone(&is_stopping), Arc::clone(&status));
         let serve = move || {
             for stream in listener.incoming() {
-                if over.load(Ordering::Acquire) {
+                if stopping.load(Ordering::Acquire) {
                     return;
                 }
                 let mut reader = BufReader::new(stream.unwrap());
@@ -60,20 +61,29 @@ impl AlertReceiver {
                 if reader.read_exact(&mut body).is_err() {
                     continue;
                 }
+                let status = answered.load(Ordering::Acquire);
+                if status == 0 {
+                    continue;
+                }
                 let answer = format!("HTTP/1.1 {status} x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
                 reader.get_mut().write_all(answer.as_bytes()).unwrap();
                 let _ = tell.send(Posted { signature, body: String::from_utf8(body).unwrap() });
             }
         };
-        Self { address, is_over, thread: Some(thread::spawn(serve)), posted: Mutex::new(posted) }
+        Self { address, is_stopping, status, thread: Some(thread::spawn(serve)), posted: Mutex::new(posted) }
     }
 
-    /// Its address.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// The port on which it listens.
+    pub fn port(&self) -> u16 {
+        self.address.port()
     }
 
-    /// The next that is posted of this alert; a busy or full host has others of its own.
+    /// Answers further requests with another status.
+    pub fn answer(&self, status: u16) {
+        self.status.store(status, Ordering::Release);
+    }
+
+    /// The next post of this alert; a busy or full host has others of its own.
     #[track_caller]
     pub fn next_of(&self, alert: &str) -> Posted {
         let posted = self.posted.lock().unwrap();
@@ -88,8 +98,8 @@ impl AlertReceiver {
 
 impl Drop for AlertReceiver {
     fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Release);
-        // Wakes the thread, so that the address is free afterwards.
+        self.is_stopping.store(true, Ordering::Release);
+        // Wakes the thread.
         let _ = std::net::TcpStream::connect(self.address);
         drop(self.thread.take().map(JoinHandle::join));
     }

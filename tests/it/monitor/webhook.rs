@@ -7,6 +7,7 @@ use ring::hmac;
 
 use super::receiver::{AlertReceiver, Posted};
 use super::{becomes, wait_for};
+use crate::audit::Exported;
 use crate::harness::{Request, Setup, TestDaemon};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -45,16 +46,26 @@ fn verify(posted: &Posted) {
 
 #[track_caller]
 fn outcome(daemon: &TestDaemon, outcome: &str) -> u64 {
-    let name = format!("acgs_alert_posts_total{{outcome=\"{outcome}\"}} ");
+    count(daemon, &format!("acgs_alert_posts_total{{outcome=\"{outcome}\"}} "))
+}
+
+/// The number of failed attempts.
+#[track_caller]
+fn failures(daemon: &TestDaemon) -> u64 {
+    count(daemon, "acgs_alert_post_failures_total ")
+}
+
+#[track_caller]
+fn count(daemon: &TestDaemon, name: &str) -> u64 {
     let text = daemon.get("/metrics").text().to_owned();
-    let line = text.lines().find_map(|line| line.strip_prefix(&name)).unwrap_or_else(|| panic!("{text}"));
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{text}"));
     line.trim_end_matches(".0").parse().unwrap()
 }
 
 /// It is posted with its signature each time.
 pub fn an_alert_that_fires_and_ends() {
-    let receiver = AlertReceiver::start("127.0.0.1:0".parse().unwrap(), 204);
-    let daemon = setup(receiver.address().port()).start();
+    let receiver = AlertReceiver::start(204);
+    let daemon = setup(receiver.port()).start();
     refuse_credentials(&daemon);
     for event in ["fired", "resolved"] {
         let posted = receiver.next_of(ALERT);
@@ -62,26 +73,63 @@ pub fn an_alert_that_fires_and_ends() {
         let body = posted.json();
         assert_eq!((&body["event"], &body["alert"]["name"]), (&event.into(), &ALERT.into()), "{body}");
         assert!(body["alert"]["remedy"].as_str().is_some_and(|text| !text.is_empty()), "{body}");
-        assert!(body["node"].as_str().is_some_and(|node| !node.is_empty()), "{body}");
+        assert_eq!(body["node"], daemon.get("/v1/status").json()["node"], "{body}");
     }
     wait_for("both are counted", || (outcome(&daemon, "delivered") >= 2).then_some(()));
 }
 
 #[test]
 fn an_alert_is_posted_again_until_the_receiver_is_back_and_takes_it() {
-    let address = AlertReceiver::start("127.0.0.1:0".parse().unwrap(), 204).address();
-    let daemon = setup(address.port()).start();
+    let receiver = AlertReceiver::start(0);
+    let daemon = setup(receiver.port()).start();
     refuse_credentials(&daemon);
     becomes(&daemon, ALERT, "firing");
-    wait_for("an attempt has failed", || (outcome(&daemon, "failed") >= 1).then_some(()));
-    let faulty = AlertReceiver::start(address, 503);
-    let first = faulty.next_of(ALERT);
-    drop(faulty);
-    let receiver = AlertReceiver::start(address, 200);
+    wait_for("an attempt has failed", || (failures(&daemon) >= 1).then_some(()));
+    receiver.answer(503);
+    let first = receiver.next_of(ALERT);
+    receiver.answer(200);
     let again = receiver.next_of(ALERT);
     verify(&again);
     assert_eq!(first.body, again.body, "one id for all attempts");
     wait_for("it is counted", || (outcome(&daemon, "delivered") >= 1).then_some(()));
+    assert!(failures(&daemon) >= 2);
+}
+
+#[test]
+fn an_alert_that_the_receiver_refuses_is_given_up_at_once() {
+    let receiver = AlertReceiver::start(404);
+    let daemon = setup(receiver.port()).start();
+    refuse_credentials(&daemon);
+    receiver.next_of(ALERT);
+    wait_for("it is dropped", || (outcome(&daemon, "dropped") >= 1).then_some(()));
+    assert!(daemon.stderr().contains("it is not posted again"), "{}", daemon.stderr());
+}
+
+#[test]
+fn a_stop_posts_waiting_alerts_once_more_and_says_how_many_are_lost() {
+    for (status, is_lost) in [(200, false), (503, true)] {
+        let receiver = AlertReceiver::start(503);
+        let daemon = setup(receiver.port()).start();
+        refuse_credentials(&daemon);
+        receiver.next_of(ALERT);
+        wait_for("an attempt has failed", || (failures(&daemon) >= 1).then_some(()));
+        receiver.answer(status);
+        let (code, stderr) = daemon.stop_and_tell();
+        assert!(code.success(), "{stderr}");
+        assert_eq!(stderr.contains("does not take alerts, and the daemon stops"), is_lost, "{stderr}");
+    }
+}
+
+#[test]
+fn the_path_of_the_url_is_neither_printed_nor_recorded() {
+    let setup = setup(1);
+    let printed = String::from_utf8(setup.run(["settings"]).stdout).unwrap();
+    assert!(printed.contains("http://127.0.0.1:1/…") && !printed.contains(":1/alerts"), "{printed}");
+    let daemon = setup.start();
+    assert!(daemon.stop().success());
+    let records = Exported::from(&setup, 0).records;
+    let settings = records.iter().find(|record| record["kind"] == "settings").expect("settings are recorded");
+    assert!(!settings.to_string().contains(":1/alerts"), "{settings}");
 }
 
 #[test]

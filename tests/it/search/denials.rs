@@ -57,7 +57,7 @@ fn denials_are_shown_by_principle_subject_and_reason() {
     settle(&daemon);
     let by = |key: &str| series(&daemon.get(&format!("{DENIALS}?by={key}")));
     let named = |rows: &[(&str, u64)]| rows.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect::<Vec<_>>();
-    assert_eq!(by("subject"), named(&[("Agent::builder", 2), ("Agent::helper", 1)]));
+    assert_eq!(by("subject"), named(&[("Agent::\"builder\"", 2), ("Agent::\"helper\"", 1)]));
     assert_eq!(by("reason"), named(&[("forbidden", 3)]));
     assert_eq!(by("principle"), named(&[("human-oversight", 3)]));
     assert_eq!(by("principle"), series(&daemon.get(DENIALS)), "the default");

@@ -87,18 +87,18 @@ impl Alert {
         let is_bad = value.is_some_and(|value| bound.is_broken(value));
         // Where there is nothing to measure, nothing is wrong.
         let is_good = value.is_none_or(|value| bound.is_cleared(value, self.rule.margin_percent));
-        let lasts = |since: &mut Option<Instant>, holds: bool| {
-            *since = if holds { since.or(Some(now)) } else { None };
+        let has_lasted = |since: &mut Option<Instant>, is_so: bool| {
+            *since = if is_so { since.or(Some(now)) } else { None };
             since.is_some_and(|since| now.duration_since(since) >= hold)
         };
         if self.state == AlertState::Firing {
-            if lasts(&mut self.good_since, is_good) {
+            if has_lasted(&mut self.good_since, is_good) {
                 self.set(AlertState::Inactive, at);
                 return Some(Transition::Resolved);
             }
             return None;
         }
-        if lasts(&mut self.bad_since, is_bad) {
+        if has_lasted(&mut self.bad_since, is_bad) {
             self.set(AlertState::Firing, at);
             return Some(Transition::Fired);
         }
@@ -117,13 +117,15 @@ impl Alert {
         }
     }
 
-    /// The condition as text, such as `> 5 ms for 60 s`.
+    /// The condition as text, such as `> 5 ms for 60 s`; of a state, such as `once it has lasted for 60 s`.
     #[must_use]
     pub fn condition(&self, settings: &Settings) -> String {
-        let bound = (self.rule.bound)(settings).text(self.rule.unit);
-        match self.rule.hold(settings).as_secs() {
-            0 => bound,
-            seconds => format!("{bound} for {seconds} s"),
+        let bound = || (self.rule.bound)(settings).text(self.rule.unit);
+        match (self.rule.hold(settings).as_secs(), self.rule.is_about_state()) {
+            (0, true) => "while it lasts".to_owned(),
+            (seconds, true) => format!("once it has lasted for {seconds} s"),
+            (0, false) => bound(),
+            (seconds, false) => format!("{} for {seconds} s", bound()),
         }
     }
 }
@@ -185,6 +187,22 @@ mod tests {
         let told: Vec<_> = found.into_iter().map(|(_, told)| told).collect();
         assert_eq!(told, [None, None, Some(Transition::Fired), None, Some(Transition::Resolved)]);
         assert!(alert.since.is_some());
+    }
+
+    #[test]
+    fn a_condition_is_readable() {
+        let settings = Settings::load(std::path::Path::new("settings"), None, std::iter::empty());
+        let mut settings = settings.unwrap().settings;
+        let conditions = |settings: &Settings| {
+            ["latency_p99", "throughput", "database_unavailable", "audit_log_unwritable", "login_failures"]
+                .map(|name| rule(name).condition(settings))
+        };
+        assert_eq!(
+            conditions(&settings),
+            ["> 5 ms for 60 s", "< 100 /s for 60 s", "once it has lasted for 60 s", "while it lasts", "≥ 60 /min"]
+        );
+        settings.monitor.alerts.hold = Duration::ZERO;
+        assert_eq!(conditions(&settings)[..3], ["> 5 ms", "< 100 /s", "while it lasts"]);
     }
 
     #[test]

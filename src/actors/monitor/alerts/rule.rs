@@ -72,17 +72,27 @@ impl Bound {
         }
     }
 
-    /// The bound as text, such as `> 5 ms`; `true` for a state, which has no unit.
+    /// The bound as text, such as `> 5 ms`, `> 2.15 GB` or `< 100 /s`.
     pub(super) fn text(self, unit: &str) -> String {
-        if unit.is_empty() {
-            return "true".to_owned();
-        }
         let (sign, bound) = match self {
             Self::Above(bound) => (">", bound),
             Self::AtLeast(bound) => ("≥", bound),
             Self::Below(bound) => ("<", bound),
         };
-        format!("{sign} {bound} {unit}")
+        match unit.strip_prefix('1') {
+            Some(per_time) => format!("{sign} {bound} {per_time}"),
+            None if unit == "bytes" => format!("{sign} {}", bytes(bound)),
+            None => format!("{sign} {bound} {unit}"),
+        }
+    }
+}
+
+/// A number of bytes in the largest decimal unit of which there is at least one, rounded to hundredths.
+fn bytes(number: f64) -> String {
+    let units = [("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)];
+    match units.into_iter().find(|(_, size)| number >= *size) {
+        Some((unit, size)) => format!("{} {unit}", (number / size * 100.0).round() / 100.0),
+        None => format!("{number} bytes"),
     }
 }
 
@@ -91,6 +101,11 @@ impl AlertRule {
     #[must_use]
     pub fn hold(&self, settings: &Settings) -> Duration {
         if self.at_once { Duration::ZERO } else { settings.monitor.alerts.hold }
+    }
+
+    /// Whether the alert is about a state, whose figure is 1 while it lasts, and not about a quantity.
+    pub(super) fn is_about_state(&self) -> bool {
+        self.unit.is_empty()
     }
 }
 
@@ -109,7 +124,21 @@ mod tests {
                 assert_eq!(bound.is_cleared(value, 0.0), !bound.is_broken(value), "{bound:?} {value}");
             }
         }
-        assert_eq!(Bound::Above(5.0).text("ms"), "> 5 ms");
-        assert_eq!(Bound::AtLeast(1.0).text(""), "true");
+    }
+
+    #[test]
+    fn bounds_are_readable() {
+        for (bound, unit, text) in [
+            (Bound::Above(5.0), "ms", "> 5 ms"),
+            (Bound::Below(99.5), "%", "< 99.5 %"),
+            (Bound::Below(100.0), "1/s", "< 100 /s"),
+            (Bound::AtLeast(60.0), "1/min", "≥ 60 /min"),
+            (Bound::Above(2_147_483_648.0), "bytes", "> 2.15 GB"),
+            (Bound::Above(2e9), "bytes", "> 2 GB"),
+            (Bound::Above(1_048_576.0), "bytes", "> 1.05 MB"),
+            (Bound::Above(999.0), "bytes", "> 999 bytes"),
+        ] {
+            assert_eq!(bound.text(unit), text);
+        }
     }
 }

@@ -7,16 +7,13 @@ use super::super::kpis::{count, quantile, redis_memory};
 use super::rule::{AlertRule, AlertSeverity, Bound};
 use crate::actors::audit::queue::Health;
 use crate::settings::Settings;
-use crate::store::PoolLoad;
+use crate::store::{Answers, PoolLoad};
 
-/// Fewer decisions or look-ups in the window say nothing about a share of them.
-const ENOUGH: u64 = 20;
+/// The least number of decisions or look-ups in the window for a figure of them.
+const MIN_SAMPLES: u64 = 20;
 
-/// A database that has answered no caller for this long counts as hanging.
-const HANGING: Duration = Duration::from_secs(1);
-
-/// A bound that a state meets.
-const fn lasts(_: &Settings) -> Bound {
+/// The bound of a state: the alert fires while the state lasts.
+const fn while_true(_: &Settings) -> Bound {
     Bound::AtLeast(1.0)
 }
 
@@ -37,7 +34,7 @@ fn pools_at(figures: &Figures, load: PoolLoad) -> Option<f64> {
 /// A latency, unless too few decisions were made.
 fn latency(figures: &Figures, percent: f64) -> Option<f64> {
     let latencies = figures.decisions.recent();
-    (latencies.count() >= ENOUGH).then(|| quantile(latencies, percent)).flatten()
+    (latencies.count() >= MIN_SAMPLES).then(|| quantile(latencies, percent)).flatten()
 }
 
 const LATENCY_MEANING: &str = "Agents wait longer for decisions than they should. The figure is of the last 60 seconds, \
@@ -47,7 +44,7 @@ const LATENCY_REMEDY: &str = "Look at `commit_sync_p99` of /v1/performance first
                               alert `hit_rate`, and `pool_wait_p99`. If `cpu` is high, more processors or nodes are \
                               needed. Large batches take longer than single decisions.";
 
-/// All alerts; those that matter most come first.
+/// All alerts, roughly from the most to the least urgent.
 pub const RULES: [AlertRule; 23] = [
     AlertRule {
         name: "audit_log_unwritable",
@@ -60,7 +57,7 @@ pub const RULES: [AlertRule; 23] = [
         unit: "",
         at_once: true,
         margin_percent: 0.0,
-        bound: lasts,
+        bound: while_true,
         figure: |figures, _| Some(state(figures.now.log_health != Health::Writing)),
     },
     AlertRule {
@@ -69,9 +66,12 @@ pub const RULES: [AlertRule; 23] = [
         summary: "decisions do not comply",
         meaning: "A decision of the last minute was made under a constitution that was not in force, has no \
                   durable record, or differs from a fresh evaluation without caches.",
-        remedy: "Search the audit log for records of the kind `compliance`: they name the decision and both verdicts. \
-                 The caches were emptied. If the database was changed other than through the API, undo that; otherwise \
-                 report the record as a fault of this program.",
+        remedy: "Search the audit log for records of the kind `compliance`. One with `disagreed` names a decision and both \
+                 verdicts: if the database was changed other than through the API, undo that; the caches were emptied. \
+                 One with `noncompliant` has the numbers of decisions that were made under another constitution \
+                 (`displaced`) or without a durable record (`unrecorded`): compare decisions of that second with the \
+                 constitution in force, and repeat those that are missing in the log. Report `noncompliant`, and a \
+                 disagreement without a change of the database, as a fault of this program.",
         unit: "%",
         at_once: true,
         margin_percent: 0.0,
@@ -88,10 +88,10 @@ pub const RULES: [AlertRule; 23] = [
         unit: "",
         at_once: false,
         margin_percent: 0.0,
-        bound: lasts,
+        bound: while_true,
         figure: |figures, _| {
             let is_faulty = figures.now.pools.first().is_some_and(|pool| pool.fault.is_some());
-            Some(state(is_faulty || figures.now.unanswered >= HANGING))
+            Some(state(is_faulty || figures.now.unanswered >= Answers::HANGS_AFTER))
         },
     },
     AlertRule {
@@ -112,8 +112,8 @@ pub const RULES: [AlertRule; 23] = [
         severity: AlertSeverity::Critical,
         summary: "the disk of the data folder will soon be full",
         meaning: "At the growth of the last five minutes there is no space left after this many seconds.",
-        remedy: "Find out what writes: `acgs audit` shows the log's size, and other programs may use the same disk. Free \
-                 space or reduce the load.",
+        remedy: "Find out what writes: `audit.bytes` of /v1/status is the size of the log, and other programs may use the \
+                 same disk. Free space or reduce the load.",
         unit: "s",
         at_once: false,
         margin_percent: 50.0,
@@ -130,7 +130,7 @@ pub const RULES: [AlertRule; 23] = [
         unit: "",
         at_once: false,
         margin_percent: 0.0,
-        bound: lasts,
+        bound: while_true,
         figure: |figures, _| pools_at(figures, PoolLoad::Exhausted),
     },
     AlertRule {
@@ -144,7 +144,7 @@ pub const RULES: [AlertRule; 23] = [
         unit: "jumps",
         at_once: true,
         margin_percent: 0.0,
-        bound: lasts,
+        bound: while_true,
         figure: |figures, _| Some(count(figures.clock_jumps.recent())),
     },
     AlertRule {
@@ -197,7 +197,7 @@ pub const RULES: [AlertRule; 23] = [
         bound: |settings| Bound::Below(f64::from(settings.monitor.alerts.min_throughput)),
         figure: |figures, settings| {
             let is_asked = figures.offered() >= f64::from(settings.monitor.alerts.min_throughput);
-            (is_asked && figures.undecided.recent() >= ENOUGH).then(|| figures.answered())
+            (is_asked && figures.undecided.recent() >= MIN_SAMPLES).then(|| figures.answered())
         },
     },
     AlertRule {
@@ -214,7 +214,7 @@ pub const RULES: [AlertRule; 23] = [
         bound: |settings| Bound::Below(settings.cache.hit_rate_target.get()),
         figure: |figures, _| {
             let overall = figures.now.recent_lookups.overall;
-            (overall.hits + overall.misses >= ENOUGH).then(|| overall.percent()).flatten()
+            (overall.hits + overall.misses >= MIN_SAMPLES).then(|| overall.percent()).flatten()
         },
     },
     AlertRule {
@@ -226,7 +226,7 @@ pub const RULES: [AlertRule; 23] = [
         unit: "",
         at_once: false,
         margin_percent: 0.0,
-        bound: lasts,
+        bound: while_true,
         figure: |figures, _| pools_at(figures, PoolLoad::High),
     },
     AlertRule {
@@ -252,7 +252,7 @@ pub const RULES: [AlertRule; 23] = [
         unit: "",
         at_once: false,
         margin_percent: 0.0,
-        bound: lasts,
+        bound: while_true,
         figure: |figures, _| figures.now.redis.as_ref().map(|memory| state(memory.advice().is_some())),
     },
     AlertRule {
@@ -265,7 +265,7 @@ pub const RULES: [AlertRule; 23] = [
         unit: "replicas",
         at_once: false,
         margin_percent: 0.0,
-        bound: lasts,
+        bound: while_true,
         figure: |figures, _| {
             let unhealthy = figures.now.replicas.iter().filter(|replica| !replica.is_healthy).count();
             (!figures.now.replicas.is_empty()).then(|| count(unhealthy as u64))
@@ -316,8 +316,8 @@ pub const RULES: [AlertRule; 23] = [
         name: "login_failures",
         severity: AlertSeverity::Warning,
         summary: "many logins or credentials are refused",
-        meaning: "In the last minute many passwords, tokens or keys were refused: somebody guesses, or a service uses a \
-                  credential that was withdrawn or has expired.",
+        meaning: "In the last minute many passwords, tokens or keys were refused: a password or key is being guessed, or a \
+                  service uses a credential that was withdrawn or has expired.",
         remedy: "Search the audit log for records of the kind `auth` with `credential_refused` or `login_refused`: they \
                  have the address. Block it, or give the service a new credential.",
         unit: "1/min",
@@ -331,9 +331,9 @@ pub const RULES: [AlertRule; 23] = [
         severity: AlertSeverity::Warning,
         summary: "many more decisions than usual are denials",
         meaning: "In the last ten minutes there were many times as many denials as in ten minutes of the hour before, and \
-                  as in the same ten minutes of the day before: an agent has gone astray, or the constitution or the \
-                  entities were changed by mistake.",
-        remedy: "The dashboard's page Denials shows by which principle and for whom. Compare with changes of the \
+                  as in the same ten minutes of the day before: an agent misbehaves, or the constitution or the entities \
+                  were changed by mistake.",
+        remedy: "The dashboard's page Denials shows the principles and the subjects of denials. Compare with changes of the \
                  constitution and of entities in the audit log.",
         unit: "times",
         at_once: true,

@@ -33,7 +33,7 @@ fn names(key: DenialKey, entry: &AuditEntry) -> Vec<String> {
             principles.dedup();
             principles
         }
-        DenialKey::Subject => entry.subject.iter().map(|uid| format!("{}::{}", uid.kind, uid.id)).collect(),
+        DenialKey::Subject => entry.subject.iter().map(|uid| format!("{}::\"{}\"", uid.kind, uid.id)).collect(),
         DenialKey::Reason => entry.reason.iter().map(ToString::to_string).collect(),
     }
 }
@@ -63,7 +63,7 @@ fn expected(query: &DenialQuery, entries: &[AuditEntry]) -> DenialCounts {
     }
     series.sort_by(|a, b| b.total.cmp(&a.total).then_with(|| a.name.cmp(&b.name)));
     let others = series.drain(query.top.min(series.len())..).map(|series| series.total).sum();
-    DenialCounts { series, others, is_complete: true }
+    DenialCounts { series, others, is_complete: true, counted_since: query.from }
 }
 
 #[test]
@@ -105,4 +105,8 @@ fn a_count_that_has_no_time_left_has_the_newest_denials_and_says_so() {
     let [forbidden] = &*counted.series else { panic!("{counted:?}") };
     assert!(!counted.is_complete && (1..15_000).contains(&forbidden.total), "{counted:?}");
     assert_eq!(forbidden.counts.last().map(|(interval, _)| *interval), Some(249), "the newest are counted first");
+    let since = (counted.counted_since - BEGIN) / SECOND;
+    assert!(since > 0, "{counted:?}");
+    // Entries are a second apart, so from then on each second has one.
+    assert!(forbidden.total >= u64::try_from(15_000 - since).unwrap(), "{counted:?}");
 }
