@@ -96,7 +96,10 @@ async fn authenticate(
             CredentialError::Unchecked
         }
     })?;
-    let cookie = cookie.renewed(grant);
+    let cookie = cookie.renewed(grant).map_err(|error| {
+        tracing::error!(%error, "a browser's session ends, since its cookie cannot be renewed");
+        CredentialError::Invalid("the session's cookie cannot be renewed".to_owned())
+    })?;
     let caller = by_token(state, request, &cookie.access).await?;
     Ok(CookieCaller { caller, cookie, is_renewed: true })
 }
