@@ -231,10 +231,7 @@ mod tests {
         let datagram = sent(|| {
             tracing::debug!(
                 target: "log",
-                log.target = "rustls::client",
-                log.module_path = "rustls::client::hs",
-                log.file = "hs.rs",
-                log.line = 7,
+                { log.target = "rustls::client", log.module_path = "rustls::client::hs", log.file = "hs.rs", log.line = 7 },
                 "no session"
             );
         });
