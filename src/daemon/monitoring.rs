@@ -78,11 +78,7 @@ pub(super) fn start(
 /// Where alerts are posted, if anywhere.
 fn target(alerts: &Alerts) -> Result<Option<Target>, DaemonError> {
     let (Some(url), Some(path)) = (&alerts.webhook_url, &alerts.webhook_key_file) else { return Ok(None) };
-    let refused = |cause| DaemonError::WebhookKey { path: path.clone(), cause };
-    let key = settings::read_secret(path).map_err(refused)?;
-    if key.len() < SHORTEST_KEY {
-        let cause = format!("which has fewer than {SHORTEST_KEY} bytes; `openssl rand -hex 32` makes one");
-        return Err(refused(cause));
-    }
+    let refused = |source| DaemonError::WebhookKey { path: path.clone(), source };
+    let key = settings::read_secret(path, SHORTEST_KEY).map_err(refused)?;
     Ok(Some(Target { url: url.as_str().to_owned(), key: key.into_bytes() }))
 }
