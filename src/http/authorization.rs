@@ -82,8 +82,8 @@ pub async fn pass(
     };
     let is_for_one = is_personal(access, response.request().headers());
     let headers = response.headers_mut();
-    // Shared caches do not store the answer to a request with `Authorization` (RFC 9111, section 3.5). A cookie does not
-    // keep them from it, so the answer does.
+    // Shared caches do not store the answer to a request with `Authorization` (RFC 9111, section 3.5). A cookie does
+    // not keep them from it, so the answer does.
     if set.is_some() || (is_for_one && !headers.contains_key(header::CACHE_CONTROL)) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
@@ -100,7 +100,7 @@ fn is_personal(access: Access, headers: &HeaderMap) -> bool {
     !is_shown && matches!(access, Access::Authenticated | Access::Requires(_))
 }
 
-/// What the answer does with the cookie of the caller's session.
+/// The effect of the answer on the cookie of the caller's session.
 enum CookieUpdate {
     /// Nothing; the caller has another credential, or none.
     Unchanged,
@@ -226,7 +226,9 @@ fn without_credential(
             state.app.identity.rate_limits.check_caller(&caller.name)?;
             Ok(Some(Arc::new(caller)))
         }
-        Access::Authenticated | Access::Requires(_) => Err(unauthenticated(None, "this route requires a bearer token or an API key")),
+        Access::Authenticated | Access::Requires(_) => {
+            Err(unauthenticated(None, "this route requires a bearer token or an API key"))
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::actors::identity::directory::{DirectoryError, Refresh};
 use crate::auth::caller::Caller;
 use crate::auth::scope::{Scope, Scopes};
 
-/// What browsers may read without a login where the dashboard is open.
+/// The scopes of browsers without a login, where the dashboard is open.
 pub const OPEN_SCOPES: Scopes = Scopes::of([Scope::Read, Scope::AuditRead]);
 
 /// A caller whose session's cookie came with the request.

@@ -20,7 +20,7 @@ use super::worker_state::WorkerState;
 use crate::auth::jws::Unverified;
 use crate::auth::scope::{Role, Scope, Scopes};
 
-/// Who is signed in.
+/// The user of this browser's session.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
     "csrf": "3q2-7wvLq0dYbX1nR5sT8uW0zA4cE6gI9kM2oQ7rS1U", "user": "ann", "roles": ["auditor"],

@@ -117,7 +117,8 @@ fn refused_reload(state: &WorkerState) -> Option<String> {
 /// The withdrawals of access that other nodes do not know of.
 fn unstored_withdrawals(state: &WorkerState) -> Option<String> {
     let count = state.app.identity.pending_withdrawals.count();
-    (count > 0).then(|| format!("{count} withdrawals of access are in force on this node only, until they can be stored"))
+    (count > 0)
+        .then(|| format!("{count} withdrawals of access are in force on this node only, until they can be stored"))
 }
 
 /// A database that refuses only degrades the service, since caches still answer; one that hangs blocks its callers, so

@@ -98,7 +98,8 @@ mod tests {
     fn no_text_gets_into_a_page_unescaped() {
         let hostile = "<b>&\"`<i>\"&`";
         let page = HtmlPage::new(hostile).heading(hostile).paragraph(hostile).link(hostile, hostile).0;
-        let (title, prose) = ("&lt;b&gt;&amp;&quot;`&lt;i&gt;&quot;&amp;`", "&lt;b&gt;&amp;&quot;<code>&lt;i&gt;&quot;&amp;</code>");
+        let (title, prose) =
+            ("&lt;b&gt;&amp;&quot;`&lt;i&gt;&quot;&amp;`", "&lt;b&gt;&amp;&quot;<code>&lt;i&gt;&quot;&amp;</code>");
         let expected = [
             format!("<title>{title}</title>"),
             format!("<h1>{title}</h1>"),

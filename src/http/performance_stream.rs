@@ -19,10 +19,10 @@ use crate::actors::monitor::Tick;
 /// The most streams that are open at the same time.
 const MAX_STREAMS: usize = 64;
 
-/// A stream ends after so many seconds. Browsers then connect again by themselves, and show their credential again.
+/// The seconds after which a stream ends. Browsers then connect again by themselves, and show their credential again.
 const MAX_STREAM_SECONDS: u64 = 600;
 
-/// The key figures and the alerts are sent once in so many seconds.
+/// The seconds from one event with the key figures, or with the alerts, to the next.
 const REPEAT_INTERVAL: u64 = 5;
 
 /// One client, and the events that it was sent.
@@ -47,9 +47,10 @@ impl Drop for Client {
 
 /// Follow figures and alerts
 ///
-/// Server-sent events: `point` each second, `performance` and `alerts` at once and every five seconds, `alerts` also when
-/// one of them changes its state. The data of `point` is a `PerformancePoint`; the others have the bodies of `/v1/performance` and
-/// `/v1/alerts`. The stream ends after ten minutes, and when the daemon stops; 64 streams can be open at the same time.
+/// Server-sent events: `point` each second, `performance` and `alerts` at once and every five seconds, and `alerts` also
+/// when one of them changes its state. The data of `point` is a `PerformancePoint`; the others have the bodies of
+/// `/v1/performance` and `/v1/alerts`. The stream ends after ten minutes, and when the daemon stops; 64 streams can be
+/// open at the same time.
 #[utoipa::path(
     get, path = "/v1/performance/stream", operation_id = "streamPerformance", tag = "operation",
     responses((

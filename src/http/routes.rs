@@ -13,8 +13,8 @@ use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
 use super::route_table::{RouteTable, Routed};
 use super::{
     alerts, api_keys, audit, audit_search, authzen, browser_session, cache, clients, constitution, dashboard, denials,
-    docs, entities, explain, health, log_level, login, metrics, oauth, openapi, performance, performance_stream, pool, problem_pages,
-    second_factor, status, token_keys, users, validate, vocabulary, writes,
+    docs, entities, explain, health, log_level, login, metrics, oauth, openapi, performance, performance_stream, pool,
+    problem_pages, second_factor, status, token_keys, users, validate, vocabulary, writes,
 };
 use crate::auth::scope::Scope;
 use crate::settings::{DecisionAccess, MetricsAccess, Settings};

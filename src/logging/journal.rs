@@ -66,7 +66,6 @@ impl Journal {
         socket.set_write_timeout(Some(TIMEOUT))?;
         Ok(Self { socket, current })
     }
-
 }
 
 /// The datagram of a message.
@@ -138,7 +137,7 @@ impl Fields {
             "log.target" => self.origin.target = Some(value),
             "log.file" => self.origin.file = Some(value),
             "log.line" => self.origin.line = Some(value),
-            // What remains of such a record repeats its target. Fields of the journal have no dot in their names.
+            // The module of such a record is left out: fields of the journal have no dot in their names.
             _ if name.starts_with("log.") => {}
             _ => {
                 let _ = write!(self.text, " {name}={shown}");

@@ -48,7 +48,7 @@ pub async fn without_slash(request: HttpRequest) -> HttpResponse {
 
 /// The dashboard
 ///
-/// The page on which people see what the daemon does. What it shows, it asks for with the credential of its user.
+/// The page that shows the state and the decisions of the daemon. It reads them with the credential of its user.
 #[utoipa::path(
     get, path = "/dashboard/", operation_id = "showDashboard", tag = "documents",
     params(("If-None-Match" = Option<String>, Header, description = "The entity tag of a known version.")),

@@ -41,7 +41,7 @@ use super::worker_state::WorkerState;
         (name = "operation", description = "The state of the daemon."),
         (name = "documents", description = "Metadata and explanations."),
     ),
-    // What only the common errors and the events of a stream refer to.
+    // Only the common errors and the events of a stream refer to these.
     components(schemas(crate::domain::InputFault, super::monitor_schema::PerformancePoint)),
     paths(
         super::authzen::evaluation,

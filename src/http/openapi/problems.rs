@@ -16,7 +16,7 @@ use crate::http::problem::{
 /// The content type of problem details.
 const PROBLEM_JSON: &str = "application/problem+json";
 
-/// What decides which errors an operation can have.
+/// The properties of an operation that decide which errors it can have.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Traits<'a> {
     /// Its path.
