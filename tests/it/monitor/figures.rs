@@ -139,7 +139,10 @@ fn an_alert_has_a_page_that_says_what_to_do() {
         let text = marks.iter().fold(page.text().to_owned(), |text, (mark, meant)| text.replace(mark, meant));
         assert!(text.contains(alert["remedy"].as_str().unwrap()), "{page}");
         let policy = page.header("content-security-policy").unwrap();
-        assert!(policy.starts_with("default-src 'none'") && text.contains("href=\"../dashboard/#operations\""), "{page}");
+        assert!(
+            policy.starts_with("default-src 'none'") && text.contains("href=\"../dashboard/#operations\""),
+            "{page}"
+        );
     }
     assert_eq!(daemon.get("/alerts/nothing").status, 404);
 }
