@@ -55,7 +55,9 @@ impl<'s, S: Storage> RecordLookup<'s, S> {
             // fault if there is one.
             (self.files, self.open) = (None, None);
             let Some(found) = record(self.storage, index)? else { return Ok(None) };
-            (self.first, self.places) = (index, vec![0..found.len()]);
+            self.first = index;
+            self.places.clear();
+            self.places.push(0..found.len());
             self.payload = found;
         }
         Ok(self.place(index).and_then(|place| self.payload.get(place)))

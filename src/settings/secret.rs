@@ -181,7 +181,7 @@ mod tests {
             (&b"1234"[..], 0o644, "which others can read or change"),
             (b"\xff234", 0o600, "which is not UTF-8"),
             (b" 123\n", 0o600, "which has fewer than 4 bytes; `openssl rand -hex 32` makes a secret"),
-            (&[b'x'; 65_537], 0o600, "which has more than 65536 bytes"),
+            ("x".repeat(65_537).as_bytes(), 0o600, "which has more than 65536 bytes"),
         ] {
             fs::remove_file(&path).unwrap();
             assert_eq!(written(bytes, mode), Err(message.to_owned()));
