@@ -1,5 +1,8 @@
 //! Explains a verdict policy by policy: which of them hold, which do not, and why.
 
+use serde::Serialize;
+use utoipa::ToSchema;
+
 use super::facts::Facts;
 use super::rule::Rule;
 use super::{Constitution, PolicyView};
@@ -8,7 +11,8 @@ use super::{Constitution, PolicyView};
 const SHOWN: usize = 200;
 
 /// The outcome of one policy for some facts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum PolicyOutcome {
     /// Its scope matches and its conditions hold.
     Satisfied,
@@ -18,19 +22,6 @@ pub enum PolicyOutcome {
     Error,
     /// Its scope does not match.
     NotApplicable,
-}
-
-impl PolicyOutcome {
-    /// Its name in JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Satisfied => "satisfied",
-            Self::NotSatisfied => "not_satisfied",
-            Self::Error => "error",
-            Self::NotApplicable => "not_applicable",
-        }
-    }
 }
 
 /// A policy's part in a verdict.

@@ -115,12 +115,12 @@ pub enum DaemonError {
         source: NoteError,
     },
     /// The key that signs posted alerts cannot be used.
-    #[error("`monitor.alerts.webhook_key_file` names `{}`, {cause}", .path.display())]
+    #[error("`monitor.alerts.webhook_key_file` names `{}`, {source}", .path.display())]
     WebhookKey {
         /// The file.
         path: PathBuf,
         /// Why.
-        cause: String,
+        source: settings::SecretFileError,
     },
     /// The keys of a foreign issuer cannot be had.
     #[error("the issuer `{issuer}` of `auth.issuers` cannot be used: {cause}")]

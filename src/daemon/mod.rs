@@ -73,7 +73,7 @@ const DIRECTORY_THREADS: NonZeroUsize = nonzero!(4_usize);
 pub fn run(source: &Source, accepted: &[Rollback], on_objections: OnObjections) -> Result<(), DaemonError> {
     let signals = Signals::listen().map_err(system("listen to signals"))?;
     let loaded = source.load()?;
-    let level = logging::start(&loaded.settings.log, http::ids);
+    let level = logging::start(&loaded.settings.log, http::current_request_ids);
     if let Some(notice) = loaded.notice() {
         tracing::info!("{notice}");
     }

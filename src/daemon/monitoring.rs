@@ -94,11 +94,7 @@ pub(super) fn start(
 /// The receiver of alerts, if there is one.
 fn endpoint(alerts: &Alerts) -> Result<Option<WebhookEndpoint>, DaemonError> {
     let (Some(url), Some(path)) = (&alerts.webhook_url, &alerts.webhook_key_file) else { return Ok(None) };
-    let refused = |cause| DaemonError::WebhookKey { path: path.clone(), cause };
-    let key = settings::read_secret(path).map_err(refused)?;
-    if key.len() < MIN_KEY_LENGTH {
-        let cause = format!("which has fewer than {MIN_KEY_LENGTH} bytes; `openssl rand -hex 32` makes one");
-        return Err(refused(cause));
-    }
+    let refused = |source| DaemonError::WebhookKey { path: path.clone(), source };
+    let key = settings::read_secret(path, MIN_KEY_LENGTH).map_err(refused)?;
     Ok(Some(WebhookEndpoint { url: url.as_str().to_owned(), key: key.into_bytes() }))
 }

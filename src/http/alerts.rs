@@ -1,11 +1,11 @@
 //! `/v1/alerts`: the state of each alert, and `/alerts/<name>`: what to do.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::ContentType;
 use actix_web::web::{Data, Path};
 
+use super::html_page::HtmlPage;
 use super::monitor_schema;
-use super::performance::json;
+use super::performance::measured_json;
 use super::problem::{NOT_FOUND, Problem, UNAVAILABLE};
 use super::worker_state::WorkerState;
 use crate::actors::monitor::{AlertSeverity, RULES};
@@ -19,7 +19,7 @@ use crate::actors::monitor::{AlertSeverity, RULES};
     extensions(("x-problems" = json!([UNAVAILABLE.slug]))),
 )]
 pub async fn list(state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
-    json(&state.app.monitor.newest().alerts)
+    measured_json(&state.app.monitor.newest().alerts)
 }
 
 /// Explain an alert
@@ -38,14 +38,7 @@ pub async fn page(name: Path<String>) -> Result<HttpResponse, Problem> {
         AlertSeverity::Critical => "Critical: act now.",
         AlertSeverity::Warning => "Warning: act today.",
     };
-    let page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{name}: {summary}</title>\n\
-         <h1>{name}: {summary}</h1>\n<p>{severity}</p>\n<h2>What it means</h2>\n<p>{meaning}</p>\n\
-         <h2>What to do</h2>\n<p>{remedy}</p>\n</html>\n",
-        name = rule.name,
-        summary = rule.summary,
-        meaning = rule.meaning,
-        remedy = rule.remedy,
-    );
-    Ok(HttpResponse::Ok().insert_header(ContentType::html()).body(page))
+    let page = HtmlPage::new(&format!("{}: {}", rule.name, rule.summary)).paragraph(severity);
+    let page = page.heading("What it means").paragraph(rule.meaning).heading("What to do").paragraph(rule.remedy);
+    Ok(page.link("../dashboard/#operations", "All alerts").answer())
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use actix::Addr;
 use time::OffsetDateTime;
 
-use super::openapi::document::Documents;
+use super::documents::Documents;
 use super::pending_writes::PendingWrites;
 use super::rate_limit::Limits;
 use crate::actors::Mailbox;

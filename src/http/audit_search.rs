@@ -87,6 +87,8 @@ enum EntryKind {
     Database,
     Clock,
     Entities,
+    Alert,
+    Compliance,
 }
 
 /// An entry of an audit log.
@@ -209,6 +211,11 @@ pub(super) fn micros(text: &str) -> Option<i64> {
     i64::try_from((time.unix_timestamp_nanos() + 999).div_euclid(1000)).ok()
 }
 
+/// The kinds of records, by their names.
+fn kinds() -> impl Iterator<Item = &'static str> {
+    ["decision", "part", "shared"].into_iter().chain(EventKind::ALL.map(EventKind::as_str))
+}
+
 /// Reads the parameters; the error is every fault they have.
 fn read(query: SearchQuery) -> Result<Search, Problem> {
     let mut faults = Vec::new();
@@ -239,8 +246,7 @@ fn read(query: SearchQuery) -> Result<Search, Problem> {
         read
     });
     if let Some(kind) = &query.kind {
-        let kinds: Vec<&str> =
-            ["decision", "part", "shared"].into_iter().chain(EventKind::ALL.map(EventKind::as_str)).collect();
+        let kinds: Vec<&str> = kinds().collect();
         if !kinds.contains(&kind.as_str()) {
             let detail = format!("must be one of `{}`{}", kinds.join("`, `"), suggestion(kind, kinds.iter().copied()));
             faults.push(InputFault::new("/kind", detail));
@@ -266,7 +272,15 @@ fn read(query: SearchQuery) -> Result<Search, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use utoipa::PartialSchema as _;
+
     use super::*;
+
+    #[test]
+    fn the_described_kinds_are_those_that_can_be_searched() {
+        let schema = serde_json::to_value(EntryKind::schema()).unwrap();
+        assert_eq!(schema["enum"], json!(kinds().collect::<Vec<_>>()));
+    }
 
     #[test]
     fn a_time_between_two_microseconds_is_that_of_the_later_one() {

@@ -44,9 +44,9 @@ pub enum Access {
     RateLimited,
     /// None, but a credential must be valid if there is one.
     OptionalAuth,
-    /// To be known.
+    /// A valid credential.
     Authenticated,
-    /// To have this scope.
+    /// A credential with this scope.
     Requires(Scope),
 }
 
@@ -60,31 +60,30 @@ pub async fn pass(
         let problem = Problem::new(&UNAVAILABLE, "the daemon is starting");
         return Ok(request.error_response(problem));
     };
-    let mut cookie = CookieUpdate::Keep;
     current_request::begin(Phase::Authenticate);
-    let identified = identify(access, &state, &request, &mut cookie).await;
+    let (identified, cookie) = identify(access, &state, &request).await;
+    let set = match &cookie {
+        CookieUpdate::Unchanged | CookieUpdate::Valid(_) => None,
+        CookieUpdate::Renewed(cookie) => Some(cookie.set(browser_caller::is_secure(&state))),
+        CookieUpdate::Removed => Some(browser_caller::cleared(&state)),
+    };
     let mut response = match identified {
         Ok(caller) => {
             current_request::end(Phase::Authenticate);
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
             }
-            if let CookieUpdate::Hold(cookie) | CookieUpdate::Renew(cookie) = &cookie {
-                request.extensions_mut().insert(cookie.clone());
+            if let CookieUpdate::Valid(cookie) | CookieUpdate::Renewed(cookie) = cookie {
+                request.extensions_mut().insert(cookie);
             }
             next.call(request).await?
         }
         Err(problem) => request.error_response(problem),
     };
-    let set = match cookie {
-        CookieUpdate::Keep | CookieUpdate::Hold(_) => None,
-        CookieUpdate::Renew(cookie) => Some(cookie.set(browser_caller::is_secure(&state))),
-        CookieUpdate::Clear => Some(browser_caller::cleared(&state)),
-    };
     let is_for_one = is_personal(access, response.request().headers());
     let headers = response.headers_mut();
-    // No cache may store it: with a credential in a header that goes without saying, with a cookie it does not (RFC
-    // 9111, section 3.5).
+    // Shared caches do not store the answer to a request with `Authorization` (RFC 9111, section 3.5). A cookie does
+    // not keep them from it, so the answer does.
     if set.is_some() || (is_for_one && !headers.contains_key(header::CACHE_CONTROL)) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
@@ -101,81 +100,74 @@ fn is_personal(access: Access, headers: &HeaderMap) -> bool {
     !is_shown && matches!(access, Access::Authenticated | Access::Requires(_))
 }
 
-/// What the answer does with the cookie of the caller's session.
+/// The effect of the answer on the cookie of the caller's session.
 enum CookieUpdate {
     /// Nothing; the caller has another credential, or none.
-    Keep,
-    /// Nothing; the caller is known by it.
-    Hold(SessionCookie),
-    /// It is set again, with new tokens. That must reach the browser whatever the answer is, since the old ones are used.
-    Renew(SessionCookie),
-    /// It is removed: it is not valid any more.
-    Clear,
+    Unchanged,
+    /// Nothing; the cookie identifies the caller.
+    Valid(SessionCookie),
+    /// It sets the cookie with its new tokens, even if the request fails, since the old tokens are used up.
+    Renewed(SessionCookie),
+    /// It removes the cookie, which is not valid any more.
+    Removed,
 }
 
+/// The caller of a request, or the refusal of the request; and the treatment of the session's cookie in both cases.
 async fn identify(
     access: Access,
     state: &WorkerState,
     request: &ServiceRequest,
-    cookie: &mut CookieUpdate,
-) -> Result<Option<Arc<Caller>>, Problem> {
+) -> (Result<Option<Arc<Caller>>, Problem>, CookieUpdate) {
     if access == Access::RateLimited {
-        return state.app.identity.rate_limits.check_address(address(request.request())).map(|()| None);
+        let checked = state.app.identity.rate_limits.check_address(address(request.request()));
+        return (checked.map(|()| None), CookieUpdate::Unchanged);
     }
     let began = Instant::now();
-    let caller = if let Some(credential) = credential(request.headers())? {
-        let address = address(request.request()).ip();
-        let caller = state.authenticator.send(Authenticate { credential, address }).await;
-        caller.map_err(CredentialError::from).and_then(|caller| caller)
-    } else if let Some(admin) = request.request().conn_data::<Peer>().and_then(|peer| peer.admin.as_ref()) {
-        return Ok(Some(admin.caller()));
-    } else {
-        match browser_caller::by_cookie(state, request.request()).await {
-            Ok(Some(CookieCaller { caller, cookie: held, is_renewed })) => {
-                *cookie = if is_renewed { CookieUpdate::Renew(held) } else { CookieUpdate::Hold(held) };
-                Ok(caller)
+    let (authenticated, cookie) = match credential(request.headers()) {
+        Err(problem) => return (Err(problem), CookieUpdate::Unchanged),
+        Ok(Some(credential)) => {
+            let address = address(request.request()).ip();
+            let caller = state.authenticator.send(Authenticate { credential, address }).await;
+            (caller.map_err(CredentialError::from).and_then(|caller| caller), CookieUpdate::Unchanged)
+        }
+        Ok(None) => {
+            let peer = request.request().conn_data::<Peer>();
+            if let Some(admin) = peer.and_then(|peer| peer.admin.as_ref()) {
+                return (Ok(Some(admin.caller())), CookieUpdate::Unchanged);
             }
-            Ok(None) => return without_credential(access, state, request),
-            Err(CookieError::Refused(problem)) => return Err(problem),
-            Err(CookieError::Credential(error)) => {
-                if !matches!(error, CredentialError::Unchecked) {
-                    *cookie = CookieUpdate::Clear;
+            match browser_caller::by_cookie(state, request.request()).await {
+                Ok(Some(CookieCaller { caller, cookie, is_renewed: false })) => {
+                    (Ok(caller), CookieUpdate::Valid(cookie))
                 }
-                Err(error)
+                Ok(Some(CookieCaller { caller, cookie, is_renewed: true })) => {
+                    (Ok(caller), CookieUpdate::Renewed(cookie))
+                }
+                Ok(None) => return (without_credential(access, state, request), CookieUpdate::Unchanged),
+                Err(CookieError::Refused(problem)) => return (Err(problem), CookieUpdate::Unchanged),
+                Err(CookieError::Credential(CredentialError::Unchecked)) => {
+                    (Err(CredentialError::Unchecked), CookieUpdate::Unchanged)
+                }
+                Err(CookieError::Credential(error)) => (Err(error), CookieUpdate::Removed),
             }
         }
     };
-    let caller = match caller {
+    let identified = match authenticated {
         Ok(caller) => {
             state.metrics.authenticated(began.elapsed());
-            caller
+            authorized(access, state, request, caller).map(Some)
         }
-        Err(CredentialError::Unchecked) => {
-            return Err(Problem::new(&UNAVAILABLE, CredentialError::Unchecked.to_string()));
-        }
-        Err(error @ CredentialError::TooOften(limit)) => {
-            return Err(too_many(&error.to_string(), "key", limit, Duration::ZERO));
-        }
-        Err(error) => {
-            state.metrics.refused_credential();
-            let why = if matches!(error, CredentialError::Elsewhere) {
-                elsewhere(self::address(request.request()))
-            } else {
-                error.to_string()
-            };
-            // For any other error, the key is not known to be one that was made here.
-            let is_known =
-                matches!(error, CredentialError::Elsewhere | CredentialError::Expired | CredentialError::Revoked);
-            record(state, || {
-                let event = refusal(ANONYMOUS, "credential_refused", request, &why);
-                match key_id(request.headers()).filter(|_| is_known) {
-                    Some(key) => event.name("key", key),
-                    None => event,
-                }
-            });
-            return Err(unauthenticated(Some("invalid_token"), &why));
-        }
+        Err(error) => Err(refused(state, request, &error)),
     };
+    (identified, cookie)
+}
+
+/// The caller, if it has the scope that the route requires, and its rate is within its limit.
+fn authorized(
+    access: Access,
+    state: &WorkerState,
+    request: &ServiceRequest,
+    caller: Arc<Caller>,
+) -> Result<Arc<Caller>, Problem> {
     if let Access::Requires(scope) = access
         && !caller.scopes.contains(scope)
     {
@@ -185,7 +177,32 @@ async fn identify(
     if !matches!(access, Access::OptionalAuth | Access::Requires(Scope::Decide)) {
         state.app.identity.rate_limits.check_caller(&caller.name)?;
     }
-    Ok(Some(caller))
+    Ok(caller)
+}
+
+/// The refusal of a request for its credential. It is recorded, unless the credential could not be checked.
+fn refused(state: &WorkerState, request: &ServiceRequest, error: &CredentialError) -> Problem {
+    match error {
+        CredentialError::Unchecked => return Problem::new(&UNAVAILABLE, error.to_string()),
+        CredentialError::TooOften(limit) => return too_many(&error.to_string(), "key", *limit, Duration::ZERO),
+        _ => {}
+    }
+    state.metrics.refused_credential();
+    let why = if matches!(error, CredentialError::Elsewhere) {
+        elsewhere(address(request.request()))
+    } else {
+        error.to_string()
+    };
+    // For any other error, the key is not known to be one that was made here.
+    let is_known = matches!(error, CredentialError::Elsewhere | CredentialError::Expired | CredentialError::Revoked);
+    record(state, || {
+        let event = refusal(ANONYMOUS, "credential_refused", request, &why);
+        match key_id(request.headers()).filter(|_| is_known) {
+            Some(key) => event.name("key", key),
+            None => event,
+        }
+    });
+    unauthenticated(Some("invalid_token"), &why)
 }
 
 /// The caller of a request that shows no credential.
@@ -209,7 +226,9 @@ fn without_credential(
             state.app.identity.rate_limits.check_caller(&caller.name)?;
             Ok(Some(Arc::new(caller)))
         }
-        Access::Authenticated | Access::Requires(_) => Err(unauthenticated(None, "the route needs a credential")),
+        Access::Authenticated | Access::Requires(_) => {
+            Err(unauthenticated(None, "this route requires a bearer token or an API key"))
+        }
     }
 }
 
@@ -298,7 +317,7 @@ pub(super) fn unauthenticated(error: Option<&str>, detail: &str) -> Problem {
 fn forbidden(scope: Scope) -> Problem {
     let scope = scope.as_str();
     let challenge = format!("Bearer realm=\"acgs\", error=\"insufficient_scope\", scope=\"{scope}\"");
-    with_challenge(Problem::new(&FORBIDDEN, format!("the route needs the scope `{scope}`")), &challenge)
+    with_challenge(Problem::new(&FORBIDDEN, format!("this route requires the scope `{scope}`")), &challenge)
 }
 
 fn with_challenge(problem: Problem, challenge: &str) -> Problem {

@@ -19,7 +19,7 @@ use crate::actors::identity::directory::{DirectoryError, Refresh};
 use crate::auth::caller::Caller;
 use crate::auth::scope::{Scope, Scopes};
 
-/// What browsers may read without a login where the dashboard is open.
+/// The scopes of browsers without a login, where the dashboard is open.
 pub const OPEN_SCOPES: Scopes = Scopes::of([Scope::Read, Scope::AuditRead]);
 
 /// A caller whose session's cookie came with the request.
@@ -96,7 +96,10 @@ async fn authenticate(
             CredentialError::Unchecked
         }
     })?;
-    let cookie = cookie.renewed(grant);
+    let cookie = cookie.renewed(grant).map_err(|error| {
+        tracing::error!(%error, "a browser's session ends, since its cookie cannot be renewed");
+        CredentialError::Invalid("the session's cookie cannot be renewed".to_owned())
+    })?;
     let caller = by_token(state, request, &cookie.access).await?;
     Ok(CookieCaller { caller, cookie, is_renewed: true })
 }

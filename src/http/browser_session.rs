@@ -20,7 +20,7 @@ use super::worker_state::WorkerState;
 use crate::auth::jws::Unverified;
 use crate::auth::scope::{Role, Scope, Scopes};
 
-/// Who is signed in.
+/// The user of this browser's session.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
     "csrf": "3q2-7wvLq0dYbX1nR5sT8uW0zA4cE6gI9kM2oQ7rS1U", "user": "ann", "roles": ["auditor"],
@@ -62,9 +62,8 @@ pub async fn sign_in(
         return Err(Problem::new(&FOREIGN_ORIGIN, "only the daemon's own pages sign in with a cookie"));
     }
     let grant = login::log_in(&request, payload, &state).await?;
-    let too_large =
-        || Problem::logged(&INTERNAL, "the session's cookie cannot be made", &"it is larger than 4096 bytes");
-    let cookie = SessionCookie::new(grant).ok_or_else(too_large)?;
+    let cookie = SessionCookie::new(grant)
+        .map_err(|error| Problem::logged(&INTERNAL, "the session's cookie cannot be made", &error))?;
     let mut response = HttpResponse::Ok();
     response.insert_header((header::SET_COOKIE, cookie.set(browser_caller::is_secure(&state))));
     Ok(no_store(response.json(session_json(&cookie))))
@@ -87,7 +86,7 @@ pub async fn show(
         (Some(cookie), _) => session_json(cookie),
         (None, Some(known)) => without_cookie(known.user.as_deref(), known.scopes),
         (None, None) if browser_caller::is_open(&state, &request, Scope::Read) => without_cookie(None, OPEN_SCOPES),
-        (None, None) => return Err(unauthenticated(None, "nobody is signed in")),
+        (None, None) => return Err(unauthenticated(None, "this browser is not signed in")),
     };
     Ok(no_store(HttpResponse::Ok().json(shown)))
 }

@@ -208,7 +208,7 @@ enum TierName {
     L3,
 }
 
-/// What was emptied.
+/// The tiers that were emptied.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ClearedCaches, examples(json!({"cleared": {"l1": 120, "l2": 0, "l3": 45}})))]
 struct Cleared {

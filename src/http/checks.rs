@@ -1,8 +1,10 @@
-//! The checks of the daemon's parts: each has its name, and its fault if it has one.
+//! The checks of the daemon's parts.
 
 use std::time::Duration;
 
+use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
+use utoipa::ToSchema;
 
 use super::worker_state::WorkerState;
 use crate::actors::active::Refusal;
@@ -17,72 +19,110 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct Check {
     /// The part.
     pub name: &'static str,
-    /// What is wrong with it.
+    /// Its fault, if it has one.
     pub fault: Option<String>,
     /// Whether decisions depend on it.
-    pub needed: bool,
+    is_needed: bool,
+}
+
+/// Whether a part works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = StatusCheckState)]
+pub enum CheckState {
+    /// It works.
+    Ok,
+    /// It does not work, but decisions do not depend on it.
+    Degraded,
+    /// It does not work, so no decision can be made.
+    Failed,
 }
 
 impl Check {
+    /// The check of a part that decisions depend on.
+    fn needed(name: &'static str, fault: Option<String>) -> Self {
+        Self { name, fault, is_needed: true }
+    }
+
+    /// The check of a part that decisions can do without.
+    fn optional(name: &'static str, fault: Option<String>) -> Self {
+        Self { name, fault, is_needed: false }
+    }
+
+    /// Whether the part works.
+    #[must_use]
+    pub fn state(&self) -> CheckState {
+        match &self.fault {
+            None => CheckState::Ok,
+            Some(_) if self.is_needed => CheckState::Failed,
+            Some(_) => CheckState::Degraded,
+        }
+    }
+
     /// Whether no decision can be made because of this part.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        self.needed && self.fault.is_some()
+        self.state() == CheckState::Failed
     }
 }
 
 /// All checks. That of the database takes up to a second.
 pub async fn checks(state: &WorkerState) -> Vec<Check> {
-    let audit = match state.app.audit.queue.health() {
-        Health::Writing => None,
-        Health::Failing => Some(match state.app.audit.queue.fault() {
-            Some(cause) => format!("the log cannot be written: {cause}"),
-            None => "the log cannot be written".to_owned(),
-        }),
-        Health::Stalled => Some("the disk does not answer".to_owned()),
-        Health::Displaced => Some("a file that the daemon has open was removed or replaced".to_owned()),
-        Health::Ended => Some("the log has ended".to_owned()),
-    };
-    let draining = state.is_draining().then(|| "the daemon is stopping".to_owned());
     let app = &state.app;
-    let refusal = app.decision.in_force.refusal().map(|Refusal { at, why }| {
-        let at = at.format(&Rfc3339).unwrap_or_default();
-        format!("a reload was refused at {at}, the previous constitution stays in force: {why}")
-    });
-    let pending = match app.identity.pending_withdrawals.count() {
-        0 => None,
-        count => {
-            Some(format!("{count} withdrawals of access are in force on this node only, until they can be stored"))
-        }
-    };
-    let following =
-        app.store.is_shared.then(|| Check { name: "following", fault: app.store.feed.fault(), needed: false });
-    let redis = app.decision.verdicts.as_ref().map(|verdicts| Check {
-        name: "redis",
-        fault: verdicts.fault().map(str::to_owned),
-        needed: false,
-    });
-    let mut checks = vec![
-        Check { name: "audit", fault: audit, needed: true },
-        Check { name: "files", fault: app.files.fault(), needed: true },
-        database(state).await,
-        Check { name: "checkpoint", fault: state.app.audit.checkpoints.fault(), needed: false },
-        Check { name: "search", fault: state.app.audit.index_status.fault(), needed: false },
-        Check { name: "constitution", fault: refusal, needed: false },
-        Check { name: "withdrawals", fault: pending, needed: false },
-        Check { name: "running", fault: draining, needed: true },
+    let following = app.store.is_shared.then(|| Check::optional("following", app.store.feed.fault()));
+    let verdicts = app.decision.verdicts.as_ref();
+    let redis = verdicts.map(|verdicts| Check::optional("redis", verdicts.fault().map(str::to_owned)));
+    let draining = state.is_draining().then(|| "the daemon is stopping".to_owned());
+    let checks = [
+        Some(Check::needed("audit", log_fault(state))),
+        Some(Check::needed("files", app.files.fault())),
+        Some(database(state).await),
+        Some(Check::optional("checkpoint", app.audit.checkpoints.fault())),
+        Some(Check::optional("search", app.audit.index_status.fault())),
+        Some(Check::optional("constitution", refused_reload(state))),
+        Some(Check::optional("withdrawals", unstored_withdrawals(state))),
+        following,
+        redis,
+        Some(Check::needed("running", draining)),
     ];
-    let running = checks.len() - 1;
-    checks.splice(running..running, following.into_iter().chain(redis));
-    checks
+    checks.into_iter().flatten().collect()
+}
+
+/// Why the audit log cannot be written.
+fn log_fault(state: &WorkerState) -> Option<String> {
+    let queue = &state.app.audit.queue;
+    let fault = match queue.health() {
+        Health::Writing => return None,
+        Health::Failing => match queue.fault() {
+            Some(cause) => return Some(format!("the log cannot be written: {cause}")),
+            None => "the log cannot be written",
+        },
+        Health::Stalled => "the disk does not answer",
+        Health::Displaced => "a file that the daemon has open was removed or replaced",
+        Health::Ended => "the log has ended",
+    };
+    Some(fault.to_owned())
+}
+
+/// Why the constitution in force is not the one that was to be loaded last.
+fn refused_reload(state: &WorkerState) -> Option<String> {
+    let Refusal { at, why } = state.app.decision.in_force.refusal()?;
+    let at = at.format(&Rfc3339).unwrap_or_default();
+    Some(format!("a reload was refused at {at}, the previous constitution stays in force: {why}"))
+}
+
+/// The withdrawals of access that other nodes do not know of.
+fn unstored_withdrawals(state: &WorkerState) -> Option<String> {
+    let count = state.app.identity.pending_withdrawals.count();
+    (count > 0)
+        .then(|| format!("{count} withdrawals of access are in force on this node only, until they can be stored"))
 }
 
 /// A database that refuses only degrades the service, since caches still answer; one that hangs blocks its callers, so
 /// the daemon is not ready.
 async fn database(state: &WorkerState) -> Check {
-    let check = |fault: Option<&str>, needed| Check { name: "database", fault: fault.map(str::to_owned), needed };
     let asked = tokio::time::timeout(PROBE_TIMEOUT, state.app.store.database.ask(Probe)).await;
-    let Err(error) = asked.unwrap_or(Err(StoreError::Late)) else { return check(None, false) };
+    let Err(error) = asked.unwrap_or(Err(StoreError::Late)) else { return Check::optional("database", None) };
     tracing::warn!(%error, "a probe of the database failed");
     let may_hang = match &error {
         StoreError::Late | StoreError::Busy(_) => true,
@@ -91,8 +131,8 @@ async fn database(state: &WorkerState) -> Check {
         _ => false,
     };
     if may_hang && state.app.store.answers.unanswered_for() >= Answers::HANGS_AFTER {
-        check(Some("it does not answer"), true)
+        Check::needed("database", Some("it does not answer".to_owned()))
     } else {
-        check(Some("queries fail"), false)
+        Check::optional("database", Some("queries fail".to_owned()))
     }
 }

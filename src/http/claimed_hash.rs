@@ -20,6 +20,13 @@ pub fn claimed_hash(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     claims.reduce(|all, claim| format!("{all}, {claim}").into())
 }
 
+/// Whether the path is that of a question below `/v1/`. A question changes nothing, and its answer says whether the
+/// claimed constitution is the one in force, so the claim is not checked before its route.
+#[must_use]
+pub(super) fn is_question(path: &str) -> bool {
+    matches!(path, "/v1/validate" | "/v1/explain")
+}
+
 /// Why a request to the management route at `path` is refused for its claim; `None` if it is not.
 pub(super) fn check(active: &Active, request: &ServiceRequest, path: &str) -> Option<Problem> {
     let hash = active.constitution.hash();

@@ -136,7 +136,7 @@ struct ConstitutionName {
     digest: ConstitutionDigest,
 }
 
-/// What a reload changed.
+/// The constitutions before and after a reload.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Reload, examples(json!({
     "old": {"hash": "cdd01ef066bc6cf2", "digest": "6a3f0c1e5b7d9824af06e1d2c3b4a5968778695a4b3c2d1e0f1e2d3c4b5a6978"},

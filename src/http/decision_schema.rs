@@ -22,7 +22,7 @@ pub struct Party {
     properties: (),
 }
 
-/// What the subject wants to do.
+/// The action that the subject wants to perform.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({"name": "call_tool"})))]
 pub struct Action {
@@ -77,7 +77,7 @@ pub struct StrictParty {
     properties: (),
 }
 
-/// What the subject wants to do, without other members.
+/// The action that the subject wants to perform, without other members.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StrictAction {
@@ -182,7 +182,7 @@ pub struct DecisionContext {
     /// Violated principles that only warn.
     #[schema(value_type = Vec<Finding>, required = false)]
     warnings: (),
-    /// What the reason alone does not say.
+    /// Details that the reason alone does not tell.
     #[schema(value_type = String, required = false)]
     detail: (),
     /// If no policy permits: the permits that came nearest, nearest first.

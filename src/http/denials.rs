@@ -26,7 +26,7 @@ const MAX_RANGE: i64 = 31 * 24 * HOUR;
 const HOUR: i64 = 3_600 * SECOND;
 const SECOND: i64 = 1_000_000;
 
-/// What is counted.
+/// The denials that are counted.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -37,7 +37,7 @@ pub struct DenialsQuery {
     /// The time before which they were made, RFC 3339; by default now.
     #[param(format = DateTime)]
     until: Option<String>,
-    /// What is named in the answer; by default principles.
+    /// The names by which the answer counts; by default those of principles.
     #[param(inline, value_type = Option<DenialName>)]
     by: Option<String>,
     /// The length of an interval in seconds, 60 by default. At most 1,500 intervals are counted.
@@ -45,7 +45,7 @@ pub struct DenialsQuery {
     interval_s: Option<u32>,
 }
 
-/// What denials are counted by.
+/// The kind of name by which denials are counted.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 #[expect(dead_code, reason = "describes the parameter `by`")]

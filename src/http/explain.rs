@@ -76,7 +76,7 @@ fn policy(constitution: &Constitution, report: &PolicyReport) -> Option<Value> {
         "id": shown.id,
         "principle": shown.principle,
         "effect": shown.effect,
-        "outcome": report.outcome.as_str(),
+        "outcome": report.outcome,
         "detail": report.detail,
         "text": shown.text,
     }))

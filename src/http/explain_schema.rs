@@ -5,9 +5,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::decision_schema::DecisionContext;
+use crate::constitution::PolicyOutcome;
 use crate::domain::Reason;
 
-/// What a question would be answered now, and why. It is not a decision: nothing is recorded.
+/// The answer that a question would get now, and its reasons. It is not a decision: nothing is recorded.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({
     "dry_run": true, "decision": true, "reason": "permitted",
@@ -59,33 +60,19 @@ pub struct ExplainedPolicy {
     principle: Option<String>,
     effect: PolicyEffect,
     outcome: PolicyOutcome,
-    /// What does not hold, or why a condition has no value.
+    /// The condition that does not hold, or the reason why one has no value.
     #[schema(required)]
     detail: Option<String>,
     /// Its text.
     text: String,
 }
 
-/// What a satisfied policy does.
+/// The effect of a satisfied policy.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PolicyEffect {
     Permit,
     Forbid,
-}
-
-/// Whether a policy applies.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PolicyOutcome {
-    /// Its scope matches and its conditions hold.
-    Satisfied,
-    /// Its scope matches, and a condition does not hold.
-    NotSatisfied,
-    /// Its scope matches, and a condition has no value, so the decision is deny.
-    Error,
-    /// Its scope does not match.
-    NotApplicable,
 }
 
 /// An entity, and the version of it that was read.

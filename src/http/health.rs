@@ -6,7 +6,7 @@ use actix_web::web::{Data, Query};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::checks::{Check, checks};
+use super::checks::{Check, CheckState, checks};
 use super::worker_state::WorkerState;
 
 /// Whether to list each check.
@@ -55,9 +55,10 @@ pub async fn readyz(state: Data<WorkerState>, query: Query<Verbosity>) -> HttpRe
 
 /// A check as a line of text.
 fn line(check: &Check) -> String {
-    match (&check.fault, check.needed) {
-        (None, _) => format!("[+]{} ok", check.name),
-        (Some(fault), true) => format!("[-]{} failed: {fault}", check.name),
-        (Some(fault), false) => format!("[-]{} degraded: {fault}", check.name),
+    let (name, fault) = (check.name, check.fault.as_deref().unwrap_or_default());
+    match check.state() {
+        CheckState::Ok => format!("[+]{name} ok"),
+        CheckState::Degraded => format!("[-]{name} degraded: {fault}"),
+        CheckState::Failed => format!("[-]{name} failed: {fault}"),
     }
 }

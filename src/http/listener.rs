@@ -43,7 +43,7 @@ pub fn bind(bind: &Bind) -> io::Result<Bound> {
             if UnixStream::connect(path).is_ok() {
                 return Err(io::ErrorKind::AddrInUse.into());
             }
-            // A socket left over by a process that is gone. Whatever else is there is not ours to remove.
+            // A socket left over by a process that is gone. Any other file is not ours to remove.
             if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
                 fs::remove_file(path)?;
             }

@@ -55,7 +55,7 @@ struct LevelChange {
     /// A level such as `debug`, or directives such as `info,acgs=debug`: at most 1,000 bytes.
     #[schema(max_length = 1000)]
     level: String,
-    /// After so many seconds the level is that of the settings again; never if it is missing.
+    /// Seconds until the level is that of the settings again; if missing, it stays until the settings are read again.
     #[schema(minimum = 1, maximum = 604_800)]
     for_s: Option<u64>,
 }

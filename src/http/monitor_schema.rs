@@ -2,7 +2,10 @@
 #![expect(dead_code, reason = "the types only describe JSON")]
 
 use serde::Serialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
+
+use crate::actors::monitor::RULES;
 
 /// The key figures of one moment.
 #[derive(Serialize, ToSchema)]
@@ -138,12 +141,7 @@ figures! {
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({
     "at": "2026-11-24T09:30:00.123456789Z",
-    "alerts": [{
-        "name": "latency_p99", "severity": "warning", "state": "firing", "since": "2026-11-24T09:28:12.123456789Z",
-        "value": 7.2, "unit": "ms", "condition": "> 5 ms for 60 s", "summary": "decisions are slow",
-        "meaning": "Agents wait longer for decisions than they should.",
-        "remedy": "Look at `commit_sync_p99` of /v1/performance first.", "runbook": "/alerts/latency_p99"
-    }]
+    "alerts": [firing_latency()]
 })))]
 pub struct Alerts {
     #[schema(format = DateTime)]
@@ -194,4 +192,64 @@ pub enum AlertState {
     Pending,
     /// The figure is good, or there is none.
     Inactive,
+}
+
+/// The example of an alert, with the text of its rule.
+fn firing_latency() -> Value {
+    let rule = RULES.iter().find(|rule| rule.name == "latency_p99");
+    rule.map_or(Value::Null, |rule| {
+        json!({
+            "name": rule.name, "severity": rule.severity, "state": "firing",
+            "since": "2026-11-24T09:28:12.123456789Z", "value": 7.2, "unit": rule.unit,
+            "condition": "> 5 ms for 60 s", "summary": rule.summary, "meaning": rule.meaning, "remedy": rule.remedy,
+            "runbook": format!("/alerts/{}", rule.name),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use utoipa::PartialSchema as _;
+
+    use super::*;
+    use crate::actors::monitor;
+    use crate::metrics::kpi;
+
+    fn names<'v>(names: impl IntoIterator<Item = &'v String>) -> BTreeSet<&'v str> {
+        names.into_iter().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn a_figure_is_described_as_it_is_written() {
+        for (target, alternative) in [(kpi::Target::Max(5.0), 0), (kpi::Target::Min(5.0), 1)] {
+            let written = json!(kpi::Kpi::new("x", None, "ms", Some(1.0)).target(target));
+            let described = serde_json::to_value(Kpi::schema()).unwrap();
+            let described = names(described["properties"].as_object().unwrap().keys());
+            assert_eq!(described, names(written.as_object().unwrap().keys()));
+            let described = serde_json::to_value(KpiTarget::schema()).unwrap();
+            let described = &described["oneOf"][alternative]["properties"];
+            let written = written["target"].as_object().unwrap();
+            assert_eq!(names(described.as_object().unwrap().keys()), names(written.keys()));
+        }
+    }
+
+    #[test]
+    fn the_example_of_an_alert_is_one_of_the_rules() {
+        let example = firing_latency();
+        let described = serde_json::to_value(Alert::schema()).unwrap();
+        let described = names(described["properties"].as_object().unwrap().keys());
+        assert_eq!(described, names(example.as_object().unwrap().keys()));
+        assert_eq!((&example["severity"], &example["unit"]), (&json!("critical"), &json!("ms")));
+    }
+
+    #[test]
+    fn severities_and_states_are_described_by_their_names() {
+        let severities = serde_json::to_value(AlertSeverity::schema()).unwrap();
+        assert_eq!(severities["enum"], json!([monitor::AlertSeverity::Critical, monitor::AlertSeverity::Warning]));
+        let states = serde_json::to_value(AlertState::schema()).unwrap();
+        let written = [monitor::AlertState::Firing, monitor::AlertState::Pending, monitor::AlertState::Inactive];
+        assert_eq!(states["enum"], json!(written));
+    }
 }

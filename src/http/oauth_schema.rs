@@ -64,7 +64,7 @@ pub struct RevokeForm {
     client_assertion_type: (),
 }
 
-/// What is known of a token; of one that is not good, only that.
+/// The claims of a token; of an invalid one, only that it is not active.
 #[derive(ToSchema)]
 #[schema(examples(json!({"active": false})))]
 pub struct Introspection {

@@ -17,7 +17,7 @@ use super::worker_state::WorkerState;
     extensions(("x-problems" = json!([UNAVAILABLE.slug]))),
 )]
 pub async fn show(state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
-    json(&state.app.monitor.newest().performance)
+    measured_json(&state.app.monitor.newest().performance)
 }
 
 /// Show the course of the figures
@@ -31,8 +31,8 @@ pub async fn history(state: Data<WorkerState>) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-cache")).json(state.app.monitor.history())
 }
 
-/// A text that the monitor made.
-pub(super) fn json(text: &str) -> Result<HttpResponse, Problem> {
+/// An answer with JSON that the monitor made.
+pub(super) fn measured_json(text: &str) -> Result<HttpResponse, Problem> {
     if text.is_empty() {
         return Err(Problem::new(&UNAVAILABLE, "nothing has been measured yet; try again in a second"));
     }

@@ -54,7 +54,7 @@ kinds! {
     CSRF = "csrf", "The CSRF token is missing or wrong", 403,
         "A request that could change something was authenticated by the cookie of a browser's session, without that session's CSRF token. Send it as `X-CSRF-Token`; `GET /v1/auth/session` tells it. Nothing was done.";
     FOREIGN_ORIGIN = "foreign-origin", "The web page's origin is not allowed", 403,
-        "The header `Origin` names a web page of another host that is not in `http.allowed_origins`. Nothing was done.";
+        "The header `Origin` names a web page of another host that is not in `http.allowed_origins`; or a page other than the daemon's own tried to sign in with a cookie, even one of `http.allowed_origins`. Nothing was done.";
     NOT_FOUND = "not-found", "Not found", 404,
         "There is no such route, or nothing is stored under that name.";
     METHOD_NOT_ALLOWED = "method-not-allowed", "The route does not take this method", 405,

@@ -1,9 +1,9 @@
 //! `/problems/<slug>`: the meaning and the remedy of each kind of problem.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::ContentType;
 use actix_web::web::Path;
 
+use super::html_page::HtmlPage;
 use super::problem::{KINDS, NOT_FOUND, Problem};
 
 /// Explain a kind of problem
@@ -18,11 +18,6 @@ use super::problem::{KINDS, NOT_FOUND, Problem};
 pub async fn show(slug: Path<String>) -> Result<HttpResponse, Problem> {
     let kind = KINDS.iter().find(|kind| kind.slug == *slug);
     let kind = kind.ok_or_else(|| Problem::new(&NOT_FOUND, format!("there is no problem type `{slug}`")))?;
-    let page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{title}</title>\n<h1>{title}</h1>\n<p>Status {status}.</p>\n<p>{meaning}</p>\n</html>\n",
-        title = kind.title,
-        status = kind.status,
-        meaning = kind.meaning
-    );
-    Ok(HttpResponse::Ok().insert_header(ContentType::html()).body(page))
+    let page = HtmlPage::new(kind.title).paragraph(&format!("Status {}.", kind.status)).paragraph(kind.meaning);
+    Ok(page.answer())
 }

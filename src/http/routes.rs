@@ -13,8 +13,8 @@ use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
 use super::route_table::{RouteTable, Routed};
 use super::{
     alerts, api_keys, audit, audit_search, authzen, browser_session, cache, clients, constitution, dashboard, denials,
-    docs, entities, explain, health, live, log_level, login, metrics, oauth, openapi, performance, pool, problem_pages,
-    second_factor, status, token_keys, users, validate, vocabulary, writes,
+    docs, entities, explain, health, log_level, login, metrics, oauth, openapi, performance, performance_stream, pool,
+    problem_pages, second_factor, status, token_keys, users, validate, vocabulary, writes,
 };
 use crate::auth::scope::Scope;
 use crate::settings::{DecisionAccess, MetricsAccess, Settings};
@@ -140,7 +140,10 @@ fn operation_routes(config: &mut RouteTable<'_>, metrics_access: Access) {
             "/v1/performance/history",
             [(Method::GET, Requires(Scope::Read), web::get().to(performance::history))],
         ))
-        .service(at("/v1/performance/stream", [(Method::GET, Requires(Scope::Read), web::get().to(live::stream))]))
+        .service(at(
+            "/v1/performance/stream",
+            [(Method::GET, Requires(Scope::Read), web::get().to(performance_stream::stream))],
+        ))
         .service(at("/v1/alerts", [(Method::GET, Requires(Scope::Read), web::get().to(alerts::list))]))
         .service(at("/metrics", [(Method::GET, metrics_access, web::get().to(metrics::show))]))
         .service(at("/livez", [(Method::GET, Public, web::get().to(health::livez))]))

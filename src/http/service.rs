@@ -51,7 +51,7 @@ pub(super) fn unix(
     fn_service(enter).and_then(http(app_state, ending))
 }
 
-/// Refused connections can be caused by anybody, so they are logged at the level `debug` only.
+/// Clients without a credential can cause refused connections, so these are logged at the level `debug` only.
 fn note_refusal(cause: &AdmissionError) {
     tracing::debug!(%cause, "connection refused");
 }

@@ -4,6 +4,8 @@
 //! daemon of a fleet accepts it and none of them keeps anything about it. Scripts cannot read it, and browsers send it
 //! with requests of the daemon's own pages only.
 
+use std::fmt;
+
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::cors::WebPages;
@@ -33,8 +35,19 @@ const MAX_COOKIE: usize = 4096;
 #[derive(Debug)]
 pub struct Malformed;
 
+/// Why a session cannot have a cookie.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum NoCookie {
+    /// Browsers would not keep it.
+    #[error("it would be larger than `{}` bytes", MAX_COOKIE)]
+    TooLarge,
+    /// Only the sessions of users have one.
+    #[error("the session has no refresh token")]
+    NoRefreshToken,
+}
+
 /// The credentials of a browser's session.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SessionCookie {
     /// Proves which session the browser's page belongs to.
     secret: SessionSecret,
@@ -44,19 +57,28 @@ pub struct SessionCookie {
     pub access: String,
 }
 
+impl fmt::Debug for SessionCookie {
+    /// Shows none of its credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionCookie").finish_non_exhaustive()
+    }
+}
+
 impl SessionCookie {
-    /// The cookie of a new session; `None` if it would be too large for browsers, or the grant has no refresh token.
-    #[must_use]
-    pub fn new(grant: Grant) -> Option<Self> {
-        let cookie =
-            Self { secret: SessionSecret::generate(), refresh: grant.refresh_token?, access: grant.access_token };
-        (cookie.value().len() + SECURE_NAME.len() < MAX_COOKIE).then_some(cookie)
+    /// The cookie of a new session.
+    pub fn new(grant: Grant) -> Result<Self, NoCookie> {
+        let refresh = grant.refresh_token.ok_or(NoCookie::NoRefreshToken)?;
+        Self { secret: SessionSecret::generate(), refresh, access: grant.access_token }.checked()
     }
 
-    /// The same session with renewed tokens.
-    #[must_use]
-    pub fn renewed(self, grant: Grant) -> Self {
-        Self { refresh: grant.refresh_token.unwrap_or(self.refresh), access: grant.access_token, ..self }
+    /// The same session with renewed tokens. A grant without a refresh token leaves the one before in force.
+    pub fn renewed(self, grant: Grant) -> Result<Self, NoCookie> {
+        let refresh = grant.refresh_token.unwrap_or(self.refresh);
+        Self { refresh, access: grant.access_token, ..self }.checked()
+    }
+
+    fn checked(self) -> Result<Self, NoCookie> {
+        if self.value().len() + SECURE_NAME.len() < MAX_COOKIE { Ok(self) } else { Err(NoCookie::TooLarge) }
     }
 
     /// The cookie of a request, if it has one.
@@ -172,6 +194,7 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
+    use crate::auth::scope::Scopes;
 
     fn cookie() -> SessionCookie {
         SessionCookie {
@@ -209,6 +232,27 @@ mod tests {
         assert!(
             SessionCookie::of(&headers(&["acgs_session2=x; Acgs_Session=y; acgs_session"]), false).unwrap().is_none()
         );
+    }
+
+    #[test]
+    fn a_cookie_that_browsers_would_not_keep_is_not_made() {
+        let grant = |bytes: usize| Grant {
+            access_token: "a".repeat(bytes),
+            expires_in: 900,
+            scopes: Scopes::EMPTY,
+            refresh_token: Some(RefreshToken::generate().as_str().to_owned()),
+        };
+        assert!(SessionCookie::new(grant(3_000)).is_ok() && cookie().renewed(grant(3_000)).is_ok());
+        for made in [SessionCookie::new(grant(MAX_COOKIE)), cookie().renewed(grant(MAX_COOKIE))] {
+            assert_eq!(made.unwrap_err(), NoCookie::TooLarge);
+        }
+        let of_client = SessionCookie::new(Grant { refresh_token: None, ..grant(10) });
+        assert_eq!(of_client.unwrap_err(), NoCookie::NoRefreshToken);
+    }
+
+    #[test]
+    fn a_cookie_in_a_message_shows_no_credential() {
+        assert_eq!(format!("{:?}", cookie()), "SessionCookie { .. }");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `/v1/status`: whether the daemon works, under which constitution, and how its audit log does.
+//! `/v1/status`: the checks of the daemon, the constitution in force, and the state of the audit log.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{self, HeaderValue};
@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
-use super::checks::{Check, checks};
+use super::checks::{Check, CheckState, checks};
 use super::worker_state::WorkerState;
 use crate::actors::audit::reader::MeasureLog;
 use crate::domain::{ConstitutionDigest, ConstitutionalHash};
@@ -25,7 +25,7 @@ use crate::domain::{ConstitutionDigest, ConstitutionalHash};
         "in_force_since": "2026-11-24T09:00:00.123456789Z"
     },
     "audit": {
-        "records": 812, "durable": 812, "queued": 0, "bytes": 402_112,
+        "records": 812, "queued": 0, "bytes": 402_112,
         "checkpoint": {"size": 812, "at": "2026-11-24T09:30:00.123456789Z"}, "cosigned": null, "witnesses": 0,
         "index_lag": 0
     },
@@ -62,21 +62,9 @@ enum Overall {
 struct CheckBody<'a> {
     name: &'a str,
     state: CheckState,
-    /// What is wrong with it.
+    /// Its fault, if it has one.
     #[schema(required)]
     fault: Option<&'a str>,
-}
-
-/// Whether a part works.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[schema(as = StatusCheckState)]
-enum CheckState {
-    Ok,
-    /// It does not work, but decisions do not depend on it.
-    Degraded,
-    /// It does not work, so no decision can be made.
-    Failed,
 }
 
 /// The constitution in force.
@@ -93,14 +81,13 @@ struct ConstitutionBody<'a> {
     in_force_since: Option<String>,
 }
 
-/// The audit log. What could not be read in time is null.
+/// The audit log. A member that could not be read in time is null.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = StatusAudit)]
 struct AuditBody {
-    records: u64,
     /// The records that are on disk.
-    durable: u64,
-    /// The records that wait.
+    records: u64,
+    /// The records that wait to be written, those of decisions in progress included.
     queued: usize,
     /// The size of the log's files.
     #[schema(required)]
@@ -147,7 +134,7 @@ enum DashboardLogin {
 
 /// Show the state of the daemon
 ///
-/// Whether it works, under which constitution, and how its audit log does.
+/// The checks, the constitution in force, and the state of the audit log.
 #[utoipa::path(
     get, path = "/v1/status", operation_id = "showStatus", tag = "operation",
     responses((status = 200, description = "The state, whether it is good or bad.", body = StatusBody<'static>)),
@@ -156,7 +143,7 @@ pub async fn show(state: Data<WorkerState>) -> HttpResponse {
     let checks = checks(&state).await;
     let overall = if checks.iter().any(Check::has_failed) {
         Overall::Down
-    } else if checks.iter().any(|check| check.fault.is_some()) {
+    } else if checks.iter().any(|check| check.state() == CheckState::Degraded) {
         Overall::Degraded
     } else {
         Overall::Ready
@@ -185,12 +172,7 @@ pub async fn show(state: Data<WorkerState>) -> HttpResponse {
 }
 
 fn check_body(check: &Check) -> CheckBody<'_> {
-    let state = match (&check.fault, check.needed) {
-        (None, _) => CheckState::Ok,
-        (Some(_), false) => CheckState::Degraded,
-        (Some(_), true) => CheckState::Failed,
-    };
-    CheckBody { name: check.name, state, fault: check.fault.as_deref() }
+    CheckBody { name: check.name, state: check.state(), fault: check.fault.as_deref() }
 }
 
 async fn audit_body(state: &WorkerState) -> AuditBody {
@@ -202,7 +184,6 @@ async fn audit_body(state: &WorkerState) -> AuditBody {
     let stored = usage.and_then(|usage| usage.checkpoint_at).and_then(|at| text_of(OffsetDateTime::from(at)));
     AuditBody {
         records: durable,
-        durable,
         queued: audit.queue.waiting(),
         bytes: usage.map(|usage| usage.bytes),
         checkpoint: newest.map(|sealed| CheckpointBody { size: sealed.checkpoint.size, at: stored }),

@@ -32,8 +32,8 @@ struct SigningKeyId {
 
 /// Rotate the signing key of tokens
 ///
-/// Tokens are signed with a new key from now on. Those of the key before stay good until they expire, unless it is
-/// withdrawn.
+/// Tokens are signed with a new key from now on. Tokens of the previous key stay valid until they expire,
+/// unless that key is withdrawn.
 #[utoipa::path(
     post, path = "/v1/auth/keys/rotate", operation_id = "rotateSigningKey", tag = "authentication",
     request_body = RotateBody,

@@ -56,7 +56,7 @@ struct Report<'a> {
     compliance_score: f64,
     decision: bool,
     reason: Reason,
-    /// What the reason alone does not say.
+    /// Details that the reason alone does not tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     detail: Option<&'a str>,

@@ -1,11 +1,10 @@
 //! `GET /v1/schema`: the vocabulary of the constitution in force as JSON Schema.
 
-use actix_web::http::header::ContentType;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 
-use super::static_file::{StaticFile, answer};
+use super::static_file::StaticFile;
 use super::worker_state::WorkerState;
 
 /// The vocabulary as JSON Schema
@@ -33,11 +32,7 @@ pub async fn show(request: HttpRequest, state: Data<WorkerState>) -> HttpRespons
         schema.insert("$id".to_owned(), json!(format!("{}/v1/schema", state.app.public_url)));
         schema.insert("title".to_owned(), json!(title));
         schema.insert("$comment".to_owned(), json!(format!("constitution {}", constitution.digest())));
-        StaticFile::new(Value::Object(schema).to_string())
+        StaticFile::new(Value::Object(schema).to_string(), "application/schema+json")
     });
-    answer(&request, &schema, content_type())
-}
-
-fn content_type() -> ContentType {
-    "application/schema+json".parse().map_or_else(|_| ContentType::json(), ContentType)
+    schema.answer(request.headers())
 }

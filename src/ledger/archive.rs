@@ -54,7 +54,16 @@ pub fn archived<S: Storage>(storage: &S) -> Result<u64, LedgerError> {
 
 /// Reads the bundle with a record into `payload`; returns the index of the bundle's first record.
 pub(super) fn read<S: Storage>(storage: &S, index: u64, payload: &mut Vec<u8>) -> Result<u64, LedgerError> {
-    let firsts = list(storage)?;
+    read_listed(storage, &list(storage)?, index, payload)
+}
+
+/// The same, given the first records of all archives.
+pub(super) fn read_listed<S: Storage>(
+    storage: &S,
+    firsts: &[u64],
+    index: u64,
+    payload: &mut Vec<u8>,
+) -> Result<u64, LedgerError> {
     let place = firsts.partition_point(|first| *first <= index).checked_sub(1);
     let archive = place.and_then(|place| firsts.get(place)).map(|first| Archive::open(storage, *first)).transpose()?;
     match archive.filter(|archive| index < archive.end()) {

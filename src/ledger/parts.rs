@@ -21,8 +21,8 @@ use time::OffsetDateTime;
 
 use super::batch::{Batch, BatchError};
 use super::fault::{LedgerError, Problem};
+use super::lookup::RecordLookup;
 use super::record_text::{self, hex};
-use super::records::records;
 use super::storage::Storage;
 use crate::domain::write_json;
 
@@ -183,15 +183,15 @@ impl Parts {
 /// The text of the record whose entry has that index, joined from its parts, and the index of its first entry. For a
 /// part, its own text.
 pub(super) fn joined<'r, S: Storage>(
-    storage: &S,
+    lookup: &mut RecordLookup<'_, S>,
     index: u64,
     entry: &'r [u8],
 ) -> Result<(Cow<'r, [u8]>, u64), LedgerError> {
     let wrong = |problem| LedgerError::at(index, "parts", problem);
     let Some(first) = first_part(index, entry)? else { return Ok((entry.into(), index)) };
     let mut parts = Parts::default();
-    let mut found = records(storage, first..index);
-    while let Some((_, part)) = found.advance()? {
+    for at in first..index {
+        let Some(part) = lookup.get(at)? else { break };
         parts.take(part).map_err(wrong)?;
     }
     match parts.take(entry).map_err(wrong)? {

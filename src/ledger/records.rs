@@ -168,7 +168,7 @@ impl<S: Storage> Records<'_, S> {
 ///
 /// Frames begin at multiples of 4096 and cannot be mistaken for payload, nor can unwritten space, so they are found by
 /// binary search, without an index.
-fn seek<F: StorageFile>(segment: &Segment<F>, first: u64, index: u64) -> io::Result<(u64, u64)> {
+pub(super) fn seek<F: StorageFile>(segment: &Segment<F>, first: u64, index: u64) -> io::Result<(u64, u64)> {
     let mut block = [0; BLOCK];
     let mut found = (BLOCK as u64, first);
     let mut end = segment.size;

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::batch::Batch;
 use super::fault::{LedgerError, Problem};
+use super::lookup::RecordLookup;
 use super::parts::{Joined, PART_KIND, Parts, first_part, is_continued, joined};
 use super::record_text::hex;
 use super::records::{Records, record, records};
@@ -196,7 +197,28 @@ fn string(value: &str) -> Option<String> {
 
 /// The whole text of a record, given the entry at its index. Parts and shared members are their own text.
 pub fn whole<'r, S: Storage>(storage: &S, index: u64, entry: &'r [u8]) -> Result<Cow<'r, [u8]>, LedgerError> {
-    let (text, first) = joined(storage, index, entry)?;
+    whole_by(&mut RecordLookup::new(storage), index, entry)
+}
+
+impl<S: Storage> RecordLookup<'_, S> {
+    /// The whole text of the record with that index; `None` where the log does not have it yet. Parts and shared
+    /// members are their own text.
+    pub fn whole(&mut self, index: u64) -> Result<Option<Vec<u8>>, LedgerError> {
+        let Some(entry) = self.get(index)?.map(<[u8]>::to_vec) else { return Ok(None) };
+        let text = match whole_by(self, index, &entry)? {
+            Cow::Owned(text) => Some(text),
+            Cow::Borrowed(_) => None,
+        };
+        Ok(Some(text.unwrap_or(entry)))
+    }
+}
+
+fn whole_by<'r, S: Storage>(
+    lookup: &mut RecordLookup<'_, S>,
+    index: u64,
+    entry: &'r [u8],
+) -> Result<Cow<'r, [u8]>, LedgerError> {
+    let (text, first) = joined(lookup, index, entry)?;
     if !is_continued(&text) {
         return Ok(text);
     }
@@ -207,7 +229,7 @@ pub fn whole<'r, S: Storage>(storage: &S, index: u64, entry: &'r [u8]) -> Result
     }
     let mut values = BTreeMap::new();
     for (name, reference) in read.references().map_err(wrong)? {
-        let value = referred(storage, first, &name, &reference)?.ok_or_else(|| wrong(Problem::Shared))?;
+        let value = referred(lookup, first, &name, &reference)?.ok_or_else(|| wrong(Problem::Shared))?;
         values.insert(name, value);
     }
     Ok(read.with(values).map_err(wrong)?.into())
@@ -215,14 +237,14 @@ pub fn whole<'r, S: Storage>(storage: &S, index: u64, entry: &'r [u8]) -> Result
 
 /// The value that a record refers to whose first entry has that index; `None` where it is not there.
 fn referred<S: Storage>(
-    storage: &S,
+    lookup: &mut RecordLookup<'_, S>,
     first: u64,
     name: &str,
     reference: &Reference,
 ) -> Result<Option<Arc<str>>, LedgerError> {
     let Some(at) = first.checked_sub(reference.back) else { return Ok(None) };
-    let Some(entry) = record(storage, at)? else { return Ok(None) };
-    let (text, _) = joined(storage, at, &entry)?;
+    let Some(entry) = lookup.get(at)?.map(<[u8]>::to_vec) else { return Ok(None) };
+    let (text, _) = joined(lookup, at, &entry)?;
     let found = if is_continued(&text) { Text::read(&text).and_then(|text| text.shared_member()) } else { None };
     let is_meant = |(found, value): &(String, &str)| found == name && hex(&Sha256::digest(value)) == reference.sha256;
     Ok(found.filter(is_meant).map(|(_, value)| value.into()))
@@ -231,7 +253,7 @@ fn referred<S: Storage>(
 /// The entries that prove a record whole, as a bundle: those of what it shares, its parts, and last its own.
 pub fn entries_of<S: Storage>(storage: &S, index: u64) -> Result<Vec<u8>, LedgerError> {
     let entry = record(storage, index)?.ok_or(LedgerError::Gone(index))?;
-    let (text, first) = joined(storage, index, &entry)?;
+    let (text, first) = joined(&mut RecordLookup::new(storage), index, &entry)?;
     let mut wanted = Vec::new();
     if is_continued(&text)
         && let Some(references) = Text::read(&text).and_then(|text| text.references().ok())

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
@@ -25,8 +25,8 @@ const SOCKET: &str = "/run/systemd/journal/socket";
 const TIMEOUT: Duration = Duration::from_millis(100);
 /// The most bytes of one field; a datagram takes some 200 KiB.
 const MAX_FIELD: usize = 16 << 10;
-/// The most bytes of all fields of a message other than the text.
-const MAX_FIELDS: usize = 64 << 10;
+/// A field that would make a message longer than this, in bytes, is left out of the fields; the text has it still.
+const MAX_MESSAGE: usize = 64 << 10;
 
 /// Whether standard error goes to the journal: the variable names the device and inode that systemd connected.
 pub(super) fn is_stderr(journal_stream: Option<&str>) -> bool {
@@ -66,38 +66,48 @@ impl JournalSocket {
         socket.set_write_timeout(Some(TIMEOUT))?;
         Ok(Self { socket, current })
     }
+}
 
-    /// The datagram of a message, and its text.
-    fn datagram(&self, event: &Event<'_>) -> (Vec<u8>, String) {
-        let (metadata, mut fields) = (event.metadata(), Fields::default());
-        event.record(&mut fields);
-        let mut datagram = Vec::with_capacity(512);
-        put(&mut datagram, "MESSAGE", &fields.text);
-        put(&mut datagram, "PRIORITY", &priority(*metadata.level()).to_string());
-        put(&mut datagram, "SYSLOG_IDENTIFIER", "acgs");
-        put(&mut datagram, "TARGET", metadata.target());
-        if let (Some(file), Some(line)) = (metadata.file(), metadata.line()) {
-            put(&mut datagram, "CODE_FILE", file);
-            put(&mut datagram, "CODE_LINE", &line.to_string());
-        }
-        for (name, value) in (self.current)().iter().flat_map(RequestIds::members) {
-            put(&mut datagram, &name.to_ascii_uppercase(), value);
-        }
-        for (name, value) in &fields.named {
-            if datagram.len() + value.len().min(MAX_FIELD) <= MAX_FIELDS {
-                put(&mut datagram, &format!("ACGS_{}", name.to_ascii_uppercase()), value);
-            }
-        }
-        (datagram, fields.text)
+/// The datagram of a message.
+fn datagram(metadata: &Metadata<'_>, fields: &Fields, ids: Option<&RequestIds>) -> Vec<u8> {
+    let mut datagram = Vec::with_capacity(512);
+    put(&mut datagram, "MESSAGE", &fields.text);
+    put(&mut datagram, "PRIORITY", &priority(*metadata.level()).to_string());
+    put(&mut datagram, "SYSLOG_IDENTIFIER", "acgs");
+    let Origin { target, file, line } = &fields.origin;
+    put(&mut datagram, "TARGET", target.as_deref().unwrap_or(metadata.target()));
+    let line = line.clone().or_else(|| metadata.line().map(|line| line.to_string()));
+    if let (Some(file), Some(line)) = (file.as_deref().or(metadata.file()), line) {
+        put(&mut datagram, "CODE_FILE", file);
+        put(&mut datagram, "CODE_LINE", &line);
     }
+    for (name, value) in ids.into_iter().flat_map(RequestIds::members) {
+        put(&mut datagram, &name.to_ascii_uppercase(), value);
+    }
+    for (name, value) in &fields.named {
+        if datagram.len() + value.len().min(MAX_FIELD) <= MAX_MESSAGE {
+            put(&mut datagram, &format!("ACGS_{}", name.to_ascii_uppercase()), value);
+        }
+    }
+    datagram
+}
+
+/// A message as a line of standard error, with its priority and the ids of its request.
+fn line(level: Level, text: &str, ids: Option<&RequestIds>) -> String {
+    let mut line = format!("<{}>{text}", priority(level));
+    for (name, value) in ids.into_iter().flat_map(RequestIds::members) {
+        let _ = write!(line, " {name}={value}");
+    }
+    line
 }
 
 impl<S: Subscriber> Layer<S> for JournalSocket {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let (datagram, text) = self.datagram(event);
-        if self.socket.send(&datagram).is_err() {
+        let (metadata, mut fields, ids) = (event.metadata(), Fields::default(), (self.current)());
+        event.record(&mut fields);
+        if self.socket.send(&datagram(metadata, &fields, ids.as_ref())).is_err() {
             // Standard error goes to the journal, too, by another way. There is no third one.
-            let _ = writeln!(io::stderr(), "<{}>{text}", priority(*event.metadata().level()));
+            let _ = writeln!(io::stderr(), "{}", line(*metadata.level(), &fields.text, ids.as_ref()));
         }
     }
 }
@@ -107,26 +117,44 @@ impl<S: Subscriber> Layer<S> for JournalSocket {
 struct Fields {
     text: String,
     named: Vec<(&'static str, String)>,
+    origin: Origin,
+}
+
+/// The origin of a record of the crate `log`, which arrives as fields of the message. Messages of `tracing` have theirs
+/// in their metadata.
+#[derive(Debug, Default)]
+struct Origin {
+    target: Option<String>,
+    file: Option<String>,
+    line: Option<String>,
+}
+
+impl Fields {
+    /// Adds a field; `shown` is its value as the text shows it.
+    fn add(&mut self, name: &'static str, value: String, shown: fmt::Arguments<'_>) {
+        match name {
+            "message" => self.text.insert_str(0, &value),
+            "log.target" => self.origin.target = Some(value),
+            "log.file" => self.origin.file = Some(value),
+            "log.line" => self.origin.line = Some(value),
+            // The module of such a record is left out: fields of the journal have no dot in their names.
+            _ if name.starts_with("log.") => {}
+            _ => {
+                let _ = write!(self.text, " {name}={shown}");
+                self.named.push((name, value));
+            }
+        }
+    }
 }
 
 impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "message" {
-            self.text.insert_str(0, value);
-        } else {
-            let _ = write!(self.text, " {}={value:?}", field.name());
-            self.named.push((field.name(), value.to_owned()));
-        }
+        self.add(field.name(), value.to_owned(), format_args!("{value:?}"));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let value = format!("{value:?}");
-        if field.name() == "message" {
-            self.text.insert_str(0, &value);
-        } else {
-            let _ = write!(self.text, " {}={value}", field.name());
-            self.named.push((field.name(), value));
-        }
+        self.add(field.name(), value.clone(), format_args!("{value}"));
     }
 }
 
@@ -155,21 +183,32 @@ mod tests {
         Some(RequestIds { request: "r-1".to_owned(), trace: Some("0af7".to_owned()) })
     }
 
-    #[test]
-    fn the_fields_of_a_message_are_fields_of_the_journal() {
+    /// The datagram of the message that is logged.
+    fn sent(log: impl FnOnce()) -> Vec<u8> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let journal = UnixDatagram::bind(&path).unwrap();
         journal.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         let subscriber = tracing_subscriber::registry().with(JournalSocket::at(&path, current).unwrap());
-        tracing::subscriber::with_default(subscriber, || {
-            tracing::warn!(error = %"one\ntwo", count = 3, name = "x", "it failed");
-        });
-        let mut buffer = [0; 4_096];
+        tracing::subscriber::with_default(subscriber, log);
+        let mut buffer = vec![0; 1 << 18];
         let length = journal.recv(&mut buffer).unwrap();
-        let datagram = buffer.get(..length).unwrap();
+        buffer.truncate(length);
+        buffer
+    }
+
+    #[track_caller]
+    fn check(datagram: &[u8], parts: &[&str]) {
         let has = |part: &[u8]| datagram.windows(part.len()).any(|window| window == part);
-        for part in [
+        for part in parts {
+            assert!(has(part.as_bytes()), "{part:?} in {}", String::from_utf8_lossy(datagram));
+        }
+    }
+
+    #[test]
+    fn the_fields_of_a_message_are_fields_of_the_journal() {
+        let datagram = sent(|| tracing::warn!(error = %"one\ntwo", count = 3, name = "x", "it failed"));
+        let parts = [
             "PRIORITY=4\n",
             "SYSLOG_IDENTIFIER=acgs\n",
             "REQUEST_ID=r-1\n",
@@ -180,10 +219,43 @@ mod tests {
             "it failed error=one\ntwo count=3 name=\"x\"\n",
             "CODE_FILE=src/logging/journal.rs\n",
             "CODE_LINE=",
-        ] {
-            assert!(has(part.as_bytes()), "{part:?} in {}", String::from_utf8_lossy(datagram));
-        }
+        ];
+        check(&datagram, &parts);
         assert!(datagram.starts_with(b"MESSAGE\n"));
+    }
+
+    #[test]
+    fn the_origin_of_a_record_of_another_crate_is_that_of_its_message() {
+        // As `tracing-log` hands the records of the crate `log` on.
+        let datagram = sent(|| {
+            tracing::debug!(
+                target: "log",
+                { log.target = "rustls::client", log.module_path = "rustls::client::hs", log.file = "hs.rs", log.line = 7 },
+                "no session"
+            );
+        });
+        let parts = ["MESSAGE=no session\n", "TARGET=rustls::client\n", "CODE_FILE=hs.rs\n", "CODE_LINE=7\n"];
+        check(&datagram, &parts);
+        let text = String::from_utf8(datagram).unwrap();
+        assert!(!text.contains("log.") && !text.contains("LOG.") && text.matches("TARGET=").count() == 1, "{text}");
+    }
+
+    #[test]
+    fn a_line_for_standard_error_has_the_ids_of_its_request() {
+        let ids = current();
+        let shown = line(Level::WARN, "it failed count=3", ids.as_ref());
+        assert_eq!(shown, "<4>it failed count=3 request_id=r-1 trace_id=0af7");
+        assert_eq!(line(Level::INFO, "it began", None), "<6>it began");
+    }
+
+    #[test]
+    fn a_long_message_has_the_fields_that_fit() {
+        let long = "x".repeat(MAX_FIELD);
+        let long = long.as_str();
+        let datagram = sent(|| tracing::warn!(a = long, b = long, c = long, d = long, e = "short", "it failed"));
+        check(&datagram, &["MESSAGE=it failed a=", "ACGS_A=x", "ACGS_B=x", "ACGS_E=short\n"]);
+        let text = String::from_utf8(datagram).unwrap();
+        assert!(!text.contains("ACGS_D=") && text.len() <= MAX_MESSAGE + MAX_FIELD);
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub use self::{
     postgres_url::PostgresUrl,
     proxies::TrustedProxies,
     redis_url::{RedisKind, RedisUrl},
-    secret::read_secret,
+    secret::{SecretFileError, read_secret},
     variables::{SYSTEM_FOLDER, environment, folder, profile},
     webhook_url::WebhookUrl,
     witness::{Witness, WitnessKey},

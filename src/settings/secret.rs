@@ -89,63 +89,67 @@ pub(super) fn is_from_file(key: &str, values: &[(&str, String)]) -> bool {
     values.iter().any(|(name, value)| Some(*name) == file_key && value != "\"\"")
 }
 
-/// Why a file cannot be used.
-enum Unusable {
-    Unreadable(io::Error),
+/// Why a file with a secret cannot be used. The messages continue a sentence that ends with the name of the file.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretFileError {
+    /// It does not exist, this user may not read it, or the disk fails.
+    #[error("which cannot be read: {0}")]
+    Unreadable(#[source] io::Error),
+    /// It is a folder, a pipe or a device.
+    #[error("which is not a file")]
     NoFile,
+    /// Its mode permits other users to read or change it.
+    #[error("which others can read or change")]
     ForOthers,
+    /// It is larger than any secret.
+    #[error("which has more than {} bytes", LONGEST)]
     TooLong,
+    /// Its secret has fewer bytes than this.
+    #[error("which has fewer than {0} bytes; `openssl rand -hex 32` makes a secret")]
+    TooShort(usize),
+    /// Its contents are not UTF-8.
+    #[error("which is not UTF-8")]
     NotText,
 }
 
-impl Unusable {
+impl SecretFileError {
     /// Whether the file just is not available on this host or to this user.
     fn is_missing(&self) -> bool {
         let kinds = [ErrorKind::NotFound, ErrorKind::PermissionDenied];
         matches!(self, Self::Unreadable(error) if kinds.contains(&error.kind()))
     }
 
-    fn why(&self) -> String {
-        match self {
-            Self::Unreadable(error) => format!("which cannot be read: {error}"),
-            Self::NoFile => "which is not a file".to_owned(),
-            Self::ForOthers => "which others can read or change".to_owned(),
-            Self::TooLong => format!("which has more than {LONGEST} bytes"),
-            Self::NotText => "which is not UTF-8".to_owned(),
-        }
-    }
-
     fn fault(&self, name: &str, file_name: &str, path: PathBuf, place: SourceLocation) -> Fault {
-        let why = self.why();
         let allowed =
             format!("a file with nothing but `{name}` in it, which only its owner and its group can read, or nothing");
-        let wrong = FaultKind::Secret { key: file_name.to_owned(), path, why };
+        let wrong = FaultKind::Secret { key: file_name.to_owned(), path, why: self.to_string() };
         Fault { key: Some(name.to_owned()), allowed: Some(allowed), ..Fault::at(place, wrong) }
     }
 }
 
-/// The text of a file with a secret, without white space at its ends. The error says why it cannot be used: "which …".
-pub fn read_secret(path: &Path) -> Result<String, String> {
-    read(path).map(|text| text.trim().to_owned()).map_err(|unusable| unusable.why())
+/// The text of a file with a secret of at least `shortest` bytes, without white space at its ends.
+pub fn read_secret(path: &Path, shortest: usize) -> Result<String, SecretFileError> {
+    let secret = read(path)?.trim().to_owned();
+    if secret.len() < shortest { Err(SecretFileError::TooShort(shortest)) } else { Ok(secret) }
 }
 
-fn read(path: &Path) -> Result<String, Unusable> {
+fn read(path: &Path) -> Result<String, SecretFileError> {
     // Opening a pipe would wait for a writer.
-    if !fs::metadata(path).map_err(Unusable::Unreadable)?.is_file() {
-        return Err(Unusable::NoFile);
+    if !fs::metadata(path).map_err(SecretFileError::Unreadable)?.is_file() {
+        return Err(SecretFileError::NoFile);
     }
-    let file = File::open(path).map_err(Unusable::Unreadable)?;
-    let found = file.metadata().map_err(Unusable::Unreadable)?;
+    let file = File::open(path).map_err(SecretFileError::Unreadable)?;
+    let found = file.metadata().map_err(SecretFileError::Unreadable)?;
     // The group may read: systemd's access control lists show as its bits.
     if found.permissions().mode() & 0o006 != 0 {
-        return Err(Unusable::ForOthers);
+        return Err(SecretFileError::ForOthers);
     }
     let mut bytes = Vec::new();
-    let length = file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(Unusable::Unreadable)?;
+    let length = file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(SecretFileError::Unreadable)?;
     if length as u64 > LONGEST {
-        return Err(Unusable::TooLong);
+        return Err(SecretFileError::TooLong);
     }
-    String::from_utf8(bytes).map_err(|_| Unusable::NotText)
+    String::from_utf8(bytes).map_err(|_| SecretFileError::NotText)
 }
 
 /// A fault without the contents of the file.
@@ -157,4 +161,33 @@ fn without_value(fault: Fault) -> Fault {
         other => other,
     };
     Fault { wrong, ..fault }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_read_without_white_space_and_a_file_that_cannot_have_one_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let written = |bytes: &[u8], mode: u32| {
+            fs::write(&path, bytes).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            read_secret(&path, 4).map_err(|error| error.to_string())
+        };
+        assert_eq!(written(b" 1234\n", 0o640), Ok("1234".to_owned()));
+        for (bytes, mode, message) in [
+            (&b"1234"[..], 0o644, "which others can read or change"),
+            (b"\xff234", 0o600, "which is not UTF-8"),
+            (b" 123\n", 0o600, "which has fewer than 4 bytes; `openssl rand -hex 32` makes a secret"),
+            ("x".repeat(65_537).as_bytes(), 0o600, "which has more than 65536 bytes"),
+        ] {
+            fs::remove_file(&path).unwrap();
+            assert_eq!(written(bytes, mode), Err(message.to_owned()));
+        }
+        assert!(matches!(read_secret(folder.path(), 4), Err(SecretFileError::NoFile)));
+        let absent = read_secret(&folder.path().join("absent"), 4).unwrap_err();
+        assert!(absent.is_missing() && std::error::Error::source(&absent).is_some(), "{absent}");
+    }
 }

@@ -9,7 +9,7 @@ use nonzero_ext::nonzero;
 use uuid::Uuid;
 
 use crate::actors::audit::index_status::IndexStatus;
-use crate::ledger::{self, DiskStorage, LedgerError, RecordView, millis_of};
+use crate::ledger::{DiskStorage, LedgerError, RecordLookup, RecordView, millis_of};
 use crate::store::StoreError;
 use crate::store::search_index::{DenialCounts, DenialQuery, EntryCursor, EntryPage, FoundEntry, Search};
 
@@ -175,6 +175,7 @@ impl Searcher {
         let own = self.index_status.origin();
         let is_in_log =
             |found: &FoundEntry| *found.origin == *own && (found.record.is_none() || !store.needs_records());
+        let mut log = RecordLookup::new(&self.storage);
         let (mut bytes, mut shown) = (0, 0);
         for found in &mut page.items {
             // The first entry is always shown, so that a continued search makes progress.
@@ -182,9 +183,7 @@ impl Searcher {
                 break;
             }
             if is_in_log(found) {
-                let entry = ledger::record(&self.storage, found.index)?;
-                let record = entry.as_deref().map(|entry| ledger::whole(&self.storage, found.index, entry));
-                found.record = record.transpose()?.and_then(|record| String::from_utf8(record.into_owned()).ok());
+                found.record = log.whole(found.index)?.and_then(|record| String::from_utf8(record).ok());
             }
             bytes += found.record.as_ref().map_or(0, String::len);
             shown += 1;

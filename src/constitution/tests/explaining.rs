@@ -144,7 +144,8 @@ fn explained(policies: &str, evaluation: &Evaluation, stored: &[Entity]) -> (Vec
     let lines = reports.iter().map(|report| {
         let policy = constitution.policy_at(report.position).unwrap();
         let detail = report.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
-        format!("{} {}{detail}", policy.id, report.outcome.as_str())
+        let outcome = serde_json::to_value(report.outcome).unwrap();
+        format!("{} {}{detail}", policy.id, outcome.as_str().unwrap())
     });
     (lines.collect(), left_out)
 }

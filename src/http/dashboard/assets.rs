@@ -2,24 +2,14 @@
 
 use std::sync::LazyLock;
 
-use data_encoding::HEXLOWER;
-use sha2::{Digest as _, Sha256};
-
-/// A file of the dashboard.
-#[derive(Debug)]
-pub struct Asset {
-    /// Its name in the folder `assets`, and in the URL.
-    pub name: &'static str,
-    /// Its bytes.
-    pub content: &'static [u8],
-}
+use crate::http::static_file::StaticFile;
 
 /// The page itself.
 pub const INDEX: &str = "index.html";
 
 macro_rules! assets {
     ($($name:literal)*) => {
-        const ASSETS: &[Asset] = &[$(Asset { name: $name, content: include_bytes!(concat!("assets/", $name)) },)*];
+        const ASSETS: &[(&str, &[u8])] = &[$(($name, include_bytes!(concat!("assets/", $name))),)*];
     };
 }
 
@@ -70,28 +60,23 @@ assets! {
     "why.js"
 }
 
-/// The opaque entity tags of [`ASSETS`], in the same order: digests, so they change only with the contents.
-static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let tag = |asset: &Asset| HEXLOWER.encode(Sha256::digest(asset.content).get(..12).unwrap_or_default());
-    ASSETS.iter().map(tag).collect()
-});
+/// The files of [`ASSETS`], in the same order.
+static FILES: LazyLock<Vec<StaticFile>> =
+    LazyLock::new(|| ASSETS.iter().map(|(name, content)| StaticFile::new(*content, media_type(name))).collect());
 
-/// The file of that name and its opaque entity tag.
-pub fn find(name: &str) -> Option<(&'static Asset, &'static str)> {
-    let found = ASSETS.iter().zip(TAGS.iter()).find(|(asset, _)| asset.name == name);
-    found.map(|(asset, tag)| (asset, tag.as_str()))
+/// The file of that name.
+pub fn find(name: &str) -> Option<&'static StaticFile> {
+    FILES.get(ASSETS.iter().position(|(asset, _)| *asset == name)?)
 }
 
-impl Asset {
-    /// Its media type, by the ending of its name. A file of any other ending is text, such as a licence.
-    pub fn media_type(&self) -> &'static str {
-        match self.name.rsplit_once('.').map(|(_, ending)| ending) {
-            Some("html") => "text/html; charset=utf-8",
-            Some("js") => "text/javascript; charset=utf-8",
-            Some("css") => "text/css; charset=utf-8",
-            Some("svg") => "image/svg+xml",
-            _ => "text/plain; charset=utf-8",
-        }
+/// The media type of a file, by the ending of its name. A file of any other ending is text, such as a licence.
+fn media_type(name: &str) -> &'static str {
+    match name.rsplit_once('.').map(|(_, ending)| ending) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => "text/plain; charset=utf-8",
     }
 }
 
@@ -107,7 +92,7 @@ mod tests {
     fn the_table_has_every_file_of_the_folder() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/dashboard/assets");
         let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
-        let named: BTreeSet<_> = ASSETS.iter().map(|asset| asset.name.to_owned()).collect();
+        let named: BTreeSet<_> = ASSETS.iter().map(|(name, _)| (*name).to_owned()).collect();
         assert_eq!(named, files.collect());
         assert_eq!(named.len(), ASSETS.len(), "a name is there twice");
         assert!(find(INDEX).is_some());
@@ -122,7 +107,7 @@ mod tests {
             ("icon.svg", "image/svg+xml"),
             ("LICENSE-uPlot", "text/plain; charset=utf-8"),
         ] {
-            assert_eq!(Asset { name, content: b"" }.media_type(), expected, "{name}");
+            assert_eq!(media_type(name), expected, "{name}");
         }
     }
 }

@@ -5,26 +5,13 @@
 
 mod assets;
 
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{StatusCode, Uri};
+use actix_web::http::Uri;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::precondition;
+use super::html_page::with_page_headers;
 use super::problem::{NOT_FOUND, Problem};
-
-/// The headers of every answer: the page loads nothing from other hosts, runs no inline script, and is in no frame.
-const HEADERS: [(HeaderName, &str); 5] = [
-    (
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
-         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
-    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    (header::CACHE_CONTROL, "no-cache"),
-];
 
 /// Go to the dashboard
 ///
@@ -61,7 +48,7 @@ pub async fn without_slash(request: HttpRequest) -> HttpResponse {
 
 /// The dashboard
 ///
-/// The page on which people see what the daemon does. What it shows, it asks for with the credential of its user.
+/// The page that shows the state and the decisions of the daemon. It reads them with the credential of its user.
 #[utoipa::path(
     get, path = "/dashboard/", operation_id = "showDashboard", tag = "documents",
     params(("If-None-Match" = Option<String>, Header, description = "The entity tag of a known version.")),
@@ -98,18 +85,8 @@ pub async fn file(request: HttpRequest, name: Path<String>) -> Result<HttpRespon
 }
 
 fn serve(request: &HttpRequest, name: &str) -> Result<HttpResponse, Problem> {
-    let not_found = || Problem::new(&NOT_FOUND, "the dashboard has no file of this name");
-    let (asset, tag) = assets::find(name).ok_or_else(not_found)?;
-    let is_held = precondition::is_held(request.headers(), tag);
-    let mut response = HttpResponse::build(if is_held { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
-    for header in HEADERS {
-        response.insert_header(header);
-    }
-    response.insert_header((header::ETAG, format!("\"{tag}\"")));
-    if is_held {
-        return Ok(response.finish());
-    }
-    Ok(response.insert_header((header::CONTENT_TYPE, asset.media_type())).body(asset.content))
+    let file = assets::find(name).ok_or_else(|| Problem::new(&NOT_FOUND, "the dashboard has no file of this name"))?;
+    Ok(with_page_headers(file.answer(request.headers())))
 }
 
 /// Both `/` and `/dashboard` are in the folder of the page.

@@ -2,20 +2,19 @@
 
 use std::sync::LazyLock;
 
-use actix_web::http::header::{self, ContentType};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::html_page::with_page_headers;
 use super::problem::{NOT_FOUND, Problem};
-use super::static_file::{StaticFile, answer};
+use super::static_file::StaticFile;
 
-/// Only the page's own files are loaded, and nothing runs that is written into the page.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-                      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-static PAGE: LazyLock<StaticFile> = LazyLock::new(|| StaticFile::new(include_str!("assets/index.html")));
-static SCRIPT: LazyLock<StaticFile> = LazyLock::new(|| StaticFile::new(include_str!("assets/docs.js")));
-static STYLE: LazyLock<StaticFile> = LazyLock::new(|| StaticFile::new(include_str!("assets/docs.css")));
+static PAGE: LazyLock<StaticFile> =
+    LazyLock::new(|| StaticFile::new(include_str!("assets/index.html"), "text/html; charset=utf-8"));
+static SCRIPT: LazyLock<StaticFile> =
+    LazyLock::new(|| StaticFile::new(include_str!("assets/docs.js"), "text/javascript; charset=utf-8"));
+static STYLE: LazyLock<StaticFile> =
+    LazyLock::new(|| StaticFile::new(include_str!("assets/docs.css"), "text/css; charset=utf-8"));
 
 /// The API as a page
 ///
@@ -31,7 +30,7 @@ static STYLE: LazyLock<StaticFile> = LazyLock::new(|| StaticFile::new(include_st
     ),
 )]
 pub async fn page(request: HttpRequest) -> HttpResponse {
-    guarded(answer(&request, &PAGE, ContentType::html()))
+    with_page_headers(PAGE.answer(request.headers()))
 }
 
 /// A file of the page
@@ -50,23 +49,10 @@ pub async fn page(request: HttpRequest) -> HttpResponse {
     extensions(("x-problems" = json!([NOT_FOUND.slug]))),
 )]
 pub async fn file(request: HttpRequest, name: Path<String>) -> Result<HttpResponse, Problem> {
-    let (file, kind) = match name.as_str() {
-        "docs.js" => (&SCRIPT, "text/javascript; charset=utf-8"),
-        "docs.css" => (&STYLE, "text/css; charset=utf-8"),
+    let file = match name.as_str() {
+        "docs.js" => &SCRIPT,
+        "docs.css" => &STYLE,
         other => return Err(Problem::new(&NOT_FOUND, format!("the page has no file `{other}`"))),
     };
-    let kind = kind.parse().map_or_else(|_| ContentType::plaintext(), ContentType);
-    Ok(guarded(answer(&request, file, kind)))
-}
-
-/// Adds the headers that bound what a browser does with an answer.
-fn guarded(mut response: HttpResponse) -> HttpResponse {
-    for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-    ] {
-        response.headers_mut().insert(name, header::HeaderValue::from_static(value));
-    }
-    response
+    Ok(with_page_headers(file.answer(request.headers())))
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::problems::{self, Traits, takes_hash};
 use super::security::{self, requirement};
 use super::{examples, headers};
+use crate::http::claimed_hash::is_question;
 use crate::http::route_table::Operation;
 
 /// The member in which a description lists the slugs of the problems that only it has.
@@ -98,8 +99,9 @@ fn complete(description: &mut Map<String, Value>, operation: &Operation, shared:
     let parameters = description.entry("parameters").or_insert_with(|| json!([]));
     if let Some(parameters) = parameters.as_array_mut() {
         parameters.iter_mut().for_each(without_null);
+        let path = &operation.path;
         parameters.extend(headers::parameter_references(
-            takes_hash(&operation.path) || operation.path == "/v1/validate" || operation.path.starts_with("/access/"),
+            takes_hash(path) || is_question(path) || path.starts_with("/access/"),
         ));
     }
     let own = description.remove(OWN_PROBLEMS);

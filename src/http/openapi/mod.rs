@@ -5,20 +5,18 @@
 //! added by [`assemble`].
 
 mod assemble;
-pub(super) mod document;
 mod examples;
 mod headers;
 mod problems;
 mod security;
 
-use actix_web::http::header::ContentType;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
 use utoipa::OpenApi;
 
 use super::route_table::Operations;
-use super::static_file::{StaticFile, answer};
+use super::static_file::StaticFile;
 use super::worker_state::WorkerState;
 
 /// The descriptions of all handlers.
@@ -43,7 +41,7 @@ use super::worker_state::WorkerState;
         (name = "operation", description = "The state of the daemon."),
         (name = "documents", description = "Metadata and explanations."),
     ),
-    // What only the common errors and the events of a stream refer to.
+    // Only the common errors and the events of a stream refer to these.
     components(schemas(crate::domain::InputFault, super::monitor_schema::PerformancePoint)),
     paths(
         super::authzen::evaluation,
@@ -80,7 +78,7 @@ use super::worker_state::WorkerState;
         super::log_level::put,
         super::performance::show,
         super::performance::history,
-        super::live::stream,
+        super::performance_stream::stream,
         super::alerts::list,
         super::metrics::show,
         super::health::livez,
@@ -142,8 +140,11 @@ struct Descriptions;
     ),
 )]
 pub async fn show(request: HttpRequest, state: Data<WorkerState>, operations: Data<Operations>) -> HttpResponse {
-    let make = || StaticFile::new(assemble::assemble(described(), &operations.0, &state.app.public_url).to_string());
-    answer(&request, state.app.documents.api(make), ContentType::json())
+    let make = || {
+        let document = assemble::assemble(described(), &operations.0, &state.app.public_url);
+        StaticFile::new(document.to_string(), "application/json")
+    };
+    state.app.documents.api(make).answer(request.headers())
 }
 
 /// The descriptions as JSON.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::headers::header_references;
 use crate::http::authorization::Access;
+use crate::http::claimed_hash::is_question;
 use crate::http::problem::{
     BAD_REQUEST, CONSTITUTION_MISMATCH, CSRF, FORBIDDEN, FOREIGN_ORIGIN, INTERNAL, KINDS, Kind, MISDIRECTED,
     OUTCOME_UNKNOWN, OVERLOADED, TIMEOUT, TOO_LARGE, TOO_MANY, UNAUTHENTICATED, UNAVAILABLE, UNSUPPORTED,
@@ -15,7 +16,7 @@ use crate::http::problem::{
 /// The content type of problem details.
 const PROBLEM_JSON: &str = "application/problem+json";
 
-/// What decides which errors an operation can have.
+/// The properties of an operation that decide which errors it can have.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Traits<'a> {
     /// Its path.
@@ -89,7 +90,7 @@ fn kinds(traits: Traits<'_>, own: &[&str]) -> BTreeMap<u16, Vec<&'static Kind>> 
 
 /// Whether a constitution that the request claims in a header is checked before the route.
 pub(super) fn takes_hash(path: &str) -> bool {
-    path.starts_with("/v1/") && path != "/v1/validate"
+    path.starts_with("/v1/") && !is_question(path)
 }
 
 /// Adds the errors to the answers of an operation; `own` are the slugs of those that only it has. Answers that are

@@ -61,3 +61,19 @@ fn the_document_has_the_operations_and_scopes_of_the_route_table() {
     }
     assert!(operations("/acgs").iter().any(|one| one.path == "/.well-known/oauth-authorization-server/acgs"));
 }
+
+#[test]
+fn a_claimed_hash_is_described_for_questions_without_the_refusal_that_they_do_not_have() {
+    let document = assemble::assemble(described(), &operations(""), "https://acgs.example");
+    for (path, method, is_refused) in [
+        ("/v1/validate", "post", false),
+        ("/v1/explain", "post", false),
+        ("/access/v1/evaluation", "post", false),
+        ("/v1/entities/{type}/{id}", "put", true),
+    ] {
+        let operation = &document["paths"][path][method];
+        let takes_hash = operation["parameters"].to_string().contains("/ConstitutionalHash");
+        let refused = operation["responses"]["409"].to_string().contains("constitution-mismatch");
+        assert_eq!((takes_hash, refused), (true, is_refused), "{path}");
+    }
+}

@@ -21,6 +21,7 @@ fn is_kept_to_itself(answer: &Answer) {
     assert!(!policy.contains("unsafe"), "{policy}");
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+    assert_eq!(answer.header("cross-origin-resource-policy"), Some("same-origin"));
     assert_eq!(answer.header("cache-control"), Some("no-cache"));
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::EVALUATION;
-use crate::harness::{Answer, Request, TestDaemon};
+use crate::harness::{Answer, Request, TestDaemon, until};
 
 const ENTITY: &str = "/v1/entities/User/ann";
 
@@ -68,8 +68,20 @@ fn writes_are_not_suppressed_and_reads_and_decisions_are_not_logged() {
 }
 
 #[test]
-fn the_id_in_a_line_is_that_of_the_decision() {
-    let daemon = crate::harness::Setup::new().set("log.level", "info,acgs::http=trace").start();
+fn the_id_in_a_line_is_that_of_the_answer_and_of_the_decision() {
+    let daemon = TestDaemon::start();
     let answer = daemon.post(EVALUATION, &super::permitted());
     assert_eq!(json!(id(&answer)), answer.json()["context"]["id"]);
+    // Decisions write no line, but a failed one does: here the database has no change of such a number.
+    let written = daemon.ask(&put());
+    let token = written.header("x-consistency-token").unwrap();
+    let ahead = token.splitn(3, '.').enumerate().map(|(nth, part)| if nth == 1 { "999999999" } else { part });
+    let demand = format!("at-least {}", ahead.collect::<Vec<_>>().join("."));
+    let failed = daemon.ask(&Request::post(EVALUATION).json(&super::permitted()).header("X-Consistency", &demand));
+    assert_eq!(failed.status, 503, "{failed}");
+    until("the line is written", || {
+        let lines = daemon.stderr();
+        let mut lines = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.any(|line| line["request_id"] == id(&failed) && line["status"] == 503)
+    });
 }

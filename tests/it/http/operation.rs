@@ -111,6 +111,8 @@ fn every_problem_has_a_page_that_explains_it() {
         assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")), "{slug}");
         let text = page.text();
         assert!(text.contains("<title>") && !text.contains("http:") && !text.contains("https:"), "{text}");
+        assert!(!text.contains('`'), "{text}");
+        assert_eq!(page.header("x-content-type-options"), Some("nosniff"), "{slug}");
     }
     assert_eq!(problem(&daemon.get("/problems/nothing")), "404 not-found");
 }

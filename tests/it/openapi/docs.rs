@@ -19,6 +19,7 @@ fn the_page_and_its_files_are_in_the_binary() {
         assert!(!policy.contains("unsafe"), "{policy}");
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
         assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+        assert_eq!(answer.header("cross-origin-resource-policy"), Some("same-origin"));
         let tag = answer.header("etag").unwrap();
         let again = daemon.ask(&Request::get(path).anonymous().header("If-None-Match", tag));
         assert_eq!((again.status, again.body.len()), (304, 0), "{path}");

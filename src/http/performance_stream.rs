@@ -1,9 +1,8 @@
 //! `/v1/performance/stream`: key figures and alerts as they change (server-sent events).
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::http::header;
 use actix_web::web::{Bytes, Data};
@@ -12,45 +11,30 @@ use futures_util::stream;
 use tokio::sync::watch;
 
 use super::connection::Peer;
+use super::count_guard::CountGuard;
 use super::problem::{OVERLOADED, Problem};
 use super::worker_state::WorkerState;
 use crate::actors::monitor::Tick;
 
-/// The most streams at the same time.
-const MOST: usize = 64;
+/// The most streams that are open at the same time.
+const MAX_STREAMS: usize = 64;
 
-/// A stream ends after so many seconds. Browsers then connect again by themselves.
-const LONGEST: u64 = 600;
+/// The seconds after which a stream ends. Browsers then connect again by themselves, and show their credential again.
+const MAX_STREAM_SECONDS: u64 = 600;
 
-/// The key figures are sent once in so many seconds.
-const PERFORMANCE_INTERVAL: u64 = 5;
+/// The seconds from one event with the key figures, or with the alerts, to the next.
+const REPEAT_INTERVAL: u64 = 5;
 
-/// A place among the streams, given back when dropped.
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(open: &Arc<AtomicUsize>) -> Option<Self> {
-        let place = Self(Arc::clone(open));
-        if place.0.fetch_add(1, Ordering::Relaxed) < MOST { Some(place) } else { None }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// What one client has been sent.
+/// One client, and the events that it was sent.
 struct Client {
     ticks: watch::Receiver<Tick>,
     draining: Arc<AtomicBool>,
     alerts_version: Option<u64>,
-    first: bool,
-    /// How many seconds are left: a credential is checked again when the client connects again.
-    left: u64,
+    is_first: bool,
+    /// The number of ticks until the stream ends; the monitor ticks once a second.
+    ticks_left: u64,
     peer: Option<Peer>,
-    _place: Place,
+    _guard: CountGuard,
 }
 
 impl Drop for Client {
@@ -63,9 +47,10 @@ impl Drop for Client {
 
 /// Follow figures and alerts
 ///
-/// Server-sent events: `point` each second, `performance` at once and every five seconds, and `alerts` at once and when
-/// one of them changes. The data of `point` is a `PerformancePoint`; the others have the bodies of `/v1/performance` and
-/// `/v1/alerts`. The stream ends after ten minutes, and when the daemon stops; 64 streams can be open at the same time.
+/// Server-sent events: `point` each second, `performance` and `alerts` at once and every five seconds, and `alerts` also
+/// when one of them changes its state. The data of `point` is a `PerformancePoint`; the others have the bodies of
+/// `/v1/performance` and `/v1/alerts`. The stream ends after ten minutes, and when the daemon stops; 64 streams can be
+/// open at the same time.
 #[utoipa::path(
     get, path = "/v1/performance/stream", operation_id = "streamPerformance", tag = "operation",
     responses((
@@ -76,8 +61,8 @@ impl Drop for Client {
     extensions(("x-problems" = json!([OVERLOADED.slug]))),
 )]
 pub async fn stream(request: HttpRequest, state: Data<WorkerState>) -> Result<HttpResponse, Problem> {
-    let place =
-        Place::take(&state.app.streams).ok_or_else(|| Problem::overloaded(format!("{MOST} streams are open")))?;
+    let guard = CountGuard::within(&state.app.streams, MAX_STREAMS)
+        .ok_or_else(|| Problem::overloaded(format!("{MAX_STREAMS} streams are open")))?;
     let peer = request.conn_data::<Peer>().cloned();
     if let Some(peer) = &peer {
         peer.set_streaming(true);
@@ -86,10 +71,10 @@ pub async fn stream(request: HttpRequest, state: Data<WorkerState>) -> Result<Ht
         ticks: state.app.monitor.ticks(),
         draining: Arc::clone(&state.app.draining),
         alerts_version: None,
-        first: true,
-        left: LONGEST,
+        is_first: true,
+        ticks_left: MAX_STREAM_SECONDS,
         peer,
-        _place: place,
+        _guard: guard,
     };
     let events = stream::unfold(client, |mut client| async move {
         let text = client.next().await?;
@@ -107,25 +92,26 @@ pub async fn stream(request: HttpRequest, state: Data<WorkerState>) -> Result<Ht
 impl Client {
     /// The events of the next second; `None` when the daemon stops.
     async fn next(&mut self) -> Option<String> {
-        if !self.first {
+        if !self.is_first {
             self.ticks.changed().await.ok()?;
         }
         if self.draining.load(Ordering::Relaxed) {
             return None;
         }
-        self.left = self.left.checked_sub(1)?;
+        self.ticks_left = self.ticks_left.checked_sub(1)?;
         let tick = self.ticks.borrow_and_update().clone();
-        let mut events = VecDeque::from([("point", &tick.point)]);
-        if self.first || tick.number.is_multiple_of(PERFORMANCE_INTERVAL) {
-            events.push_back(("performance", &tick.performance));
-        }
-        if self.alerts_version != Some(tick.alerts_version) {
-            self.alerts_version = Some(tick.alerts_version);
-            events.push_back(("alerts", &tick.alerts));
-        }
-        self.first = false;
+        let repeats = self.is_first || tick.number.is_multiple_of(REPEAT_INTERVAL);
+        // The values of alerts change without their states, so they are repeated, too.
+        let has_alerts = repeats || self.alerts_version != Some(tick.alerts_version);
+        let events = [
+            Some(("point", &tick.point)),
+            repeats.then_some(("performance", &tick.performance)),
+            has_alerts.then_some(("alerts", &tick.alerts)),
+        ];
+        self.is_first = false;
+        self.alerts_version = Some(tick.alerts_version);
         // Before anything is measured there is nothing to tell. The comment keeps the connection busy.
-        let told = events.into_iter().filter(|(_, data)| !data.is_empty());
+        let told = events.into_iter().flatten().filter(|(_, data)| !data.is_empty());
         Some(told.fold(String::from(":\n"), |text, (name, data)| text + &format!("event: {name}\ndata: {data}\n\n")))
     }
 }
