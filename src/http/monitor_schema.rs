@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_figure_is_described_as_it_is_written() {
-        for (target, alternative) in [(kpi::Target::Max(5.0), 0), (kpi::Target::Min(5.0), 1)] {
+        for (target, alternative) in [(kpi::KpiTarget::Max(5.0), 0), (kpi::KpiTarget::Min(5.0), 1)] {
             let written = json!(kpi::Kpi::new("x", None, "ms", Some(1.0)).target(target));
             let described = serde_json::to_value(Kpi::schema()).unwrap();
             let described = names(described["properties"].as_object().unwrap().keys());
