@@ -3,7 +3,6 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use actix_web::body::BoxBody;
@@ -17,6 +16,7 @@ use super::answered::Answered;
 use super::claimed_hash::{self, CONSTITUTIONAL_HASH, hash_value};
 use super::connection::Peer;
 use super::cors::{allow, preflight};
+use super::count_guard::CountGuard;
 use super::current_request::{self, RequestContext};
 use super::error_body::{Form, explain};
 use super::problem::{BAD_REQUEST, Problem};
@@ -28,15 +28,6 @@ use crate::domain::percent_decode;
 use crate::metrics::RequestLabels;
 use crate::trace::{Phase, Recording, TraceContext};
 
-/// A place among the requests in progress, given back when dropped.
-struct InFlightGuard(Arc<AtomicUsize>);
-
-impl Drop for InFlightGuard {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// A request on its way through.
 pub struct RequestGuard {
     state: Rc<WorkerState>,
@@ -47,7 +38,7 @@ pub struct RequestGuard {
     page: Option<HeaderValue>,
     /// `AuthZEN` wants errors as plain text.
     plain: bool,
-    _place: InFlightGuard,
+    _place: CountGuard,
 }
 
 impl RequestGuard {
@@ -58,8 +49,7 @@ impl RequestGuard {
         state: &Rc<WorkerState>,
         request: &mut ServiceRequest,
     ) -> (Self, RequestContext, Option<HttpResponse>) {
-        let place = InFlightGuard(Arc::clone(&state.app.in_flight));
-        let before = place.0.fetch_add(1, Ordering::Relaxed);
+        let (place, before) = CountGuard::new(&state.app.in_flight);
         let id = given_request_id(request.headers());
         // Recorders read the request id from the headers, so an unusable one is removed.
         if id.is_none() && request.headers().contains_key(&REQUEST_ID) {
@@ -175,7 +165,7 @@ fn refuse(state: &WorkerState, peer: Option<&Peer>, request: &ServiceRequest, be
     if !has_place {
         return Some(Problem::overloaded(format!("{limit} requests are in progress")));
     }
-    if !path.starts_with("/v1/") || matches!(path, "/v1/validate" | "/v1/explain") {
+    if !path.starts_with("/v1/") || claimed_hash::is_question(path) {
         return None;
     }
     // Invalid percent-encoding, or one that is no UTF-8, could make two names of one entity, or one name of two.
