@@ -81,14 +81,12 @@ impl WorkerMetrics {
         }
         let mut requests = self.requests.lock();
         // There are few, and the first ones are those of the most frequent requests.
-        match requests.iter().find(|(known, _)| *known == labels) {
-            Some((_, histogram)) => histogram.record(duration),
-            None => {
-                let histogram = Histogram::default();
-                histogram.record(duration);
-                requests.push((labels, histogram));
-            }
+        if let Some((_, histogram)) = requests.iter().find(|(known, _)| *known == labels) {
+            return histogram.record(duration);
         }
+        let histogram = Histogram::default();
+        histogram.record(duration);
+        requests.push((labels, histogram));
     }
 
     /// Counts a credential that was found valid after `duration`.

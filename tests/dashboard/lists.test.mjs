@@ -13,6 +13,7 @@ const { pointsOf } = await load('denials.js');
 const { questionOf } = await load('again.js');
 const { questionIn } = await load('try.js');
 const { append, live } = await load('live.js');
+const { targetText } = await load('figures.js');
 
 const search = (query) => {
   const found = searchOf(new URLSearchParams(query));
@@ -126,4 +127,12 @@ test('points are added in order, and a clock that was set back begins a new seri
   assert.deepEqual(live.series.at, [101, 102, 1000.5]);
   append({ at: 50, a: 6 });
   assert.deepEqual(live.series, { at: [50], a: [6] });
+});
+
+test('a target names its bound and whether it includes it', () => {
+  const text = (target, unit) => targetText({ target, unit });
+  assert.equal(text({ below: 90 }, '%'), '< 90 %');
+  assert.equal(text({ max: 5 }, 'ms'), '≤ 5 ms');
+  assert.equal(text({ min: 85 }, '%'), '≥ 85 %');
+  assert.equal(targetText({ unit: 'ms' }), 'no target');
 });

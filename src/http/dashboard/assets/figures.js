@@ -6,7 +6,8 @@ import { live } from './live.js';
 
 /** The target in words: `≤ 5 ms`. */
 export function targetText(figure) {
-  const { max, min } = figure?.target ?? {};
+  const { below, max, min } = figure?.target ?? {};
+  if (below !== undefined) return `< ${quantity(below, figure.unit)}`;
   if (max !== undefined) return `≤ ${quantity(max, figure.unit)}`;
   if (min !== undefined) return `${min >= 100 && isShare(figure) ? '' : '≥ '}${quantity(min, figure.unit)}`;
   return 'no target';
