@@ -223,7 +223,8 @@ mod tests {
 
     #[test]
     fn a_figure_is_described_as_it_is_written() {
-        for (target, alternative) in [(kpi::KpiTarget::Max(5.0), 0), (kpi::KpiTarget::Min(5.0), 1)] {
+        let targets = [kpi::KpiTarget::Max(5.0), kpi::KpiTarget::Below(5.0), kpi::KpiTarget::Min(5.0)];
+        for (alternative, target) in targets.into_iter().enumerate() {
             let written = json!(kpi::Kpi::new("x", None, "ms", Some(1.0)).target(target));
             let described = serde_json::to_value(Kpi::schema()).unwrap();
             let described = names(described["properties"].as_object().unwrap().keys());
