@@ -275,7 +275,7 @@ fn a_database_that_hangs_and_one_that_is_gone() {
     let postgres = Postgres::start();
     let setup = setup().set("database.url", postgres.url(&postgres.create_database()));
     let setup =
-        setup.set("database.pool.size", 2).set("database.pool.min_idle", 1).set("database.pool.max_overflow", 0);
+        setup.set("database.pool.size", 2).set("database.pool.min_idle", 2).set("database.pool.max_overflow", 0);
     let daemon = setup.set("database.pool.health_check_s", 1).start();
     postgres.stop();
     let is_over = AtomicBool::new(false);
