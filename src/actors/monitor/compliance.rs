@@ -26,8 +26,11 @@ const QUEUE_LIMIT: usize = 64;
 /// The timeout of one evaluation.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// After an evaluation the thread sleeps so many times as long, so that it uses a hundredth of a core at most.
-const REST: u32 = 99;
+/// After a comparison the thread sleeps so many times as long, so that it uses a hundredth of a core at most.
+const IDLE_FACTOR: u32 = 99;
+
+/// The longest of these pauses: a comparison that takes longer than a fiftieth of a second mostly waits for the database.
+const MAX_PAUSE: Duration = Duration::from_secs(2);
 
 /// The time within which committed changes of entities are applied.
 const SETTLE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -213,7 +216,7 @@ impl Comparison {
                 }
                 Outcome::Undecidable => add(&counts.undecidable, 1),
             }
-            tokio::time::sleep(began.elapsed().min(TIMEOUT) * REST).await;
+            tokio::time::sleep((began.elapsed() * IDLE_FACTOR).min(MAX_PAUSE)).await;
         }
     }
 

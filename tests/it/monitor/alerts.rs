@@ -63,6 +63,16 @@ impl Drop for SetOnDrop<'_> {
     }
 }
 
+/// Ends the session that holds a table, also when a case panics.
+struct Unlock<'a>(&'a Postgres, &'a str);
+
+impl Drop for Unlock<'_> {
+    fn drop(&mut self) {
+        let holders = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(3600)'";
+        drop(self.0.try_sql(self.1, holders));
+    }
+}
+
 fn setup() -> Setup {
     Setup::new().set("monitor.alerts.hold_s", 0)
 }
@@ -273,14 +283,16 @@ fn a_database_that_hangs_and_one_that_is_gone() {
         return skip("PostgreSQL is missing");
     }
     let postgres = Postgres::start();
-    let setup = setup().set("database.url", postgres.url(&postgres.create_database()));
-    let setup =
-        setup.set("database.pool.size", 2).set("database.pool.min_idle", 2).set("database.pool.max_overflow", 0);
+    let database = postgres.create_database();
+    let setup = setup().set("database.url", postgres.url(&database)).set("database.pool.size", 2);
+    let setup = setup.set("database.pool.min_idle", 2).set("database.pool.max_overflow", 0);
     let daemon = setup.set("database.pool.health_check_s", 1).start();
-    postgres.stop();
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let _end = SetOnDrop(&is_over);
+        let _unlock = Unlock(&postgres, &database);
+        let lock = "BEGIN; LOCK TABLE entities IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(3600)";
+        scope.spawn(|| postgres.try_sql(&database, lock).map(drop));
         for number in 0..4 {
             let (daemon, is_over) = (&daemon, &is_over);
             scope.spawn(move || {
@@ -292,6 +304,7 @@ fn a_database_that_hangs_and_one_that_is_gone() {
         becomes(&daemon, "pool_exhausted", "firing");
         becomes(&daemon, "pool_utilization", "firing");
     });
+    postgres.stop();
     becomes(&daemon, "database_unavailable", "firing");
     postgres.cont();
     for name in ["pool_exhausted", "pool_utilization", "database_unavailable"] {
