@@ -17,7 +17,7 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// Adds the headers that bound what a browser does with a page or one of its files.
+/// Adds the security headers, such as `Content-Security-Policy`, to the answer with a page or one of its files.
 #[must_use]
 pub(super) fn with_page_headers(mut response: HttpResponse) -> HttpResponse {
     for (name, value) in HEADERS {

@@ -38,7 +38,7 @@ pub struct RequestGuard {
     page: Option<HeaderValue>,
     /// `AuthZEN` wants errors as plain text.
     plain: bool,
-    _place: CountGuard,
+    _in_flight: CountGuard,
 }
 
 impl RequestGuard {
@@ -49,7 +49,7 @@ impl RequestGuard {
         state: &Rc<WorkerState>,
         request: &mut ServiceRequest,
     ) -> (Self, RequestContext, Option<HttpResponse>) {
-        let (place, before) = CountGuard::new(&state.app.in_flight);
+        let (in_flight, before) = CountGuard::new(&state.app.in_flight);
         let id = given_request_id(request.headers());
         // Recorders read the request id from the headers, so an unusable one is removed.
         if id.is_none() && request.headers().contains_key(&REQUEST_ID) {
@@ -65,7 +65,7 @@ impl RequestGuard {
             peer,
             page: None,
             plain: routed_path(request).starts_with("/access/"),
-            _place: place,
+            _in_flight: in_flight,
         };
         let answer = match guard.check_web(request) {
             Err(problem) => Some(problem.error_response()),

@@ -146,6 +146,22 @@ mod tests {
     }
 
     #[test]
+    fn a_login_that_is_refused_counts_and_a_look_for_a_session_does_not() {
+        let metrics = Metrics::default();
+        let worker = metrics.worker();
+        let answered = |method, route: &str, status| {
+            worker.answered(RequestLabels { route: Some(route.into()), method, status }, Duration::from_millis(1));
+            metrics.totals().refused_credentials
+        };
+        assert_eq!(answered("GET", "/v1/auth/session", 401), 0);
+        assert_eq!(answered("POST", "/v1/users", 401), 0);
+        assert_eq!(answered("POST", "/v1/auth/session", 201), 0);
+        assert_eq!(answered("POST", "/v1/auth/session", 401), 1);
+        assert_eq!(answered("POST", "/v1/auth/refresh", 401), 2);
+        assert_eq!(answered("POST", "/v1/auth/login", 429), 3);
+    }
+
+    #[test]
     fn each_reason_has_a_place_of_its_own() {
         let places = Reason::ALL.map(|reason| reason as usize);
         assert_eq!(places.to_vec(), (0..Reason::ALL.len()).collect::<Vec<_>>());

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{alert, becomes, permitted, wait_for};
+use super::{EVALUATION, alert, becomes, decide, permitted, wait_for};
 use crate::audit::Exported;
 use crate::faults::disk::{ENOSPC, Faults};
 use crate::harness::postgres::Postgres;
 use crate::harness::redis::Redis;
-use crate::harness::{Request, Setup, SmallDisk, TestDaemon, skip};
+use crate::harness::{Request, Setup, SmallDisk, skip};
 
 /// The cases. They wait for windows of a minute most of the time, so all run at once.
 const CASES: [(&str, fn()); 17] = [
@@ -52,8 +52,6 @@ fn why(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
 
-const EVALUATION: &str = "/access/v1/evaluation";
-
 /// Tells the threads of a scope that they end, also when the scope's own closure panics.
 struct SetOnDrop<'a>(&'a AtomicBool);
 
@@ -75,12 +73,6 @@ impl Drop for Unlock<'_> {
 
 fn setup() -> Setup {
     Setup::new().set("monitor.alerts.hold_s", 0)
-}
-
-/// Asks for decisions, all on one connection; the statuses.
-fn decide(daemon: &TestDaemon, count: usize) -> Vec<u16> {
-    let mut connection = daemon.connect();
-    (0..count).map(|_| connection.ask(&Request::post(EVALUATION).json(&permitted())).status).collect()
 }
 
 /// The alerts in the log, as `name event`.

@@ -3,11 +3,9 @@
 use diesel::prelude::*;
 use serde_json::json;
 
-use super::{alert, becomes, kpi, permitted, wait_for};
+use super::{EVALUATION, alert, becomes, kpi, permitted, wait_for};
 use crate::audit::Exported;
 use crate::harness::{Request, Setup, TestDaemon};
-
-const EVALUATION: &str = "/access/v1/evaluation";
 
 /// Every decision is compared.
 fn setup() -> Setup {

@@ -1,25 +1,12 @@
 //! The key figures are of real windows, and reach a client as they change.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{PATIENCE, alert, kpi, permitted, wait_for};
+use super::{EVALUATION, decide, kpi, permitted, wait_for};
 use crate::faults::disk::{ENOSPC, Faults};
-use crate::harness::{Request, Setup, TestDaemon, issuer};
-
-const EVALUATION: &str = "/access/v1/evaluation";
-
-#[track_caller]
-fn decide(daemon: &TestDaemon, count: usize) {
-    let mut connection = daemon.connect();
-    for _ in 0..count {
-        assert_eq!(connection.ask(&Request::post(EVALUATION).json(&permitted())).status, 200);
-    }
-}
+use crate::harness::{Request, Setup};
 
 #[test]
 fn figures_are_null_without_traffic_and_measured_with_it() {
@@ -30,7 +17,7 @@ fn figures_are_null_without_traffic_and_measured_with_it() {
         assert_eq!((&figure["value"], &figure["met"]), (&Value::Null, &Value::Null), "{figure}");
     }
     assert_eq!(kpi(&daemon, "decisions_per_s")["met"], Value::Null, "nothing is asked for");
-    decide(&daemon, 50);
+    assert_eq!(decide(&daemon, 50), [200; 50]);
     let p99 = wait_for("decisions are measured", || {
         Some(kpi(&daemon, "decision_latency_p99")).filter(|p99| p99["value"].is_f64())
     });
@@ -52,7 +39,7 @@ fn decisions_that_are_asked_for_and_not_answered_count_as_offered() {
     let Some(faults) = Faults::new() else { return };
     let setup = faults.within(Setup::new());
     let daemon = setup.start();
-    decide(&daemon, 10);
+    assert_eq!(decide(&daemon, 10), [200; 10]);
     faults.set(&format!("write error {ENOSPC} .log"));
     let ask = || daemon.ask(&Request::post(EVALUATION).json(&permitted())).status;
     wait_for("decisions fail", || (ask() == 503).then_some(()));
@@ -69,7 +56,7 @@ fn decisions_that_are_asked_for_and_not_answered_count_as_offered() {
 #[test]
 fn the_course_of_the_figures_has_one_point_a_second() {
     let daemon = Setup::new().start();
-    decide(&daemon, 20);
+    assert_eq!(decide(&daemon, 20), [200; 20]);
     let history = wait_for("three seconds are measured", || {
         let history = daemon.get("/v1/performance/history").json();
         let points = history["series"]["at"].as_array().map_or(0, Vec::len);
@@ -87,59 +74,6 @@ fn the_course_of_the_figures_has_one_point_a_second() {
         Some(permitted.map(|rate| rate.as_f64().unwrap()).sum::<f64>()).filter(|sum| *sum > 0.0)
     });
     assert!(permitted <= 21.0, "rates of intervals that are a second long or longer: {permitted}");
-}
-
-/// The next event of a stream: its name and its data.
-fn event(reader: &mut impl std::io::BufRead) -> (String, Value) {
-    let (mut name, mut line) = (String::new(), String::new());
-    loop {
-        line.clear();
-        assert!(reader.read_line(&mut line).unwrap() > 0, "the stream has ended");
-        if let Some(event) = line.strip_prefix("event: ") {
-            event.trim_end().clone_into(&mut name);
-        }
-        if let Some(data) = line.strip_prefix("data: ") {
-            return (name, serde_json::from_str(data).unwrap());
-        }
-    }
-}
-
-#[test]
-fn a_stream_brings_figures_at_once_and_as_they_change_and_ends_with_the_daemon() {
-    let daemon = Setup::new().start();
-    alert(&daemon, "latency_p99");
-    let mut stream = TcpStream::connect(daemon.address()).unwrap();
-    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
-    let token = issuer::admin();
-    write!(stream, "GET /v1/performance/stream HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n")
-        .unwrap();
-    let mut reader = BufReader::new(stream);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        reader.read_line(&mut head).unwrap();
-    }
-    assert!(
-        head.starts_with("HTTP/1.1 200") && head.to_lowercase().contains("content-type: text/event-stream"),
-        "{head}"
-    );
-    let first: BTreeSet<String> = (0..3).map(|_| event(&mut reader).0).collect();
-    assert_eq!(first, ["alerts", "performance", "point"].map(str::to_owned).into());
-    decide(&daemon, 10);
-    let until = Instant::now() + PATIENCE;
-    loop {
-        assert!(Instant::now() < until, "no figures with decisions");
-        let (name, data) = event(&mut reader);
-        let kpis = data["kpis"].as_array().into_iter().flatten();
-        let rate = kpis.filter(|kpi| kpi["name"] == "decisions_per_s").find_map(|kpi| kpi["value"].as_f64());
-        if name == "performance" && rate.is_some_and(|rate| rate > 0.0) {
-            break;
-        }
-    }
-    // The values of alerts change without their states, so they are repeated with the figures.
-    while event(&mut reader).0 != "performance" {}
-    assert_eq!(event(&mut reader).0, "alerts");
-    // It is no request in progress that a stop would wait for.
-    assert!(daemon.stop().success());
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::TestDaemon;
+use crate::harness::{Request, TestDaemon};
 
 /// The longest wait: figures are of the last minute.
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -63,4 +63,12 @@ fn permitted() -> Value {
         "action": {"name": "call_tool"},
         "resource": {"type": "Tool", "id": "calculator"},
     })
+}
+
+const EVALUATION: &str = "/access/v1/evaluation";
+
+/// Asks for permitted decisions, all on one connection; the statuses.
+fn decide(daemon: &TestDaemon, count: usize) -> Vec<u16> {
+    let mut connection = daemon.connect();
+    (0..count).map(|_| connection.ask(&Request::post(EVALUATION).json(&permitted())).status).collect()
 }

@@ -1,10 +1,13 @@
-//! Streams of figures: how many there can be, and how long they last.
+//! Streams of figures: what they bring, how many there can be, and how long they last.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::wait_for;
+use serde_json::Value;
+
+use super::{PATIENCE, alert, decide, wait_for};
 use crate::harness::{Setup, TestDaemon, issuer};
 
 /// The most streams at the same time.
@@ -13,7 +16,7 @@ const MOST: usize = 64;
 /// An idle connection without a stream is closed after this time.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// Asks for a stream; the status, and the rest of the connection.
+/// Asks for a stream; the status, and the answer after its first line.
 fn open(daemon: &TestDaemon) -> (u16, BufReader<TcpStream>) {
     let mut stream = TcpStream::connect(daemon.address()).unwrap();
     stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
@@ -24,6 +27,52 @@ fn open(daemon: &TestDaemon) -> (u16, BufReader<TcpStream>) {
     let mut line = String::new();
     reader.read_line(&mut line).unwrap();
     (line.split(' ').nth(1).unwrap().parse().unwrap(), reader)
+}
+
+/// The next event of a stream: its name and its data.
+fn event(reader: &mut BufReader<TcpStream>) -> (String, Value) {
+    let (mut name, mut line) = (String::new(), String::new());
+    loop {
+        line.clear();
+        assert!(reader.read_line(&mut line).unwrap() > 0, "the stream has ended");
+        if let Some(event) = line.strip_prefix("event: ") {
+            event.trim_end().clone_into(&mut name);
+        }
+        if let Some(data) = line.strip_prefix("data: ") {
+            return (name, serde_json::from_str(data).unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_stream_brings_figures_at_once_and_as_they_change_and_ends_with_the_daemon() {
+    let daemon = Setup::new().start();
+    alert(&daemon, "latency_p99");
+    let (status, mut reader) = open(&daemon);
+    assert_eq!(status, 200);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        reader.read_line(&mut head).unwrap();
+    }
+    assert!(head.to_lowercase().contains("content-type: text/event-stream"), "{head}");
+    let first: BTreeSet<String> = (0..3).map(|_| event(&mut reader).0).collect();
+    assert_eq!(first, ["alerts", "performance", "point"].map(str::to_owned).into());
+    assert_eq!(decide(&daemon, 10), [200; 10]);
+    let until = Instant::now() + PATIENCE;
+    loop {
+        assert!(Instant::now() < until, "no figures with decisions");
+        let (name, data) = event(&mut reader);
+        let kpis = data["kpis"].as_array().into_iter().flatten();
+        let rate = kpis.filter(|kpi| kpi["name"] == "decisions_per_s").find_map(|kpi| kpi["value"].as_f64());
+        if name == "performance" && rate.is_some_and(|rate| rate > 0.0) {
+            break;
+        }
+    }
+    // The values of alerts change without their states, so they are repeated with the figures.
+    while event(&mut reader).0 != "performance" {}
+    assert_eq!(event(&mut reader).0, "alerts");
+    // It is no request in progress that a stop would wait for.
+    assert!(daemon.stop().success());
 }
 
 #[test]
