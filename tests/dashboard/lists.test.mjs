@@ -7,7 +7,7 @@ import { json, load, serve } from './page.mjs';
 
 const { searchOf } = await load('filters.js');
 const { SPANS } = await load('spans.js');
-const { newestChanges } = await load('changes.js');
+const { isChange, isRefusal, newestEvents } = await load('changes.js');
 const { isDue } = await load('decisions.js');
 const { pointsOf } = await load('denials.js');
 const { questionOf } = await load('again.js');
@@ -51,17 +51,24 @@ test('changes are looked for behind routine records, in at most ten pages', asyn
   const routine = Array(100).fill('granted');
   const pages = [page(routine, '1'), page(['refresh_repeated', 'credential_refused', 'user_added'], null)];
   let sent = serve(() => pages.shift());
-  const found = await newestChanges('auth', '2026-11-30T12:00:00Z');
+  const found = await newestEvents({ kind: 'auth', isWanted: isChange }, '2026-11-30T12:00:00Z');
   assert.deepEqual([found.items.length, found.isMore, found.isCut, sent.length], [1, false, false, 2]);
   assert.match(sent[1].path, /cursor=1/);
 
   sent = serve(() => page(routine, 'next'));
-  const none = await newestChanges('auth', '2026-11-30T12:00:00Z');
+  const none = await newestEvents({ kind: 'auth', isWanted: isChange }, '2026-11-30T12:00:00Z');
   assert.deepEqual([none.items.length, none.isCut, sent.length], [0, true, 10]);
 
   sent = serve(() => page(Array(30).fill('user_added'), 'next'));
-  const many = await newestChanges('auth', '2026-11-30T12:00:00Z');
+  const many = await newestEvents({ kind: 'auth', isWanted: isChange }, '2026-11-30T12:00:00Z');
   assert.deepEqual([many.items.length, many.isMore, many.isCut, sent.length], [30, true, false, 1]);
+
+  serve(() => page(['granted', 'login_refused', 'user_added', 'credential_refused'], null));
+  const refused = await newestEvents({ kind: 'auth', isWanted: isRefusal }, '2026-11-30T12:00:00Z');
+  assert.deepEqual(
+    refused.items.map(({ record }) => record.event),
+    ['login_refused', 'credential_refused'],
+  );
 });
 
 test('decisions are asked for again if there may be new ones, and once a minute', () => {

@@ -15,6 +15,7 @@ macro_rules! assets {
 
 assets! {
     "LICENSE-uPlot"
+    "advice.js"
     "again.js"
     "alerts.js"
     "api.js"
@@ -24,6 +25,7 @@ assets! {
     "denials.js"
     "dom.js"
     "entities_read.js"
+    "event_words.js"
     "explanation.js"
     "facts.js"
     "figures.js"
@@ -32,6 +34,7 @@ assets! {
     "head.js"
     "icon.svg"
     "index.html"
+    "index_lag.js"
     "json.js"
     "live.js"
     "main.js"

@@ -318,8 +318,8 @@ pub const RULES: [AlertRule; 23] = [
         summary: "many logins or credentials are refused",
         meaning: "In the last minute many passwords, tokens or keys were refused: a password or key is being guessed, or a \
                   service uses a credential that was withdrawn or has expired.",
-        remedy: "Search the audit log for records of the kind `auth` with `credential_refused` or `login_refused`: they \
-                 have the address. Block it, or give the service a new credential.",
+        remedy: "Find the address in the refused logins and credentials: the dashboard lists them under What was changed of \
+                 Operations, and `/v1/audit/entries?kind=auth` has them. Block it, or give the service a new credential.",
         unit: "1/min",
         at_once: true,
         margin_percent: 50.0,

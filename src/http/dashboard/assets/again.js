@@ -6,6 +6,7 @@ import { explanation } from './explanation.js';
 import { words } from './format.js';
 import { principlesOf } from './reasons.js';
 import { has, missingScope, session } from './session.js';
+import { changeInTry } from './try.js';
 
 /**
  * The question of a record as an AuthZEN evaluation, with the hashes of the constitution that its caller claimed:
@@ -54,7 +55,13 @@ export function askAgain(record) {
     'div',
     {},
     el('p.quiet', {}, 'A dry run: no decision is recorded, and the entities are those of now.'),
-    button,
+    el(
+      'p.buttons',
+      {},
+      button,
+      ' ',
+      el('button.plain', { type: 'button', onclick: () => changeInTry(asked.question) }, 'Try it with changes'),
+    ),
     status,
     place,
   );

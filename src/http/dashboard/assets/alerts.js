@@ -2,6 +2,7 @@
 
 import { url } from './api.js';
 import { ageing, badge, el, empty, prose, scrollRegion, table } from './dom.js';
+import { proseWithFigures } from './figures.js';
 import { ago, quantity, timeElement } from './format.js';
 
 /** The alerts that need attention, each with what to do, and the others in a table. */
@@ -64,7 +65,7 @@ function alertPanel(alert) {
       alert.since ? [', since ', timeElement(alert.since), ' (', ageing(() => ago(alert.since)), ')'] : null,
     ),
     el('p', {}, prose(alert.meaning)),
-    el('p', {}, el('strong', {}, 'To do: '), prose(alert.remedy)),
+    el('p', {}, el('strong', {}, 'To do: '), proseWithFigures(alert.remedy)),
     el('p', {}, el('a', { href: url(alert.runbook) }, `Runbook of ${alert.name}`)),
   );
 }

@@ -1,10 +1,11 @@
 // The part `Decisions`: the recorded decisions, newest first, with filters in the address.
 
 import { getExact } from './api.js';
-import { el, empty, fault, fill, fillIfChanged, setText, verdictBadge, whileBusy } from './dom.js';
+import { el, empty, fault, fill, fillIfChanged, keepingFocus, setText, verdictBadge, whileBusy } from './dom.js';
 import { count, dateTime, entityName, words } from './format.js';
 import { filterForm, searchOf } from './filters.js';
-import { follow, live } from './live.js';
+import { lagNotice } from './index_lag.js';
+import { live } from './live.js';
 import { every } from './poll.js';
 import { listed } from './record.js';
 import { principlesOf } from './reasons.js';
@@ -17,8 +18,6 @@ const MAX_ROWS = 2000;
 const MAX_WATCHED = 300;
 /** Records of this many seconds before the newest one are asked for again: they may have been indexed later. */
 const OVERLAP_S = 60;
-/** The records that the search index may be behind before it is said. */
-const NOTABLE_LAG = 1000;
 const COLUMNS = ['Time', 'Decision', 'Subject', 'Action', 'Resource', 'Reason', 'Principles'];
 
 export function show(place, query) {
@@ -43,11 +42,11 @@ export function show(place, query) {
   const older = el('button', { type: 'button', hidden: true }, 'Load older decisions');
   const refreshes = el('input', { type: 'checkbox', name: 'refreshes', checked: true });
   const counted = el('span.quiet');
-  const behind = el('p.quiet', { role: 'status', hidden: true });
+  const lag = lagNotice();
   place.append(
     filterForm(query),
     el('div.toolbar', {}, counted, el('label.check', {}, refreshes, ' Refresh every 5 s')),
-    behind,
+    lag.element,
     el('div.panel.flush', {}, table, message),
     older,
   );
@@ -79,7 +78,7 @@ export function show(place, query) {
     const page = await ask(null);
     known.clear();
     newest = null;
-    fill(rows, rowsOf(page.items));
+    keepingFocus(rows, () => fill(rows, rowsOf(page.items)));
     if (newest === null && asked.there !== null) newest = new Date(asked.there * 1000).toISOString();
     cursor = page.next_cursor;
   };
@@ -100,7 +99,7 @@ export function show(place, query) {
     setText(older, page.items.length === 0 ? 'Search further back' : 'Load older decisions');
   };
   const tellCount = () => {
-    const remark = isPaused ? '; not refreshed while a row is in use' : '';
+    const remark = isPaused ? '; not refreshed while text in it is selected' : '';
     setText(counted, known.size > 0 ? `${known.size} shown${remark}` : '');
   };
   const attempt = async (step) => {
@@ -128,22 +127,20 @@ export function show(place, query) {
   const end = every(REFRESH_MS, () => {
     if (asked === null) return load(first);
     if (!refreshes.checked || document.getElementById('record').open) return undefined;
-    isPaused = isInUse(rows);
+    isPaused = isSelectedIn(rows);
     tellCount();
     return isPaused || !isDue(asked, live) ? undefined : load(refresh);
   });
-  const leave = follow((member) => member === 'status' && tellLag(behind));
-  tellLag(behind);
   return () => {
     end();
-    leave();
+    lag.leave();
   };
 }
 
-/** Whether one of the rows has the focus, or a part of the selected text. */
-function isInUse(rows) {
+/** Whether one of the rows has a part of the selected text. */
+function isSelectedIn(rows) {
   const selection = getSelection();
-  return rows.contains(document.activeElement) || (!selection.isCollapsed && rows.contains(selection.anchorNode));
+  return !selection.isCollapsed && rows.contains(selection.anchorNode);
 }
 
 /**
@@ -164,13 +161,6 @@ function before(time) {
 
 function laterOf(one, other) {
   return one && one > other ? one : other;
-}
-
-function tellLag(place) {
-  const lag = live.status?.audit.index_lag ?? 0;
-  place.hidden = lag <= NOTABLE_LAG;
-  const text = `The search index is ${count(lag)} records behind: the newest decisions are not in this list yet.`;
-  setText(place, place.hidden ? '' : text);
 }
 
 function keyOf({ origin, index }) {

@@ -4,6 +4,7 @@ import { get } from './api.js';
 import { chart } from './charts.js';
 import { el, empty, fault, fill, whileBusy } from './dom.js';
 import { count, dateTime, duration, words } from './format.js';
+import { lagNotice } from './index_lag.js';
 import { fragment, go } from './router.js';
 import { has, missingScope } from './session.js';
 import { SPANS } from './spans.js';
@@ -37,8 +38,10 @@ export function show(place, query) {
     charts: [],
     content: el('div.denial-group', {}, el('p.quiet', { role: 'status' }, 'Counting …')),
   }));
+  const lag = lagNotice();
   place.append(
     el('div.toolbar', {}, el('label', {}, 'Time ', select), refresh),
+    lag.element,
     el(
       'div.denials',
       {},
@@ -69,6 +72,7 @@ export function show(place, query) {
   whileBusy(refresh, load);
   return () => {
     isOver = true;
+    lag.leave();
     groups.forEach(({ charts }) => charts.forEach(({ end }) => end()));
   };
 }
@@ -138,7 +142,7 @@ function multiple({ name, total, counts }, { by, label, largest, answer, within 
   const made = chart({
     title: link(by, name, label(name), within),
     note: `${count(total)} in total`,
-    lines: [{ name: `newest ${duration(interval)}`, colour: 'deny', fill: 'deny', width: 0, isBars: true }],
+    lines: [{ name: `last ${duration(interval)}`, colour: 'deny', fill: 'deny', width: 0, isBars: true }],
     format: count,
     height: 90,
     range: () => [0, largest * 1.1],

@@ -15,7 +15,7 @@ export function readEntities(record) {
     return empty(
       record.entities
         ? 'The settings record requests by their digest: the entities cannot be looked up.'
-        : 'None: the decision rests on the question alone.',
+        : 'No stored entity was found: the decision rests on the question alone.',
     );
   }
   const status = el('p.quiet', { role: 'status' });

@@ -7,8 +7,10 @@ import { whyBlock } from './why.js';
 
 const OUTCOMES = [
   { outcome: 'error', title: 'Could not be evaluated', kind: 'failed' },
-  { outcome: 'satisfied', title: 'Apply', kind: 'ok' },
-  { outcome: 'not_satisfied', title: 'Conditions do not hold', kind: 'unknown' },
+  { outcome: 'satisfied', effect: 'forbid', title: 'Forbid it', kind: 'deny' },
+  { outcome: 'satisfied', effect: 'permit', title: 'Permit it', kind: 'permit' },
+  { outcome: 'not_satisfied', effect: 'permit', title: 'Would permit it, but their conditions do not hold', kind: 'unknown' },
+  { outcome: 'not_satisfied', effect: 'forbid', title: 'Would forbid it, but their conditions do not hold', kind: 'unknown' },
   { outcome: 'not_applicable', title: 'Are about other questions', kind: 'unknown' },
 ];
 
@@ -26,7 +28,7 @@ export function explanation(answer) {
       ' dry run, not recorded as a decision',
       answer.constitution?.hash ? [', under ', el('code', {}, answer.constitution.hash)] : null,
     ),
-    whyBlock(record, null),
+    whyBlock(record, { texts: null }),
     el(
       'section',
       {},
@@ -40,13 +42,12 @@ export function explanation(answer) {
   );
 }
 
-function outcomeGroup({ outcome, title, kind }, all) {
-  const policies = all.filter((policy) => policy.outcome === outcome);
+function outcomeGroup({ outcome, effect = null, title, kind }, all) {
+  const policies = all.filter((policy) => policy.outcome === outcome && (effect === null || policy.effect === effect));
   if (policies.length === 0) return null;
   const rows = policies.map((policy) => {
     const isDeciding = outcome === 'satisfied';
-    const effect = policy.effect === 'permit' ? 'permit' : 'deny';
-    const mark = isDeciding ? badge(effect, policy.effect) : el('span.quiet', {}, policy.effect);
+    const mark = isDeciding ? badge(policy.effect === 'permit' ? 'permit' : 'deny', policy.effect) : el('span.quiet', {}, policy.effect);
     return el(
       'li',
       {},

@@ -1,8 +1,8 @@
 // The key figures: whether each meets its target, and all of them as a table.
 
-import { badge, el, scrollRegion, table } from './dom.js';
+import { badge, el, prose, scrollRegion, table } from './dom.js';
 import { duration, quantity, words } from './format.js';
-import { live } from './live.js';
+import { kpi, live } from './live.js';
 
 /** The target in words: `≤ 5 ms`. */
 export function targetText(figure) {
@@ -32,6 +32,15 @@ function figureName(name) {
     .replace(/^cpu$/, 'CPU')
     .replace('per s', 'per second');
   return spoken[0].toUpperCase() + spoken.slice(1);
+}
+
+/** A text with names in backticks; those of figures have their present value beside them. */
+export function proseWithFigures(text) {
+  return prose(text).map((part) => {
+    const figure = part instanceof Element ? kpi(part.textContent) : null;
+    const isMeasured = figure?.value !== null && figure?.value !== undefined;
+    return isMeasured ? [part, ` (now ${quantity(figure.value, figure.unit)})`] : part;
+  });
 }
 
 /** The table; `rows` is its body. */

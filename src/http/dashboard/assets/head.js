@@ -1,8 +1,8 @@
 // The head: whether the daemon decides, under which constitution, whether the targets are met, and what to do now.
 
 import { ageing, badge, el, empty, fill, fillIfChanged, prose, refreshAges, setText, symbol } from './dom.js';
-import { ago, dateTime, quantity, timeElement, timeOfDay } from './format.js';
-import { outcome, targetText } from './figures.js';
+import { ago, count, dateTime, quantity, timeElement, timeOfDay } from './format.js';
+import { outcome, proseWithFigures, targetText } from './figures.js';
 import { follow, kpi, live } from './live.js';
 import { has, missingScope } from './session.js';
 import { url } from './api.js';
@@ -24,11 +24,14 @@ const STATES = {
   unknown: { kind: 'unknown', mark: '–', word: 'Unknown', meaning: 'The daemon has not told its state yet.' },
 };
 
+const COMPLIANCE =
+  'The share of the decisions that were made under the constitution in force, are on record, and, of a sample, came out the same when they were evaluated once more. Denials comply, too.';
+
 const TARGETS = [
   { name: 'decision_latency_p99', title: 'Latency p99' },
   { name: 'decisions_per_s', title: 'Throughput' },
   { name: 'hit_rate', title: 'Cache hit rate' },
-  { name: 'compliance', title: 'Compliance' },
+  { name: 'compliance', title: 'Compliance of decisions', meaning: COMPLIANCE },
 ];
 
 /** Builds the head, and keeps it up to date. Answers the function that ends this. */
@@ -66,7 +69,10 @@ export function startHead(place) {
       setText(document.getElementById('node'), live.status ? `${live.status.node} · ${live.status.version}` : '');
     }
     if (member === 'performance') targets.forEach(showTarget);
-    if (member === 'alerts') showAlert(alert);
+    if (member === 'alerts') {
+      showAlert(alert);
+      showState(state, checks);
+    }
     if (member === 'connection') showConnection(stale);
   };
   const leave = follow(update);
@@ -84,9 +90,10 @@ function showState(place, list) {
         meaning: `${fault.message.replace(/\.$/, '')}. The figures below are from before.`,
       }
     : (STATES[live.status?.state] ?? STATES.unknown);
-  fillIfChanged(place, [word, meaning], () => [
+  const firing = fault ? '' : firingInWords(live.alerts?.alerts ?? []);
+  fillIfChanged(place, [word, meaning, firing], () => [
     el('p', { class: `state-word state-${kind}` }, symbol(mark), ` ${word}`),
-    el('p.quiet', {}, meaning),
+    el('p.quiet', {}, meaning, firing ? [' ', el('a', { href: '#operations' }, firing)] : null),
   ]);
   const faulty = fault ? [] : (live.status?.checks ?? []).filter((check) => check.state !== 'ok');
   fillIfChanged(list, faulty, () =>
@@ -100,6 +107,17 @@ function showState(place, list) {
       ),
     ),
   );
+}
+
+/** `1 critical alert and 3 warnings fire.`, or ''. */
+export function firingInWords(alerts) {
+  const firing = alerts.filter(({ state }) => state === 'firing');
+  const critical = firing.filter(({ severity }) => severity === 'critical').length;
+  const others = firing.length - critical;
+  const plural = (number, word) => `${count(number)} ${word}${number === 1 ? '' : 's'}`;
+  const parts = [critical > 0 ? plural(critical, 'critical alert') : null, others > 0 ? plural(others, 'warning') : null];
+  if (firing.length === 0) return '';
+  return `${parts.filter(Boolean).join(' and ')} ${firing.length === 1 ? 'fires' : 'fire'}.`;
 }
 
 function showConstitution(place) {
@@ -123,14 +141,15 @@ function showConstitution(place) {
   refreshAges(place);
 }
 
-function showTarget({ name, title, tile }) {
+function showTarget({ name, title, meaning, tile }) {
   const figure = kpi(name);
   const { kind, text } = outcome(figure);
   tile.className = `target target-${kind}`;
   const value = figure ? quantity(figure.value, figure.unit) : '–';
-  const target = figure ? targetText(figure) : '';
+  const isIdle = kind === 'unknown' && figure?.value !== null && figure?.target?.min !== undefined;
+  const target = figure ? `${targetText(figure)}${isIdle ? ', if asked for' : ''}` : '';
   fillIfChanged(tile, [value, text, target], () => [
-    el('span.target-title', {}, title),
+    el('span.target-title', { title: meaning }, title),
     el('strong.target-value', {}, value),
     el('span.target-outcome', {}, badge(kind, text), el('span.quiet', {}, ` ${target}`)),
   ]);
@@ -154,14 +173,13 @@ function showAlert(place) {
             el('strong', {}, prose(summary)),
             el('span.quiet', {}, since ? ` since ${dateTime(since)}` : ''),
           ),
-          el('p', {}, el('strong', {}, 'To do: '), prose(remedy)),
+          el('p.alert-todo', {}, el('strong', {}, 'To do: '), proseWithFigures(remedy)),
           el(
             'p',
             {},
             el('a', { href: url(runbook) }, `Runbook of ${name}`),
-            more > 0
-              ? [' · ', el('a', { href: '#operations' }, `${more} more ${more === 1 ? 'alert' : 'alerts'}`)]
-              : null,
+            ' · ',
+            el('a', { href: '#operations' }, more > 0 ? `${more} more ${more === 1 ? 'alert' : 'alerts'}` : 'Operations'),
           ),
         ]
       : [],

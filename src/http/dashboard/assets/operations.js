@@ -24,7 +24,8 @@ export function show(place) {
   fill(
     place,
     el('h2', {}, 'Operations'),
-    el('section', {}, el('h3', {}, 'Alerts'), alerts),
+    contents(),
+    el('section', { id: 'alerts' }, el('h3', {}, 'Alerts'), alerts),
     el(
       'div.columns',
       {},
@@ -35,11 +36,11 @@ export function show(place) {
     ),
     el(
       'section',
-      {},
+      { id: 'changes' },
       el('h3', {}, 'What was changed'),
       has('audit:read') ? changes() : empty(missingScope(['audit:read'], 'The changes')),
     ),
-    el('section', {}, el('h3', {}, 'Key figures'), figureTable(figures)),
+    el('section', { id: 'figures' }, el('h3', {}, 'Key figures'), figureTable(figures)),
   );
 
   const update = (member) => {
@@ -61,6 +62,18 @@ export function show(place) {
     end();
     leave();
   };
+}
+
+/** Buttons that lead to the sections: the address names parts and records, so that it cannot name them. */
+function contents() {
+  const sections = { alerts: 'Alerts', changes: 'What was changed', figures: 'Key figures' };
+  return el(
+    'nav.contents',
+    { 'aria-label': 'Sections' },
+    Object.entries(sections).map(([id, title]) =>
+      el('button.plain', { type: 'button', onclick: () => document.getElementById(id).scrollIntoView() }, title),
+    ),
+  );
 }
 
 async function part(place, answer, shown) {

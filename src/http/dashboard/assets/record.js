@@ -1,9 +1,11 @@
 // One record of the audit log in a dialog, with everything that bears on it. The address names it.
 
 import { get, getExact, RequestError, url } from './api.js';
+import { adviceNow } from './advice.js';
 import { askAgain } from './again.js';
 import { byId, el, empty, fault, fill, pair, source, verdictBadge } from './dom.js';
 import { readEntities } from './entities_read.js';
+import { callerName, eventSentence } from './event_words.js';
 import { count, entityName, pretty, timeElement, words } from './format.js';
 import { whyBlock } from './why.js';
 import { fragment, route } from './router.js';
@@ -111,7 +113,7 @@ async function show(dialog, name) {
   present(
     dialog,
     head(
-      isDecision ? title(record) : `${words(record.kind)}: ${words(record.event ?? 'record')}`,
+      isDecision ? title(record) : [record.caller, ' ', eventSentence(record)],
       isDecision ? record.decision : null,
     ),
     verification,
@@ -119,7 +121,8 @@ async function show(dialog, name) {
       'dl.facts',
       {},
       pair('Time', timeElement(record.ts)),
-      pair('Asked by', record.caller),
+      pair(isDecision ? 'Asked by' : 'Caller', callerName(record.caller)),
+      isDecision ? null : pair('Event', `${words(record.kind)}: ${words(record.event ?? 'record')}`),
       pair('Record', el('code', {}, record.id)),
       pair('Entry', origin ? `${count(index)} of ${origin}` : count(index)),
       pair('Request', record.request_id ? el('code', {}, record.request_id) : null),
@@ -158,11 +161,18 @@ function head(text, decision = null) {
 
 function decisionParts(record, index) {
   return [
-    whyBlock(record),
+    whyBlock(record, { adviceOf: adviceNow }),
     el('section', {}, el('h3', {}, 'The question'), question(record)),
     el('section', {}, el('h3', {}, 'The entities that were read'), readEntities(record, index)),
     el('section', {}, el('h3', {}, 'Decide it again'), askAgain(record)),
   ];
+}
+
+/** From whom the facts in a question are: whoever approved something is what the caller says. */
+function statedBy({ caller }) {
+  return caller === 'anonymous'
+    ? 'As the caller stated it, who was not authenticated: the subject, too, and who approved it, is only a claim.'
+    : `As ${caller} stated it: properties and context, such as who approved something, are claims of this caller.`;
 }
 
 /** The question, member by member; a digested record has names only. */
@@ -178,6 +188,7 @@ function question(record) {
       pair('Action', el('code', {}, record.action?.name ?? '–')),
       pair('Resource', el('code', {}, entityName(record.resource))),
     ),
+    el('p.quiet', {}, statedBy(record)),
     record.request
       ? el('p.quiet', {}, 'The settings record requests by their digest: the rest of the question was not kept.')
       : null,

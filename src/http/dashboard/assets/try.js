@@ -5,6 +5,7 @@ import { el, empty, fault, fill, setText, whileBusy } from './dom.js';
 import { explanation } from './explanation.js';
 import { pretty } from './format.js';
 import { parseExact } from './json.js';
+import { go } from './router.js';
 import { has, missingScope, session } from './session.js';
 import { idsOf, vocabulary } from './vocabulary.js';
 
@@ -31,6 +32,12 @@ const FIELDS = [
 
 /** The question of the last visit, as text. */
 let kept = pretty(EXAMPLES['An agent calls a tool of low risk']);
+
+/** Goes to this part with a question to be changed. */
+export function changeInTry(question) {
+  kept = pretty(question);
+  go('try');
+}
 
 export function show(place) {
   fill(place, el('h2', {}, 'Try'));

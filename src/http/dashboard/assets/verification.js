@@ -149,6 +149,7 @@ async function continuationStep(checkpoint) {
   return step;
 }
 
+const MARKS = { ok: '✓', partial: '▲', failed: '✕' };
 const KINDS = { [OK]: 'ok', [FAILED]: 'failed', [NOT_CHECKED]: 'unknown' };
 
 /** The result as a block: the verdict in words, and the steps. `again` verifies once more, with a new key. */
@@ -162,7 +163,7 @@ export function verificationBlock(result, origin, again) {
     el(
       'p.verdict',
       { role: result.verdict === FAILED ? 'alert' : null },
-      symbol(result.verdict === FAILED ? '✕' : result.verdict === OK ? '✓' : '–'),
+      symbol(MARKS[kind] ?? '–'),
       ' ',
       el('strong', {}, result.summary),
     ),

@@ -1,12 +1,19 @@
 // Why a decision came out as it did, and what would have to change: of a record, or of an answer.
 
-import { badge, codes, el } from './dom.js';
+import { badge, codes, el, prose } from './dom.js';
 import { policyTexts } from './policies.js';
 import { reasonText } from './reasons.js';
 
-/** The sections `Why`, `What would have to change` and `The policies`. `texts` may replace the last one. */
-export function whyBlock(record, texts = policySection(record)) {
-  return [why(record), change(record), texts];
+/**
+ * The sections `Why`, `What would have to change` and `The policies`. `texts` may replace the last one; `adviceOf` makes
+ * the advice for a deny whose record has none.
+ */
+export function whyBlock(record, { texts = policySection(record), adviceOf = noAdvice } = {}) {
+  return [why(record), change(record, adviceOf), texts];
+}
+
+function noAdvice() {
+  return el('p.quiet', {}, 'The constitution gives no advice for this.');
 }
 
 function why(record) {
@@ -39,20 +46,29 @@ function findings(list, word) {
   );
 }
 
-function change(record) {
+function change(record, adviceOf) {
   if (record.decision) return null;
+  const advice = adviceItems(record);
+  const body = advice.length > 0 ? el('ul', {}, advice) : correction(record) ?? adviceOf(record);
+  return el('section', {}, el('h3', {}, 'What would have to change'), body);
+}
+
+/** A question that does not fit the schema has to be another one. */
+function correction({ reason, detail }) {
+  if (!/^invalid_|^unknown_/.test(reason ?? '') || !detail) return null;
+  return el('p', {}, 'The question has to be corrected: ', prose(detail));
+}
+
+/** What the constitution advises, and what the policies that come nearest to a permit lack, as items of a list. */
+export function adviceItems(record) {
   const advice = new Set((record.violations ?? []).flatMap((finding) => finding.advice ?? []));
   const nearest = record.nearest ?? [];
   for (const { advice: text } of nearest) if (text) advice.add(text);
-  const items = [...advice].map((text) => el('li', {}, text));
+  const items = [...advice].map((text) => el('li', {}, prose(text)));
   const misses = nearest.map(({ policy, failed = [] }) =>
     el('li', {}, el('code', {}, policy), ' would permit it if ', codes(failed, ' and '), ' held'),
   );
-  const body =
-    items.length + misses.length > 0
-      ? el('ul', {}, items, misses)
-      : el('p.quiet', {}, 'The constitution gives no advice for this.');
-  return el('section', {}, el('h3', {}, 'What would have to change'), body);
+  return [...items, ...misses];
 }
 
 /** The names of all policies that a record mentions. */

@@ -1,0 +1,27 @@
+// What would have to change for a recorded deny to become a permit, where its record does not say it: a dry run does.
+
+import { questionOf } from './again.js';
+import { post } from './api.js';
+import { el, fill } from './dom.js';
+import { has, session } from './session.js';
+import { adviceItems } from './why.js';
+
+/** A block with advice as of now, filled in when the dry run is answered. */
+export function adviceNow(record) {
+  const asked = questionOf(record);
+  const place = el('div', {}, el('p.quiet', {}, 'The constitution gives no advice for this.'));
+  if (asked !== null && has('read') && session().user !== null) fillIn(place, asked);
+  return place;
+}
+
+async function fillIn(place, { question, headers }) {
+  try {
+    const { decision, context } = await post('v1/explain', question, { headers });
+    const items = adviceItems(context ?? {});
+    if (decision) fill(place, el('p', {}, 'Nothing: by the constitution and the entities of now it would be permitted.'));
+    else if (items.length > 0)
+      fill(place, el('p.quiet', {}, 'By the constitution and the entities of now:'), el('ul', {}, items));
+  } catch {
+    // The record is shown without it; `Decide it again` says why it cannot be decided.
+  }
+}

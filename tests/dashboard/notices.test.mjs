@@ -1,0 +1,57 @@
+// What the page says about alerts, events and the search index, in words.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { load } from './page.mjs';
+
+const { firingInWords } = await load('head.js');
+const { lagText } = await load('index_lag.js');
+const { callerName, eventSentence } = await load('event_words.js');
+
+test('alerts that fire are counted by severity', () => {
+  const alert = (state, severity) => ({ state, severity });
+  assert.equal(firingInWords([alert('inactive', 'critical'), alert('pending', 'warning')]), '');
+  assert.equal(firingInWords([alert('firing', 'critical')]), '1 critical alert fires.');
+  assert.equal(firingInWords([alert('firing', 'warning'), alert('firing', 'warning')]), '2 warnings fire.');
+  const both = [alert('firing', 'critical'), alert('firing', 'warning'), alert('inactive', 'warning')];
+  assert.equal(firingInWords(both), '1 critical alert and 1 warning fire.');
+});
+
+test('a search index that is behind is told of from five seconds, or a thousand records, on', () => {
+  assert.equal(lagText(0, 40), '');
+  assert.equal(lagText(160, 40), '');
+  assert.match(lagText(2400, 40), /about 1 min behind, .*records/);
+  assert.match(lagText(240, 40), /about 6 s behind/);
+  assert.equal(lagText(1000, null), '');
+  assert.match(lagText(1001, null), /^The search is .*1.?001 records/);
+  assert.match(lagText(1001, 0), /^The search is .*1.?001 records/);
+});
+
+test('events are told with what they were about', () => {
+  for (const [record, expected] of [
+    [{ kind: 'entity', event: 'written', resource: { type: 'Team', id: 'red' } }, 'wrote Team::red'],
+    [{ kind: 'auth', event: 'client_added', client: '01a2', name: 'release-bot' }, 'added the client release-bot'],
+    [{ kind: 'auth', event: 'user_removed', user: 'olga' }, 'removed the user olga'],
+    [
+      { kind: 'alert', event: 'fired', alert: 'latency_p99', severity: 'critical', condition: '> 5 ms', value: 16 },
+      'latency_p99 fired (critical: > 5 ms, at 16)',
+    ],
+    [{ kind: 'alert', event: 'resolved', alert: 'latency_p99', value: null }, 'latency_p99 ended'],
+    [
+      { kind: 'auth', event: 'login_refused', user: 'olga', address: '127.0.0.1', why: 'the password is wrong' },
+      'was refused a login as olga from 127.0.0.1: the password is wrong',
+    ],
+    [
+      { kind: 'auth', event: 'credential_refused', address: '::1', method: 'GET', path: '/v1/status', left_out: 3 },
+      'was refused for its credential from ::1 at GET /v1/status; 3 more like it were not recorded',
+    ],
+  ])
+    assert.equal(eventSentence(record), expected);
+});
+
+test('a caller without a credential, and the daemon itself, are told apart from others', () => {
+  assert.equal(callerName('anonymous'), 'anonymous (not authenticated)');
+  assert.equal(callerName('acgs'), 'acgs (the daemon itself)');
+  assert.equal(callerName('user:olga'), 'user:olga');
+});
