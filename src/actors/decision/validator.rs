@@ -24,6 +24,7 @@ use crate::actors::cache::service_cache::SharedVerdicts;
 use crate::domain::{Consistency, Evaluation, Verdict};
 use crate::ledger::EntitySet;
 use crate::metrics::EvaluationTimes;
+pub use cache_key::cache_key;
 use evaluator::Evaluator;
 pub use explaining::{Explain, Explanation};
 pub use timeslice::Timeslice;

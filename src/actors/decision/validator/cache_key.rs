@@ -2,9 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::actors::active::Active;
 use crate::actors::cache::request_cache::Key;
-use crate::domain::{Evaluation, Member};
+use crate::domain::{ConstitutionDigest, Evaluation, Member};
 use crate::settings::RequestProperties;
 
 /// A member with a text longer than this is hashed by its digest, which the items of a batch that share it compute
@@ -12,12 +11,13 @@ use crate::settings::RequestProperties;
 const LONG_MEMBER: usize = 256;
 
 /// Everything that the verdict depends on, but for the entities: their versions are checked when it is found.
-pub(super) fn cache_key(active: &Active, evaluation: &Evaluation) -> Key {
-    let mode = match active.request_properties {
+#[must_use]
+pub fn cache_key(constitution: ConstitutionDigest, properties: RequestProperties, evaluation: &Evaluation) -> Key {
+    let mode = match properties {
         RequestProperties::Merge => b'm',
         RequestProperties::Ignore => b'i',
     };
-    let mut hasher = Sha256::new().chain_update(active.constitution.digest().as_bytes()).chain_update([mode]);
+    let mut hasher = Sha256::new().chain_update(constitution.as_bytes()).chain_update([mode]);
     add_member(&mut hasher, &evaluation.subject);
     add_member(&mut hasher, &evaluation.action);
     add_member(&mut hasher, &evaluation.resource);

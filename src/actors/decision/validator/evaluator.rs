@@ -184,7 +184,7 @@ impl Evaluator {
         let mut keys = Vec::with_capacity(evaluations.len());
         let mut denied = Vec::with_capacity(evaluations.len());
         for evaluation in evaluations.iter() {
-            keys.push(cache_key(active, evaluation));
+            keys.push(cache_key(active.constitution.digest(), active.request_properties, evaluation));
             denied.push(active.deny_claim(evaluation));
             if evaluations.len() > 1 {
                 slice.pause().await?;
