@@ -35,9 +35,11 @@ impl Live {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// The 99th percentile of the newest interval, in milliseconds.
+    /// The 99th percentile of the newest interval, in milliseconds; none before the first
+    /// interval with an answer has ended.
     #[must_use]
-    pub fn p99_ms(&self) -> f64 {
-        f64::from(u32::try_from(self.p99_us.load(Ordering::Relaxed)).unwrap_or(u32::MAX)) / 1e3
+    pub fn p99_ms(&self) -> Option<f64> {
+        let us = u32::try_from(self.p99_us.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
+        (us > 0).then(|| f64::from(us) / 1e3)
     }
 }

@@ -15,7 +15,7 @@ pub struct Shown {
     /// Good answers a second.
     pub rate: f64,
     /// The 99th percentile of the latency, in milliseconds.
-    pub p99_ms: f64,
+    pub p99_ms: Option<f64>,
     /// The hit rate, in percent.
     pub hit_percent: Option<f64>,
     /// Failures so far.
@@ -43,8 +43,9 @@ impl Progress {
     /// Shows a load's progress, if it is time for it.
     pub fn show(&mut self, shown: Shown) {
         let hit = shown.hit_percent.map_or_else(|| "-".to_owned(), |percent| format!("{percent:.1} %"));
-        let (rate, p99, failed) = (shown.rate, shown.p99_ms, shown.failed);
-        self.show_text(&format!("{rate:.0}/s, p99 {p99:.2} ms, hit rate {hit}, {failed} errors"));
+        let p99 = shown.p99_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.2} ms"));
+        let (rate, failed) = (shown.rate, shown.failed);
+        self.show_text(&format!("{rate:.0}/s, p99 {p99}, hit rate {hit}, {failed} errors"));
     }
 
     /// Shows a text beside the bar, if it is time for it.

@@ -143,7 +143,7 @@ impl Arguments {
         fs::create_dir_all(&folder).map_err(|source| file_error("create", &folder, source))?;
         let options = self.options(folder.clone());
         stop_on_signal(&options.stop);
-        let began_at = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+        let began_at = OffsetDateTime::now_utc().truncate_to_second().format(&Rfc3339).unwrap_or_default();
         let mut session = Session::prepare(&name, reached.api, reached.endpoint.clone(), credential.as_ref(), options)?;
         let mut tests = Vec::new();
         for kind in kinds {

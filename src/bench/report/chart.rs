@@ -7,6 +7,7 @@ use super::markup::escaped;
 
 /// The size of the drawing, and the space around it for labels.
 const WIDTH: f64 = 640.0;
+const WIDE: f64 = 1_320.0;
 const HEIGHT: f64 = 230.0;
 const LEFT: f64 = 52.0;
 const RIGHT: f64 = 14.0;
@@ -114,6 +115,7 @@ impl Chart {
     #[must_use]
     pub fn draw(&self) -> String {
         let axis = Axis::of(self);
+        let width = self.width();
         let mut text = format!(
             "<figure class=\"card{}\"><h3>{} <span class=\"soft\">in {}</span></h3>",
             if self.is_wide { " wide" } else { "" },
@@ -123,7 +125,7 @@ impl Chart {
         self.legend(&mut text);
         let _ = write!(
             text,
-            "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
+            "<svg viewBox=\"0 0 {width} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
             escaped(&self.description())
         );
         for mark in &axis.marks {
@@ -132,13 +134,13 @@ impl Chart {
                 text,
                 "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
                  <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-                WIDTH - RIGHT,
+                width - RIGHT,
                 LEFT - 8.0,
                 y + 4.0,
                 label(*mark)
             );
         }
-        let (bottom, middle) = (HEIGHT - BOTTOM, LEFT + (WIDTH - RIGHT - LEFT) / 2.0);
+        let (bottom, middle) = (HEIGHT - BOTTOM, LEFT + (width - RIGHT - LEFT) / 2.0);
         for (place, (at, name)) in self.ticks.iter().enumerate() {
             let anchor = if place == 0 {
                 "start"
@@ -159,7 +161,7 @@ impl Chart {
             text,
             "<line class=\"axis\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{bottom}\" y2=\"{bottom}\"/>\
              <text x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
-            WIDTH - RIGHT,
+            width - RIGHT,
             HEIGHT - 4.0,
             escaped(self.below)
         );
@@ -170,7 +172,7 @@ impl Chart {
                 text,
                 "<line class=\"target\" x1=\"{LEFT}\" x2=\"{0:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
                  <text class=\"target-name\" x=\"{0:.1}\" y=\"{above:.1}\" text-anchor=\"end\">target {1}</text>",
-                WIDTH - RIGHT,
+                width - RIGHT,
                 escaped(&with_unit(target, self.unit))
             );
         }
@@ -185,7 +187,11 @@ impl Chart {
     fn x(&self, at: f64) -> f64 {
         let begin = self.ticks.first().map_or(0.0, |(at, _)| *at);
         let end = self.ticks.last().map_or(1.0, |(at, _)| *at);
-        LEFT + ((at - begin) / (end - begin).max(1e-9)).clamp(0.0, 1.0) * (WIDTH - RIGHT - LEFT)
+        LEFT + ((at - begin) / (end - begin).max(1e-9)).clamp(0.0, 1.0) * (self.width() - RIGHT - LEFT)
+    }
+
+    fn width(&self) -> f64 {
+        if self.is_wide { WIDE } else { WIDTH }
     }
 
     fn line(&self, series: &Series, style: &str, axis: &Axis, text: &mut String) {

@@ -124,21 +124,17 @@ pub fn of_rounds(result: &RegressionResult) -> String {
 }
 
 fn percentiles(load: &LoadResult) -> Chart {
-    let series = |name, distribution: &Distribution| Series {
-        name,
-        points: distribution.curve.iter().map(|(percent, ms)| (place(*percent), Some(ms.max(0.001)))).collect(),
+    // The longest latency has no place on such an axis; it is in the table.
+    let points = |distribution: &Distribution| {
+        let curve = distribution.curve.iter().filter(|(percent, _)| *percent < 100.0);
+        curve.map(|(percent, ms)| (place(*percent), Some(ms.max(0.001)))).collect::<Vec<_>>()
     };
-    let all = [&load.latency, &load.client_lateness, &load.floor.livez, &load.floor.sync];
-    let most =
-        all.iter().flat_map(|one| one.curve.iter().map(|(percent, _)| *percent).filter(|percent| *percent < 100.0));
+    let series = |name, distribution: &Distribution| Series { name, points: points(distribution) };
+    let most = load.latency.curve.iter().map(|(percent, _)| *percent).filter(|percent| *percent < 100.0);
     let most = most.fold(90.0, f64::max);
-    let mut ticks: Vec<(f64, String)> = NAMED
-        .iter()
-        .filter(|(percent, _)| *percent < most)
-        .map(|(percent, name)| (place(*percent), (*name).to_owned()))
-        .collect();
+    let named = NAMED.iter().filter(|(percent, _)| place(most) - place(*percent) > 0.4);
+    let mut ticks: Vec<(f64, String)> = named.map(|(percent, name)| (place(*percent), (*name).to_owned())).collect();
     ticks.push((place(most), format!("{most} %")));
-    // The longest values have no percentile of their own: they end the lines at the right edge.
     Chart {
         title: "Latency by percentile",
         unit: "ms",
@@ -158,7 +154,7 @@ fn percentiles(load: &LoadResult) -> Chart {
 
 /// The place of a percentile on an axis on which each further nine is as long as the one before.
 fn place(percent: f64) -> f64 {
-    if percent >= 100.0 { 9.0 } else { -(1.0 - percent / 100.0).log10() }
+    -(1.0 - percent / 100.0).max(1e-9).log10()
 }
 
 fn time_ticks(duration_s: f64) -> Vec<(f64, String)> {
@@ -166,7 +162,7 @@ fn time_ticks(duration_s: f64) -> Vec<(f64, String)> {
         let seconds = duration_s * share;
         (seconds, time(Duration::from_secs_f64(seconds.max(0.0).round())))
     };
-    [0.0, 0.25, 0.5, 0.75, 1.0].into_iter().map(at).collect()
+    [0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0].into_iter().map(at).collect()
 }
 
 fn rate(count: u64, length_s: f64) -> f64 {

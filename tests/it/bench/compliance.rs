@@ -1,10 +1,12 @@
 //! The compliance test passes where all is right, and finds a wrong cache and a record that is not there.
 
+use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 use serde_json::json;
+use tempfile::TempDir;
 
 use super::{ended, proxy, run, start, url};
 use crate::harness::{PATIENCE, Setup};
@@ -24,9 +26,26 @@ fn every_answer_is_compared_and_every_record_read() {
     assert!(ended.html.contains("equal to a fresh evaluation"));
 }
 
+/// A constitution under which the risk of the tool decides, so that every question about a stored tool depends on it.
+fn risk_decides() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = fs::read_to_string(crate::audit::constitution("open").join("constitution.toml")).unwrap();
+    let schema = "entity Agent;\nentity Tool = { risk: Long };\n\
+                  action call_tool appliesTo { principal: [Agent], resource: [Tool], context: {} };\n";
+    let policy = "@id(\"low-risk\")\npermit (principal, action, resource) when { resource.risk < 5 };\n";
+    fs::create_dir(folder.path().join("policies")).unwrap();
+    for (name, text) in
+        [("constitution.toml", manifest.as_str()), ("schema.cedarschema", schema), ("policies/all.cedar", policy)]
+    {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+}
+
 #[test]
 fn an_answer_from_a_wrong_cache_is_found() {
-    let setup = Setup::new().in_files();
+    let constitution = risk_decides();
+    let setup = Setup::new().in_files().constitution(constitution.path());
     let daemon = setup.start();
     for number in 0..20 {
         let name = format!("saw-{number}");
