@@ -23,7 +23,9 @@ impl Latencies {
     /// Of these.
     pub fn new(all: Vec<Duration>) -> Self {
         let (recorder, mut counts) = (LatencyRecorder::default(), BucketCounts::new());
-        all.into_iter().for_each(|latency| recorder.record(latency));
+        for latency in all {
+            recorder.record(latency);
+        }
         recorder.drain(&mut counts);
         let mut latencies = metrics::Latencies::default();
         latencies.add(&counts);

@@ -89,14 +89,15 @@ impl Api {
 
     /// All items of a list, of all pages, up to about `most`.
     pub fn list(&mut self, path: &str, most: usize) -> Result<Vec<Value>, BenchError> {
-        let (mut items, mut page) = (Vec::new(), format!("{path}?limit=1000"));
+        let mark = if path.contains('?') { '&' } else { '?' };
+        let (mut items, mut page) = (Vec::new(), format!("{path}{mark}limit=1000"));
         loop {
             let mut found = self.get_json(&page)?;
             if let Some(Value::Array(more)) = found.get_mut("items").map(Value::take) {
                 items.extend(more);
             }
             match found.get("next_cursor").and_then(Value::as_str) {
-                Some(cursor) if items.len() < most => page = format!("{path}?limit=1000&cursor={cursor}"),
+                Some(cursor) if items.len() < most => page = format!("{path}{mark}limit=1000&cursor={cursor}"),
                 _ => return Ok(items),
             }
         }

@@ -72,7 +72,7 @@ pub fn run(session: &mut Session, plan: &Plan) -> Result<(Measured, ComplianceRe
     let (mut result, answers) = compared.map_err(|_| ended())??;
     let last = recorded(&mut session.api)?;
     result.log = check(&mut session.api, &session.name, first..last, &answers, &mut |fault| {
-        describe(&mut result.faults, fault)
+        describe(&mut result.faults, fault);
     })?;
     result.conclude();
     Ok((measured, result))

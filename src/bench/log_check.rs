@@ -83,7 +83,7 @@ pub fn check(
                 let malformed = || BenchError::Failed(format!("`{path}` is malformed"));
                 let record = record.map_err(|_| malformed())?;
                 if range.contains(&index) {
-                    log.add(serde_json::from_slice(record).map_err(|_| malformed())?, index);
+                    log.add(&serde_json::from_slice(record).map_err(|_| malformed())?, index);
                 }
             }
         }
@@ -100,7 +100,7 @@ struct Log<'a> {
 }
 
 impl Log<'_> {
-    fn add(&mut self, record: Record, index: u64) {
+    fn add(&mut self, record: &Record, index: u64) {
         if record.kind != "decision" || record.bench.as_deref() != Some(self.run) {
             return;
         }

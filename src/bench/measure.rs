@@ -53,7 +53,7 @@ pub fn measure(session: &Session, plan: &Plan, answers: Option<&Sender<Answered>
     let mut progress = Progress::new(title, plan.duration);
     let (live, ended) = (Live::default(), AtomicBool::new(false));
     let (live, ended) = (&live, &ended);
-    let measured = thread::scope(|scope| {
+    thread::scope(|scope| {
         let folder = session.options.folder.as_path();
         let sync = scope.spawn(move || sync_floor(folder, FLOOR_RATE, plan.duration, ended));
         let endpoint = &session.endpoint;
@@ -84,8 +84,7 @@ pub fn measure(session: &Session, plan: &Plan, answers: Option<&Sender<Answered>
             unexpected: requests.unexpected,
             interrupted: session.is_stopped(),
         })
-    });
-    measured
+    })
 }
 
 /// Reads the daemon's figures each second, and shows the progress, until the load has ended.

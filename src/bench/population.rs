@@ -11,6 +11,7 @@ use super::error::BenchError;
 use super::fresh::Fresh;
 use super::questions::Questions;
 use super::zipf::{Zipf, share};
+use crate::domain::percent_encode;
 
 /// How many questions are tried for each one that is wanted.
 const TRIES: usize = 6;
@@ -18,7 +19,7 @@ const TRIES: usize = 6;
 /// The reasons of verdicts that policies gave: others say that a question does not fit the vocabulary.
 const BY_POLICY: [&str; 3] = ["permitted", "forbidden", "no_permit"];
 
-/// The most stored entities that questions are about.
+/// The most stored entities of a type that questions are about, and the most policies whose texts are used.
 const MAX_STORED: usize = 10_000;
 
 /// A question.
@@ -52,6 +53,8 @@ pub struct Mix {
     pub wanted_percent: u8,
     /// Why the share is another one.
     pub note: Option<String>,
+    /// How many stored entities the questions can be about; none if the credential may not read them.
+    pub stored_entities: Option<usize>,
     /// The numbers of tried questions, by the reason of their verdict.
     pub tried: BTreeMap<String, usize>,
     /// The name, version, hash and digest of the constitution.
@@ -83,10 +86,11 @@ impl Population {
         let constitution = api.get_json("/v1/constitution")?;
         let policies = api.list("/v1/constitution/policies", MAX_STORED)?;
         let texts = policies.iter().filter_map(|policy| policy.get("text")?.as_str());
-        // A credential need not have the scope for entities: then all ids are made up.
-        let entities = api.list("/v1/entities", MAX_STORED).unwrap_or_default();
+        let mut questions = Questions::new(schema, texts);
+        let stored = add_stored(api, &mut questions)?;
         let mut search = Search {
-            questions: Questions::new(schema, texts, &entities),
+            questions,
+            stored,
             permits: Vec::new(),
             denies: Vec::new(),
             known: BTreeSet::new(),
@@ -141,9 +145,25 @@ fn rank(zipf: &Zipf, number: u64) -> usize {
     usize::try_from(zipf.rank(number.wrapping_mul(2).wrapping_add(1))).unwrap_or(0)
 }
 
+/// Has questions be about stored entities; gives their number, or `None` if the credential has not the scope for them:
+/// then all ids are made up.
+fn add_stored(api: &mut Api, questions: &mut Questions) -> Result<Option<usize>, BenchError> {
+    let mut stored = 0;
+    for kind in questions.types() {
+        let entities = match api.list(&format!("/v1/entities?type={}", percent_encode(&kind)), MAX_STORED) {
+            Err(BenchError::Refused(_)) => return Ok(None),
+            listed => listed?,
+        };
+        stored += entities.len();
+        questions.add_stored(&entities);
+    }
+    Ok(Some(stored))
+}
+
 /// The search for questions.
 struct Search {
     questions: Questions,
+    stored: Option<usize>,
     permits: Vec<Question>,
     denies: Vec<Question>,
     known: BTreeSet<Vec<u8>>,
@@ -214,6 +234,7 @@ impl Search {
             permits_percent,
             wanted_percent: wanted.permits,
             note,
+            stored_entities: self.stored,
             tried: self.tried,
             constitution,
         };

@@ -1,6 +1,6 @@
 //! Questions that fit a vocabulary: made from its JSON Schema, the literals of its policies, and stored entities.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -32,9 +32,9 @@ pub struct Questions {
 }
 
 impl Questions {
-    /// From the vocabulary, the texts of the policies, and stored entities.
+    /// From the vocabulary and the texts of the policies.
     #[must_use]
-    pub fn new<'a>(schema: Value, policies: impl IntoIterator<Item = &'a str>, entities: &[Value]) -> Self {
+    pub fn new<'a>(schema: Value, policies: impl IntoIterator<Item = &'a str>) -> Self {
         let (mut texts, mut numbers) = (vec!["bench".to_owned()], vec![0, 1, 2, 5, 10]);
         for policy in policies {
             let (more, others) = literals(policy);
@@ -43,21 +43,34 @@ impl Questions {
                 others.into_iter().flat_map(|number| [number.saturating_sub(1), number, number.saturating_add(1)]),
             );
         }
-        (texts.sort(), texts.dedup(), numbers.sort_unstable(), numbers.dedup());
-        let mut stored: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for entity in entities {
-            let text = |member| entity.pointer(member).and_then(Value::as_str);
-            if let (Some(kind), Some(id)) = (text("/uid/type"), text("/uid/id")) {
-                stored.entry(kind.to_owned()).or_default().push(id.to_owned());
-            }
-        }
-        Self { schema, texts, numbers, stored, dice: Dice::new(18) }
+        texts.sort();
+        texts.dedup();
+        numbers.sort_unstable();
+        numbers.dedup();
+        Self { schema, texts, numbers, stored: BTreeMap::new(), dice: Dice::new(18) }
     }
 
     /// The actions that can be asked for.
     #[must_use]
     pub fn actions(&self) -> Vec<String> {
         self.enumerated("/properties/action/properties/name/enum")
+    }
+
+    /// The types of subjects and resources that can be asked about.
+    #[must_use]
+    pub fn types(&self) -> BTreeSet<String> {
+        let of = |member: &str| self.enumerated(&format!("/properties/{member}/properties/type/enum"));
+        of("subject").into_iter().chain(of("resource")).collect()
+    }
+
+    /// Has some questions be about stored entities.
+    pub fn add_stored(&mut self, entities: &[Value]) {
+        for entity in entities {
+            let text = |member| entity.pointer(member).and_then(Value::as_str);
+            if let (Some(kind), Some(id)) = (text("/uid/type"), text("/uid/id")) {
+                self.stored.entry(kind.to_owned()).or_default().push(id.to_owned());
+            }
+        }
     }
 
     /// A question for an action; `None` if the schema says nothing about it.

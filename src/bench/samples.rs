@@ -99,7 +99,7 @@ impl Sampler {
             let first = second(self.begin_s + from.0).min(last.saturating_sub(1));
             let within = || self.figures.range(first..=last).map(|(_, figures)| *figures);
             let newest =
-                |place: usize| within().filter_map(move |figures| figures.get(place).copied().flatten()).last();
+                |place: usize| within().filter_map(move |figures| figures.get(place).copied().flatten()).next_back();
             Sample {
                 at_s: to.0,
                 hit_percent: hit_percent(from, to),

@@ -44,7 +44,8 @@ mod tests {
         };
         assert_eq!(run(&[]), Some(None));
         assert_eq!(run(&[b"load-1"]), Some(Some("load-1".to_owned())));
-        for wrong in [&[b"a".as_slice(), b"a"] as &[_], &[b""], &[b"a b"], &[b"\xff"], &[b"a", b"\xff"]] {
+        let wrong: [&[&[u8]]; 5] = [&[b"a", b"a"], &[b""], &[b"a b"], &[b"\xff"], &[b"a", b"\xff"]];
+        for wrong in wrong {
             assert_eq!(run(wrong), None, "{wrong:?}");
         }
     }

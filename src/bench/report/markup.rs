@@ -20,10 +20,15 @@ pub fn escaped(text: &str) -> String {
 /// A table: its head, and its rows, whose cells are markup already.
 #[must_use]
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    let head: String = head.iter().map(|name| format!("<th scope=\"col\">{}</th>", escaped(name))).collect();
-    let row = |cells: &Vec<String>| format!("<tr>{}</tr>", cells.concat());
-    let rows: String = rows.iter().map(row).collect();
-    format!("<div class=\"scroll\"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>")
+    let mut text = String::from("<div class=\"scroll\"><table><thead><tr>");
+    for name in head {
+        text.extend(["<th scope=\"col\">", &escaped(name), "</th>"]);
+    }
+    text.push_str("</tr></thead><tbody>");
+    for cells in rows {
+        text.extend(["<tr>", &cells.concat(), "</tr>"]);
+    }
+    text + "</tbody></table></div>"
 }
 
 /// A cell with text.
@@ -35,8 +40,11 @@ pub fn cell(text: &str) -> String {
 /// A list of terms and their descriptions, which are markup already.
 #[must_use]
 pub fn facts(facts: &[(&str, String)]) -> String {
-    let fact = |(term, description): &(&str, String)| format!("<dt>{}</dt><dd>{description}</dd>", escaped(term));
-    format!("<dl>{}</dl>", facts.iter().map(fact).collect::<String>())
+    let mut text = String::from("<dl>");
+    for (term, description) in facts {
+        text.extend(["<dt>", &escaped(term), "</dt><dd>", description, "</dd>"]);
+    }
+    text + "</dl>"
 }
 
 #[cfg(test)]

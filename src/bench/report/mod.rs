@@ -83,33 +83,33 @@ fn summary(result: &RunResult) -> String {
     format!("<div class=\"card\">{}</div>", table(&head, &rows))
 }
 
-fn conclusion(test: &TestResult) -> String {
-    let is_open = test.verdicts.iter().any(|verdict| verdict.outcome == Outcome::Open);
-    let (class, text) = match test.conclusion() {
+fn conclusion(result: &TestResult) -> String {
+    let is_open = result.verdicts.iter().any(|verdict| verdict.outcome == Outcome::Open);
+    let (class, words) = match result.conclusion() {
         Conclusion::Passed if is_open => ("open", "? none missed"),
         Conclusion::Passed => ("met", "✓ passed"),
         Conclusion::Missed => ("missed", "✗ missed"),
         Conclusion::Undecided => ("open", "? cannot tell"),
     };
-    format!("<td class=\"outcome {class}\">{text}</td>")
+    format!("<td class=\"outcome {class}\">{words}</td>")
 }
 
-fn test(test: &TestResult) -> String {
-    let name = test.kind.as_str();
-    let interrupted = if test.interrupted { ", <strong>interrupted</strong>" } else { "" };
-    let planned = format!("{} decisions/s for {}", test.rate, time(Duration::from_secs_f64(test.duration_s)));
-    let mut text = format!("<section id=\"{name}\"><h2>{name}</h2><p class=\"soft\">{planned}{interrupted}</p>");
-    text.push_str(&verdicts(&test.verdicts));
-    if let Some(compliance) = &test.compliance {
-        text.push_str(&compared(compliance));
+fn test(result: &TestResult) -> String {
+    let name = result.kind.as_str();
+    let interrupted = if result.interrupted { ", <strong>interrupted</strong>" } else { "" };
+    let planned = format!("{} decisions/s for {}", result.rate, time(Duration::from_secs_f64(result.duration_s)));
+    let mut page = format!("<section id=\"{name}\"><h2>{name}</h2><p class=\"soft\">{planned}{interrupted}</p>");
+    page.push_str(&verdicts(&result.verdicts));
+    if let Some(compliance) = &result.compliance {
+        page.push_str(&compared(compliance));
     }
-    if let Some(load) = &test.load {
-        text.push_str(&load_section(load, test.duration_s));
+    if let Some(load) = &result.load {
+        page.push_str(&load_section(load, result.duration_s));
     }
-    if let Some(regression) = &test.regression {
-        text.push_str(&rounds(regression));
+    if let Some(regression) = &result.regression {
+        page.push_str(&rounds(regression));
     }
-    text + "</section>"
+    page + "</section>"
 }
 
 fn verdicts(verdicts: &[Verdict]) -> String {
@@ -193,8 +193,13 @@ fn compared(result: &ComplianceResult) -> String {
         ("recorded or answered repeatedly", log.repeated.to_string()),
         ("recorded with another decision", log.differing.to_string()),
     ];
-    let faults: String = result.faults.iter().map(|fault| format!("<li>{}</li>", escaped(fault))).collect();
-    let faults = if faults.is_empty() { faults } else { format!("<ul class=\"faults\">{faults}</ul>") };
+    let mut faults = String::new();
+    for fault in &result.faults {
+        faults.extend(["<li>", &escaped(fault), "</li>"]);
+    }
+    if !faults.is_empty() {
+        faults = format!("<ul class=\"faults\">{faults}</ul>");
+    }
     format!(
         "<div class=\"card\"><h3>Answers against fresh evaluations and the audit log</h3>{}{faults}</div>",
         facts(&listed)
@@ -231,6 +236,10 @@ fn conditions(result: &RunResult) -> String {
     let (machine, mix) = (&result.machine, &result.mix);
     let of = |member: &str| mix.constitution.get(member).and_then(Value::as_str).unwrap_or_default();
     let tried: Vec<String> = mix.tried.iter().map(|(reason, count)| format!("{} {count}", escaped(reason))).collect();
+    let stored = mix.stored_entities.map_or_else(
+        || "about made-up entities (the credential has not the scope <code>entities:read</code>)".to_owned(),
+        |count| format!("about made-up entities and {count} stored ones"),
+    );
     let note = mix.note.as_deref().map_or_else(String::new, |note| format!("; <strong>{}</strong>", escaped(note)));
     let listed = [
         (
@@ -240,7 +249,10 @@ fn conditions(result: &RunResult) -> String {
         ("digest", format!("<code>{}</code>", escaped(of("digest")))),
         (
             "questions",
-            format!("{} permitted and {} denied ones, each drawn by Zipf's law", mix.permitted_keys, mix.denied_keys),
+            format!(
+                "{} permitted and {} denied ones, each drawn by Zipf's law, {stored}",
+                mix.permitted_keys, mix.denied_keys
+            ),
         ),
         (
             "mix",
