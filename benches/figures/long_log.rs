@@ -91,6 +91,7 @@ fn write(folder: &Path, records: u64, constitution: &Path) -> Outcome {
             at,
             caller: "anonymous",
             request_id: "",
+            bench: None,
             evaluation: &evaluation,
             shortened: None,
             shared: &SharedMembers::default(),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use acgs::bench::zipf::Zipf;
 use serde_json::Value;
 
 use crate::backing::{Backing, Kind};
@@ -23,37 +24,6 @@ const USERS: u64 = 1_000;
 const RATE: u32 = 5_000;
 /// Periods after the first start, when no verdict is kept.
 const PERIODS: usize = 2;
-
-/// Zipf's law with exponent 1: the question of rank k is asked with a probability in proportion to 1/k.
-struct Zipf(Vec<f64>);
-
-impl Zipf {
-    fn new(population: u64) -> Self {
-        let mut sum = 0.0;
-        #[expect(clippy::cast_precision_loss, reason = "ranks are small")]
-        let sums = (1..=population).map(|rank| {
-            sum += 1.0 / rank as f64;
-            sum
-        });
-        Self(sums.collect())
-    }
-
-    /// A rank, from 0 on, that is always the same for the same number.
-    fn rank(&self, number: u64) -> u64 {
-        #[expect(clippy::cast_precision_loss, reason = "53 bits of chance are enough")]
-        let share = (scramble(number) >> 11) as f64 / (1_u64 << 53) as f64;
-        let point = share * self.0.last().copied().unwrap_or_default();
-        self.0.partition_point(|sum| *sum < point) as u64
-    }
-}
-
-/// The finalizer of `SplitMix64`: numbers that follow each other become such that seem to be chosen by chance.
-fn scramble(number: u64) -> u64 {
-    let number = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    number ^ (number >> 31)
-}
 
 /// The hit rates over each kind of store from a first start on, and after a second one, while one record is written a
 /// second.

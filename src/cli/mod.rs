@@ -3,6 +3,7 @@
 mod admin;
 mod api_key;
 mod audit;
+mod bench;
 mod check;
 mod client;
 mod constitution;
@@ -113,6 +114,8 @@ enum Command {
     },
     /// Say how the running daemon is.
     Status,
+    /// Measure a running daemon against the targets for latency, throughput, compliance and resources.
+    Bench(bench::Arguments),
     /// Show how much the running daemon logs, or change it until its next reload (also by SIGHUP) or restart.
     ///
     /// A change is recorded in the audit log. To change the level for good, set `log.level` and reload.
@@ -151,6 +154,7 @@ pub fn run() -> ExitCode {
         Command::ApiKey(command) => api_key::run(&command, &source),
         Command::Reload { force } => admin::reload(&source, on_objections(force)),
         Command::Status => admin::status(&source),
+        Command::Bench(arguments) => bench::run(&arguments, &source),
         Command::LogLevel { level, time } => log_level::run(&source, level.as_deref(), time),
     }
 }

@@ -1,5 +1,6 @@
 //! The nouns of the field: parsed once at the edge, valid ever after.
 
+mod bench_run;
 mod claims;
 mod consistency;
 mod cycle;
@@ -18,6 +19,7 @@ mod percent_encoding;
 mod revision;
 mod verdict;
 
+pub use bench_run::{BenchRun, NoBenchRun};
 pub use claims::Claims;
 pub use consistency::Consistency;
 pub(crate) use cycle::find_cycle_of;

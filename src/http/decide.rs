@@ -6,6 +6,7 @@ use std::time::Instant;
 use actix_web::http::header::HeaderMap;
 
 use super::authorization::RequestCaller;
+use super::bench_mark::bench_run;
 use super::compliance;
 use super::consistency;
 use super::current_request;
@@ -34,7 +35,7 @@ pub async fn decide(
     deadline: Instant,
 ) -> Result<RecordedDecisions, Problem> {
     let request_id = headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok());
-    let asked_by = AskedBy { caller: caller.name(), request_id };
+    let asked_by = AskedBy { caller: caller.name(), request_id, bench: bench_run(headers)? };
     let job = decide_and_record(state, asked_by, consistency::demanded(headers)?, questions, deadline);
     match tokio::time::timeout_at(deadline.into(), job).await {
         Ok(recorded) => recorded,

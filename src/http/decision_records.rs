@@ -14,7 +14,7 @@ use super::current_request;
 use super::questions::Asked;
 use crate::actors::active::Active;
 use crate::actors::decision::validator::Decided;
-use crate::domain::Evaluation;
+use crate::domain::{BenchRun, Evaluation};
 use crate::ledger::{
     BatchError, Batches, DecisionRecord, EntitySet, FaultyItemRecord, SharedMembers, Shortened, new_id,
 };
@@ -51,6 +51,8 @@ pub struct AskedBy<'a> {
     pub caller: &'a str,
     /// The caller's request id.
     pub request_id: Option<&'a str>,
+    /// The run of `acgs bench` that asks.
+    pub bench: Option<BenchRun<'a>>,
 }
 
 /// Why the decisions of a request cannot be recorded.
@@ -102,7 +104,7 @@ impl DecisionRecords {
             None if decided.len() > 1 => first_id.hyphenated().encode_lower(&mut text),
             None => "",
         };
-        let caller = asked_by.caller;
+        let AskedBy { caller, bench, .. } = asked_by;
         for ((asked, decided), id) in decided.iter().zip(ids) {
             if let (RequestRecord::Full, Some(set)) = (form, &decided.entities) {
                 recording.push_set(set, at)?;
@@ -111,7 +113,7 @@ impl DecisionRecords {
                 Asked::Faulty(item) => {
                     let (hash, digest) = (active.constitution.hash(), &active.digest);
                     let verdict = &decided.verdict;
-                    let record = FaultyItemRecord { id, at, caller, request_id, item, verdict, hash, digest };
+                    let record = FaultyItemRecord { id, at, caller, request_id, bench, item, verdict, hash, digest };
                     recording.records.add(|batch| record.push(batch))?;
                 }
                 Asked::Sound(evaluation) => {
@@ -124,6 +126,7 @@ impl DecisionRecords {
                         at,
                         caller,
                         request_id,
+                        bench,
                         evaluation,
                         shortened: shortened.as_ref(),
                         shared,

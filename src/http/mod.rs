@@ -9,6 +9,7 @@ mod audit;
 mod audit_search;
 mod authorization;
 mod authzen;
+mod bench_mark;
 mod body;
 mod browser_caller;
 mod browser_session;

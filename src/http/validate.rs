@@ -87,6 +87,8 @@ struct Report<'a> {
         ("X-Consistency" = Option<String>, Header,
          pattern = r"^(full|at-least [0-9a-f]{16}\.[0-9]{1,18}\.[0-9a-f]{16})$",
          description = "`full`, or `at-least TOKEN` with the `X-Consistency-Token` of a write."),
+        ("X-ACGS-Bench" = Option<String>, Header, pattern = "^[A-Za-z0-9._-]{1,64}$",
+         description = "The name of a run of `acgs bench`; the record has it as `bench`."),
     ),
     request_body = decision_schema::StrictEvaluation,
     responses((status = 200, description = "The decision and its report.", body = Report<'static>)),

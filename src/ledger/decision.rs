@@ -16,7 +16,7 @@ use super::omission::Shortened;
 use super::parts;
 use super::record_text::{self, append, hex};
 use super::shared::{self, SharedMembers};
-use crate::domain::{Claims, ConstitutionalHash, Evaluation, Reason, Verdict, write_json};
+use crate::domain::{BenchRun, Claims, ConstitutionalHash, Evaluation, Reason, Verdict, write_json};
 use crate::settings::{HashEnforcement, RequestProperties, RequestRecord};
 
 /// Everything that is recorded of one decision.
@@ -30,6 +30,8 @@ pub struct DecisionRecord<'a> {
     pub caller: &'a str,
     /// The id of the request, in printable ASCII; empty, and not recorded, if that is the decision's id.
     pub request_id: &'a str,
+    /// The run of `acgs bench` that asked for the decision, recorded if there is one.
+    pub bench: Option<BenchRun<'a>>,
     /// The question.
     pub evaluation: &'a Evaluation,
     /// The recorded form of the question, if members of it are omitted.
@@ -71,7 +73,7 @@ impl DecisionRecord<'_> {
         let mut text = Vec::with_capacity(768);
         let begin = if shared.is_empty() { record_text::begin } else { record_text::begin_continued };
         begin(&mut text, self.id, self.at, "decision", self.caller);
-        self.write_request_id(&mut text);
+        self.write_origin(&mut text);
         self.write(form, &mut text);
         shared::write_references(&shared, batch, &mut text);
         text.push(b'}');
@@ -110,11 +112,8 @@ impl DecisionRecord<'_> {
         }
     }
 
-    fn write_request_id(&self, text: &mut Vec<u8>) {
-        if !self.request_id.is_empty() {
-            text.extend_from_slice(b",\"request_id\":");
-            write_json(text, self.request_id);
-        }
+    fn write_origin(&self, text: &mut Vec<u8>) {
+        record_text::write_origin(text, self.request_id, self.bench);
     }
 
     /// A claim that is no hash may be anything: of a digested record it is `null`.
@@ -189,7 +188,7 @@ impl DecisionRecord<'_> {
     /// The head of a record in parts: names, and the decision. Names are bounded in length, so it always fits an entry.
     fn write_continued_head(&self, text: &mut Vec<u8>) {
         record_text::begin_continued(text, self.id, self.at, "decision", self.caller);
-        self.write_request_id(text);
+        self.write_origin(text);
         self.write_names(text);
         let (permits, reason) = (self.verdict.permits(), self.verdict.reason.as_str());
         let _ = write!(text, ",\"decision\":{permits},\"reason\":\"{reason}\"");
@@ -230,6 +229,7 @@ mod tests {
             at: OffsetDateTime::from_unix_timestamp_nanos(1_700_000_000_123_456_789).unwrap(),
             caller: "anonymous",
             request_id: "r-1",
+            bench: BenchRun::new("load-1").ok(),
             evaluation: &evaluation,
             shortened: shortened.as_ref(),
             shared: &SharedMembers::default(),
@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(
             record(RequestRecord::Full, 1),
             json!({"v": 1, "id": "00000000-0000-0000-0000-000000000000", "ts": "2023-11-14T22:13:20.123456Z",
-                "kind": "decision", "caller": "anonymous", "request_id": "r-1",
+                "kind": "decision", "caller": "anonymous", "request_id": "r-1", "bench": "load-1",
                 "subject": {"type": "Agent", "id": "a\u{0}\"b", "properties": {"secret": "s3cret"}},
                 "action": {"name": "call_tool"}, "resource": {"type": "Tool", "id": "t"}, "context": {"padding": "x"},
                 "claimed_in_context": "cdd01ef066bc6cf2", "decision": false, "reason": "unknown_type", "policies": [],
@@ -284,6 +284,7 @@ mod tests {
         let head = entries.last().unwrap();
         assert_eq!(head["subject"], json!({"type": "Agent", "id": "a\u{0}\"b"}));
         assert_eq!((&head["v"], &head["caller"], &head["decision"]), (&json!(2), &json!("anonymous"), &json!(false)));
+        assert_eq!(head["bench"], "load-1");
         let whole: String = entries.iter().filter_map(|part| part["text"].as_str()).collect();
         let whole: Value = serde_json::from_str(&whole).unwrap();
         assert_eq!((&whole["v"], &whole["id"], &whole["ts"]), (&json!(1), &head["id"], &head["ts"]));

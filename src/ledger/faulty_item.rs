@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::batch::{Batch, BatchError};
 use super::shared::{self, SharedText};
 use super::{parts, record_text};
-use crate::domain::{ConstitutionalHash, EntityUid, FaultyItem, Verdict, write_json};
+use crate::domain::{BenchRun, ConstitutionalHash, EntityUid, FaultyItem, Verdict};
 
 /// The contents of the record of an unreadable item.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +25,8 @@ pub struct FaultyItemRecord<'a> {
     pub caller: &'a str,
     /// The id of the request, in printable ASCII; empty, and not recorded, if that is the decision's id.
     pub request_id: &'a str,
+    /// The run of `acgs bench` that asked, recorded if there is one.
+    pub bench: Option<BenchRun<'a>>,
     /// The well-formed names of the item, and its faults.
     pub item: &'a FaultyItem,
     /// The denial.
@@ -82,10 +84,7 @@ impl FaultyItemRecord<'_> {
     }
 
     fn write_names(&self, names: &[(&'static str, String)], shared: &[&SharedText<'_>], text: &mut Vec<u8>) {
-        if !self.request_id.is_empty() {
-            text.extend_from_slice(b",\"request_id\":");
-            write_json(text, self.request_id);
-        }
+        record_text::write_origin(text, self.request_id, self.bench);
         for (member, own) in names {
             let shared = shared.iter().find(|shared| shared.name == *member);
             let names = shared.map_or(own.as_str(), |shared| shared.names.as_str());
@@ -112,6 +111,7 @@ mod tests {
             at: OffsetDateTime::UNIX_EPOCH,
             caller: "anonymous",
             request_id: "r",
+            bench: BenchRun::new("b").ok(),
             item: &item,
             verdict: &Verdict::deny(Reason::InvalidRequest, item.to_string()),
             hash: "cdd01ef066bc6cf2".parse().unwrap(),
@@ -124,7 +124,7 @@ mod tests {
     /// The record as it is to be.
     fn record(subject: &Value, action: &Value) -> Value {
         json!({"v": 1, "id": "00000000-0000-0000-0000-000000000000", "ts": "1970-01-01T00:00:00.000000Z",
-            "kind": "decision", "caller": "anonymous", "request_id": "r", "subject": subject, "action": action,
+            "kind": "decision", "caller": "anonymous", "request_id": "r", "bench": "b", "subject": subject, "action": action,
             "decision": false, "reason": "invalid_request", "policies": [], "violations": [], "warnings": [],
             "detail": "`resource` must be an object, not an integer", "hash": "cdd01ef066bc6cf2", "digest": "d",
             "entities": null, "cached": false})

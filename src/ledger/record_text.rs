@@ -4,7 +4,7 @@ use data_encoding::HEXLOWER;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::write_json;
+use crate::domain::{BenchRun, write_json};
 
 /// The version of a record that is one entry.
 const WHOLE: &str = "1";
@@ -35,6 +35,17 @@ fn begin_version(text: &mut Vec<u8>, version: &str, id: Uuid, at: OffsetDateTime
     timestamp(at, text);
     append(text, &["\",\"kind\":\"", kind, "\",\"caller\":"]);
     write_json(text, caller);
+}
+
+/// Writes the members `request_id`, unless it is empty, and `bench`, for decisions of a run of `acgs bench`.
+pub(super) fn write_origin(text: &mut Vec<u8>, request_id: &str, bench: Option<BenchRun<'_>>) {
+    if !request_id.is_empty() {
+        text.extend_from_slice(b",\"request_id\":");
+        write_json(text, request_id);
+    }
+    if let Some(run) = bench {
+        append(text, &[",\"bench\":\"", run.as_str(), "\""]);
+    }
 }
 
 /// Appends texts; several times quicker than formatting them.

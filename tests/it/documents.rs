@@ -10,7 +10,7 @@ use serde_json::Value;
 const ADDRESS: &str = "http://127.0.0.1:8080";
 
 /// Names that begin like this are files or folders of the repository.
-const FOLDERS: [&str; 7] = [".ci/", "migrations/", "monitoring/", "settings/", "src/", "systemd/", "tests/"];
+const FOLDERS: [&str; 8] = [".ci/", "docs/", "migrations/", "monitoring/", "settings/", "src/", "systemd/", "tests/"];
 
 fn read(document: &str) -> String {
     fs::read_to_string(repository().join(document)).expect("the document is there")

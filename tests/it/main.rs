@@ -15,6 +15,7 @@ mod harness;
 mod auth;
 mod authzen;
 mod bad_input;
+mod bench;
 mod bind;
 mod cli;
 mod corrupt;

@@ -48,6 +48,7 @@ fn push_in(
         at: OffsetDateTime::UNIX_EPOCH,
         caller: "anonymous",
         request_id: "r-1",
+        bench: None,
         evaluation,
         shortened: None,
         shared,

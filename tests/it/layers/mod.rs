@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 8] = [
     &["cli"],
     &["daemon"],
     &["http"],
-    &["actors", "replay"],
+    &["actors", "replay", "bench"],
     &["constitution", "auth", "ledger", "store", "logging", "metrics", "trace"],
     &["settings"],
     &["domain"],
