@@ -137,6 +137,7 @@ impl AuditSubsystem {
             opened: size,
             on_rollback,
             checkpoints: checkpoints.clone(),
+            archiving: audit.archive,
         });
         let (indexer, found) = indexer.map_err(|error| match error {
             IndexerError::RolledBack(found) => rolled_back(found),

@@ -155,7 +155,7 @@ mod corruption;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
-pub mod testing;
+pub(crate) mod testing;
 
 pub use archive::archived;
 pub use archiver::{oldest_segment_end, retire};

@@ -11,8 +11,8 @@ use std::{
 use super::{
     address::{Bind, DatabaseUrl, HttpUrl},
     choice::{
-        DashboardAccess, DecisionAccess, Durability, HashEnforcement, LogFormat, MetricsAccess, ProxyProtocol,
-        RequestProperties, RequestRecord,
+        Archiving, DashboardAccess, DecisionAccess, Durability, HashEnforcement, LogFormat, MetricsAccess,
+        ProxyProtocol, RequestProperties, RequestRecord,
     },
     hosts::{HostNames, Origins},
     issuer::{ClaimText, Issuer},
@@ -261,6 +261,8 @@ section! {
         checkpoint_interval: Duration = "audit.checkpoint_interval_ms", 1_000, millis(10..=3_600_000);
         /// Records that may wait for the disk; with more, requests are refused.
         max_queue: NonZeroUsize = "audit.max_queue", 8_192, Count(1..=1_000_000);
+        /// Which segments are moved into the compressed archive.
+        archive: Archiving = "audit.archive", "closed", Text;
         /// For how many days archived records are to be kept. None (written as 0): for ever. No record is deleted yet.
         retention_days: Option<NonZeroU32> = "audit.retention_days", 0, Count(0..=36_500);
         /// The witnesses that cosign each checkpoint, with different names.

@@ -18,6 +18,7 @@ use crate::actors::audit::queue::AuditQueue;
 use crate::actors::audit::rollback::{LogRollback, OnRollback};
 use crate::actors::background::{set_idle_priority, set_idle_priority_of};
 use crate::ledger::{self, DiskStorage, Hash, LedgerError, whole_records};
+use crate::settings::Archiving;
 use crate::store::search_index::{IndexError, IndexedLog, SearchIndex};
 use crate::store::{Replicas, StoreError, StoreOptions};
 
@@ -90,6 +91,8 @@ pub struct IndexerParts {
     pub on_rollback: OnRollback,
     /// How far it is signed, and when to stop.
     pub checkpoints: Checkpoints,
+    /// Which segments are archived.
+    pub archiving: Archiving,
 }
 
 /// The running thread.
@@ -200,7 +203,9 @@ impl Thread {
                 Ok(()) => {
                     self.index_status.set_fault(None);
                     self.index_status.measure();
-                    self.archive();
+                    if self.parts.archiving == Archiving::Closed {
+                        self.archive();
+                    }
                     INTERVAL
                 }
                 Err(IndexingError::RolledBack(found)) => {

@@ -57,7 +57,9 @@ impl Arguments {
         if self.json {
             print_line(&as_json(&size).to_string());
         } else {
-            as_lines(&size).iter().for_each(|line| print_line(line));
+            for line in as_lines(&size) {
+                print_line(&line);
+            }
         }
         Ok(ExitCode::SUCCESS)
     }

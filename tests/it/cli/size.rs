@@ -13,7 +13,7 @@ fn number(value: &Value, path: &str) -> f64 {
 
 #[test]
 fn the_size_of_a_log_is_that_of_its_files_and_its_growth_that_of_its_records() {
-    let setup = audit::setup().in_files();
+    let setup = audit::setup().in_files().set("audit.archive", "closed");
     log_from(&setup, 1_500, OffsetDateTime::now_utc() - Duration::seconds(1_500));
     let size = |arguments: &[&str]| {
         let shown = setup.run([&["audit", "size"][..], arguments].concat());

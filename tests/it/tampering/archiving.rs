@@ -60,7 +60,7 @@ pub fn run_until(setup: &Setup, what: &str, is_enough: impl Fn(&[u64]) -> bool) 
 }
 
 fn setup() -> Setup {
-    audit::setup().in_files()
+    audit::setup().in_files().set("audit.archive", "closed")
 }
 
 /// Everything can be read as before, with a daemon running.

@@ -26,6 +26,7 @@ fn parts(folder: &Path, storage: DiskStorage, queue: AuditQueue, checkpoints: Ch
         opened: 0,
         on_rollback: OnRollback::Refuse,
         checkpoints,
+        archiving: Archiving::Closed,
     }
 }
 
