@@ -18,8 +18,8 @@
 //! another block is noticed. Each member has a checksum of its own.
 //!
 //! Blocks are small since a reader of one record decompresses all of a block. Deflate finds in 32 decisions nearly all
-//! that repeats: a block of 256 is a quarter smaller and takes eight times as long. A dictionary or another
-//! algorithm would save as much again; ids, times and names, which do not repeat, are most of what is left.
+//! that repeats: blocks of 256 are a quarter smaller and take eight times as long. Of some 40 bytes a decision, a
+//! dictionary would save ten; ids, times and names, which do not repeat, are most of what is left.
 //!
 //! In version 1, made by earlier releases, the head is followed by the compressed length of each bundle of 256 records
 //! (4 bytes), and a CRC32C of all before it, in the place of checksum and offsets. The members have no extra field.
