@@ -42,7 +42,7 @@ fn one(records: u64, constitution: &Path) -> Outcome {
     let data = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
     let folder = data.path().join("data");
     fs::create_dir(&folder)?;
-    write(&folder.join("audit"), records, constitution)?;
+    write(&folder.join("audit"), records, FRAME, constitution)?;
     println!("\n{records} records:");
 
     let daemon = Daemon::start_on(data, constitution)?;
@@ -67,8 +67,8 @@ fn one(records: u64, constitution: &Path) -> Outcome {
     disk(&data.path().join("data"), records)
 }
 
-/// Writes a log of decisions as the daemon does, without waiting for the disk after each frame of the few that it has.
-fn write(folder: &Path, records: u64, constitution: &Path) -> Outcome {
+/// Writes a log of decisions in frames of so many, as the daemon does.
+pub fn write(folder: &Path, records: u64, frame: u64, constitution: &Path) -> Outcome {
     let constitution = Constitution::from_bundle(&Bundle::read(constitution)?)?;
     let digest = constitution.digest().to_string();
     let storage = DiskStorage::create(folder)?;
@@ -104,7 +104,7 @@ fn write(folder: &Path, records: u64, constitution: &Path) -> Outcome {
             cached: false,
         };
         record.push(RequestRecord::Full, &mut batch)?;
-        if u64::from(batch.count()) == FRAME || number + 1 == records {
+        if u64::from(batch.count()) == frame || number + 1 == records {
             ledger.append(&batch)?;
             batch.clear();
         }
@@ -155,7 +155,7 @@ fn bundle(index: u64, records: u64) -> String {
 }
 
 fn disk(folder: &Path, records: u64) -> Outcome {
-    let mut sizes = [("segments", 0_u64), ("tiles", 0), ("database", 0)];
+    let mut sizes = [("segments", 0_u64), ("tiles", 0), ("database", 0), ("archives", 0)];
     for entry in fs::read_dir(folder)?.chain(fs::read_dir(folder.join("audit"))?) {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -163,6 +163,7 @@ fn disk(folder: &Path, records: u64) -> Outcome {
             name if name.starts_with("segment-0") => 0,
             name if name.starts_with("tiles-") => 1,
             name if name.starts_with("acgs-audit") => 2,
+            name if name.starts_with("archive-") => 3,
             _ => continue,
         };
         if let Some((_, size)) = sizes.get_mut(slot) {
@@ -201,7 +202,7 @@ fn get(daemon: &Daemon, path: &str) -> Result<String, Box<dyn Error>> {
 }
 
 /// Any number from any number, the same each time.
-fn spread(number: u64) -> u64 {
+pub fn spread(number: u64) -> u64 {
     let mixed = (number ^ (number >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed ^ (mixed >> 29)
 }

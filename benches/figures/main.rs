@@ -1,10 +1,11 @@
 //! Prints the figures that the daemon is judged by, with the conditions they were taken under.
 //!
 //! `cargo bench --bench figures [-- ROW…]`, rows: `start ratios policies parallel open reload memory costs tokens`,
-//! which are taken where none is named, and `stores entities zipf outages log`. `BENCH_SECONDS` is the length of a run
+//! which are taken where none is named, and `stores entities zipf outages log archive`. `BENCH_SECONDS` is the length of a run
 //! (default 5; the open loop runs six times as long), `BENCH_ROUNDS` how often each is repeated (default 3). Needs
 //! `wrk` for the closed loops, and PostgreSQL and Redis for `stores entities zipf outages`.
 
+mod archive;
 mod backing;
 mod bundles;
 mod closed_loop;
@@ -49,7 +50,7 @@ fn number<T: FromStr>(name: &str, default: T) -> T {
 type Row = fn(Effort) -> Outcome;
 
 /// Rows that take long, or need servers.
-const LONG: [&str; 5] = ["stores", "entities", "zipf", "outages", "log"];
+const LONG: [&str; 6] = ["stores", "entities", "zipf", "outages", "log", "archive"];
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -57,7 +58,7 @@ fn main() -> Outcome {
     let effort = Effort::from_environment();
     // Cargo adds `--bench` to what the caller says.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let all: [(&str, Row); 14] = [
+    let all: [(&str, Row); 15] = [
         ("start", rows::start),
         ("ratios", rows::ratios),
         ("policies", rows::policies),
@@ -72,6 +73,7 @@ fn main() -> Outcome {
         ("zipf", zipf::zipf),
         ("outages", outages::outages),
         ("log", long_log::long_log),
+        ("archive", archive::archive),
     ];
     conditions();
     for (name, row) in all {

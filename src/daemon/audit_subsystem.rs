@@ -83,6 +83,12 @@ impl AuditSubsystem {
         let storage = DiskStorage::create(&folder).map_err(system(&format!("make `{}`", folder.display())))?;
         let (ledger, recovery) = open_ledger(&folder, &storage)?;
         let audit = &settings.audit;
+        if let Some(days) = audit.retention_days {
+            tracing::warn!(
+                days,
+                "this version deletes no records: `audit.retention_days` has no effect, and archives are kept"
+            );
+        }
         let origin = audit.origin.as_ref().map(LogOrigin::as_str);
         let (opened, default_origin) = (ledger.tree().clone(), default_origin());
         let size = opened.size();
@@ -131,7 +137,7 @@ impl AuditSubsystem {
             opened: size,
             on_rollback,
             checkpoints: checkpoints.clone(),
-            retention_days: audit.retention_days,
+            archiving: audit.archive,
         });
         let (indexer, found) = indexer.map_err(|error| match error {
             IndexerError::RolledBack(found) => rolled_back(found),
@@ -259,7 +265,7 @@ impl AuditSubsystem {
     /// The state of HTTP workers that concerns the log. Starts the threads that read and search it; a search ends at
     /// half the deadline of requests.
     pub(super) fn state(&self, deadline: Duration) -> AuditState {
-        let reader = LogReader::start(self.storage(), self.checkpoints(), READERS);
+        let reader = LogReader::start(self.storage(), self.checkpoints(), self.index_status(), READERS);
         let searcher = Searcher::start(self.storage(), self.index_status(), deadline / 2, READERS);
         AuditState {
             queue: self.queue(),

@@ -67,6 +67,7 @@ pub(super) fn start(
     let sources = Sources {
         metrics: metrics.clone(),
         queue: audit.queue.clone(),
+        log: audit.reader.clone(),
         pools: store.pool_monitor.clone(),
         answers: store.answers.clone(),
         replicas: store.replicas.clone(),

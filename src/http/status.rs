@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::checks::{Check, CheckState, checks};
 use super::worker_state::WorkerState;
+use crate::actors::audit::log_size::LogSize;
 use crate::actors::audit::reader::MeasureLog;
 use crate::domain::{ConstitutionDigest, ConstitutionalHash};
 
@@ -26,6 +27,11 @@ use crate::domain::{ConstitutionDigest, ConstitutionalHash};
     },
     "audit": {
         "records": 812, "queued": 0, "bytes": 402_112,
+        "disk": {
+            "segments": 134_217_728, "archives": 48_210_022, "tiles": 28_311_552, "index": 190_330_880,
+            "archived": 802_816, "bytes_per_record": 92.2, "index_bytes_per_record": 227.1,
+            "records_per_day": 86_400.0, "bytes_per_day": 27_587_520.0, "days_left": 3_624.8
+        },
         "checkpoint": {"size": 812, "at": "2026-11-24T09:30:00.123456789Z"}, "cosigned": null, "witnesses": 0,
         "index_lag": 0
     },
@@ -92,6 +98,9 @@ struct AuditBody {
     /// The size of the log's files.
     #[schema(required)]
     bytes: Option<u64>,
+    /// What it takes on disk, measured at most a minute ago.
+    #[schema(required)]
+    disk: Option<DiskBody>,
     /// The newest signed checkpoint.
     #[schema(required)]
     checkpoint: Option<CheckpointBody>,
@@ -103,6 +112,55 @@ struct AuditBody {
     /// How many records the search index lacks.
     #[schema(required)]
     index_lag: Option<u64>,
+}
+
+/// What the log takes on disk, in bytes, and what is to be expected. A member that is not known yet is null.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StatusDisk)]
+struct DiskBody {
+    /// The segments that are in use, prepared, or not archived yet.
+    segments: u64,
+    /// The compressed records.
+    archives: u64,
+    /// The hashes of the tree.
+    tiles: u64,
+    /// The search index, wherever it is.
+    #[schema(required)]
+    index: Option<u64>,
+    /// How many records are in archives.
+    archived: u64,
+    /// A record in archives and tiles.
+    #[schema(required)]
+    bytes_per_record: Option<f64>,
+    /// A record in the search index.
+    #[schema(required)]
+    index_bytes_per_record: Option<f64>,
+    /// The records of the last day; of a younger log, at the rate so far.
+    #[schema(required)]
+    records_per_day: Option<f64>,
+    /// What these take on the disk of the log.
+    #[schema(required)]
+    bytes_per_day: Option<f64>,
+    /// For how many such days that disk has space.
+    #[schema(required)]
+    days_left: Option<f64>,
+}
+
+impl From<LogSize> for DiskBody {
+    fn from(LogSize { usage, index, forecast }: LogSize) -> Self {
+        Self {
+            segments: usage.segments,
+            archives: usage.archives,
+            tiles: usage.tiles,
+            index: index.map(|index| index.bytes),
+            archived: usage.archived,
+            bytes_per_record: forecast.bytes_per_record,
+            index_bytes_per_record: forecast.index_bytes_per_record,
+            records_per_day: forecast.records_per_day,
+            bytes_per_day: forecast.bytes_per_day,
+            days_left: forecast.days_left,
+        }
+    }
 }
 
 /// A signed checkpoint of the log.
@@ -177,7 +235,8 @@ fn check_body(check: &Check) -> CheckBody<'_> {
 
 async fn audit_body(state: &WorkerState) -> AuditBody {
     let audit = &state.app.audit;
-    let usage = audit.reader.ask(MeasureLog).await.ok();
+    let size = audit.reader.ask(MeasureLog).await.ok();
+    let usage = size.map(|size| size.usage);
     // Read in this order, since indexed and signed records were durable before.
     let (indexed, newest) = (audit.index_status.next(), audit.checkpoints.newest());
     let durable = audit.queue.durable();
@@ -186,6 +245,7 @@ async fn audit_body(state: &WorkerState) -> AuditBody {
         records: durable,
         queued: audit.queue.waiting(),
         bytes: usage.map(|usage| usage.bytes),
+        disk: size.map(DiskBody::from),
         checkpoint: newest.map(|sealed| CheckpointBody { size: sealed.checkpoint.size, at: stored }),
         cosigned: audit.checkpoints.witnessed().map(|sealed| sealed.checkpoint.size),
         witnesses: state.app.settings.audit.witness.len(),

@@ -154,6 +154,11 @@ impl LedgerError {
         Self::at(index, place, Problem::Archive(what))
     }
 
+    /// Whether a file is not there, or not any more.
+    pub(super) fn is_missing_file(&self) -> bool {
+        matches!(self, Self::Disk { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// For `map_err`: the disk's error, with the attempted action.
     pub(super) fn disk(action: &'static str, name: &str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Disk { action, name: name.to_owned(), source }

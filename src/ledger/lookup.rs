@@ -4,7 +4,7 @@
 use std::io;
 use std::ops::Range;
 
-use super::archive;
+use super::archive::{self, Archive};
 use super::batch::Payload;
 use super::fault::LedgerError;
 use super::frame::{BLOCK, Header};
@@ -18,17 +18,18 @@ use super::storage::{Storage, StorageFile, read_full};
 const BEFORE: u64 = 192 << 10;
 const BEHIND: u64 = 64 << 10;
 
-/// Reads single records. It lists the folder once, keeps a segment open until a record of another one is read, and
-/// keeps the records of the last frame or bundle.
+/// Reads single records. It lists the folder once, keeps a segment and an archive open until a record of another one is read, and
+/// keeps the records of the last frame, or block of an archive.
 ///
-/// Each frame and each bundle is checked as [`records`](super::records()) checks it. Takes no lock: the log may be
+/// Each frame and each block is checked as [`records`](super::records()) checks it. Takes no lock: the log may be
 /// growing meanwhile.
 #[derive(Debug)]
 pub struct RecordLookup<'s, S: Storage> {
     storage: &'s S,
     files: Option<Files>,
     open: Option<OpenSegment<S::File>>,
-    /// The frame or bundle that was read last, and where in it each of its records is.
+    archive: Option<Archive<S::File>>,
+    /// The frame or block that was read last, and where in it each of its records is.
     payload: Vec<u8>,
     places: Vec<Range<usize>>,
     /// The index of its first record.
@@ -45,7 +46,7 @@ struct Files {
 impl<'s, S: Storage> RecordLookup<'s, S> {
     /// Reads nothing yet.
     pub fn new(storage: &'s S) -> Self {
-        Self { storage, files: None, open: None, payload: Vec::new(), places: Vec::new(), first: 0 }
+        Self { storage, files: None, open: None, archive: None, payload: Vec::new(), places: Vec::new(), first: 0 }
     }
 
     /// The record with that index; `None` where the log does not have it yet.
@@ -53,7 +54,7 @@ impl<'s, S: Storage> RecordLookup<'s, S> {
         if self.place(index).is_none() && !matches!(self.read(index), Ok(true)) {
             // Segments may have been begun or archived since they were listed. `record` lists them again, and names the
             // fault if there is one.
-            (self.files, self.open) = (None, None);
+            (self.files, self.open, self.archive) = (None, None, None);
             let Some(found) = record(self.storage, index)? else { return Ok(None) };
             self.first = index;
             self.places.clear();
@@ -69,7 +70,7 @@ impl<'s, S: Storage> RecordLookup<'s, S> {
         self.places.get(number).cloned()
     }
 
-    /// Reads the frame or bundle with a record. Returns false if the record is not where the listed files say.
+    /// Reads the frame or block with a record. Returns false if the record is not where the listed files say.
     fn read(&mut self, index: u64) -> Result<bool, LedgerError> {
         self.places.clear();
         let files = match self.files.take() {
@@ -79,7 +80,11 @@ impl<'s, S: Storage> RecordLookup<'s, S> {
         let files = self.files.insert(files);
         let place = files.segments.partition_point(|first| *first <= index).checked_sub(1);
         let Some(first) = place.and_then(|place| files.segments.get(place)).copied() else {
-            self.first = archive::read_listed(self.storage, &files.archives, index, &mut self.payload)?;
+            let archive = match self.archive.take().filter(|archive| archive.has(index)) {
+                Some(archive) => archive,
+                None => archive::find_listed(self.storage, &files.archives, index)?,
+            };
+            self.first = self.archive.insert(archive).read(index, &mut self.payload)?;
             self.hold();
             return Ok(true);
         };
@@ -100,7 +105,7 @@ impl<'s, S: Storage> RecordLookup<'s, S> {
     /// Finds the records of the payload.
     fn hold(&mut self) {
         let mut end = 0;
-        // Frames and bundles are checked when they are read.
+        // Frames and blocks are checked when they are read.
         self.places.extend(Payload(&self.payload).map_while(Result::ok).map(|record| {
             let begin = end + 2;
             end = begin + record.len();
@@ -165,6 +170,7 @@ impl<F: StorageFile> OpenSegment<F> {
 mod tests {
     use std::fs;
 
+    use super::super::testing::{no_hurry, write_tiles};
     use super::super::{Batch, DiskStorage, Ledger, Options, SegmentSize, records, retire};
     use super::*;
 
@@ -184,7 +190,8 @@ mod tests {
             }
         }
         assert!(batch.is_empty());
-        while retire(&storage, 1_500).unwrap().is_some() {}
+        write_tiles(&storage);
+        while retire(&storage, 1_500, &no_hurry).unwrap().is_some() {}
         let all = records(&storage, 0..u64::MAX).map(|record| record.unwrap().1).collect::<Vec<_>>();
         assert_eq!(all.len(), 4_000);
         (ledger, storage, all)
@@ -212,7 +219,7 @@ mod tests {
         let (mut ledger, storage, mut all) = log(&folder);
         let mut lookup = RecordLookup::new(&storage);
         check(&mut lookup, &all, 3_999);
-        while retire(&storage, 3_500).unwrap().is_some() {}
+        while retire(&storage, 3_500, &no_hurry).unwrap().is_some() {}
         let mut batch = Batch::default();
         for nth in 0..40_u8 {
             batch.clear();

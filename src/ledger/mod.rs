@@ -12,12 +12,12 @@
 //!
 //! The folder holds `lock`, an empty file on which the writing process holds an exclusive lock (`flock`), and segments
 //! named `segment-<first>.log`, where `<first>` is the index of the segment's first record in 20 decimal digits.
-//! `segment-….tmp` are segments in the making and no part of the log; the next start removes them. The other files have
-//! their formats at the top of the file that writes them:
+//! `segment-….tmp` and `archive-next.tmp` are files in the making and no part of the log; the next start removes them.
+//! The other files have their formats at the top of the file that writes them:
 //!
 //! | files | what they hold | described in |
 //! |---|---|---|
-//! | `archive-<first>.gz` | old records, as entry bundles of C2SP tlog-tiles | `archive.rs` |
+//! | `archive-<first>.gz` | old records, compressed in blocks | `archive.rs` |
 //! | `tiles-<level>` | the tree's hashes, made again where they are missing | `tiles.rs` |
 //! | `checkpoint`, `checkpoint.witnessed` | the newest checkpoint, and the newest one with a cosignature | `checkpoint_file.rs` |
 //! | `key`, `key.previous`, `keys` | private keys, and the public keys of all there ever were | `keyring.rs` |
@@ -108,6 +108,8 @@
 //! covers; and a log with records but without a checkpoint is not accepted.
 
 mod archive;
+mod archive_joiner;
+mod archive_writer;
 mod archiver;
 mod batch;
 mod checkpoint;
@@ -120,6 +122,7 @@ mod fault;
 mod faulty_item;
 mod find;
 mod frame;
+mod growth;
 mod kept_checkpoint;
 mod keyring;
 mod log;
@@ -151,6 +154,8 @@ mod whole;
 mod corruption;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use archive::archived;
 pub use archiver::{oldest_segment_end, retire};
@@ -164,6 +169,7 @@ pub use evidence::{Audited, EvidenceError, audit, is_unrecorded, open_checkpoint
 pub use fault::{AppendError, Fault, LedgerError, Problem};
 pub use faulty_item::FaultyItemRecord;
 pub use find::{Thoroughness, find_id, millis_of, size};
+pub use growth::{Forecast, IndexUsage, forecast, free_bytes, records_per_day};
 pub use kept_checkpoint::KeptCheckpoint;
 pub use keyring::{KEY_FILE, KeyError, Keyring, PUBLIC_KEYS_FILE, claim_keys, public_keys};
 pub use log::{Ledger, Options};

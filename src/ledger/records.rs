@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 
-use super::archive;
+use super::archive::{self, Archive};
 use super::batch::Payload;
 use super::fault::{Fault, LedgerError, Problem};
 use super::frame::{self, BLOCK, Header};
@@ -11,14 +11,41 @@ use super::scan::{Segment, Window};
 use super::segment;
 use super::storage::{Storage, StorageFile, read_full};
 
+/// How often segments are listed anew when one of them is gone.
+const LISTINGS: u32 = 5;
+
 /// The records with these indices, in order, as far as the log has them.
 ///
 /// Holds one frame in memory at a time. Frames that are read are checked by their checksums, not by the tree, which
 /// [`verify`](super::verify()) does. Finding the first record takes a number of reads that grows with the logarithm of
 /// the segment's size only. Takes no lock: the log may be growing meanwhile.
 pub fn records<S: Storage>(storage: &S, indices: Range<u64>) -> Records<'_, S> {
-    let (window, payload) = (Window::default(), Vec::new());
-    Records { storage, indices, reading: None, looked_again: false, window, payload, position: 0, next: 0 }
+    Records {
+        storage,
+        indices,
+        source: Source::Log,
+        reading: None,
+        looked_again: false,
+        archive: None,
+        before: 0,
+        window: Window::default(),
+        payload: Vec::new(),
+        position: 0,
+        next: 0,
+    }
+}
+
+/// The same records, from the archive alone.
+pub(super) fn archived_records<S: Storage>(storage: &S, indices: Range<u64>) -> Records<'_, S> {
+    Records { source: Source::Archive, ..records(storage, indices) }
+}
+
+/// Where records are read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// From segments, or else from the archive.
+    Log,
+    Archive,
 }
 
 /// Whether a folder contains no segment of a log.
@@ -37,12 +64,16 @@ pub fn record<S: Storage>(storage: &S, index: u64) -> Result<Option<Vec<u8>>, Le
 pub struct Records<'s, S: Storage> {
     storage: &'s S,
     indices: Range<u64>,
+    source: Source,
     /// The segment being read, and how far.
     reading: Option<(Segment<S::File>, u64)>,
     /// Whether the end of that segment was read again after a later segment was found.
     looked_again: bool,
+    /// The archive being read, and the first record that was in a segment when it was opened.
+    archive: Option<Archive<S::File>>,
+    before: u64,
     window: Window,
-    /// Of the frame or bundle being read.
+    /// Of the frame, or the block of the archive, being read.
     payload: Vec<u8>,
     /// In the payload.
     position: usize,
@@ -90,14 +121,14 @@ impl<S: Storage> Records<'_, S> {
                     }
                 }
                 None if self.fill()? => {}
-                // Frames and bundles were checked when they were read.
+                // Frames and blocks were checked when they were read.
                 Some(Err(_)) | None => break,
             }
         }
         Ok(None)
     }
 
-    /// Reads the frame or bundle with the next record that is wanted. Returns false at the log's end.
+    /// Reads the frame or block with the next record that is wanted. Returns false at the log's end.
     fn fill(&mut self) -> Result<bool, LedgerError> {
         self.payload.clear();
         self.position = 0;
@@ -125,11 +156,32 @@ impl<S: Storage> Records<'_, S> {
     /// Opens the segment that contains a record, unless it is the one being read. False if there is none, or if the
     /// record was read from the archive.
     fn open(&mut self, index: u64) -> Result<bool, LedgerError> {
+        if index < self.before && self.archive.as_ref().is_some_and(|archive| archive.has(index)) {
+            return self.open_archive(index).map(|()| false);
+        }
+        for _ in 1..LISTINGS {
+            match self.open_listed(index) {
+                // The segment was archived after it was listed.
+                Err(error) if error.is_missing_file() => {}
+                opened => return opened,
+            }
+        }
+        self.open_listed(index)
+    }
+
+    fn open_listed(&mut self, index: u64) -> Result<bool, LedgerError> {
+        if self.source == Source::Archive {
+            self.before = u64::MAX;
+            return self.open_archive(index).map(|()| false);
+        }
         let firsts = segment::list(self.storage)?;
         let place = firsts.partition_point(|first| *first <= index);
         let Some(first) = place.checked_sub(1).and_then(|place| firsts.get(place)).copied() else {
             return match firsts.first() {
-                Some(_) => self.open_archive(index).map(|()| false),
+                Some(first) => {
+                    self.before = *first;
+                    self.open_archive(index).map(|()| false)
+                }
                 None => Ok(false),
             };
         };
@@ -159,7 +211,12 @@ impl<S: Storage> Records<'_, S> {
     }
 
     fn open_archive(&mut self, index: u64) -> Result<(), LedgerError> {
-        self.next = archive::read(self.storage, index, &mut self.payload)?;
+        let archive = match self.archive.take().filter(|archive| archive.has(index)) {
+            Some(archive) => archive,
+            None => archive::find(self.storage, index)?,
+        };
+        self.reading = None;
+        self.next = self.archive.insert(archive).read(index, &mut self.payload)?;
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::Options;
+use super::archive;
 use super::fault::LedgerError;
 use super::frame::{BLOCK, Tip};
 use super::scan::{Cursor, Segment, Torn};
@@ -59,10 +60,10 @@ pub(super) fn recover<S: Storage>(storage: &S, options: Options) -> Result<Recov
     Ok(Recovered { segment, cursor, torn })
 }
 
-/// Removes files that never became segments.
+/// Removes files that never became segments or archives.
 fn remove_temporaries<S: Storage>(storage: &S) -> Result<(), LedgerError> {
     for name in storage.list().map_err(LedgerError::disk("list", "."))? {
-        if segment::is_temporary(&name) {
+        if segment::is_temporary(&name) || name == archive::TEMPORARY {
             storage.remove(&name).map_err(LedgerError::disk("remove", &name))?;
         }
     }

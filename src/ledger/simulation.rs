@@ -1,5 +1,6 @@
 //! Random work on a simulated disk that crashes at every point: nothing acknowledged is lost, nothing is invented.
 
+mod archiving;
 mod disk;
 
 use rand::rngs::StdRng;

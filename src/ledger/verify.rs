@@ -1,5 +1,6 @@
 //! Reads a whole log and verifies it.
 
+use super::archive;
 use super::archiver;
 use super::batch::Payload;
 use super::checkpoint::Checkpoint;
@@ -47,29 +48,35 @@ pub fn verify<S: Storage>(storage: &S) -> Result<Summary, LedgerError> {
 /// Like [`verify`], and checks that the log has the root of every checkpoint, and the tiles of its first `tiled`
 /// records.
 pub fn verify_against<S: Storage>(storage: &S, checkpoints: &[Checkpoint], tiled: u64) -> Result<Summary, LedgerError> {
-    let firsts = segment::list(storage)?;
     let mut log = Recomputed::new(checkpoints, TileReader::new(storage, tiled), tiled);
     let root = Hash::of(&[]);
     let mut summary = Summary { size: 0, frames: 0, segments: 0, archived: 0, root, torn: None };
-    if let Some(first) = firsts.first().copied().filter(|first| *first > 0) {
-        archived(storage, first, &mut log)?;
-        summary.archived = first;
-    }
+    let mut firsts = segment::list(storage)?;
+    let mut place = 0;
     let mut reached: Option<Cursor> = None;
-    for (number, first) in firsts.iter().enumerate() {
-        let name = segment::name(*first);
-        let expected = log.tree().size();
-        if expected != *first {
-            let problem = Problem::Gap { expected, found: *first };
-            return Err(Fault { index: expected.min(*first), segment: name, offset: 0, problem }.into());
+    while let Some(first) = firsts.get(place).copied() {
+        if place == 0 && log.tree().size() < first {
+            archived(storage, first, &mut log)?;
+            summary.archived = first;
+            // The frames of these records are not there any more.
+            reached = None;
         }
-        let file = storage.open_to_read(&name).map_err(LedgerError::disk("open", &name))?;
-        let (segment, mut cursor) = Segment::check(file, *first)?;
+        let (segment, mut cursor) = match open(storage, first, log.tree().size()) {
+            // It was archived meanwhile: the log goes on with another segment, or in the archive.
+            Err(error) if error.is_missing_file() && is_archived(storage, first)? => {
+                firsts = segment::list(storage)?;
+                place = 0;
+                continue;
+            }
+            opened => opened?,
+        };
         let follows = reached.as_ref().is_none_or(|before| before.tip == cursor.tip);
         if !follows || cursor.tip.tree != *log.tree() {
-            return Err(Fault { index: *first, segment: name, offset: 0, problem: Problem::SegmentChain }.into());
+            let problem = Problem::SegmentChain;
+            return Err(Fault { index: first, segment: segment.name, offset: 0, problem }.into());
         }
-        let is_last = number + 1 == firsts.len();
+        place += 1;
+        let is_last = place == firsts.len();
         let torn =
             if is_last { read_end(&segment, &mut cursor, &mut log)? } else { read(&segment, &mut cursor, &mut log)? };
         if torn.is_some() && !is_last {
@@ -87,10 +94,27 @@ pub fn verify_against<S: Storage>(storage: &S, checkpoints: &[Checkpoint], tiled
     Ok(summary)
 }
 
+/// Opens the segment that begins with a record, which must be the one that comes next.
+fn open<S: Storage>(storage: &S, first: u64, expected: u64) -> Result<(Segment<S::File>, Cursor), LedgerError> {
+    let name = segment::name(first);
+    if expected != first {
+        let problem = Problem::Gap { expected, found: first };
+        return Err(Fault { index: expected.min(first), segment: name, offset: 0, problem }.into());
+    }
+    let file = storage.open_to_read(&name).map_err(LedgerError::disk("open", &name))?;
+    Segment::check(file, first)
+}
+
+/// Whether the segment that began with a record is gone, and its records are in the archive.
+fn is_archived<S: Storage>(storage: &S, first: u64) -> Result<bool, LedgerError> {
+    Ok(segment::list(storage)?.first().is_some_and(|oldest| *oldest > first) && archive::archived(storage)? > first)
+}
+
 /// Reads the archive up to the first segment.
 fn archived<S: Storage>(storage: &S, end: u64, log: &mut Log<'_, S>) -> Result<(), LedgerError> {
-    let mut found = records(storage, 0..end);
-    for index in 0..end {
+    let begin = log.tree().size();
+    let mut found = records(storage, begin..end);
+    for index in begin..end {
         let fault = |problem| Fault { index, segment: format!("archive before {end}"), offset: 0, problem };
         let record = match found.advance() {
             Ok(Some((_, record))) => record,

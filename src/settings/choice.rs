@@ -96,6 +96,14 @@ choice! {
         Digest = "digest",
     }
 
+    /// Which segments of the audit log are archived.
+    Archiving {
+        /// Those that are full, once they are signed and indexed.
+        Closed = "closed",
+        /// None.
+        Never = "never",
+    }
+
     /// The form of a log line.
     LogFormat {
         /// Journald under systemd, pretty on a terminal, JSON otherwise.

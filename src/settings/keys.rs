@@ -11,8 +11,8 @@ use std::{
 use super::{
     address::{Bind, DatabaseUrl, HttpUrl},
     choice::{
-        DashboardAccess, DecisionAccess, Durability, HashEnforcement, LogFormat, MetricsAccess, ProxyProtocol,
-        RequestProperties, RequestRecord,
+        Archiving, DashboardAccess, DecisionAccess, Durability, HashEnforcement, LogFormat, MetricsAccess,
+        ProxyProtocol, RequestProperties, RequestRecord,
     },
     hosts::{HostNames, Origins},
     issuer::{ClaimText, Issuer},
@@ -261,8 +261,10 @@ section! {
         checkpoint_interval: Duration = "audit.checkpoint_interval_ms", 1_000, millis(10..=3_600_000);
         /// Records that may wait for the disk; with more, requests are refused.
         max_queue: NonZeroUsize = "audit.max_queue", 8_192, Count(1..=1_000_000);
-        /// For how many days records are kept. None (written as 0): for ever.
-        retention_days: Option<NonZeroU32> = "audit.retention_days", 365, Count(0..=36_500);
+        /// Which segments are moved into the compressed archive.
+        archive: Archiving = "audit.archive", "closed", Text;
+        /// For how many days archived records are to be kept. None (written as 0): for ever. No record is deleted yet.
+        retention_days: Option<NonZeroU32> = "audit.retention_days", 0, Count(0..=36_500);
         /// The witnesses that cosign each checkpoint, with different names.
         witness: Vec<Witness> = "audit.witness", [], Tables(16);
     }
@@ -313,6 +315,8 @@ section! {
         disk_free_percent: Percent = "monitor.alerts.disk_free_percent", 10.0, Percents;
         /// The shortest time in which that disk may be full at the present growth.
         disk_full_in: Duration = "monitor.alerts.disk_full_in_s", 3_600, seconds(1..=31_536_000);
+        /// The fewest days for which that disk is to have space for the audit log, at the growth of the last day.
+        disk_days_left: NonZeroU32 = "monitor.alerts.disk_days_left", 14, Count(1..=3_650);
         /// Refused logins and credentials in a minute from which on they are a surge.
         refused_credentials: NonZeroU32 = "monitor.alerts.refused_credentials_per_min", 60, Count(1..=1_000_000);
         /// How many times as many denials as usual are a surge.

@@ -49,8 +49,8 @@ pub use self::{
     address::{Bind, DatabaseUrl, HttpUrl},
     algorithm::Algorithm,
     choice::{
-        DashboardAccess, DecisionAccess, Durability, HashEnforcement, LogFormat, MetricsAccess, ProxyProtocol,
-        RequestProperties, RequestRecord,
+        Archiving, DashboardAccess, DecisionAccess, Durability, HashEnforcement, LogFormat, MetricsAccess,
+        ProxyProtocol, RequestProperties, RequestRecord,
     },
     fault::{Fault, FaultKind, Faults, SourceLocation, Span},
     hosts::{HostNames, Origins},

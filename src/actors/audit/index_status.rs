@@ -2,15 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::ledger::IndexUsage;
 use crate::store::StoreError;
-use crate::store::search_index::SearchIndex;
+use crate::store::search_index::{IndexSize, SearchIndex};
 
 /// The fault reported while the database is not open and no other fault is known.
 pub(super) const NOT_OPEN: &str = "the search index of the audit log is not open yet: its database may be migrating";
+
+/// How often its size is measured.
+const MEASURING_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How far the search index is; shared by all clones.
 #[derive(Debug, Clone)]
@@ -23,13 +28,16 @@ struct Progress {
     next: AtomicU64,
     /// The fault that was met last, until it is over.
     fault: Mutex<Option<String>>,
+    /// When its size was measured last, and what it was.
+    size: Mutex<Option<(Instant, IndexUsage)>>,
 }
 
 impl IndexStatus {
     /// The index of the log of that origin, which is not open yet.
     pub(super) fn new(origin: String) -> Self {
         let store = ArcSwapOption::empty();
-        Self(Arc::new(Progress { origin, store, next: AtomicU64::new(0), fault: Mutex::default() }))
+        let next = AtomicU64::new(0);
+        Self(Arc::new(Progress { origin, store, next, fault: Mutex::default(), size: Mutex::default() }))
     }
 
     /// The log's origin.
@@ -60,6 +68,12 @@ impl IndexStatus {
         self.told().clone().or_else(not_open)
     }
 
+    /// The size that was measured last; none before that.
+    #[must_use]
+    pub fn size(&self) -> Option<IndexUsage> {
+        self.0.size.lock().map(|(_, size)| size)
+    }
+
     fn told(&self) -> MutexGuard<'_, Option<String>> {
         self.0.fault.lock()
     }
@@ -74,6 +88,19 @@ impl IndexStatus {
 
     pub(super) fn set_next(&self, next: u64) {
         self.0.next.store(next, Ordering::Release);
+    }
+
+    /// Measures the size, if that was not done for a minute. Here, since it may wait for the database.
+    pub(super) fn measure(&self) {
+        let is_recent = self.0.size.lock().is_some_and(|(at, _)| at.elapsed() < MEASURING_INTERVAL);
+        let Some(store) = self.opened().filter(|_| !is_recent) else { return };
+        match store.size() {
+            Ok(IndexSize { bytes, records }) => {
+                let size = IndexUsage { bytes, records, is_beside_log: !store.needs_records() };
+                *self.0.size.lock() = Some((Instant::now(), size));
+            }
+            Err(error) => tracing::debug!(%error, "the search index cannot be measured"),
+        }
     }
 
     /// Sets the fault, and returns the previous one.

@@ -1,12 +1,13 @@
 //! The thread that writes the search index of the log into the database. It lags behind, has idle priority, and delays
 //! nothing else.
 
+use std::io;
 use std::os::unix::thread::JoinHandleExt as _;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use std::{io, num::NonZeroU32};
 
+use crate::actors::audit::archiving::{ArchivingError, archive_oldest};
 use crate::actors::audit::checkpoints::Checkpoints;
 use crate::actors::audit::committer::EXIT_IO;
 use crate::actors::audit::index_batch::IndexBatch;
@@ -14,10 +15,10 @@ use crate::actors::audit::index_entry::entry;
 use crate::actors::audit::index_status::{IndexStatus, NOT_OPEN};
 use crate::actors::audit::log_health::Obstacle;
 use crate::actors::audit::queue::AuditQueue;
-use crate::actors::audit::retention::{self, RetentionError};
 use crate::actors::audit::rollback::{LogRollback, OnRollback};
 use crate::actors::background::{set_idle_priority, set_idle_priority_of};
 use crate::ledger::{self, DiskStorage, Hash, LedgerError, whole_records};
+use crate::settings::Archiving;
 use crate::store::search_index::{IndexError, IndexedLog, SearchIndex};
 use crate::store::{Replicas, StoreError, StoreOptions};
 
@@ -28,8 +29,10 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const OPENING: Duration = Duration::from_secs(1);
 /// How long a fault is left alone.
 const RETRY: Duration = Duration::from_secs(2);
-/// How often it is looked whether segments are old enough to go.
-const RETIRE: Duration = Duration::from_hours(1);
+/// How often it is looked whether there is a segment to archive.
+const ARCHIVE: Duration = Duration::from_secs(1);
+/// How long archiving is left alone after a fault.
+const ARCHIVE_RETRY: Duration = Duration::from_mins(1);
 /// The log is busy if it grew by more than this since the last look. Then nothing is indexed until a large batch is
 /// pending, so that a short burst of decisions is not disturbed at all.
 const CALM: u64 = 250;
@@ -88,8 +91,8 @@ pub struct IndexerParts {
     pub on_rollback: OnRollback,
     /// How far it is signed, and when to stop.
     pub checkpoints: Checkpoints,
-    /// After how many days segments may go; none: never.
-    pub retention_days: Option<NonZeroU32>,
+    /// Which segments are archived.
+    pub archiving: Archiving,
 }
 
 /// The running thread.
@@ -115,7 +118,8 @@ impl Indexer {
             compared: false,
             accepted: Vec::new(),
             seen,
-            retired: None,
+            next_archiving: Instant::now(),
+            archiving_fault: None,
             last_batches: LAST_BATCHES,
         };
         let queue = thread.parts.queue.clone();
@@ -182,8 +186,10 @@ struct Thread {
     accepted: Vec<LogRollback>,
     /// The log's size at the last look.
     seen: u64,
-    /// When it was last looked whether segments may go.
-    retired: Option<Instant>,
+    /// When to look again whether there is a segment to archive.
+    next_archiving: Instant,
+    /// Why no segment is archived, if there is a fault.
+    archiving_fault: Option<String>,
     /// How many batches are still copied once the daemon stops.
     last_batches: usize,
 }
@@ -196,7 +202,10 @@ impl Thread {
             let pause = match self.index() {
                 Ok(()) => {
                     self.index_status.set_fault(None);
-                    self.retire();
+                    self.index_status.measure();
+                    if self.parts.archiving == Archiving::Closed {
+                        self.archive();
+                    }
                     INTERVAL
                 }
                 Err(IndexingError::RolledBack(found)) => {
@@ -340,22 +349,43 @@ impl Thread {
         }
     }
 
-    /// Moves old segments into the archive, where their records are signed and copied.
-    fn retire(&mut self) {
-        let (Some(days), Some((store, _))) = (self.parts.retention_days, &self.log) else { return };
-        if self.parts.queue.has_obstacle(Obstacle::Displaced) {
-            return;
-        }
-        if self.retired.is_some_and(|since| since.elapsed() < RETIRE) {
-            return;
-        }
-        self.retired = Some(Instant::now());
-        let safe = self.index_status.next().map_or(0, |next| next.min(self.parts.checkpoints.size()));
-        match retention::retire(&self.parts.storage, days, safe, || store.sync()) {
-            Ok(0) => {}
-            Ok(segments) => tracing::info!(segments, "old segments of the audit log were moved into its archive"),
-            Err(error @ (RetentionError::Ledger(_) | RetentionError::Store(_))) => {
-                tracing::error!(%error, "old segments of the audit log stay");
+    /// Moves closed segments into the archive, as far as their records are signed and indexed. Indexing comes first
+    /// where the log grows faster than both can follow.
+    fn archive(&mut self) {
+        while Instant::now() >= self.next_archiving && !self.parts.checkpoints.is_stopping() {
+            let Some((store, _)) = &self.log else { return };
+            if self.parts.queue.has_obstacle(Obstacle::Displaced) {
+                return;
+            }
+            let (began, size) = (Instant::now(), self.parts.queue.durable());
+            let indexed = self.index_status.next().unwrap_or_default();
+            let safe = indexed.min(self.parts.checkpoints.size());
+            let goes_on = || !self.parts.checkpoints.is_stopping();
+            match archive_oldest(&self.parts.storage, safe, || store.sync(), &goes_on) {
+                Ok(true) => {
+                    self.archiving_fault = None;
+                    tracing::debug!("a segment of the audit log was moved into its archive");
+                }
+                Ok(false) => {
+                    self.archiving_fault = None;
+                    self.next_archiving = Instant::now() + ARCHIVE;
+                }
+                // A search was in the way.
+                Err(ArchivingError::Store(StoreError::Busy(_))) => self.next_archiving = Instant::now() + ARCHIVE,
+                Err(error @ (ArchivingError::Ledger(_) | ArchivingError::Store(_))) => {
+                    let fault = error.to_string();
+                    if self.archiving_fault.as_ref() != Some(&fault) {
+                        tracing::error!(%error, "segments of the audit log are not archived and take disk space");
+                    }
+                    self.archiving_fault = Some(fault);
+                    self.next_archiving = Instant::now() + ARCHIVE_RETRY;
+                }
+            }
+            if self.parts.queue.durable() > size {
+                self.parts.checkpoints.pause(began.elapsed());
+            }
+            if self.parts.queue.durable().saturating_sub(indexed) >= HELD {
+                return;
             }
         }
     }

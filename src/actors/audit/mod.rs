@@ -1,5 +1,6 @@
 //! The audit log: its queue, its only writer, its checkpoints, and its search index.
 
+pub mod archiving;
 pub mod change_recorder;
 pub mod checkpoint_error;
 pub mod checkpointer;
@@ -13,11 +14,11 @@ pub mod index_status;
 pub mod indexer;
 pub mod journal;
 pub mod log_health;
+pub mod log_size;
 pub mod logger;
 pub mod pacer;
 pub mod queue;
 pub mod reader;
-pub mod retention;
 pub mod rollback;
 pub mod searcher;
 #[cfg(test)]

@@ -3,20 +3,18 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix::prelude::*;
-use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::actors::audit::checkpoints::{Checkpoints, Sealed};
+use crate::actors::audit::index_status::IndexStatus;
+use crate::actors::audit::log_size::{KeptSize, LogSize};
 use crate::ledger::{
-    DiskStorage, Hash, InclusionProof, LedgerError, LogUsage, Nodes as _, Thoroughness, TileKind, TileName, TileReader,
-    WIDTH, checkpoint_at, find_id, record, records, usage, whole,
+    DiskStorage, Hash, InclusionProof, LedgerError, Nodes as _, Thoroughness, TileKind, TileName, TileReader, WIDTH,
+    find_id, record, records, whole,
 };
-
-/// How long a measurement of the log's files is answered again: it reads the metadata of every file.
-const USAGE_LIFETIME: Duration = Duration::from_mins(1);
 
 /// Why something cannot be read from the log.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +55,8 @@ impl From<MailboxError> for ReadError {
 pub struct LogReader {
     storage: DiskStorage,
     checkpoints: Checkpoints,
-    usage: Arc<KeptUsage>,
+    index_status: IndexStatus,
+    size: Arc<KeptSize>,
 }
 
 impl LogReader {
@@ -66,13 +65,19 @@ impl LogReader {
     /// # Panics
     /// Where no actix system runs, or the system has no more threads to give.
     #[must_use]
-    pub fn start(storage: DiskStorage, checkpoints: Checkpoints, threads: NonZeroUsize) -> Addr<Self> {
+    pub fn start(
+        storage: DiskStorage,
+        checkpoints: Checkpoints,
+        index_status: IndexStatus,
+        threads: NonZeroUsize,
+    ) -> Addr<Self> {
         let thread = || thread::Builder::new().name("acgs-log-reader".to_owned());
-        let usage = Arc::<KeptUsage>::default();
+        let size = Arc::<KeptSize>::default();
         SyncArbiter::start_with_thread_builder(threads.get(), thread, move || Self {
             storage: storage.clone(),
             checkpoints: checkpoints.clone(),
-            usage: Arc::clone(&usage),
+            index_status: index_status.clone(),
+            size: Arc::clone(&size),
         })
     }
 
@@ -211,58 +216,16 @@ impl Handler<ProveConsistency> for LogReader {
     }
 }
 
-/// Measures the log's files. The answer is at most a minute old.
+/// Measures the log's files and its search index. The answer is at most a minute old.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<LogUsage, ReadError>")]
+#[rtype(result = "Result<LogSize, ReadError>")]
 pub struct MeasureLog;
 
 impl Handler<MeasureLog> for LogReader {
-    type Result = Result<LogUsage, ReadError>;
+    type Result = Result<LogSize, ReadError>;
 
     fn handle(&mut self, _: MeasureLog, _: &mut Self::Context) -> Self::Result {
-        Ok(self.usage.at(&self.storage, Instant::now())?)
-    }
-}
-
-/// The last measurement of the log's files; shared by the threads of the actor.
-#[derive(Debug, Default)]
-struct KeptUsage(Mutex<Option<(Instant, LogUsage)>>);
-
-impl KeptUsage {
-    /// The measurement at a moment. The time of the newest checkpoint is never an older one.
-    fn at(&self, storage: &DiskStorage, now: Instant) -> Result<LogUsage, LedgerError> {
-        // Locked while the files are measured, so that they are not measured twice at a time.
-        let mut kept = self.0.lock();
-        match *kept {
-            Some((at, usage)) if now.duration_since(at) < USAGE_LIFETIME => {
-                Ok(LogUsage { checkpoint_at: checkpoint_at(storage), ..usage })
-            }
-            _ => {
-                let usage = usage(storage)?;
-                *kept = Some((now, usage));
-                Ok(usage)
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    #[test]
-    fn the_size_of_the_log_is_measured_once_a_minute_and_the_checkpoint_each_time() {
-        let folder = tempfile::tempdir().unwrap();
-        let (storage, kept, start) = (DiskStorage::at(folder.path()), KeptUsage::default(), Instant::now());
-        let measured = |second| {
-            let usage = kept.at(&storage, start + Duration::from_secs(second)).unwrap();
-            (usage.bytes, usage.checkpoint_at.is_some())
-        };
-        assert_eq!(measured(0), (0, false));
-        fs::write(folder.path().join("checkpoint"), [0; 100]).unwrap();
-        assert_eq!(measured(59), (0, true));
-        assert_eq!(measured(60), (100, true));
+        let records = self.checkpoints.size();
+        Ok(self.size.at(&self.storage, &self.index_status, records, Instant::now())?)
     }
 }

@@ -58,7 +58,19 @@ pub(super) fn kpis(figures: &Figures, settings: &Settings) -> Vec<Kpi> {
         now("disk_free", "%", figures.disk.free_percent()).target(KpiTarget::Min(alerts.disk_free_percent.get())),
         now("disk_full_in", "s", figures.disk.full_in_s()).target(KpiTarget::Min(alerts.disk_full_in.as_secs_f64())),
     ]);
+    kpis.extend(log_size(figures, settings));
     kpis
+}
+
+/// The growth of the log, which is measured once a minute.
+fn log_size(figures: &Figures, settings: &Settings) -> [Kpi; 3] {
+    let forecast = figures.now.log_size.map(|size| size.forecast).unwrap_or_default();
+    let target = f64::from(settings.monitor.alerts.disk_days_left.get());
+    [
+        now("log_bytes_per_record", "bytes", forecast.bytes_per_record),
+        now("log_growth_per_day", "bytes", forecast.bytes_per_day),
+        now("disk_days_left", "days", forecast.days_left).target(KpiTarget::Min(target)),
+    ]
 }
 
 fn latencies(figures: &Figures, settings: &Settings) -> Vec<Kpi> {

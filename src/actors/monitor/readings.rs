@@ -12,7 +12,9 @@ use super::compliance::{ComplianceCounts, ComplianceTotals};
 use crate::actors::Mailbox;
 use crate::actors::audit::checkpoints::Checkpoints;
 use crate::actors::audit::index_status::IndexStatus;
+use crate::actors::audit::log_size::LogSize;
 use crate::actors::audit::queue::{AuditQueue, Health};
+use crate::actors::audit::reader::{LogReader, MeasureLog};
 use crate::actors::cache::hit_rates::{HitRates, TierRates};
 use crate::actors::cache::service_cache::{ServerMemory, SharedVerdicts};
 use crate::actors::database::pool_monitor::{PoolMonitor, PoolReport, PoolStatus};
@@ -31,6 +33,9 @@ const REDIS_INTERVAL: Duration = Duration::from_secs(5);
 /// How often the directory is asked for the next expiry of a key.
 const EXPIRY_INTERVAL: Duration = Duration::from_mins(1);
 
+/// How often the log is asked for its size, which it measures as often.
+const SIZE_INTERVAL: Duration = Duration::from_mins(1);
+
 /// The sources of readings.
 #[derive(Debug, Clone)]
 pub struct Sources {
@@ -38,6 +43,8 @@ pub struct Sources {
     pub metrics: Metrics,
     /// The audit log.
     pub queue: AuditQueue,
+    /// The reader of the audit log.
+    pub log: Mailbox<LogReader>,
     /// The pools; the primary's is the first.
     pub pools: Mailbox<PoolMonitor>,
     /// Whether the database answers.
@@ -114,6 +121,8 @@ pub struct Readings {
     pub index_lag: Option<u64>,
     /// Records that the newest checkpoint covers.
     pub checkpointed: u64,
+    /// The size of the log, measured at most two minutes ago; `None` before that.
+    pub log_size: Option<LogSize>,
     /// The disk of the data folder.
     pub disk: Option<DiskSpace>,
     /// This process.
@@ -133,6 +142,7 @@ pub(super) struct Reader {
     pools: watch::Receiver<Vec<PoolReport>>,
     redis: watch::Receiver<Option<ServerMemory>>,
     next_key_expiry: watch::Receiver<Option<i64>>,
+    log_size: watch::Receiver<Option<LogSize>>,
 }
 
 impl Reader {
@@ -147,7 +157,9 @@ impl Reader {
         });
         let directory = sources.directory.clone();
         let next_key_expiry = refresh(EXPIRY_INTERVAL, async move || directory.ask(NextKeyExpiry).await.ok());
-        Self { sources, pools, redis, next_key_expiry }
+        let log = sources.log.clone();
+        let log_size = refresh(SIZE_INTERVAL, async move || log.ask(MeasureLog).await.ok().map(Some));
+        Self { sources, pools, redis, next_key_expiry, log_size }
     }
 
     /// Reads once. A value that cannot be read is empty, or as it was read last.
@@ -178,6 +190,7 @@ impl Reader {
             redis: self.redis.borrow().clone(),
             index_lag: from.index.next().map(|next| records.saturating_sub(next)),
             checkpointed: from.checkpoints.size(),
+            log_size: *self.log_size.borrow(),
             disk: disk_space(&from.data_dir),
             process: ProcessStat::now(),
             clock_jumps: from.steady.jumps(),

@@ -6,6 +6,7 @@ mod print;
 mod prove;
 mod remote;
 mod replay;
+mod size;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -80,6 +81,8 @@ enum Action {
     },
     /// Decide recorded questions again, and list every difference.
     Replay(replay::Arguments),
+    /// Show what the log takes on disk, what a record takes, what it grows by, and for how many days there is space.
+    Size(size::Arguments),
 }
 
 /// Where the log is.
@@ -123,6 +126,7 @@ pub fn run(command: &Command, source: &Source) -> ExitCode {
         Action::Checkpoint { data } => data.log(source).map(|log| checkpoint(&log)),
         Action::Vkey { data, all } => data.log(source).map(|log| vkey(&log, *all)),
         Action::Replay(arguments) => arguments.run(source),
+        Action::Size(arguments) => arguments.run(source),
     };
     done.unwrap_or_else(|code| code)
 }

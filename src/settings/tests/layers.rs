@@ -20,7 +20,7 @@ fn an_empty_folder_gives_the_defaults() {
     assert_eq!(settings.constitution.expected_hash.unwrap().as_str(), "cdd01ef066bc6cf2");
     assert_eq!(settings.audit.origin, None);
     assert_eq!(settings.audit.checkpoint_interval, Duration::from_secs(1));
-    assert_eq!(settings.audit.retention_days.map(NonZeroU32::get), Some(365));
+    assert_eq!(settings.audit.retention_days, None, "records are kept for ever");
     assert!(origins.iter().all(|origin| origin.place == SourceLocation::Default));
     assert_eq!(origins.len(), keys::keys().len());
 }
@@ -88,11 +88,11 @@ fn variables_are_read_as_the_type_of_their_key() {
         ("ACGS_LOG__LEVEL", "off"),
         ("ACGS_DATA_DIR", "/true"),
         ("ACGS_AUDIT__ORIGIN", "42"),
-        ("ACGS_AUDIT__RETENTION_DAYS", "0"),
+        ("ACGS_AUDIT__RETENTION_DAYS", "30"),
     ];
     let settings = load(&[], &env).settings;
     assert_eq!(settings.audit.origin.unwrap().as_str(), "42");
-    assert_eq!(settings.audit.retention_days, None);
+    assert_eq!(settings.audit.retention_days.map(NonZeroU32::get), Some(30));
     assert_eq!(settings.constitution.expected_hash.unwrap().as_str(), "1234567890123456");
     assert_eq!(settings.http.public_url, None);
     assert_eq!(settings.database.pool.size.get(), 10);

@@ -15,6 +15,7 @@ mod place;
 mod predicate;
 mod schema;
 mod search;
+mod size;
 mod statement;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ pub use denials::{DenialCounts, DenialSeries};
 pub use entries::{AuditEntry, IndexError};
 pub use logs::IndexedLog;
 pub use place::LogId;
+pub use size::IndexSize;
 
 use super::bootstrap::{inspect_spec, migrate_spec, open_spec};
 use super::connection::DbSession;
@@ -41,8 +43,8 @@ use super::database_spec::{DatabaseSpec, Migrations, OnMissing, postgres_migrati
 use super::error::StoreError;
 use super::pool::{Pool, StoreOptions};
 use super::replicas::Replicas;
-use super::sqlite;
 use super::target::Target;
+use super::{postgres, sqlite};
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite_audit");
 
@@ -107,6 +109,19 @@ pub fn migrate(target: &Target, wait: Duration) -> Result<usize, StoreError> {
 /// Looks whether [`SearchIndex::open`] would take it, without changing anything. A file that is not there yet is fine.
 pub fn inspect(target: &Target, wait: Duration) -> Result<(), StoreError> {
     inspect_spec(&AUDIT, target, wait)
+}
+
+/// Measures it without any change; `None` if there is none, or one that is not up to date.
+pub fn size(target: &Target, wait: Duration) -> Result<Option<IndexSize>, StoreError> {
+    let measure = || match target {
+        Target::Sqlite(path) => {
+            sqlite::inspect(&AUDIT, path, wait)?.map(|mut conn| size::measure(&mut conn)).transpose()
+        }
+        Target::Postgres(server) => {
+            postgres::inspect(&AUDIT, server, wait)?.map(|mut conn| size::measure(&mut conn)).transpose()
+        }
+    };
+    measure().map_err(|error: StoreError| error.at(target))
 }
 
 /// The open search index of the audit log; shared by all clones. Its functions block, so they are called from threads
@@ -254,6 +269,11 @@ impl SearchIndex {
     /// Counts denials over time in all logs, as many as can be by the deadline, the newest first.
     pub fn count_denials(&self, query: &DenialQuery, deadline: Instant) -> Result<DenialCounts, StoreError> {
         self.read(|conn| denials::count(conn, query, place::EVERYWHERE, deadline))
+    }
+
+    /// How large it is.
+    pub fn size(&self) -> Result<IndexSize, StoreError> {
+        self.read(|conn| size::measure(conn))
     }
 
     /// Where a search goes on after this entry.

@@ -49,7 +49,8 @@ fn is_administered(setup: &Setup) {
 
 #[test]
 fn idle_connections_use_up_no_files_and_keep_nobody_out() {
-    let setup = Setup::new().in_files().open_files(1_024).set("http.request_timeout_ms", 30_000);
+    let setup =
+        Setup::new().in_files().set("audit.archive", "never").open_files(1_024).set("http.request_timeout_ms", 30_000);
     let setup = setup.set("http.shutdown_timeout_s", 31);
     let daemon = setup.start();
     let idle: Vec<Connection> = (0..1_200).map(|_| daemon.connect()).collect();
@@ -69,7 +70,11 @@ fn idle_connections_use_up_no_files_and_keep_nobody_out() {
 
 #[test]
 fn the_log_goes_on_in_the_next_file_where_none_can_be_opened() {
-    let setup = Setup::new().in_files().set("http.request_timeout_ms", 30_000).set("http.shutdown_timeout_s", 31);
+    let setup = Setup::new()
+        .in_files()
+        .set("audit.archive", "never")
+        .set("http.request_timeout_ms", 30_000)
+        .set("http.shutdown_timeout_s", 31);
     let daemon = setup.start();
     let mut connection = daemon.connect();
     assert_eq!(connection.ask(&question()).status, 200);

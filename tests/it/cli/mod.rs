@@ -3,6 +3,7 @@
 mod commands;
 mod faults;
 mod refusals;
+mod size;
 
 use std::fs;
 use std::path::Path;

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
+use time::OffsetDateTime;
 
 use super::{EVALUATION, alert, becomes, decide, permitted, wait_for};
 use crate::audit::Exported;
@@ -14,9 +15,10 @@ use crate::faults::disk::{ENOSPC, Faults};
 use crate::harness::postgres::Postgres;
 use crate::harness::redis::Redis;
 use crate::harness::{Request, Setup, SmallDisk, skip};
+use crate::tampering::archiving::{log_from, run_until};
 
 /// The cases. They wait for windows of a minute most of the time, so all run at once.
-const CASES: [(&str, fn()); 17] = [
+const CASES: [(&str, fn()); 18] = [
     ("cold_caches", cold_caches),
     ("a_figure_must_be_bad_for_as_long_as_the_hold", a_figure_must_be_bad_for_as_long_as_the_hold),
     ("a_slow_disk_of_the_log", a_slow_disk_of_the_log),
@@ -26,6 +28,7 @@ const CASES: [(&str, fn()); 17] = [
     ),
     ("a_disk_that_is_nearly_full", a_disk_that_is_nearly_full),
     ("a_disk_that_fills_up", a_disk_that_fills_up),
+    ("a_log_that_will_fill_its_disk", a_log_that_will_fill_its_disk),
     ("a_search_index_that_cannot_be_written", a_search_index_that_cannot_be_written),
     ("checkpoints_that_cannot_be_written", checkpoints_that_cannot_be_written),
     ("a_clock_that_stands_still", a_clock_that_stands_still),
@@ -159,6 +162,21 @@ fn a_disk_that_is_nearly_full() {
     assert!(fired["value"].as_f64().unwrap() < 50.0, "{fired}");
     fs::remove_file(&filler).unwrap();
     becomes(&daemon, "disk_space", "inactive");
+    daemon.stop();
+    drop(disk);
+}
+
+fn a_log_that_will_fill_its_disk() {
+    let setup = setup().in_files();
+    let Some(disk) = SmallDisk::mount(&setup.data_dir(), 400) else { return skip("no small disk") };
+    // One record a second, so some ten megabytes a day.
+    log_from(&setup, 1_500, OffsetDateTime::now_utc() - time::Duration::seconds(1_500));
+    run_until(&setup, "the segments are archived", |left| left[0] > 1_000 && left.len() <= 4);
+    let setup = setup.set("monitor.alerts.disk_days_left", 3_650);
+    let daemon = setup.start();
+    let fired = becomes(&daemon, "disk_days_left", "firing");
+    let days = fired["value"].as_f64().unwrap();
+    assert!(days > 0.0 && days < 3_650.0, "{fired}");
     daemon.stop();
     drop(disk);
 }

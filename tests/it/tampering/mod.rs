@@ -5,6 +5,7 @@
 //! kept elsewhere is shown both ways.
 
 mod archive;
+pub mod archiving;
 mod case;
 mod checkpoint;
 mod disk_faults;
@@ -13,7 +14,6 @@ mod keys;
 mod kills;
 mod many_records;
 mod records;
-mod retention;
 mod rollback;
 mod search_index;
 mod tiles;

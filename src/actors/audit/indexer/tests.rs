@@ -1,3 +1,4 @@
+use std::num::NonZeroU32;
 use std::path::Path;
 
 use super::*;
@@ -25,7 +26,7 @@ fn parts(folder: &Path, storage: DiskStorage, queue: AuditQueue, checkpoints: Ch
         opened: 0,
         on_rollback: OnRollback::Refuse,
         checkpoints,
-        retention_days: None,
+        archiving: Archiving::Closed,
     }
 }
 

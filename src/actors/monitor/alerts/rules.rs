@@ -45,7 +45,7 @@ const LATENCY_REMEDY: &str = "Look at `commit_sync_p99` of /v1/performance first
                               needed. Large batches take longer than single decisions.";
 
 /// All alerts, roughly from the most to the least urgent.
-pub const RULES: [AlertRule; 23] = [
+pub const RULES: [AlertRule; 24] = [
     AlertRule {
         name: "audit_log_unwritable",
         severity: AlertSeverity::Critical,
@@ -99,8 +99,8 @@ pub const RULES: [AlertRule; 23] = [
         severity: AlertSeverity::Critical,
         summary: "the disk of the data folder is nearly full",
         meaning: "When it is full, no decision can be recorded, and so none is made.",
-        remedy: "Free space, enlarge the disk, or move old archives of the audit log elsewhere; a shorter \
-                 `audit.retention_days` removes the oldest.",
+        remedy: "Free space or enlarge the disk. `acgs audit size` says what the audit log takes; other programs may \
+                 use the same disk.",
         unit: "%",
         at_once: false,
         margin_percent: 5.0,
@@ -119,6 +119,20 @@ pub const RULES: [AlertRule; 23] = [
         margin_percent: 50.0,
         bound: |settings| Bound::Below(settings.monitor.alerts.disk_full_in.as_secs_f64()),
         figure: |figures, _| figures.disk.full_in_s(),
+    },
+    AlertRule {
+        name: "disk_days_left",
+        severity: AlertSeverity::Warning,
+        summary: "the audit log will fill its disk in some days",
+        meaning: "At the growth of the last day, and at the size that records have in the archive, the disk is full \
+                  after this many days.",
+        remedy: "Enlarge the disk, or move the data folder to a larger one, before that. `acgs audit size` shows what \
+                 the log takes and what it grows by.",
+        unit: "days",
+        at_once: false,
+        margin_percent: 10.0,
+        bound: |settings| Bound::Below(f64::from(settings.monitor.alerts.disk_days_left.get())),
+        figure: |figures, _| figures.now.log_size.as_ref().and_then(|size| size.forecast.days_left),
     },
     AlertRule {
         name: "pool_exhausted",

@@ -36,6 +36,26 @@ export function nodeFacts() {
   );
 }
 
+/** What the log takes on disk, what it grows by, and for how long there is space. */
+function diskFacts(disk) {
+  if (!disk) return null;
+  const { archives, tiles, segments, index } = disk;
+  const share = disk.index_bytes_per_record === null ? '' : `, ${quantity(disk.index_bytes_per_record, '')} in the index`;
+  return [
+    pair('Archive', `${bytes(archives)} of ${count(disk.archived)} records, ${bytes(tiles)} of tiles`),
+    pair('Segments', `${bytes(segments)} in use or prepared`),
+    pair('Index', index === null ? null : bytes(index)),
+    pair(
+      'A record',
+      disk.bytes_per_record === null
+        ? prose('nothing is archived yet')
+        : `${quantity(disk.bytes_per_record, '')} bytes at rest${share}`,
+    ),
+    pair('Growth', disk.bytes_per_day === null ? null : `${bytes(disk.bytes_per_day)} a day`),
+    pair('Space for', disk.days_left === null ? null : `${count(Math.floor(disk.days_left))} days at this growth`),
+  ];
+}
+
 /** The audit log, its checkpoint, witnesses and search index. */
 export function auditFacts() {
   const audit = live.status?.audit;
@@ -50,6 +70,7 @@ export function auditFacts() {
       audit.queued > 0 ? ` on disk, ${count(audit.queued)} in the queue` : ' on disk',
     ),
     pair('Size', audit.bytes === null ? null : bytes(audit.bytes)),
+    diskFacts(audit.disk),
     pair(
       'Checkpoint',
       checkpoint

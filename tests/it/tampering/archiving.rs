@@ -1,4 +1,4 @@
-//! Old segments go into the archive, but only once their records are signed, in tiles and in the database.
+//! Segments go into the archive as soon as their records are signed, in tiles and in the database, and not before.
 
 use std::fs;
 
@@ -9,14 +9,15 @@ use super::case::{Case, Files, Kept, ask_until, files, segments, sign};
 use super::{search_index, tiles};
 use crate::audit::{self, Exported, question};
 use crate::faults::disk::{ENOSPC, Faults};
-use crate::harness::Setup;
+use crate::harness::{Setup, until};
 
 /// Begins a log with so many records of long ago, in small segments.
 pub fn old_log(setup: &Setup, count: u64) {
     log_from(setup, count, OffsetDateTime::UNIX_EPOCH + Duration::weeks(1_500));
 }
 
-fn log_from(setup: &Setup, count: u64, begun: OffsetDateTime) {
+/// The same, with the first record at that time and one a second.
+pub fn log_from(setup: &Setup, count: u64, begun: OffsetDateTime) {
     fs::create_dir_all(setup.data_dir()).unwrap();
     let storage = DiskStorage::create(setup.data_dir().join("audit")).unwrap();
     let options = Options { segment_size: SegmentSize::new(64 << 10).unwrap() };
@@ -41,8 +42,25 @@ fn firsts(files: &Files) -> Vec<u64> {
     segments(files).keys().filter_map(number).collect()
 }
 
+/// The first records of the segments that are in the data folder now.
+fn now(setup: &Setup) -> Vec<u64> {
+    let names = fs::read_dir(setup.data_dir().join("audit")).unwrap().map(|file| file.unwrap().file_name());
+    let number = |name: String| name.strip_prefix("segment-")?.strip_suffix(".log")?.parse().ok();
+    let mut firsts: Vec<u64> = names.filter_map(|name| number(name.into_string().unwrap())).collect();
+    firsts.sort_unstable();
+    firsts
+}
+
+/// Runs the daemon until the segments left satisfy a condition, and stops it.
+#[track_caller]
+pub fn run_until(setup: &Setup, what: &str, is_enough: impl Fn(&[u64]) -> bool) {
+    let daemon = setup.start();
+    until(what, || is_enough(&now(setup)));
+    assert!(daemon.stop().success());
+}
+
 fn setup() -> Setup {
-    audit::setup().in_files().set("audit.retention_days", 1)
+    audit::setup().in_files().set("audit.archive", "closed")
 }
 
 /// Everything can be read as before, with a daemon running.
@@ -102,12 +120,8 @@ fn segments_stay_until_their_records_are_in_the_database() {
     }
     let before = Exported::from(&setup, 0);
     fs::remove_dir(&database).unwrap();
-    let daemon = setup.start();
-    assert_eq!(daemon.ask(&question(1)).status, 200);
-    assert!(daemon.stop().success());
-    let left = firsts(&files(&setup.data_dir()));
     // The last segment stays, and those before it whose last bundle is not full.
-    assert!(left[0] > 1_000 && left.len() <= 4, "{left:?} of {all:?}");
+    run_until(&setup, "the segments are archived", |left| left[0] > 1_000 && left.len() <= 4);
     is_readable(&setup, &before, &kept);
 }
 
@@ -134,29 +148,56 @@ fn segments_stay_until_their_records_are_signed() {
             |first: &u64| *first < all[all.iter().position(|first| first.next_multiple_of(256) > SIGNED).unwrap() - 1];
         let left: Vec<u64> = all.iter().copied().filter(|first| !gone(first)).collect();
         assert!(left.len() > 3 && left.len() < all.len(), "{left:?} of {all:?}");
+        run_until(&setup, "the signed segments are archived", |found| found[0] >= left[0]);
         assert!(firsts(&files(&setup.data_dir())).starts_with(&left), "{left:?} of {all:?}");
     }
     let before = Exported::from(&setup, 0);
     assert_eq!(Kept::newest(&setup).checkpoint.size, SIGNED);
     faults.clear();
-    // Signed now, and gone at the next start.
-    assert!(setup.start().stop().success());
-    assert!(setup.start().stop().success());
-    let left = firsts(&files(&setup.data_dir()));
-    assert!(left[0] > SIGNED + 256, "{left:?}");
+    run_until(&setup, "the others are signed and archived", |left| left[0] > SIGNED + 256);
     is_readable(&setup, &before, &[kept]);
 }
 
 #[test]
-fn nothing_goes_that_is_not_old_and_nothing_at_all_without_a_limit() {
-    let (long_ago, now) = (OffsetDateTime::UNIX_EPOCH + Duration::weeks(1_500), OffsetDateTime::now_utc());
-    for (days, begun) in [("0", long_ago), ("36500", long_ago), ("1", now)] {
-        let setup = audit::setup().in_files().set("audit.retention_days", days);
-        log_from(&setup, 600, begun);
-        let all = firsts(&files(&setup.data_dir()));
-        assert!(setup.start().stop().success());
-        assert!(setup.start().stop().success());
-        search_index::is_whole(&setup);
-        assert!(firsts(&files(&setup.data_dir())).starts_with(&all), "{days} days, records from {begun} on");
+fn segments_are_archived_soon_and_no_record_is_deleted() {
+    let setup = setup().set("audit.retention_days", 1);
+    log_from(&setup, 1_500, OffsetDateTime::now_utc() - Duration::days(3));
+    let before = Exported::from(&setup, 0);
+    run_until(&setup, "the segments are archived", |left| left[0] > 1_000 && left.len() <= 4);
+    let folder = setup.data_dir().join("audit");
+    let archives = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let archives: Vec<String> = archives.filter(|name| name.starts_with("archive-")).collect();
+    assert!(archives.len() < 4, "small ones are joined: {archives:?}");
+    is_readable(&setup, &before, &[]);
+}
+
+#[test]
+fn a_daemon_killed_while_it_archives_loses_nothing() {
+    let setup = setup();
+    old_log(&setup, 6_000);
+    let all = firsts(&files(&setup.data_dir()));
+    let before = Exported::from(&setup, 0);
+    let mut kept = Vec::new();
+    for round in 0..12 {
+        let left = now(&setup);
+        let daemon = setup.start();
+        // Sometimes right in the middle, sometimes when one or a few segments have just gone.
+        let temporary = setup.data_dir().join("audit/archive-next.tmp");
+        let gone = usize::try_from(round % 3).unwrap();
+        until("it archives", || {
+            let found = now(&setup);
+            let is_next =
+                found.len() <= 4 || found.iter().filter(|first| left.contains(first)).count() + gone < left.len();
+            (round % 2 == 0 && temporary.exists()) || is_next
+        });
+        daemon.kill();
+        let case = Case::of(audit::setup().in_files(), &files(&setup.data_dir()));
+        case.verify_from(&kept, &[]).is_sound(&format!("killed for the {round}th time"));
+        kept = vec![Kept::newest(&setup)];
+        let exported = Exported::from(&setup, 0);
+        assert!(exported.records.starts_with(&before.records), "other records after {round} rounds");
     }
+    run_until(&setup, "all segments are archived", |left| left[0] > 5_500 && left.len() <= 4);
+    assert!(all.len() > 30 && !setup.data_dir().join("audit/archive-next.tmp").exists());
+    is_readable(&setup, &before, &kept);
 }
