@@ -144,6 +144,7 @@ fn frame(times: u64) -> Outcome {
                 at,
                 caller: "anonymous",
                 request_id: "",
+                bench: None,
                 evaluation: &evaluation,
                 shortened: None,
                 shared: &SharedMembers::default(),

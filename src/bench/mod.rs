@@ -23,6 +23,7 @@ pub mod plan;
 pub mod population;
 pub mod production;
 mod progress;
+pub mod publish;
 mod questions;
 mod regression;
 pub mod report;

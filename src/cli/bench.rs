@@ -21,7 +21,7 @@ use crate::bench::population::Wanted;
 use crate::bench::result::{RunResult, to_json};
 use crate::bench::session::{Options, Session, new_name};
 use crate::bench::verdicts::Conclusion;
-use crate::bench::{BenchError, production, report};
+use crate::bench::{BenchError, production, publish, report};
 use crate::daemon::{self, Source};
 use crate::settings::Settings;
 
@@ -157,6 +157,9 @@ impl Arguments {
             RunResult::new(&name, began_at, reached.endpoint.to_string(), session.population.mix.clone(), tests);
         write(&folder.join("result.json"), &to_json(&result))?;
         write(&folder.join("report.html"), &report::html(&result))?;
+        if let Err(cause) = publish::publish(&mut session.api, &result) {
+            print_fault(&format!("the daemon does not record the result: {cause}"));
+        }
         Ok(conclude(&result, &folder))
     }
 

@@ -10,6 +10,7 @@ mod audit_search;
 mod authorization;
 mod authzen;
 mod bench_mark;
+mod bench_results;
 mod body;
 mod browser_caller;
 mod browser_session;

@@ -12,9 +12,9 @@ use super::authorization::Access::{self, Authenticated, OptionalAuth, Public, Ra
 use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
 use super::route_table::{RouteTable, Routed};
 use super::{
-    alerts, api_keys, audit, audit_search, authzen, browser_session, cache, clients, constitution, dashboard, denials,
-    docs, entities, explain, health, log_level, login, metrics, oauth, openapi, performance, performance_stream, pool,
-    problem_pages, second_factor, status, token_keys, users, validate, vocabulary, writes,
+    alerts, api_keys, audit, audit_search, authzen, bench_results, browser_session, cache, clients, constitution,
+    dashboard, denials, docs, entities, explain, health, log_level, login, metrics, oauth, openapi, performance,
+    performance_stream, pool, problem_pages, second_factor, status, token_keys, users, validate, vocabulary, writes,
 };
 use crate::auth::scope::Scope;
 use crate::settings::{DecisionAccess, MetricsAccess, Settings};
@@ -134,6 +134,7 @@ fn operation_routes(config: &mut RouteTable<'_>, metrics_access: Access) {
                 (Method::PUT, Requires(Scope::Ops), web::put().to(log_level::put)),
             ],
         ))
+        .service(at("/v1/bench-results", [(Method::POST, Requires(Scope::Ops), web::post().to(bench_results::record))]))
         .service(at("/v1/pool", [(Method::GET, Requires(Scope::Read), web::get().to(pool::show))]))
         .service(at("/v1/performance", [(Method::GET, Requires(Scope::Read), web::get().to(performance::show))]))
         .service(at(

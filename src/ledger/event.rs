@@ -40,11 +40,13 @@ pub enum EventKind {
     /// A decision got another verdict when it was evaluated again without caches, was made under a constitution that was
     /// not in force, or has no durable record.
     Compliance,
+    /// A run of `acgs bench` ended.
+    Bench,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Start,
         Self::Stop,
         Self::Settings,
@@ -58,6 +60,7 @@ impl EventKind {
         Self::Entities,
         Self::Alert,
         Self::Compliance,
+        Self::Bench,
     ];
 
     /// The kind's name in records.
@@ -77,6 +80,7 @@ impl EventKind {
             Self::Entities => "entities",
             Self::Alert => "alert",
             Self::Compliance => "compliance",
+            Self::Bench => "bench",
         }
     }
 }

@@ -7,6 +7,7 @@ import { load } from './page.mjs';
 
 const { firingInWords } = await load('head.js');
 const { lagText } = await load('index_lag.js');
+const { figureRows } = await load('bench.js');
 const { callerName, eventSentence } = await load('event_words.js');
 
 test('alerts that fire are counted by severity', () => {
@@ -54,4 +55,17 @@ test('a caller without a credential, and the daemon itself, are told apart from 
   assert.equal(callerName('anonymous'), 'anonymous (not authenticated)');
   assert.equal(callerName('acgs'), 'acgs (the daemon itself)');
   assert.equal(callerName('user:olga'), 'user:olga');
+});
+
+test('the figures of a benchmark are told with units, targets and outcomes', () => {
+  const figure = (name, value, unit, target, outcome) => ({ name, value, unit, target, outcome });
+  const figures = [figure('hit_rate', null, '%', '> 85 %', 'missed'), figure('memory', 2, 'MB', '< 2000 MB', 'met')];
+  const rows = figureRows([{ test: 'load', rate_per_s: 150, duration_s: 30, figures }]);
+  assert.deepEqual(
+    rows.map(({ test, name, value, kind }) => [test, name, value, kind]),
+    [
+      ['load: 150 per second for 30 s', 'hit rate', '–', 'missed'],
+      ['load: 150 per second for 30 s', 'memory', '2 MB', 'met'],
+    ],
+  );
 });

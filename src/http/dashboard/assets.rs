@@ -19,6 +19,7 @@ assets! {
     "again.js"
     "alerts.js"
     "api.js"
+    "bench.js"
     "changes.js"
     "charts.js"
     "decisions.js"

@@ -76,6 +76,7 @@ use super::worker_state::WorkerState;
         super::status::show,
         super::log_level::show,
         super::log_level::put,
+        super::bench_results::record,
         super::performance::show,
         super::performance::history,
         super::performance_stream::stream,

@@ -16,6 +16,7 @@ pub(crate) const GUARDED: &[(&str, &str, Option<&str>)] = &[
     ("GET", "/v1/constitution/policies/x", Some("read")),
     ("POST", "/v1/constitution/reload", Some("constitution:write")),
     ("GET", "/v1/schema", Some("read")),
+    ("POST", "/v1/bench-results", Some("ops")),
     ("GET", "/v1/entities", Some("entities:read")),
     ("POST", "/v1/entities/batch", Some("entities:write")),
     ("GET", "/v1/entities/User/ann", Some("entities:read")),

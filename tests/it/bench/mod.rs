@@ -5,6 +5,7 @@ mod marks;
 mod proxy;
 mod refusals;
 mod regression;
+mod results;
 
 use std::fs;
 use std::path::PathBuf;

@@ -37,6 +37,7 @@ export function eventSentence(record) {
   if (kind === 'settings') return event === 'log_level' ? logLevel(record) : 'put settings into force';
   if (kind === 'compliance' && record.decision_id) return disagreement(record);
   if (kind === 'alert') return alertEvent(record);
+  if (kind === 'bench') return `ran the benchmark ${record.run}: ${record.conclusion}`;
   if (REFUSED[event]) return refusal(record);
   // `user_added` → `added the user`
   const parts = /^(.*)_(added|removed|changed|revoked|rotated|made)$/.exec(event ?? '');

@@ -2,6 +2,7 @@
 
 import { alertLists } from './alerts.js';
 import { get } from './api.js';
+import { lastBench } from './bench.js';
 import { changes } from './changes.js';
 import { el, empty, fault, fill, fillIfChanged, refreshAges } from './dom.js';
 import { auditFacts, cacheFacts, nodeFacts, poolFacts } from './facts.js';
@@ -40,6 +41,12 @@ export function show(place) {
       el('h3', {}, 'What was changed'),
       has('audit:read') ? changes() : empty(missingScope(['audit:read'], 'The changes')),
     ),
+    el(
+      'section',
+      { id: 'bench' },
+      el('h3', {}, 'Last benchmark'),
+      has('audit:read') ? lastBench() : empty(missingScope(['audit:read'], 'The last benchmark')),
+    ),
     el('section', { id: 'figures' }, el('h3', {}, 'Key figures'), figureTable(figures)),
   );
 
@@ -66,7 +73,7 @@ export function show(place) {
 
 /** Buttons that lead to the sections: the address names parts and records, so that it cannot name them. */
 function contents() {
-  const sections = { alerts: 'Alerts', changes: 'What was changed', figures: 'Key figures' };
+  const sections = { alerts: 'Alerts', changes: 'What was changed', bench: 'Last benchmark', figures: 'Key figures' };
   return el(
     'nav.contents',
     { 'aria-label': 'Sections' },
