@@ -37,20 +37,19 @@ fn serve(mut client: TcpStream, daemon: SocketAddr, state: &Mutex<State>) -> std
         let request = message(&mut requests)?;
         let is_decision = request.starts_with(b"POST /access/v1/evaluation ");
         let lost = is_decision.then(|| state.lock().unwrap().lose(&request)).flatten();
-        let answer = match lost {
-            Some(answer) => answer,
-            None => {
-                let times = if is_decision && state.lock().unwrap().repeats() { 2 } else { 1 };
-                let mut answer = Vec::new();
-                for _ in 0..times {
-                    server.write_all(&request)?;
-                    answer = message(&mut answers)?;
-                }
-                if is_decision {
-                    state.lock().unwrap().answers.insert(request, answer.clone());
-                }
-                answer
+        let answer = if let Some(answer) = lost {
+            answer
+        } else {
+            let times = if is_decision && state.lock().unwrap().repeats() { 2 } else { 1 };
+            let mut answer = Vec::new();
+            for _ in 0..times {
+                server.write_all(&request)?;
+                answer = message(&mut answers)?;
             }
+            if is_decision {
+                state.lock().unwrap().answers.insert(request, answer.clone());
+            }
+            answer
         };
         client.write_all(&answer)?;
     }
