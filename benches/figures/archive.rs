@@ -111,19 +111,19 @@ fn one(count: u64, frame: u64, constitution: &Path, rounds: usize) -> Outcome {
     ];
     assert!(size(&archived)? == count, "a record is missing");
     for (name, job) in rows {
-        let mut times = [Vec::new(), Vec::new()];
+        let mut measured = [Vec::new(), Vec::new()];
         for round in 0..rounds {
             // Interleaved, each first in turn.
             for nth in [round % 2, (round + 1) % 2] {
                 let log = if nth == 0 { &segments } else { &archived };
                 let since = Instant::now();
                 job(log)?;
-                if let Some(times) = times.get_mut(nth) {
-                    times.push(since.elapsed().as_secs_f64() * 1e3);
+                if let Some(measured) = measured.get_mut(nth) {
+                    measured.push(since.elapsed().as_secs_f64() * 1e3);
                 }
             }
         }
-        let [in_segments, in_archives] = times;
+        let [in_segments, in_archives] = measured;
         let ratios = in_archives.iter().zip(&in_segments).map(|(archived, segments)| archived / segments).collect();
         let (in_segments, in_archives) = (median(in_segments), median(in_archives));
         println!(
