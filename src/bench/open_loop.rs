@@ -325,3 +325,6 @@ fn fail(errors: &mut BTreeMap<String, u64>, timeline: &mut Timeline<'_>, kind: &
         None => drop(errors.insert(kind.to_owned(), 1)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,13 +62,14 @@ fn banner(result: &RunResult) -> String {
 
 fn summary(result: &RunResult) -> String {
     let head =
-        ["test", "rate", "duration", "median", "99th percentile", "÷ floor", "throughput", "hit rate", "outcome"];
+        ["test", "outcome", "rate", "duration", "median", "99th percentile", "99 % ÷ floor", "throughput", "hit rate"];
     let row = |test: &TestResult| {
         let load = test.load.as_ref();
         let ms = |value: Option<f64>| cell(&value.map_or_else(|| "–".to_owned(), |ms| with_unit(ms, "ms")));
         let of = |value: Option<String>| cell(&value.unwrap_or_else(|| "–".to_owned()));
         vec![
             format!("<td><a href=\"#{0}\">{0}</a></td>", test.kind.as_str()),
+            conclusion(test),
             cell(&format!("{}/s", test.rate)),
             cell(&time(Duration::from_secs_f64(test.duration_s))),
             ms(load.and_then(|load| load.latency.p50_ms)),
@@ -76,7 +77,6 @@ fn summary(result: &RunResult) -> String {
             of(load.and_then(|load| load.floor.p99_ratio).map(|ratio| format!("{ratio:.2}"))),
             of(load.map(|load| with_unit(load.throughput, "/s"))),
             of(load.and_then(|load| load.hit_percent).map(|percent| with_unit(percent, "%"))),
-            conclusion(test),
         ]
     };
     let rows: Vec<_> = result.tests.iter().map(row).collect();
@@ -122,14 +122,14 @@ fn verdicts(verdicts: &[Verdict]) -> String {
         let (target, value) = (&verdict.target, verdict.value.map(|value| with_unit(value, verdict.target.unit)));
         vec![
             cell(target.label),
+            format!("<td class=\"outcome {class}\">{text}</td>"),
             cell(&value.unwrap_or_else(|| "–".to_owned())),
             cell(&target.bound.with_unit(target.unit)),
-            format!("<td class=\"outcome {class}\">{text}</td>"),
             format!("<td class=\"text soft\">{}</td>", escaped(verdict.note.as_deref().unwrap_or_default())),
         ]
     };
     let rows: Vec<_> = verdicts.iter().map(row).collect();
-    format!("<div class=\"card\">{}</div>", table(&["figure", "measured", "target", "outcome", ""], &rows))
+    format!("<div class=\"card\">{}</div>", table(&["figure", "outcome", "measured", "target", ""], &rows))
 }
 
 fn load_section(load: &LoadResult, duration_s: f64) -> String {
@@ -219,6 +219,7 @@ fn rounds(result: &RegressionResult) -> String {
         )
     };
     let class = match result.conclusion {
+        Conclusion::Passed if result.baseline.is_empty() => "soft",
         Conclusion::Passed => "met",
         Conclusion::Missed => "missed",
         Conclusion::Undecided => "open",

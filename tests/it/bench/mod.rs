@@ -109,6 +109,10 @@ fn a_load_is_measured_and_reported_with_a_verdict_for_each_target() {
     }
     assert_eq!(ended.verdict("errors")["outcome"], "met");
     assert_eq!(ended.verdict("throughput")["outcome"], "met");
+    // Questions fit the vocabulary, so that policies decide each of them.
+    let reasons: Vec<&String> = mix["tried"].as_object().unwrap().keys().collect();
+    assert!(reasons.iter().all(|reason| ["permitted", "forbidden", "no_permit"].contains(&reason.as_str())), "{mix}");
+    assert!(mix["stored_entities"].as_u64().unwrap() > 0, "{mix}");
     // The mix is what was asked for, and the floor was measured in the same time.
     assert_eq!(
         (&mix["permitted_keys"], &mix["denied_keys"], &mix["permits_percent"]),
