@@ -43,7 +43,7 @@ fn firsts(files: &Files) -> Vec<u64> {
 }
 
 /// The first records of the segments that are in the data folder now.
-fn now(setup: &Setup) -> Vec<u64> {
+pub fn segments_now(setup: &Setup) -> Vec<u64> {
     let names = fs::read_dir(setup.data_dir().join("audit")).unwrap().map(|file| file.unwrap().file_name());
     let number = |name: String| name.strip_prefix("segment-")?.strip_suffix(".log")?.parse().ok();
     let mut firsts: Vec<u64> = names.filter_map(|name| number(name.into_string().unwrap())).collect();
@@ -55,7 +55,7 @@ fn now(setup: &Setup) -> Vec<u64> {
 #[track_caller]
 pub fn run_until(setup: &Setup, what: &str, is_enough: impl Fn(&[u64]) -> bool) {
     let daemon = setup.start();
-    until(what, || is_enough(&now(setup)));
+    until(what, || is_enough(&segments_now(setup)));
     assert!(daemon.stop().success());
 }
 
@@ -179,13 +179,13 @@ fn a_daemon_killed_while_it_archives_loses_nothing() {
     let before = Exported::from(&setup, 0);
     let mut kept = Vec::new();
     for round in 0..12 {
-        let left = now(&setup);
+        let left = segments_now(&setup);
         let daemon = setup.start();
         // Sometimes right in the middle, sometimes when one or a few segments have just gone.
         let temporary = setup.data_dir().join("audit/archive-next.tmp");
         let gone = usize::try_from(round % 3).unwrap();
         until("it archives", || {
-            let found = now(&setup);
+            let found = segments_now(&setup);
             let is_next =
                 found.len() <= 4 || found.iter().filter(|first| left.contains(first)).count() + gone < left.len();
             (round % 2 == 0 && temporary.exists()) || is_next

@@ -3,7 +3,8 @@
 use super::verifier::Verifier;
 use super::{Shelf, checkpoint_over, covered, decide, grow_to, host, patient, printed, served_checkpoint, site, vkey};
 use crate::audit::{self, Clients, Exported};
-use crate::harness::{Signal, TestDaemon};
+use crate::harness::{Signal, TestDaemon, until};
+use crate::tampering::archiving::{old_log, segments_now};
 
 /// Checkpoints that were kept, which whatever the log becomes has to continue.
 struct Kept {
@@ -46,6 +47,29 @@ fn the_log_verifies_after_each_of_its_first_records() {
     let daemon = setup.start();
     let (vkey, mut kept) = (vkey(&setup), Kept::new());
     for _ in 0..14 {
+        let index = decide(&daemon);
+        kept.keep(&checkpoint_over(&daemon, index));
+        let said = kept.are_continued_by(verifier, &vkey, &daemon);
+        assert!(said.starts_with(&format!("ok size={} ", index + 1)), "{said}");
+        kept.are_continued_by_its_own_word(&vkey, &daemon);
+    }
+}
+
+#[test]
+fn a_log_whose_segments_were_archived_continues_what_was_signed_before() {
+    let Some(verifier) = Verifier::get() else { return };
+    let setup = patient();
+    old_log(&setup, 1_500);
+    let daemon = setup.start();
+    let (vkey, mut kept) = (vkey(&setup), Kept::new());
+    kept.keep(&checkpoint_over(&daemon, decide(&daemon)));
+    assert!(daemon.stop().success());
+    assert_eq!(segments_now(&setup)[0], 0);
+
+    let setup = setup.set("audit.archive", "closed");
+    let daemon = setup.start();
+    until("the segments are archived", || segments_now(&setup)[0] > 1_000);
+    for _ in 0..2 {
         let index = decide(&daemon);
         kept.keep(&checkpoint_over(&daemon, index));
         let said = kept.are_continued_by(verifier, &vkey, &daemon);
