@@ -7,7 +7,7 @@ import { load } from './page.mjs';
 
 const { firingInWords } = await load('head.js');
 const { lagText } = await load('index_lag.js');
-const { figureRows } = await load('bench.js');
+const { figureTable } = await load('bench.js');
 const { callerName, eventSentence } = await load('event_words.js');
 
 test('alerts that fire are counted by severity', () => {
@@ -60,12 +60,17 @@ test('a caller without a credential, and the daemon itself, are told apart from 
 test('the figures of a benchmark are told with units, targets and outcomes', () => {
   const figure = (name, value, unit, target, outcome) => ({ name, value, unit, target, outcome });
   const figures = [figure('hit_rate', null, '%', '> 85 %', 'missed'), figure('memory', 2, 'MB', '< 2000 MB', 'met')];
-  const rows = figureRows([{ test: 'load', rate_per_s: 150, duration_s: 30, figures }]);
+  const tests = [
+    { test: 'load', rate_per_s: 150, duration_s: 30, conclusion: 'missed', figures },
+    { test: 'regression', rate_per_s: 150, duration_s: 90, conclusion: 'passed', figures: [figures[1]] },
+  ];
+  const { names, rows } = figureTable(tests);
+  assert.deepEqual(names, ['hit_rate', 'memory']);
   assert.deepEqual(
-    rows.map(({ test, name, value, kind }) => [test, name, value, kind]),
+    rows.map(({ test, cells }) => [test, ...cells.map((cell) => cell && [cell.value, cell.outcome])]),
     [
-      ['load: 150 per second for 30 s', 'hit rate', '–', 'missed'],
-      ['load: 150 per second for 30 s', 'memory', '2 MB', 'met'],
+      ['load: 150 per second for 30 s', ['–', 'missed'], ['2 MB', 'met']],
+      ['regression: 150 per second for 1 min 30 s', null, ['2 MB', 'met']],
     ],
   );
 });

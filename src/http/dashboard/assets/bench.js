@@ -6,7 +6,7 @@ import { count, dateTime, duration, quantity } from './format.js';
 import { listed } from './record.js';
 import { withRecord } from './router.js';
 
-const OUTCOMES = { met: 'met', missed: 'missed', open: 'unknown' };
+const OUTCOMES = { missed: 'missed', open: 'unknown' };
 const CONCLUSIONS = {
   passed: { kind: 'met', text: 'passed' },
   undecided: { kind: 'unknown', text: 'undecided' },
@@ -33,42 +33,60 @@ async function read(place) {
 function run(item) {
   const { record } = item;
   listed(item);
-  const rows = figureRows(record.tests ?? []).map(({ test, name, value, target, kind, text }) =>
-    el(
-      'tr',
-      {},
-      el('th', { scope: 'row' }, test),
-      el('td', {}, name),
-      el('td.number', {}, value),
-      el('td', {}, badge(kind, text), ` ${target}`),
-    ),
-  );
-  const { kind, text } = CONCLUSIONS[record.conclusion] ?? CONCLUSIONS.undecided;
+  const { names, rows } = figureTable(record.tests ?? []);
   return [
     el(
       'p.bench-run',
       {},
-      badge(kind, text),
+      conclusionBadge(record.conclusion),
       ' ',
       el('a', { href: withRecord(record.id) }, dateTime(record.ts)),
       ' run ',
       el('code', {}, record.run),
       ` by ${record.caller}`,
     ),
-    scrollRegion('Figures of the last run', table(['Test', 'Figure', { number: 'Value' }, 'Target'], rows)),
+    scrollRegion(
+      'Figures of the last run',
+      table(
+        ['Test', 'Outcome', ...names.map((name) => ({ number: name.replaceAll('_', ' ') }))],
+        rows.map(({ test, conclusion, cells }) =>
+          el(
+            'tr',
+            {},
+            el('th', { scope: 'row' }, test),
+            el('td', {}, conclusionBadge(conclusion)),
+            cells.map((cell) => el('td.number', {}, cell ? figure(cell) : el('span.quiet', {}, '–'))),
+          ),
+        ),
+      ),
+    ),
   ];
 }
 
-/** The figures of all tests as texts. */
-export function figureRows(tests) {
-  return tests.flatMap(({ test, rate_per_s: rate, duration_s: seconds, figures = [] }) =>
-    figures.map(({ name, value, unit, target, outcome }) => ({
-      test: `${test}: ${count(rate)} per second for ${duration(seconds)}`,
-      name: name.replaceAll('_', ' '),
-      value: unit === 'MB' ? quantity(value === null ? null : value * 1e6, 'bytes') : quantity(value, unit),
-      target,
-      kind: OUTCOMES[outcome] ?? 'unknown',
-      text: outcome,
-    })),
-  );
+function conclusionBadge(conclusion) {
+  const { kind, text } = CONCLUSIONS[conclusion] ?? CONCLUSIONS.undecided;
+  return badge(kind, text);
+}
+
+/** A figure; one that does not meet its target says so. */
+function figure({ value, target, outcome }) {
+  return outcome === 'met' ? value : [badge(OUTCOMES[outcome] ?? 'unknown', outcome), ` ${value}, target ${target}`];
+}
+
+/** The figures of all tests as texts: `{names, rows}`, with a row of cells for each test. */
+export function figureTable(tests) {
+  const names = [...new Set(tests.flatMap(({ figures = [] }) => figures.map(({ name }) => name)))];
+  const rows = tests.map(({ test, rate_per_s: rate, duration_s: seconds, conclusion, figures = [] }) => ({
+    test: `${test}: ${count(rate)} per second for ${duration(seconds)}`,
+    conclusion,
+    cells: names.map((name) => {
+      const found = figures.find((one) => one.name === name);
+      return found ? { value: valueOf(found), target: found.target, outcome: found.outcome } : null;
+    }),
+  }));
+  return { names, rows };
+}
+
+function valueOf({ value, unit }) {
+  return unit === 'MB' ? quantity(value === null ? null : value * 1e6, 'bytes') : quantity(value, unit);
 }

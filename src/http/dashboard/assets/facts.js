@@ -100,7 +100,7 @@ export function auditFacts() {
     ),
     pair(
       'Search index',
-      audit.index_lag > 0 ? `${count(audit.index_lag)} records behind` : audit.index_lag === 0 ? 'up to date' : null,
+      audit.index_lag > 0 ? `${quantity(audit.index_lag, 'records')} behind` : audit.index_lag === 0 ? 'up to date' : null,
     ),
   );
 }
