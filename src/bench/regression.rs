@@ -71,7 +71,7 @@ impl RegressionResult {
         let latency = change(|round| round.latency_ratio);
         let throughput = change(|round| 1.0 / round.throughput_ratio);
         let (conclusion, message) = match baseline {
-            None => (Conclusion::Passed, "measured without a baseline: nothing was compared".to_owned()),
+            None => (Conclusion::NotCompared, "measured without a baseline: nothing was compared".to_owned()),
             Some(_) => conclude(latency, throughput),
         };
         let baseline = baseline.map_or_else(Vec::new, |baseline| baseline.rounds.clone());

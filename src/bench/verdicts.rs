@@ -25,6 +25,8 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Conclusion {
+    /// There was no baseline to compare with, and no target is missed.
+    NotCompared,
     /// No target is missed.
     Passed,
     /// The machine does not allow to tell whether decisions have become slower.

@@ -276,7 +276,7 @@ fn conclude(result: &RunResult, folder: &Path) -> ExitCode {
     }
     print_line(&format!("report: {}", folder.join("report.html").display()));
     ExitCode::from(match result.conclusion() {
-        Conclusion::Passed => 0,
+        Conclusion::NotCompared | Conclusion::Passed => 0,
         Conclusion::Missed => EXIT_MISSED,
         Conclusion::Undecided => EXIT_UNDECIDED,
     })

@@ -89,6 +89,7 @@ enum EntryKind {
     Entities,
     Alert,
     Compliance,
+    Bench,
 }
 
 /// An entry of an audit log.

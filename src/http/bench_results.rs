@@ -37,10 +37,11 @@ struct BenchResult {
     tests: Vec<BenchTest>,
 }
 
-/// How a run or a test ended: `undecided` if the machine did not allow to tell.
+/// How a run or a test ended: `undecided` if the machine did not allow to tell, `not_compared` if there was no baseline.
 #[derive(Debug, Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum BenchConclusion {
+    NotCompared,
     Passed,
     Undecided,
     Missed,

@@ -53,6 +53,7 @@ fn banner(result: &RunResult) -> String {
             let told = "No target is missed; for";
             ("open", "?", format!("{told} {open} of the latencies the machine alone takes longer than the target"))
         }
+        Conclusion::NotCompared => ("open", "?", "There was no baseline to compare with".to_owned()),
         Conclusion::Passed => ("met", "✓", "Every target is met".to_owned()),
     };
     format!(
@@ -88,6 +89,7 @@ fn conclusion(result: &TestResult) -> String {
     let (class, words) = match result.conclusion() {
         Conclusion::Passed if is_open => ("open", "? none missed"),
         Conclusion::Passed => ("met", "✓ passed"),
+        Conclusion::NotCompared => ("soft", "– not compared"),
         Conclusion::Missed => ("missed", "✗ missed"),
         Conclusion::Undecided => ("open", "? cannot tell"),
     };
@@ -219,7 +221,7 @@ fn rounds(result: &RegressionResult) -> String {
         )
     };
     let class = match result.conclusion {
-        Conclusion::Passed if result.baseline.is_empty() => "soft",
+        Conclusion::NotCompared => "soft",
         Conclusion::Passed => "met",
         Conclusion::Missed => "missed",
         Conclusion::Undecided => "open",

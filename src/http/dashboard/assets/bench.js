@@ -8,6 +8,7 @@ import { withRecord } from './router.js';
 
 const OUTCOMES = { missed: 'missed', open: 'unknown' };
 const CONCLUSIONS = {
+  not_compared: { kind: 'unknown', text: 'not compared' },
   passed: { kind: 'met', text: 'passed' },
   undecided: { kind: 'unknown', text: 'undecided' },
   missed: { kind: 'missed', text: 'missed' },
