@@ -9,6 +9,8 @@ const { firingInWords } = await load('head.js');
 const { lagText } = await load('index_lag.js');
 const { figureTable } = await load('bench.js');
 const { callerName, eventSentence } = await load('event_words.js');
+const { merged } = await load('changes.js');
+const { factText } = await load('record.js');
 
 test('alerts that fire are counted by severity', () => {
   const alert = (state, severity) => ({ state, severity });
@@ -32,6 +34,10 @@ test('a search index that is behind is told of from five seconds, or a thousand 
 test('events are told with what they were about', () => {
   for (const [record, expected] of [
     [{ kind: 'entity', event: 'written', resource: { type: 'Team', id: 'red' } }, 'wrote Team::red'],
+    [
+      { kind: 'entity', event: 'written', resource: { type: 'User', id: 'o' }, entity: { parents: [{ type: 'T', id: 'a' }] } },
+      'wrote User::o, in T::a',
+    ],
     [{ kind: 'auth', event: 'client_added', client: '01a2', name: 'release-bot' }, 'added the client release-bot'],
     [{ kind: 'auth', event: 'user_removed', user: 'olga' }, 'removed the user olga'],
     [
@@ -73,4 +79,30 @@ test('the figures of a benchmark are told with units, targets and outcomes', () 
       ['regression: 150 per second for 1 min 30 s', null, ['2 MB', 'met']],
     ],
   );
+});
+
+test('events that differ in nothing but their time are one line, with the newest', () => {
+  const refused = (id, address) => ({ record: { id, caller: 'anonymous', kind: 'auth', event: 'login_refused', address } });
+  const lines = merged([refused('3', '::1'), refused('2', '127.0.0.1'), refused('1', '::1')]);
+  assert.deepEqual(
+    lines.map(({ item, times }) => [item.record.id, times]),
+    [
+      ['3', 2],
+      ['2', 1],
+    ],
+  );
+});
+
+test('facts are told in one line, entities by their names', () => {
+  for (const [value, text] of [
+    [{ type: 'User', id: 'olga' }, 'User::olga'],
+    [{ __entity: { type: 'User', id: 'olga' } }, 'User::olga'],
+    [{ type: 'x' }, '{"type":"x"}'],
+    ['staging', 'staging'],
+    [true, 'true'],
+    [null, 'null'],
+    [8, '8'],
+  ])
+    assert.equal(factText(value), text);
+  assert.equal(factText('x'.repeat(300)).length, 202);
 });

@@ -3,7 +3,7 @@
 import { getExact } from './api.js';
 import { el, empty, fault, fill, whileBusy } from './dom.js';
 import { eventSentence } from './event_words.js';
-import { dateTime } from './format.js';
+import { count, dateTime } from './format.js';
 import { listed } from './record.js';
 import { withRecord } from './router.js';
 import { SPANS } from './spans.js';
@@ -107,14 +107,30 @@ export async function newestEvents({ kind, isWanted = () => true }, from) {
   return { items, isMore: cursor !== null, isCut: cursor !== null && items.length < ENOUGH };
 }
 
+/** Events of which all is the same but the time become one, with the newest of them: `{item, sentence, times}`. */
+export function merged(items) {
+  const lines = new Map();
+  for (const item of items) {
+    const { id, caller } = item.record;
+    const sentence = eventSentence(item.record);
+    const key = typeof sentence === 'string' ? `${caller} ${sentence}` : id;
+    const line = lines.get(key);
+    if (line) line.times += 1;
+    else lines.set(key, { item, sentence, times: 1 });
+  }
+  return [...lines.values()];
+}
+
 function shownGroup({ kind, title, items, isMore, isCut, error }) {
   if (error) return el('section.panel', {}, el('h4', {}, title), fault(error));
-  const shown = items.map(({ record, ...rest }) => {
-    listed({ ...rest, record });
+  const shown = merged(items).map(({ item, sentence, times }) => {
+    const { record } = item;
+    listed(item);
     const link = el('a', { href: withRecord(record.id) }, dateTime(record.ts));
-    return el('li', {}, link, ' ', el('strong', {}, record.caller), ' ', eventSentence(record));
+    const often = times > 1 ? el('span.quiet', {}, ` (${count(times)} times; this is the last)`) : null;
+    return el('li', {}, link, ' ', el('strong', {}, record.caller), ' ', sentence, often);
   });
-  const long = items.length > 8;
+  const long = shown.length > 8;
   const list = el('ul.change-list', {}, shown.slice(0, 8));
   return el(
     'section.panel',
@@ -125,7 +141,7 @@ function shownGroup({ kind, title, items, isMore, isCut, error }) {
       ? el(
           'details',
           {},
-          el('summary', {}, `${items.length - 8} earlier ones`),
+          el('summary', {}, `${shown.length - 8} earlier ones`),
           el('ul.change-list', {}, shown.slice(8)),
         )
       : null,

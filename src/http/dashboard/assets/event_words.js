@@ -42,7 +42,9 @@ export function eventSentence(record) {
   // `user_added` → `added the user`
   const parts = /^(.*)_(added|removed|changed|revoked|rotated|made)$/.exec(event ?? '');
   const what = parts ? `${parts[2]} the ${words(parts[1])}` : (VERBS[event] ?? words(event ?? kind));
-  return subject ? `${what} ${subject}` : what;
+  const parents = record.entity?.parents ?? [];
+  const groups = parents.length > 0 ? `, in ${parents.map(entityName).join(', ')}` : '';
+  return subject ? `${what} ${subject}${groups}` : what;
 }
 
 function logLevel({ level, for_s: seconds }) {

@@ -3,7 +3,7 @@
 import { badge, el, prose, verdictBadge } from './dom.js';
 import { count, entityName, words } from './format.js';
 import { policyDetails } from './policies.js';
-import { whyBlock } from './why.js';
+import { missingPermits, whyBlock } from './why.js';
 
 const OUTCOMES = [
   { outcome: 'error', title: 'Could not be evaluated', kind: 'failed' },
@@ -28,7 +28,7 @@ export function explanation(answer) {
       ' dry run, not recorded as a decision',
       answer.constitution?.hash ? [', under ', el('code', {}, answer.constitution.hash)] : null,
     ),
-    whyBlock(record, { texts: null }),
+    whyBlock(record, { texts: null, more: (_, hasAdvice) => (hasAdvice ? missingPermits(policies) : null) }),
     el(
       'section',
       {},

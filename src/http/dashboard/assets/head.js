@@ -1,7 +1,7 @@
 // The head: whether the daemon decides, under which constitution, whether the targets are met, and what to do now.
 
 import { ageing, badge, el, empty, fill, fillIfChanged, prose, refreshAges, setText, symbol } from './dom.js';
-import { ago, count, dateTime, quantity, timeElement, timeOfDay } from './format.js';
+import { ago, count, dateTime, duration, quantity, timeElement, timeOfDay } from './format.js';
 import { outcome, proseWithFigures, targetText } from './figures.js';
 import { follow, kpi, live } from './live.js';
 import { has, missingScope } from './session.js';
@@ -146,10 +146,11 @@ function showTarget({ name, title, meaning, tile }) {
   const { kind, text } = outcome(figure);
   tile.className = `target target-${kind}`;
   const value = figure ? quantity(figure.value, figure.unit) : '–';
+  const span = figure?.window_s ? `, last ${duration(figure.window_s)}` : '';
   const isIdle = kind === 'unknown' && figure?.value !== null && figure?.target?.min !== undefined;
   const target = figure ? `${targetText(figure)}${isIdle ? ', if asked for' : ''}` : '';
-  fillIfChanged(tile, [value, text, target], () => [
-    el('span.target-title', { title: meaning }, title),
+  fillIfChanged(tile, [value, text, target, span], () => [
+    el('span.target-title', { title: meaning }, title, span),
     el('strong.target-value', {}, value),
     el('span.target-outcome', {}, badge(kind, text), el('span.quiet', {}, ` ${target}`)),
   ]);

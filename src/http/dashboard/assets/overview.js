@@ -16,7 +16,7 @@ const perSecond = (value) => quantity(value, '/s');
 const CHARTS = [
   {
     title: 'Decision latency',
-    note: 'ms, logarithmic',
+    note: 'ms, in each second, logarithmic',
     isWide: true,
     height: 210,
     format: ms,

@@ -15,6 +15,9 @@ import { foreignLog, readVerified, verificationBlock } from './verification.js';
 /** Records as the newest searches showed them, by id, to compare them with the log. */
 const shownInLists = new Map();
 const MAX_SHOWN = 5000;
+/** So many facts of a question are listed, and so much of each; its JSON has all. */
+const MAX_CLAIMS = 30;
+const MAX_FACT = 200;
 
 let opened = null;
 let isFollowing = false;
@@ -130,7 +133,7 @@ async function show(dialog, name) {
       isDecision ? pair('Verdict', record.cached ? 'from a cache' : 'made for this question') : null,
     ),
     isDecision ? decisionParts(record, index) : null,
-    el('details', {}, el('summary', {}, 'The whole record as JSON'), source(pretty(record), 'The record as JSON')),
+    el('details', { open: !isDecision }, el('summary', {}, 'The whole record as JSON'), source(pretty(record), 'The record as JSON')),
     isOwn
       ? el(
           'p.links',
@@ -161,18 +164,38 @@ function head(text, decision = null) {
 
 function decisionParts(record, index) {
   return [
-    whyBlock(record, { adviceOf: adviceNow }),
+    whyBlock(record, { more: adviceNow }),
     el('section', {}, el('h3', {}, 'The question'), question(record)),
     el('section', {}, el('h3', {}, 'The entities that were read'), readEntities(record, index)),
     el('section', {}, el('h3', {}, 'Decide it again'), askAgain(record)),
   ];
 }
 
+/** The facts in a question, each with its name: `context.approver`. */
+function claims({ subject, resource, context }) {
+  const facts = Object.entries({
+    'subject.properties': subject?.properties,
+    'resource.properties': resource?.properties,
+    context,
+  }).flatMap(([place, members]) =>
+    Object.entries(members ?? {}).map(([name, value]) => pair(el('code', {}, `${place}.${name}`), factText(value))),
+  );
+  return facts.slice(0, MAX_CLAIMS);
+}
+
+/** A value in one line. */
+export function factText(value) {
+  const uid = value?.__entity ?? value;
+  const isUid = uid !== null && typeof uid === 'object' && typeof uid.type === 'string' && typeof uid.id === 'string';
+  const text = isUid ? entityName(uid) : typeof value === 'string' ? value : JSON.stringify(value);
+  return text.length > MAX_FACT ? `${text.slice(0, MAX_FACT)} …` : text;
+}
+
 /** From whom the facts in a question are: whoever approved something is what the caller says. */
 function statedBy({ caller }) {
   return caller === 'anonymous'
-    ? 'As the caller stated it, who was not authenticated: the subject, too, and who approved it, is only a claim.'
-    : `As ${caller} stated it: properties and context, such as who approved something, are claims of this caller.`;
+    ? 'The caller was not authenticated: the subject, and each fact here, is only what it claims.'
+    : `Each fact here, such as who approved something, is what ${caller} claims.`;
 }
 
 /** The question, member by member; a digested record has names only. */
@@ -188,12 +211,18 @@ function question(record) {
       pair('Action', el('code', {}, record.action?.name ?? '–')),
       pair('Resource', el('code', {}, entityName(record.resource))),
     ),
-    el('p.quiet', {}, statedBy(record)),
+    el(record.caller === 'anonymous' ? 'p.claim' : 'p.quiet', {}, statedBy(record)),
+    el('dl.facts.claims', {}, claims(record)),
     record.request
       ? el('p.quiet', {}, 'The settings record requests by their digest: the rest of the question was not kept.')
       : null,
     more.length > 0
-      ? source(pretty(Object.fromEntries(more.map((member) => [member, record[member]]))), 'The question as JSON')
+      ? el(
+          'details',
+          {},
+          el('summary', {}, 'The question as JSON'),
+          source(pretty(Object.fromEntries(more.map((member) => [member, record[member]]))), 'The question as JSON'),
+        )
       : null,
     record.omitted
       ? el(

@@ -5,15 +5,15 @@ import { policyTexts } from './policies.js';
 import { reasonText } from './reasons.js';
 
 /**
- * The sections `Why`, `What would have to change` and `The policies`. `texts` may replace the last one; `adviceOf` makes
- * the advice for a deny whose record has none.
+ * The sections `Why`, `What would have to change` and `The policies`. `texts` may replace the last one; `more` makes
+ * what follows the advice that a deny has itself: `more(record, hasAdvice)`.
  */
-export function whyBlock(record, { texts = policySection(record), adviceOf = noAdvice } = {}) {
-  return [why(record), change(record, adviceOf), texts];
+export function whyBlock(record, { texts = policySection(record), more = noAdvice } = {}) {
+  return [why(record), change(record, more), texts];
 }
 
-function noAdvice() {
-  return el('p.quiet', {}, 'The constitution gives no advice for this.');
+function noAdvice(_, hasAdvice) {
+  return hasAdvice ? null : el('p.quiet', {}, 'The constitution gives no advice for this.');
 }
 
 function why(record) {
@@ -46,11 +46,31 @@ function findings(list, word) {
   );
 }
 
-function change(record, adviceOf) {
+function change(record, more) {
   if (record.decision) return null;
   const advice = adviceItems(record);
-  const body = advice.length > 0 ? el('ul', {}, advice) : correction(record) ?? adviceOf(record);
-  return el('section', {}, el('h3', {}, 'What would have to change'), body);
+  const wrong = correction(record);
+  const own = advice.length > 0 ? [advice.length > 1 ? el('p.quiet', {}, ALL) : null, el('ul', {}, advice)] : wrong;
+  const rest = wrong ? null : more(record, advice.length > 0);
+  return el('section', {}, el('h3', {}, 'What would have to change'), own, rest);
+}
+
+const ALL = 'All of this; what then still stands against it, a dry run tells:';
+
+/** The permits that a deny lacks besides, from the policies of a dry run: none if one of them holds. */
+export function missingPermits(policies) {
+  const permits = policies.filter(({ effect }) => effect === 'permit');
+  if (permits.some(({ outcome }) => outcome === 'satisfied')) return null;
+  const nearest = permits.filter(({ outcome, detail }) => outcome === 'not_satisfied' && detail).slice(0, 5);
+  if (nearest.length === 0) return el('p', {}, 'Besides, no policy permits it, whatever is approved.');
+  return [
+    el('p', {}, 'Besides, a policy has to permit it, and none does:'),
+    el(
+      'ul',
+      {},
+      nearest.map(({ id, detail }) => el('li', {}, el('code', {}, id), ': ', prose(detail))),
+    ),
+  ];
 }
 
 /** A question that does not fit the schema has to be another one. */
