@@ -62,7 +62,7 @@ export function missingPermits(policies) {
   const permits = policies.filter(({ effect }) => effect === 'permit');
   if (permits.some(({ outcome }) => outcome === 'satisfied')) return null;
   const nearest = permits.filter(({ outcome, detail }) => outcome === 'not_satisfied' && detail).slice(0, 5);
-  if (nearest.length === 0) return el('p', {}, 'Besides, no policy permits it, whatever is approved.');
+  if (nearest.length === 0) return el('p', {}, 'Besides, no policy permits this action for this subject and this resource.');
   return [
     el('p', {}, 'Besides, a policy has to permit it, and none does:'),
     el(
