@@ -130,7 +130,7 @@ pub async fn add(
     caller: RequestCaller,
     state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: NewApiKeyBody = body::json(&request, payload, state.bounds()).await?;
+    let body: NewApiKeyBody = body::object(&request, payload, state.bounds()).await?;
     let scopes: Scopes =
         body.scopes.join(" ").parse().map_err(|error| Problem::fault("/scopes", format!("{error}")))?;
     if scopes.is_empty() {

@@ -56,7 +56,7 @@ struct BenchTest {
     test: String,
     /// Requests a second.
     #[schema(minimum = 0)]
-    rate_per_s: u32,
+    rate_per_s: f64,
     /// How long requests were due, in seconds.
     #[schema(minimum = 0)]
     duration_s: f64,
@@ -104,6 +104,8 @@ impl BenchResult {
         for (index, test) in self.tests.iter().enumerate() {
             let path = format!("/tests/{index}");
             named(&format!("{path}/test"), &test.test)?;
+            positive(&format!("{path}/rate_per_s"), test.rate_per_s)?;
+            positive(&format!("{path}/duration_s"), test.duration_s)?;
             bounded(&format!("{path}/figures"), test.figures.len())?;
             for (index, figure) in test.figures.iter().enumerate() {
                 let path = format!("{path}/figures/{index}");
@@ -126,8 +128,12 @@ fn bounded(path: &str, items: usize) -> Result<(), Problem> {
     Err(Problem::fault(path, format!("has {items} items; at most {MAX_ITEMS} are taken")))
 }
 
+fn positive(path: &str, number: f64) -> Result<(), Problem> {
+    if number >= 0.0 { Ok(()) } else { Err(Problem::fault(path, "must be a number from 0 on")) }
+}
+
 fn named(path: &str, name: &str) -> Result<(), Problem> {
-    if name.is_empty() { Err(Problem::fault(path, "is empty".to_owned())) } else { short(path, name) }
+    if name.is_empty() { Err(Problem::fault(path, "is empty")) } else { short(path, name) }
 }
 
 fn short(path: &str, text: &str) -> Result<(), Problem> {
@@ -151,7 +157,7 @@ pub async fn record(
     caller: RequestCaller,
     state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let result: BenchResult = body::json(&request, payload, state.bounds()).await?;
+    let result: BenchResult = body::object(&request, payload, state.bounds()).await?;
     let event = result.event(caller.name())?;
     let journal = state.app.audit.journal.clone();
     let recorded = actix_web::rt::task::spawn_blocking(move || journal.record(&[event])).await;

@@ -31,6 +31,21 @@ pub async fn json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload, 
     Ok(parsed)
 }
 
+/// Reads and parses a JSON body that must be an object: a struct would also be read from an array of its fields.
+pub async fn object<T: DeserializeOwned>(
+    request: &HttpRequest,
+    payload: Payload,
+    bounds: Bounds,
+) -> Result<T, Problem> {
+    let body = read(request, payload, bounds).await?;
+    let parsed = parse_json(request, &body)?;
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::fault("", "the body must be a JSON object"));
+    }
+    current_request::end(Phase::Decode);
+    Ok(parsed)
+}
+
 /// Parses a request's JSON body.
 pub fn parse_json<T: DeserializeOwned>(request: &HttpRequest, body: &Bytes) -> Result<T, Problem> {
     if !is_of_type(request, "application/json") {

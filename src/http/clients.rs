@@ -126,7 +126,7 @@ pub async fn add(
     caller: RequestCaller,
     state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: NewClientBody = body::json(&request, payload, state.bounds()).await?;
+    let body: NewClientBody = body::object(&request, payload, state.bounds()).await?;
     let new = NewClient {
         name: label("/name", body.name)?,
         roles: roles(&body.roles)?,
@@ -158,7 +158,7 @@ pub async fn change(
     caller: RequestCaller,
     state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: ChangeClientBody = body::json(&request, payload, state.bounds()).await?;
+    let body: ChangeClientBody = body::object(&request, payload, state.bounds()).await?;
     let set = SetClient {
         id: id.into_inner(),
         disabled: body.disabled,

@@ -74,7 +74,7 @@ pub async fn put(
     caller: RequestCaller,
     state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let LevelChange { level, for_s } = body::json(&request, payload, state.bounds()).await?;
+    let LevelChange { level, for_s } = body::object(&request, payload, state.bounds()).await?;
     if level.len() > MAX_LEVEL {
         return Err(Problem::fault("/level", format!("has {} bytes; at most {MAX_LEVEL} are taken", level.len())));
     }

@@ -51,7 +51,7 @@ pub async fn login(request: HttpRequest, payload: Payload, state: Data<WorkerSta
 
 /// Opens a session for the user in the body.
 pub async fn log_in(request: &HttpRequest, payload: Payload, state: &WorkerState) -> Result<Grant, Problem> {
-    let body: LoginBody = body::json(request, payload, state.bounds()).await?;
+    let body: LoginBody = body::object(request, payload, state.bounds()).await?;
     let name = precis::name(&body.username).into_owned();
     let credentials = Credentials { name, password: body.password, code: body.code };
     Ok(state.app.identity.logins.log_in(credentials, address(request), origin(request)).await?)
@@ -78,7 +78,7 @@ pub async fn refresh(
     payload: Payload,
     state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: RefreshBody = body::json(&request, payload, state.bounds()).await?;
+    let body: RefreshBody = body::object(&request, payload, state.bounds()).await?;
     let refresh = Refresh { token: body.refresh_token, scopes: None, origin: origin(&request) };
     let granted = state.app.identity.directory.ask(refresh).await;
     match granted {
@@ -280,7 +280,7 @@ pub async fn change_password(
     caller: RequestCaller,
     state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: PasswordBody = body::json(&request, payload, state.bounds()).await?;
+    let body: PasswordBody = body::object(&request, payload, state.bounds()).await?;
     let (name, _) = person(&caller)?;
     let from = address(&request);
     state.app.identity.logins.check_password(name, body.old, from).await?;

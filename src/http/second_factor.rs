@@ -71,7 +71,7 @@ pub async fn confirm(
     caller: RequestCaller,
     state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: CodeBody = body::json(&request, payload, state.bounds()).await?;
+    let body: CodeBody = body::object(&request, payload, state.bounds()).await?;
     let (user, _) = person(&caller)?;
     let confirm = ConfirmEnrolment { user: user.to_owned(), code: body.code };
     let codes = writes::write(&state, &state.app.identity.directory, confirm).await?;
@@ -93,7 +93,7 @@ pub async fn remove(
     caller: RequestCaller,
     state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: CodeBody = body::json(&request, payload, state.bounds()).await?;
+    let body: CodeBody = body::object(&request, payload, state.bounds()).await?;
     let (user, _) = person(&caller)?;
     state.app.identity.logins.remove_second_factor(user, body.code, address(&request)).await?;
     Ok(HttpResponse::NoContent().finish())

@@ -50,7 +50,7 @@ pub async fn rotate(
     caller: RequestCaller,
     state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: RotateBody = body::json(&request, payload, state.bounds()).await?;
+    let body: RotateBody = body::object(&request, payload, state.bounds()).await?;
     let rotate = RotateSigningKey { withdraw: body.withdraw, caller: caller.name().to_owned() };
     let rotated = writes::write(&state, &state.app.identity.directory, rotate).await?;
     Ok(withdrawn::answer(rotated, |kid| HttpResponse::Ok().json(SigningKeyId { kid })))

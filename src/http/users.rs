@@ -138,7 +138,7 @@ pub async fn add(
     caller: RequestCaller,
     state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: NewUserBody = body::json(&request, payload, state.bounds()).await?;
+    let body: NewUserBody = body::object(&request, payload, state.bounds()).await?;
     let name = precis::name(&body.name).into_owned();
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "._-@+".contains(letter);
     if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(plain) {
@@ -175,7 +175,7 @@ pub async fn change(
     caller: RequestCaller,
     state: Data<WorkerState>,
 ) -> Result<HttpResponse, Problem> {
-    let body: ChangeUserBody = body::json(&request, payload, state.bounds()).await?;
+    let body: ChangeUserBody = body::object(&request, payload, state.bounds()).await?;
     let roles = body.roles.as_deref().map(roles).transpose()?;
     let (name, granter) = (name.into_inner(), caller.granter());
     if let Some(password) = body.password {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{EVALUATION, PERMITTED, check, context, goes_on, post, question, with, with_context};
-use crate::harness::{Request, Setup, TestDaemon};
+use crate::harness::{Request, Setup, TestDaemon, issuer};
 
 #[test]
 fn a_body_that_cannot_be_read_is_refused_with_the_reason_and_the_place() {
@@ -227,4 +227,21 @@ fn a_body_is_read_up_to_its_bound_and_no_further() {
         assert_eq!(connection.ask(&question()).status, 200);
     }
     goes_on(&daemon);
+}
+
+#[test]
+fn an_array_of_the_fields_of_an_object_is_not_taken_for_it() {
+    let daemon = TestDaemon::start();
+    let token = issuer::token("ada", "admin");
+    for (method, path, body) in [
+        ("POST", "/v1/auth/keys/rotate", json!([true])),
+        ("PUT", "/v1/log-level", json!(["debug", null])),
+        ("POST", "/v1/bench-results", json!(["run-1", "passed", []])),
+        ("POST", "/v1/users", json!(["olga", ["operator"], "a long enough password"])),
+        ("POST", "/v1/clients", json!(["bot", ["agent"]])),
+        ("POST", "/v1/auth/login", json!(["admin", "wrong"])),
+    ] {
+        let answer = daemon.ask(&Request::new(method, path).token(&token).json(&body));
+        assert_eq!(answer.status, 400, "{method} {path}: {answer}");
+    }
 }

@@ -28,7 +28,7 @@ fn a_run_leaves_its_result_in_the_audit_log() {
     let [result] = &results[..] else { panic!("{results:?}") };
     assert_eq!((&result["run"], &result["event"]), (&ended.result["run"], &json!("finished")));
     let (test, verdicts) = (&result["tests"][0], ended.result["tests"][0]["verdicts"].as_array().unwrap());
-    assert_eq!((&test["test"], &test["rate_per_s"]), (&json!("load"), &json!(150)));
+    assert_eq!((&test["test"], test["rate_per_s"].as_f64()), (&json!("load"), Some(150.0)));
     let figures = test["figures"].as_array().unwrap();
     assert_eq!(figures.len(), verdicts.len());
     for (figure, verdict) in figures.iter().zip(verdicts) {
@@ -53,6 +53,7 @@ fn a_result_that_cannot_be_one_is_refused_and_not_recorded() {
         ("/tests/0/test", json!("")),
         ("/tests/0/test", json!("x".repeat(65))),
         ("/tests/0/rate_per_s", json!(-1)),
+        ("/tests/0/duration_s", json!(-0.5)),
         ("/tests/0/figures/0/name", json!("")),
         ("/tests/0/figures/0/target", json!("x".repeat(65))),
         ("/tests/0/figures/0/outcome", json!("good")),
