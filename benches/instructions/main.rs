@@ -1,7 +1,7 @@
 //! Counts the instructions of what each decision does, and compares them with `benches/baseline.json`: unlike times,
 //! they depend neither on the machine's speed nor on what else it does.
 //!
-//! `cargo bench --bench instructions` exits with 1 if anything takes over 5 % more instructions than in the baseline.
+//! `cargo bench --bench instructions` exits with 1 if anything takes over 8 % more instructions than in the baseline.
 //! `cargo bench --bench instructions -- --save` writes the baseline: for a change that is worth its cost, or that made
 //! something cheaper. Needs `valgrind`. Counts are of one compiler, and of processors with the same extensions, by which
 //! libraries choose their code: with others, it says so and compares nothing.
@@ -23,7 +23,7 @@ use operations::OPERATIONS;
 
 /// By how many percent a count may exceed that of the baseline: random seeds of hash maps, and how the compiler divides
 /// the crate, change it by less.
-const TOLERANCE_PERCENT: f64 = 5.0;
+const TOLERANCE_PERCENT: f64 = 8.0;
 
 /// What was counted before, and under which conditions.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
