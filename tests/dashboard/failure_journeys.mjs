@@ -1,6 +1,6 @@
 // The journeys of the browser test through failures: of requests, of proofs, and of the session.
 
-import { decided, denied, open, signIn } from './steps.mjs';
+import { decided, denied, open, signIn, until } from './steps.mjs';
 
 const problem = (status) => ({
   status,
@@ -27,7 +27,15 @@ export async function unproven({ tab, page, check, ...tools }) {
   await tab.waitForSelector('.verification-partial, .verification-ok');
   check('it is verified again', true);
 
+  // The checkpoint must be a later one than the page has seen, or it asks for no proof that one continues the other.
+  const signed = async () => (await (await fetch('../v1/status')).json()).audit.checkpoint.size;
+  const seen = await tab.evaluate(signed);
   await decided({ tab, check }, denied(`unproven-${Date.now()}`));
+  await until(
+    tab,
+    async (before) => (await (await fetch('../v1/status')).json()).audit.checkpoint.size > before,
+    seen,
+  );
   await tab.route(/\/v1\/audit\/consistency/, (route) => route.fulfill(problem(429)));
   const limited = await show();
   check('a limit on requests is no rewritten log', /could not be checked now/.test(limited), limited);
