@@ -12,7 +12,7 @@ pub enum BenchError {
     /// A file could not be read or written.
     #[error("cannot {action} `{name}`: {source}")]
     File {
-        /// What was tried.
+        /// The operation, as a verb: `read`.
         action: &'static str,
         /// The path.
         name: String,

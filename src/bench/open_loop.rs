@@ -33,7 +33,7 @@ const HOUSEKEEPING_INTERVAL: Duration = Duration::from_millis(50);
 /// The token of the timer; connections have those from 0 on.
 const TIMER: Token = Token(usize::MAX - 1);
 
-/// What is sent, and how answers are judged.
+/// Makes the requests of a load, and judges their answers.
 pub trait Requests {
     /// Appends the request with this number, counted from 0.
     fn write(&mut self, number: u64, into: &mut Vec<u8>);

@@ -9,7 +9,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// The width of the bar.
 const BAR: usize = 24;
 
-/// What is shown.
+/// The figures in a line of progress.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Shown {
     /// Good answers a second.

@@ -52,14 +52,14 @@ pub struct RegressionResult {
     pub latency: Option<Change>,
     /// The change of the time per decision ÷ the time per `/livez`, in closed loops.
     pub throughput: Option<Change>,
-    /// What follows.
+    /// Whether decisions have become slower.
     pub conclusion: Conclusion,
     /// The same in words.
     pub message: String,
 }
 
 impl RegressionResult {
-    /// What follows.
+    /// Whether decisions have become slower.
     #[must_use]
     pub fn conclusion(&self) -> Conclusion {
         self.conclusion

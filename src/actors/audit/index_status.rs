@@ -28,7 +28,7 @@ struct Progress {
     next: AtomicU64,
     /// The fault that was met last, until it is over.
     fault: Mutex<Option<String>>,
-    /// When its size was measured last, and what it was.
+    /// The last measurement of its size, and the time of it.
     size: Mutex<Option<(Instant, IndexUsage)>>,
 }
 

@@ -21,7 +21,7 @@ pub struct LogSize {
     pub usage: LogUsage,
     /// The search index; `None` before it was measured.
     pub index: Option<IndexUsage>,
-    /// What a day costs, and how many days there is space for.
+    /// The bytes that the log grows by in a day, and the days until the disk is full.
     pub forecast: Forecast,
 }
 
